@@ -1,0 +1,1 @@
+"""Episodes, tasks, eligibility, split and attrition."""

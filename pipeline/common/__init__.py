@@ -1,0 +1,1 @@
+"""What every room uses: clear errors, commands, tables with contracts, the database."""

@@ -1,0 +1,36 @@
+"""A DuckDB connection that respects the job's threads, memory and disk."""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+
+def add_resource_arguments(arguments: argparse.ArgumentParser) -> None:
+    """Adds `--threads`, `--memory-mb` and `--temp` (where DuckDB spills) to a stage's arguments."""
+    arguments.add_argument("--threads", type=int, default=1, help="DuckDB threads")
+    arguments.add_argument("--memory-mb", type=int, default=2000, help="DuckDB memory limit, MB")
+    arguments.add_argument("--temp", default=tempfile.gettempdir(), help="folder to spill to")
+
+
+@contextmanager
+def connect(threads: int, memory_mb: int, temp: str | Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A private in-memory database: `threads` threads, `memory_mb` MB, spilling to `temp`.
+
+    >>> with connect(1, 500, tempfile.gettempdir()) as database:
+    ...     database.execute("SELECT 1 + 1").fetchone()
+    (2,)
+    """
+    Path(temp).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=temp, prefix="duckdb-") as spill:
+        settings = {"threads": threads, "memory_limit": f"{memory_mb}MB", "temp_directory": spill}
+        with duckdb.connect(":memory:", config=settings) as database:
+            yield database
+
+
+def sql_beside(module_file: str, name: str) -> str:
+    """The text of the `.sql` file `name` in the folder of the module `module_file`."""
+    return (Path(module_file).parent / name).read_text()

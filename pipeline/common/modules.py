@@ -1,0 +1,65 @@
+"""Which files of this package a module consists of: its own and those it imports, by AST.
+
+Snakemake takes them as `input:`, so that an edit reruns exactly the rules that use the code
+(touching is free: inputs are compared by checksum). Imports nothing heavy: it is used while the
+workflow is planned.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def path_of(module: str) -> Path | None:
+    """The file of a first-party module or package, relative to the repository; None if foreign.
+
+    >>> path_of("pipeline.common.modules").as_posix()
+    'pipeline/common/modules.py'
+    >>> path_of("polars") is None
+    True
+    """
+    base = Path(*module.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if module.split(".")[0] == "pipeline" and (ROOT / candidate).is_file():
+            return candidate
+    return None
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    names = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(names)
+
+
+def _data_beside(path: Path) -> list[Path]:
+    """Queries and tables that belong to a module by name: `episodes.py` owns `episodes*.sql|csv`."""
+    files = sorted((ROOT / path).parent.glob(f"{path.stem}*.*"))
+    return [file.relative_to(ROOT) for file in files if file.suffix in {".sql", ".csv"}]
+
+
+def source_files(module: str) -> list[str]:
+    """The module's own file first, then every first-party file it imports, directly or not.
+
+    >>> source_files("pipeline.common.files")
+    ['pipeline/common/files.py']
+    >>> source_files("pipeline.common.command")
+    ['pipeline/common/command.py', 'pipeline/common/errors.py']
+    """
+    first = path_of(module)
+    if first is None:
+        raise ValueError(f"no module {module} in this package")
+    seen, waiting = {first}, [first]
+    while waiting:
+        path = waiting.pop()
+        found = {file for name in _imports(path) if (file := path_of(name))}
+        seen |= set(_data_beside(path))
+        waiting += [file for file in found - seen if file.name != "__init__.py"]
+        seen |= {file for file in found if file.name != "__init__.py"}
+    return [first.as_posix(), *sorted(path.as_posix() for path in seen - {first})]

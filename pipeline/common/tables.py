@@ -1,0 +1,72 @@
+"""Tables with contracts: columns, types, key, nullability, checked whenever one is written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.common.errors import InputError
+from pipeline.common.files import whole
+
+ROW_GROUP = 128 * 1024  # a fixed size keeps the bytes independent of the number of threads
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a table promises to the next room.
+
+    `columns`: name → Polars type, in order. `key`: columns that identify a row, also the order of
+    the rows; empty where rows have no key (then all columns order them). `nullable`: columns that
+    may be null. `units`: column → unit, for readers.
+    """
+
+    columns: Mapping[str, pl.DataType | type[pl.DataType]]
+    key: tuple[str, ...] = ()
+    nullable: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
+
+
+def check(frame: pl.DataFrame, contract: Contract, name: str) -> pl.DataFrame:
+    """The frame in the contract's column order and in a total row order.
+
+    Raises `InputError` naming the table and the column where a column or type is off, a value that
+    must be known is null, or the key repeats.
+
+    >>> episodes = Contract({"episode_id": pl.Int64, "age": pl.Int64}, key=("episode_id",))
+    >>> check(pl.DataFrame({"age": [70, 30], "episode_id": [2, 1]}), episodes, "episodes").rows()
+    [(1, 30), (2, 70)]
+    >>> check(pl.DataFrame({"age": [70, 30], "episode_id": [1, 1]}), episodes, "episodes")
+    Traceback (most recent call last):
+    pipeline.common.errors.InputError: episodes: key (episode_id) repeats in 1 row(s)
+    """
+    missing = [column for column in contract.columns if column not in frame.columns]
+    if missing:
+        raise InputError(f"{name}: column(s) {', '.join(missing)} missing")
+    frame = frame.select(list(contract.columns))
+    for column, dtype in contract.columns.items():
+        if frame.schema[column] != dtype:
+            raise InputError(f"{name}: {column} is {frame.schema[column]}, expected {dtype}")
+        if column not in contract.nullable and frame[column].null_count():
+            raise InputError(f"{name}: {column} is null in {frame[column].null_count()} row(s)")
+    frame = frame.sort(contract.key or list(contract.columns))
+    if contract.key and (repeats := frame.height - frame.select(contract.key).n_unique()):
+        raise InputError(f"{name}: key ({', '.join(contract.key)}) repeats in {repeats} row(s)")
+    return frame
+
+
+def write_table(frame: pl.DataFrame, path: str | Path, contract: Contract) -> None:
+    """Checks the contract, then writes zstd parquet: the same bytes for the same rows."""
+    checked = check(frame, contract, str(path))
+    with whole(path) as part:
+        checked.write_parquet(part, compression="zstd", row_group_size=ROW_GROUP)
+
+
+def read_table(path: str | Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """Reads a parquet table; `InputError` with the file's name where it cannot be read."""
+    try:
+        return pl.read_parquet(path, columns=columns)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(
+            f"{path}: not a readable parquet table ({type(error).__name__})"
+        ) from error

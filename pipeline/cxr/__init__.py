@@ -1,0 +1,1 @@
+"""Modality `c`: chest films."""

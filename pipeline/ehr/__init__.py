@@ -1,0 +1,1 @@
+"""Modality `e`: vitals, labs, procedures and demographics of the electronic health record."""

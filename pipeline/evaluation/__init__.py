@@ -1,0 +1,1 @@
+"""Metrics, intervals, calibration: tables of predictions in, one result out. No torch."""

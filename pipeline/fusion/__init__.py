@@ -1,0 +1,1 @@
+"""Fusion of frozen embeddings and of encoders."""

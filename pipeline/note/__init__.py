@@ -1,0 +1,1 @@
+"""Modality `n`: radiology notes."""

@@ -1,0 +1,1 @@
+"""Figures and sentences made from result files only."""

@@ -1,0 +1,1 @@
+"""The training loop, seeds, checkpoints and devices. Knows tensors, no modality."""
