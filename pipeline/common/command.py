@@ -3,10 +3,15 @@
 import argparse
 import logging
 import os
+import platform
+import resource
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 from pipeline.common.errors import InputError
+from pipeline.common.files import write_json
 
 log = logging.getLogger("pipeline")
 
@@ -28,12 +33,36 @@ def run(main: Callable[[], None]) -> None:
     """Runs a stage's `main`: owner-only files, log lines on stderr, one line for an `InputError`.
 
     Exit status: 0, or 1 after an `InputError`. Any other exception is a defect of the pipeline and
-    keeps its traceback.
+    keeps its traceback. Where PIPELINE_USAGE names a folder, a record of the time, memory and host
+    of the stage is left there: results themselves hold nothing that differs between two runs.
     """
     os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    started = time.time()
     try:
         main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    record = _usage(main, started)
+    log.info("finished in %(seconds).1f s, peak memory %(peak_mb)d MB, on %(host)s", record)
+    if folder := os.environ.get("PIPELINE_USAGE"):
+        name = f"{record['stage']} {record['made']}".replace("/", "_").replace(" ", "@")
+        write_json(Path(folder) / f"{name}.json", record)
+
+
+def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | int]:
+    spec = sys.modules["__main__"].__spec__
+    made = next((b for a, b in zip(sys.argv, sys.argv[1:], strict=False) if a == "--output"), "")
+    peak_kb = max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return {
+        "stage": spec.name if spec else main.__module__,
+        "made": made,
+        "seconds": round(time.time() - started, 2),
+        "peak_mb": peak_kb // 1024,
+        "host": platform.node(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(started)),
+    }

@@ -39,7 +39,7 @@ def _imports(path: Path) -> frozenset[str]:
 
 
 def _data_beside(path: Path) -> list[Path]:
-    """Queries and tables that belong to a module by name: `episodes.py` owns `episodes*.sql|csv`."""
+    # `episodes.py` owns `episodes*.sql` and `episodes*.csv` beside it
     files = sorted((ROOT / path).parent.glob(f"{path.stem}*.*"))
     return [file.relative_to(ROOT) for file in files if file.suffix in {".sql", ".csv"}]
 
@@ -50,7 +50,7 @@ def source_files(module: str) -> list[str]:
     >>> source_files("pipeline.common.files")
     ['pipeline/common/files.py']
     >>> source_files("pipeline.common.command")
-    ['pipeline/common/command.py', 'pipeline/common/errors.py']
+    ['pipeline/common/command.py', 'pipeline/common/errors.py', 'pipeline/common/files.py']
     """
     first = path_of(module)
     if first is None:

@@ -67,6 +67,5 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pl.DataFra
     try:
         return pl.read_parquet(path, columns=columns)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(
-            f"{path}: not a readable parquet table ({type(error).__name__})"
-        ) from error
+        kind = type(error).__name__
+        raise InputError(f"{path}: not a readable parquet table ({kind})") from error
