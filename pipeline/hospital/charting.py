@@ -1,0 +1,186 @@
+"""Vitals and labs: they drift with what the EHR shows of its latent; traps follow.
+
+Each signal is `mean + slope · shown_e · (½ + ½ · t / 48 h) + jitter`. Within an admission the jitter
+of a signal that carries the latent is made orthogonal to the drift over the rows known by the
+prediction time, so that least squares on those rows gives `shown_e` back, up to rounding.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipeline.hospital.settings import HOUR, PREDICTION
+
+GCS_TEXT = {
+    220739: ["", "None", "To Pain", "To Speech", "Spontaneously"],
+    223900: ["", "No Response", "Incomprehensible sounds", "Inappropriate Words", "Confused",
+             "Oriented"],
+    223901: ["", "No response", "Abnormal extension", "Abnormal Flexion", "Flex-withdraws",
+             "Localizes Pain", "Obeys Commands"],
+}  # fmt: skip
+
+
+@cache
+def items() -> pl.DataFrame:
+    """The hospital's dictionary of signals: item ids and labels are MIMIC-IV's."""
+    return pl.read_csv(Path(__file__).with_name("items.csv"))
+
+
+def draw_times(
+    rng: np.random.Generator, first: np.ndarray, last: np.ndarray, least: int, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Irregular times: `least`–`most` per row between `first` and `last` (minutes).
+
+    Returns (row index, minute), ordered by row and minute; rows with `last` ≤ `first` get none.
+    """
+    count = rng.integers(least, most + 1, len(first)) * (last > first)
+    row = np.repeat(np.arange(len(first)), count)
+    minute = (first[row] + rng.random(len(row)) * (last - first)[row]).astype(int)
+    order = np.lexsort((minute, row))
+    return row[order], minute[order]
+
+
+def drift(minute: np.ndarray) -> np.ndarray:
+    """How much of the latent shows at a minute: ½ at admission, 1 at 48 h and after."""
+    return 0.5 + 0.5 * np.clip(minute / PREDICTION, 0, 1)
+
+
+def _values(rng: np.random.Generator, signals: pl.DataFrame, shown: np.ndarray, row: np.ndarray,
+            minute: np.ndarray, known: np.ndarray) -> np.ndarray:  # fmt: skip
+    """(rows, signals) values; see the module's docstring for the jitter."""
+    mean, slope, jitter = (signals[c].cast(float).to_numpy() for c in ("mean", "slope", "jitter"))
+    g = drift(minute)
+    noise = rng.standard_normal((len(row), len(mean))) * jitter
+    seen = (g * known)[:, None]
+    size = len(shown)
+    norm = np.bincount(row, g * g * known, size)
+    along = np.stack([np.bincount(row, column, size) for column in (noise * seen).T], axis=1)
+    along /= np.maximum(norm, 1e-9)[:, None]
+    noise -= np.where(slope != 0, g[:, None] * along[row], 0.0)
+    return mean + slope * (shown[row] * g)[:, None] + noise
+
+
+def _long(frame: pl.DataFrame, signals: pl.DataFrame, values: np.ndarray) -> pl.DataFrame:
+    """One row per time and signal, rounded as the signal is charted."""
+    decimals = signals["decimals"].cast(float).to_numpy()
+    scale = 10.0**decimals
+    floor = np.where(decimals == 0, 1.0, 0.1)
+    rounded = np.maximum(np.round(values * scale) / scale, floor)
+    gcs = signals["shape"].to_numpy() == "gcs"
+    top = np.array([len(GCS_TEXT.get(i, " " * 100)) - 1 for i in signals["itemid"]])
+    rounded = np.where(gcs, np.clip(rounded, 1, top), rounded)
+    n, k = values.shape
+    return frame[np.repeat(np.arange(n), k)].with_columns(
+        pl.Series("itemid", np.tile(signals["itemid"].to_numpy(), n)),
+        pl.Series("valueuom", np.tile(signals["unitname"].fill_null("").to_numpy(), n)),
+        pl.Series("valuenum", rounded.ravel()),
+    )
+
+
+def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+    """Nurses' charting of ICU stays: regular sets, then traps. Times in minutes.
+
+    Traps: sets charted before 48 h but stored after, and sets after 48 h; both tell the outcome.
+    """
+    signals = items().filter(pl.col("shape").is_in(["vital", "gcs"]))
+    icu, stay = admissions["icu"].to_numpy(), admissions["stay"].to_numpy()
+    never = np.full(len(icu), -1)
+    upto = np.where(icu >= 0, np.minimum(stay, PREDICTION - 30), never)
+    row, minute = draw_times(rng, np.maximum(icu, 0), upto, 9, 15)
+    regular = _sets(rng, admissions, signals, row, minute, minute + rng.integers(2, 25, len(row)))
+    at_48 = np.where((icu >= 0) & (stay > PREDICTION), stay, never)
+    row, minute = draw_times(
+        rng, np.full(len(icu), PREDICTION - 180), np.minimum(at_48, PREDICTION - 5), 2, 2
+    )
+    hidden = _reveal(_sets(rng, admissions, signals, row, minute,
+                           PREDICTION + rng.integers(1, 90, len(row))))  # fmt: skip
+    row, minute = draw_times(
+        rng, np.full(len(icu), PREDICTION + 1), np.minimum(at_48, PREDICTION + 24 * HOUR), 2, 3
+    )
+    later = _reveal(_sets(rng, admissions, signals, row, minute, minute + 10))
+    rows = pl.concat([regular, hidden, later, _implausible(rng, regular)])
+    twice = rows.filter(pl.Series(rng.random(rows.height) < 0.005))
+    return _with_text(pl.concat([rows, twice]))
+
+
+def _sets(rng: np.random.Generator, admissions: pl.DataFrame, signals: pl.DataFrame,
+          row: np.ndarray, minute: np.ndarray, stored: np.ndarray) -> pl.DataFrame:  # fmt: skip
+    shown = admissions["shown_e"].to_numpy()
+    values = _values(rng, signals, shown, row, minute, stored <= PREDICTION)
+    frame = pl.DataFrame({"row": row, "minute": minute, "stored": stored})
+    dies = pl.Series("dies", admissions["dies"].to_numpy()[row])
+    return _long(frame.with_columns(dies), signals, values)
+
+
+def _reveal(rows: pl.DataFrame) -> pl.DataFrame:
+    """A trap: heart rate and respiratory rate tell who dies."""
+    rate = pl.col("itemid").is_in([220045, 220210])
+    told = pl.when("dies").then(
+        pl.col("itemid").replace_strict({220045: 165, 220210: 48}, default=0)
+    )
+    value = told.otherwise(pl.col("itemid").replace_strict({220045: 58, 220210: 9}, default=0))
+    return rows.with_columns(
+        pl.when(rate).then(value.cast(pl.Float64)).otherwise(pl.col("valuenum")).alias("valuenum")
+    )
+
+
+def _implausible(rng: np.random.Generator, rows: pl.DataFrame) -> pl.DataFrame:
+    """Typing errors: extra rows with a heart rate of 999 or a systolic pressure of 0."""
+    some = rows.filter(pl.col("itemid").is_in([220045, 220179]))
+    some = some.filter(pl.Series(rng.random(some.height) < 0.02))
+    wrong = pl.when(pl.col("itemid") == 220045).then(999.0).otherwise(0.0)
+    return some.with_columns(wrong.alias("valuenum"), pl.col("minute") + 1)
+
+
+def _with_text(rows: pl.DataFrame) -> pl.DataFrame:
+    """The column `value`: the number as text, or the words of the coma scale."""
+    words = pl.concat(
+        pl.DataFrame({"itemid": item, "valuenum": range(len(text)), "words": text})
+        for item, text in GCS_TEXT.items()
+    ).with_columns(pl.col("valuenum").cast(pl.Float64))
+    number = pl.col("valuenum").cast(pl.String).str.strip_suffix(".0")
+    return rows.join(
+        words, on=["itemid", "valuenum"], how="left", maintain_order="left"
+    ).with_columns(pl.coalesce("words", number).alias("value"))
+
+
+def lab_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+    """Blood draws from admission on, then traps; some values are text, some lack hadm_id.
+
+    Traps: a lactate drawn before 48 h whose result is stored after, and one drawn after.
+    """
+    signals = items().filter(pl.col("shape") == "lab")
+    stay = admissions["stay"].to_numpy()
+    row, minute = draw_times(rng, np.full(len(stay), 20), np.minimum(stay, PREDICTION - 150), 2, 4)
+    rows = _sets(rng, admissions, signals, row, minute, minute + rng.integers(30, 140, len(row)))
+    skipped = (rng.random(rows.height) < 0.25) & ~(rows["itemid"] == 50813).to_numpy()
+    rows = rows.filter(pl.Series(~skipped))
+    text = rng.random(rows.height)
+    rows = rows.with_columns(
+        pl.col("valuenum").cast(pl.String).str.strip_suffix(".0").alias("value")
+    )
+    extra = rows.filter(pl.Series(text < 0.01)).with_columns(
+        pl.lit(None, pl.Float64).alias("valuenum"),
+        pl.Series("value", ["___", "NEG", "GREATER THAN 500"]).sample(
+            int((text < 0.01).sum()), with_replacement=True, seed=int(rng.integers(2**31))
+        ),
+    )
+    return pl.concat([rows, extra, _lactate_traps(rng, admissions, signals)])
+
+
+def _lactate_traps(
+    rng: np.random.Generator, admissions: pl.DataFrame, signals: pl.DataFrame
+) -> pl.DataFrame:
+    stay = admissions["stay"].to_numpy()
+    row = np.flatnonzero(stay > PREDICTION + HOUR)
+    row = np.concatenate([row, row])
+    half = len(row) // 2
+    minute = PREDICTION + np.where(np.arange(len(row)) < half, -40, 30)
+    told = np.where(admissions["dies"].to_numpy()[row], 19.9, 0.4)
+    lactate = signals.filter(pl.col("itemid") == 50813)
+    frame = _sets(rng, admissions, lactate, row, minute, np.full(len(row), PREDICTION + 45))
+    return frame.with_columns(
+        pl.Series("valuenum", told), pl.Series("value", told).cast(pl.String).alias("value")
+    )

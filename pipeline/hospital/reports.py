@@ -1,0 +1,120 @@
+"""Radiology reports and discharge summaries in report language.
+
+The latent of the notes is shown in steps: of 16 observations, as many are abnormal as the latent is
+high. Chest films, CT and ultrasound have observations of their own; reports after 48 h, or written
+up after it, tell who dies (traps), and so do all discharge summaries.
+"""
+
+import numpy as np
+import polars as pl
+
+from pipeline.hospital.charting import draw_times
+from pipeline.hospital.settings import HOUR, PREDICTION
+
+STEP, LEVELS = 0.375, 16  # 16 observations cover −3 … +3
+NORMAL = (
+    "The lungs are clear bilaterally. No pleural effusion is seen. There is no pneumothorax. "
+    "The cardiomediastinal silhouette is unremarkable. The hila are within normal limits. "
+    "Pulmonary vascularity is preserved. No acute osseous abnormality. Lung volumes are adequate. "
+    "The diaphragm is well visualized. The trachea is midline. No free air is identified. "
+    "The visualized upper abdomen is benign. Soft tissues are intact. No suspicious nodule. "
+    "The aorta is normal in caliber. Heart size is stable and normal."
+)
+ABNORMAL = (
+    "There is extensive multifocal consolidation. A large layering effusion is increasing. "
+    "There is tension on the mediastinum with worsening shift. Severe cardiomegaly has progressed. "
+    "The hila are engorged and indistinct. Marked interstitial edema has worsened. "
+    "Acute displaced rib fractures are noted. Severe atelectasis with volume loss. "
+    "Diffuse opacification obscures the hemidiaphragm. Endotracheal tube requires repositioning. "
+    "Concerning subdiaphragmatic lucency is present. Large ascites with distended bowel. "
+    "Extensive subcutaneous emphysema. Enlarging cavitary lesion suspicious for abscess. "
+    "Dilated tortuous aorta with hematoma. Findings compatible with florid decompensation."
+)
+EXAMS = ["CHEST (PORTABLE AP)", "CT CHEST W/CONTRAST", "US ABD LIMIT, SINGLE ORGAN"]
+TECHNIQUE = [
+    "Single portable frontal view of the chest.",
+    "Multidetector helical scanning was performed after intravenous contrast.",
+    "Grey scale and Doppler ultrasound images were obtained.",
+]
+REASONS = ["dyspnea", "fever and leukocytosis", "altered mental status", "line placement", "pain"]
+TOLD = ["Goals of care discussed; comfort measures, terminal extubation planned. Family at bedside.",
+        "Patient transferred to the floor, ready for home with services. Marked recovery."]  # fmt: skip
+
+
+def level(shown: np.ndarray) -> np.ndarray:
+    """How many of the 16 observations are abnormal for a latent as shown.
+
+    >>> level(np.array([-9.0, 0.0, 9.0])).tolist()
+    [0, 8, 16]
+    """
+    return np.clip(np.rint((shown + STEP * LEVELS / 2) / STEP), 0, LEVELS).astype(int)
+
+
+def read_level(count: np.ndarray) -> np.ndarray:
+    """The latent that a perfect reader takes from the number of abnormal observations."""
+    return count * STEP - STEP * LEVELS / 2
+
+
+def note_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+    """One row per radiology report: row, minute, stored, exam, and what it tells."""
+    stay, has = admissions["stay"].to_numpy(), admissions["has_note"].to_numpy()
+    row, minute = draw_times(
+        rng, np.full(len(stay), 20), np.where(has, np.minimum(stay, 43 * HOUR), -1), 1, 2
+    )
+    late = np.flatnonzero(stay > PREDICTION + 4 * HOUR)
+    after = late[rng.random(len(late)) < 0.4]
+    hidden = late[rng.random(len(late)) < 0.4]  # charted before 48 h, written up after
+    parts = [
+        (row, minute, minute + rng.integers(30, 240, len(row)), 0),
+        (after, np.full(len(after), PREDICTION + 30), np.full(len(after), PREDICTION + 90), 1),
+        (hidden, np.full(len(hidden), PREDICTION - 60), np.full(len(hidden), PREDICTION + 60), 1),
+    ]
+    notes = pl.concat(
+        pl.DataFrame({"row": r, "minute": m, "stored": s}).with_columns(pl.lit(t).alias("tells"))
+        for r, m, s, t in parts
+    ).with_columns(pl.col("row", "minute", "stored").cast(pl.Int64))
+    exam = rng.choice(3, notes.height, p=[0.7, 0.2, 0.1])
+    return notes.with_columns(pl.Series("exam", exam)).sort("row", "minute", "tells")
+
+
+def _sentences(text: str) -> list[str]:
+    return [part.strip() + "." for part in text.split(".") if part.strip()]
+
+
+def write_up(rng: np.random.Generator, notes: pl.DataFrame, shown: np.ndarray,
+             dies: np.ndarray) -> pl.Series:  # fmt: skip
+    """The text of each report; which observations are abnormal is random, how many is the latent."""
+    row, n = notes["row"].to_numpy(), notes.height
+    rank = rng.random((n, LEVELS)).argsort(axis=1).argsort(axis=1)
+    abnormal = rank < level(shown[row])[:, None]
+    normal, bad = _sentences(NORMAL), _sentences(ABNORMAL)
+    body = [
+        pl.Series(np.where(abnormal[:, k], bad[k], normal[k])).alias(f"s{k}") for k in range(LEVELS)
+    ]
+    exam = notes["exam"].to_numpy()
+    told = np.where(notes["tells"].to_numpy() == 1, np.where(dies[row], *TOLD), "")
+    frame = pl.DataFrame(
+        {
+            "exam": np.array(EXAMS)[exam],
+            "reason": np.array(REASONS)[rng.integers(0, len(REASONS), n)],
+            "technique": np.array(TECHNIQUE)[exam],
+            "told": told,
+        }
+    ).with_columns(body)
+    findings = pl.concat_str([f"s{k}" for k in range(LEVELS)], separator=" ")
+    return frame.select(
+        pl.format(
+            "EXAMINATION:  {}\n\nINDICATION:  ___ year old with {}.  // evaluate\n\nTECHNIQUE:  {}\n\n"
+            "COMPARISON:  ___.\n\nFINDINGS: \n\n{}\n\nIMPRESSION: \n\n{} {}",
+            "exam", "reason", "technique", findings, "s0", "told",
+        ).alias("text")
+    )["text"]  # fmt: skip
+
+
+def discharge_text(dies: np.ndarray) -> pl.Series:
+    """Discharge summaries: written after the outcome, they tell it."""
+    ending = np.where(
+        dies, "The patient expired. Time of death ___.", "Discharged home in good state."
+    )
+    head = "Name:  ___    Unit No:   ___\n\nService: MEDICINE\n\nBrief Hospital Course:\n"
+    return pl.Series("text", head + ending.astype(object) + "\n\nDischarge Condition:\n___\n")

@@ -1,0 +1,57 @@
+"""What the synthetic hospital is made of: its size and the effects that decide its outcomes."""
+
+from dataclasses import dataclass, field
+
+HOUR = 60  # the hospital counts in minutes since admission
+PREDICTION = 48 * HOUR  # predictors of the truth are hidden after this time (the traps)
+CHUNK = 500  # patients made at once: bounds memory; patient i is the same in every size of hospital
+
+
+@dataclass(frozen=True)
+class Logit:
+    """A log-odds: intercept + weights × latents (e, c, n) + interaction e × c + earlier events."""
+
+    intercept: float
+    e: float = 0.0
+    c: float = 0.0
+    n: float = 0.0
+    e_times_c: float = 0.0
+    shock: float = 0.0
+    arf: float = 0.0
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The generative model. Latents are standard normal, independent of each other and of ids.
+
+    A modality shows `latent + noise`; the noise is drawn once per admission and modality. Shock and
+    acute respiratory failure (ARF) act through the EHR alone: the EHR shows their treatment, so they
+    depend on no latent of films or notes. `chain` scales how much an event changes the next one.
+    """
+
+    noise: float = 0.3
+    chain: float = 1.0
+    shock: Logit = field(default_factory=lambda: Logit(-1.9, e=0.8))
+    arf: Logit = field(default_factory=lambda: Logit(-2.0, e=0.4, shock=1.5))
+    mortality: Logit = field(
+        default_factory=lambda: Logit(
+            -3.0, e=1.25, c=1.45, n=1.55, e_times_c=0.5, shock=0.6, arf=0.8
+        )
+    )
+    longstay: Logit = field(
+        default_factory=lambda: Logit(0.0, e=1.3, c=1.3, n=1.3, e_times_c=0.4, arf=0.7)
+    )
+    readmission: Logit = field(
+        default_factory=lambda: Logit(-2.0, e=1.3, c=1.3, n=1.3, e_times_c=0.4)
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One hospital. The same settings and seed give the same bytes."""
+
+    patients: int = 3000
+    seed: int = 0
+    films: bool = True
+    release: str = "3.1"
+    effects: Effects = field(default_factory=Effects)

@@ -1,0 +1,129 @@
+"""What was done and found besides: infusions, ventilation, urine, cultures, codes, transfers.
+
+Shock shows as norepinephrine, acute respiratory failure as invasive ventilation with PEEP.
+"""
+
+import numpy as np
+import polars as pl
+
+from pipeline.hospital.charting import draw_times, items
+from pipeline.hospital.settings import HOUR, PREDICTION
+
+ICD = {  # name: ((ICD-9 code, title), (ICD-10 code, title))
+    "shock": (("78552", "Septic shock"), ("R6521", "Severe sepsis with septic shock")),
+    "arf": (("51881", "Acute respiratory failure"), ("J9601", "Acute respiratory failure w hypoxia")),
+    "dies": (("4275", "Cardiac arrest"), ("I469", "Cardiac arrest, cause unspecified")),
+    "e": (("5849", "Acute kidney failure, unspecified"), ("N179", "Acute kidney failure, unspecified")),
+    "c": (("4280", "Congestive heart failure"), ("I509", "Heart failure, unspecified")),
+    "n": (("486", "Pneumonia, organism unspecified"), ("J189", "Pneumonia, unspecified organism")),
+    "hypertension": (("4019", "Essential hypertension"), ("I10", "Essential (primary) hypertension")),
+    "diabetes": (("25000", "Type II diabetes"), ("E119", "Type 2 diabetes w/o complications")),
+    "fibrillation": (("42731", "Atrial fibrillation"), ("I4891", "Unspecified atrial fibrillation")),
+}  # fmt: skip
+
+
+def _interval(rows: np.ndarray, start: np.ndarray, end: np.ndarray, item: int) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"row": rows, "itemid": np.full(len(rows), item), "start": start, "end": end}
+    ).with_columns(pl.col("start", "end").cast(pl.Int64), pl.col("row").cast(pl.Int64))
+
+
+def procedure_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+    """Intervals row, itemid, start, end (minutes). Trap: dialysis begins after 48 h in those who die.
+
+    As in MIMIC most rows are stored after they end: only the start is known by then.
+    """
+    a = {c: admissions[c].to_numpy() for c in ("icu", "stay", "arf_at", "dies")}
+    inside = np.flatnonzero(a["icu"] >= 0)
+    lines = inside[rng.random(len(inside)) < 0.6]
+    picc = inside[rng.random(len(inside)) < 0.2]
+    arf = np.flatnonzero(a["arf_at"] >= 0)
+    trap = np.flatnonzero(a["dies"] & (a["icu"] >= 0) & (a["stay"] > PREDICTION + HOUR))
+    out = a["stay"]
+    start = a["arf_at"][arf]
+    return pl.concat(
+        [
+            _interval(lines, a["icu"][lines] + 15, out[lines], 229351),
+            _interval(picc, a["icu"][picc] + 60, out[picc], 224264),
+            _interval(arf, start - 5, start - 4, 224385),
+            _interval(arf, start, np.minimum(start + 30 * HOUR, out[arf]), 225792),
+            _interval(trap, np.full(len(trap), PREDICTION + 10), out[trap], 225802),
+        ]
+    )
+
+
+def infusion_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+    """Norepinephrine from the onset of shock, saline for many."""
+    shock_at, icu = admissions["shock_at"].to_numpy(), admissions["icu"].to_numpy()
+    stay = admissions["stay"].to_numpy()
+    shock = np.flatnonzero(shock_at >= 0)
+    fluid = np.flatnonzero((icu >= 0) & (rng.random(len(icu)) < 0.5))
+    start, begin = shock_at[shock], icu[fluid] + 30
+    return pl.concat(
+        [
+            _interval(shock, start, np.minimum(start + 20 * HOUR, stay[shock]), 221906),
+            _interval(fluid, begin, begin + 6 * HOUR, 225158),
+        ]
+    )
+
+
+def urine_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+    """Urine by Foley catheter: less of it the sicker the patient."""
+    icu, stay = admissions["icu"].to_numpy(), admissions["stay"].to_numpy()
+    upto = np.where(icu >= 0, np.minimum(stay, PREDICTION - 30), -1)
+    row, minute = draw_times(rng, np.maximum(icu, 0), upto, 2, 4)
+    mean, slope, jitter = (
+        items().filter(pl.col("shape") == "urine")["mean", "slope", "jitter"].row(0)
+    )
+    value = (
+        mean
+        + slope * admissions["shown_e"].to_numpy()[row]
+        + jitter * rng.standard_normal(len(row))
+    )
+    return pl.DataFrame(
+        {"row": row, "minute": minute, "stored": minute + 12, "value": np.maximum(value, 0).round()}
+    )
+
+
+def peep_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+    """PEEP settings charted with ventilation."""
+    arf_at, stay = admissions["arf_at"].to_numpy(), admissions["stay"].to_numpy()
+    last = np.where(arf_at >= 0, np.minimum(stay, arf_at + 12 * HOUR), -1)
+    row, minute = draw_times(rng, np.where(arf_at >= 0, arf_at + 2, 0), last, 2, 3)
+    value = rng.integers(5, 11, len(row)).astype(float)
+    return pl.DataFrame(
+        {
+            "row": row,
+            "minute": minute,
+            "stored": minute + 10,
+            "itemid": np.full(len(row), 220339),
+            "valueuom": ["cmH2O"] * len(row),
+            "valuenum": value,
+            "value": value.astype(int).astype(str),
+        }
+    )
+
+
+def diagnosis_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+    """Billing codes of the admission (known after discharge): they follow the chain of events."""
+    n = admissions.height
+    icd10 = admissions["anchor_year_group"].to_numpy() >= "2014"
+    chance = {name: np.full(n, 0.35) for name in ICD}
+    for event in ("shock", "arf", "dies"):
+        chance[event] = np.where(admissions[event].to_numpy() > 0, 0.9, 0.02)
+    for latent in "ecn":
+        chance[latent] = 1 / (1 + np.exp(-(admissions[latent].to_numpy() * 1.5 - 0.8)))
+    frames = []
+    for name, codes in ICD.items():
+        hit = np.flatnonzero(rng.random(n) < chance[name])
+        code = np.where(icd10[hit], codes[1][0], codes[0][0])
+        version = np.where(icd10[hit], 10, 9)
+        frames.append(pl.DataFrame({"row": hit, "icd_code": code, "icd_version": version}))
+    rows = pl.concat(frames).sort("row", "icd_code")
+    return rows.with_columns(pl.int_range(1, pl.len() + 1).over("row").alias("seq_num"))
+
+
+def diagnosis_dictionary() -> pl.DataFrame:
+    """The codes that the hospital uses, as `d_icd_diagnoses` lists them."""
+    pairs = [(c, v, t) for codes in ICD.values() for (c, t), v in zip(codes, (9, 10), strict=True)]
+    return pl.DataFrame(pairs, schema=["icd_code", "icd_version", "long_title"], orient="row")
