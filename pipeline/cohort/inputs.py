@@ -1,0 +1,79 @@
+"""What the cohort room is given: settings as JSON, source tables, a csv of ids; each checked."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.common.errors import InputError
+
+
+def settings(text: str, argument: str, needed: tuple[str, ...], optional: tuple[str, ...]) -> Any:
+    """The JSON object `text` as a dict; `InputError` naming `argument` where its keys are off.
+
+    >>> settings('{"salt": "a"}', "--split", needed=("salt",), optional=("fusion",))
+    {'salt': 'a'}
+    >>> settings('{"slat": "a"}', "--split", needed=("salt",), optional=())
+    Traceback (most recent call last):
+    pipeline.common.errors.InputError: --split: key(s) salt missing, slat unknown; known: salt
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{argument}: not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{argument}: expected a JSON object, e.g. {{{needed[0]!r}: …}}")
+    missing = sorted(set(needed) - set(value))
+    unknown = sorted(set(value) - set(needed) - set(optional))
+    wrong = [f"{', '.join(missing)} missing"] * bool(missing)
+    wrong += [f"{', '.join(unknown)} unknown"] * bool(unknown)
+    if wrong:
+        known = ", ".join([*needed, *optional])
+        raise InputError(f"{argument}: key(s) {', '.join(wrong)}; known: {known}")
+    return value
+
+
+def require(frame: pl.DataFrame, name: str, columns: Iterable[str], key: str | None) -> None:
+    """Checks that the table `name` has `columns` and that its `key` is never null nor repeats.
+
+    Raises `InputError` with the table's name and the number of rows.
+
+    >>> patients = pl.DataFrame({"subject_id": [1, 1]})
+    >>> require(patients, "patients", ("subject_id",), key="subject_id")
+    Traceback (most recent call last):
+    pipeline.common.errors.InputError: patients: subject_id repeats in 1 row(s), expected once each
+    """
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise InputError(f"{name}: column(s) {', '.join(missing)} missing; extract the table again")
+    if key is None:
+        return
+    if nulls := frame[key].null_count():
+        raise InputError(f"{name}: {key} is null in {nulls} row(s), expected in none")
+    if repeats := frame.height - frame[key].n_unique():
+        raise InputError(f"{name}: {key} repeats in {repeats} row(s), expected once each")
+
+
+def read_ids(path: str | Path) -> pl.DataFrame:
+    """A cohort given as a csv: the distinct whole numbers of its column `hadm_id`.
+
+    Other columns are ignored, and so are empty cells. Returns hadm_id Int64, in order. `InputError`
+    where the file cannot be read, lacks the column or holds something else than whole numbers; no
+    value is ever shown.
+    """
+    try:
+        frame = pl.read_csv(path, infer_schema=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{path}: not a readable csv ({type(error).__name__})") from error
+    if "hadm_id" not in frame.columns:
+        raise InputError(
+            f"{path}: column hadm_id missing among {len(frame.columns)} column(s); expected a csv"
+            " with commas whose first line names the columns, one admission per line"
+        )
+    text = frame["hadm_id"].str.strip_chars().replace("", None).drop_nulls()
+    ids = text.cast(pl.Int64, strict=False)
+    if ids.null_count():
+        raise InputError(f"{path}: hadm_id is no whole number in {ids.null_count()} row(s)")
+    return ids.unique().sort().to_frame()

@@ -1,0 +1,20 @@
+-- Task longstay: of those alive and in hospital at the prediction time, who stays beyond 168 h?
+-- Tables: episodes, admissions, patients. One row per episode; columns as in labels_mortality.sql.
+
+SELECT
+    episodes.episode_id,
+
+    admissions.dischtime > episodes.prediction_time
+        AS "condition: in hospital at the prediction time",
+    admissions.deathtime IS NULL OR admissions.deathtime > episodes.prediction_time
+        AS "condition: alive at the prediction time",
+
+    -- A death before 168 h ends the stay and makes it a short one: a negative. It is no good
+    -- outcome, so these are counted.
+    admissions.dischtime > admissions.admittime + INTERVAL 168 HOUR AS label,
+
+    admissions.dischtime <= admissions.admittime + INTERVAL 168 HOUR
+    AND COALESCE(admissions.hospital_expire_flag = 1, admissions.deathtime IS NOT NULL)
+        AS "count: negatives that died within 168 h"
+FROM episodes
+INNER JOIN admissions USING (hadm_id)

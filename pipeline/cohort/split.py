@@ -1,0 +1,91 @@
+"""Train, fusion, validation and test by a salted hash of the patient.
+
+A patient's split depends on subject_id, salt and shares alone: adding patients or changing the
+cohort moves nobody, and no patient is in two splits (wang2024.md 6.1). A hash cannot stratify;
+balance is reported in the tasks' attrition instead. The fusion share is training data that the
+modality encoders never see; the fusion head is fitted on it (wang2024.md 6.9).
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+import duckdb
+
+from pipeline.cohort.inputs import settings
+from pipeline.common.errors import InputError
+
+NAMES = ("train", "fusion", "val", "test")  # also the order in which the shares are cumulated
+
+
+@dataclass(frozen=True)
+class Split:
+    """A salt and the share of the patients in each split of `NAMES`; the shares sum to 1."""
+
+    salt: str
+    shares: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.salt, str) or not self.salt:
+            raise InputError("split: salt must be a text that is not empty")
+        if set(self.shares) != set(NAMES):
+            given = ", ".join(self.shares) or "none"
+            raise InputError(f"split: shares must be {', '.join(NAMES)}; given: {given}")
+        for name, share in self.shares.items():
+            if not isinstance(share, int | float) or not share > 0:
+                raise InputError(f"split: the share of {name} must be a number above 0")
+        if abs((total := math.fsum(self.shares.values())) - 1) > 1e-9:
+            raise InputError(f"split: the shares sum to {total:.12g}, expected 1")
+
+    @property
+    def upper_ends(self) -> list[tuple[str, float]]:
+        """Each split and the end of its part of [0, 1), in the order of `NAMES`.
+
+        >>> Split("a", {"train": 0.5, "fusion": 0.25, "val": 0.125, "test": 0.125}).upper_ends
+        [('train', 0.5), ('fusion', 0.75), ('val', 0.875), ('test', 1.0)]
+        """
+        return list(zip(NAMES, accumulate(self.shares[name] for name in NAMES), strict=True))
+
+
+def parse(text: str) -> Split:
+    """A split from JSON: `{"salt": text, "train": share, "fusion": …, "val": …, "test": …}`."""
+    value = settings(text, "--split", needed=("salt", *NAMES), optional=())
+    return Split(value["salt"], {name: value[name] for name in NAMES})
+
+
+def create_macro(database: duckdb.DuckDBPyConnection, split: Split) -> None:
+    """Makes the SQL function `split_of(subject_id)` known to the connection.
+
+    u = md5_number_lower(salt || ':' || subject_id) / 2^64 lies in [0, 1); the first split whose
+    upper end exceeds u is the patient's.
+
+    >>> split = Split("a", {"train": 0.5, "fusion": 0.25, "val": 0.125, "test": 0.125})
+    >>> with duckdb.connect() as database:
+    ...     create_macro(database, split)
+    ...     database.sql("SELECT split_of(10000032)").fetchall(), split_of(10000032, split)
+    ([('test',)], 'test')
+    """
+    salt = split.salt.replace("'", "''")
+    number = f"md5_number_lower('{salt}:' || CAST(subject_id AS BIGINT))"
+    # exponent form: DuckDB reads 0.6 as a decimal, 6.0e-01 as the very double that Python holds
+    parts = [
+        f"WHEN {number} / {2.0**64:.17e} < {end:.17e} THEN '{name}'"
+        for name, end in split.upper_ends[:-1]
+    ]
+    last = split.upper_ends[-1][0]
+    database.execute(
+        f"CREATE OR REPLACE MACRO split_of(subject_id) AS CASE {' '.join(parts)} ELSE '{last}' END"
+    )
+
+
+def split_of(subject_id: int, split: Split) -> str:
+    """The same function in Python, for one patient: how the hash is defined, without DuckDB.
+
+    >>> split_of(10000032, Split("b", {"train": 0.5, "fusion": 0.25, "val": 0.125, "test": 0.125}))
+    'fusion'
+    """
+    digest = hashlib.md5(f"{split.salt}:{subject_id}".encode(), usedforsecurity=False).digest()
+    u = int.from_bytes(digest[8:], "little") / 2**64
+    return next((name for name, end in split.upper_ends[:-1] if u < end), split.upper_ends[-1][0])

@@ -1,0 +1,333 @@
+"""Labels: who is eligible and has the outcome, to the minute; classes; the attrition of a task."""
+
+import json
+import os
+import shutil
+import sys
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipeline.cohort import labels as stage
+from pipeline.cohort.episodes import Cohort, select_episodes
+from pipeline.cohort.labels import label_task
+from pipeline.cohort.split import NAMES, Split
+from pipeline.common.errors import InputError
+
+ZERO = datetime(2150, 3, 1, 8, 0)
+DAY = 24
+
+
+def at(hours=0, minutes=0):
+    return ZERO + timedelta(hours=hours, minutes=minutes)
+
+
+def died(at_time, **change):
+    """The columns of an admission that ends in death."""
+    end = {"dischtime": at_time, "deathtime": at_time}
+    return {**end, "hospital_expire_flag": 1, "discharge_location": "DIED", **change}
+
+
+def hospital(admissions, patients=None):
+    """Admissions (subject_id and hadm_id 101, 102, … if not given) and an episode for each."""
+    usual = {"admittime": at(), "dischtime": at(96), "deathtime": None}
+    usual |= {"hospital_expire_flag": 0, "discharge_location": "HOME"}
+    rows = [{"subject_id": i, "hadm_id": i, **usual, **a} for i, a in enumerate(admissions, 101)]
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    times = pl.col("admittime", "dischtime", "deathtime").cast(pl.Datetime("us"))
+    frame = frame.with_columns(times, pl.col("hospital_expire_flag").cast(pl.Int64))
+    episodes = frame.select(
+        pl.col("hadm_id").alias("episode_id"),
+        "subject_id",
+        "hadm_id",
+        pl.col("admittime").alias("start"),
+        (pl.col("admittime") + pl.duration(hours=48)).alias("prediction_time"),
+        pl.Series("split", [NAMES[i % 4] for i in range(frame.height)]),
+    )
+    patients = patients or [{"subject_id": s} for s in frame["subject_id"].unique().sort()]
+    known = [{"dod": None, "anchor_year_group": "2011 - 2013", **p} for p in patients]
+    schema = {"subject_id": pl.Int64, "dod": pl.Date, "anchor_year_group": pl.String}
+    return {
+        "episodes": episodes,
+        "admissions": frame,
+        "patients": pl.DataFrame(known, schema=schema),
+    }
+
+
+def label(task, sources):
+    with duckdb.connect() as database:
+        return label_task(database, task, sources).sort("episode_id")
+
+
+def labels_of(task, admissions, patients=None):
+    """The label per admission, None where not eligible."""
+    found = label(task, hospital(admissions, patients))
+    assert (found["label"].is_not_null() == found["eligible"]).all()
+    return found["label"].to_list()
+
+
+def test_mortality_to_the_minute():
+    assert labels_of(
+        "mortality",
+        [
+            {"dischtime": at(48)},  # discharged exactly at the prediction time: not in hospital
+            {"dischtime": at(48, 1)},
+            died(at(48)),
+            died(at(48, 1)),
+            died(at(47, 59)),
+            died(at(300)),
+            # deathtime and dischtime may differ by slips of the pen: alive is judged by deathtime
+            died(at(48), dischtime=at(50)),
+            died(at(48, 1), dischtime=at(48)),
+            {"dischtime": at(0, -5)},  # discharged before it began
+            {"dischtime": None},
+        ],
+    ) == [None, 0, None, 1, None, 1, None, None, None, None]
+
+
+def test_flag_wins_where_the_columns_on_death_disagree():
+    sources = hospital(
+        [
+            died(at(96), hospital_expire_flag=0),
+            died(at(96), discharge_location=None),
+            died(at(96), deathtime=None),
+            died(at(96), hospital_expire_flag=None),
+            died(at(96), hospital_expire_flag=None, deathtime=None),
+            {"hospital_expire_flag": None, "discharge_location": None},
+            died(at(40), hospital_expire_flag=0),  # disagrees, but is not eligible: not counted
+        ]
+    )
+    found = label("mortality", sources)
+    assert found["label"].to_list() == [0, 1, 1, 1, 1, 0, None]
+    assert [row["episodes"] for row in stage.count_remarks(found)] == [5, 5]
+
+
+def test_longstay_to_the_minute():
+    sources = hospital(
+        [
+            {"dischtime": at(168)},
+            {"dischtime": at(168, 1)},
+            {"dischtime": at(48)},
+            died(at(100)),
+            died(at(169)),
+        ]
+    )
+    found = label("longstay", sources)
+    assert found["label"].to_list() == [0, 1, None, 0, 1]
+    assert stage.count_remarks(found) == [
+        {"count": "negatives that died within 168 h", "episodes": 1}
+    ]
+
+
+def test_readmission_within_720_hours_of_the_discharge():
+    back = 96 + 30 * DAY
+    for later, expected in ((at(back), 1), (at(back, 1), 0), (at(96 + DAY), 1)):
+        stays = [{"subject_id": 1}, {"subject_id": 1, "admittime": later, "dischtime": later}]
+        assert labels_of("readmission", stays)[0] == expected
+
+
+def test_readmission_of_another_patient_or_an_earlier_one_is_none():
+    earlier = {"subject_id": 1, "admittime": at(-20 * DAY), "dischtime": at(-15 * DAY)}
+    other = {"subject_id": 2, "admittime": at(10 * DAY), "dischtime": at(20 * DAY)}
+    assert labels_of("readmission", [{"subject_id": 1}, earlier, other]) == [0, 1, 0]
+
+
+def test_same_day_and_overlapping_admissions_are_one_hospitalisation():
+    # discharged on day 5 at 08:00; again at 23:59 that day; overlapping; the next on day 31
+    chain = [
+        {"subject_id": 1},
+        {"subject_id": 1, "admittime": at(96 + 15, 59), "dischtime": at(10 * DAY)},
+        {"subject_id": 1, "admittime": at(9 * DAY), "dischtime": at(9 * DAY + 49)},
+    ]
+    assert labels_of("readmission", chain) == [0, 0, 0]
+    next_day = {"subject_id": 1, "admittime": at(96 + 16), "dischtime": at(10 * DAY)}
+    assert labels_of("readmission", [chain[0], next_day]) == [1, 0]
+    # 30 days count from the end of the whole hospitalisation, day 11
+    late = {"subject_id": 1, "admittime": at(40 * DAY), "dischtime": at(50 * DAY)}
+    assert labels_of("readmission", [*chain, late]) == [1, 1, 1, 0]
+    assert labels_of("readmission", [chain[0], late]) == [0, 0]
+    # two short admissions on different days within a long one
+    inside = [
+        {"subject_id": 1, "dischtime": at(20 * DAY)},
+        {"subject_id": 1, "admittime": at(3 * DAY), "dischtime": at(6 * DAY)},
+        {"subject_id": 1, "admittime": at(9 * DAY), "dischtime": at(12 * DAY)},
+    ]
+    assert labels_of("readmission", inside) == [0, 0, 0]
+
+
+def test_who_dies_in_hospital_or_after_a_transfer_is_not_eligible():
+    transfer = {"subject_id": 2, "admittime": at(97), **died(at(200))}
+    assert labels_of("readmission", [died(at(96)), {"subject_id": 2}, transfer]) == [None] * 3
+
+
+def test_death_at_home_is_a_counted_negative():
+    patients = [
+        {"subject_id": 101, "dod": date(2150, 4, 4)},  # day 30 after the discharge on 5 March
+        {"subject_id": 102, "dod": date(2150, 4, 5)},
+        {"subject_id": 103, "anchor_year_group": "2020 - 2022"},
+    ]
+    found = label("readmission", hospital([{}] * 3, patients))
+    assert found["label"].to_list() == [0, 0, 0]
+    assert [row["episodes"] for row in stage.count_remarks(found)] == [1, 1]
+
+
+def test_readmission_needs_patients():
+    sources = hospital([{}])
+    del sources["patients"]
+    with pytest.raises(InputError, match=r"labels_readmission\.sql asks for a table .*patients"):
+        label("readmission", sources)
+
+
+def test_unknown_task_lists_the_known_ones():
+    with pytest.raises(InputError, match="mortallity; known: longstay, mortality, readmission"):
+        label("mortallity", hospital([{}]))
+
+
+def test_duplicated_admissions_are_named():
+    sources = hospital([{}, {}])
+    sources["admissions"] = pl.concat([sources["admissions"], sources["admissions"].head(1)])
+    with pytest.raises(InputError, match="admissions: hadm_id repeats in 1 row"):
+        label("mortality", sources)
+
+
+def test_episodes_of_another_source_are_refused():
+    sources = hospital([{}, {}])
+    sources["admissions"] = sources["admissions"].head(1)
+    with pytest.raises(InputError, match=r"1 row\(s\) for 2 episodes"):
+        label("mortality", sources)
+
+
+@pytest.fixture
+def new_task(monkeypatch, tmp_path):
+    """A place for queries of one's own, beside a copy of the module's file name."""
+    shutil.copy(Path(stage.__file__).with_name("labels_mortality.sql"), tmp_path)
+    monkeypatch.setattr(stage, "__file__", str(tmp_path / "labels.py"))
+    return tmp_path / "labels_of_mine.sql"
+
+
+def test_a_new_task_is_one_query(new_task):
+    new_task.write_text(
+        'SELECT episode_id, hadm_id < 104 AS "condition: early", NULL AS "condition: unknown",'
+        " hadm_id = 101 AS label FROM episodes"
+    )
+    found = label("of_mine", hospital([{}] * 5))
+    assert not found["eligible"].any()
+    assert [row["episodes"] for row in stage.count_conditions(found)] == [3, 0]
+
+
+def test_unknown_label_of_an_eligible_episode_is_refused(new_task):
+    new_task.write_text("SELECT episode_id, NULLIF(hadm_id = 101, FALSE) AS label FROM episodes")
+    with pytest.raises(InputError, match=r"label is unknown in 2 eligible"):
+        label("of_mine", hospital([{}] * 3))
+
+
+def command(monkeypatch, tmp_path, sources, threads=1):
+    """Runs the stage's main for mortality; the two outputs' paths."""
+    rows = [{"condition": "admissions of the source", "episodes": 1234, "subjects": 567}]
+    (tmp_path / "attrition.json").write_text(json.dumps(rows))
+    out = tmp_path / f"labels{threads}"
+    arguments = ["labels", "--task", "mortality", "--threads", str(threads), "--memory-mb", "500"]
+    for name in ("episodes", "admissions"):
+        sources[name].write_parquet(tmp_path / f"{name}.parquet")
+        arguments += [f"--{name}", str(tmp_path / f"{name}.parquet")]
+    arguments += ["--attrition", str(tmp_path / "attrition.json")]
+    arguments += ["--output", str(out / "mortality.parquet")]
+    arguments += ["--task-attrition", str(out / "mortality.attrition.json")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    stage.main()
+    return out / "mortality.parquet", out / "mortality.attrition.json"
+
+
+def both_classes(copies=1):
+    """Four negatives and four positives, one of each per split; two who left early."""
+    return ([{}] * 4 + [died(at(96))] * 4 + [{"dischtime": at(40)}] * 2 + [{}] * 2) * copies
+
+
+def test_outputs_of_the_command(monkeypatch, tmp_path):
+    output, attrition = command(monkeypatch, tmp_path, hospital(both_classes()))
+    found = pl.read_parquet(output)
+    assert found.schema == {"episode_id": pl.Int64, "eligible": pl.Boolean, "label": pl.Int8}
+    assert found["episode_id"].to_list() == list(range(101, 113))
+    assert found["label"].to_list() == [0] * 4 + [1] * 4 + [None] * 2 + [0] * 2
+    table = json.loads(attrition.read_text())
+    assert [(row["condition"], row["episodes"]) for row in table["conditions"]] == [
+        ("admissions of the source", 1234),
+        ("in hospital at the prediction time", 10),
+        ("alive at the prediction time", 10),
+    ]
+    assert table["splits"] == [
+        {"split": "train", "episodes": 2, "subjects": 2, "positives": 1},
+        {"split": "fusion", "episodes": 2, "subjects": 2, "positives": 1},
+        {"split": "val", "episodes": 3, "subjects": 3, "positives": 1},
+        {"split": "test", "episodes": 3, "subjects": 3, "positives": 1},
+    ]
+
+
+def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path):
+    sources = hospital(both_classes(200))
+    once = [path.read_bytes() for path in command(monkeypatch, tmp_path, sources, 1)]
+    shuffled = {k: v.sample(fraction=1, shuffle=True, seed=1) for k, v in sources.items()}
+    assert [p.read_bytes() for p in command(monkeypatch, tmp_path, shuffled, 2)] == once
+
+
+@pytest.mark.parametrize("split", ["train", "fusion"])
+@pytest.mark.parametrize("kept", [0, 1])
+def test_one_class_where_models_are_fitted_is_an_error(monkeypatch, tmp_path, split, kept):
+    sources = hospital(both_classes(10))
+    one_class = (pl.col("split") != split) | (
+        pl.col("episode_id").is_in(
+            label("mortality", sources).filter(label=kept)["episode_id"].implode()
+        )
+    )
+    sources["episodes"] = sources["episodes"].filter(one_class)
+    with pytest.raises(InputError, match=f"not both classes in {split}") as error:
+        command(monkeypatch, tmp_path, sources)
+    text = str(error.value)
+    assert "admissions of the source               1,234       567" in text
+    assert f"{split:9}" in text and "\ntest" in text
+    assert not (tmp_path / "labels1").exists()
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_one_class_where_models_are_tested_is_logged(monkeypatch, tmp_path, caplog, split):
+    sources = hospital(both_classes())
+    positives = label("mortality", sources).filter(label=1)["episode_id"]
+    positive = pl.col("episode_id").is_in(positives.implode())
+    sources["episodes"] = sources["episodes"].filter(~positive | (pl.col("split") != split))
+    output, _ = command(monkeypatch, tmp_path, sources)
+    assert output.exists()
+    assert f"not both classes in {split}, so its metrics are null" in caplog.text
+
+
+def test_nobody_eligible_shows_the_table_without_small_counts(monkeypatch, tmp_path):
+    with pytest.raises(InputError, match="no episode is eligible") as error:
+        command(monkeypatch, tmp_path, hospital([died(at(40), dischtime=at(50))] * 3))
+    lines = [line.split() for line in str(error.value).splitlines()]
+    assert lines[3][-2:] == ["<10", "<10"]
+    assert lines[4][-2:] == ["0", "0"]
+
+
+OPEN = Path(os.environ.get("MIMIC_OPEN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DEMO = OPEN / "mimic-iv-demo"
+
+
+@pytest.mark.skipif(not DEMO.is_dir(), reason=f"no open MIMIC-IV demo in {DEMO}")
+def test_open_demo():
+    folders = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
+    cohort = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
+    shares = {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30}
+    with duckdb.connect() as database:
+        sources = {
+            name: database.sql(f"FROM read_csv('{DEMO / folder / name}.csv.gz')").pl()
+            for name, folder in folders.items()
+        }
+        sources["episodes"], _ = select_episodes(database, sources, cohort, Split("a", shares))
+    found = {task: label(task, sources).filter("eligible")["label"] for task in stage.known_tasks()}
+    assert {task: (len(y), y.sum()) for task, y in found.items()} == {
+        "mortality": (107, 10),
+        "longstay": (107, 47),
+        "readmission": (97, 16),
+    }
