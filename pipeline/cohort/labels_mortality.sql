@@ -1,8 +1,10 @@
--- Task mortality: of those alive and in hospital at the prediction time, who dies in this admission?
+-- Task mortality: of those alive and in hospital at the prediction time, who dies in this
+-- admission?
 -- Tables: episodes, admissions, patients. One row per episode.
 --
 -- Columns: "condition: …" make an episode eligible, applied in this order and named so in the
--- attrition table; label is what is predicted; "count: …" is counted among the eligible, for the log.
+-- attrition table; label is what is predicted; "count: …" is counted among the eligible, as a
+-- remark in log and attrition file.
 
 SELECT
     episodes.episode_id,
