@@ -1,0 +1,38 @@
+"""The availability rule: from when each kind of row could have been known, and the cut.
+
+The rule is one table in the config, read by every query: kind → time columns, the first that is
+not null counts. Rows known after the cut do not exist for the models.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.common.errors import InputError
+
+OFF = "prediction_time + INTERVAL 30 DAY"
+COLUMNS = {"storetime", "charttime", "starttime", "film_time"}
+
+
+def known_from(availability: Mapping[str, object], kind: str) -> str:
+    """The SQL expression of the time from which a row of `kind` is known.
+
+    >>> known_from({"labs": ["storetime", "charttime"]}, "labs")
+    'coalesce(storetime, charttime)'
+    """
+    columns = availability.get(kind)
+    if not isinstance(columns, Sequence) or isinstance(columns, str) or not columns:
+        raise InputError(f"config: availability.{kind} must list time columns, such as [storetime]")
+    if unknown := set(columns) - COLUMNS:
+        raise InputError(f"config: availability.{kind}: {', '.join(sorted(unknown))} is not one of "
+                         f"{', '.join(sorted(COLUMNS))}")  # fmt: skip
+    return f"coalesce({', '.join(columns)})" if len(columns) > 1 else columns[0]
+
+
+def cut(availability: Mapping[str, object]) -> str:
+    """The column of the episode at which knowledge ends.
+
+    `prediction_time`, or long after it where the rule is switched off (only to show that traps spring).
+
+    >>> cut({"enforced": True}), cut({"enforced": False})
+    ('prediction_time', 'prediction_time + INTERVAL 30 DAY')
+    """
+    return "prediction_time" if availability["enforced"] else OFF

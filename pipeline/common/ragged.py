@@ -1,0 +1,16 @@
+"""Rows of unequal length, stored flat with offsets."""
+
+import numpy as np
+
+
+def take(start: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Flat positions of the given rows, and how many each has.
+
+    `start` (rows + 1): where each row begins.
+
+    >>> take(np.array([0, 2, 2, 5]), np.array([2, 0, 1]))
+    (array([2, 3, 4, 0, 1]), array([3, 2, 0]))
+    """
+    count = start[rows + 1] - start[rows]
+    first = np.repeat(start[rows] - np.concatenate([[0], np.cumsum(count)[:-1]]), count)
+    return first + np.arange(count.sum()), count

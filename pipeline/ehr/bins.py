@@ -1,0 +1,57 @@
+"""Fits the bins of numeric signals on the training subjects of the source.
+
+    python -m pipeline.ehr.bins --source results/source --split '{…}' --output bins.parquet
+
+200 rows per signal: row 0 means no value, 1 underflow, 2 … 198 equal widths between the 0.5th and
+99.5th percentile of the training readings, 199 overflow.
+"""
+
+import polars as pl
+
+from pipeline.cohort.split import create_macro, parse
+from pipeline.common.command import log, parser, run
+from pipeline.common.database import add_resource_arguments, connect, sql_beside
+from pipeline.common.tables import Contract, write_table
+from pipeline.ehr.signals import BINS, catalogue
+
+INNER = BINS - 3  # without "no value", underflow and overflow
+BOUNDS = Contract(
+    {"signal": pl.String, "low": pl.Float64, "high": pl.Float64, "readings": pl.Int64},
+    key=("signal",),
+)
+
+
+def bin_of(value: pl.Expr, low: pl.Expr, high: pl.Expr) -> pl.Expr:
+    """The bin of a value: 1 below `low`, 199 from `high` on, equal widths between.
+
+    >>> frame = pl.DataFrame({"v": [-1.0, 0.0, 0.5, 1.0, 9.0], "low": 0.0, "high": 1.0})
+    >>> frame.select(bin_of(pl.col("v"), pl.col("low"), pl.col("high"))).to_series().to_list()
+    [1, 2, 100, 199, 199]
+    """
+    width = pl.max_horizontal(high - low, pl.lit(1e-9))
+    inner = ((value - low) / width * INNER).floor().clip(-1, INNER)
+    return (inner + 2).cast(pl.Int32)
+
+
+def main() -> None:
+    """Parses the arguments, runs `bins.sql`, writes one row per signal."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--source", required=True, help="folder of the source tables")
+    arguments.add_argument("--split", required=True, help="JSON: salt and shares")
+    arguments.add_argument("--output", required=True)
+    add_resource_arguments(arguments)
+    given = arguments.parse_args()
+    query = sql_beside(__file__, "bins.sql")
+    tables = ["patients", "chartevents", "outputevents", "labevents", "d_items", "d_labitems"]
+    with connect(given.threads, given.memory_mb, given.temp) as database:
+        create_macro(database, parse(given.split))
+        database.register("catalogue", catalogue().to_arrow())
+        for table in tables:
+            database.execute(f"CREATE VIEW {table} AS FROM '{given.source}/{table}.parquet'")
+        bounds = database.sql(query).pl()
+    write_table(bounds, given.output, BOUNDS)
+    log.info("bins of %d signals from %d readings", bounds.height, bounds["readings"].sum())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,29 @@
+-- Range of each numeric signal over all plausible readings of the training subjects of the SOURCE:
+-- a changed cohort refits nothing. Half a percent at each end goes to the outer bins, so that one
+-- outlier cannot squeeze all others into one bin.
+WITH subjects AS (
+    SELECT subject_id FROM patients WHERE split_of(subject_id) = 'train'
+),
+items AS (
+    SELECT c.*, d.itemid FROM catalogue AS c JOIN d_items AS d ON d.label = c.label
+    WHERE c.source <> 'labevents' AND d.linksto = c.source
+    UNION ALL
+    SELECT c.*, d.itemid FROM catalogue AS c JOIN d_labitems AS d ON d.label = c.label
+    WHERE c.source = 'labevents' AND d.fluid = 'Blood'
+),
+readings AS (
+    SELECT subject_id, itemid, valuenum AS value FROM chartevents
+    UNION ALL
+    SELECT subject_id, itemid, value FROM outputevents
+    UNION ALL
+    SELECT subject_id, itemid, valuenum FROM labevents
+)
+SELECT
+    i.signal,
+    round(quantile_cont(r.value * i.scale + i.shift, 0.005), 4) AS low,
+    round(quantile_cont(r.value * i.scale + i.shift, 0.995), 4) AS high,
+    count(*) AS readings
+FROM readings AS r SEMI JOIN subjects USING (subject_id) JOIN items AS i USING (itemid)
+WHERE i.kind <> 'interval' AND r.value * i.scale + i.shift BETWEEN i.low AND i.high
+GROUP BY i.signal
+ORDER BY i.signal

@@ -1,0 +1,68 @@
+"""Tokens of episodes as tensors, by row numbers, without a loop over episodes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from pipeline.common.ragged import take
+from pipeline.common.tables import read_table
+from pipeline.ehr.signals import BINS
+from pipeline.ehr.tokens import CLASSES
+
+NO_TOKEN = 0  # the first row of the vocabulary, "no value" of the first signal
+
+
+@dataclass
+class EhrData:
+    """Episodes in a fixed order. Steps and tokens of episode i lie between its offsets.
+
+    `time_bin` (steps), `token` (tokens), `step_start` (steps + 1) into tokens, `episode_start`
+    (episodes + 1) into steps, `demographics` (episodes, 6).
+    """
+
+    time_bin: np.ndarray
+    token: np.ndarray
+    step_start: np.ndarray
+    episode_start: np.ndarray
+    demographics: np.ndarray
+
+    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """token (T), bag (S) start of each step's tokens, time_bin (S), lengths (B), demographics."""
+        steps, lengths = take(self.episode_start, rows)
+        tokens, sizes = take(self.step_start, steps)
+        bag = np.concatenate([[0], np.cumsum(sizes)[:-1]]) if len(sizes) else np.zeros(0, int)
+        return {
+            "token": torch.from_numpy(self.token[tokens]),
+            "bag": torch.from_numpy(bag.astype(np.int64)),
+            "time_bin": torch.from_numpy(self.time_bin[steps]),
+            "lengths": torch.from_numpy(lengths),
+            "demographics": torch.from_numpy(self.demographics[rows]),
+        }
+
+
+def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, window_hours: float
+         ) -> EhrData:  # fmt: skip
+    """The data of `episodes` (ids, any order).
+
+    An episode without events is one step at time 0 that holds its demographics only.
+    """
+    order = pl.DataFrame({"episode_id": episodes}).with_row_index("row")
+    table = order.join(read_table(tokens), on="episode_id", how="left").sort("row", "minute", "token")
+    step = (pl.struct("row", "minute").rle_id()).alias("step")
+    table = table.with_columns(step, pl.col("minute").fill_null(0))
+    steps = table.group_by("step", maintain_order=True).agg(
+        pl.first("row", "minute"), pl.col("token").count().alias("tokens")
+    )
+    bins = (pl.col("minute") / (window_hours * 60) * BINS).cast(pl.Int64).clip(0, BINS - 1)
+    statics = order.join(read_table(demographics), on="episode_id", how="left").sort("row")
+    per_episode = np.bincount(steps["row"].to_numpy(), minlength=len(episodes))
+    return EhrData(
+        time_bin=steps.select(bins).to_series().to_numpy(),
+        token=table["token"].drop_nulls().cast(pl.Int64).to_numpy(),
+        step_start=np.concatenate([[0], np.cumsum(steps["tokens"].to_numpy())]).astype(np.int64),
+        episode_start=np.concatenate([[0], np.cumsum(per_episode)]).astype(np.int64),
+        demographics=statics.select(list(CLASSES)).cast(pl.Int64).to_numpy(),
+    )

@@ -1,0 +1,94 @@
+"""The EHR encoder: tokens of each event time, element-wise maximum, BiLSTM, maximum over time.
+
+Wang et al. 2024, section 2.3. A token is Linear([variable; value]). Since variables and bins are
+few, W·[variable; value] = W₁·variable + W₂·value is computed once per table row and batch, not once
+per token: the same numbers for a fraction of the work.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from pipeline.ehr.signals import BINS, Vocabulary
+
+WIDTH = 256
+
+
+def sinusoid() -> torch.Tensor:
+    """The frozen table of bins and times, (200, 256): row j = [sin, cos](i · j / (127 · 199)).
+
+    Row 0 is zeros: no value.
+    """
+    i = torch.arange(WIDTH // 2, dtype=torch.float64)
+    angle = torch.arange(BINS, dtype=torch.float64)[:, None] * i / ((WIDTH // 2 - 1) * (BINS - 1))
+    table = torch.cat([angle.sin(), angle.cos()], dim=1).float()
+    table[0] = 0
+    return table
+
+
+class ValueTokens(nn.Module):
+    """All possible tokens of one kind (chart or lab) as one table, (rows, 256)."""
+
+    def __init__(self, blocks: list[tuple[str, str, int, bool]]) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.linear = nn.Linear(2 * WIDTH, WIDTH)
+        self.variable = nn.Embedding(len(blocks), WIDTH)
+        scores = {name: nn.Embedding(rows, WIDTH) for name, _, rows, num in blocks if not num}
+        self.scores = nn.ModuleDict(scores)
+        self.values = nn.Parameter(sinusoid(), requires_grad=False)
+        number = [k for k, (_, _, rows, _) in enumerate(blocks) for _ in range(rows)]
+        self.register_buffer("number", torch.tensor(number), persistent=False)
+
+    def forward(self) -> torch.Tensor:
+        """(rows, 256), in the order of the blocks."""
+        values = torch.cat([
+            self.values if numeric else self.scores[name].weight
+            for name, _, _, numeric in self.blocks
+        ])  # fmt: skip
+        of_variable, of_value = self.linear.weight.split(WIDTH, dim=1)
+        variables = F.linear(self.variable.weight, of_variable, self.linear.bias)
+        return variables[self.number] + F.linear(values, of_value)
+
+
+class EhrEncoder(nn.Module):
+    """Batch of `pipeline.ehr.dataset` → feature (B, 512)."""
+
+    width = 2 * WIDTH
+
+    def __init__(self, vocabulary: Vocabulary, classes: list[int]) -> None:
+        super().__init__()
+        by_kind = {k: [b for b in vocabulary.blocks if b[1] == k] for k in ("chart", "lab")}
+        self.chart, self.lab = ValueTokens(by_kind["chart"]), ValueTokens(by_kind["lab"])
+        intervals = sum(rows for _, kind, rows, _ in vocabulary.blocks if kind == "interval")
+        self.interval = nn.Embedding(intervals, WIDTH)
+        self.demographics = nn.ModuleList(nn.Embedding(n, WIDTH) for n in classes)
+        self.times = nn.Parameter(sinusoid(), requires_grad=False)
+        self.lstm = nn.LSTM(2 * WIDTH, WIDTH, batch_first=True, bidirectional=True)
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Feature (B, 512): maximum over the steps of the BiLSTM's output."""
+        lengths = batch["lengths"]
+        table = torch.cat([self.chart(), self.lab(), self.interval.weight])  # (V, 256)
+        known = F.embedding_bag(batch["token"], table, batch["bag"], mode="max")  # (S, 256)
+        empty = torch.diff(batch["bag"], append=batch["bag"].new_tensor([len(batch["token"])])) == 0
+        known = known.masked_fill(empty[:, None], -math.inf)
+        fixed = torch.stack([
+            embed(batch["demographics"][:, k]) for k, embed in enumerate(self.demographics)
+        ]).amax(dim=0)  # fmt: skip
+        fixed = fixed.repeat_interleave(lengths, dim=0)  # (S, 256)
+        steps = torch.cat([torch.maximum(known, fixed), self.times[batch["time_bin"]]], dim=1)
+        return self.over_time(steps, lengths)
+
+    def over_time(self, steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Flat steps (S, 512) of episodes of `lengths` (B) → feature (B, 512)."""
+        position = torch.arange(int(lengths.max()), device=lengths.device)
+        within = position[None, :] < lengths[:, None]  # (B, steps)
+        padded = steps.new_zeros(*within.shape, steps.shape[1])
+        padded[within] = steps
+        packed = pack_padded_sequence(padded, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        output, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        return output.masked_fill(~within[..., None], -math.inf).amax(dim=1)

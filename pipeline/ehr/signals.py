@@ -1,0 +1,69 @@
+"""The signals of the EHR and the vocabulary of tokens made of them.
+
+`signals.csv` is the list that a clinician reads: signal, kind (chart, lab or interval), source
+table, MIMIC's label, physiological limits, conversion `value · scale + shift`, number of categories
+for scores. Limits are what a living body can show, not what is normal: hypotension stays in.
+Sources: Wang et al. 2024 (HAIM's lists); arterial pressures, temperature, lactate, urine, PEEP,
+vasopressors and ventilation are added (corrected protocol).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+BINS = 200  # rows of the sinusoid table; row 0 is "no value", 1 underflow, 199 overflow
+CATALOGUE = Path(__file__).with_name("signals.csv")
+
+
+def catalogue() -> pl.DataFrame:
+    """The rows of `signals.csv`: one per source label."""
+    return pl.read_csv(CATALOGUE, schema_overrides={"categories": pl.Int64, "low": pl.Float64,
+                                                    "high": pl.Float64, "scale": pl.Float64,
+                                                    "shift": pl.Float64})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Where the tokens of each signal lie in the encoder's table.
+
+    Numeric signals have `BINS` rows, scores one row per category, intervals one row. `blocks`:
+    (signal, kind, rows, is numeric) in the order of the table.
+    """
+
+    blocks: tuple[tuple[str, str, int, bool], ...]
+
+    @property
+    def size(self) -> int:
+        """Number of tokens."""
+        return sum(rows for _, _, rows, _ in self.blocks)
+
+    def offsets(self) -> dict[str, int]:
+        """Signal → its first row."""
+        offsets, total = {}, 0
+        for signal, _, rows, _ in self.blocks:
+            offsets[signal] = total
+            total += rows
+        return offsets
+
+
+def vocabulary() -> Vocabulary:
+    """The vocabulary of the catalogue, chart before lab before interval.
+
+    >>> [block for block in vocabulary().blocks if block[0] in ("spo2", "gcs_eye", "eeg")]
+    [('spo2', 'chart', 200, True), ('gcs_eye', 'chart', 4, False), ('eeg', 'interval', 1, False)]
+    """
+    signals = catalogue().unique("signal", keep="first", maintain_order=True)
+    blocks = [
+        (s["signal"], s["kind"], _rows(s["kind"], s["categories"]),
+         s["kind"] != "interval" and s["categories"] is None)
+        for s in signals.to_dicts()
+    ]  # fmt: skip
+    order = {"chart": 0, "lab": 1, "interval": 2}
+    return Vocabulary(tuple(sorted(blocks, key=lambda block: order[block[1]])))
+
+
+def _rows(kind: str, categories: int | None) -> int:
+    if kind == "interval":
+        return 1
+    return BINS if categories is None else categories

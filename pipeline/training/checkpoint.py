@@ -1,0 +1,85 @@
+"""Weights and the state of a training as safetensors: no pickles, whole or absent."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pipeline.common.errors import InputError
+from pipeline.common.files import whole
+
+
+def save_weights(model: nn.Module, path: str | Path) -> None:
+    """Writes the state of `model` (parameters and buffers)."""
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    with whole(path) as part:
+        save_file(state, part)
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Loads what `save_weights` wrote; `InputError` naming the file where it does not fit."""
+    try:
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(f"{path}: weights do not fit this model ({type(error).__name__})") from error
+
+
+class Progress:
+    """The resumable state of one training: model, best model, optimiser, generator, history.
+
+    A killed training resumes from its last whole epoch. `settings` guard against resuming another
+    training: where they differ from the file's, the file is ignored.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, object]) -> None:
+        self.path = path
+        self.settings = json.dumps(settings, sort_keys=True)
+
+    def save(self, model: nn.Module, best: dict[str, torch.Tensor],
+             optimiser: torch.optim.Optimizer, history: list[dict[str, float]]) -> None:  # fmt: skip
+        """Writes everything after an epoch."""
+        tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in best.items()}
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        tensors["generator"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            tensors["generator.cuda"] = torch.cuda.get_rng_state()
+        notes = {"settings": self.settings, "history": json.dumps(history)}
+        ready = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
+        with whole(self.path) as part:
+            save_file(ready, part, metadata=notes)
+
+    def load(self, model: nn.Module, optimiser: torch.optim.Optimizer
+             ) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:  # fmt: skip
+        """Restores model, optimiser and generator; returns (best weights, history), maybe empty."""
+        try:
+            with safe_open(self.path, "pt") as file:
+                notes = file.metadata()
+                if notes["settings"] != self.settings:
+                    return {}, []
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError):
+            return {}, []
+
+        def part(prefix: str) -> dict[str, torch.Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        model.load_state_dict(part("model."))
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in part("optimiser.").items():
+            index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = value
+        whole_state = optimiser.state_dict()
+        optimiser.load_state_dict({"state": state, "param_groups": whole_state["param_groups"]})
+        torch.set_rng_state(tensors["generator"])
+        if "generator.cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["generator.cuda"])
+        return part("best."), json.loads(notes["history"])
+
+    def remove(self) -> None:
+        """Deletes the file once the final weights are written."""
+        self.path.unlink(missing_ok=True)

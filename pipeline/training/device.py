@@ -1,0 +1,31 @@
+"""Where tensors are computed, and how to make it repeatable."""
+
+import contextlib
+import os
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """CUDA if there is one, else the CPU; `name` may also be a device such as `cpu` or `cuda:1`."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def half_precision(device: torch.device) -> AbstractContextManager[object]:
+    """bfloat16 autocast on CUDA; full precision on a CPU, where half precision is slower."""
+    if device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def make_repeatable(seed: int, threads: int) -> None:
+    """Seeds every generator, fixes torch's threads: weights depend on both."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 — libraries that use the global generator
+    torch.use_deterministic_algorithms(True, warn_only=True)
