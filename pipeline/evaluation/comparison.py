@@ -1,0 +1,100 @@
+"""The model beside the best that is reachable and beside single modalities, paired by episode."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.common.files import read_json
+from pipeline.common.tables import read_table
+from pipeline.evaluation.bootstrap import (
+    Resampling,
+    auroc_difference,
+    auroc_estimate,
+    seed_mean,
+)
+from pipeline.evaluation.metrics import auroc, unit_weights
+from pipeline.evaluation.predictions import Sample, pair, read_predictions, sample
+from pipeline.evaluation.suppression import shown_each
+
+
+def mean_auroc(part: Sample) -> float | None:
+    """The AUROC, mean over seeds; None with one class."""
+    if not part.two_classes:
+        return None
+    return float(seed_mean(auroc, part)(unit_weights(part.label))[0])
+
+
+def read_oracle(truth: str | Path, task: str, modalities: str, test: Sample) -> Sample | None:
+    """The oracle's probabilities of the test episodes: what their modalities make reachable.
+
+    None where no truth is known for this task and modality set. Episodes that the oracle does not
+    know are left out, and counted by the comparison. One file per task, `oracle_<task>.parquet`:
+    hadm_id and a column of probabilities per modality set.
+    """
+    path = Path(truth) / f"oracle_{task}.parquet"
+    table = read_table(path) if path.is_file() else pl.DataFrame()
+    if modalities not in table.columns:
+        return None
+    known = table.select(episode_id="hadm_id", best=modalities).drop_nulls()
+    index = pl.DataFrame({"episode_id": test.episode}).with_row_index("row")
+    joined = index.join(known, on="episode_id").sort("row")
+    chosen = test.rows(joined["row"].cast(pl.Int64).to_numpy())
+    best = joined["best"].to_numpy()[None]
+    return Sample(chosen.episode, chosen.subject, chosen.label, best)
+
+
+def ceiling(
+    truth: str | Path,
+    names: tuple[str, str],
+    test: Sample,
+    oracle: Sample,
+    resampling: Resampling,
+    smallest: int = 0,
+) -> dict[str, Any]:
+    """What is reachable for a (task, modality set): in the population, and on the test episodes.
+
+    `oracle`: its probabilities of the test episodes. The AUROC in the population is read from
+    `ceilings.json` in the folder `truth`: {task: {modality set: AUROC}}.
+    """
+    task, modalities = names
+    path = Path(truth) / "ceilings.json"
+    ceilings = read_json(path) if path.is_file() else {}
+    model, best, left_out = pair(test, oracle, f"{truth}: oracle of {task}")
+    return {
+        "population_auroc": ceilings.get(task, {}).get(modalities),
+        "oracle_auroc": auroc_estimate(best, resampling),
+        "oracle_minus_model": auroc_difference(best, model, resampling),
+        "left_out": shown_each(left_out, smallest),
+    }
+
+
+def compare_single(
+    path: str | Path, test: Sample, resampling: Resampling, smallest: int
+) -> dict[str, Any]:
+    """One single-modality model: its AUROC on validation and test, and model − single on test."""
+    frame = read_predictions(path)
+    model, single, left_out = pair(test, sample(frame, "test"), str(path))
+    return {
+        "validation_auroc": mean_auroc(sample(frame, "val")),
+        "test_auroc": mean_auroc(single),
+        "model_minus_single": auroc_difference(model, single, resampling),
+        "left_out": shown_each(left_out, smallest),
+    }
+
+
+def comparisons(
+    paths: list[str], test: Sample, resampling: Resampling, smallest: int = 0
+) -> dict[str, Any]:
+    """Every single-modality model by name, and which of them is best.
+
+    The best is chosen by *validation* AUROC: the best of several on the test episodes would be
+    chosen by the same luck that it is judged by. Ties go to the first name.
+    """
+    singles = {
+        path.stem: compare_single(path, test, resampling, smallest)
+        for path in sorted(map(Path, paths), key=lambda path: path.stem)
+    }
+    ranked = [name for name in singles if singles[name]["validation_auroc"] is not None]
+    best = max(ranked, key=lambda name: singles[name]["validation_auroc"], default=None)
+    return {"best_single": best, "singles": singles}

@@ -1,0 +1,105 @@
+"""What a result was made from (data, code, versions), and what it cost (time, memory, host).
+
+The first goes into the result and is the same in every run; the second goes into a file beside it.
+"""
+
+import hashlib
+import json
+import logging
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.common.errors import InputError
+from pipeline.common.modules import ROOT, source_files
+
+log = logging.getLogger("pipeline")
+
+PACKAGES = (
+    "duckdb",
+    "gensim",
+    "matplotlib",
+    "numpy",
+    "polars",
+    "pyarrow",
+    "safetensors",
+    "scikit-learn",
+    "snakemake",
+    "torch",
+    "torchvision",
+    "transformers",
+)
+
+
+RECORD = ("stage", "made", "seconds", "peak_mb", "host", "started")
+
+
+def cohort_fingerprint(predictions: pl.DataFrame) -> str:
+    """SHA-256 over the sorted (episode_id, split, label): equal cohorts, equal fingerprints.
+
+    >>> frame = pl.DataFrame({"episode_id": [2, 1], "split": ["test"] * 2, "label": [1, 0]})
+    >>> cohort_fingerprint(frame) == cohort_fingerprint(frame.reverse())
+    True
+    """
+    rows = predictions.select("episode_id", "split", "label").unique().sort("episode_id")
+    return hashlib.sha256(rows.write_csv(include_header=False).encode()).hexdigest()
+
+
+def code_fingerprint(modules: list[str]) -> str:
+    """SHA-256 over the path and content of every source file that the modules consist of."""
+    try:
+        files = sorted({file for module in modules for file in source_files(module)})
+    except ValueError as error:
+        raise InputError(f"--modules: {error}") from error
+    digest = hashlib.sha256()
+    for file in files:
+        content = hashlib.sha256((ROOT / file).read_bytes()).hexdigest()
+        digest.update(f"{file} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def environment(modules: list[str], lock: str | Path) -> dict[str, Any]:
+    """Versions of Python and of the installed key packages; fingerprints of the pins and the code.
+
+    Versions are read from package metadata: nothing heavy is imported.
+    """
+    if not Path(lock).is_file():
+        raise InputError(f"{lock}: no such file, expected the pinned requirements (--lock)")
+    packages = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "packages": packages,
+        "lock_sha256": hashlib.sha256(Path(lock).read_bytes()).hexdigest(),
+        "code_sha256": code_fingerprint(modules),
+        "modules": sorted(modules),
+    }
+
+
+def usage(folder: str | Path) -> dict[str, Any]:
+    """The records that stages left in a folder, in order of their start, with totals.
+
+    A record: stage, made (its output), seconds, peak_mb, host, started. A folder that is absent, or
+    a record that cannot be read, costs a log line at most: a result does not depend on them.
+    """
+    stages = []
+    for path in sorted(Path(folder).glob("*.json")):
+        try:
+            record = json.loads(path.read_text())
+            stages.append({field: record[field] for field in RECORD})
+        except (OSError, ValueError, TypeError, KeyError):
+            log.warning("%s: not a readable record of a stage, left out", path)
+    stages.sort(key=lambda record: (record["started"], record["stage"], record["made"]))
+    return {
+        "stages": stages,
+        "total_seconds": round(sum(record["seconds"] for record in stages), 2),
+        "peak_mb": max((record["peak_mb"] for record in stages), default=0),
+        "hosts": sorted({record["host"] for record in stages}),
+    }

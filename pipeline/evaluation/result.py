@@ -1,0 +1,96 @@
+"""One result: metrics of a model's predictions with intervals, and everything they rest on.
+
+In: the model's table of predictions, those of the single-modality models, the known truth (for the
+synthetic hospital), the attrition of the cohort. Out: the result (`result.schema.json` describes
+every field), its curves, and a sidecar with time, memory and host per stage. Result and curves hold
+no time, host or path: they are the same bytes in every run.
+"""
+
+import argparse
+import json
+import logging
+from typing import Any
+
+from pipeline.common.command import parser, run
+from pipeline.common.errors import InputError
+from pipeline.common.files import read_json, write_json
+from pipeline.evaluation.bootstrap import Resampling
+from pipeline.evaluation.measures import SCHEMA_VERSION, measure, parts, rounded
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.provenance import cohort_fingerprint, environment, usage
+from pipeline.evaluation.suppression import shown, shown_attrition
+
+log = logging.getLogger("pipeline")
+
+
+def _json(text: str, argument: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{argument}: not valid JSON ({error})") from error
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = parser(__doc__)
+    add = arguments.add_argument
+    add("--target", required=True, help="modalities_model_task, e.g. ecn_early_mortality")
+    add("--protocol", required=True, help="corrected or published; recorded")
+    add("--predictions", required=True, help="table of predictions of this target")
+    add("--singles", nargs="*", default=[], help="those of single-modality models, named by target")
+    add("--truth", help="folder with ceilings.json and oracle_<task>.parquet, where it is known")
+    add("--attrition", required=True, help="JSON list: the cohort's conditions and counts")
+    add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
+    add("--threads", type=int, default=1, help="torch threads of the training; recorded")
+    add("--lock", default="requirements.lock", help="pinned requirements; their hash is recorded")
+    add("--modules", nargs="+", required=True, help="modules that made the result; hashed")
+    add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
+    add("--resamples", type=int, default=1000, help="bootstrap resamples of the patients")
+    add("--seed", type=int, default=0, help="seed of the bootstrap")
+    add("--usage", default="results/usage", help="folder of the stages' records, for the sidecar")
+    add("--output", required=True, help="the result, JSON")
+    add("--curves", required=True, help="its curves, JSON")
+    add("--sidecar", required=True, help="time, memory and host per stage, JSON")
+    return arguments.parse_args()
+
+
+def main() -> None:
+    """Reads predictions, measures, and writes the result, its curves and its sidecar."""
+    args = _arguments()
+    frame = read_predictions(args.predictions)
+    resampling = Resampling(args.resamples, args.seed)
+    measured, drawn = measure(
+        frame, args.target, args.singles, args.truth, resampling, args.suppress_below
+    )
+    attrition = shown_attrition(read_json(args.attrition), args.suppress_below)
+    result = {
+        "schema_version": SCHEMA_VERSION,
+        "target": args.target,
+        **parts(args.target),
+        "protocol": args.protocol,
+        **rounded(measured),
+        "bootstrap": {
+            "unit": "subject_id",
+            "level": 0.95,
+            "resamples": resampling.count,
+            "seed": resampling.seed,
+        },
+        "seeds": sorted(frame["seed"].unique().to_list()),
+        "threads": args.threads,
+        "settings": _json(args.settings, "--settings"),
+        "cohort": {
+            "fingerprint": cohort_fingerprint(frame),
+            "episodes": shown(frame["episode_id"].n_unique(), args.suppress_below),
+            "patients": shown(frame["subject_id"].n_unique(), args.suppress_below),
+            "attrition": attrition,
+        },
+        "environment": environment(args.modules, args.lock),
+    }
+    write_json(args.curves, rounded(drawn))
+    write_json(args.sidecar, {"target": args.target, **usage(args.usage)})
+    write_json(args.output, result)
+    auroc = result["metrics"]["test"]["auroc"]
+    log.info("%s: test AUROC %s", args.target, auroc["value"])
+
+
+if __name__ == "__main__":
+    run(main)

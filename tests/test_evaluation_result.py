@@ -1,0 +1,280 @@
+"""The result as a whole: schema, bytes, suppression, one class, truth, speed."""
+
+import json
+import sys
+import time
+
+import jsonschema
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.common.errors import InputError
+from pipeline.common.modules import ROOT
+from pipeline.common.tables import write_table
+from pipeline.evaluation import result
+from pipeline.evaluation.predictions import CONTRACT, SPLITS
+
+SCHEMA = json.loads((ROOT / "pipeline/evaluation/result.schema.json").read_text())
+ATTRITION = [
+    {"condition": "adult", "episodes": 400, "subjects": 300},
+    {"condition": "split test", "episodes": 160, "positives": 7},
+]
+NAMES = ("result.json", "curves.json", "run.json")
+
+
+def hospital(folder, n=400, seeds=2):
+    """Tables of predictions of ecn_early and of three single modalities, and their oracle."""
+    random = np.random.default_rng(0)
+    latent = random.normal(size=(3, n)) * np.array([[1.4], [0.9], [0.5]])
+    eta = latent.sum(axis=0) - 1.5
+    label = random.random(n) < 1 / (1 + np.exp(-eta))
+    facts = pl.DataFrame(
+        {
+            "episode_id": np.arange(n) + 20_000_000,
+            "subject_id": np.arange(n) // 2 + 10_000_000,
+            "split": np.array(SPLITS)[np.array([0, 1, 2, 3, 3])[np.arange(n) // 2 % 5]],
+            "label": label.astype(np.int8),
+        }
+    )
+    scores = {"ecn_early": eta} | {
+        f"{m}_unimodal": row - 1.5 for m, row in zip("ecn", latent, strict=True)
+    }
+    for name, score in scores.items():
+        noisy = [score + 0.3 * random.normal(size=n) for _ in range(seeds)]
+        tables = [
+            facts.with_columns(seed=pl.lit(s, pl.Int64), probability=1 / (1 + np.exp(-value)))
+            for s, value in enumerate(noisy)
+        ]
+        write_table(pl.concat(tables), folder / f"{name}_mortality.parquet", CONTRACT)
+    oracle = {"hadm_id": facts["episode_id"], "ecn": 1 / (1 + np.exp(-eta))}
+    pl.DataFrame(oracle).write_parquet(folder / "oracle_mortality.parquet")
+    (folder / "ceilings.json").write_text(json.dumps({"mortality": {"ecn": 0.85}}))
+    (folder / "attrition.json").write_text(json.dumps(ATTRITION))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return hospital(tmp_path_factory.mktemp("hospital"))
+
+
+def evaluate(monkeypatch, source, output, *more, truth=True):
+    """Runs the command; more arguments override the usual ones. Returns the three files read."""
+    singles = [str(source / f"{m}_unimodal_mortality.parquet") for m in "nce"]
+    known = ["--truth", str(source)] if truth else []
+    paths = [str(output / name) for name in NAMES]
+    command = (
+        f"result --target ecn_early_mortality --protocol corrected --predictions "
+        f"{source}/ecn_early_mortality.parquet --attrition {source}/attrition.json --resamples 200 "
+        f"--lock {ROOT}/requirements.lock --modules pipeline.evaluation.result --usage {source}/use"
+        f" --output {paths[0]} --curves {paths[1]} --sidecar {paths[2]}"
+    ).split()
+    settings = ["--settings", '{"rate": 1e-07}']
+    monkeypatch.setattr(sys, "argv", [*command, *settings, *known, "--singles", *singles, *more])
+    result.main()
+    return [json.loads((output / name).read_text()) for name in NAMES]
+
+
+def relabelled(source, folder, **columns):
+    """The same tables with columns replaced by Polars expressions."""
+    for path in source.glob("*_mortality.parquet"):
+        frame = pl.read_parquet(path)
+        exchanged = frame if "hadm_id" in frame.columns else frame.with_columns(**columns)
+        exchanged.write_parquet(folder / path.name)
+    for path in source.glob("*.json"):
+        (folder / path.name).write_text(path.read_text())
+    return folder
+
+
+def test_result_follows_its_schema(monkeypatch, source, tmp_path):
+    made, drawn, _ = evaluate(monkeypatch, source, tmp_path)
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+    test = made["metrics"]["test"]
+    assert (test["n"], test["patients"]) == (160, 80)
+    assert list(made["metrics"]) == list(SPLITS)
+    assert test["auroc"]["low"] < test["auroc"]["value"] < test["auroc"]["high"]
+    assert np.mean(test["auroc"]["by_seed"]) == pytest.approx(test["auroc"]["value"], abs=2e-6)
+    assert made["seeds"] == [0, 1]
+    assert made["settings"] == {"rate": 1e-07}
+    assert made["cohort"]["attrition"] == ATTRITION
+    assert len(drawn["roc"]["fpr"]) == 101
+    assert set(made["environment"]["packages"]) >= {"numpy", "polars", "torch"}
+
+
+def test_every_field_of_the_schema_is_described():
+    def undescribed(node, path):
+        for name, field in node.get("properties", {}).items():
+            if not field.get("description"):
+                yield f"{path}.{name}"
+            yield from undescribed(field, f"{path}.{name}")
+        for branch in [*node.get("anyOf", []), node.get("items"), node.get("additionalProperties")]:
+            if isinstance(branch, dict):
+                yield from undescribed(branch, path)
+
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    nodes = {"": SCHEMA, **SCHEMA["$defs"]}
+    assert [field for name, node in nodes.items() for field in undescribed(node, name)] == []
+    assert SCHEMA["properties"]["schema_version"]["const"] == result.SCHEMA_VERSION
+
+
+def test_two_runs_give_the_same_bytes_and_no_path_or_time(monkeypatch, source, tmp_path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        evaluate(monkeypatch, source, folder)
+    for name in NAMES[:2]:
+        first, second = ((folder / name).read_bytes() for folder in folders)
+        assert first == second
+        assert str(tmp_path).encode() not in first
+        assert str(source).encode() not in first
+
+
+def test_order_of_rows_and_arguments_does_not_matter(monkeypatch, source, tmp_path):
+    evaluate(monkeypatch, source, tmp_path / "one")
+    for path in relabelled(source, tmp_path).glob("*_mortality.parquet"):
+        pl.read_parquet(path).sample(fraction=1, shuffle=True, seed=1).write_parquet(path)
+    singles = [str(tmp_path / f"{m}_unimodal_mortality.parquet") for m in "ecn"]
+    evaluate(monkeypatch, tmp_path, tmp_path / "two", "--singles", *singles)
+    assert (tmp_path / "one/result.json").read_bytes() == (
+        tmp_path / "two/result.json"
+    ).read_bytes()
+
+
+def test_oracle_and_gain_over_the_best_single(monkeypatch, source, tmp_path):
+    made, drawn, _ = evaluate(monkeypatch, source, tmp_path)
+    ceiling, compared = made["ceiling"], made["comparisons"]
+    test = made["metrics"]["test"]["auroc"]["value"]
+    assert ceiling["population_auroc"] == 0.85
+    assert ceiling["left_out"] == {"model": 0, "other": 0}
+    difference = ceiling["oracle_auroc"]["value"] - test
+    assert ceiling["oracle_minus_model"]["value"] == pytest.approx(difference, abs=2e-6)
+    assert drawn["roc"]["oracle"] is not None
+    assert list(compared["singles"]) == [f"{m}_unimodal_mortality" for m in "cen"]
+    gain = compared["singles"]["e_unimodal_mortality"]
+    assert gain["model_minus_single"]["value"] == pytest.approx(test - gain["test_auroc"], abs=2e-6)
+
+
+def test_the_best_single_is_chosen_on_validation(monkeypatch, source, tmp_path):
+    folder = relabelled(source, tmp_path)
+    path = folder / "e_unimodal_mortality.parquet"
+    ruined = pl.when(split="test").then(1 - pl.col("probability")).otherwise("probability")
+    pl.read_parquet(path).with_columns(probability=ruined).write_parquet(path)
+    compared = evaluate(monkeypatch, folder, folder)[0]["comparisons"]
+    assert compared["best_single"] == "e_unimodal_mortality"
+    assert compared["singles"]["e_unimodal_mortality"]["test_auroc"] < 0.5
+
+
+def test_unequal_episodes_are_paired_and_counted(monkeypatch, source, tmp_path):
+    folder = relabelled(source, tmp_path)
+    path = folder / "c_unimodal_mortality.parquet"
+    frame = pl.read_parquet(path)
+    dropped = frame.filter(split="test")["episode_id"].unique().sort()[:25].to_list()
+    frame.filter(~pl.col("episode_id").is_in(dropped)).write_parquet(path)
+    made = evaluate(monkeypatch, folder, folder)[0]
+    left_out = made["comparisons"]["singles"]["c_unimodal_mortality"]["left_out"]
+    assert left_out == {"model": 25, "other": 0}
+
+
+def test_unknown_truth_is_null(monkeypatch, source, tmp_path):
+    for more in ({"truth": False}, {"truth": True}):
+        folder = tmp_path if more["truth"] else source
+        if more["truth"]:
+            relabelled(source, folder)
+            (folder / "oracle_mortality.parquet").unlink()
+        made, drawn, _ = evaluate(monkeypatch, folder, tmp_path / "out", **more)
+        assert made["ceiling"] is None
+        assert drawn["roc"]["oracle"] is None
+        jsonschema.Draft202012Validator(SCHEMA).validate(made)
+
+
+def test_one_class_in_test_gives_null_with_the_reason(monkeypatch, source, tmp_path):
+    none = pl.when(split="test").then(0).otherwise("label").cast(pl.Int8)
+    folder = relabelled(source, tmp_path, label=none)
+    made, drawn, _ = evaluate(monkeypatch, folder, folder)
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+    test = made["metrics"]["test"]
+    assert test["reason"] == drawn["reason"] == "one class only: 0 of 160 positive"
+    assert test["auroc"] == test["brier"] == {"value": None, "low": None, "high": None}
+    assert made["ceiling"]["oracle_auroc"]["value"] is None
+    assert made["calibration"]["slope"]["value"] is None
+    assert made["comparisons"]["best_single"] == "e_unimodal_mortality"
+    assert made["metrics"]["val"]["auroc"]["value"] > 0.5
+
+
+def test_a_split_without_episodes_says_so(monkeypatch, source, tmp_path):
+    moved = pl.col("split").replace({"fusion": "train", "val": "train"})
+    folder = relabelled(source, tmp_path, split=moved)
+    made, _, _ = evaluate(monkeypatch, folder, folder)
+    assert made["metrics"]["val"]["reason"] == "no episodes in this split"
+    assert made["comparisons"]["best_single"] is None
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+
+
+def test_small_counts_are_hidden_everywhere(monkeypatch, source, tmp_path):
+    rank = pl.col("episode_id").rank("dense").over("split", "label")
+    few = pl.when(pl.col("split") == "test").then((pl.col("label") == 1) & (rank <= 6))
+    many = few.when(pl.col("split") == "val").then((pl.col("label") == 1) | (rank > 4))
+    folder = relabelled(source, tmp_path, label=many.otherwise(pl.col("label") == 1).cast(pl.Int8))
+    bare = evaluate(monkeypatch, folder, tmp_path / "bare")[0]["metrics"]
+    assert bare["test"]["positives"] == 6
+    assert bare["val"]["n"] - bare["val"]["positives"] == 4
+    made, drawn, _ = evaluate(monkeypatch, folder, tmp_path / "real", "--suppress-below", "10")
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+    test, val = made["metrics"]["test"], made["metrics"]["val"]
+    assert (test["n"], test["positives"], test["prevalence"]) == (160, "<10", None)
+    assert (val["n"], val["positives"], val["prevalence"]) == (80, ">70", None)
+    assert test["auroc"]["value"] == bare["test"]["auroc"]["value"]
+    assert made["cohort"]["attrition"][1]["positives"] == "<10"
+    assert drawn["reason"] == "fewer than 10 positive or negative episodes"
+    assert drawn["roc"] is drawn["pr"] is drawn["calibration"] is None
+
+
+def test_fingerprint_follows_cohort_split_and_label_only(monkeypatch, source, tmp_path):
+    def fingerprint(name, **columns):
+        folder = tmp_path / name
+        folder.mkdir()
+        relabelled(source, folder, **columns)
+        return evaluate(monkeypatch, folder, folder)[0]["cohort"]["fingerprint"]
+
+    same = fingerprint("same")
+    assert fingerprint("scores", probability=pl.col("probability") / 2) == same
+    assert fingerprint("ids", episode_id=pl.col("episode_id") + 1) != same
+    assert fingerprint("splits", split=pl.col("split").replace({"fusion": "val"})) != same
+
+
+def test_sidecar_lists_stages_and_survives_rubbish(monkeypatch, source, tmp_path):
+    folder = relabelled(source, tmp_path)
+    empty = {"stages": [], "total_seconds": 0, "peak_mb": 0, "hosts": []}
+    assert evaluate(monkeypatch, folder, folder)[2] == {"target": "ecn_early_mortality"} | empty
+    (folder / "use").mkdir()
+    base = {"stage": "b", "made": "x", "seconds": 1.5, "peak_mb": 70, "host": "h"}
+    for number, started in enumerate(["2026-01-02T00:00:00", "2026-01-01T00:00:00"]):
+        record = json.dumps({**base, "peak_mb": 70 + number, "started": started})
+        (folder / f"use/{number}.json").write_text(record)
+    (folder / "use/cut.json").write_text('{"stage": ')
+    sidecar = evaluate(monkeypatch, folder, folder)[2]
+    assert [stage["peak_mb"] for stage in sidecar["stages"]] == [71, 70]
+    assert (sidecar["total_seconds"], sidecar["peak_mb"]) == (3.0, 71)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--settings", "{rate: 1}"], "--settings: not valid JSON"),
+        (["--lock", "nowhere.lock"], "nowhere.lock: no such file"),
+        (["--modules", "pipeline.nothing"], "--modules: no module pipeline.nothing"),
+        (["--target", "mortality"], "expected modalities_model_task"),
+        (["--predictions", "nowhere.parquet"], "nowhere.parquet: not a readable parquet"),
+    ],
+)
+def test_bad_input_leaves_no_result(monkeypatch, source, tmp_path, more, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(monkeypatch, source, tmp_path, *more)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_thousand_episodes_take_less_than_five_seconds(monkeypatch, tmp_path):
+    source = hospital(tmp_path, n=2000, seeds=3)
+    started = time.process_time()
+    evaluate(monkeypatch, source, tmp_path, "--resamples", "1000")
+    assert time.process_time() - started < 5

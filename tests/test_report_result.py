@@ -1,0 +1,129 @@
+"""The picture and the words of a result: content, bytes, and results without numbers."""
+
+import json
+import sys
+from xml.etree import ElementTree
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.common.files import write_json
+from pipeline.evaluation.bootstrap import Resampling
+from pipeline.evaluation.measures import measure, parts, rounded
+from pipeline.report import curves, words
+
+TARGET = "ecn_early_mortality"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def made(folder, truth, positives=None, suppress=0):
+    """A result and its curves of 200 episodes, the half of them in test; files in `folder`."""
+    random = np.random.default_rng(0)
+    eta = random.normal(-1, 1.5, 200)
+    label = random.random(200) < 1 / (1 + np.exp(-eta))
+    test = np.arange(200) % 2 == 1
+    if positives is not None:
+        label[test] = np.arange(100) < positives
+    facts = {
+        "episode_id": np.arange(200),
+        "subject_id": np.arange(200) // 2,
+        "split": np.where(test, "test", "val"),
+        "label": label.astype(np.int8),
+    }
+    seeds = [1 / (1 + np.exp(-eta - random.normal(0, 0.4, 200))) for _ in range(2)]
+    frame = pl.concat(
+        pl.DataFrame(facts).with_columns(seed=pl.lit(s, pl.Int64), probability=pl.Series(p))
+        for s, p in enumerate(seeds)
+    ).select("episode_id", "subject_id", "seed", "split", "label", "probability")
+    frame.write_parquet(folder / "e_unimodal_mortality.parquet")
+    oracle = {"hadm_id": np.arange(200), "ecn": 1 / (1 + np.exp(-eta))}
+    pl.DataFrame(oracle).write_parquet(folder / "oracle_mortality.parquet")
+    write_json(folder / "ceilings.json", {"mortality": {"ecn": 0.8125}})
+    single = [str(folder / "e_unimodal_mortality.parquet")]
+    known = str(folder) if truth else None
+    measured, drawn = measure(frame, TARGET, single, known, Resampling(100), suppress)
+    more = {"protocol": "corrected", "seeds": [0, 1], "bootstrap": {"resamples": 100}}
+    result = {"target": TARGET, **parts(TARGET), **more, **rounded(measured)}
+    write_json(folder / "x.json", result)
+    write_json(folder / "x.curves.json", rounded(drawn))
+    return result
+
+
+def draw(monkeypatch, folder, output="x.svg"):
+    files = {"--result": "x.json", "--curves": "x.curves.json", "--output": output}
+    arguments = [part for key, name in files.items() for part in (key, str(folder / name))]
+    monkeypatch.setattr(sys, "argv", ["curves", *arguments])
+    curves.main()
+    return folder / output
+
+
+def texts(svg):
+    return [node.text for node in ElementTree.parse(svg).iter(f"{SVG}text") if node.text]
+
+
+def say(monkeypatch, capsys, folder):
+    monkeypatch.setattr(sys, "argv", ["words", "--result", str(folder / "x.json")])
+    words.main()
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_picture_shows_the_numbers_of_the_result(monkeypatch, tmp_path, truth):
+    test = made(tmp_path, truth)["metrics"]["test"]
+    found = texts(draw(monkeypatch, tmp_path))
+    for panel in ("ROC", "Precision-recall", "Calibration"):
+        assert panel in found
+    for name in ("auroc", "auprc"):
+        value, low, high = (f"{test[name][key]:.3f}" for key in ("value", "low", "high"))
+        assert f"model {value} ({low} to {high})" in found
+    assert f"prevalence {test['prevalence']:.3f}" in found
+    assert any(text.startswith("oracle") for text in found) == truth
+
+
+def test_same_result_same_picture(monkeypatch, tmp_path):
+    made(tmp_path, truth=True)
+    first = draw(monkeypatch, tmp_path, "one.svg").read_bytes()
+    second = draw(monkeypatch, tmp_path, "two.svg").read_bytes()
+    assert first == second
+    assert b"<dc:date>" not in first
+    assert str(tmp_path).encode() not in first
+
+
+@pytest.mark.parametrize(("positives", "suppress"), [(0, 0), (7, 10)])
+def test_no_curves_no_picture_of_them(monkeypatch, capsys, tmp_path, positives, suppress):
+    made(tmp_path, truth=False, positives=positives, suppress=suppress)
+    reason = json.loads((tmp_path / "x.curves.json").read_text())["reason"]
+    assert reason
+    found = texts(draw(monkeypatch, tmp_path))
+    assert found.count(reason) == 3
+    printed = say(monkeypatch, capsys, tmp_path)
+    assert (f"none: {reason}" in printed) == (positives == 0)
+    assert "positive (prevalence" not in printed or positives == 0
+
+
+def test_words_say_how_good_on_whom_and_where(monkeypatch, capsys, tmp_path):
+    result = made(tmp_path, truth=True)
+    test = result["metrics"]["test"]
+    printed = say(monkeypatch, capsys, tmp_path)
+    lines = printed.splitlines()
+    assert 8 <= len(lines) <= 12
+    value, low, high = (f"{test['auroc'][key]:.3f}" for key in ("value", "low", "high"))
+    assert f"{value} ({low} to {high})" in printed
+    assert f"100, of 100 patients, {test['positives']} positive (prevalence" in printed
+    assert "0.812 in the population" in printed
+    assert "Best single     e_unimodal_mortality" in printed
+    assert "+0.000 (+0.000 to +0.000), includes 0" in printed
+    for name in ("x.json", "x.svg", "x.run.json"):
+        assert str(tmp_path / name) in lines[-1]
+
+
+def test_words_without_a_truth_or_singles(monkeypatch, capsys, tmp_path):
+    result = made(tmp_path, truth=False)
+    result["comparisons"] = {"best_single": None, "singles": {}}
+    write_json(tmp_path / "x.json", result)
+    printed = say(monkeypatch, capsys, tmp_path)
+    assert "no truth is known" in printed
+    assert "Oracle" not in printed
+    assert "Best single" not in printed
+    assert len(printed.splitlines()) >= 8
