@@ -1,0 +1,263 @@
+"""Column contracts of the source tables, as data: which table, where it lies, which columns.
+
+A table names the columns that the workflow reads, whatever else the file holds, with the DuckDB
+type that each must have. Sources: the table descriptions of MIMIC-IV 1.0–3.1, MIMIC-CXR-JPG
+2.0.0–2.1.0 and MIMIC-IV-Note 2.2. Times are local to the hospital and shifted per subject.
+Imports nothing heavy: it is used while the workflow is planned.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.common.errors import InputError
+
+# DICOM StudyTime is HHMMSS.fraction, but read as a number it has lost its leading zeros
+# (91238.187 is 09:12:38.187); a time that cannot be read becomes null, never a wrong time.
+FILM_TIME = """
+    CASE WHEN length(split_part(study_time, '.', 1)) <= 6 THEN try_strptime(
+        study_date || lpad(split_part(study_time, '.', 1), 6, '0')
+        || '.' || coalesce(nullif(left(split_part(study_time, '.', 2), 6), ''), '0'),
+        '%Y%m%d%H%M%S.%f'
+    ) END
+"""
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """One table of the source.
+
+    `folders`, `file`: where it lies in its data set (newest layout first) and the file's name
+    without `.csv.gz` or `.csv`. `columns`: name → DuckDB type, in the order of the output.
+    `found_as`: the names under which a column may be found, where they differ from its own.
+    `derived`: name → SQL over the columns. `needed_by`: "core" or the modality letters.
+    `multiline`: free text with line breaks within quotes, which no parallel reader may split.
+    """
+
+    dataset: str
+    folders: tuple[str, ...]
+    file: str
+    columns: Mapping[str, str]
+    needed_by: tuple[str, ...] = ()
+    found_as: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    derived: Mapping[str, str] = field(default_factory=dict)
+    multiline: bool = False
+
+
+def _columns(text: str) -> dict[str, str]:
+    """`"hadm_id BIGINT, value VARCHAR"` as a mapping.
+
+    >>> _columns("hadm_id BIGINT, value VARCHAR")
+    {'hadm_id': 'BIGINT', 'value': 'VARCHAR'}
+    """
+    return dict(part.split() for part in text.split(","))
+
+
+_HOSP, _CORE, _ICU = ("hosp",), ("hosp", "core"), ("icu",)  # 1.0 had core/
+_STAY = "subject_id BIGINT, hadm_id BIGINT, stay_id BIGINT"
+_CHARTED = "charttime TIMESTAMP, storetime TIMESTAMP, itemid BIGINT"
+_RUNNING = "starttime TIMESTAMP, endtime TIMESTAMP, storetime TIMESTAMP, itemid BIGINT"
+
+TABLES: Mapping[str, SourceTable] = {
+    "patients": SourceTable(
+        "mimic_iv",
+        _CORE,
+        "patients",
+        _columns(
+            "subject_id BIGINT, gender VARCHAR, anchor_age BIGINT, anchor_year BIGINT, "
+            "anchor_year_group VARCHAR, dod DATE"
+        ),
+        ("core",),
+    ),
+    "admissions": SourceTable(
+        "mimic_iv",
+        _CORE,
+        "admissions",
+        _columns(
+            "subject_id BIGINT, hadm_id BIGINT, admittime TIMESTAMP, dischtime TIMESTAMP, "
+            "deathtime TIMESTAMP, admission_type VARCHAR, admission_location VARCHAR, "
+            "discharge_location VARCHAR, insurance VARCHAR, language VARCHAR, "
+            "marital_status VARCHAR, race VARCHAR, edregtime TIMESTAMP, edouttime TIMESTAMP, "
+            "hospital_expire_flag BIGINT"
+        ),
+        ("core",),
+        found_as={"race": ("race", "ethnicity")},
+    ),
+    "icustays": SourceTable(
+        "mimic_iv",
+        _ICU,
+        "icustays",
+        _columns(
+            f"{_STAY}, first_careunit VARCHAR, last_careunit VARCHAR, "
+            "intime TIMESTAMP, outtime TIMESTAMP, los DOUBLE"
+        ),
+        ("core",),
+    ),
+    "chartevents": SourceTable(
+        "mimic_iv",
+        _ICU,
+        "chartevents",
+        _columns(f"{_STAY}, {_CHARTED}, value VARCHAR, valuenum DOUBLE, valueuom VARCHAR"),
+        ("e",),
+    ),
+    # labevents.value may be text or '___' (de-identified); valuenum is null then
+    "labevents": SourceTable(
+        "mimic_iv",
+        _HOSP,
+        "labevents",
+        _columns(
+            "labevent_id BIGINT, subject_id BIGINT, hadm_id BIGINT, specimen_id BIGINT, "
+            "itemid BIGINT, charttime TIMESTAMP, storetime TIMESTAMP, value VARCHAR, "
+            "valuenum DOUBLE, valueuom VARCHAR, flag VARCHAR"
+        ),
+        ("e",),
+    ),
+    "inputevents": SourceTable(
+        "mimic_iv",
+        _ICU,
+        "inputevents",
+        _columns(
+            f"{_STAY}, {_RUNNING}, amount DOUBLE, amountuom VARCHAR, rate DOUBLE, "
+            "rateuom VARCHAR, orderid BIGINT, linkorderid BIGINT, ordercategoryname VARCHAR, "
+            "ordercategorydescription VARCHAR, patientweight DOUBLE, statusdescription VARCHAR"
+        ),
+        ("e",),
+    ),
+    "outputevents": SourceTable(
+        "mimic_iv",
+        _ICU,
+        "outputevents",
+        _columns(f"{_STAY}, {_CHARTED}, value DOUBLE, valueuom VARCHAR"),
+        ("e",),
+    ),
+    "procedureevents": SourceTable(
+        "mimic_iv",
+        _ICU,
+        "procedureevents",
+        _columns(
+            f"{_STAY}, {_RUNNING}, value DOUBLE, valueuom VARCHAR, ordercategoryname VARCHAR, "
+            "statusdescription VARCHAR"
+        ),
+        ("e",),
+    ),
+    "d_items": SourceTable(
+        "mimic_iv",
+        _ICU,
+        "d_items",
+        _columns(
+            "itemid BIGINT, label VARCHAR, abbreviation VARCHAR, linksto VARCHAR, "
+            "category VARCHAR, unitname VARCHAR, param_type VARCHAR"
+        ),
+        ("e",),
+    ),
+    "d_labitems": SourceTable(
+        "mimic_iv",
+        _HOSP,
+        "d_labitems",
+        _columns("itemid BIGINT, label VARCHAR, fluid VARCHAR, category VARCHAR"),
+        ("e",),
+    ),
+    # the file keeps "2.0.0" in its name in release 2.1.0
+    "cxr_metadata": SourceTable(
+        "mimic_cxr_jpg",
+        (".",),
+        "mimic-cxr-2.0.0-metadata",
+        _columns(
+            "dicom_id VARCHAR, subject_id BIGINT, study_id BIGINT, view_position VARCHAR, "
+            "rows BIGINT, columns BIGINT, study_date VARCHAR, study_time VARCHAR, "
+            "view_code_sequence_code_meaning VARCHAR"
+        ),
+        ("c",),
+        found_as={
+            "view_position": ("viewposition",),
+            "study_date": ("studydate",),
+            "study_time": ("studytime",),
+            "view_code_sequence_code_meaning": ("viewcodesequence_codemeaning",),
+        },
+        derived={"film_time": FILM_TIME},
+    ),
+    "radiology": SourceTable(
+        "mimic_note",
+        ("note", "."),
+        "radiology",
+        _columns(
+            "note_id VARCHAR, subject_id BIGINT, hadm_id BIGINT, note_type VARCHAR, "
+            "note_seq BIGINT, charttime TIMESTAMP, storetime TIMESTAMP, text VARCHAR"
+        ),
+        ("n",),
+        multiline=True,
+    ),
+    # not read by a modality: the multitask labels, and the published protocol's base population
+    "transfers": SourceTable(
+        "mimic_iv",
+        _CORE,
+        "transfers",
+        _columns(
+            "subject_id BIGINT, hadm_id BIGINT, transfer_id BIGINT, eventtype VARCHAR, "
+            "careunit VARCHAR, intime TIMESTAMP, outtime TIMESTAMP"
+        ),
+    ),
+    "microbiologyevents": SourceTable(
+        "mimic_iv",
+        _HOSP,
+        "microbiologyevents",
+        _columns(
+            "microevent_id BIGINT, subject_id BIGINT, hadm_id BIGINT, micro_specimen_id BIGINT, "
+            "chartdate TIMESTAMP, charttime TIMESTAMP, spec_itemid BIGINT, "
+            "spec_type_desc VARCHAR, storedate TIMESTAMP, storetime TIMESTAMP, "
+            "test_itemid BIGINT, test_name VARCHAR, org_itemid BIGINT, org_name VARCHAR"
+        ),
+    ),
+    "diagnoses_icd": SourceTable(
+        "mimic_iv",
+        _HOSP,
+        "diagnoses_icd",
+        _columns(
+            "subject_id BIGINT, hadm_id BIGINT, seq_num BIGINT, icd_code VARCHAR, "
+            "icd_version BIGINT"
+        ),
+    ),
+    "d_icd_diagnoses": SourceTable(
+        "mimic_iv",
+        _HOSP,
+        "d_icd_diagnoses",
+        _columns("icd_code VARCHAR, icd_version BIGINT, long_title VARCHAR"),
+    ),
+    "chexpert": SourceTable(
+        "mimic_cxr_jpg",
+        (".",),
+        "mimic-cxr-2.0.0-chexpert",
+        _columns("subject_id BIGINT, study_id BIGINT"),
+    ),
+}
+
+
+def table(name: str) -> SourceTable:
+    """The contract of a table; `InputError` that lists the known ones where there is none."""
+    if name not in TABLES:
+        raise InputError(f"no source table {name}: expected one of {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def tables_for(modalities: Iterable[str]) -> list[str]:
+    """The tables that the asked modality letters need, the core ones first.
+
+    >>> tables_for("n")
+    ['patients', 'admissions', 'icustays', 'radiology']
+    """
+    asked = {"core", *modalities}
+    return [name for name, contract in TABLES.items() if asked.intersection(contract.needed_by)]
+
+
+def columns_found(contract: SourceTable, header: Iterable[str]) -> dict[str, str | None]:
+    """Each column of the contract → its name in the file in lower case, None where it is missing.
+
+    >>> found = columns_found(TABLES["admissions"], ["subject_id", "ETHNICITY"])
+    >>> found["subject_id"], found["race"], found["hadm_id"]
+    ('subject_id', 'ethnicity', None)
+    """
+    there = {name.lower() for name in header}
+    found = {}
+    for column in contract.columns:
+        names = contract.found_as.get(column, (column,))
+        found[column] = next((name for name in names if name in there), None)
+    return found

@@ -1,0 +1,44 @@
+"""DuckDB's and Arrow's errors in words, without the rows that they quote.
+
+MIMIC's data use agreement: no message and no log may hold a row of a patient.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+_LINE = re.compile(r"CSV Error on Line: (\d+)|Row #(\d+):")
+_COLUMN = re.compile(r'converting column "([^"]+)"|CSV column #(\d+)')
+_WIDTH = re.compile(r"Expected (?:Number of Columns: )?(\d+)(?: columns)?,? (?:Found: |got )(\d+)")
+
+
+def reason(message: str, header: Sequence[str], types: Mapping[str, str]) -> str:
+    """What the reader's message says about a csv file: the line, the column and its type.
+
+    `header`: the file's columns in order; `types`: column → DuckDB type expected.
+
+    >>> reason('CSV Error on Line: 3\\nOriginal Line: 7,x\\nError when converting column "itemid".',
+    ...        ["subject_id", "itemid"], {"itemid": "BIGINT"})
+    'line 3: column itemid holds a value that is not BIGINT'
+    >>> reason("Unexpected end of GZIP stream: a.csv.gz", [], {})
+    'the gzip stream is truncated: copy the file again'
+    """
+    line = _LINE.search(message)
+    where = f"line {next(filter(None, line.groups()))}: " if line else ""
+    if "GZIP" in message or "compressed stream" in message or "zlib" in message:
+        return _gzip_reason(message)
+    if "utf" in message.lower() or "unicode" in message.lower():
+        return f"{where}not text in UTF-8"
+    if column := _COLUMN.search(message):
+        name = column.group(1) or header[int(column.group(2))]
+        return f"{where}column {name} holds a value that is not {types.get(name, 'text')}"
+    if width := _WIDTH.search(message):
+        return f"{where}{width.group(2)} columns, expected {width.group(1)} as in the header"
+    if "quote" in message:
+        return f"{where}a quotation is never closed"
+    return f"{where}not a csv file with commas and double quotes"
+
+
+def _gzip_reason(message: str) -> str:
+    if "end of GZIP" in message or "Truncated" in message:
+        return "the gzip stream is truncated: copy the file again"
+    return "not a gzip file, or a damaged one: copy it again (is it a renamed .csv?)"

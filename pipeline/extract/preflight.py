@@ -1,0 +1,167 @@
+"""Before anything long starts: is all there that the asked target needs, and does it fit?
+
+Looks at folders, header lines and file sizes only, so it takes a second for the full MIMIC. Names
+every missing data set, file and column at once, with the path where it was expected; a target
+without `c` needs no films. Logs the releases found and an estimate of disk and time.
+"""
+
+import json
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.common.command import parser, run
+from pipeline.common.errors import InputError
+from pipeline.extract import contracts, release
+from pipeline.extract.csvfile import read_header
+from pipeline.extract.release import DATASETS, Release, Source, exists
+
+log = logging.getLogger("pipeline.extract")
+
+# ASSUME sizes and speeds. "Measured": on the open demo and generated files of 4 to 48 million rows
+PARQUET_PER_GZ = 0.75  # bytes of parquet per byte of csv.gz (measured .53 to .72)
+PARQUET_PER_CSV = 0.15  # bytes of parquet per byte of plain csv (measured .10)
+DERIVED_PER_PARQUET = 0.5  # events, tokens, features of these tables; a guess
+GZ_PER_SECOND = 8e6  # bytes of csv.gz extracted per second by one job (measured 7 to 25 million)
+CSV_PER_SECOND = 100e6  # bytes of plain csv (measured 200 to 340 million)
+METADATA_PER_FILM = {".gz": 45, ".csv": 150}  # bytes of the metadata table per film
+FILM_SHARE = 0.25  # of all films are those of eligible episodes; a guess
+FILM_CACHE = 224 * 224  # bytes of a decoded film, one byte per pixel
+FILMS_PER_SECOND = 25  # decoded by one core from 2,500 × 3,050 pixels; a guess
+MODELS = 500e6  # bytes of weights, embeddings and reports; a guess
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take: bytes on the disk of the results, seconds of one core, films."""
+
+    disk: float
+    seconds: float
+    films: int
+
+
+def estimate(modalities: str, source: Source, results: str | Path, sample: float = 1.0) -> Estimate:
+    """Disk and time from the sizes of the files that are there; tables made before cost nothing.
+
+    Extraction and the decoding of films only: training depends on the model.
+    """
+    disk, seconds, films = MODELS, 0.0, 0
+    for name in contracts.tables_for(modalities):
+        path = release.table_path(source, name)
+        if not exists(path):
+            continue
+        size, zipped = path.stat().st_size, path.suffix == ".gz"
+        parquet = size * (PARQUET_PER_GZ if zipped else PARQUET_PER_CSV) * sample
+        made = (Path(results) / "source" / f"{name}.parquet").exists()
+        disk += parquet * (DERIVED_PER_PARQUET + (0 if made else 1))
+        seconds += 0 if made else size / (GZ_PER_SECOND if zipped else CSV_PER_SECOND)
+        if name == "cxr_metadata":
+            films = round(size / METADATA_PER_FILM[path.suffix] * FILM_SHARE * sample)
+    return Estimate(disk + films * FILM_CACHE, seconds + films / FILMS_PER_SECOND, films)
+
+
+def _table_problems(found: Release, name: str) -> list[str]:
+    """What is wrong with one table: absent, unreadable, or columns missing from its header."""
+    contract, path = contracts.table(name), release.path_in(found, name)
+    users = "every target" if "core" in contract.needed_by else ", ".join(contract.needed_by)
+    if not exists(path):
+        either = path.name.removesuffix(".gz")
+        return [f"{path}: missing table {name} (for {users}); {either} would do as well"]
+    try:
+        header = read_header(path)
+    except InputError as error:
+        return [f"{error} (table {name}, for {users})"]
+    columns = contracts.columns_found(contract, header)
+    missing = [column for column, there in columns.items() if there is None]
+    names = [" or ".join(contract.found_as.get(column, (column,))) for column in missing]
+    return [f"{path}: column {column} of {name} (for {users}) is missing" for column in names]
+
+
+def _dataset_problems(source: Source, dataset: str, tables: list[str]) -> list[str]:
+    """What is wrong with one data set: its folder, its tables, its films."""
+    found = release.locate(source, dataset)
+    lines = []
+    if not found.found:
+        lines.append(
+            f"{found.folder}: no {DATASETS[dataset].title} here; "
+            f"set source.root or source.{dataset} in config.yaml to where it is"
+        )
+    lines += [line for name in tables for line in _table_problems(found, name)]
+    if dataset == "mimic_cxr_jpg" and not _any_film_folder(release.films_folder(source)):
+        films = release.films_folder(source)
+        lines.append(f"{films}: no films here; expected are the folders p10 … p19 of the JPEGs")
+    return lines
+
+
+def _any_film_folder(films: Path) -> bool:
+    try:
+        return any(films.glob("p1*"))
+    except OSError:
+        return False
+
+
+def _disk_problems(needed: float, results: Path) -> list[str]:
+    """Whether the disk of the results, which may not exist yet, holds `needed` bytes."""
+    folder = next(parent for parent in (results, *results.parents) if parent.exists())
+    free = shutil.disk_usage(folder).free
+    if free >= needed:
+        return []
+    return [
+        f"{results}: about {_size(needed)} of disk are needed, {_size(free)} are free; "
+        "free some, put the results elsewhere, or try a share of the subjects (sample: 0.01)"
+    ]
+
+
+def problems(
+    modalities: str, source: Source, results: str | Path, sample: float = 1.0
+) -> list[str]:
+    """Every reason why the target of these modalities cannot be made; empty if there is none.
+
+    Each line begins with the path at which something is wrong, and says what to do.
+    """
+    tables = contracts.tables_for(modalities)
+    lines = []
+    for dataset in dict.fromkeys(contracts.table(name).dataset for name in tables):
+        mine = [name for name in tables if contracts.table(name).dataset == dataset]
+        lines += _dataset_problems(source, dataset, mine)
+    needed = estimate(modalities, source, results, sample).disk
+    return lines + _disk_problems(needed, Path(results).absolute())
+
+
+def check(modalities: str, source: Source, results: str | Path, sample: float = 1.0) -> None:
+    """Raises one `InputError` that lists all `problems`."""
+    if lines := problems(modalities, source, results, sample):
+        listed = "".join(f"\n  - {line}" for line in lines)
+        raise InputError(f"{len(lines)} problem(s) before a target of {modalities}:{listed}")
+
+
+def _size(count: float) -> str:
+    """Bytes for a reader.
+
+    >>> _size(3.3e9), _size(5e8)
+    ('3.3 GB', '0.5 GB')
+    """
+    return f"{count / 1e9:.1f} GB"
+
+
+def main() -> None:
+    """Logs the releases and the estimate, then fails if anything is missing."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--modalities", required=True, help="letters of the target, e.g. ecn")
+    arguments.add_argument("--source", type=json.loads, required=True, help="the config's source")
+    arguments.add_argument("--results", default="results", help="folder that will be written")
+    arguments.add_argument("--sample", type=float, default=1.0, help="share of subjects kept")
+    given = arguments.parse_args()
+    tables = contracts.tables_for(given.modalities)
+    for dataset in dict.fromkeys(contracts.table(name).dataset for name in tables):
+        log.info(release.describe(release.locate(given.source, dataset)))
+    needs = estimate(given.modalities, given.source, given.results, given.sample)
+    films = f" and to decode about {needs.films:,} films" if needs.films else ""
+    minutes = f"{max(needs.seconds / 60, 1):.0f} min"
+    log.info(f"estimate: {_size(needs.disk)} of disk; {minutes} of one core to extract{films}")
+    check(given.modalities, given.source, given.results, given.sample)
+
+
+if __name__ == "__main__":
+    run(main)

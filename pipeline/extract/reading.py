@@ -1,0 +1,132 @@
+"""How one source file is read: columns found by name, rows streamed, faults explained."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from pipeline.common.errors import InputError
+from pipeline.extract import contracts
+from pipeline.extract.csvfile import read_header
+from pipeline.extract.failures import reason
+
+_ARROW_BLOCK = 8 << 20  # bytes; longer than any report
+_FAULTS_OF_FILES = (
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.IOException,
+    duckdb.OutOfRangeException,
+)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A source file with what is known of it.
+
+    `header`: its columns in order, in lower case. `names`: column of the contract → its name in
+    the file.
+    """
+
+    path: Path
+    contract: contracts.SourceTable
+    header: list[str]
+    names: dict[str, str]
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Every column of the file in order → the contract's type, or text where it has none."""
+        wanted = {self.names[column]: dtype for column, dtype in self.contract.columns.items()}
+        return {name: wanted.get(name, "VARCHAR") for name in self.header}
+
+
+def inspect(table: str, path: Path) -> SourceFile:
+    """Reads the header and finds the contract's columns; `InputError` names what is missing."""
+    contract = contracts.table(table)
+    header = [name.strip().lower() for name in read_header(path)]
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise InputError(f"{path}: column(s) {', '.join(twice)} stand twice in the header")
+    found = contracts.columns_found(contract, header)
+    if missing := [column for column, name in found.items() if name is None]:
+        raise InputError(f"{path}: column(s) {', '.join(missing)} of {table} are missing")
+    names = {column: name for column, name in found.items() if name}
+    return SourceFile(path, contract, header, names)
+
+
+def quoted(text: str | Path) -> str:
+    """A string literal of SQL.
+
+    >>> quoted("o'hara.csv")
+    "'o''hara.csv'"
+    """
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def scan(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
+    """What to select from: DuckDB's csv reader, or a stream for text with line breaks.
+
+    DuckDB is told everything, so nothing is guessed from the first rows.
+    """
+    if file.contract.multiline:
+        return _register_text(database, file)
+    types = ", ".join(f"{quoted(name)}: '{dtype}'" for name, dtype in file.types.items())
+    return (
+        f"read_csv({quoted(file.path)}, columns = {{{types}}}, header = true, auto_detect = false, "
+        "delim = ',', quote = '\"', escape = '\"', nullstr = '')"
+    )
+
+
+def _register_text(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
+    """Registers a file with line breaks within quotes, cut into rows by Arrow from the start.
+
+    DuckDB's parallel reader, which starts in the middle, takes a line of text for a row, and its
+    sequential one holds the whole file in memory. This streams, in about 0.5 GB whatever the size.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    arrow = {
+        "BIGINT": pa.int64(),
+        "DOUBLE": pa.float64(),
+        "TIMESTAMP": pa.timestamp("us"),
+        "VARCHAR": pa.string(),
+    }
+    wanted = {name: arrow[dtype] for name, dtype in file.types.items()}
+    try:
+        stream = csv.open_csv(
+            file.path,
+            csv.ReadOptions(
+                use_threads=False, block_size=_ARROW_BLOCK, column_names=file.header, skip_rows=1
+            ),
+            csv.ParseOptions(newlines_in_values=True),
+            csv.ConvertOptions(
+                column_types=wanted,
+                include_columns=list(file.names.values()),
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise _explain(file, error) from None
+    database.register("text_rows", stream)
+    return "text_rows"
+
+
+@contextmanager
+def faults_explained(file: SourceFile, memory_mb: int) -> Iterator[None]:
+    """Turns a reader's error into an `InputError` that names the file and holds no row."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise InputError(f"{file.path}: {memory_mb} MB are too little: raise --memory-mb") from None
+    except _FAULTS_OF_FILES as error:
+        raise _explain(file, error) from None
+
+
+def _explain(file: SourceFile, error: Exception) -> InputError:
+    if "No space left" in str(error):
+        return InputError(
+            f"{file.path}: no space left where its table or DuckDB's files are written"
+        )
+    return InputError(f"{file.path}: {reason(str(error), file.header, file.types)}")

@@ -1,0 +1,182 @@
+"""Where the data sets lie under a source, and which release each of them is.
+
+A source is the mapping `{root, mimic_iv, mimic_cxr_jpg, mimic_note}` of the config: `root` is the
+folder that holds the data sets, the others name the folder of one data set (each may lie on its own
+disk and be read-only). Version folders (`mimiciv/3.1`) are found, the newest is taken.
+Imports nothing heavy: it is used while the workflow is planned.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.common.errors import InputError
+from pipeline.extract.contracts import TABLES, table
+from pipeline.extract.csvfile import SUFFIXES, read_rows
+
+Source = Mapping[str, str | None]
+_VERSION = re.compile(r"(?:^|[-_ ])v?(\d+(?:\.\d+)+)$")
+_ROWS_FOR_FACTS = 500  # the first rows of admissions: their language column tells 2.x from 3.x
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Folder names a data set goes by, what its folder holds, where it is expected otherwise."""
+
+    title: str
+    names: tuple[str, ...]
+    holds: tuple[str, ...]
+    newest: str
+
+
+DATASETS: Mapping[str, Dataset] = {
+    "mimic_iv": Dataset(
+        "MIMIC-IV", ("mimiciv", "mimic-iv", "mimic_iv"), ("hosp", "icu", "core"), "3.1"
+    ),
+    "mimic_cxr_jpg": Dataset(
+        "MIMIC-CXR-JPG",
+        ("mimic-cxr-jpg", "mimic_cxr_jpg"),
+        tuple(f"mimic-cxr-2.0.0-metadata{suffix}" for suffix in SUFFIXES),
+        "2.1.0",
+    ),
+    "mimic_note": Dataset(
+        "MIMIC-IV-Note",
+        ("mimic-iv-note", "mimic-note", "mimic_note"),
+        ("note", *(f"radiology{suffix}" for suffix in SUFFIXES)),
+        "2.2",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Release:
+    """One data set of a source: its folder (the expected one where it is not `found`).
+
+    `version` is that of the folder's name, None where the name has none. `passed_over`: other
+    folders of the same data set, of older versions.
+    """
+
+    dataset: str
+    folder: Path
+    found: bool
+    version: str | None = None
+    passed_over: tuple[Path, ...] = ()
+
+
+def version_in_name(folder: Path) -> str | None:
+    """The version at the end of a folder's name.
+
+    >>> [version_in_name(Path(name)) for name in ("mimiciv/3.1", "mimic-iv-demo-2.2", "mimiciv")]
+    ['3.1', '2.2', None]
+    """
+    match = _VERSION.search(folder.name)
+    return match.group(1) if match else None
+
+
+def _order(folder: Path) -> tuple[list[int], str]:
+    version = version_in_name(folder) or ""
+    return [int(part) for part in version.split(".") if part], str(folder)
+
+
+def exists(path: Path) -> bool:
+    """Whether the path is there and may be looked at (`Path.exists` raises where it may not)."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(child for child in folder.iterdir() if child.is_dir())
+    except OSError:
+        return []
+
+
+def _candidates(base: Path, names: tuple[str, ...]) -> Iterator[Path]:
+    """The base itself, folders in it by the data set's names, and version folders within these."""
+    named = re.compile(rf"(?:{'|'.join(names)})(?:[-_ ]v?\d+(?:\.\d+)+)?", re.IGNORECASE)
+    children = [child for child in _subfolders(base) if named.fullmatch(child.name)]
+    for folder in (base, *children):
+        yield folder
+        yield from (child for child in _subfolders(folder) if version_in_name(child))
+
+
+def locate(source: Source, dataset: str) -> Release:
+    """Finds a data set: under its own path if the source names one, else under `root`.
+
+    `InputError` where the source names neither.
+    """
+    facts, own = DATASETS[dataset], source.get(dataset)
+    base = own or source.get("root")
+    if not base:
+        raise InputError(
+            f"source: neither root nor {dataset} is set: name the folder that holds it"
+        )
+    holding = {
+        folder
+        for folder in _candidates(Path(base), facts.names)
+        if any(exists(folder / name) for name in facts.holds)
+    }
+    if not holding:
+        expected = Path(base) if own else Path(base, facts.names[0], facts.newest)
+        return Release(dataset, expected, found=False)
+    newest, *older = sorted(holding, key=_order, reverse=True)
+    return Release(dataset, newest, True, version_in_name(newest), tuple(older))
+
+
+def table_path(source: Source, name: str) -> Path:
+    """The file of a table; where there is none, the path at which it is expected (csv.gz)."""
+    return path_in(locate(source, table(name).dataset), name)
+
+
+def path_in(release: Release, name: str) -> Path:
+    """The file of a table in a release already found, or where it is expected."""
+    contract = table(name)
+    for folder in contract.folders:
+        for suffix in SUFFIXES:
+            path = release.folder / folder / f"{contract.file}{suffix}"
+            if exists(path):
+                return path
+    old_layout = "core" in contract.folders and exists(release.folder / "core")
+    folder = "core" if old_layout else contract.folders[0]
+    return release.folder / folder / f"{contract.file}{SUFFIXES[0]}"
+
+
+def films_folder(source: Source) -> Path:
+    """The folder of the films, `files/p10/p…/s…/<dicom_id>.jpg` below it; it may be absent."""
+    return locate(source, "mimic_cxr_jpg").folder / "files"
+
+
+def _version_by_facts(release: Release) -> str:
+    """The release of a folder without a version in its name, as far as its files tell it."""
+    if release.dataset != "mimic_iv":
+        return "2.x"  # their releases differ in nothing that can be read from a header
+    header, *rows = read_rows(path_in(release, "admissions"), _ROWS_FOR_FACTS) or [[]]
+    columns = [name.lower() for name in header]
+    if "ethnicity" in columns or exists(release.folder / "core"):
+        return "1.0"
+    position = columns.index("language") if "language" in columns else len(columns)
+    languages = {row[position] for row in rows if len(row) > position}
+    if any(language != language.upper() for language in languages):
+        return "3.x"  # spelt out, "English"; before it was "ENGLISH" or "?"
+    return "2.x" if languages - {""} else "2.0 or later"
+
+
+def describe(release: Release) -> str:
+    """One line for the log: which data set, where, which release, in which kind of file."""
+    title = DATASETS[release.dataset].title
+    if not release.found:
+        return f"{title}: not found, expected at {release.folder}"
+    try:
+        version = release.version or f"{_version_by_facts(release)} (by its columns and values)"
+    except InputError:
+        version = "unknown release"
+    tables = (name for name, contract in TABLES.items() if contract.dataset == release.dataset)
+    files = [file for file in (path_in(release, name) for name in tables) if exists(file)]
+    kinds = sorted({"csv.gz" if file.suffix == ".gz" else "csv" for file in files})
+    line = f"{title} {version}: {release.folder}, files {' and '.join(kinds) or 'of no table'}"
+    if release.passed_over:
+        line += f"; the newest is taken, not {', '.join(map(str, release.passed_over))}"
+    return line

@@ -1,0 +1,141 @@
+"""One source table, csv or csv.gz, to typed zstd parquet: the columns of its contract, in order.
+
+Columns are found by name, in any case and at any position. Rows keep the order of the file, and
+duplicates are kept (and counted where that is cheap). Empty fields are null. With `--sample 0.01`
+only that share of subjects is kept. Whatever is wrong with the file, no output is left behind.
+"""
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+import duckdb
+
+from pipeline.common.command import parser, run
+from pipeline.common.database import add_resource_arguments, connect, sql_beside
+from pipeline.common.errors import InputError
+from pipeline.common.files import whole
+from pipeline.extract.contracts import TABLES
+from pipeline.extract.csvfile import verify
+from pipeline.extract.reading import SourceFile, faults_explained, inspect, quoted, scan
+
+log = logging.getLogger("pipeline.extract")
+
+ROW_GROUP = 128 * 1024  # rows
+ROW_GROUP_TEXT = 8 * 1024  # rows of free text, about 10 MB
+COUNTED = 1_000_000  # rows up to which duplicates are counted: a quarter of a second
+# A subject's number in [0, 1) depends on its id alone, so a larger share holds every subject of a
+# smaller one. Its salt is not the split's: else a sample would consist of training subjects only.
+# (A join with the drawn subjects would lose the order of the rows and hold a table in memory.)
+SAMPLED = "md5_number_lower('sample:' || subject_id) / 2^64"
+
+
+def extract(
+    table: str,
+    source_file: Path,
+    output: Path,
+    *,
+    sample: float = 1.0,
+    threads: int = 1,
+    memory_mb: int = 2000,
+    temp: str | Path,
+) -> int:
+    """Writes the table's contract columns (and derived ones) to `output`; returns its rows.
+
+    `sample` < 1 keeps that share of the subjects; tables without subjects stay whole.
+    `InputError` with the file's name, never with a row, where the file is absent, truncated,
+    damaged, not a csv, lacks a column, or holds another type.
+    """
+    if not 0 < sample <= 1:
+        raise InputError(f"sample is {sample}: expected a share of the subjects, in (0, 1]")
+    file = inspect(table, source_file)
+    start = time.monotonic()
+    with connect(threads, memory_mb, temp) as database, whole(output) as part:
+        rows = _copy_verified(database, file, part, sample, memory_mb)
+        seconds = time.monotonic() - start
+        pace = rows / max(seconds, 1e-3)
+        log.info(f"{table}: {rows:,} rows in {seconds:.1f} s, {pace:,.0f} rows/s, {source_file}")
+        _log_counts(database, file, part, rows)
+    return rows
+
+
+def _select(file: SourceFile, rows: str, sample: float) -> str:
+    """The query for the contract's columns and the derived ones, for the sampled subjects."""
+    columns = ", ".join(f'"{name}" AS "{column}"' for column, name in file.names.items())
+    derived = "".join(f', {sql} AS "{name}"' for name, sql in file.contract.derived.items())
+    only = f" WHERE {SAMPLED} < {sample!r}" if sample < 1 and "subject_id" in file.names else ""
+    return f"SELECT *{derived} FROM (SELECT {columns} FROM {rows}){only}"
+
+
+def _copy_verified(
+    database: duckdb.DuckDBPyConnection,
+    file: SourceFile,
+    part: Path,
+    sample: float,
+    memory_mb: int,
+) -> int:
+    """Copies the rows to parquet while a thread checks that the file is whole."""
+    stop = Event()
+    with ThreadPoolExecutor(1) as beside:
+        whole_file = beside.submit(verify, file.path, stop, file.contract.multiline)
+        try:
+            with faults_explained(file, memory_mb):
+                rows = _copy(database, file, part, sample)
+        except InputError:
+            whole_file.result()  # damage explains a row that cannot be read: it is named first
+            raise
+        except BaseException:
+            stop.set()
+            raise
+        whole_file.result()
+    return rows
+
+
+def _copy(database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path, sample: float) -> int:
+    query = _select(file, scan(database, file), sample)
+    row_group = ROW_GROUP_TEXT if file.contract.multiline else ROW_GROUP
+    copied = database.execute(
+        f"COPY ({query}) TO {quoted(part)} "
+        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group})"
+    ).fetchone()
+    return int(copied[0]) if copied else 0
+
+
+def _log_counts(
+    database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path, rows: int
+) -> None:
+    """Logs what a later room must deal with: duplicates, and derived values that are null."""
+    database.execute(f"CREATE TEMP VIEW extracted AS SELECT * FROM read_parquet({quoted(part)})")
+    for name in file.contract.derived:
+        nulls = database.execute(f'SELECT count(*) - count("{name}") FROM extracted').fetchone()
+        log.info(f"  {name} cannot be told in {nulls[0] if nulls else 0:,} rows: null there")
+    if rows <= COUNTED:
+        query = sql_beside(__file__, "tables_duplicates.sql")
+        duplicates = database.execute(query).fetchone()
+        log.info(f"  {duplicates[0] if duplicates else 0:,} duplicated rows, kept")
+
+
+def main() -> None:
+    """Extracts one table."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--table", required=True, choices=list(TABLES), help="which table")
+    arguments.add_argument("--source-file", type=Path, required=True, help="its csv or csv.gz")
+    arguments.add_argument("--output", type=Path, required=True, help="parquet to write")
+    arguments.add_argument("--sample", type=float, default=1.0, help="share of subjects to keep")
+    add_resource_arguments(arguments)
+    given = arguments.parse_args()
+    extract(
+        given.table,
+        given.source_file,
+        given.output,
+        sample=given.sample,
+        threads=given.threads,
+        memory_mb=given.memory_mb,
+        temp=given.temp,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,107 @@
+"""The preflight names everything that is missing for the asked target, and nothing else."""
+
+import subprocess
+import sys
+from collections import namedtuple
+
+import pytest
+from test_extract_release import header_of, put
+
+from pipeline.common.errors import InputError
+from pipeline.extract import preflight
+from pipeline.extract.contracts import TABLES, tables_for
+
+
+def hospital(root):
+    """Every table that a target may need, by its header alone, and a films folder."""
+    folders = {"mimic_iv": "mimiciv/3.1", "mimic_cxr_jpg": "mimic-cxr-jpg/2.1.0"}
+    for name in tables_for("ecn"):
+        contract = TABLES[name]
+        base = root / folders.get(contract.dataset, "mimic-iv-note/2.2") / contract.folders[0]
+        put(base / f"{contract.file}.csv.gz", header_of(name) + "\n")
+    (root / "mimic-cxr-jpg/2.1.0/files/p10").mkdir(parents=True)
+    return {"root": str(root), "mimic_iv": None, "mimic_cxr_jpg": None, "mimic_note": None}
+
+
+def test_complete_source_has_no_problems(tmp_path):
+    assert preflight.problems("ecn", hospital(tmp_path / "data"), tmp_path / "results") == []
+
+
+def test_all_missing_parts_are_named_at_once_with_their_paths(tmp_path):
+    source, root = hospital(tmp_path), tmp_path / "mimiciv/3.1"
+    (root / "hosp/labevents.csv.gz").unlink()
+    put(root / "icu/chartevents.csv.gz", header_of("chartevents", storetime="x", itemid="y") + "\n")
+    put(root / "hosp/admissions.csv.gz", header_of("admissions", race="z") + "\n")
+    (root / "hosp/patients.csv.gz").write_bytes(b"")
+    (root / "icu/d_items.csv.gz").write_bytes(b"not gzip")
+    (tmp_path / "mimic-cxr-jpg/2.1.0/files/p10").rmdir()
+    (tmp_path / "mimic-iv-note/2.2/note/radiology.csv.gz").unlink()
+    with pytest.raises(InputError) as caught:
+        preflight.check("ecn", source, tmp_path / "results")
+    message = str(caught.value)
+    for expected in (
+        f"{root}/hosp/labevents.csv.gz: missing table labevents (for e)",
+        f"{root}/icu/chartevents.csv.gz: column storetime of chartevents",
+        f"{root}/icu/chartevents.csv.gz: column itemid of chartevents",
+        f"{root}/hosp/admissions.csv.gz: column race or ethnicity of admissions",
+        f"{root}/hosp/patients.csv.gz: the file is empty",
+        f"{root}/icu/d_items.csv.gz: not a gzip file",
+        f"{tmp_path}/mimic-cxr-jpg/2.1.0/files: no films here",
+        f"{tmp_path}/mimic-iv-note/2.2/note/radiology.csv.gz: missing table radiology (for n)",
+    ):
+        assert expected in message
+    assert message.startswith("8 problem(s)")
+
+
+def test_en_target_needs_no_films(tmp_path):
+    source = hospital(tmp_path)
+    films = tmp_path / "mimic-cxr-jpg"
+    films.rename(tmp_path / "elsewhere")
+    assert preflight.problems("en", source, tmp_path / "results") == []
+    lines = preflight.problems("c", source, tmp_path / "results")
+    assert len(lines) == 3 and all(line.startswith(str(films)) for line in lines)
+
+
+def test_too_little_disk_names_what_is_needed(tmp_path, monkeypatch):
+    source = hospital(tmp_path)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: usage(9e8, 8e8, 1e8))
+    (line,) = preflight.problems("e", source, tmp_path / "not/yet/made")
+    assert "0.5 GB of disk are needed, 0.1 GB are free" in line
+
+
+def test_estimate_grows_with_the_files_and_shrinks_with_the_sample(tmp_path):
+    source, results = hospital(tmp_path), tmp_path / "results"
+    none = preflight.estimate("e", source, results)
+    chartevents = tmp_path / "mimiciv/3.1/icu/chartevents.csv.gz"
+    with chartevents.open("ab") as file:
+        file.truncate(4_000_000_000)  # sparse: no such space is used
+    full = preflight.estimate("e", source, results)
+    assert full.disk - none.disk == pytest.approx(4e9 * 0.75 * 1.5, rel=0.01)
+    assert full.seconds == pytest.approx(4e9 / preflight.GZ_PER_SECOND, rel=0.01)
+    tenth = preflight.estimate("e", source, results, sample=0.1)
+    assert tenth.disk - none.disk == pytest.approx((full.disk - none.disk) / 10, rel=0.01)
+    put(results / "source" / "chartevents.parquet", "made before")
+    again = preflight.estimate("e", source, results)
+    assert again.disk < full.disk and again.seconds < 1
+    assert preflight.estimate("ec", source, results).films > 0
+
+
+def test_planning_imports_nothing_heavy():
+    code = (
+        "import sys, pipeline.extract.preflight, pipeline.extract.release\n"
+        "print(sorted({'duckdb', 'polars', 'numpy', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_command_line_fails_with_every_line_on_stderr(tmp_path):
+    command = [sys.executable, "-m", "pipeline.extract.preflight", "--modalities", "en"]
+    source = f'{{"root": "{tmp_path}"}}'
+    done = subprocess.run(
+        [*command, "--source", source, "--results", str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "MIMIC-IV: not found" in done.stderr and "radiology.csv.gz" in done.stderr
+    assert "mimic-cxr-jpg" not in done.stderr

@@ -1,0 +1,103 @@
+"""Where data sets are found and how releases are told apart, on tiny trees made on the spot."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from pipeline.common.errors import InputError
+from pipeline.extract.contracts import TABLES
+from pipeline.extract.release import describe, films_folder, locate, table_path
+
+
+def header_of(table, **renamed):
+    """The header line of a table as its release writes it."""
+    contract = TABLES[table]
+    names = [contract.found_as.get(column, (column,))[0] for column in contract.columns]
+    return ",".join(renamed.get(name, name) for name in names)
+
+
+def put(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w") as file:
+        file.write(text)
+
+
+def admissions(folder, language="", suffix=".csv.gz", **renamed):
+    header = header_of("admissions", **renamed)
+    row = [""] * len(header.split(","))
+    row[header.split(",").index("language")] = language
+    put(folder / f"admissions{suffix}", f"{header}\n{','.join(row)}\n")
+
+
+def test_release_1_0_has_core_ethnicity_and_plain_csv(tmp_path):
+    base = tmp_path / "mimiciv"
+    admissions(base / "core", "ENGLISH", ".csv", race="ethnicity")
+    put(base / "icu" / "icustays.csv", header_of("icustays") + "\n")
+    source = {"root": str(tmp_path)}
+    line = describe(locate(source, "mimic_iv"))
+    assert "1.0" in line and "files csv" in line and "csv.gz" not in line
+    assert table_path(source, "admissions") == base / "core" / "admissions.csv"
+    assert table_path(source, "patients") == base / "core" / "patients.csv.gz"  # absent
+    assert table_path(source, "labevents") == base / "hosp" / "labevents.csv.gz"  # absent
+
+
+@pytest.mark.parametrize(
+    ("language", "version"), [("English", "3.x"), ("?", "2.x"), ("ENGLISH", "2.x"), ("", "2.0 or")]
+)
+def test_release_without_version_folder_is_told_by_facts(tmp_path, language, version):
+    admissions(tmp_path / "mimic-iv" / "hosp", language)
+    line = describe(locate({"root": str(tmp_path)}, "mimic_iv"))
+    assert version in line and "csv.gz" in line
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["mimiciv/2.2", "mimiciv", "mimic-iv/2.2", "mimic_iv", "mimic-iv-2.2", "MIMIC-IV/2.2", "."],
+)
+def test_layouts_under_root(tmp_path, folder):
+    admissions(tmp_path / folder / "hosp", "ENGLISH")
+    source = {"root": str(tmp_path), "mimic_iv": None}
+    assert table_path(source, "admissions") == tmp_path / folder / "hosp" / "admissions.csv.gz"
+    assert ("2.2" if "2.2" in folder else "2.x") in describe(locate(source, "mimic_iv"))
+
+
+def test_newest_version_is_taken_and_the_others_are_named(tmp_path):
+    for version in ("2.2", "3.1", "10.0"):
+        admissions(tmp_path / "mimiciv" / version / "hosp")
+    found = locate({"root": str(tmp_path)}, "mimic_iv")
+    assert found.version == "10.0"
+    assert str(tmp_path / "mimiciv" / "2.2") in describe(found)
+
+
+def test_datasets_on_several_disks(tmp_path):
+    admissions(tmp_path / "a" / "mimiciv" / "3.1" / "hosp")
+    put(tmp_path / "b" / "cxr" / "2.1.0" / "mimic-cxr-2.0.0-metadata.csv.gz", "x\n")
+    put(tmp_path / "c" / "text" / "radiology.csv", "x\n")
+    source = {
+        "root": str(tmp_path / "a"),
+        "mimic_cxr_jpg": str(tmp_path / "b" / "cxr"),
+        "mimic_note": str(tmp_path / "c" / "text"),
+    }
+    assert films_folder(source) == tmp_path / "b" / "cxr" / "2.1.0" / "files"
+    assert table_path(source, "radiology") == tmp_path / "c" / "text" / "radiology.csv"
+    assert table_path(source, "patients").is_relative_to(tmp_path / "a" / "mimiciv" / "3.1")
+
+
+def test_expected_paths_where_nothing_is(tmp_path):
+    source = {"root": str(tmp_path)}
+    expected = {
+        "patients": "mimiciv/3.1/hosp/patients.csv.gz",
+        "chartevents": "mimiciv/3.1/icu/chartevents.csv.gz",
+        "cxr_metadata": "mimic-cxr-jpg/2.1.0/mimic-cxr-2.0.0-metadata.csv.gz",
+        "radiology": "mimic-iv-note/2.2/note/radiology.csv.gz",
+    }
+    for table, path in expected.items():
+        assert table_path(source, table) == tmp_path / path
+    own = {"root": None, "mimic_note": str(tmp_path / "notes")}
+    assert table_path(own, "radiology") == Path(own["mimic_note"], "note", "radiology.csv.gz")
+
+
+def test_source_without_any_path():
+    with pytest.raises(InputError, match="neither root nor mimic_iv is set"):
+        locate({"root": None}, "mimic_iv")

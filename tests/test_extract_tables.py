@@ -1,0 +1,271 @@
+"""Extraction keeps every row and value, and fails by name, without content, on every bad file."""
+
+import csv
+import gzip
+import hashlib
+import os
+import random
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from test_extract_release import header_of, put
+
+from pipeline.common.errors import InputError
+from pipeline.extract import preflight
+from pipeline.extract.contracts import TABLES, tables_for
+from pipeline.extract.release import table_path
+from pipeline.extract.tables import extract as extract_table
+
+OPEN_DATA = Path(os.environ.get("MIMIC_OPEN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+LABS = header_of("labevents")
+LAB = "1,10000001,,3,50912,2150-01-01 10:00:00,2150-01-01 11:00:00,___,,mg/dL,abnormal"
+
+
+def extract(table, source_file, tmp_path, **more):
+    output = tmp_path / "out" / f"{table}.parquet"
+    rows = extract_table(table, source_file, output, threads=2, temp=tmp_path / "temp", **more)
+    frame = pl.read_parquet(output)
+    assert frame.height == rows
+    return frame
+
+
+def refusal(table, source_file, tmp_path):
+    """The message of the refusal, after checking that it leaves nothing behind."""
+    with pytest.raises(InputError) as caught:
+        extract(table, source_file, tmp_path)
+    left = [path for folder in ("out", "temp") for path in (tmp_path / folder).glob("**/*")]
+    assert left == [] and str(source_file) in str(caught.value)
+    assert caught.value.__cause__ is None
+    return str(caught.value)
+
+
+def labs(tmp_path, *rows, header=LABS, suffix=".csv.gz", end="\n"):
+    path = tmp_path / f"labevents{suffix}"
+    put(path, "\n".join([header, *rows]) + end)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_types_nulls_and_text_values(tmp_path, suffix):
+    frame = extract("labevents", labs(tmp_path, LAB, LAB, suffix=suffix), tmp_path)
+    assert frame.columns == list(TABLES["labevents"].columns)
+    assert frame.height == 2  # duplicates are kept
+    row = frame.row(0, named=True)
+    assert (row["hadm_id"], row["value"], row["valuenum"]) == (None, "___", None)
+    assert row["storetime"] == datetime(2150, 1, 1, 11) and row["itemid"] == 50912
+
+
+def test_columns_are_found_by_name_in_any_order_and_case(tmp_path):
+    names = LABS.split(",")
+    values = dict(zip(names, LAB.split(","), strict=True)) | {"comments": '"a, b"'}
+    order = random.Random(0).sample(list(values), len(values))
+    shuffled = labs(
+        tmp_path,
+        ",".join(values[name] for name in order),
+        header=",".join(name.upper() for name in order),
+    )
+    expected = extract("labevents", labs(tmp_path, LAB, suffix=".csv"), tmp_path)
+    assert extract("labevents", shuffled, tmp_path).equals(expected)
+
+
+def test_ethnicity_of_release_1_0_becomes_race(tmp_path):
+    header = header_of("admissions", race="ethnicity")
+    row = ",".join("WHITE" if name == "ethnicity" else "" for name in header.split(","))
+    put(tmp_path / "admissions.csv", f"{header}\n{row}\n")
+    assert extract("admissions", tmp_path / "admissions.csv", tmp_path)["race"].to_list() == [
+        "WHITE"
+    ]
+
+
+def test_windows_line_ends_and_a_byte_order_mark(tmp_path):
+    path = tmp_path / "labevents.csv"
+    path.write_bytes(("\ufeff" + f"{LABS}\r\n{LAB}\r\n").encode())
+    assert extract("labevents", path, tmp_path)["flag"].to_list() == ["abnormal"]
+
+
+def test_header_alone_is_an_empty_table(tmp_path):
+    frame = extract("labevents", labs(tmp_path), tmp_path)
+    assert frame.height == 0 and frame.schema["charttime"] == pl.Datetime("us")
+
+
+def test_missing_column_is_named(tmp_path):
+    path = labs(tmp_path, header=LABS.replace("storetime", "x"))
+    assert "column(s) storetime of labevents are missing" in refusal("labevents", path, tmp_path)
+
+
+def test_wrong_type_names_column_and_type_but_not_the_value(tmp_path):
+    path = labs(tmp_path, LAB, LAB.replace("50912", "secret"))
+    message = refusal("labevents", path, tmp_path)
+    assert "line 3: column itemid holds a value that is not BIGINT" in message
+    assert "secret" not in message
+
+
+def test_short_row_is_named_without_its_content(tmp_path):
+    path = labs(tmp_path, LAB, LAB.rsplit(",", 2)[0], LAB)
+    message = refusal("labevents", path, tmp_path)
+    assert "line 3: 9 columns, expected 11" in message and "10000001" not in message
+
+
+def test_unclosed_quotation(tmp_path):
+    path = labs(tmp_path, LAB.replace("mg/dL", '"mg'), LAB)
+    assert "never closed" in refusal("labevents", path, tmp_path)
+
+
+def test_plain_csv_that_is_cut_off_in_its_last_column(tmp_path):
+    path = labs(tmp_path, LAB, LAB[:-3], suffix=".csv", end="")
+    assert "cut off in its last row" in refusal("labevents", path, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+def test_empty_file(tmp_path, content):
+    path = tmp_path / "labevents.csv.gz"
+    path.write_bytes(content)
+    assert "the file is empty" in refusal("labevents", path, tmp_path)
+
+
+def test_not_csv_at_all(tmp_path):
+    path = tmp_path / "labevents.csv"
+    path.write_bytes(random.Random(0).randbytes(5000))
+    assert "not a csv file in UTF-8" in refusal("labevents", path, tmp_path)
+    missing = tmp_path / "absent.csv.gz"
+    assert "cannot be read (No such file" in refusal("labevents", missing, tmp_path)
+
+
+def many(table):
+    """A gzipped table of 20,000 rows that do not compress to nothing."""
+    chance = random.Random(0)
+    if table == "radiology":
+        rows = (
+            f'a-{i},{i},,RR,1,2150-01-01 10:00:00,,"{chance.random()}\nIMPRESSION: ""___"""'
+            for i in range(20_000)
+        )
+    else:
+        rows = (LAB.replace("50912", str(chance.randrange(10**9))) for i in range(20_000))
+    return bytearray(gzip.compress("\n".join([header_of(table), *rows, ""]).encode()))
+
+
+@pytest.mark.parametrize("table", ["labevents", "radiology"])
+@pytest.mark.parametrize("lost", [1, 8, 5_000, 100_000])
+def test_truncated_gzip(tmp_path, table, lost):
+    path = tmp_path / f"{table}.csv.gz"
+    path.write_bytes(many(table)[:-lost])
+    assert "truncated" in refusal(table, path, tmp_path)
+
+
+@pytest.mark.parametrize("table", ["labevents", "radiology"])
+def test_damage_that_only_the_checksum_shows(tmp_path, table):
+    content = many(table)
+    content[-6] ^= 1  # of the stored checksum: every row can still be read
+    path = tmp_path / f"{table}.csv.gz"
+    path.write_bytes(content)
+    assert "damaged" in refusal(table, path, tmp_path)
+
+
+def test_gzip_in_several_members(tmp_path):
+    path = labs(tmp_path, LAB)
+    with path.open("ab") as file:
+        file.write(gzip.compress(f"{LAB}\n".encode()))
+    assert extract("labevents", path, tmp_path).height == 2
+
+
+def test_text_with_line_breaks_quotes_and_lines_that_look_like_rows(tmp_path):
+    chance, path = random.Random(3), tmp_path / "radiology.csv.gz"
+    lines = ['12345,2150,"x",,"RR",1,text', "1-RR-1,1000,2000,RR,1,2150-01-01,,abc", '"', "___", ""]
+    texts = ["\n".join(chance.choices(lines, k=30)) + f"\r{i}" for i in range(50_000)]
+    with gzip.open(path, "wt", newline="", compresslevel=1) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header_of("radiology").split(","))
+        writer.writerows(
+            [f"{i}-RR", i, "", "RR", 1, "2150-01-01", "", t] for i, t in enumerate(texts)
+        )
+    frame = extract("radiology", path, tmp_path)
+    assert frame["text"].to_list() == texts
+    assert frame["subject_id"].to_list() == list(range(50_000))
+    assert frame["hadm_id"].null_count() == 50_000
+
+
+@pytest.mark.parametrize("text", ['"one\ntwo\n', '"one\ntwo", 3\n'])
+def test_notes_cut_off_within_text_or_with_a_column_too_many(tmp_path, text):
+    path = tmp_path / "radiology.csv"
+    put(path, f"{header_of('radiology')}\na-1,1,,RR,1,2150-01-01,,{text}")
+    message = refusal("radiology", path, tmp_path)
+    assert "cut off" in message or "9 columns, expected 8" in message
+    assert "two" not in message
+
+
+def test_notes_with_a_wrong_type_name_the_column(tmp_path):
+    path = tmp_path / "radiology.csv"
+    put(path, f'{header_of("radiology")}\na-1,secret,,RR,1,2150-01-01,,"x\n"\n')
+    message = refusal("radiology", path, tmp_path)
+    assert "column subject_id holds a value that is not BIGINT" in message
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize(
+    ("study_time", "expected"),
+    [
+        ("213014.531", datetime(2150, 5, 6, 21, 30, 14, 531000)),
+        ("91238.187", datetime(2150, 5, 6, 9, 12, 38, 187000)),
+        ("59.5", datetime(2150, 5, 6, 0, 0, 59, 500000)),
+        ("0", datetime(2150, 5, 6)),
+        ("120000", datetime(2150, 5, 6, 12)),
+        ("235959.9999999", datetime(2150, 5, 6, 23, 59, 59, 999999)),
+        ("", None),
+        ("246000.0", None),
+        ("1234567", None),
+    ],
+)
+def test_film_time(tmp_path, study_time, expected):
+    path = tmp_path / "mimic-cxr-2.0.0-metadata.csv.gz"
+    header = "dicom_id,subject_id,study_id,Rows,Columns,ViewPosition,StudyDate,StudyTime"
+    row = f"d,10000001,50000001,3056,2544,AP,21500506,{study_time},antero-posterior"
+    put(path, f"{header},ViewCodeSequence_CodeMeaning\n{row}\n")
+    frame = extract("cxr_metadata", path, tmp_path)
+    assert frame.schema["film_time"] == pl.Datetime("us")
+    assert frame["film_time"].to_list() == [expected]
+    assert frame["view_code_sequence_code_meaning"].to_list() == ["antero-posterior"]
+
+
+def in_sample(subject, share):
+    digest = hashlib.md5(f"sample:{subject}".encode()).digest()
+    return int.from_bytes(digest[8:], "little") / 2**64 < share
+
+
+def test_sample_keeps_a_share_of_the_subjects_and_the_order(tmp_path):
+    events = [*range(10_005_000, 10_000_000, -1), *range(10_000_000, 10_005_000)]
+    path = labs(tmp_path, *(LAB.replace("10000001", str(s)) for s in events))
+    for share in (0.1, 0.2):  # the larger share holds the smaller one
+        frame = extract("labevents", path, tmp_path, sample=share)
+        assert frame["subject_id"].to_list() == [s for s in events if in_sample(s, share)]
+        assert frame.height / len(events) == pytest.approx(share, abs=0.02)
+
+
+def test_sample_leaves_dictionaries_whole(tmp_path):
+    path = tmp_path / "d_labitems.csv"
+    put(path, f"{header_of('d_labitems')}\n50912,Creatinine,Blood,Chemistry\n")
+    assert extract("d_labitems", path, tmp_path, sample=0.01).height == 1
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.5])
+def test_sample_must_be_a_share(tmp_path, share):
+    with pytest.raises(InputError, match="expected a share"):
+        extract("labevents", labs(tmp_path, LAB), tmp_path, sample=share)
+
+
+def csv_rows(path):
+    with gzip.open(path, "rt", newline="") as file:
+        return sum(1 for _ in csv.reader(file)) - 1
+
+
+def test_open_demo_row_counts(tmp_path):
+    demo = OPEN_DATA / "mimic-iv-demo"
+    if not demo.is_dir():
+        pytest.skip(f"no open MIMIC-IV demo at {demo}; set MIMIC_OPEN_DATA")
+    source = {"root": str(demo)}
+    assert preflight.problems("e", source, tmp_path) == []
+    tables = [*tables_for("e"), "transfers", "microbiologyevents", "diagnoses_icd"]
+    for table in tables:
+        path = table_path(source, table)
+        assert extract(table, path, tmp_path).height == csv_rows(path), table
