@@ -42,6 +42,10 @@ class EhrData:
             "demographics": torch.from_numpy(self.demographics[rows]),
         }
 
+    def present(self) -> np.ndarray:
+        """Every episode has this modality, if only its demographics (bool)."""
+        return np.ones(len(self.demographics), bool)
+
 
 def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, window_hours: float
          ) -> EhrData:  # fmt: skip

@@ -35,7 +35,7 @@ class Effects:
     arf: Logit = field(default_factory=lambda: Logit(-2.0, e=0.4, shock=1.5))
     mortality: Logit = field(
         default_factory=lambda: Logit(
-            -3.0, e=1.25, c=1.45, n=1.55, e_times_c=0.5, shock=0.6, arf=0.8
+            -4.2, e=1.9, c=2.1, n=2.5, e_times_c=0.6, shock=0.8, arf=1.0
         )
     )
     longstay: Logit = field(
@@ -50,7 +50,7 @@ class Effects:
 class Settings:
     """One hospital. The same settings and seed give the same bytes."""
 
-    patients: int = 3000
+    patients: int = 4600
     seed: int = 0
     films: bool = True
     release: str = "3.1"

@@ -83,3 +83,19 @@ class Progress:
     def remove(self) -> None:
         """Deletes the file once the final weights are written."""
         self.path.unlink(missing_ok=True)
+
+
+def load_pretrained(model: nn.Module, path: str | Path, but: str) -> None:
+    """Starts `model` from the weights of another task; parameters named `but`… keep their start.
+
+    Raises `InputError` naming the file where it is missing or of another architecture.
+    """
+    try:
+        state = {k: v for k, v in load_file(path).items() if not k.startswith(but)}
+        report = model.load_state_dict(state, strict=False)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(f"{path}: not the weights of this network ({type(error).__name__})") from error
+    lost = [k for k in report.missing_keys if not k.startswith(but)]
+    if lost or report.unexpected_keys:
+        raise InputError(f"{path}: {len(lost)} weights missing, {len(report.unexpected_keys)} "
+                         "unknown; expected torchvision's resnet18")  # fmt: skip

@@ -1,0 +1,46 @@
+"""The eligible episodes of a task as arrays: what every model is trained and scored on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipeline.common.tables import read_table
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """Eligible episodes in the order of their ids: four arrays of one length."""
+
+    episode: np.ndarray
+    subject: np.ndarray
+    split: np.ndarray
+    label: np.ndarray
+
+    def of(self, split: str) -> np.ndarray:
+        """Row numbers of a split."""
+        return np.flatnonzero(self.split == split)
+
+
+def read_rows(episodes: str | Path, labels: str | Path) -> TaskRows:
+    """Joins the episodes with the task's labels and keeps the eligible ones."""
+    known = read_table(labels).filter("eligible")
+    table = read_table(episodes, ["episode_id", "subject_id", "split"]).join(known, on="episode_id")
+    table = table.sort("episode_id")
+    columns = ("episode_id", "subject_id", "split")
+    return TaskRows(*(table[c].to_numpy() for c in columns), table["label"].to_numpy().astype(int))
+
+
+def predictions(rows: TaskRows, seed: int, probability: np.ndarray) -> pl.DataFrame:
+    """One row per episode: what a model says, in the form that evaluation reads."""
+    return pl.DataFrame(
+        {
+            "episode_id": rows.episode,
+            "subject_id": rows.subject,
+            "seed": np.full(len(rows.episode), seed),
+            "split": rows.split,
+            "label": rows.label.astype(np.int8),
+            "probability": probability.astype(np.float64).round(7),
+        }
+    )

@@ -1,0 +1,73 @@
+"""Films of episodes as tensors, by row numbers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from pipeline.common.ragged import take
+from pipeline.common.tables import read_table
+from pipeline.cxr.store import open_chunk
+
+
+@dataclass
+class CxrData:
+    """Episodes in a fixed order; the films of episode i lie between its offsets.
+
+    `arrays`: the chunks of the store, mapped. `chunk`, `row`: where each film lies. `hours`: film
+    time since admission. `start` (episodes + 1).
+    """
+
+    arrays: list[np.ndarray]
+    chunk: np.ndarray
+    row: np.ndarray
+    hours: np.ndarray
+    start: np.ndarray
+    pixels: int
+
+    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """film (F, P, P) uint8, hours (F), owner (F) position in the batch, count (B)."""
+        films, count = take(self.start, rows)
+        image = np.empty((len(films), self.pixels, self.pixels), np.uint8)
+        chunk, row = self.chunk[films], self.row[films]
+        for number in np.unique(chunk):  # one gather per array of the store
+            here = chunk == number
+            image[here] = self.arrays[number][row[here]]
+        return {
+            "film": torch.from_numpy(image),
+            "hours": torch.from_numpy(self.hours[films]),
+            "owner": torch.from_numpy(np.repeat(np.arange(len(rows)), count)),
+            "count": torch.from_numpy(count),
+        }
+
+    def present(self) -> np.ndarray:
+        """Which episodes have a film (bool)."""
+        return np.diff(self.start) > 0
+
+
+def load(films: str | Path, decoded: list[str], store: Path, pixels: int, episodes: np.ndarray
+         ) -> CxrData:  # fmt: skip
+    """The films of `episodes` (ids, any order) that could be decoded."""
+    shards = [Path(path).stem for path in decoded]
+    places = pl.concat(
+        read_table(path).with_columns(pl.lit(shard).alias("shard"))
+        for path, shard in zip(decoded, shards, strict=True)
+    )
+    order = pl.DataFrame({"episode_id": episodes}).with_row_index("position")
+    table = order.join(read_table(films), on="episode_id").join(places, on="dicom_id")
+    table = table.sort("position", "minute", "dicom_id")
+    chunks = table.select("shard", "chunk").unique().sort("shard", "chunk").with_row_index("number")
+    table = table.join(chunks, on=["shard", "chunk"], how="left", maintain_order="left")
+    folder = store / str(pixels)
+    return CxrData(
+        arrays=[open_chunk(folder / shard, chunk) for _, shard, chunk in chunks.rows()],
+        chunk=table["number"].to_numpy(),
+        row=table["row"].to_numpy(),
+        hours=(table["minute"] / 60).cast(pl.Float32).to_numpy(),
+        start=np.concatenate(
+            [[0], np.cumsum(np.bincount(table["position"].to_numpy(), minlength=len(episodes)))]
+        ),
+        pixels=pixels,
+    )

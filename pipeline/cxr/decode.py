@@ -1,0 +1,114 @@
+"""Decodes the films of one shard (p10 … p19) that the store does not hold yet.
+
+    python -m pipeline.cxr.decode --films films.parquet --shard p10 --root …/mimic-cxr-jpg/2.1.0
+        --pixels 64 --store results/cxr/store --output decoded/p10.parquet
+
+Grey, resized to a square (aspect ratio not kept, as published). The JPEG is decoded at the smallest
+scale that is still at least as large as asked, then resized: a fraction of the work for full-size
+films. A film that cannot be decoded is counted, named in the log and treated as missing.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from pipeline.common.command import log, parser, run
+from pipeline.common.tables import Contract, read_table, write_table
+from pipeline.cxr.store import append, read_index
+
+CHUNK = 4096  # films decoded before they are written: bounds memory
+DECODED = Contract(
+    {"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64}, key=("dicom_id",)
+)
+
+
+def path_of(root: Path) -> pl.Expr:
+    """The JPEG of a film: files/p10/p10000032/s50414267/<dicom_id>.jpg.
+
+    >>> film = pl.DataFrame({"subject_id": [10000032], "study_id": [5], "dicom_id": ["a-b"]})
+    >>> film.select(path_of(Path("/x")))["path"].to_list()
+    ['/x/files/p10/p10000032/s5/a-b.jpg']
+    """
+    subject = pl.col("subject_id").cast(pl.String)
+    return pl.format(
+        f"{root}/files/p{{}}/p{{}}/s{{}}/{{}}.jpg",
+        subject.str.slice(0, 2), subject, "study_id", "dicom_id",
+    ).alias("path")  # fmt: skip
+
+
+def decode(path: str, pixels: int) -> np.ndarray:
+    """One film as (pixels, pixels) uint8. Raises OSError where it is no whole JPEG."""
+    with Image.open(path) as image:
+        image.draft("L", (pixels, pixels))
+        return np.asarray(image.convert("L").resize((pixels, pixels), Image.Resampling.BILINEAR))
+
+
+def size_of(path: str) -> int | None:
+    """Bytes of a file; None where there is none."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return None
+
+
+def try_decode(pixels: int) -> Callable[[str], np.ndarray | None]:
+    """A function that decodes a film or gives None."""
+
+    def attempt(path: str) -> np.ndarray | None:
+        try:
+            return decode(path, pixels)
+        except (OSError, ValueError, Image.DecompressionBombError):
+            return None
+
+    return attempt
+
+
+def decode_new(films: pl.DataFrame, folder: Path, pixels: int, threads: int) -> list[str]:
+    """Decodes films (dicom_id, bytes, path) into the store; returns the dicom ids that failed."""
+    failed: list[str] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for part in films.iter_slices(CHUNK):
+            images = list(pool.map(try_decode(pixels), part["path"]))
+            good = pl.Series([image is not None for image in images], dtype=pl.Boolean)
+            failed += part.filter(~good)["dicom_id"].to_list()
+            if good.any():
+                append(folder, part.filter(good), np.stack([i for i in images if i is not None]))
+    return failed
+
+
+def main() -> None:
+    """Parses the arguments, decodes what is new, writes where each film of the shard lies."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--films", required=True)
+    arguments.add_argument("--shard", required=True, help="p10 … p19")
+    arguments.add_argument("--root", required=True, type=Path, help="folder of MIMIC-CXR-JPG")
+    arguments.add_argument("--pixels", required=True, type=int)
+    arguments.add_argument("--store", required=True, type=Path)
+    arguments.add_argument("--output", required=True)
+    arguments.add_argument("--threads", type=int, default=1)
+    given = arguments.parse_args()
+    folder = given.store / str(given.pixels) / given.shard
+    mine = pl.col("subject_id").cast(pl.String).str.starts_with(given.shard.removeprefix("p"))
+    films = read_table(given.films).filter(mine).unique("dicom_id", maintain_order=True)
+    films = films.with_columns(path_of(given.root))
+    sizes = pl.Series("bytes", [size_of(path) for path in films["path"]], dtype=pl.Int64)
+    films = films.with_columns(sizes)
+    known = films.filter(pl.col("bytes").is_not_null())
+    new = known.join(read_index(folder), on=["dicom_id", "bytes"], how="anti")
+    failed = decode_new(new, folder, given.pixels, given.threads)
+    found = known.join(read_index(folder), on=["dicom_id", "bytes"], how="inner")
+    write_table(found.unique("dicom_id"), given.output, DECODED)
+    absent = films.filter(pl.col("bytes").is_null())["dicom_id"].to_list()
+    log.info("%d films: %d decoded now, %d not decodable, %d absent", films.height,
+             new.height - len(failed), len(failed), len(absent))  # fmt: skip
+    for reason, names in (("not decodable", failed), ("absent", absent)):
+        if names:  # treated as missing films
+            log.warning("%s: %s%s", reason, ", ".join(names[:20]), " …" if len(names) > 20 else "")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,43 @@
+"""The store of decoded films: each film is decoded once, whatever cohort asks for it.
+
+The store is a folder per size and shard (p10 … p19). A run that meets new films appends one array
+`<content>.npy` (films, pixels, pixels) uint8 and its index `<content>.parquet`; nothing is ever
+rewritten. `<content>` is a digest of which films the array holds. It is no output of a rule, so
+that Snakemake does not delete it when a cohort changes.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipeline.common.files import whole
+
+INDEX = {"dicom_id": pl.String, "bytes": pl.Int64, "chunk": pl.String, "row": pl.Int64}
+
+
+def read_index(folder: Path) -> pl.DataFrame:
+    """Every film in the store: dicom_id, bytes (size of the JPEG), chunk, row. Empty if none."""
+    parts = sorted(folder.glob("*.parquet"))
+    if not parts:
+        return pl.DataFrame(schema=INDEX)
+    # a film whose file was replaced is there twice: the size tells which array is its
+    return pl.read_parquet(parts).select(list(INDEX)).cast(INDEX)  # type: ignore[arg-type]
+
+
+def append(folder: Path, films: pl.DataFrame, pixels: np.ndarray) -> None:
+    """Adds films (columns dicom_id, bytes) and their pixels (N, P, P) uint8, whole or not at all."""
+    names = films.select(pl.format("{}:{}", "dicom_id", "bytes")).to_series()
+    chunk = hashlib.sha256("\n".join(names).encode()).hexdigest()[:20]
+    with whole(folder / f"{chunk}.npy") as part, part.open("wb") as stream:
+        np.save(stream, pixels, allow_pickle=False)
+    index = films.select("dicom_id", "bytes", pl.lit(chunk).alias("chunk"),
+                         pl.int_range(pl.len()).alias("row"))  # fmt: skip
+    with whole(folder / f"{chunk}.parquet") as part:
+        index.write_parquet(part)
+
+
+def open_chunk(folder: Path, chunk: str) -> np.ndarray:
+    """One array of the store, mapped into memory (N, P, P) uint8."""
+    return np.load(folder / f"{chunk}.npy", mmap_mode="r", allow_pickle=False)

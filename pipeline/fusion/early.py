@@ -1,0 +1,130 @@
+"""Early fusion: a head on the concatenated embeddings of frozen encoders.
+
+    python -m pipeline.fusion.early --embeddings ehr.parquet cxr.parquet … --output predictions.parquet
+
+Wang et al. 2024, section 2.4: Linear(512·n, 512) → Linear(512, 2); here with a non-linearity between
+(without one the head is linear), and fitted on the fusion share, which the encoders never saw.
+Embeddings are standardised by the fusion share; a modality that an episode lacks is zero, the mean.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import nn
+
+from pipeline.cohort.rows import predictions, read_rows
+from pipeline.common.command import log, parser, run
+from pipeline.common.errors import InputError
+from pipeline.common.files import write_json
+from pipeline.common.tables import read_table, write_table
+from pipeline.evaluation.predictions import CONTRACT as PREDICTIONS
+from pipeline.training.checkpoint import save_weights
+from pipeline.training.device import make_repeatable, pick_device
+from pipeline.training.loop import Schedule, evaluate, fit
+from pipeline.training.stages import add_training_arguments
+
+HIDDEN = 512
+
+
+@dataclass
+class Embeddings:
+    """Embeddings of episodes in a fixed order: `value` (N, M, D) zero where absent, `here` (N, M)."""
+
+    value: np.ndarray
+    here: np.ndarray
+
+    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """embedding (B, M, D) float32 and here (B, M) bool."""
+        return {
+            "embedding": torch.from_numpy(self.value[rows]),
+            "here": torch.from_numpy(self.here[rows]),
+        }
+
+
+def read_embeddings(paths: list[str], seed: int, episodes: np.ndarray) -> Embeddings:
+    """The embeddings of `episodes` (ids, any order) of one seed, one modality per path."""
+    order = pl.DataFrame({"episode_id": episodes}).with_row_index("row")
+    values, present = [], []
+    for path in paths:
+        table = read_table(path).filter(pl.col("seed") == seed).join(order, on="episode_id")
+        value = np.zeros((len(episodes), table["embedding"].dtype.shape[0]), np.float32)
+        here = np.zeros(len(episodes), bool)
+        value[table["row"].to_numpy()] = table["embedding"].to_numpy()
+        here[table["row"].to_numpy()] = True
+        values.append(value)
+        present.append(here)
+    return Embeddings(np.stack(values, axis=1), np.stack(present, axis=1))
+
+
+class EarlyHead(nn.Module):
+    """(B, M, D) embeddings → logits (B, 2); Linear(M·D, 512), ReLU, dropout, Linear(512, 2).
+
+    `mean`, `scale`: (M, D) of the episodes that the head is fitted on.
+    """
+
+    def __init__(self, mean: torch.Tensor, scale: torch.Tensor, dropout: float) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        self.hidden = nn.Linear(mean.numel(), HIDDEN)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(HIDDEN, 2)
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Logits (B, 2)."""
+        standard = (batch["embedding"] - self.mean) / self.scale
+        known = standard * batch["here"].unsqueeze(-1)  # absent: the mean, not minus the mean
+        return self.out(self.dropout(torch.relu(self.hidden(known.flatten(1)))))
+
+
+def moments(data: Embeddings, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and scale (M, D) of the embeddings of `rows`, over those that have the modality.
+
+    One scale per modality: directions in which embeddings hardly vary stay small.
+    """
+    here = data.here[rows][..., None]  # (N, M, 1)
+    count = np.maximum(here.sum(axis=0), 1)
+    mean = (data.value[rows] * here).sum(axis=0) / count
+    spread = ((data.value[rows] - mean) ** 2 * here).sum(axis=(0, 2)) / (count[:, 0] * mean.shape[1])
+    scale = np.repeat(np.sqrt(spread)[:, None] + 1e-6, mean.shape[1], axis=1)
+    return torch.from_numpy(mean).float(), torch.from_numpy(scale).float()
+
+
+def main() -> None:
+    """Parses the arguments, fits the head per seed, predicts every episode."""
+    arguments = parser(__doc__)
+    add_training_arguments(arguments)
+    arguments.add_argument("--embeddings", nargs="+", required=True, help="one table per modality")
+    arguments.add_argument("--schedule", type=json.loads, required=True, help="JSON, see config")
+    arguments.add_argument("--dropout", type=float, required=True)
+    arguments.add_argument("--weights", type=Path, required=True, help="folder of weights")
+    arguments.add_argument("--output", required=True, help="predictions")
+    given = arguments.parse_args()
+    rows = read_rows(given.episodes, given.labels)
+    head, val = rows.of("fusion"), rows.of("val")
+    if len(np.unique(rows.label[head])) < 2:
+        raise InputError("the fusion share is all of one class; enlarge the cohort or the share")
+    device, schedule = pick_device(given.device), Schedule(**given.schedule)
+    everyone, said, histories = np.arange(len(rows.episode)), [], {}
+    for seed in given.seeds:
+        data = read_embeddings(given.embeddings, seed, rows.episode)
+        make_repeatable(seed, given.torch_threads)
+        model = EarlyHead(*moments(data, head), given.dropout).to(device)
+        progress = given.weights / f".seed{seed}.progress"
+        histories[seed] = fit(model, data, rows.label, head, val, schedule, seed, device,
+                              progress, "early")  # fmt: skip
+        logits = evaluate(model, data, everyone, 1024, device)
+        said.append(predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy()))
+        save_weights(model, given.weights / f"seed{seed}.safetensors")
+        progress.unlink(missing_ok=True)
+    write_json(given.weights / "history.json", {"trained_on": len(head), "seeds": histories})
+    write_table(pl.concat(said), given.output, PREDICTIONS)
+    log.info("early fusion of %d modalities, %d episodes", len(given.embeddings), len(everyone))
+
+
+if __name__ == "__main__":
+    run(main)

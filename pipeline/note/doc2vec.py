@@ -1,0 +1,100 @@
+"""Trains Doc2Vec on the reports of the training subjects of the source; knows no cohort.
+
+    python -m pipeline.note.doc2vec --notes notes.parquet --split '{…}' --settings '{…}' --output DIR
+
+Repeatable: one worker, a fixed seed. The model is kept as safetensors and a table of word counts:
+gensim's own format is a pickle.
+"""
+
+import json
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from gensim.models.doc2vec import Doc2Vec
+from safetensors.numpy import load_file, save_file
+
+from pipeline.cohort.split import create_macro, parse
+from pipeline.common.command import log, parser, run
+from pipeline.common.database import connect
+from pipeline.common.errors import InputError
+from pipeline.common.files import read_json, whole, write_json
+
+logging.getLogger("gensim").setLevel(logging.WARNING)
+MAX_WORDS = 10_000  # gensim's limit per text; what is beyond would be ignored silently
+
+
+def train(texts: list[str], settings: dict[str, int | float]) -> Doc2Vec:
+    """A Doc2Vec model of texts (words joined by blanks). `settings`: gensim's parameters.
+
+    Raises `InputError` where no word is frequent enough.
+    """
+    model = Doc2Vec(workers=1, **settings)  # more workers train in an order that differs each time
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as corpus:  # the fast path reads a file
+        corpus.writelines(f"{text}\n" for text in texts)
+        corpus.flush()
+        model.build_vocab(corpus_file=corpus.name)
+        if not len(model.wv):
+            raise InputError("Doc2Vec: no word occurs min_count times in the training reports: "
+                             "too few reports, or lower note.doc2vec.min_count")  # fmt: skip
+        model.train(corpus_file=corpus.name, total_words=model.corpus_total_words,
+                    total_examples=model.corpus_count, epochs=model.epochs)  # fmt: skip
+    return model
+
+
+def save(model: Doc2Vec, folder: Path, settings: dict[str, int | float]) -> None:
+    """Writes what inference needs: word vectors, output layer, words and counts, settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = model.wv.index_to_key
+    counts = [int(model.wv.get_vecattr(word, "count")) for word in words]
+    with whole(folder / "weights.safetensors") as part:
+        save_file({"words": model.wv.vectors, "output": model.syn1neg}, part)
+    write_json(folder / "model.json", {"settings": settings, "words": words, "counts": counts,
+                                       "texts": model.corpus_count})  # fmt: skip
+
+
+def load(folder: Path) -> Doc2Vec:
+    """A model for inference from what `save` wrote."""
+    kept = read_json(folder / "model.json")
+    model = Doc2Vec(workers=1, **kept["settings"])
+    counts = dict(zip(kept["words"], kept["counts"], strict=True))
+    model.build_vocab_from_freq(counts, corpus_count=kept["texts"])
+    weights = load_file(folder / "weights.safetensors")
+    order = [kept["words"].index(word) for word in model.wv.index_to_key]
+    model.wv.vectors, model.syn1neg = weights["words"][order], weights["output"][order]
+    return model
+
+
+def infer(model: Doc2Vec, text: str, seed: int) -> np.ndarray:
+    """The vector of one text, (vector_size,) float32: the same whenever it is asked for.
+
+    gensim draws start and negative samples from a generator that moves on with every text: without
+    the seed the same text gives another vector each time.
+    """
+    model.random.seed(seed)
+    return model.infer_vector(text.split()[:MAX_WORDS])
+
+
+def main() -> None:
+    """Parses the arguments, trains on the training subjects' reports, writes the model."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--notes", required=True, help="cleaned reports")
+    arguments.add_argument("--split", required=True, help="JSON: salt and shares")
+    arguments.add_argument("--settings", type=json.loads, required=True, help="JSON, see config")
+    arguments.add_argument("--output", required=True, type=Path, help="folder of the model")
+    given = arguments.parse_args()
+    with connect(1, 2000, tempfile.gettempdir()) as database:
+        create_macro(database, parse(given.split))
+        query = "SELECT words FROM read_parquet($notes) WHERE split_of(subject_id) = 'train' ORDER BY note_id"
+        texts: pl.DataFrame = database.sql(query, params={"notes": given.notes}).pl()
+    if texts.is_empty():
+        raise InputError(f"{given.notes}: no report of a training subject to train Doc2Vec on")
+    model = train(texts["words"].to_list(), given.settings)
+    save(model, given.output, given.settings)
+    log.info("%d reports, %d words in the vocabulary", texts.height, len(model.wv))
+
+
+if __name__ == "__main__":
+    run(main)

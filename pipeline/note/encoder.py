@@ -1,0 +1,47 @@
+"""The note encoder: Doc2Vec vectors of an episode's reports → LSTM → maximum over reports.
+
+Wang et al. 2024, section 2.3. Vectors are standardised by the training reports first (corrected
+protocol): their raw scale depends on the corpus.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+WIDTH = 512
+
+
+class NoteEncoder(nn.Module):
+    """Batch of `pipeline.note.dataset` → feature (B, 512); zeros for an episode without reports.
+
+    `mean`, `scale`: (size,) of the training reports' vectors.
+    """
+
+    width = WIDTH
+
+    def __init__(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        self.lstm = nn.LSTM(len(mean), WIDTH, batch_first=True)
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(B, 512)."""
+        count = batch["count"]
+        vectors = (batch["vector"] - self.mean) / self.scale  # (R, size)
+        have = count > 0
+        feature = vectors.new_zeros(len(count), WIDTH)
+        if not len(vectors):
+            return feature
+        some = count[have]
+        position = torch.arange(int(some.max()), device=count.device)
+        within = position[None, :] < some[:, None]  # (episodes with reports, reports)
+        padded = vectors.new_zeros(*within.shape, vectors.shape[1])
+        padded[within] = vectors
+        packed = pack_padded_sequence(padded, some.cpu(), batch_first=True, enforce_sorted=False)
+        output, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        pooled = output.masked_fill(~within[..., None], -math.inf).amax(dim=1)
+        feature[have] = pooled.to(feature.dtype)
+        return feature

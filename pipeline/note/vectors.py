@@ -1,0 +1,70 @@
+"""Infers the Doc2Vec vector of every report that some episode uses, once.
+
+    python -m pipeline.note.vectors --notes notes.parquet --episode-notes … --model DIR --output …
+
+Processes share the work; the vectors do not depend on how many there are.
+"""
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipeline.common.command import log, parser, run
+from pipeline.common.files import read_json
+from pipeline.common.tables import Contract, read_table, write_table
+from pipeline.note.doc2vec import infer, load
+
+_model: list[object] = []  # one model per process
+
+
+def _start(folder: Path) -> None:
+    _model[:] = [load(folder)]
+
+
+def _vectors(texts: list[str]) -> np.ndarray:
+    return np.stack([infer(_model[0], text, seed=0) for text in texts])
+
+
+def infer_all(folder: Path, texts: list[str], processes: int) -> np.ndarray:
+    """(texts, size) float32, by `processes` processes."""
+    parts = [part.tolist() for part in np.array_split(np.array(texts, object), 8 * processes)]
+    parts = [part for part in parts if part]
+    if processes == 1 or not parts:
+        _start(folder)
+        size = int(read_json(folder / "model.json")["settings"]["vector_size"])
+        return np.concatenate([_vectors(p) for p in parts]) if parts else np.empty((0, size))
+    with multiprocessing.get_context("spawn").Pool(processes, _start, (folder,)) as pool:
+        return np.concatenate(pool.map(_vectors, parts, chunksize=1))
+
+
+def vector_contract(size: int) -> Contract:
+    """note_id and its vector of `size` float32."""
+    vector = pl.Array(pl.Float32, size)
+    return Contract({"note_id": pl.String, "vector": vector}, key=("note_id",))
+
+
+def main() -> None:
+    """Parses the arguments, infers the vectors, writes them."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--notes", required=True, help="cleaned reports")
+    arguments.add_argument("--episode-notes", required=True)
+    arguments.add_argument("--model", required=True, type=Path)
+    arguments.add_argument("--output", required=True)
+    arguments.add_argument("--threads", type=int, default=1)
+    given = arguments.parse_args()
+    used = read_table(given.episode_notes, ["note_id"]).unique()
+    notes = read_table(given.notes, ["note_id", "words"]).join(used, on="note_id", how="semi")
+    notes = notes.sort("note_id")
+    vectors = infer_all(given.model, notes["words"].to_list(), given.threads).astype(np.float32)
+    size = vectors.shape[1]
+    frame = notes.select("note_id").with_columns(
+        pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, size))
+    )
+    write_table(frame, given.output, vector_contract(size))
+    log.info("%d reports, vectors of %d", frame.height, size)
+
+
+if __name__ == "__main__":
+    run(main)
