@@ -38,7 +38,7 @@ def _arguments() -> argparse.Namespace:
     add("--predictions", required=True, help="table of predictions of this target")
     add("--singles", nargs="*", default=[], help="those of single-modality models, named by target")
     add("--truth", help="folder with ceilings.json and oracle_<task>.parquet, where it is known")
-    add("--attrition", required=True, help="JSON list: the cohort's conditions and counts")
+    add("--attrition", required=True, help="JSON of the labels stage: "conditions" and their counts")
     add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
     add("--threads", type=int, default=1, help="torch threads of the training; recorded")
     add("--lock", default="requirements.lock", help="pinned requirements; their hash is recorded")
@@ -61,7 +61,7 @@ def main() -> None:
     measured, drawn = measure(
         frame, args.target, args.singles, args.truth, resampling, args.suppress_below
     )
-    attrition = shown_attrition(read_json(args.attrition), args.suppress_below)
+    attrition = shown_attrition(read_json(args.attrition)["conditions"], args.suppress_below)
     result = {
         "schema_version": SCHEMA_VERSION,
         "target": args.target,

@@ -25,7 +25,7 @@ from pipeline.evaluation.predictions import CONTRACT as PREDICTIONS
 from pipeline.training.checkpoint import save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.loop import Schedule, evaluate, fit
-from pipeline.training.stages import add_training_arguments
+from pipeline.training.stages import add_missing_argument, add_training_arguments
 
 HIDDEN = 512
 
@@ -100,6 +100,7 @@ def main() -> None:
     add_training_arguments(arguments)
     arguments.add_argument("--embeddings", nargs="+", required=True, help="one table per modality")
     arguments.add_argument("--schedule", type=json.loads, required=True, help="JSON, see config")
+    add_missing_argument(arguments)
     arguments.add_argument("--dropout", type=float, required=True)
     arguments.add_argument("--weights", type=Path, required=True, help="folder of weights")
     arguments.add_argument("--output", required=True, help="predictions")

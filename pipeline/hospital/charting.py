@@ -1,6 +1,6 @@
 """Vitals and labs: they drift with what the EHR shows of its latent; traps follow.
 
-Each signal is `mean + slope · shown_e · (½ + ½ · t / 48 h) + jitter`. Within an admission the jitter
+Each signal is `mean + slope · shown_e · (¾ + ¼ · t / 48 h) + jitter`. Within an admission the jitter
 of a signal that carries the latent is made orthogonal to the drift over the rows known by the
 prediction time, so that least squares on those rows gives `shown_e` back, up to rounding.
 """
@@ -43,8 +43,8 @@ def draw_times(
 
 
 def drift(minute: np.ndarray) -> np.ndarray:
-    """How much of the latent shows at a minute: ½ at admission, 1 at 48 h and after."""
-    return 0.5 + 0.5 * np.clip(minute / PREDICTION, 0, 1)
+    """How much of the latent shows at a minute: ¾ at admission, 1 at 48 h and after."""
+    return 0.75 + 0.25 * np.clip(minute / PREDICTION, 0, 1)
 
 
 def _values(rng: np.random.Generator, signals: pl.DataFrame, shown: np.ndarray, row: np.ndarray,

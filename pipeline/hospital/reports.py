@@ -83,10 +83,9 @@ def _sentences(text: str) -> list[str]:
 
 def write_up(rng: np.random.Generator, notes: pl.DataFrame, shown: np.ndarray,
              dies: np.ndarray) -> pl.Series:  # fmt: skip
-    """The text of each report; which observations are abnormal is random, how many is the latent."""
+    """The text of each report: one observation after the other turns abnormal as the latent rises."""
     row, n = notes["row"].to_numpy(), notes.height
-    rank = rng.random((n, LEVELS)).argsort(axis=1).argsort(axis=1)
-    abnormal = rank < level(shown[row])[:, None]
+    abnormal = np.arange(LEVELS) < level(shown[row])[:, None]
     normal, bad = _sentences(NORMAL), _sentences(ABNORMAL)
     body = [
         pl.Series(np.where(abnormal[:, k], bad[k], normal[k])).alias(f"s{k}") for k in range(LEVELS)

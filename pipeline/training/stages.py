@@ -58,6 +58,12 @@ def add_training_arguments(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
 
 
+def add_missing_argument(arguments: argparse.ArgumentParser) -> None:
+    """`--missing`: what becomes of episodes that lack a modality of the target."""
+    arguments.add_argument("--missing", choices=["any", "complete"], required=True,
+                           help="predict any episode, or complete cases only")  # fmt: skip
+
+
 def pretrain(modality: Modality, doc: str | None) -> None:
     """Trains the modality's encoder with a linear head; weights and history per seed."""
     arguments = parser(doc)
@@ -92,6 +98,7 @@ def embed(modality: Modality, doc: str | None) -> None:
     modality.arguments(arguments)
     arguments.add_argument("--weights", type=Path, required=True, help="folder of weights")
     arguments.add_argument("--batch-size", type=int, default=256)
+    add_missing_argument(arguments)
     arguments.add_argument("--output", required=True, help="embeddings")
     arguments.add_argument("--predictions", required=True, help="of the unimodal model")
     given = arguments.parse_args()
@@ -106,7 +113,8 @@ def embed(modality: Modality, doc: str | None) -> None:
         load_weights(model, given.weights / f"seed{seed}.safetensors")
         made = evaluate(model, data, here, given.batch_size, device)
         features.append(_embedding_frame(rows.episode[here], seed, made[:, :-2].numpy()))
-        said.append(_unimodal_predictions(rows, here, seed, made[:, -2:]))
+        guess = _unimodal_predictions(rows, here, seed, made[:, -2:])
+        said.append(guess[here] if given.missing == "complete" else guess)
     table = pl.concat(features)
     write_table(table, given.output, embedding_contract(table["embedding"].dtype.shape[0]))
     write_table(pl.concat(said), given.predictions, PREDICTIONS)

@@ -1,0 +1,74 @@
+"""Episodes, split, labels.
+
+Needs patients, admissions and ICU stays. Makes the episodes with their attrition, then per task the
+labels, with the attrition continued.
+"""
+
+
+rule select_episodes:
+    input:
+        patients="results/source/patients.parquet",
+        admissions="results/source/admissions.parquet",
+        icustays="results/source/icustays.parquet",
+        ids=config["cohort"]["ids"] or [],
+        code=modules("pipeline.cohort.episodes"),
+    output:
+        episodes=f"{UNIT}/episodes.parquet",
+        attrition=f"{UNIT}/attrition.json",
+    params:
+        cohort=setting("cohort"),
+        split=setting("split"),
+    log:
+        "logs/select_episodes.log",
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.cohort.episodes"
+        " --patients {input.patients:q}"
+        " --admissions {input.admissions:q}"
+        " --icustays {input.icustays:q}"
+        " --cohort {params.cohort:q}"
+        " --split {params.split:q}"
+        " --output {output.episodes:q}"
+        " --attrition {output.attrition:q}"
+        " --threads {threads}"
+        " --memory-mb {resources.mem_mb}"
+        " --temp {resources.tmpdir:q}"
+        " 2> {log:q}"
+
+
+rule label_task:
+    input:
+        patients="results/source/patients.parquet",
+        admissions="results/source/admissions.parquet",
+        episodes=rules.select_episodes.output.episodes,
+        attrition=rules.select_episodes.output.attrition,
+        code=modules("pipeline.cohort.labels"),
+    output:
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        attrition=f"{UNIT}/labels/{{task}}.attrition.json",
+    log:
+        "logs/label_task/{task}.log",
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.cohort.labels"
+        " --task {wildcards.task:q}"
+        " --patients {input.patients:q}"
+        " --admissions {input.admissions:q}"
+        " --episodes {input.episodes:q}"
+        " --attrition {input.attrition:q}"
+        " --output {output.labels:q}"
+        " --task-attrition {output.attrition:q}"
+        " --threads {threads}"
+        " --memory-mb {resources.mem_mb}"
+        " --temp {resources.tmpdir:q}"
+        " 2> {log:q}"

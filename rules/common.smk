@@ -1,0 +1,83 @@
+"""The only functions of the workflow: where files lie, what a rule depends on, what is refused."""
+
+import json
+import shutil
+from functools import cache
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from pipeline.common.errors import InputError
+from pipeline.common.modules import source_files
+from pipeline.extract import contracts, preflight, release
+
+UNIT = "results/corrected/admission"  # {protocol}/{unit}
+LETTERS = config["modalities"]
+SYNTHETIC = config["source"]["root"] == "synthetic"
+SOURCE = {**config["source"], "root": "results/hospital"} if SYNTHETIC else config["source"]
+GPU = 1 if shutil.which("nvidia-smi") else 0
+MODELS = {"unimodal": "one letter", "early": "two letters or more"}
+
+
+def setting(*keys):
+    """One part of the config as JSON with sorted keys: the only form in which rules get settings."""
+    part = config
+    for key in keys:
+        part = part[key]
+    return json.dumps(part, sort_keys=True)
+
+
+def settings_of(modalities, model):
+    """The settings behind a result, recorded in it: those that its stages read, no others."""
+    parts = ["availability", "cohort", "missing", "sample", "split"]
+    parts += [LETTERS[letter] for letter in modalities] + [model] * (model in config)
+    parts += ["hospital"] * SYNTHETIC
+    return json.dumps({part: config[part] for part in parts}, sort_keys=True)
+
+
+def made_by(modalities, model):
+    """The modules whose code decided a result; their fingerprint is recorded in it."""
+    stages = [f"pipeline.{LETTERS[letter]}.embed" for letter in modalities]
+    fusion = [f"pipeline.fusion.{model}"] * (model != "unimodal")
+    return ["pipeline.cohort.labels", *stages, *fusion, "pipeline.evaluation.result"]
+
+
+def refuse(target, why):
+    tasks = ", ".join(config["tasks"])
+    models = "".join(f"\n  {model}: {letters}" for model, letters in MODELS.items())
+    raise WorkflowError(
+        f"{target}: {why}. Targets are results/{{modalities}}_{{model}}_{{task}}.json with\n"
+        f"  modalities: letters of {''.join(LETTERS)} in this order, each once\n"
+        f"  task: {tasks}{models}"
+    )
+
+
+@cache
+def checked(modalities, model, task):
+    """The letters of a target that can be made; refuses others, and sources that lack files."""
+    target = f"{modalities}_{model}_{task}"
+    if not modalities or modalities != "".join(x for x in LETTERS if x in modalities):
+        refuse(target, f"no modality set '{modalities}'")
+    if model not in MODELS or (model == "unimodal") != (len(modalities) == 1):
+        refuse(target, f"no model '{model}' of {len(modalities)} modalities")
+    if task not in config["tasks"]:
+        refuse(target, f"no task '{task}'")
+    if not SYNTHETIC:
+        try:
+            preflight.check(modalities, SOURCE, "results", config["sample"])
+        except InputError as error:
+            raise WorkflowError(str(error))
+    return list(modalities)
+
+
+def modules(*names):
+    """Files of code that a rule runs: each module and what it imports from this package."""
+    return sorted({file for name in names for file in source_files(name)})
+
+
+def withdraw_stale_outputs(workflow):
+    """After a failure: results that wait for a rerun become *.stale, lest they pass as current."""
+    for job in workflow.dag.needrun_jobs(exclude_finished=True):
+        for output in map(Path, job.output):
+            if output.is_file():
+                output.replace(f"{output}.stale")

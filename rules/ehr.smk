@@ -1,0 +1,190 @@
+"""Modality `e`: what was charted, drawn and given.
+
+Needs the episodes and the event tables. Selects events known by the prediction time, fits bins on
+the training subjects of the source, makes tokens; pretrains the encoder per task; embeds.
+"""
+
+EHR_TABLES = [
+    "chartevents",
+    "labevents",
+    "outputevents",
+    "procedureevents",
+    "inputevents",
+    "d_items",
+    "d_labitems",
+]
+
+
+rule select_events:
+    input:
+        source=expand("results/source/{table}.parquet", table=EHR_TABLES),
+        episodes=f"{UNIT}/episodes.parquet",
+        code=modules("pipeline.ehr.events"),
+    output:
+        f"{UNIT}/ehr/events.parquet",
+    params:
+        availability=setting("availability"),
+    log:
+        "logs/select_events.log",
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.ehr.events"
+        " --episodes {input.episodes:q}"
+        " --source results/source"
+        " --availability {params.availability:q}"
+        " --output {output:q}"
+        " --threads {threads}"
+        " --memory-mb {resources.mem_mb}"
+        " --temp {resources.tmpdir:q}"
+        " 2> {log:q}"
+
+
+rule fit_bins:
+    input:
+        source=expand(
+            "results/source/{table}.parquet",
+            table=[
+                "patients",
+                "chartevents",
+                "labevents",
+                "outputevents",
+                "d_items",
+                "d_labitems",
+            ],
+        ),
+        code=modules("pipeline.ehr.bins"),
+    output:
+        "results/corrected/ehr/bins.parquet",
+    params:
+        split=setting("split"),
+    log:
+        "logs/fit_bins.log",
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.ehr.bins"
+        " --source results/source"
+        " --split {params.split:q}"
+        " --output {output:q}"
+        " --threads {threads}"
+        " --memory-mb {resources.mem_mb}"
+        " --temp {resources.tmpdir:q}"
+        " 2> {log:q}"
+
+
+rule tokenise_events:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        events=rules.select_events.output,
+        bins=rules.fit_bins.output,
+        code=modules("pipeline.ehr.tokens"),
+    output:
+        tokens=f"{UNIT}/ehr/tokens.parquet",
+        demographics=f"{UNIT}/ehr/demographics.parquet",
+    log:
+        "logs/tokenise_events.log",
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.ehr.tokens"
+        " --episodes {input.episodes:q}"
+        " --events {input.events:q}"
+        " --bins {input.bins:q}"
+        " --output {output.tokens:q}"
+        " --demographics {output.demographics:q}"
+        " 2> {log:q}"
+
+
+rule pretrain_ehr:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        tokens=rules.tokenise_events.output.tokens,
+        demographics=rules.tokenise_events.output.demographics,
+        code=modules("pipeline.ehr.pretrain"),
+    output:
+        weights=[f"{UNIT}/models/{{task}}/ehr/seed{s}.safetensors" for s in config["seeds"]],
+        history=f"{UNIT}/models/{{task}}/ehr/history.json",
+    params:
+        folder=subpath(output.history, parent=True),
+        hours=config["cohort"]["window_hours"],
+        schedule=setting("ehr", "schedule"),
+        seeds=config["seeds"],
+        torch=config["torch"],
+    log:
+        "logs/pretrain_ehr/{task}.log",
+    threads: config["torch"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.ehr.pretrain"
+        " --episodes {input.episodes:q}"
+        " --labels {input.labels:q}"
+        " --tokens {input.tokens:q}"
+        " --demographics {input.demographics:q}"
+        " --window-hours {params.hours}"
+        " --schedule {params.schedule:q}"
+        " --seeds {params.seeds}"
+        " --torch-threads {params.torch[threads]}"
+        " --device {params.torch[device]:q}"
+        " --output {params.folder:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule embed_ehr:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        tokens=rules.tokenise_events.output.tokens,
+        demographics=rules.tokenise_events.output.demographics,
+        weights=rules.pretrain_ehr.output.weights,
+        code=modules("pipeline.ehr.embed"),
+    output:
+        embeddings=f"{UNIT}/embeddings/{{task}}/ehr.parquet",
+        predictions="results/corrected/predictions/e_unimodal_{task}.parquet",
+    params:
+        folder=f"{UNIT}/models/{{task}}/ehr",
+        hours=config["cohort"]["window_hours"],
+        seeds=config["seeds"],
+        torch=config["torch"],
+        missing=config["missing"],
+    log:
+        "logs/embed_ehr/{task}.log",
+    threads: config["torch"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=GPU,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.ehr.embed"
+        " --episodes {input.episodes:q}"
+        " --labels {input.labels:q}"
+        " --tokens {input.tokens:q}"
+        " --demographics {input.demographics:q}"
+        " --window-hours {params.hours}"
+        " --weights {params.folder:q}"
+        " --seeds {params.seeds}"
+        " --torch-threads {params.torch[threads]}"
+        " --device {params.torch[device]:q}"
+        " --missing {params.missing:q}"
+        " --output {output.embeddings:q}"
+        " --predictions {output.predictions:q}"
+        " 2> {log:q}"

@@ -1,0 +1,35 @@
+"""The synthetic hospital: MIMIC-shaped source files and the truth behind them.
+
+Needs nothing. Makes results/hospital/. Asked for only where source.root is synthetic.
+"""
+
+
+if SYNTHETIC:
+
+    rule make_hospital:
+        input:
+            code=modules("pipeline.hospital.make"),
+        output:
+            tables=[release.table_path(SOURCE, name) for name in contracts.TABLES],
+            oracles=expand(
+                "results/hospital/truth/oracle_{task}.parquet",
+                task=["mortality", "longstay", "readmission"],
+            ),
+            ceilings="results/hospital/truth/ceilings.json",
+            summary="results/hospital/hospital.json",
+        params:
+            patients=config["hospital"]["patients"],
+            seed=config["hospital"]["seed"],
+        log:
+            "logs/make_hospital.log",
+        resources:
+            mem_mb=1500,
+            runtime=30,
+        conda:
+            "../envs/pipeline.yaml"
+        shell:
+            "python -m pipeline.hospital.make"
+            " --output results/hospital"
+            " --patients {params.patients:q}"
+            " --seed {params.seed:q}"
+            " 2> {log:q}"

@@ -1,0 +1,192 @@
+"""Modality `n`: radiology reports.
+
+Needs the reports. Cleans them once, whatever the cohort; trains Doc2Vec on the training subjects of
+the source; infers a vector per report of an episode; pretrains the encoder per task; embeds.
+"""
+
+
+rule clean_notes:
+    input:
+        radiology="results/source/radiology.parquet",
+        code=modules("pipeline.note.clean"),
+    output:
+        "results/note/clean.parquet",
+    log:
+        "logs/clean_notes.log",
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.note.clean"
+        " --radiology {input.radiology:q}"
+        " --output {output:q}"
+        " --threads {threads}"
+        " --memory-mb {resources.mem_mb}"
+        " --temp {resources.tmpdir:q}"
+        " 2> {log:q}"
+
+
+rule train_doc2vec:
+    input:
+        notes=rules.clean_notes.output,
+        code=modules("pipeline.note.doc2vec"),
+    output:
+        weights="results/corrected/note/doc2vec/weights.safetensors",
+        model="results/corrected/note/doc2vec/model.json",
+    params:
+        folder=subpath(output.model, parent=True),
+        split=setting("split"),
+        settings=setting("note", "doc2vec"),
+    log:
+        "logs/train_doc2vec.log",
+    resources:
+        mem_mb=4000,
+        runtime=600,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.note.doc2vec"
+        " --notes {input.notes:q}"
+        " --split {params.split:q}"
+        " --settings {params.settings:q}"
+        " --output {params.folder:q}"
+        " 2> {log:q}"
+
+
+rule select_notes:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        notes=rules.clean_notes.output,
+        code=modules("pipeline.note.notes"),
+    output:
+        f"{UNIT}/note/notes.parquet",
+    params:
+        availability=setting("availability"),
+    log:
+        "logs/select_notes.log",
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.note.notes"
+        " --episodes {input.episodes:q}"
+        " --notes {input.notes:q}"
+        " --availability {params.availability:q}"
+        " --output {output:q}"
+        " --threads {threads}"
+        " --memory-mb {resources.mem_mb}"
+        " --temp {resources.tmpdir:q}"
+        " 2> {log:q}"
+
+
+rule infer_vectors:
+    input:
+        notes=rules.clean_notes.output,
+        used=rules.select_notes.output,
+        weights=rules.train_doc2vec.output.weights,
+        model=rules.train_doc2vec.output.model,
+        code=modules("pipeline.note.vectors"),
+    output:
+        f"{UNIT}/note/vectors.parquet",
+    params:
+        folder="results/corrected/note/doc2vec",
+    log:
+        "logs/infer_vectors.log",
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.note.vectors"
+        " --notes {input.notes:q}"
+        " --episode-notes {input.used:q}"
+        " --model {params.folder:q}"
+        " --output {output:q}"
+        " --threads {threads}"
+        " 2> {log:q}"
+
+
+rule pretrain_note:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        notes=rules.select_notes.output,
+        vectors=rules.infer_vectors.output,
+        code=modules("pipeline.note.pretrain"),
+    output:
+        weights=[f"{UNIT}/models/{{task}}/note/seed{s}.safetensors" for s in config["seeds"]],
+        history=f"{UNIT}/models/{{task}}/note/history.json",
+    params:
+        folder=subpath(output.history, parent=True),
+        schedule=setting("note", "schedule"),
+        seeds=config["seeds"],
+        torch=config["torch"],
+    log:
+        "logs/pretrain_note/{task}.log",
+    threads: config["torch"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.note.pretrain"
+        " --episodes {input.episodes:q}"
+        " --labels {input.labels:q}"
+        " --notes {input.notes:q}"
+        " --vectors {input.vectors:q}"
+        " --schedule {params.schedule:q}"
+        " --seeds {params.seeds}"
+        " --torch-threads {params.torch[threads]}"
+        " --device {params.torch[device]:q}"
+        " --output {params.folder:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule embed_note:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        notes=rules.select_notes.output,
+        vectors=rules.infer_vectors.output,
+        weights=rules.pretrain_note.output.weights,
+        code=modules("pipeline.note.embed"),
+    output:
+        embeddings=f"{UNIT}/embeddings/{{task}}/note.parquet",
+        predictions="results/corrected/predictions/n_unimodal_{task}.parquet",
+    params:
+        folder=f"{UNIT}/models/{{task}}/note",
+        seeds=config["seeds"],
+        torch=config["torch"],
+        missing=config["missing"],
+    log:
+        "logs/embed_note/{task}.log",
+    threads: config["torch"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=GPU,
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -m pipeline.note.embed"
+        " --episodes {input.episodes:q}"
+        " --labels {input.labels:q}"
+        " --notes {input.notes:q}"
+        " --vectors {input.vectors:q}"
+        " --weights {params.folder:q}"
+        " --seeds {params.seeds}"
+        " --torch-threads {params.torch[threads]}"
+        " --device {params.torch[device]:q}"
+        " --missing {params.missing:q}"
+        " --output {output.embeddings:q}"
+        " --predictions {output.predictions:q}"
+        " 2> {log:q}"
