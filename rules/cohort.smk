@@ -15,17 +15,17 @@ rule select_episodes:
     output:
         episodes=f"{UNIT}/episodes.parquet",
         attrition=f"{UNIT}/attrition.json",
-    params:
-        cohort=setting("cohort"),
-        split=setting("split"),
     log:
         "logs/select_episodes.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: 2
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        cohort=setting("cohort"),
+        split=setting("split"),
     shell:
         "python -m pipeline.cohort.episodes"
         " --patients {input.patients:q}"
@@ -47,18 +47,19 @@ rule label_task:
         admissions="results/source/admissions.parquet",
         episodes=rules.select_episodes.output.episodes,
         attrition=rules.select_episodes.output.attrition,
+        query="pipeline/cohort/tasks/{task}.sql",
         code=modules("pipeline.cohort.labels"),
     output:
         labels=f"{UNIT}/labels/{{task}}.parquet",
         attrition=f"{UNIT}/labels/{{task}}.attrition.json",
     log:
         "logs/label_task/{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: 2
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/pipeline.yaml"
     shell:
         "python -m pipeline.cohort.labels"
         " --task {wildcards.task:q}"

@@ -14,7 +14,9 @@ from pipeline.extract import contracts, preflight, release
 UNIT = "results/corrected/admission"  # {protocol}/{unit}
 LETTERS = config["modalities"]
 SYNTHETIC = config["source"]["root"] == "synthetic"
-SOURCE = {**config["source"], "root": "results/hospital"} if SYNTHETIC else config["source"]
+SOURCE = (
+    {**config["source"], "root": "results/hospital"} if SYNTHETIC else config["source"]
+)
 GPU = 1 if shutil.which("nvidia-smi") else 0
 MODELS = {"unimodal": "one letter", "early": "two letters or more"}
 
@@ -35,11 +37,18 @@ def settings_of(modalities, model):
     return json.dumps({part: config[part] for part in parts}, sort_keys=True)
 
 
-def made_by(modalities, model):
-    """The modules whose code decided a result; their fingerprint is recorded in it."""
+def made_by(modalities, model, task):
+    """The code that decided a result, modules and query; its fingerprint is recorded in it."""
     stages = [f"pipeline.{LETTERS[letter]}.embed" for letter in modalities]
     fusion = [f"pipeline.fusion.{model}"] * (model != "unimodal")
-    return ["pipeline.cohort.labels", *stages, *fusion, "pipeline.evaluation.result"]
+    query = f"pipeline/cohort/tasks/{task}.sql"
+    return [
+        "pipeline.cohort.labels",
+        query,
+        *stages,
+        *fusion,
+        "pipeline.evaluation.result",
+    ]
 
 
 def refuse(target, why):

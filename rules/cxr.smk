@@ -5,6 +5,7 @@ decodes each once into a store that outlives cohorts; pretrains the encoder per 
 """
 
 STORE = "results/cxr/store"  # no rule's output: a changed cohort must not delete it
+PRETRAINED = config["cxr"]["pretrained"]
 SHARDS = [f"p{number}" for number in range(10, 20)]
 
 
@@ -15,16 +16,16 @@ rule select_films:
         code=modules("pipeline.cxr.films"),
     output:
         f"{UNIT}/cxr/films.parquet",
-    params:
-        availability=setting("availability"),
-        views=config["cxr"]["views"],
     log:
         "logs/select_films.log",
+    conda:
+        "../envs/pipeline.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        availability=setting("availability"),
+        views=config["cxr"]["views"],
     shell:
         "python -m pipeline.cxr.films"
         " --episodes {input.episodes:q}"
@@ -44,17 +45,17 @@ rule decode_films:
         code=modules("pipeline.cxr.decode"),
     output:
         f"{UNIT}/cxr/decoded/{{shard}}.parquet",
+    log:
+        "logs/decode_films/{shard}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=480,
     params:
         root=release.locate(SOURCE, "mimic_cxr_jpg").folder,
         pixels=config["cxr"]["pixels"],
         store=STORE,
-    log:
-        "logs/decode_films/{shard}.log",
-    resources:
-        mem_mb=2000,
-        runtime=480,
-    conda:
-        "../envs/pipeline.yaml"
     shell:
         "python -m pipeline.cxr.decode"
         " --films {input.films:q}"
@@ -73,28 +74,31 @@ rule pretrain_cxr:
         labels=f"{UNIT}/labels/{{task}}.parquet",
         films=rules.select_films.output,
         decoded=expand(rules.decode_films.output, shard=SHARDS),
+        pretrained=PRETRAINED or [],
         code=modules("pipeline.cxr.pretrain"),
     output:
-        weights=[f"{UNIT}/models/{{task}}/cxr/seed{s}.safetensors" for s in config["seeds"]],
+        weights=[
+            f"{UNIT}/models/{{task}}/cxr/seed{s}.safetensors" for s in config["seeds"]
+        ],
         history=f"{UNIT}/models/{{task}}/cxr/history.json",
-    params:
-        folder=subpath(output.history, parent=True),
-        hours=config["cohort"]["window_hours"],
-        pixels=config["cxr"]["pixels"],
-        pretrained=config["cxr"]["pretrained"] or "",
-        store=STORE,
-        schedule=setting("cxr", "schedule"),
-        seeds=config["seeds"],
-        torch=config["torch"],
     log:
         "logs/pretrain_cxr/{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=GPU,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        folder=subpath(output.history, parent=True),
+        hours=config["cohort"]["window_hours"],
+        pixels=config["cxr"]["pixels"],
+        pretrained=["--pretrained", PRETRAINED] if PRETRAINED else [],
+        store=STORE,
+        schedule=setting("cxr", "schedule"),
+        seeds=config["seeds"],
+        torch=config["torch"],
     shell:
         "python -m pipeline.cxr.pretrain"
         " --episodes {input.episodes:q}"
@@ -103,7 +107,7 @@ rule pretrain_cxr:
         " --decoded {input.decoded:q}"
         " --store {params.store:q}"
         " --pixels {params.pixels}"
-        " --pretrained {params.pretrained:q}"
+        " {params.pretrained:q}"
         " --window-hours {params.hours}"
         " --schedule {params.schedule:q}"
         " --seeds {params.seeds}"
@@ -119,29 +123,29 @@ rule embed_cxr:
         labels=f"{UNIT}/labels/{{task}}.parquet",
         films=rules.select_films.output,
         decoded=expand(rules.decode_films.output, shard=SHARDS),
+        pretrained=PRETRAINED or [],
         weights=rules.pretrain_cxr.output.weights,
         code=modules("pipeline.cxr.embed"),
     output:
         embeddings=f"{UNIT}/embeddings/{{task}}/cxr.parquet",
         predictions="results/corrected/predictions/c_unimodal_{task}.parquet",
-    params:
-        folder=f"{UNIT}/models/{{task}}/cxr",
-        hours=config["cohort"]["window_hours"],
-        pixels=config["cxr"]["pixels"],
-        pretrained=config["cxr"]["pretrained"] or "",
-        store=STORE,
-        seeds=config["seeds"],
-        torch=config["torch"],
-        missing=config["missing"],
     log:
         "logs/embed_cxr/{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
     resources:
         mem_mb=4000,
         runtime=60,
         gpu=GPU,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        hours=config["cohort"]["window_hours"],
+        pixels=config["cxr"]["pixels"],
+        pretrained=["--pretrained", PRETRAINED] if PRETRAINED else [],
+        store=STORE,
+        seeds=config["seeds"],
+        torch=config["torch"],
+        missing=config["missing"],
     shell:
         "python -m pipeline.cxr.embed"
         " --episodes {input.episodes:q}"
@@ -150,9 +154,9 @@ rule embed_cxr:
         " --decoded {input.decoded:q}"
         " --store {params.store:q}"
         " --pixels {params.pixels}"
-        " --pretrained {params.pretrained:q}"
+        " {params.pretrained:q}"
         " --window-hours {params.hours}"
-        " --weights {params.folder:q}"
+        " --weights {input.weights:q}"
         " --seeds {params.seeds}"
         " --torch-threads {params.torch[threads]}"
         " --device {params.torch[device]:q}"

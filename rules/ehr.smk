@@ -22,16 +22,16 @@ rule select_events:
         code=modules("pipeline.ehr.events"),
     output:
         f"{UNIT}/ehr/events.parquet",
-    params:
-        availability=setting("availability"),
     log:
         "logs/select_events.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: 2
     resources:
         mem_mb=8000,
         runtime=120,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        availability=setting("availability"),
     shell:
         "python -m pipeline.ehr.events"
         " --episodes {input.episodes:q}"
@@ -60,16 +60,16 @@ rule fit_bins:
         code=modules("pipeline.ehr.bins"),
     output:
         "results/corrected/ehr/bins.parquet",
-    params:
-        split=setting("split"),
     log:
         "logs/fit_bins.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: 2
     resources:
         mem_mb=8000,
         runtime=120,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        split=setting("split"),
     shell:
         "python -m pipeline.ehr.bins"
         " --source results/source"
@@ -92,11 +92,11 @@ rule tokenise_events:
         demographics=f"{UNIT}/ehr/demographics.parquet",
     log:
         "logs/tokenise_events.log",
+    conda:
+        "../envs/pipeline.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
-    conda:
-        "../envs/pipeline.yaml"
     shell:
         "python -m pipeline.ehr.tokens"
         " --episodes {input.episodes:q}"
@@ -115,23 +115,25 @@ rule pretrain_ehr:
         demographics=rules.tokenise_events.output.demographics,
         code=modules("pipeline.ehr.pretrain"),
     output:
-        weights=[f"{UNIT}/models/{{task}}/ehr/seed{s}.safetensors" for s in config["seeds"]],
+        weights=[
+            f"{UNIT}/models/{{task}}/ehr/seed{s}.safetensors" for s in config["seeds"]
+        ],
         history=f"{UNIT}/models/{{task}}/ehr/history.json",
+    log:
+        "logs/pretrain_ehr/{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    threads: config["torch"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
     params:
         folder=subpath(output.history, parent=True),
         hours=config["cohort"]["window_hours"],
         schedule=setting("ehr", "schedule"),
         seeds=config["seeds"],
         torch=config["torch"],
-    log:
-        "logs/pretrain_ehr/{task}.log",
-    threads: config["torch"]["threads"]
-    resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
-    conda:
-        "../envs/pipeline.yaml"
     shell:
         "python -m pipeline.ehr.pretrain"
         " --episodes {input.episodes:q}"
@@ -158,21 +160,20 @@ rule embed_ehr:
     output:
         embeddings=f"{UNIT}/embeddings/{{task}}/ehr.parquet",
         predictions="results/corrected/predictions/e_unimodal_{task}.parquet",
-    params:
-        folder=f"{UNIT}/models/{{task}}/ehr",
-        hours=config["cohort"]["window_hours"],
-        seeds=config["seeds"],
-        torch=config["torch"],
-        missing=config["missing"],
     log:
         "logs/embed_ehr/{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
     resources:
         mem_mb=4000,
         runtime=60,
         gpu=GPU,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        hours=config["cohort"]["window_hours"],
+        seeds=config["seeds"],
+        torch=config["torch"],
+        missing=config["missing"],
     shell:
         "python -m pipeline.ehr.embed"
         " --episodes {input.episodes:q}"
@@ -180,7 +181,7 @@ rule embed_ehr:
         " --tokens {input.tokens:q}"
         " --demographics {input.demographics:q}"
         " --window-hours {params.hours}"
-        " --weights {params.folder:q}"
+        " --weights {input.weights:q}"
         " --seeds {params.seeds}"
         " --torch-threads {params.torch[threads]}"
         " --device {params.torch[device]:q}"

@@ -12,7 +12,9 @@ rule evaluate_model:
         predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
         singles=lambda wildcards: [
             f"{PREDICTIONS}/{letter}_unimodal_{wildcards.task}.parquet"
-            for letter in checked(wildcards.modalities, wildcards.model, wildcards.task)
+            for letter in checked(
+                wildcards.modalities, wildcards.model, wildcards.task
+            )
             if wildcards.model != "unimodal"
         ],
         attrition=f"{UNIT}/labels/{{task}}.attrition.json",
@@ -26,25 +28,31 @@ rule evaluate_model:
         ),
         lock="requirements.lock",
         code=modules("pipeline.evaluation.result", "pipeline.report.curves"),
-        made_by=lambda wildcards: modules(*made_by(wildcards.modalities, wildcards.model)),
+        made_by=lambda wildcards: modules(
+            *made_by(wildcards.modalities, wildcards.model, wildcards.task)
+        ),
     output:
         result="results/{modalities}_{model}_{task}.json",
         sidecar="results/{modalities}_{model}_{task}.run.json",
         figure="results/{modalities}_{model}_{task}.svg",
         curves=f"{UNIT}/curves/{{modalities}}_{{model}}_{{task}}.json",
-    params:
-        settings=lambda wildcards: settings_of(wildcards.modalities, wildcards.model),
-        modules=lambda wildcards: made_by(wildcards.modalities, wildcards.model),
-        singles=lambda wildcards, input: ["--singles", *input.singles] if input.singles else [],
-        truth="--truth results/hospital/truth" if SYNTHETIC else "--suppress-below 10",
-        torch_threads=config["torch"]["threads"],
     log:
         "logs/evaluate_model/{modalities}_{model}_{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        settings=lambda wildcards: settings_of(wildcards.modalities, wildcards.model),
+        modules=lambda wildcards: made_by(
+            wildcards.modalities, wildcards.model, wildcards.task
+        ),
+        singles=lambda wildcards, input: (
+            ["--singles", *input.singles] if input.singles else []
+        ),
+        truth="--truth results/hospital/truth" if SYNTHETIC else "--suppress-below 10",
+        torch_threads=config["torch"]["threads"],
     shell:
         "(python -m pipeline.evaluation.result"
         " --target {wildcards.modalities:q}_{wildcards.model:q}_{wildcards.task:q}"

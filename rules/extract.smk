@@ -11,16 +11,16 @@ rule extract_table:
         code=modules("pipeline.extract.tables"),
     output:
         "results/source/{table}.parquet",
-    params:
-        sample=config["sample"],
     log:
         "logs/extract_table/{table}.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        sample=config["sample"],
     shell:
         "python -m pipeline.extract.tables"
         " --table {wildcards.table:q}"

@@ -21,6 +21,15 @@ rule fuse_early:
         ],
         history=f"{UNIT}/models/{{task}}/{{modalities}}_early/history.json",
         predictions="results/corrected/predictions/{modalities}_early_{task}.parquet",
+    log:
+        "logs/fuse_early/{modalities}_{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    threads: config["torch"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=GPU,
     params:
         folder=subpath(output.history, parent=True),
         dropout=config["early"]["dropout"],
@@ -28,15 +37,6 @@ rule fuse_early:
         seeds=config["seeds"],
         torch=config["torch"],
         missing=config["missing"],
-    log:
-        "logs/fuse_early/{modalities}_{task}.log",
-    threads: config["torch"]["threads"]
-    resources:
-        mem_mb=4000,
-        runtime=60,
-        gpu=GPU,
-    conda:
-        "../envs/pipeline.yaml"
     shell:
         "python -m pipeline.fusion.early"
         " --episodes {input.episodes:q}"

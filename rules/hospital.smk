@@ -3,7 +3,6 @@
 Needs nothing. Makes results/hospital/. Asked for only where source.root is synthetic.
 """
 
-
 if SYNTHETIC:
 
     rule make_hospital:
@@ -17,16 +16,16 @@ if SYNTHETIC:
             ),
             ceilings="results/hospital/truth/ceilings.json",
             summary="results/hospital/hospital.json",
-        params:
-            patients=config["hospital"]["patients"],
-            seed=config["hospital"]["seed"],
         log:
             "logs/make_hospital.log",
+        conda:
+            "../envs/pipeline.yaml"
         resources:
             mem_mb=1500,
             runtime=30,
-        conda:
-            "../envs/pipeline.yaml"
+        params:
+            patients=config["hospital"]["patients"],
+            seed=config["hospital"]["seed"],
         shell:
             "python -m pipeline.hospital.make"
             " --output results/hospital"

@@ -13,12 +13,12 @@ rule clean_notes:
         "results/note/clean.parquet",
     log:
         "logs/clean_notes.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/pipeline.yaml"
     shell:
         "python -m pipeline.note.clean"
         " --radiology {input.radiology:q}"
@@ -36,17 +36,17 @@ rule train_doc2vec:
     output:
         weights="results/corrected/note/doc2vec/weights.safetensors",
         model="results/corrected/note/doc2vec/model.json",
+    log:
+        "logs/train_doc2vec.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=600,
     params:
         folder=subpath(output.model, parent=True),
         split=setting("split"),
         settings=setting("note", "doc2vec"),
-    log:
-        "logs/train_doc2vec.log",
-    resources:
-        mem_mb=4000,
-        runtime=600,
-    conda:
-        "../envs/pipeline.yaml"
     shell:
         "python -m pipeline.note.doc2vec"
         " --notes {input.notes:q}"
@@ -63,15 +63,15 @@ rule select_notes:
         code=modules("pipeline.note.notes"),
     output:
         f"{UNIT}/note/notes.parquet",
-    params:
-        availability=setting("availability"),
     log:
         "logs/select_notes.log",
+    conda:
+        "../envs/pipeline.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        availability=setting("availability"),
     shell:
         "python -m pipeline.note.notes"
         " --episodes {input.episodes:q}"
@@ -93,16 +93,16 @@ rule infer_vectors:
         code=modules("pipeline.note.vectors"),
     output:
         f"{UNIT}/note/vectors.parquet",
-    params:
-        folder="results/corrected/note/doc2vec",
     log:
         "logs/infer_vectors.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=480,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        folder=subpath(input.model, parent=True),
     shell:
         "python -m pipeline.note.vectors"
         " --notes {input.notes:q}"
@@ -121,22 +121,24 @@ rule pretrain_note:
         vectors=rules.infer_vectors.output,
         code=modules("pipeline.note.pretrain"),
     output:
-        weights=[f"{UNIT}/models/{{task}}/note/seed{s}.safetensors" for s in config["seeds"]],
+        weights=[
+            f"{UNIT}/models/{{task}}/note/seed{s}.safetensors" for s in config["seeds"]
+        ],
         history=f"{UNIT}/models/{{task}}/note/history.json",
-    params:
-        folder=subpath(output.history, parent=True),
-        schedule=setting("note", "schedule"),
-        seeds=config["seeds"],
-        torch=config["torch"],
     log:
         "logs/pretrain_note/{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=GPU,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        folder=subpath(output.history, parent=True),
+        schedule=setting("note", "schedule"),
+        seeds=config["seeds"],
+        torch=config["torch"],
     shell:
         "python -m pipeline.note.pretrain"
         " --episodes {input.episodes:q}"
@@ -162,27 +164,26 @@ rule embed_note:
     output:
         embeddings=f"{UNIT}/embeddings/{{task}}/note.parquet",
         predictions="results/corrected/predictions/n_unimodal_{task}.parquet",
-    params:
-        folder=f"{UNIT}/models/{{task}}/note",
-        seeds=config["seeds"],
-        torch=config["torch"],
-        missing=config["missing"],
     log:
         "logs/embed_note/{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
     resources:
         mem_mb=4000,
         runtime=60,
         gpu=GPU,
-    conda:
-        "../envs/pipeline.yaml"
+    params:
+        seeds=config["seeds"],
+        torch=config["torch"],
+        missing=config["missing"],
     shell:
         "python -m pipeline.note.embed"
         " --episodes {input.episodes:q}"
         " --labels {input.labels:q}"
         " --notes {input.notes:q}"
         " --vectors {input.vectors:q}"
-        " --weights {params.folder:q}"
+        " --weights {input.weights:q}"
         " --seeds {params.seeds}"
         " --torch-threads {params.torch[threads]}"
         " --device {params.torch[device]:q}"

@@ -1,6 +1,6 @@
 """Labels the episodes for one task: who is eligible, and who has the outcome.
 
-A task is one query, `labels_<task>.sql` beside this file, over the tables episodes, admissions and
+A task is one query, `tasks/<task>.sql`, over the tables episodes, admissions and
 patients. It returns one row per episode: episode_id; boolean columns `"condition: …"`, all of which
 an eligible episode meets; label; and, for the log, `"count: …"`. The query names them in words, and
 the attrition table takes the words over. The tasks are those of wang2024.md, section 6.
@@ -40,8 +40,7 @@ def known_tasks() -> list[str]:
     >>> known_tasks()
     ['longstay', 'mortality', 'readmission']
     """
-    names = (path.stem for path in Path(__file__).parent.glob("labels_*.sql"))
-    return sorted(name.removeprefix("labels_") for name in names)
+    return sorted(path.stem for path in (Path(__file__).parent / "tasks").glob("*.sql"))
 
 
 def query(database: duckdb.DuckDBPyConnection, task: str) -> pl.DataFrame:
@@ -49,11 +48,11 @@ def query(database: duckdb.DuckDBPyConnection, task: str) -> pl.DataFrame:
     if task not in known_tasks():
         raise InputError(f"unknown task {task}; known: {', '.join(known_tasks())}")
     try:
-        return database.sql(sql_beside(__file__, f"labels_{task}.sql")).pl()
+        return database.sql(sql_beside(__file__, f"tasks/{task}.sql")).pl()
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         first_line = str(error).splitlines()[0]
         raise InputError(
-            f"labels_{task}.sql asks for a table or column that is not there: {first_line}"
+            f"tasks/{task}.sql asks for a table or column that is not there: {first_line}"
         ) from error
 
 
@@ -70,7 +69,7 @@ def label_task(
         database.register(name, table)
     episodes = sources["episodes"].select("episode_id", "subject_id", "split")
     found = query(database, task)
-    inputs.require(found, f"labels_{task}.sql", ("episode_id", "label"), key="episode_id")
+    inputs.require(found, f"tasks/{task}.sql", ("episode_id", "label"), key="episode_id")
     labelled = episodes.join(found, on="episode_id", how="inner")
     if not episodes.height == labelled.height == found.height:
         raise InputError(

@@ -47,15 +47,17 @@ def _data_beside(path: Path) -> list[Path]:
 def source_files(module: str) -> list[str]:
     """The module's own file first, then every first-party file it imports, directly or not.
 
+    A path (with a slash) stands for that file alone, such as a task's query.
+
     >>> source_files("pipeline.common.files")
-    ['pipeline/common/files.py']
+    ['pipeline/common/files.py', 'pipeline/common/errors.py']
     >>> source_files("pipeline.common.command")
     ['pipeline/common/command.py', 'pipeline/common/errors.py', 'pipeline/common/files.py']
     """
-    first = path_of(module)
-    if first is None:
+    first = Path(module) if "/" in module else path_of(module)
+    if first is None or not (ROOT / first).is_file():
         raise ValueError(f"no module {module} in this package")
-    seen, waiting = {first}, [first]
+    seen, waiting = {first}, [first] if first.suffix == ".py" else []
     while waiting:
         path = waiting.pop()
         found = {file for name in _imports(path) if (file := path_of(name))}

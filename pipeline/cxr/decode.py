@@ -21,9 +21,7 @@ from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.cxr.store import append, read_index
 
 CHUNK = 4096  # films decoded before they are written: bounds memory
-DECODED = Contract(
-    {"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64}, key=("dicom_id",)
-)
+DECODED = Contract({"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64}, key=("dicom_id",))
 
 
 def path_of(root: Path) -> pl.Expr:

@@ -1,6 +1,6 @@
 """Embeds every episode with the frozen encoder of modality `cxr`.
 
-    python -m pipeline.cxr.embed --help
+python -m pipeline.cxr.embed --help
 """
 
 from pipeline.common.command import run

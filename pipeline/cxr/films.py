@@ -1,7 +1,7 @@
 """Selects the films of each episode that were taken by its prediction time.
 
-    python -m pipeline.cxr.films --episodes … --metadata results/source/cxr_metadata.parquet
-        --views antero-posterior --availability '{…}' --output films.parquet
+python -m pipeline.cxr.films --episodes … --metadata results/source/cxr_metadata.parquet
+    --views antero-posterior --availability '{…}' --output films.parquet
 """
 
 import json
@@ -32,7 +32,9 @@ def main() -> None:
     arguments.add_argument("--episodes", required=True)
     arguments.add_argument("--metadata", required=True)
     arguments.add_argument("--views", nargs="+", required=True, help="code meanings, lower case")
-    arguments.add_argument("--availability", type=json.loads, required=True, help="JSON, see config")
+    arguments.add_argument(
+        "--availability", type=json.loads, required=True, help="JSON, see config"
+    )
     arguments.add_argument("--output", required=True)
     add_resource_arguments(arguments)
     given = arguments.parse_args()

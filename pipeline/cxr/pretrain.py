@@ -1,6 +1,6 @@
 """Pretrains the encoder of modality `cxr` on a task: weights and history per seed.
 
-    python -m pipeline.cxr.pretrain --help
+python -m pipeline.cxr.pretrain --help
 """
 
 from pipeline.common.command import run

@@ -9,8 +9,7 @@ import torch
 
 from pipeline.common.ragged import take
 from pipeline.common.tables import read_table
-from pipeline.ehr.signals import BINS
-from pipeline.ehr.tokens import CLASSES
+from pipeline.ehr.signals import BINS, CLASSES
 
 NO_TOKEN = 0  # the first row of the vocabulary, "no value" of the first signal
 
@@ -54,7 +53,9 @@ def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, win
     An episode without events is one step at time 0 that holds its demographics only.
     """
     order = pl.DataFrame({"episode_id": episodes}).with_row_index("row")
-    table = order.join(read_table(tokens), on="episode_id", how="left").sort("row", "minute", "token")
+    table = order.join(read_table(tokens), on="episode_id", how="left").sort(
+        "row", "minute", "token"
+    )
     step = (pl.struct("row", "minute").rle_id()).alias("step")
     table = table.with_columns(step, pl.col("minute").fill_null(0))
     steps = table.group_by("step", maintain_order=True).agg(

@@ -1,6 +1,6 @@
 """Embeds every episode with the frozen encoder of modality `ehr`.
 
-    python -m pipeline.ehr.embed --help
+python -m pipeline.ehr.embed --help
 """
 
 from pipeline.common.command import run

@@ -37,7 +37,9 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--episodes", required=True)
     arguments.add_argument("--source", required=True, help="folder of the source tables")
-    arguments.add_argument("--availability", type=json.loads, required=True, help="JSON, see config")
+    arguments.add_argument(
+        "--availability", type=json.loads, required=True, help="JSON, see config"
+    )
     arguments.add_argument("--output", required=True)
     add_resource_arguments(arguments)
     given = arguments.parse_args()

@@ -6,8 +6,7 @@ import numpy as np
 
 from pipeline.ehr.dataset import EhrData, load
 from pipeline.ehr.encoder import EhrEncoder
-from pipeline.ehr.signals import vocabulary
-from pipeline.ehr.tokens import CLASSES
+from pipeline.ehr.signals import CLASSES, vocabulary
 
 
 class Ehr:

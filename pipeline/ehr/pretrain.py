@@ -1,6 +1,6 @@
 """Pretrains the encoder of modality `ehr` on a task: weights and history per seed.
 
-    python -m pipeline.ehr.pretrain --help
+python -m pipeline.ehr.pretrain --help
 """
 
 from pipeline.common.command import run

@@ -13,6 +13,8 @@ from pathlib import Path
 import polars as pl
 
 BINS = 200  # rows of the sinusoid table; row 0 is "no value", 1 underflow, 199 overflow
+# demographics and their number of classes (Wang et al. 2024; sex in the corrected protocol)
+CLASSES = {"age": 9, "sex": 2, "insurance": 3, "language": 2, "marital_status": 5, "race": 8}
 CATALOGUE = Path(__file__).with_name("signals.csv")
 
 

@@ -12,14 +12,13 @@ import polars as pl
 from pipeline.common.command import log, parser, run
 from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.ehr.bins import bin_of
-from pipeline.ehr.signals import Vocabulary, vocabulary
+from pipeline.ehr.signals import CLASSES, Vocabulary, vocabulary
 
 TOKENS = Contract(
     {"episode_id": pl.Int64, "minute": pl.Int32, "token": pl.Int32},
     key=("episode_id", "minute", "token"),
     units={"minute": "minutes since admission", "token": "row of the vocabulary"},
 )
-CLASSES = {"age": 9, "sex": 2, "insurance": 3, "language": 2, "marital_status": 5, "race": 8}
 DEMOGRAPHICS = Contract(
     {"episode_id": pl.Int64, **dict.fromkeys(CLASSES, pl.Int32)}, key=("episode_id",)
 )

@@ -84,12 +84,13 @@ class EarlyHead(nn.Module):
 def moments(data: Embeddings, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and scale (M, D) of the embeddings of `rows`, over those that have the modality.
 
-    One scale per modality: directions in which embeddings hardly vary stay small.
+    One scale per modality, such that its total variance is 1: directions in which embeddings hardly
+    vary stay small, and the head finds the few that carry the task first.
     """
     here = data.here[rows][..., None]  # (N, M, 1)
     count = np.maximum(here.sum(axis=0), 1)
     mean = (data.value[rows] * here).sum(axis=0) / count
-    spread = ((data.value[rows] - mean) ** 2 * here).sum(axis=(0, 2)) / (count[:, 0] * mean.shape[1])
+    spread = ((data.value[rows] - mean) ** 2 * here).sum(axis=(0, 2)) / count[:, 0]
     scale = np.repeat(np.sqrt(spread)[:, None] + 1e-6, mean.shape[1], axis=1)
     return torch.from_numpy(mean).float(), torch.from_numpy(scale).float()
 

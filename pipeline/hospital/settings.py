@@ -34,9 +34,7 @@ class Effects:
     shock: Logit = field(default_factory=lambda: Logit(-1.9, e=0.8))
     arf: Logit = field(default_factory=lambda: Logit(-2.0, e=0.4, shock=1.5))
     mortality: Logit = field(
-        default_factory=lambda: Logit(
-            -4.2, e=1.9, c=2.1, n=2.5, e_times_c=0.6, shock=0.8, arf=1.0
-        )
+        default_factory=lambda: Logit(-4.2, e=1.9, c=2.1, n=2.5, e_times_c=0.6, shock=0.8, arf=1.0)
     )
     longstay: Logit = field(
         default_factory=lambda: Logit(0.0, e=1.3, c=1.3, n=1.3, e_times_c=0.4, arf=0.7)
@@ -50,7 +48,7 @@ class Effects:
 class Settings:
     """One hospital. The same settings and seed give the same bytes."""
 
-    patients: int = 4600
+    patients: int = 8000
     seed: int = 0
     films: bool = True
     release: str = "3.1"

@@ -1,6 +1,6 @@
 """Cleans the radiology reports: text to words, per report, knowing no cohort.
 
-    python -m pipeline.note.clean --radiology results/source/radiology.parquet --output notes.parquet
+python -m pipeline.note.clean --radiology results/source/radiology.parquet --output notes.parquet
 """
 
 from pipeline.common.command import log, parser, run

@@ -1,6 +1,6 @@
 """Embeds every episode with the frozen encoder of modality `note`.
 
-    python -m pipeline.note.embed --help
+python -m pipeline.note.embed --help
 """
 
 from pipeline.common.command import run

@@ -1,6 +1,6 @@
 """Selects the radiology reports of each episode that were known by its prediction time.
 
-    python -m pipeline.note.notes --episodes … --notes notes.parquet --availability '{…}' --output …
+python -m pipeline.note.notes --episodes … --notes notes.parquet --availability '{…}' --output …
 """
 
 import json
@@ -24,7 +24,9 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--episodes", required=True)
     arguments.add_argument("--notes", required=True, help="cleaned reports")
-    arguments.add_argument("--availability", type=json.loads, required=True, help="JSON, see config")
+    arguments.add_argument(
+        "--availability", type=json.loads, required=True, help="JSON, see config"
+    )
     arguments.add_argument("--output", required=True)
     add_resource_arguments(arguments)
     given = arguments.parse_args()

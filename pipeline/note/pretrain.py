@@ -1,6 +1,6 @@
 """Pretrains the encoder of modality `note` on a task: weights and history per seed.
 
-    python -m pipeline.note.pretrain --help
+python -m pipeline.note.pretrain --help
 """
 
 from pipeline.common.command import run

@@ -24,7 +24,9 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     try:
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise InputError(f"{path}: weights do not fit this model ({type(error).__name__})") from error
+        raise InputError(
+            f"{path}: weights do not fit this model ({type(error).__name__})"
+        ) from error
 
 
 class Progress:
@@ -94,7 +96,9 @@ def load_pretrained(model: nn.Module, path: str | Path, but: str) -> None:
         state = {k: v for k, v in load_file(path).items() if not k.startswith(but)}
         report = model.load_state_dict(state, strict=False)
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise InputError(f"{path}: not the weights of this network ({type(error).__name__})") from error
+        raise InputError(
+            f"{path}: not the weights of this network ({type(error).__name__})"
+        ) from error
     lost = [k for k in report.missing_keys if not k.startswith(but)]
     if lost or report.unexpected_keys:
         raise InputError(f"{path}: {len(lost)} weights missing, {len(report.unexpected_keys)} "

@@ -96,7 +96,7 @@ def embed(modality: Modality, doc: str | None) -> None:
     arguments = parser(doc)
     add_training_arguments(arguments)
     modality.arguments(arguments)
-    arguments.add_argument("--weights", type=Path, required=True, help="folder of weights")
+    arguments.add_argument("--weights", nargs="+", required=True, help="one file per seed")
     arguments.add_argument("--batch-size", type=int, default=256)
     add_missing_argument(arguments)
     arguments.add_argument("--output", required=True, help="embeddings")
@@ -107,10 +107,10 @@ def embed(modality: Modality, doc: str | None) -> None:
     device = pick_device(given.device)
     here = np.flatnonzero(data.present())
     features, said = [], []
-    for seed in given.seeds:
+    for seed, weights in zip(given.seeds, given.weights, strict=True):
         make_repeatable(seed, given.torch_threads)
         model = Unimodal(modality.encoder(given, data, here), both=True).to(device)
-        load_weights(model, given.weights / f"seed{seed}.safetensors")
+        load_weights(model, weights)
         made = evaluate(model, data, here, given.batch_size, device)
         features.append(_embedding_frame(rows.episode[here], seed, made[:, :-2].numpy()))
         guess = _unimodal_predictions(rows, here, seed, made[:, -2:])

@@ -1,0 +1,46 @@
+# make demo — install, make the synthetic hospital, run the main job, say the result in words
+# make test — everything that must hold, below 15 minutes on 2 cores; make test-all — all of it
+
+PYTHON ?= python3
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+VENV := .venv
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+TARGET := results/ecn_early_mortality.json
+
+.PHONY: demo setup test test-all lint lock clean
+
+demo: setup
+	snakemake --cores $(CORES) $(TARGET)
+	@python -m pipeline.report.words --result $(TARGET)
+
+setup: $(READY)
+
+# uv, itself pinned by the lock, installs the lock's exact versions and checks their hashes
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=…")'
+	$(PYTHON) -m venv --clear $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.lock
+	uv pip install --quiet --python $(VENV)/bin/python --require-hashes --requirement requirements.lock
+	@touch $@
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	snakefmt --check workflow rules
+	lint-imports
+	mypy
+	snakemake --lint
+
+test: setup lint
+	pytest --durations 10
+
+test-all: setup lint
+	pytest --durations 20 --all
+
+lock: setup
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group dev --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf results/* logs .snakemake
