@@ -80,7 +80,7 @@ def checked(modalities, model, task):
 
 
 def modules(*names):
-    """Files of code that a rule runs: each module and what it imports from this package."""
+    """Files of code that are run, as inputs: each module and what it imports from this package."""
     return sorted({file for name in names for file in source_files(name)})
 
 

@@ -1,7 +1,7 @@
 """Modality `e`: what was charted, drawn and given.
 
 Needs the episodes and the event tables. Selects events known by the prediction time, fits bins on
-the training subjects of the source, makes tokens; pretrains the encoder per task; embeds.
+the training subjects of the source, makes tokens; pretrains the encoder per task; embeds. The longest chain: it has priority.
 """
 
 EHR_TABLES = [
@@ -24,6 +24,7 @@ rule select_events:
         f"{UNIT}/ehr/events.parquet",
     log:
         "logs/select_events.log",
+    priority: 10
     conda:
         "../envs/pipeline.yaml"
     threads: 2
@@ -62,6 +63,7 @@ rule fit_bins:
         "results/corrected/ehr/bins.parquet",
     log:
         "logs/fit_bins.log",
+    priority: 10
     conda:
         "../envs/pipeline.yaml"
     threads: 2
@@ -92,6 +94,7 @@ rule tokenise_events:
         demographics=f"{UNIT}/ehr/demographics.parquet",
     log:
         "logs/tokenise_events.log",
+    priority: 10
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -121,6 +124,7 @@ rule pretrain_ehr:
         history=f"{UNIT}/models/{{task}}/ehr/history.json",
     log:
         "logs/pretrain_ehr/{task}.log",
+    priority: 10
     conda:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
@@ -162,6 +166,7 @@ rule embed_ehr:
         predictions="results/corrected/predictions/e_unimodal_{task}.parquet",
     log:
         "logs/embed_ehr/{task}.log",
+    priority: 10
     conda:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]

@@ -13,6 +13,7 @@ rule extract_table:
         "results/source/{table}.parquet",
     log:
         "logs/extract_table/{table}.log",
+    priority: 20
     conda:
         "../envs/pipeline.yaml"
     threads: 2

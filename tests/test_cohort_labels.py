@@ -177,7 +177,7 @@ def test_death_at_home_is_a_counted_negative():
 def test_readmission_needs_patients():
     sources = hospital([{}])
     del sources["patients"]
-    with pytest.raises(InputError, match=r"labels_readmission\.sql asks for a table .*patients"):
+    with pytest.raises(InputError, match=r"readmission\.sql asks for a table .*patients"):
         label("readmission", sources)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.common.errors import InputError
 from pipeline.common.tables import write_table
-from pipeline.evaluation.predictions import CONTRACT, pair, read_predictions, sample
+from pipeline.evaluation.predictions import PREDICTIONS, pair, read_predictions, sample
 
 
 def table(**columns):
@@ -18,11 +18,11 @@ def table(**columns):
         "label": [1, 1, 0, 0, 1, 1],
         "probability": [0.9, 0.8, 0.1, 0.2, 0.7, 0.6],
     }
-    return pl.DataFrame(plain | columns, schema=dict(CONTRACT.columns))
+    return pl.DataFrame(plain | columns, schema=dict(PREDICTIONS.columns))
 
 
 def test_one_split_as_arrays(tmp_path):
-    write_table(table().reverse(), tmp_path / "p.parquet", CONTRACT)
+    write_table(table().reverse(), tmp_path / "p.parquet", PREDICTIONS)
     test = sample(read_predictions(tmp_path / "p.parquet"), "test")
     assert test.episode.tolist() == [11, 12]
     assert test.label.tolist() == [True, False]
@@ -49,14 +49,14 @@ def test_a_split_may_be_empty():
 )
 def test_impossible_tables_are_refused(tmp_path, columns, message):
     path = tmp_path / "p.parquet"
-    write_table(table(**columns), path, CONTRACT)
+    write_table(table(**columns), path, PREDICTIONS)
     with pytest.raises(InputError, match=message) as error:
         read_predictions(path)
     assert str(path) in str(error.value)
 
 
 def test_no_rows_are_refused(tmp_path):
-    write_table(table().clear(), tmp_path / "p.parquet", CONTRACT)
+    write_table(table().clear(), tmp_path / "p.parquet", PREDICTIONS)
     with pytest.raises(InputError, match="no predictions"):
         read_predictions(tmp_path / "p.parquet")
 

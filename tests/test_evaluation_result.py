@@ -13,7 +13,7 @@ from pipeline.common.errors import InputError
 from pipeline.common.modules import ROOT
 from pipeline.common.tables import write_table
 from pipeline.evaluation import result
-from pipeline.evaluation.predictions import CONTRACT, SPLITS
+from pipeline.evaluation.predictions import PREDICTIONS, SPLITS
 
 SCHEMA = json.loads((ROOT / "pipeline/evaluation/result.schema.json").read_text())
 ATTRITION = [
@@ -46,7 +46,7 @@ def hospital(folder, n=400, seeds=2):
             facts.with_columns(seed=pl.lit(s, pl.Int64), probability=1 / (1 + np.exp(-value)))
             for s, value in enumerate(noisy)
         ]
-        write_table(pl.concat(tables), folder / f"{name}_mortality.parquet", CONTRACT)
+        write_table(pl.concat(tables), folder / f"{name}_mortality.parquet", PREDICTIONS)
     oracle = {"hadm_id": facts["episode_id"], "ecn": 1 / (1 + np.exp(-eta))}
     pl.DataFrame(oracle).write_parquet(folder / "oracle_mortality.parquet")
     (folder / "ceilings.json").write_text(json.dumps({"mortality": {"ecn": 0.85}}))

@@ -6,7 +6,19 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.common.tables import read_table
+from pipeline.common.tables import Contract, read_table
+
+PREDICTIONS = Contract(
+    columns={
+        "episode_id": pl.Int64,
+        "subject_id": pl.Int64,
+        "seed": pl.Int64,
+        "split": pl.String,
+        "label": pl.Int8,
+        "probability": pl.Float64,
+    },
+    key=("episode_id", "seed"),
+)
 
 
 @dataclass(frozen=True)
@@ -28,8 +40,10 @@ def read_rows(episodes: str | Path, labels: str | Path) -> TaskRows:
     known = read_table(labels).filter("eligible")
     table = read_table(episodes, ["episode_id", "subject_id", "split"]).join(known, on="episode_id")
     table = table.sort("episode_id")
-    columns = ("episode_id", "subject_id", "split")
-    return TaskRows(*(table[c].to_numpy() for c in columns), table["label"].to_numpy().astype(int))
+    episode, subject, split, label = (
+        table[name].to_numpy() for name in ("episode_id", "subject_id", "split", "label")
+    )
+    return TaskRows(episode, subject, split, label.astype(int))
 
 
 def predictions(rows: TaskRows, seed: int, probability: np.ndarray) -> pl.DataFrame:

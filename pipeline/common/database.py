@@ -26,7 +26,11 @@ def connect(threads: int, memory_mb: int, temp: str | Path) -> Iterator[duckdb.D
     """
     Path(temp).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=temp, prefix="duckdb-") as spill:
-        settings = {"threads": threads, "memory_limit": f"{memory_mb}MB", "temp_directory": spill}
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "threads": threads,
+            "memory_limit": f"{memory_mb}MB",
+            "temp_directory": spill,
+        }
         with duckdb.connect(":memory:", config=settings) as database:
             yield database
 

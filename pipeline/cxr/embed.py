@@ -5,7 +5,7 @@ python -m pipeline.cxr.embed --help
 
 from pipeline.common.command import run
 from pipeline.cxr.modality import Cxr
-from pipeline.training.stages import embed
+from pipeline.training.embed import embed
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ python -m pipeline.cxr.pretrain --help
 
 from pipeline.common.command import run
 from pipeline.cxr.modality import Cxr
-from pipeline.training.stages import pretrain
+from pipeline.training.pretrain import pretrain
 
 
 def main() -> None:

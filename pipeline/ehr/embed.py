@@ -5,7 +5,7 @@ python -m pipeline.ehr.embed --help
 
 from pipeline.common.command import run
 from pipeline.ehr.modality import Ehr
-from pipeline.training.stages import embed
+from pipeline.training.embed import embed
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ python -m pipeline.ehr.pretrain --help
 
 from pipeline.common.command import run
 from pipeline.ehr.modality import Ehr
-from pipeline.training.stages import pretrain
+from pipeline.training.pretrain import pretrain
 
 
 def main() -> None:

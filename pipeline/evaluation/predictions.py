@@ -7,23 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pipeline.cohort.rows import PREDICTIONS
 from pipeline.common.errors import InputError
-from pipeline.common.tables import Contract, check, read_table
+from pipeline.common.tables import check, read_table
 from pipeline.evaluation.metrics import Flags, Floats
 
 SPLITS = ("train", "fusion", "val", "test")
-
-CONTRACT = Contract(
-    columns={
-        "episode_id": pl.Int64,
-        "subject_id": pl.Int64,
-        "seed": pl.Int64,
-        "split": pl.String,
-        "label": pl.Int8,
-        "probability": pl.Float64,
-    },
-    key=("episode_id", "seed"),
-)
 
 
 @dataclass(frozen=True)
@@ -62,7 +51,7 @@ def read_predictions(path: str | Path) -> pl.DataFrame:
     neither 0 nor 1, an episode has another split, label or subject under another seed, or a seed
     lacks episodes that others have.
     """
-    frame = check(read_table(path), CONTRACT, str(path))
+    frame = check(read_table(path), PREDICTIONS, str(path))
     if frame.is_empty():
         raise InputError(f"{path}: no predictions; the stage that made it had no episodes")
     wrong = {

@@ -16,16 +16,15 @@ import polars as pl
 import torch
 from torch import nn
 
-from pipeline.cohort.rows import predictions, read_rows
+from pipeline.cohort.rows import PREDICTIONS, predictions, read_rows
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.common.tables import read_table, write_table
-from pipeline.evaluation.predictions import CONTRACT as PREDICTIONS
+from pipeline.training.arguments import add_missing_argument, add_training_arguments
 from pipeline.training.checkpoint import save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.loop import Schedule, evaluate, fit
-from pipeline.training.stages import add_missing_argument, add_training_arguments
 
 HIDDEN = 512
 

@@ -5,7 +5,7 @@ python -m pipeline.note.embed --help
 
 from pipeline.common.command import run
 from pipeline.note.modality import Note
-from pipeline.training.stages import embed
+from pipeline.training.embed import embed
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ python -m pipeline.note.pretrain --help
 
 from pipeline.common.command import run
 from pipeline.note.modality import Note
-from pipeline.training.stages import pretrain
+from pipeline.training.pretrain import pretrain
 
 
 def main() -> None:

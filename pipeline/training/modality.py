@@ -1,7 +1,7 @@
 """The small interface through which training and fusion know a modality."""
 
 import argparse
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import nn
@@ -26,11 +26,11 @@ class Modality(Protocol):
         """Adds the modality's own inputs and settings to a stage's arguments."""
         ...
 
-    def data(self, given: argparse.Namespace, episodes: np.ndarray) -> ModalityData:
-        """The data of these episodes (ids)."""
+    def data(self, given: argparse.Namespace, episodes: np.ndarray) -> Any:
+        """The `ModalityData` of these episodes (ids)."""
         ...
 
-    def encoder(self, given: argparse.Namespace, data: ModalityData, train: np.ndarray
+    def encoder(self, given: argparse.Namespace, data: Any, train: np.ndarray
                 ) -> nn.Module:  # fmt: skip
         """A fresh encoder, batch → (B, 512); `train`: rows that statistics may be taken from."""
         ...

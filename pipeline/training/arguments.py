@@ -1,0 +1,19 @@
+"""Arguments that every stage with torch shares."""
+
+import argparse
+
+
+def add_training_arguments(arguments: argparse.ArgumentParser) -> None:
+    """Arguments of every stage that computes with torch."""
+    arguments.add_argument("--episodes", required=True)
+    arguments.add_argument("--labels", required=True)
+    arguments.add_argument("--seeds", type=int, nargs="+", required=True)
+    arguments.add_argument("--torch-threads", type=int, required=True,
+                           help="a setting, not a resource: weights depend on it")  # fmt: skip
+    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+
+
+def add_missing_argument(arguments: argparse.ArgumentParser) -> None:
+    """`--missing`: what becomes of episodes that lack a modality of the target."""
+    arguments.add_argument("--missing", choices=["any", "complete"], required=True,
+                           help="predict any episode, or complete cases only")  # fmt: skip
