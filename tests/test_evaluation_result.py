@@ -50,7 +50,7 @@ def hospital(folder, n=400, seeds=2):
     oracle = {"hadm_id": facts["episode_id"], "ecn": 1 / (1 + np.exp(-eta))}
     pl.DataFrame(oracle).write_parquet(folder / "oracle_mortality.parquet")
     (folder / "ceilings.json").write_text(json.dumps({"mortality": {"ecn": 0.85}}))
-    (folder / "attrition.json").write_text(json.dumps(ATTRITION))
+    (folder / "attrition.json").write_text(json.dumps({"conditions": ATTRITION}))
     return folder
 
 
