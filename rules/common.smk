@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from pipeline.common.errors import InputError
 from pipeline.common.modules import source_files
@@ -74,6 +75,8 @@ def checked(modalities, model, task):
     if not SYNTHETIC:
         try:
             preflight.check(modalities, SOURCE, "results", config["sample"])
+            for line in preflight.report(modalities, SOURCE, "results", config["sample"]):
+                logger.info(line)
         except InputError as error:
             raise WorkflowError(str(error))
     return list(modalities)

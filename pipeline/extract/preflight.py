@@ -145,6 +145,18 @@ def _size(count: float) -> str:
     return f"{count / 1e9:.1f} GB"
 
 
+def report(modalities: str, source: Source, results: str | Path, sample: float = 1.0) -> list[str]:
+    """Lines for the log: each data set with its release, then the estimate of disk and time."""
+    tables = contracts.tables_for(modalities)
+    datasets = dict.fromkeys(contracts.table(name).dataset for name in tables)
+    found = [release.describe(release.locate(source, dataset)) for dataset in datasets]
+    needs = estimate(modalities, source, results, sample)
+    films = f" and to decode about {needs.films:,} films" if needs.films else ""
+    minutes = f"{max(needs.seconds / 60, 1):.0f} min"
+    cost = f"estimate: {_size(needs.disk)} of disk; {minutes} of one core to extract{films}"
+    return [*found, cost]
+
+
 def main() -> None:
     """Logs the releases and the estimate, then fails if anything is missing."""
     arguments = parser(__doc__)
@@ -153,13 +165,8 @@ def main() -> None:
     arguments.add_argument("--results", default="results", help="folder that will be written")
     arguments.add_argument("--sample", type=float, default=1.0, help="share of subjects kept")
     given = arguments.parse_args()
-    tables = contracts.tables_for(given.modalities)
-    for dataset in dict.fromkeys(contracts.table(name).dataset for name in tables):
-        log.info(release.describe(release.locate(given.source, dataset)))
-    needs = estimate(given.modalities, given.source, given.results, given.sample)
-    films = f" and to decode about {needs.films:,} films" if needs.films else ""
-    minutes = f"{max(needs.seconds / 60, 1):.0f} min"
-    log.info(f"estimate: {_size(needs.disk)} of disk; {minutes} of one core to extract{films}")
+    for line in report(given.modalities, given.source, given.results, given.sample):
+        log.info(line)
     check(given.modalities, given.source, given.results, given.sample)
 
 
