@@ -12,25 +12,45 @@ OFF = "prediction_time + INTERVAL 30 DAY"
 COLUMNS = {"storetime", "charttime", "starttime", "film_time"}
 
 
-def known_from(availability: Mapping[str, object], kind: str) -> str:
-    """The SQL expression of the time from which a row of `kind` is known.
-
-    >>> known_from({"labs": ["storetime", "charttime"]}, "labs")
-    'coalesce(storetime, charttime)'
-    """
+def time_columns(availability: Mapping[str, object], kind: str) -> list[str]:
+    """The time columns of `kind`, in order; `InputError` where the config names others."""
     columns = availability.get(kind)
     if not isinstance(columns, Sequence) or isinstance(columns, str) or not columns:
         raise InputError(f"config: availability.{kind} must list time columns, such as [storetime]")
     if unknown := set(columns) - COLUMNS:
         raise InputError(f"config: availability.{kind}: {', '.join(sorted(unknown))} is not one of "
                          f"{', '.join(sorted(COLUMNS))}")  # fmt: skip
+    return list(columns)
+
+
+def known_from(availability: Mapping[str, object], kind: str) -> str:
+    """The SQL expression of the time from which a row of `kind` is known.
+
+    >>> known_from({"labs": ["storetime", "charttime"]}, "labs")
+    'coalesce(storetime, charttime)'
+    """
+    columns = time_columns(availability, kind)
     return f"coalesce({', '.join(columns)})" if len(columns) > 1 else columns[0]
+
+
+def stands_in(availability: Mapping[str, object], kind: str) -> str:
+    """The SQL condition that a row's first time is null and a later one counts in its place.
+
+    Such rows are counted in the log: their time of knowledge is a guess.
+
+    >>> stands_in({"labs": ["storetime", "charttime"]}, "labs")
+    'storetime IS NULL'
+    >>> stands_in({"films": ["film_time"]}, "films")
+    'FALSE'
+    """
+    columns = time_columns(availability, kind)
+    return f"{columns[0]} IS NULL" if len(columns) > 1 else "FALSE"
 
 
 def cut(availability: Mapping[str, object]) -> str:
     """The column of the episode at which knowledge ends.
 
-    `prediction_time`, or long after it where the rule is switched off (only to show that traps spring).
+    `prediction_time`, or long after it where the rule is switched off: to show that traps spring.
 
     >>> cut({"enforced": True}), cut({"enforced": False})
     ('prediction_time', 'prediction_time + INTERVAL 30 DAY')

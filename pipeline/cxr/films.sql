@@ -1,9 +1,14 @@
--- Films of every episode, whatever the task, that were taken by the cut. MIMIC-CXR has no hadm_id:
--- a film belongs to the admission whose observation it falls into.
--- The known_films field is the time column of the availability table of the config; the cut is the
--- prediction time or (rule off) long after it.
+-- Films of every episode, whatever the task, that were taken by the cut (the prediction time, or with
+-- the rule off long after it). MIMIC-CXR has no hadm_id: a film belongs to the one admission whose
+-- observation it falls into, the latest that had begun.
+-- The known_films field is the time column of the availability table of the config.
 WITH windows AS (
-    SELECT episode_id, subject_id, start, observed_from, {cut} AS cut FROM episodes
+    SELECT
+        episode_id, subject_id, start, observed_from, {cut} AS cut,
+        lead(observed_from) OVER (
+            PARTITION BY subject_id ORDER BY observed_from, hadm_id
+        ) AS next_from
+    FROM episodes
 )
 SELECT
     w.episode_id,
@@ -15,6 +20,7 @@ FROM cxr_metadata AS f
 JOIN windows AS w USING (subject_id)
 WHERE {known_films} > w.observed_from
     AND {known_films} <= w.cut
+    AND (w.next_from IS NULL OR {known_films} <= w.next_from)
     -- Frontal films of patients in bed: what an ICU has of everybody.
     AND list_contains($views, lower(f.view_code_sequence_code_meaning))
 ORDER BY ALL

@@ -17,13 +17,17 @@ readings AS (
     SELECT subject_id, itemid, value FROM outputevents
     UNION ALL
     SELECT subject_id, itemid, valuenum FROM labevents
+),
+plausible AS (
+    SELECT i.signal, round(r.value * i.scale + i.shift, 4) AS value
+    FROM readings AS r SEMI JOIN subjects USING (subject_id) JOIN items AS i USING (itemid)
+    WHERE i.kind <> 'interval' AND round(r.value * i.scale + i.shift, 4) BETWEEN i.low AND i.high
 )
 SELECT
-    i.signal,
-    round(quantile_cont(r.value * i.scale + i.shift, 0.005), 4) AS low,
-    round(quantile_cont(r.value * i.scale + i.shift, 0.995), 4) AS high,
+    signal,
+    round(quantile_cont(value, 0.005), 4) AS low,
+    round(quantile_cont(value, 0.995), 4) AS high,
     count(*) AS readings
-FROM readings AS r SEMI JOIN subjects USING (subject_id) JOIN items AS i USING (itemid)
-WHERE i.kind <> 'interval' AND r.value * i.scale + i.shift BETWEEN i.low AND i.high
-GROUP BY i.signal
-ORDER BY i.signal
+FROM plausible
+GROUP BY signal
+ORDER BY signal

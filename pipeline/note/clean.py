@@ -20,8 +20,8 @@ def main() -> None:
         database.execute(f"CREATE VIEW radiology AS FROM '{given.radiology}'")
         with whole(given.output) as part:
             database.execute(f"COPY ({query}) TO '{part}' (FORMAT parquet, COMPRESSION zstd)")
-            counts = f"SELECT (SELECT count(*) FROM radiology), (SELECT count(*) FROM read_parquet('{part}'))"
-            reports, kept = database.execute(counts).fetchall()[0]
+            counts = "SELECT count(*) FROM radiology UNION ALL SELECT count(*) FROM read_parquet($kept)"
+            (reports,), (kept,) = database.execute(counts, {"kept": str(part)}).fetchall()
     log.info("%d reports, %d without a word or a time dropped", reports, reports - kept)
 
 

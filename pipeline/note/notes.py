@@ -7,7 +7,7 @@ import json
 
 import polars as pl
 
-from pipeline.common.availability import cut, known_from
+from pipeline.common.availability import cut, known_from, stands_in
 from pipeline.common.command import log, parser, run
 from pipeline.common.database import add_resource_arguments, connect, sql_beside
 from pipeline.common.tables import Contract, write_table
@@ -31,7 +31,9 @@ def main() -> None:
     add_resource_arguments(arguments)
     given = arguments.parse_args()
     query = sql_beside(__file__, "notes.sql").format(
-        cut=cut(given.availability), known_notes=known_from(given.availability, "notes")
+        cut=cut(given.availability),
+        known_notes=known_from(given.availability, "notes"),
+        stands_in_notes=stands_in(given.availability, "notes"),
     )
     with connect(given.threads, given.memory_mb, given.temp) as database:
         database.execute(f"CREATE VIEW episodes AS FROM '{given.episodes}'")
@@ -39,6 +41,7 @@ def main() -> None:
         notes = database.sql(query).pl()
     write_table(notes, given.output, NOTES)
     log.info("%d reports of %d episodes", notes.height, notes["episode_id"].n_unique())
+    log.info("%d of them have no storetime: charttime counts", notes["stood_in"].sum())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,98 @@
+"""Films of an episode: those taken by the prediction time, to the minute, of the views asked."""
+
+import json
+import sys
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+
+from pipeline.cxr import films as stage
+
+ZERO = datetime(2150, 3, 1, 8, 0)
+RULE = {"enforced": True, "films": ["film_time"]}
+TIME = pl.Datetime("us")
+
+
+def at(hours=0, minutes=0, seconds=0):
+    return ZERO + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def admission(number=1, subject=10, start=ZERO, observed_from=None):
+    row = {"episode_id": number, "subject_id": subject, "hadm_id": number, "start": start}
+    row |= {"observed_from": observed_from or start}
+    return row | {"prediction_time": start + timedelta(hours=48)}
+
+
+def film(name, time, subject=10, view="antero-posterior"):
+    return {
+        "dicom_id": name,
+        "subject_id": subject,
+        "study_id": 5,
+        "film_time": time,
+        "view_code_sequence_code_meaning": view,
+    }
+
+
+@pytest.fixture
+def select(tmp_path, monkeypatch):
+    """Runs the stage on these films and gives episode and name of those selected, by time."""
+
+    def run(films, episodes=None, rule=RULE, views=("antero-posterior",)):
+        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        rows = pl.DataFrame(episodes or [admission()]).with_columns(times)
+        rows.write_parquet(tmp_path / "episodes.parquet")
+        kinds = {"film_time": TIME, "view_code_sequence_code_meaning": pl.String}
+        table = pl.DataFrame(films, schema_overrides=kinds)
+        table.write_parquet(tmp_path / "metadata.parquet")
+        output = tmp_path / "films.parquet"
+        given = ["--episodes", tmp_path / "episodes.parquet", "--output", output]
+        given += ["--metadata", tmp_path / "metadata.parquet", "--views", *views]
+        given += ["--availability", json.dumps(rule), "--temp", tmp_path]
+        monkeypatch.setattr(sys, "argv", ["films", *map(str, given)])
+        stage.main()
+        return pl.read_parquet(output)
+
+    return run
+
+
+def names(table):
+    return "".join(table["dicom_id"])
+
+
+def test_films_count_after_observed_from_and_up_to_the_prediction_time(select):
+    films = [
+        film("a", at(-6)),
+        film("b", at(-6, 0, 1)),
+        film("c", at(48)),
+        film("d", at(48, 0, 1)),
+        film("e", None),
+    ]
+    kept = select(films, [admission(observed_from=at(-6))])
+    assert kept.select("dicom_id", "minute").rows() == [("b", -360), ("c", 2880)]
+
+
+def test_a_perfect_film_one_minute_late_changes_nothing_but_shows_with_the_rule_off(select):
+    films = [film("a", at(1)), film("b", at(47, 59))]
+    late = film("z", at(48, 1))
+    assert select([*films, late]).equals(select(films))
+    assert names(select([*films, late], rule=RULE | {"enforced": False})) == "abz"
+
+
+def test_a_film_belongs_to_one_admission_and_never_to_another_patient(select):
+    episodes = [admission(1), admission(2, start=at(30), observed_from=at(24)), admission(3, 20)]
+    films = [film(name, at(h)) for name, h in {"a": 23, "b": 24, "c": 25, "d": 47, "e": 77}.items()]
+    kept = select(films, episodes)
+    owners = kept.group_by("episode_id").agg(pl.col("dicom_id").sort()).sort("episode_id")
+    assert owners.rows() == [(1, ["a", "b"]), (2, ["c", "d", "e"])]
+
+
+def test_of_two_admissions_at_the_same_time_one_gets_the_film(select):
+    assert select([film("a", at(1))], [admission(1), admission(2)]).height == 1
+
+
+def test_other_views_are_out_whatever_their_letter_case(select):
+    views = ["antero-posterior", "ANTERO-POSTERIOR", "postero-anterior", "lateral", None]
+    films = [film(name, at(1), view=view) for name, view in zip("abcde", views, strict=True)]
+    assert names(select(films)) == "ab"
+    assert names(select(films, views=("postero-anterior", "lateral"))) == "cd"

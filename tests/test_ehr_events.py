@@ -1,0 +1,303 @@
+"""EHR events: what was known by the prediction time, to the minute, and whose it is."""
+
+import json
+import logging
+import sys
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+
+from pipeline.common.errors import InputError
+from pipeline.ehr import events as stage
+
+ZERO = datetime(2150, 3, 1, 8, 0)
+STORED = ["storetime", "charttime"]
+RULE = {
+    "enforced": True,
+    **dict.fromkeys(("vitals", "outputs", "labs"), STORED),
+    "procedures": ["starttime"],
+    "infusions": ["starttime"],
+}
+TIME = pl.Datetime("us")
+CHARTED = {
+    "subject_id": pl.Int64,
+    "hadm_id": pl.Int64,
+    "charttime": TIME,
+    "storetime": TIME,
+    "itemid": pl.Int64,
+}
+RUNNING = {
+    "hadm_id": pl.Int64,
+    "itemid": pl.Int64,
+    "starttime": TIME,
+    "endtime": TIME,
+    "storetime": TIME,
+    "statusdescription": pl.String,
+}
+SCHEMAS = {
+    "chartevents": {**CHARTED, "valuenum": pl.Float64},
+    "outputevents": {**CHARTED, "value": pl.Float64},
+    "labevents": {**CHARTED, "valuenum": pl.Float64},
+    "procedureevents": RUNNING,
+    "inputevents": {**RUNNING, "amount": pl.Float64},
+}
+HEART_RATE, CELSIUS, FAHRENHEIT, FOLEY_URINE = 220045, 223762, 223761, 226559
+INTUBATION, NOREPINEPHRINE, LACTATE, URINE_GLUCOSE, GLUCOSE = 224385, 221906, 50813, 51478, 50931
+ITEMS = [
+    (HEART_RATE, "Heart Rate", "chartevents"),
+    (CELSIUS, "Temperature Celsius", "chartevents"),
+    (FAHRENHEIT, "Temperature Fahrenheit", "chartevents"),
+    (FOLEY_URINE, "Foley", "outputevents"),
+    (INTUBATION, "Intubation", "procedureevents"),
+    (NOREPINEPHRINE, "Norepinephrine", "inputevents"),
+    (229999, "Norepinephrine", "chartevents"),  # same words, another table
+]
+LABS = [
+    (LACTATE, "Lactate", "Blood"),
+    (GLUCOSE, "Glucose", "Blood"),
+    (URINE_GLUCOSE, "Glucose", "Urine"),
+]
+
+
+def at(hours=0, minutes=0):
+    return ZERO + timedelta(hours=hours, minutes=minutes)
+
+
+def admission(number=1, subject=10, start=ZERO, observed_from=None, **change):
+    row = {"episode_id": number, "subject_id": subject, "hadm_id": number, "start": start}
+    row |= {"observed_from": observed_from or start}
+    return row | {"prediction_time": start + timedelta(hours=48)} | change
+
+
+def read(charttime, itemid=HEART_RATE, value=80.0, **change):
+    """A reading or lab of admission 1, stored when it was charted."""
+    row = {"subject_id": 10, "hadm_id": 1, "charttime": charttime, "storetime": charttime}
+    return row | {"itemid": itemid, "valuenum": value} | change
+
+
+def runs(starttime, endtime, itemid=INTUBATION, **change):
+    """A procedure or infusion of admission 1, stored once it is over (as 84 % are)."""
+    row = {"hadm_id": 1, "itemid": itemid, "starttime": starttime, "endtime": endtime}
+    return row | {"storetime": endtime, "statusdescription": "FinishedRunning"} | change
+
+
+def frame(rows, schema):
+    return pl.DataFrame([{c: r.get(c) for c in schema} for r in rows], schema=schema, orient="row")
+
+
+@pytest.fixture
+def select(tmp_path, monkeypatch):
+    """Runs the stage on tiny source tables (by name) and gives its table."""
+
+    def run(episodes=None, rule=RULE, **tables):
+        for name, schema in SCHEMAS.items():
+            frame(tables.get(name, []), schema).write_parquet(tmp_path / f"{name}.parquet")
+        items = pl.DataFrame(ITEMS, schema=["itemid", "label", "linksto"], orient="row")
+        items.write_parquet(tmp_path / "d_items.parquet")
+        labs = pl.DataFrame(LABS, schema=["itemid", "label", "fluid"], orient="row")
+        labs.write_parquet(tmp_path / "d_labitems.parquet")
+        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        rows = pl.DataFrame(episodes or [admission()]).with_columns(times)
+        rows.write_parquet(tmp_path / "episodes.parquet")
+        output = tmp_path / "events.parquet"
+        given = {"episodes": tmp_path / "episodes.parquet", "source": tmp_path}
+        given |= {"availability": json.dumps(rule), "output": output, "temp": tmp_path}
+        flags = [str(word) for key, value in given.items() for word in (f"--{key}", value)]
+        monkeypatch.setattr(sys, "argv", ["events", *flags])
+        stage.main()
+        return pl.read_parquet(output)
+
+    return run
+
+
+def minutes(table):
+    return table["minute"].to_list()
+
+
+def test_readings_count_after_observed_from_and_up_to_the_prediction_time(select):
+    times = [at(), at(0, 1), at(48), at(48, 1)]
+    kept = select(chartevents=[read(t) for t in times])
+    assert minutes(kept) == [1, 48 * 60]
+    assert kept.row(0, named=True) == {
+        "episode_id": 1,
+        "minute": 1,
+        "end_minute": None,
+        "kind": "chart",
+        "signal": "heart_rate",
+        "value": 80.0,
+    }
+
+
+@pytest.mark.parametrize("table", ["chartevents", "outputevents", "labevents"])
+def test_what_is_stored_after_the_prediction_time_is_not_known(select, table):
+    itemid = {"outputevents": FOLEY_URINE, "labevents": LACTATE}.get(table, HEART_RATE)
+    rows = [
+        read(at(40), itemid, 20.0, storetime=at(48)),
+        read(at(41), itemid, 21.0, storetime=at(48, 1)),
+    ]
+    rows = [row | {"value": row["valuenum"]} for row in rows]
+    assert minutes(select(**{table: rows})) == [40 * 60]
+
+
+def test_charttime_stands_in_for_a_missing_storetime_and_is_counted(select, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    labs = [read(at(h), LACTATE, 2.0, storetime=None) for h in (3, 4, 49)]
+    kept = select(labevents=[*labs, read(at(5), LACTATE, 2.0)])
+    assert minutes(kept) == [180, 240, 300]
+    assert "2 of them have no storetime" in caplog.text
+    only_stored = RULE | {"labs": ["storetime"]}
+    assert minutes(select(labevents=[*labs, read(at(5), LACTATE, 2.0)], rule=only_stored)) == [300]
+
+
+def test_a_duplicate_with_a_storetime_is_no_guess(select, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    assert select(chartevents=[read(at(3)), read(at(3), storetime=None)]).height == 1
+    assert "0 of them have no storetime" in caplog.text
+
+
+def test_emergency_department_readings_count_from_observed_from_on(select):
+    arrived = admission(observed_from=at(-6))
+    vitals = [read(at(-6)), read(at(-6, 1)), read(at(-1))]
+    labs = [read(at(-5), LACTATE, 3.0, hadm_id=None), read(at(-7), LACTATE, 9.0, hadm_id=None)]
+    kept = select([arrived], chartevents=vitals, labevents=labs)
+    assert minutes(kept) == [-6 * 60 + 1, -5 * 60, -60]
+
+
+def test_a_lab_without_admission_goes_to_the_one_whose_observation_it_falls_into(select):
+    episodes = [
+        admission(1, 10),
+        admission(2, 10, at(30), observed_from=at(24)),  # overlaps the window of the first
+        admission(3, 20),
+    ]
+    drawn = {v: at(h) for v, h in {2: 5, 3: 24, 4: 24.5, 5: 47, 6: 70, 7: 78, 8: 79}.items()}
+    labs = [read(time, LACTATE, float(value), hadm_id=None) for value, time in drawn.items()]
+    kept = select(episodes, labevents=labs)
+    owners = dict(kept.select(pl.col("value").cast(pl.Int64), "episode_id").rows())
+    assert owners == {2: 1, 3: 1, 4: 2, 5: 2, 6: 2, 7: 2}  # 8 lies after both windows
+    assert kept.height == len(owners)  # none is counted twice
+    assert 3 not in kept["episode_id"]
+
+
+def test_a_lab_of_another_admission_of_the_patient_is_not_taken(select):
+    episodes = [admission(1, 10), admission(2, 10, at(24))]
+    kept = select(episodes, labevents=[read(at(30), LACTATE, 2.0, hadm_id=1)])
+    assert kept["episode_id"].to_list() == [1]
+
+
+def test_intervals_are_known_from_their_start_and_their_end_only_after_it(select):
+    rows = [
+        runs(at(0), at(2)),  # began before the observation
+        runs(at(1), at(5)),
+        runs(at(10), at(48)),  # ends exactly at the prediction time: known
+        runs(at(11), at(48, 1)),
+        runs(at(48), at(60)),
+        runs(at(48, 1), at(60)),
+        runs(at(20), None, storetime=None),
+    ]
+    kept = select(procedureevents=rows)
+    assert kept.select("minute", "end_minute").rows() == [
+        (60, 300),
+        (600, 48 * 60),
+        (660, None),
+        (20 * 60, None),
+        (48 * 60, None),
+    ]
+    assert kept["value"].null_count() == kept.height
+
+
+def test_rewritten_and_empty_infusions_are_out(select):
+    given = {"itemid": NOREPINEPHRINE, "amount": 4.0}
+    rows = [
+        runs(at(1), at(5), **given),
+        runs(at(2), at(5), **given, statusdescription="Rewritten"),
+        runs(at(3), at(5), **(given | {"amount": 0.0})),
+        runs(at(4), at(5), **given, statusdescription=None),
+    ]
+    kept = select(
+        inputevents=rows,
+        procedureevents=[runs(at(6), at(7), statusdescription="Rewritten")],
+        chartevents=[read(at(7), 229999)],  # the label of an infusion in another table
+    )
+    assert kept.select("signal", "minute").rows() == [("vasopressor", 60), ("vasopressor", 240)]
+
+
+def test_fahrenheit_becomes_celsius(select):
+    rows = [read(at(1), FAHRENHEIT, 98.6), read(at(2), CELSIUS, 37.0)]
+    kept = select(chartevents=rows)
+    assert kept["signal"].unique().to_list() == ["temperature"]
+    assert kept["value"].to_list() == [37.0, 37.0]
+
+
+def test_physiological_limits_are_inclusive(select):
+    inside = [(HEART_RATE, 10.0), (HEART_RATE, 300.0), (FAHRENHEIT, 77.0), (FAHRENHEIT, 113.0)]
+    outside = [(HEART_RATE, 9.9), (HEART_RATE, 999.0), (FAHRENHEIT, 113.1), (CELSIUS, 0.0)]
+    outside += [(HEART_RATE, None), (HEART_RATE, float("nan"))]
+    rows = [read(at(1, m), *what) for m, what in enumerate(inside + outside)]
+    assert minutes(select(chartevents=rows)) == [60, 61, 62, 63]
+
+
+def test_a_reading_twice_is_one_reading_and_two_values_of_a_minute_are_two(select):
+    kept = select(chartevents=[read(at(1)), read(at(1)), read(at(1), value=90.0)])
+    assert kept["value"].to_list() == [80.0, 90.0]
+
+
+def test_glucose_in_urine_is_not_glucose_in_blood(select):
+    labs = [read(at(1), GLUCOSE, 100.0), read(at(2), URINE_GLUCOSE, 1000.0)]
+    assert select(labevents=labs)["value"].to_list() == [100.0]
+
+
+def known_tables():
+    return {
+        "chartevents": [read(at(1)), read(at(40))],
+        "labevents": [read(at(2), LACTATE, 1.5), read(at(3), LACTATE, 1.5, hadm_id=None)],
+        "outputevents": [read(at(4), FOLEY_URINE) | {"value": 50.0}],
+        "procedureevents": [runs(at(5), at(60))],
+        "inputevents": [runs(at(6), at(7), NOREPINEPHRINE, amount=1.0)],
+    }
+
+
+def planted():
+    """Perfect predictors, one minute too late in every way."""
+    late, early = at(48, 1), at(20)
+    return {
+        "chartevents": [read(late, value=300.0), read(early, value=299.0, storetime=late)],
+        "labevents": [
+            read(late, LACTATE, 40.0),
+            read(late, LACTATE, 39.0, hadm_id=None),
+            read(early, LACTATE, 38.0, storetime=late),
+        ],
+        "outputevents": [
+            read(late, FOLEY_URINE) | {"value": 5000.0},
+            read(early, FOLEY_URINE, storetime=late) | {"value": 4999.0},
+        ],
+        "procedureevents": [runs(late, at(50))],
+        "inputevents": [runs(late, at(50), NOREPINEPHRINE, amount=9.0)],
+    }
+
+
+def test_perfect_predictors_a_minute_after_the_prediction_time_change_nothing(select):
+    known, traps = known_tables(), planted()
+    without = select(**known)
+    with_traps = select(**{name: known[name] + traps[name] for name in known})
+    assert without.height == 7
+    assert with_traps.equals(without)
+
+
+def test_with_the_rule_off_the_planted_predictors_appear(select):
+    known, traps = known_tables(), planted()
+    off = RULE | {"enforced": False}
+    without = select(rule=off, **known)
+    with_traps = select(rule=off, **{name: known[name] + traps[name] for name in known})
+    assert with_traps.height == without.height + sum(len(rows) for rows in traps.values())
+
+
+def test_a_rule_that_names_no_time_is_refused(select):
+    with pytest.raises(InputError, match=r"availability\.labs: dischtime is not one of"):
+        select(rule=RULE | {"labs": ["dischtime"]})
+    with pytest.raises(InputError, match=r"availability\.vitals must list time columns"):
+        select(rule={k: v for k, v in RULE.items() if k != "vitals"})
+
+
+def test_no_events_at_all_is_an_empty_table(select):
+    assert select().schema == stage.EVENTS.columns

@@ -1,0 +1,151 @@
+"""Reports of an episode: cleaned once, then those known by the prediction time, to the minute."""
+
+import json
+import logging
+import sys
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+
+from pipeline.note import clean, notes
+
+ZERO = datetime(2150, 3, 1, 8, 0)
+RULE = {"enforced": True, "notes": ["storetime", "charttime"]}
+TIME = pl.Datetime("us")
+REPORT = {
+    "note_id": pl.String,
+    "subject_id": pl.Int64,
+    "hadm_id": pl.Int64,
+    "charttime": TIME,
+    "storetime": TIME,
+}
+
+
+def at(hours=0, minutes=0):
+    return ZERO + timedelta(hours=hours, minutes=minutes)
+
+
+def admission(number=1, subject=10, start=ZERO, observed_from=None):
+    row = {"episode_id": number, "subject_id": subject, "hadm_id": number, "start": start}
+    row |= {"observed_from": observed_from or start}
+    return row | {"prediction_time": start + timedelta(hours=48)}
+
+
+def report(name, charttime, **change):
+    row = {"note_id": name, "subject_id": 10, "hadm_id": 1, "charttime": charttime}
+    return row | {"storetime": charttime} | change
+
+
+def run(monkeypatch, stage, **given):
+    flags = [str(word) for key, value in given.items() for word in (f"--{key}", value)]
+    monkeypatch.setattr(sys, "argv", ["stage", *flags])
+    stage.main()
+    return pl.read_parquet(given["output"])
+
+
+@pytest.fixture
+def select(tmp_path, monkeypatch):
+    """Runs the selection on these reports."""
+
+    def stage(reports, episodes=None, rule=RULE):
+        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        rows = pl.DataFrame(episodes or [admission()]).with_columns(times)
+        rows.write_parquet(tmp_path / "episodes.parquet")
+        pl.DataFrame(reports, schema=REPORT).write_parquet(tmp_path / "clean.parquet")
+        return run(
+            monkeypatch,
+            notes,
+            episodes=tmp_path / "episodes.parquet",
+            notes=tmp_path / "clean.parquet",
+            availability=json.dumps(rule),
+            output=tmp_path / "notes.parquet",
+        )
+
+    return stage
+
+
+def names(table):
+    return "".join(table["note_id"])
+
+
+def test_reports_charted_in_the_window_and_stored_by_the_prediction_time(select):
+    reports = [
+        report("a", at()),
+        report("b", at(0, 1)),
+        report("c", at(40), storetime=at(48)),
+        report("d", at(40), storetime=at(48, 1)),
+        report("e", at(48)),
+        report("f", at(48, 1)),
+    ]
+    kept = select(reports)
+    assert kept.select("note_id", "minute").rows() == [("b", 1), ("c", 2400), ("e", 2880)]
+
+
+def test_charttime_stands_in_for_a_missing_storetime_and_is_counted(select, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    reports = [report("a", at(1), storetime=None), report("b", at(2))]
+    assert names(select(reports)) == "ab"
+    assert "1 of them have no storetime" in caplog.text
+    assert names(select(reports, rule=RULE | {"notes": ["storetime"]})) == "b"
+
+
+def test_a_report_without_admission_goes_to_one_admission_and_never_to_another_patient(select):
+    episodes = [admission(1), admission(2, start=at(30), observed_from=at(24)), admission(3, 20)]
+    times = {"a": 5, "b": 24, "c": 24.5, "d": 47, "e": 78, "f": 79}
+    kept = select([report(name, at(h), hadm_id=None) for name, h in times.items()], episodes)
+    owners = kept.group_by("episode_id").agg(pl.col("note_id").sort()).sort("episode_id")
+    assert owners.rows() == [(1, ["a", "b"]), (2, ["c", "d", "e"])]
+
+
+def test_a_report_of_another_admission_of_the_patient_is_not_taken(select):
+    kept = select([report("a", at(30), hadm_id=1)], [admission(1), admission(2, start=at(24))])
+    assert kept["episode_id"].to_list() == [1]
+
+
+def test_a_perfect_report_one_minute_late_changes_nothing_but_shows_with_the_rule_off(select):
+    reports = [report("a", at(1)), report("b", at(47), hadm_id=None)]
+    late = [
+        report("x", at(48, 1)),
+        report("y", at(48, 1), hadm_id=None),
+        report("z", at(20), storetime=at(48, 1)),
+    ]
+    assert select(reports + late).equals(select(reports))
+    off = select(reports + late, rule=RULE | {"enforced": False})
+    assert sorted(names(off)) == ["a", "b", "x", "y", "z"]
+
+
+@pytest.fixture
+def cleaned(tmp_path, monkeypatch):
+    """Runs the cleaning on these texts (name → text) and gives name → words."""
+
+    def stage(texts, **change):
+        rows = [report(name, at(1)) | {"text": text} | change for name, text in texts.items()]
+        table = pl.DataFrame(rows, schema={**REPORT, "text": pl.String})
+        table.write_parquet(tmp_path / "radiology.parquet")
+        kept = run(
+            monkeypatch,
+            clean,
+            radiology=tmp_path / "radiology.parquet",
+            output=tmp_path / "clean.parquet",
+        )
+        return dict(kept.select("note_id", "words").rows())
+
+    return stage
+
+
+def test_words_are_lower_case_letters_2_to_15_long_without_layout_or_removed_names(cleaned):
+    text = (
+        "FINDINGS:\nNo pleural\teffusion, heart 12 cm. ___ year-old A " + "x" * 16 + " " + "y" * 15
+    )
+    assert cleaned({"a": text}) == {
+        "a": "findings no pleural effusion heart cm year old " + "y" * 15,
+    }
+
+
+def test_reports_without_a_word_or_a_time_are_dropped_and_counted(cleaned, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    texts = {"a": "clear lungs", "b": "", "c": None, "d": "___ 12 / 3 \n", "e": "é"}
+    assert cleaned(texts) == {"a": "clear lungs"}
+    assert "5 reports, 4 without a word or a time dropped" in caplog.text
+    assert cleaned({"a": "clear lungs"}, charttime=None) == {}
