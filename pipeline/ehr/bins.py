@@ -28,8 +28,10 @@ def bin_of(value: pl.Expr, low: pl.Expr, high: pl.Expr) -> pl.Expr:
     >>> frame.select(bin_of(pl.col("v"), pl.col("low"), pl.col("high"))).to_series().to_list()
     [1, 2, 100, 199, 199]
     """
-    width = pl.max_horizontal(high - low, pl.lit(1e-9))
-    inner = ((value - low) / width * INNER).floor().clip(-1, INNER)
+    # times INNER / width, not by width: dividing by a column that happens to be constant rounds
+    # otherwise in Polars, and a reading on an edge would fall into either bin
+    per_unit = INNER / pl.max_horizontal(high - low, pl.lit(1e-9))
+    inner = ((value - low) * per_unit).floor().clip(-1, INNER)
     return (inner + 2).cast(pl.Int32)
 
 

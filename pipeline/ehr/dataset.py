@@ -11,8 +11,6 @@ from pipeline.common.ragged import take
 from pipeline.common.tables import read_table
 from pipeline.ehr.signals import BINS, CLASSES
 
-NO_TOKEN = 0  # the first row of the vocabulary, "no value" of the first signal
-
 
 @dataclass
 class EhrData:
@@ -29,7 +27,10 @@ class EhrData:
     demographics: np.ndarray
 
     def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """token (T), bag (S) start of each step's tokens, time_bin (S), lengths (B), demographics."""
+        """token (T), bag (S) start of each step's tokens, time_bin (S), lengths (B), demographics.
+
+        Steps of an episode follow one another in time; demographics (B, 6).
+        """
         steps, lengths = take(self.episode_start, rows)
         tokens, sizes = take(self.step_start, steps)
         bag = np.concatenate([[0], np.cumsum(sizes)[:-1]]) if len(sizes) else np.zeros(0, int)
@@ -61,7 +62,8 @@ def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, win
     steps = table.group_by("step", maintain_order=True).agg(
         pl.first("row", "minute"), pl.col("token").count().alias("tokens")
     )
-    bins = (pl.col("minute") / (window_hours * 60) * BINS).cast(pl.Int64).clip(0, BINS - 1)
+    window = round(window_hours * 60)
+    bins = (pl.col("minute").cast(pl.Int64) * BINS // window).clip(0, BINS - 1)  # trunc(t/48·200)
     statics = order.join(read_table(demographics), on="episode_id", how="left").sort("row")
     per_episode = np.bincount(steps["row"].to_numpy(), minlength=len(episodes))
     return EhrData(

@@ -6,6 +6,7 @@ per token: the same numbers for a fraction of the work.
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import nn
@@ -31,7 +32,12 @@ def sinusoid() -> torch.Tensor:
 
 
 class ValueTokens(nn.Module):
-    """All possible tokens of one kind (chart or lab) as one table, (rows, 256)."""
+    """All possible tokens of one kind (chart or lab) as one table, (rows, 256).
+
+    `blocks`: (signal, kind, rows, is numeric), as in the vocabulary.
+    """
+
+    number: torch.Tensor
 
     def __init__(self, blocks: list[tuple[str, str, int, bool]]) -> None:
         super().__init__()
@@ -48,7 +54,7 @@ class ValueTokens(nn.Module):
     def forward(self) -> torch.Tensor:
         """(rows, 256), in the order of the blocks."""
         values = torch.cat([
-            self.values if numeric else self.scores[name].weight
+            self.values if numeric else cast(nn.Embedding, self.scores[name]).weight
             for name, _, _, numeric in self.blocks
         ])  # fmt: skip
         of_variable, of_value = self.linear.weight.split(WIDTH, dim=1)
@@ -67,8 +73,8 @@ def start_by_value(tokens: ValueTokens) -> None:
     """
     tokens.linear.weight[:, WIDTH:].mul_(8)
     tokens.linear.bias.sub_(tokens.linear.weight[:, WIDTH:] @ tokens.values[1:].mean(dim=0))
-    for embedding in (tokens.variable, *tokens.scores.values()):
-        embedding.weight.mul_(SMALL)
+    for weight in (tokens.variable.weight, *tokens.scores.parameters()):
+        weight.mul_(SMALL)
 
 
 class EhrEncoder(nn.Module):
@@ -84,8 +90,8 @@ class EhrEncoder(nn.Module):
         self.interval = nn.Embedding(intervals, WIDTH)
         self.demographics = nn.ModuleList(nn.Embedding(n, WIDTH) for n in classes)
         with torch.no_grad():  # demographics are in every step: they must not hide the readings
-            for embedding in self.demographics:
-                embedding.weight.mul_(SMALL)
+            for weight in self.demographics.parameters():
+                weight.mul_(SMALL)
         self.times = nn.Parameter(sinusoid(), requires_grad=False)
         self.lstm = nn.LSTM(2 * WIDTH, WIDTH, batch_first=True, bidirectional=True)
 

@@ -25,7 +25,15 @@ DEMOGRAPHICS = Contract(
 
 
 def tokenise(events: pl.DataFrame, bounds: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
-    """(episode_id, minute, token), each once. Signals without a fitted range have no token."""
+    """(episode_id, minute, token), each once. Signals without a fitted range have no token.
+
+    >>> events = pl.DataFrame({"episode_id": 7, "minute": [5, 9], "end_minute": [None, 60],
+    ...     "kind": ["chart", "interval"], "signal": ["spo2", "eeg"], "value": [95.0, None]})
+    >>> bounds = pl.DataFrame({"signal": ["spo2"], "low": [80.0], "high": [100.0]})
+    >>> words = Vocabulary((("spo2", "chart", 200, True), ("eeg", "interval", 1, False)))
+    >>> sorted(tokenise(events, bounds, words).rows())
+    [(7, 5, 149), (7, 9, 200)]
+    """
     offsets = pl.DataFrame(
         {
             "signal": [block[0] for block in words.blocks],
@@ -34,36 +42,42 @@ def tokenise(events: pl.DataFrame, bounds: pl.DataFrame, words: Vocabulary) -> p
         },
         schema_overrides={"offset": pl.Int32},
     )
-    named = events.join(offsets, on="signal", how="inner")
-    points = named.filter(pl.col("kind") != "interval").join(bounds, on="signal", how="left")
+    named = events.join(offsets, on="signal")
+    points = _points(named.filter(pl.col("kind") != "interval"), bounds)
+    intervals = named.filter(pl.col("kind") == "interval")
+    steps = pl.concat([part.select("episode_id", "minute") for part in (points, intervals)])
+    return pl.concat([points, _running(steps.unique(), intervals)]).unique()
+
+
+def _points(readings: pl.DataFrame, bounds: pl.DataFrame) -> pl.DataFrame:
+    """One token per reading: the bin of its value, or its category."""
     category = pl.col("value").round().cast(pl.Int32) - 1
     row = pl.when("numeric").then(bin_of(pl.col("value"), pl.col("low"), pl.col("high")))
-    points = points.filter(~pl.col("numeric") | pl.col("low").is_not_null()).select(
+    placed = readings.join(bounds, on="signal", how="left")
+    return placed.filter(~pl.col("numeric") | pl.col("low").is_not_null()).select(
         "episode_id", "minute", (pl.col("offset") + row.otherwise(category)).alias("token")
     )
-    intervals = named.filter(pl.col("kind") == "interval")
-    starts = intervals.select("episode_id", "minute")
-    steps = pl.concat([points.select("episode_id", "minute"), starts]).unique()
-    running = (
-        steps.join(intervals, on="episode_id", suffix="_start")
-        .filter(
-            (pl.col("minute_start") <= pl.col("minute"))
-            & (
-                pl.col("end_minute").is_null()
-                | (pl.col("minute") < pl.col("end_minute"))
-                | (pl.col("minute") == pl.col("minute_start"))  # over within its minute: seen once
-            )
-        )
+
+
+def _running(steps: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
+    """The tokens of the intervals that run at each step (start ≤ t < end)."""
+    begun = pl.col("minute_start") <= pl.col("minute")
+    over = pl.col("end_minute") <= pl.col("minute")
+    within = pl.col("minute") == pl.col("minute_start")  # over within its minute: seen once
+    return (
+        steps.lazy()
+        .join(intervals.lazy(), on="episode_id", suffix="_start")
+        .filter(begun & (pl.col("end_minute").is_null() | ~over | within))
         .select("episode_id", "minute", pl.col("offset").alias("token"))
+        .collect(engine="streaming")  # steps × intervals of an episode never lie in memory at once
     )
-    return pl.concat([points, running]).unique()
 
 
 def demographics(episodes: pl.DataFrame) -> pl.DataFrame:
     """Category codes, known at admission. The lists are fixed: nothing is fitted, nothing is new.
 
-    Classes as in Wang et al. 2024 (age decade 9, insurance 3, language 2, marital status 4 + missing,
-    ethnicity 8), and sex (corrected protocol).
+    Classes as in Wang et al. 2024 (age decade 9, insurance 3, language 2, marital status 4 and
+    missing, ethnicity 8), and sex (corrected protocol).
     """
     text = {c: pl.col(c).fill_null("").str.to_uppercase() for c in list(CLASSES)[1:]}
 

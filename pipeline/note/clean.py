@@ -20,8 +20,10 @@ def main() -> None:
         database.execute(f"CREATE VIEW radiology AS FROM '{given.radiology}'")
         with whole(given.output) as part:
             database.execute(f"COPY ({query}) TO '{part}' (FORMAT parquet, COMPRESSION zstd)")
-            counts = "SELECT count(*) FROM radiology UNION ALL SELECT count(*) FROM read_parquet($kept)"
-            (reports,), (kept,) = database.execute(counts, {"kept": str(part)}).fetchall()
+            reports, kept = (
+                database.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0]
+                for rows in ("radiology", f"read_parquet('{part}')")
+            )
     log.info("%d reports, %d without a word or a time dropped", reports, reports - kept)
 
 

@@ -20,6 +20,8 @@ class NoteEncoder(nn.Module):
     """
 
     width = WIDTH
+    mean: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
         super().__init__()
