@@ -1,0 +1,166 @@
+"""The EHR encoder: what a plain per-token reading of the paper gives, and its parameter counts."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.ehr.dataset import EhrData
+from pipeline.ehr.encoder import EhrEncoder, sinusoid
+from pipeline.ehr.signals import BINS, CLASSES, Vocabulary
+from pipeline.training.unimodal import Unimodal
+
+WORDS = Vocabulary(
+    (
+        ("heart_rate", "chart", BINS, True),
+        ("gcs_eye", "chart", 4, False),
+        ("spo2", "chart", BINS, True),
+        ("lactate", "lab", BINS, True),
+        ("sodium", "lab", BINS, True),
+        ("eeg", "interval", 1, False),
+        ("crrt", "interval", 1, False),
+    )
+)
+DEMOGRAPHIC_CLASSES = list(CLASSES.values())
+
+
+def wang():
+    """The vocabulary of the paper: 9 chart signals, 3 of them scores, 22 labs, 10 procedures."""
+    scores = [
+        ("eye", "chart", 4, False),
+        ("motor", "chart", 6, False),
+        ("verbal", "chart", 6, False),
+    ]
+    chart = [(f"chart{k}", "chart", BINS, True) for k in range(6)]
+    labs = [(f"lab{k}", "lab", BINS, True) for k in range(22)]
+    procedures = [(f"procedure{k}", "interval", 1, False) for k in range(10)]
+    return Vocabulary((*chart, *scores, *labs, *procedures))
+
+
+def episodes(steps_of_each, seed=0):
+    """Random episodes; a step count of 0 stands for an episode without events."""
+    random = np.random.default_rng(seed)
+    lengths = np.maximum(steps_of_each, 1)
+    tokens = np.concatenate(
+        [random.integers(1, 6, n) if n else np.zeros(1, int) for n in steps_of_each]
+    )
+    return EhrData(
+        time_bin=random.integers(0, BINS, lengths.sum()),
+        token=random.integers(0, WORDS.size, tokens.sum()),
+        step_start=np.concatenate([[0], np.cumsum(tokens)]),
+        episode_start=np.concatenate([[0], np.cumsum(lengths)]),
+        demographics=np.stack(
+            [random.integers(0, n, len(lengths)) for n in DEMOGRAPHIC_CLASSES], 1
+        ),
+    )
+
+
+@pytest.fixture
+def encoder():
+    torch.manual_seed(0)
+    return EhrEncoder(WORDS, DEMOGRAPHIC_CLASSES).eval()
+
+
+def angle_row(j):
+    """Row j of the frozen table: sines then cosines of i·j / (127 · 199), i < 128; row 0 zeros."""
+    angles = [i * j / (127 * 199) for i in range(128)]
+    row = [math.sin(a) for a in angles] + [math.cos(a) for a in angles]
+    return torch.tensor(row if j else [0.0] * 256)
+
+
+def slow_token(encoder, token):
+    """Linear([variable; value]) of one token; a procedure is its own embedding."""
+    everything = [(block, row) for block in WORDS.blocks for row in range(block[2])]
+    (name, kind, _, numeric), row = everything[token]
+    variable = [block[0] for block in WORDS.blocks if block[1] == kind].index(name)
+    if kind == "interval":
+        return encoder.interval.weight[variable]
+    tokens = {"chart": encoder.chart, "lab": encoder.lab}[kind]
+    value = angle_row(row) if numeric else tokens.scores[name].weight[row]
+    return tokens.linear(torch.cat([tokens.variable.weight[variable], value]))
+
+
+def slow_direction(lstm, steps, suffix):
+    """A plain LSTM cell, step by step."""
+    part = {n: getattr(lstm, f"{n}_l0{suffix}") for n in ("weight_ih", "weight_hh", "bias_ih")}
+    hidden = cell = torch.zeros(256)
+    outputs = []
+    for step in reversed(steps) if suffix else steps:
+        gates = part["weight_ih"] @ step + part["bias_ih"]
+        gates = gates + part["weight_hh"] @ hidden + getattr(lstm, f"bias_hh_l0{suffix}")
+        enter, forget, new, out = gates.split(256)
+        cell = forget.sigmoid() * cell + enter.sigmoid() * new.tanh()
+        hidden = out.sigmoid() * cell.tanh()
+        outputs.append(hidden)
+    return outputs[::-1] if suffix else outputs
+
+
+def slow_feature(encoder, data, episode):
+    """The feature of one episode, token by token, as the paper says it."""
+    fixed = [
+        embedding.weight[data.demographics[episode, k]]
+        for k, embedding in enumerate(encoder.demographics)
+    ]
+    steps = []
+    for step in range(*data.episode_start[episode : episode + 2]):
+        tokens = data.token[data.step_start[step] : data.step_start[step + 1]]
+        known = [slow_token(encoder, token) for token in tokens]
+        most = torch.stack(fixed + known).amax(dim=0)
+        steps.append(torch.cat([most, angle_row(int(data.time_bin[step]))]))
+    ways = [slow_direction(encoder.lstm, steps, suffix) for suffix in ("", "_reverse")]
+    both = [torch.cat(pair) for pair in zip(*ways, strict=True)]
+    return torch.stack(both).amax(dim=0)
+
+
+@torch.no_grad()
+def test_the_encoder_equals_a_plain_reading_of_the_paper_token_by_token(encoder):
+    data = episodes([3, 0, 7, 1])
+    slow = torch.stack([slow_feature(encoder, data, k) for k in range(4)])
+    torch.testing.assert_close(encoder(data.batch(np.arange(4))), slow, atol=1e-5, rtol=0)
+
+
+def test_the_frozen_table_holds_sines_and_cosines_and_no_value_in_row_0():
+    rows = torch.stack([angle_row(j) for j in range(BINS)])
+    torch.testing.assert_close(sinusoid(), rows, atol=1e-6, rtol=0)
+
+
+def test_parameter_counts_of_the_paper():
+    model = Unimodal(EhrEncoder(wang(), [9, 3, 2, 5, 8]))
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    assert (trainable, frozen) == (1_862_146, 153_600)
+
+
+@torch.no_grad()
+def test_a_feature_does_not_depend_on_the_rest_of_the_batch(encoder):
+    data = episodes([3, 0, 40, 1, 12])
+    together = encoder(data.batch(np.arange(5)))
+    alone = torch.cat([encoder(data.batch(np.array([k]))) for k in range(5)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+    swapped = encoder(data.batch(np.array([4, 2, 0, 1, 3])))
+    torch.testing.assert_close(swapped, together[[4, 2, 0, 1, 3]], atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_batch_without_any_event_is_features_of_demographics_alone(encoder):
+    data = episodes([0, 0])
+    slow = torch.stack([slow_feature(encoder, data, k) for k in range(2)])
+    torch.testing.assert_close(encoder(data.batch(np.arange(2))), slow, atol=1e-5, rtol=0)
+
+
+def test_gradient_reaches_every_trainable_parameter_and_no_frozen_one():
+    torch.manual_seed(0)
+    model = Unimodal(EhrEncoder(WORDS, DEMOGRAPHIC_CLASSES))
+    model(episodes([30] * 16).batch(np.arange(16))).square().sum().backward()
+    without = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()}
+    assert without == {"encoder.chart.values", "encoder.lab.values", "encoder.times"}
+
+
+@torch.no_grad()
+def test_at_the_start_a_value_moves_a_token_more_than_another_variable_does(encoder):
+    table = encoder.chart()
+    rates, saturations = table[1:BINS], table[BINS + 5 : 2 * BINS + 4]
+    by_value = (rates[-1] - rates[0]).norm()
+    by_variable = (rates - saturations).norm(dim=1).mean()
+    assert by_value > by_variable  # a quarter of it with default weights
