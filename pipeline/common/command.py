@@ -34,7 +34,7 @@ def run(main: Callable[[], None]) -> None:
 
     Exit status: 0, or 1 after an `InputError`. Any other exception is a defect of the pipeline and
     keeps its traceback. Where PIPELINE_USAGE names a folder, a record of the time, memory and host
-    of the stage is left there: results themselves hold nothing that differs between two runs.
+    of a stage with an `--output` is left there: results themselves hold nothing that differs between two runs.
     """
     os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -45,6 +45,8 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     record = _usage(main, started)
+    if not record["made"]:
+        return
     log.info("finished in %(seconds).1f s, peak memory %(peak_mb)d MB, on %(host)s", record)
     if folder := os.environ.get("PIPELINE_USAGE"):
         name = f"{record['stage']} {record['made']}".replace("/", "_").replace(" ", "@")
