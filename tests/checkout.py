@@ -1,0 +1,121 @@
+"""A copy of the repository in which tests run the workflow and may change whatever they like."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SMALL = {  # a hospital and trainings that take seconds
+    "hospital.patients": 700,
+    "ehr.schedule.epochs": 1,
+    "cxr.schedule.epochs": 1,
+    "note.schedule.epochs": 1,
+    "note.doc2vec.epochs": 5,
+    "early.schedule.epochs": 4,
+    "torch.device": "cpu",
+}
+
+
+def tracked_files():
+    """The repository's files, new ones included; whatever git ignores is left out."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True)
+    names = listed.stdout.decode().split("\0")
+    return sorted({Path(name) for name in names if name and (REPOSITORY / name).is_file()})
+
+
+def environment():
+    """The environment of the jobs: `python` is the interpreter that runs the tests."""
+    dropped = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "SNAKEMAKE_PROFILE"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
+
+
+class Outcome:
+    """What a run of snakemake left: its exit status and all that it printed."""
+
+    def __init__(self, status, text):
+        self.status, self.text = status, text
+
+    @property
+    def planned(self):
+        """Rule → number of jobs, of a dry run; empty where there is nothing to be done."""
+        assert self.status == 0, self.text
+        if "Nothing to be done" in self.text:
+            return {}
+        table = re.search(r"^Job stats:\n.*?^total +\d+$", self.text, re.M | re.S)
+        counts = re.findall(r"^(\w+) +(\d+)$", table[0], re.M)
+        return {rule: int(count) for rule, count in counts if rule != "total"}
+
+    @property
+    def ran(self):
+        """Rules of the jobs that were started, in their order."""
+        return re.findall(r"^(?:local)?rule (\w+):$", self.text, re.M)
+
+
+class Checkout:
+    """A working copy below a temporary folder."""
+
+    def __init__(self, root):
+        self.root = Path(root)
+
+    @classmethod
+    def fresh(cls, root, settings=None):
+        """A copy of the repository's files with some settings changed."""
+        for name in tracked_files():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, root / name)
+        copy = cls(root)
+        copy.configure(SMALL | (settings or {}))
+        return copy
+
+    def copy(self, root):
+        """Everything of it again: code, results and Snakemake's records, with their times."""
+        subprocess.run(["cp", "-a", self.root, root], check=True)
+        return Checkout(root)
+
+    def __truediv__(self, name):
+        return self.root / name
+
+    def configure(self, settings):
+        """Changes settings in config.yaml; keys are paths such as `early.dropout`."""
+        config = yaml.safe_load((self / "config.yaml").read_text())
+        for path, value in settings.items():
+            *parents, key = path.split(".")
+            part = config
+            for parent in parents:
+                part = part[parent]
+            part[key] = value
+        (self / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def edit(self, name, old, new):
+        """Replaces a text that occurs in a file."""
+        text = (self / name).read_text()
+        assert old in text, f"{old!r} is not in {name}"
+        (self / name).write_text(text.replace(old, new, 1))
+
+    def command(self, *arguments):
+        return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+
+    def snakemake(self, *arguments):
+        """Runs snakemake in the copy."""
+        done = subprocess.run(
+            self.command(*arguments), cwd=self.root, env=environment(), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return Outcome(done.returncode, done.stdout)
+
+    def plan(self, *arguments):
+        """What a run would do."""
+        return self.snakemake("--dry-run", "--quiet", "rules", "reason", "host", "--", *arguments)
+
+    def make(self, *arguments):
+        """Runs snakemake, which must succeed."""
+        outcome = self.snakemake(*arguments)
+        assert outcome.status == 0, outcome.text
+        return outcome

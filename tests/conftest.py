@@ -1,0 +1,54 @@
+"""What the tests share: `--all`, the open data, and one run of the workflow from end to end."""
+
+import os
+from pathlib import Path
+
+import pytest
+from checkout import REPOSITORY, Checkout
+
+MAIN = "results/ecn_early_mortality.json"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: runs with --all only (make test-all)")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--all"):
+        skip = pytest.mark.skip(reason="make test-all")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def open_data():
+    """The folder of the open data: MIMIC_OPEN_DATA, else ../shared/data beside the repository."""
+    folder = Path(os.environ.get("MIMIC_OPEN_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no open data at {folder}; set MIMIC_OPEN_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A checkout with the main result of a small hospital. For reading: `copied` to change it."""
+    checkout = Checkout.fresh(tmp_path_factory.mktemp("workflow") / "finished")
+    checkout.printed = checkout.make(MAIN).text
+    return checkout
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished run, with Snakemake's records, to be changed."""
+    return finished.copy(tmp_path / "copied")
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory):
+    """A checkout in which nothing was run: for dry runs."""
+    return Checkout.fresh(tmp_path_factory.mktemp("workflow") / "fresh")

@@ -1,0 +1,63 @@
+"""Real input: the open MIMIC-IV demo from its csv.gz files to a result."""
+
+import json
+
+import polars as pl
+import pytest
+from checkout import Checkout
+
+TARGET = "results/e_unimodal_mortality.json"
+COLUMNS = ["condition", "episodes", "subjects"]
+
+
+@pytest.fixture(scope="module")
+def demo(open_data, tmp_path_factory):
+    """The finished run; 10 of 107 eligible episodes are positive, so train is half."""
+    settings = {
+        "source.root": str(open_data / "mimic-iv-demo"),
+        **{f"split.{name}": share for name, share in SHARES.items()},
+    }
+    checkout = Checkout.fresh(tmp_path_factory.mktemp("demo") / "checkout", settings)
+    checkout.printed = checkout.make(TARGET).text
+    return checkout
+
+
+SHARES = {"train": 0.5, "fusion": 0.2, "val": 0.1, "test": 0.2}
+
+
+def test_the_release_is_recognised_and_logged(demo):
+    assert "MIMIC-IV 2.x" in demo.printed
+    assert "estimate:" in demo.printed
+
+
+def test_cohort_counts_are_those_of_the_demo(demo):
+    steps = json.loads((demo / "results/corrected/admission/attrition.json").read_text())
+    assert [step["episodes"] for step in steps] == [275, 275, 128, 112]
+    labels = pl.read_parquet(demo / "results/corrected/admission/labels/mortality.parquet")
+    assert labels["eligible"].sum() == 107
+    assert labels["label"].sum() == 10
+
+
+def test_tokens_come_from_real_charting(demo):
+    events = pl.read_parquet(demo / "results/corrected/admission/ehr/events.parquet")
+    assert events["episode_id"].n_unique() == 112
+    assert {"heart_rate", "sbp_arterial", "temperature", "lactate", "vasopressor", "urine"} <= set(
+        events["signal"]
+    )
+    celsius = events.filter(pl.col("signal") == "temperature")["value"]
+    assert 36 < celsius.median() < 38
+    assert events["minute"].max() <= 48 * 60
+
+
+def test_missing_storetimes_are_counted_in_the_log(demo):
+    assert "have no storetime: charttime counts" in (demo / "logs/select_events.log").read_text()
+
+
+def test_result_hides_small_counts_and_knows_no_ceiling(demo):
+    result = json.loads((demo / TARGET).read_text())
+    assert result["ceiling"] is None
+    assert result["metrics"]["test"]["n"] > 10
+    small = [result["metrics"][split]["positives"] for split in ("fusion", "val", "test")]
+    assert all(isinstance(count, str) for count in small)  # "<10", or ">n" where few are negative
+    assert result["metrics"]["test"]["positives"] == "<10"
+    assert set(COLUMNS) == set(result["cohort"]["attrition"][0])
