@@ -1,12 +1,14 @@
 """Early fusion: a head on the concatenated embeddings of frozen encoders.
 
-    python -m pipeline.fusion.early --embeddings ehr.parquet cxr.parquet … --output predictions.parquet
+    python -m pipeline.fusion.early --embeddings ehr.parquet cxr.parquet … --output said.parquet
 
-Wang et al. 2024, section 2.4: Linear(512·n, 512) → Linear(512, 2); here with a non-linearity between
-(without one the head is linear), and fitted on the fusion share, which the encoders never saw.
-Embeddings are standardised by the fusion share; a modality that an episode lacks is zero, the mean.
+Wang et al. 2024, section 2.4: Linear(512·n, 512) → Linear(512, 2); here with a non-linearity
+between (without one the head is linear), and fitted on the fusion share, which the encoders never
+saw. Embeddings are standardised by the fusion share; a modality that an episode lacks is zero, the
+mean. Complete cases, where the config asks for them: fitted, chosen and predicted on those alone.
 """
 
+import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +18,31 @@ import polars as pl
 import torch
 from torch import nn
 
-from pipeline.cohort.rows import PREDICTIONS, predictions, read_rows
+from pipeline.cohort.rows import PREDICTIONS, TaskRows, predictions, read_rows
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.common.tables import read_table, write_table
 from pipeline.training.arguments import add_missing_argument, add_training_arguments
-from pipeline.training.checkpoint import save_weights
+from pipeline.training.batches import evaluate
+from pipeline.training.checkpoint import (
+    History,
+    progress_file,
+    remove_progress,
+    save_weights,
+)
 from pipeline.training.device import make_repeatable, pick_device
-from pipeline.training.loop import Schedule, evaluate, fit
+from pipeline.training.loop import Examples, Schedule, fit
 
 HIDDEN = 512
 
 
 @dataclass
 class Embeddings:
-    """Embeddings of episodes in a fixed order: `value` (N, M, D) zero where absent, `here` (N, M)."""
+    """Embeddings of episodes in a fixed order.
+
+    `value` (N, M, D) float32, zero where absent; `here` (N, M) bool: which modalities there are.
+    """
 
     value: np.ndarray
     here: np.ndarray
@@ -45,15 +56,20 @@ class Embeddings:
 
 
 def read_embeddings(paths: list[str], seed: int, episodes: np.ndarray) -> Embeddings:
-    """The embeddings of `episodes` (ids, any order) of one seed, one modality per path."""
+    """The embeddings of `episodes` (ids, any order) of one seed, one modality per path.
+
+    Raises `InputError` where a table has none of them.
+    """
     order = pl.DataFrame({"episode_id": episodes}).with_row_index("row")
     values, present = [], []
     for path in paths:
         table = read_table(path).filter(pl.col("seed") == seed).join(order, on="episode_id")
-        value = np.zeros((len(episodes), table["embedding"].dtype.shape[0]), np.float32)
+        if table.is_empty():
+            raise InputError(f"{path}: no embedding of these episodes for seed {seed}")
+        row, found = table["row"].to_numpy(), table["embedding"].to_numpy()
+        value = np.zeros((len(episodes), found.shape[1]), np.float32)
         here = np.zeros(len(episodes), bool)
-        value[table["row"].to_numpy()] = table["embedding"].to_numpy()
-        here[table["row"].to_numpy()] = True
+        value[row], here[row] = found, True
         values.append(value)
         present.append(here)
     return Embeddings(np.stack(values, axis=1), np.stack(present, axis=1))
@@ -64,6 +80,9 @@ class EarlyHead(nn.Module):
 
     `mean`, `scale`: (M, D) of the episodes that the head is fitted on.
     """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, mean: torch.Tensor, scale: torch.Tensor, dropout: float) -> None:
         super().__init__()
@@ -94,6 +113,26 @@ def moments(data: Embeddings, rows: np.ndarray) -> tuple[torch.Tensor, torch.Ten
     return torch.from_numpy(mean).float(), torch.from_numpy(scale).float()
 
 
+def fit_head(given: argparse.Namespace, rows: TaskRows, seed: int
+             ) -> tuple[pl.DataFrame, History]:  # fmt: skip
+    """Fits one head on the fusion share and writes its weights; its predictions and history."""
+    data = read_embeddings(given.embeddings, seed, rows.episode)
+    used = data.here.all(axis=1) | (given.missing == "any")  # (N,)
+    head, val = (own[used[own]] for own in (rows.of("fusion"), rows.of("val")))
+    if len(np.unique(rows.label[head])) < 2:
+        raise InputError("early fusion: the episodes of the fusion share are all of one class; "
+                         "enlarge the cohort or the share")  # fmt: skip
+    make_repeatable(seed, given.torch_threads)
+    device, progress = pick_device(given.device), progress_file(given.weights, seed)
+    model = EarlyHead(*moments(data, head), given.dropout).to(device)
+    examples = Examples(data, rows.label, head, val)
+    epochs = fit(model, examples, Schedule(**given.schedule), seed, device, progress, "early")
+    logits = evaluate(model, data, np.arange(len(rows.episode)), 1024, device)  # (N, 2)
+    save_weights(model, given.weights / f"seed{seed}.safetensors")
+    said = predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy())
+    return said.filter(pl.Series(used)), {"trained_on": len(head), "epochs": epochs}
+
+
 def main() -> None:
     """Parses the arguments, fits the head per seed, predicts every episode."""
     arguments = parser(__doc__)
@@ -106,25 +145,13 @@ def main() -> None:
     arguments.add_argument("--output", required=True, help="predictions")
     given = arguments.parse_args()
     rows = read_rows(given.episodes, given.labels)
-    head, val = rows.of("fusion"), rows.of("val")
-    if len(np.unique(rows.label[head])) < 2:
-        raise InputError("the fusion share is all of one class; enlarge the cohort or the share")
-    device, schedule = pick_device(given.device), Schedule(**given.schedule)
-    everyone, said, histories = np.arange(len(rows.episode)), [], {}
-    for seed in given.seeds:
-        data = read_embeddings(given.embeddings, seed, rows.episode)
-        make_repeatable(seed, given.torch_threads)
-        model = EarlyHead(*moments(data, head), given.dropout).to(device)
-        progress = given.weights / f".seed{seed}.progress"
-        histories[seed] = fit(model, data, rows.label, head, val, schedule, seed, device,
-                              progress, "early")  # fmt: skip
-        logits = evaluate(model, data, everyone, 1024, device)
-        said.append(predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy()))
-        save_weights(model, given.weights / f"seed{seed}.safetensors")
-        progress.unlink(missing_ok=True)
-    write_json(given.weights / "history.json", {"trained_on": len(head), "seeds": histories})
-    write_table(pl.concat(said), given.output, PREDICTIONS)
-    log.info("early fusion of %d modalities, %d episodes", len(given.embeddings), len(everyone))
+    fitted = {seed: fit_head(given, rows, seed) for seed in given.seeds}
+    said = pl.concat(table for table, _ in fitted.values())
+    histories = {seed: history for seed, (_, history) in fitted.items()}
+    write_json(given.weights / "history.json", {"seeds": histories})
+    write_table(said, given.output, PREDICTIONS)
+    remove_progress(given.weights, given.seeds)
+    log.info("early fusion of %d modalities: %d predictions", len(given.embeddings), said.height)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """Weights and the state of a training as safetensors: no pickles, whole or absent."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -10,6 +14,8 @@ from torch import nn
 
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
+
+Weights = dict[str, torch.Tensor]
 
 
 def save_weights(model: nn.Module, path: str | Path) -> None:
@@ -29,6 +35,47 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         ) from error
 
 
+class Epoch(TypedDict):
+    """What an epoch came to; no AUROC where the validation rows are of one class."""
+
+    loss: float
+    val_auroc: float | None
+
+
+class History(TypedDict):
+    """How one training went: number of episodes, and its epochs."""
+
+    trained_on: int
+    epochs: list[Epoch]
+
+
+def digest(values: Mapping[str, np.ndarray | torch.Tensor]) -> str:
+    """A digest of named arrays: names, types, shapes, contents.
+
+    >>> digest({"a": np.array([1, 2])}) == digest({"a": torch.tensor([1, 2])})
+    True
+    >>> digest({"a": np.array([1, 2])}) == digest({"a": np.array([[1, 2]])})
+    False
+    """
+    found = hashlib.sha256()
+    for name, value in values.items():
+        array = np.asarray(value)
+        found.update(f"{name} {array.dtype} {array.shape} ".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def progress_file(folder: Path, seed: int) -> Path:
+    """Where the training of a seed leaves its state, beside its weights."""
+    return folder / f".seed{seed}.progress"
+
+
+def remove_progress(folder: Path, seeds: list[int]) -> None:
+    """Removes the states of a job that is done: until then no seed is trained twice."""
+    for seed in seeds:
+        progress_file(folder, seed).unlink(missing_ok=True)
+
+
 class Progress:
     """The resumable state of one training: model, best model, optimiser, generator, history.
 
@@ -36,12 +83,12 @@ class Progress:
     training: where they differ from the file's, the file is ignored.
     """
 
-    def __init__(self, path: Path, settings: dict[str, object]) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, object]) -> None:
         self.path = path
         self.settings = json.dumps(settings, sort_keys=True)
 
-    def save(self, model: nn.Module, best: dict[str, torch.Tensor],
-             optimiser: torch.optim.Optimizer, history: list[dict[str, float]]) -> None:  # fmt: skip
+    def save(self, model: nn.Module, best: Weights, optimiser: torch.optim.Optimizer,
+             history: list[Epoch]) -> None:  # fmt: skip
         """Writes everything after an epoch."""
         tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in best.items()}
@@ -56,35 +103,31 @@ class Progress:
             save_file(ready, part, metadata=notes)
 
     def load(self, model: nn.Module, optimiser: torch.optim.Optimizer
-             ) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:  # fmt: skip
+             ) -> tuple[Weights, list[Epoch]]:  # fmt: skip
         """Restores model, optimiser and generator; returns (best weights, history), maybe empty."""
         try:
             with safe_open(self.path, "pt") as file:
-                notes = file.metadata()
-                if notes["settings"] != self.settings:
+                notes = file.metadata() or {}
+                if notes.get("settings") != self.settings:
                     return {}, []
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError):
+        except (OSError, SafetensorError):  # none, or half-written
             return {}, []
-
-        def part(prefix: str) -> dict[str, torch.Tensor]:
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-        model.load_state_dict(part("model."))
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in part("optimiser.").items():
+        model.load_state_dict(_part(tensors, "model."))
+        state: dict[int, Weights] = {}
+        for name, value in _part(tensors, "optimiser.").items():
             index, key = name.split(".")
             state.setdefault(int(index), {})[key] = value
-        whole_state = optimiser.state_dict()
-        optimiser.load_state_dict({"state": state, "param_groups": whole_state["param_groups"]})
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": state, "param_groups": groups})
         torch.set_rng_state(tensors["generator"])
         if "generator.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["generator.cuda"])
-        return part("best."), json.loads(notes["history"])
+        return _part(tensors, "best."), json.loads(notes["history"])
 
-    def remove(self) -> None:
-        """Deletes the file once the final weights are written."""
-        self.path.unlink(missing_ok=True)
+
+def _part(tensors: Weights, prefix: str) -> Weights:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def load_pretrained(model: nn.Module, path: str | Path, but: str) -> None:

@@ -1,5 +1,7 @@
 """Embeds episodes with a frozen encoder; every modality's `embed` runs this."""
 
+import argparse
+
 import numpy as np
 import polars as pl
 import torch
@@ -8,9 +10,9 @@ from pipeline.cohort.rows import PREDICTIONS, TaskRows, predictions, read_rows
 from pipeline.common.command import log, parser
 from pipeline.common.tables import Contract, write_table
 from pipeline.training.arguments import add_missing_argument, add_training_arguments
+from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import load_weights
 from pipeline.training.device import make_repeatable, pick_device
-from pipeline.training.loop import evaluate
 from pipeline.training.modality import Modality
 from pipeline.training.unimodal import Unimodal
 
@@ -23,9 +25,8 @@ def embedding_contract(width: int) -> Contract:
     )
 
 
-def embed(modality: Modality, doc: str | None) -> None:
-    """Embeds every eligible episode with the frozen encoder; also the unimodal predictions."""
-    arguments = parser(doc)
+def add_arguments(arguments: argparse.ArgumentParser, modality: Modality) -> None:
+    """The arguments of the stage: inputs, settings, outputs."""
     add_training_arguments(arguments)
     modality.arguments(arguments)
     arguments.add_argument("--weights", nargs="+", required=True, help="one file per seed")
@@ -33,6 +34,12 @@ def embed(modality: Modality, doc: str | None) -> None:
     add_missing_argument(arguments)
     arguments.add_argument("--output", required=True, help="embeddings")
     arguments.add_argument("--predictions", required=True, help="of the unimodal model")
+
+
+def embed(modality: Modality, doc: str | None) -> None:
+    """Embeds every eligible episode with the frozen encoder; also the unimodal predictions."""
+    arguments = parser(doc)
+    add_arguments(arguments, modality)
     given = arguments.parse_args()
     rows = read_rows(given.episodes, given.labels)
     data = modality.data(given, rows.episode)
@@ -43,12 +50,11 @@ def embed(modality: Modality, doc: str | None) -> None:
         make_repeatable(seed, given.torch_threads)
         model = Unimodal(modality.encoder(given, data, here), both=True).to(device)
         load_weights(model, weights)
-        made = evaluate(model, data, here, given.batch_size, device)
+        made = evaluate(model, data, here, given.batch_size, device)  # (N, width + 2)
         features.append(_embedding_frame(rows.episode[here], seed, made[:, :-2].numpy()))
         guess = _unimodal_predictions(rows, here, seed, made[:, -2:])
         said.append(guess[here] if given.missing == "complete" else guess)
-    table = pl.concat(features)
-    write_table(table, given.output, embedding_contract(table["embedding"].dtype.shape[0]))
+    write_table(pl.concat(features), given.output, embedding_contract(made.shape[1] - 2))
     write_table(pl.concat(said), given.predictions, PREDICTIONS)
     log.info("%s: %d of %d episodes embedded", modality.name, len(here), len(rows.episode))
 

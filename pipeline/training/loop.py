@@ -1,35 +1,38 @@
 """One readable training loop for every encoder and head.
 
 A `Data` gives batches by row numbers; a model turns a batch into logits (B, 2). The epoch with the
-best validation AUROC is kept. Batches of an epoch are of nearly equal size, so that BatchNorm never
-meets a lone sample.
+best validation AUROC is kept.
 """
 
+import math
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 
 from pipeline.common.command import log
-from pipeline.training.checkpoint import Progress
+from pipeline.common.errors import InputError
+from pipeline.training.batches import Data, ahead, batches, evaluate
+from pipeline.training.checkpoint import Epoch, Progress, digest
 from pipeline.training.device import half_precision
 
-Batch = dict[str, torch.Tensor]
 
+@dataclass(frozen=True)
+class Examples:
+    """What a model is fitted on: rows of `data`, with 0/1 `labels` per row of the data.
 
-class Data(Protocol):
-    """Rows that a model can be trained on."""
+    `train`, `val`: row numbers. Where `val` has one class only, it cannot choose an epoch.
+    """
 
-    def batch(self, rows: np.ndarray) -> Batch:
-        """The tensors of these rows; the first dimension of the model's output follows `rows`."""
-        ...
+    data: Data
+    labels: np.ndarray
+    train: np.ndarray
+    val: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -41,113 +44,118 @@ class Schedule:
     learning_rate: float
     weight_decay: float
 
+    def rates(self, epoch: int, steps: int) -> list[float]:
+        """The learning rate of each of the `steps` of an epoch (counted from 0).
 
-def batches(rows: np.ndarray, size: int, order: np.random.Generator | None = None
-            ) -> list[np.ndarray]:  # fmt: skip
-    """Splits `rows` into batches of at most `size`, nearly equal, shuffled by `order`.
-
-    >>> [len(b) for b in batches(np.arange(9), 4)]
-    [3, 3, 3]
-    """
-    if order is not None:
-        rows = order.permutation(rows)
-    return np.array_split(rows, max(1, -(-len(rows) // size)))
+        >>> [round(rate, 3) for rate in Schedule(2, 8, 1.0, 0.0).rates(1, 2)]
+        [0.5, 0.146]
+        """
+        done = (epoch * steps + np.arange(steps)) / (self.epochs * steps)
+        return (self.learning_rate * 0.5 * (1 + np.cos(np.pi * done))).tolist()
 
 
-def ahead(data: Data, parts: list[np.ndarray], device: torch.device) -> Iterator[Batch]:
-    """Batches on the device; the next one is made while the model works on this one."""
-    cuda = device.type == "cuda"
-
-    def make(rows: np.ndarray) -> Batch:
-        batch = data.batch(rows)
-        return {k: v.pin_memory() for k, v in batch.items()} if cuda else batch
-
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(make, parts[0]) if parts else None
-        for following in [*parts[1:], None]:
-            if waiting is None:
-                return
-            batch = waiting.result()
-            waiting = pool.submit(make, following) if following is not None else None
-            yield {k: v.to(device, non_blocking=cuda) for k, v in batch.items()}
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, data: Data, rows: np.ndarray, size: int, device: torch.device
-             ) -> torch.Tensor:  # fmt: skip
-    """What `model` makes of the rows, in evaluation mode, in their order, float32 on the CPU."""
-    model.eval()
-    outputs = []
-    for batch in ahead(data, batches(rows, size), device):
-        with half_precision(device):
-            outputs.append(model(batch).float().cpu())
-    return torch.cat(outputs)
-
-
-def train_one_epoch(model: nn.Module, data: Data, parts: list[np.ndarray], labels: torch.Tensor,
-                    optimiser: torch.optim.Optimizer, rates: list[float], device: torch.device
+def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray],
+                    rates: list[float], optimiser: torch.optim.Optimizer, device: torch.device
                     ) -> float:  # fmt: skip
-    """One pass over the batches; returns the mean loss per sample."""
+    """One pass over the batches `parts`, one rate each; returns the mean loss per sample."""
     model.train()
-    total, count = 0.0, 0
-    for batch, rows, rate in zip(ahead(data, parts, device), parts, rates, strict=True):
+    total = 0.0
+    loader = ahead(examples.data, parts, device)
+    for batch, rows, rate in zip(loader, parts, rates, strict=True):
         for group in optimiser.param_groups:
             group["lr"] = rate
         with half_precision(device):
             logits = model(batch)  # (B, 2)
-        loss = F.cross_entropy(logits.float(), labels[rows].to(device))
+        target = torch.as_tensor(examples.labels[rows], dtype=torch.long, device=device)
+        loss = F.cross_entropy(logits.float(), target)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         total += loss.item() * len(rows)
-        count += len(rows)
-    return total / count
+    if not math.isfinite(total):
+        raise InputError("the loss is not a finite number: lower the schedule's learning_rate")
+    return total / sum(map(len, parts))
 
 
-def fit(model: nn.Module, data: Data, labels: np.ndarray, train: np.ndarray, val: np.ndarray,
-        schedule: Schedule, seed: int, device: torch.device, progress: Path, name: str
-        ) -> list[dict[str, float]]:  # fmt: skip
+def validate(model: nn.Module, examples: Examples, size: int, device: torch.device
+             ) -> float | None:  # fmt: skip
+    """AUROC on the validation rows, rounded; None where they are of one class."""
+    truth = examples.labels[examples.val]
+    if len(np.unique(truth)) < 2:
+        return None
+    logits = evaluate(model, examples.data, examples.val, size, device)  # (N, 2)
+    return round(float(roc_auc_score(truth, (logits[:, 1] - logits[:, 0]).numpy())), 6)
+
+
+def is_best(auroc: float | None, history: list[Epoch]) -> bool:
+    """Whether an epoch is to be kept: the first of the best, or the last where none has an AUROC.
+
+    >>> is_best(0.7, [{"loss": 1.0, "val_auroc": 0.7}]), is_best(None, [])
+    (False, True)
+    """
+    before = [epoch["val_auroc"] for epoch in history]
+    return auroc is None or all(other is None or auroc > other for other in before)
+
+
+def fit(model: nn.Module, examples: Examples, schedule: Schedule, seed: int, device: torch.device,
+        progress: Path, name: str) -> list[Epoch]:  # fmt: skip
     """Trains `model` in place and leaves the weights of its best epoch in it.
 
-    `labels`: 0/1 per row of the data; `train`, `val`: row numbers. Returns the history: one record
-    of loss and validation AUROC per epoch. Where `val` has one class only, the last epoch is kept.
+    Returns the history: loss and validation AUROC of every epoch. A training that was killed goes
+    on after its last whole epoch, found in the file `progress`; weights and history are then the
+    same as if it had not been killed. The caller removes the file when all its work is done.
     """
-    from sklearn.metrics import roc_auc_score
-
-    target = torch.as_tensor(labels, dtype=torch.long)
     optimiser = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad],
         lr=schedule.learning_rate, weight_decay=schedule.weight_decay,
     )  # fmt: skip
-    # the file's guard: the same schedule, seed and rows, else it is another training
-    state = Progress(progress, asdict(schedule) | {"seed": seed, "rows": [len(train), len(val)]})
+    guard = asdict(schedule) | {"seed": seed, "of": fingerprint(model, examples)}
+    state = Progress(progress, guard)
     best, history = state.load(model, optimiser)
-    both = len(np.unique(labels[val])) == 2
-    steps = schedule.epochs * len(batches(train, schedule.batch_size))
-    began = time.monotonic()
-    resumed = len(history)
-    for epoch in range(resumed, schedule.epochs):
+    said = Announcer(f"{name} seed {seed}", len(history), schedule.epochs)
+    for epoch in range(len(history), schedule.epochs):
         order = np.random.default_rng([seed, epoch])
-        parts = batches(train, schedule.batch_size, order)
-        done = epoch * len(parts) + np.arange(len(parts))
-        rates = schedule.learning_rate * 0.5 * (1 + np.cos(np.pi * done / steps))
+        parts = batches(examples.train, schedule.batch_size, order)
+        rates = schedule.rates(epoch, len(parts))
         tick = time.monotonic()
-        loss = train_one_epoch(model, data, parts, target, optimiser, rates.tolist(), device)
-        speed = len(train) / (time.monotonic() - tick)
-        score = float("-inf")
-        if both:
-            logits = evaluate(model, data, val, schedule.batch_size * 4, device)
-            score = float(roc_auc_score(labels[val], (logits[:, 1] - logits[:, 0]).numpy()))
-        if not both or score > max((h["val_auroc"] for h in history), default=-1.0):
-            best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        history.append({"loss": round(loss, 6), "val_auroc": round(score, 6) if both else -1.0})
+        loss = train_one_epoch(model, examples, parts, rates, optimiser, device)
+        speed = len(examples.train) / (time.monotonic() - tick)
+        auroc = validate(model, examples, schedule.batch_size * 4, device)
+        if is_best(auroc, history):
+            best = {key: value.detach().clone() for key, value in model.state_dict().items()}
+        history.append({"loss": round(loss, 6), "val_auroc": auroc})
         state.save(model, best, optimiser, history)
-        left = (time.monotonic() - began) / (epoch + 1 - resumed) * (schedule.epochs - epoch - 1)
-        log.info(
-            "%s seed %d  epoch %d/%d  loss %.4f  val AUROC %s  %.0f samples/s  %.0f s left",
-            name, seed, epoch + 1, schedule.epochs, loss,
-            f"{score:.4f}" if both else "–", speed, left,
-        )  # fmt: skip
+        said.epoch(history, speed)
     model.load_state_dict(best)
     return history
+
+
+class Announcer:
+    """One line per epoch, in the log and on screen."""
+
+    def __init__(self, name: str, first: int, epochs: int) -> None:
+        self.name, self.first, self.epochs = name, first, epochs
+        self.began = time.monotonic()
+
+    def epoch(self, history: list[Epoch], speed: float) -> None:
+        """Loss, validation AUROC, samples per second in training, and the remaining time."""
+        done, auroc = len(history), history[-1]["val_auroc"]
+        each = (time.monotonic() - self.began) / (done - self.first)
+        log.info(
+            "%s  epoch %d/%d  loss %.4f  val AUROC %s  %.0f samples/s  %.0f s left",
+            self.name, done, self.epochs, history[-1]["loss"],
+            "–" if auroc is None else f"{auroc:.4f}", speed, each * (self.epochs - done),
+        )  # fmt: skip
+
+
+def fingerprint(model: nn.Module, examples: Examples) -> str:
+    """A digest of what is fitted on what: rows, labels, start of the model, a batch of the data.
+
+    Two trainings of one fingerprint, schedule and seed are the same training.
+    """
+    start = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    sample = examples.data.batch(examples.train[:64])
+    chosen = {name: getattr(examples, name) for name in ("train", "val")}
+    labels = {f"labels {name}": examples.labels[rows] for name, rows in chosen.items()}
+    return digest({**chosen, **labels, **start, **{f"batch {k}": v for k, v in sample.items()}})

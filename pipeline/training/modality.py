@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import nn
 
-from pipeline.training.loop import Data
+from pipeline.training.batches import Data
 
 
 class ModalityData(Data, Protocol):

@@ -14,9 +14,9 @@ from pipeline.common.command import parser
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.training.arguments import add_training_arguments
-from pipeline.training.checkpoint import save_weights
+from pipeline.training.checkpoint import progress_file, remove_progress, save_weights
 from pipeline.training.device import make_repeatable, pick_device
-from pipeline.training.loop import Schedule, fit
+from pipeline.training.loop import Examples, Schedule, fit
 from pipeline.training.modality import Modality, ModalityData
 from pipeline.training.unimodal import Unimodal
 
@@ -36,16 +36,17 @@ def pretrain(modality: Modality, doc: str | None) -> None:
         raise InputError(f"pretraining {modality.name}: the training episodes that have this "
                          "modality are all of one class; enlarge the cohort")  # fmt: skip
     device, schedule = pick_device(given.device), Schedule(**given.schedule)
+    examples = Examples(data, rows.label, train, val)
     histories = {}
     for seed in given.seeds:
         make_repeatable(seed, given.torch_threads)
         model = Unimodal(modality.encoder(given, data, train)).to(device)
-        progress = given.output / f".seed{seed}.progress"
-        histories[seed] = fit(model, data, rows.label, train, val, schedule, seed, device,
-                              progress, modality.name)  # fmt: skip
+        progress = progress_file(given.output, seed)
+        epochs = fit(model, examples, schedule, seed, device, progress, modality.name)
+        histories[seed] = {"trained_on": len(train), "epochs": epochs}
         save_weights(model, given.output / f"seed{seed}.safetensors")
-        progress.unlink(missing_ok=True)
-    write_json(given.output / "history.json", {"trained_on": len(train), "seeds": histories})
+    write_json(given.output / "history.json", {"seeds": histories})
+    remove_progress(given.output, given.seeds)
 
 
 def _present(data: ModalityData, rows: TaskRows, split: str) -> np.ndarray:

@@ -1,0 +1,68 @@
+"""Batches by row numbers, made ahead of the model, and what a model makes of them.
+
+Batches of a pass are of nearly equal size, so that BatchNorm never meets a lone sample.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.training.device import half_precision
+
+Batch = dict[str, torch.Tensor]
+
+
+class Data(Protocol):
+    """Rows that a model can be trained on."""
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The tensors of these rows; the first dimension of the model's output follows `rows`."""
+        ...
+
+
+def batches(rows: np.ndarray, size: int, order: np.random.Generator | None = None
+            ) -> list[np.ndarray]:  # fmt: skip
+    """Splits `rows` into batches of at most `size`, nearly equal, shuffled by `order`.
+
+    >>> [len(b) for b in batches(np.arange(9), 4)]
+    [3, 3, 3]
+    """
+    if order is not None:
+        rows = order.permutation(rows)
+    return np.array_split(rows, max(1, -(-len(rows) // size)))
+
+
+def ahead(data: Data, parts: list[np.ndarray], device: torch.device) -> Iterator[Batch]:
+    """Batches on the device; the next one is made while the model works on this one.
+
+    `parts`: the row numbers of each batch, at least one.
+    """
+    cuda = device.type == "cuda"
+
+    def make(rows: np.ndarray) -> Batch:
+        batch = data.batch(rows)
+        return {k: v.pin_memory() for k, v in batch.items()} if cuda else batch
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(make, parts[0])
+        for following in [*parts[1:], None]:
+            batch = waiting.result()
+            if following is not None:
+                waiting = pool.submit(make, following)
+            yield {k: v.to(device, non_blocking=cuda) for k, v in batch.items()}
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, data: Data, rows: np.ndarray, size: int, device: torch.device
+             ) -> torch.Tensor:  # fmt: skip
+    """What `model` makes of the rows, in evaluation mode, in their order, float32 on the CPU."""
+    model.eval()
+    outputs = []
+    for batch in ahead(data, batches(rows, size), device):
+        with half_precision(device):
+            outputs.append(model(batch).float().cpu())
+    return torch.cat(outputs)

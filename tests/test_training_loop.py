@@ -1,0 +1,287 @@
+"""The training loop: what is kept, what is repeatable, what a killed training goes on from."""
+
+import logging
+import re
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from pipeline.common.errors import InputError
+from pipeline.training import loop
+from pipeline.training.batches import batches, evaluate
+from pipeline.training.checkpoint import save_weights
+from pipeline.training.device import make_repeatable, pick_device
+from pipeline.training.loop import Examples, Schedule, fit
+
+CPU = torch.device("cpu")
+SCHEDULE = Schedule(epochs=4, batch_size=8, learning_rate=0.01, weight_decay=0.01)
+
+
+class Killed(Exception):
+    """The end of a training in the midst of an epoch."""
+
+
+class Table:
+    """Rows of numbers; raises on the batch of that number, as a kill would."""
+
+    def __init__(self, value, fails_at=None):
+        self.value, self.fails_at, self.asked = value, fails_at, 0
+
+    def batch(self, rows):
+        self.asked += 1
+        if self.asked == self.fails_at:
+            raise Killed
+        return {"value": torch.from_numpy(self.value[rows])}
+
+
+class Toy(nn.Module):
+    """All that a resumed training must restore: weights, BatchNorm's buffers, the generator."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 2)
+        )
+
+    def forward(self, batch):
+        return self.net(batch["value"])
+
+
+def examples(fails_at=None, one_class=False):
+    random = np.random.default_rng(0)
+    value = random.normal(size=(80, 4)).astype(np.float32)
+    label = (value[:, 0] + random.normal(size=80) > 0).astype(int)
+    if one_class:
+        label[60:] = 1
+    return Examples(Table(value, fails_at), label, np.arange(60), np.arange(60, 80))
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Fits a toy; gives its weights as bytes and its history."""
+
+    def run(given=None, schedule=SCHEDULE, seed=0):
+        make_repeatable(seed, threads=1)
+        model = Toy()
+        progress = tmp_path / ".progress"
+        history = fit(model, given or examples(), schedule, seed, CPU, progress, "toy")
+        save_weights(model, tmp_path / "weights.safetensors")
+        progress.unlink()
+        return (tmp_path / "weights.safetensors").read_bytes(), history
+
+    return run
+
+
+def kill(train, batch=25, **change):
+    """A training that ends in the midst of its third epoch (8 batches and one of validation)."""
+    with pytest.raises(Killed):
+        train(examples(fails_at=batch), **change)
+
+
+def epochs_in(caplog):
+    return re.findall(r"epoch (\d)/", caplog.text)
+
+
+def test_batches_are_nearly_equal_and_hold_every_row_once():
+    parts = batches(np.arange(33), 32, np.random.default_rng(0))
+    assert sorted(map(len, parts)) == [16, 17]  # 32 and a lone row would break BatchNorm
+    assert sorted(np.concatenate(parts)) == list(range(33))
+    assert [len(part) for part in batches(np.arange(5), 8)] == [5]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(train):
+    assert train(seed=1) == train(seed=1)
+    assert train(seed=1)[0] != train(seed=2)[0]
+
+
+@pytest.mark.parametrize("batch", [3, 12, 19, 25, 36])
+def test_a_killed_training_resumed_is_the_same_to_the_bit(train, tmp_path, caplog, batch):
+    whole = train()
+    kill(train, batch)
+    caplog.clear()
+    caplog.set_level(logging.INFO, "pipeline")
+    assert train() == whole
+    assert epochs_in(caplog) == ["1", "2", "3", "4"][(batch - 2) // 9 :]
+
+
+def test_killed_after_the_last_epoch_only_the_weights_are_left_to_write(train, tmp_path, caplog):
+    whole = train()
+    make_repeatable(0, 1)
+    fit(Toy(), examples(), SCHEDULE, 0, CPU, tmp_path / ".progress", "toy")
+    caplog.clear()
+    caplog.set_level(logging.INFO, "pipeline")
+    assert train() == whole
+    assert epochs_in(caplog) == []
+
+
+def other_rows():
+    given = examples()
+    return Examples(given.data, given.labels, given.train[::-1].copy(), given.val)
+
+
+def other_labels():
+    given = examples()
+    labels = given.labels.copy()
+    labels[[0, 1]] = labels[[1, 0]] if labels[0] != labels[1] else 1 - labels[[0, 1]]
+    return Examples(given.data, labels, given.train, given.val)
+
+
+def other_data():
+    given = examples()
+    return Examples(Table(given.data.value + 1), given.labels, given.train, given.val)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 5},
+        {"schedule": Schedule(5, 8, 0.01, 0.01)},
+        {"schedule": Schedule(4, 8, 0.02, 0.01)},
+        {"given": other_rows()},
+        {"given": other_labels()},
+        {"given": other_data()},
+    ],
+    ids=["seed", "epochs", "rate", "rows", "labels", "data"],
+)
+def test_another_training_does_not_go_on_from_this_one(train, caplog, change):
+    undisturbed = train(**change)
+    kill(train)
+    caplog.clear()
+    caplog.set_level(logging.INFO, "pipeline")
+    assert train(**change) == undisturbed
+    assert epochs_in(caplog)[0] == "1"
+
+
+def test_half_a_progress_file_is_ignored(train, tmp_path, caplog):
+    whole = train()
+    kill(train)
+    progress = tmp_path / ".progress"
+    for share in (0.0, 0.001, 0.5, 0.999):
+        kept = progress.read_bytes()
+        progress.write_bytes(kept[: int(share * len(kept))])
+        caplog.clear()
+        caplog.set_level(logging.INFO, "pipeline")
+        assert train() == whole
+        assert epochs_in(caplog)[0] == "1"
+        kill(train)
+
+
+def test_the_epoch_with_the_best_validation_auroc_is_kept(train, monkeypatch, tmp_path):
+    scores = iter([0.6, 0.8, 0.8, 0.7])
+    states = []
+
+    def score(model, *rest):
+        states.append({k: v.clone() for k, v in model.state_dict().items()})
+        return next(scores)
+
+    monkeypatch.setattr(loop, "validate", score)
+    _, history = train()
+    assert [epoch["val_auroc"] for epoch in history] == [0.6, 0.8, 0.8, 0.7]
+    kept = load_file(tmp_path / "weights.safetensors")
+    assert all(torch.equal(kept[k], states[1][k]) for k in kept)  # the first of two equals
+    assert not all(torch.equal(kept[k], states[3][k]) for k in kept)
+
+
+def test_without_two_classes_in_validation_the_last_epoch_is_kept(train, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    weights, history = train(examples(one_class=True))
+    assert [epoch["val_auroc"] for epoch in history] == [None] * 4
+    assert "val AUROC –" in caplog.text
+    given = examples(one_class=True)
+    no_validation = Examples(given.data, given.labels, given.train, given.val[:0])
+    assert train(no_validation)[0] == weights
+
+
+def test_a_line_per_epoch_with_loss_auroc_speed_and_remaining_time(train, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    _, history = train()
+    lines = [record.message for record in caplog.records]
+    scores = r"loss (\d\.\d{4})  val AUROC (0\.\d{4})"
+    pattern = rf"toy seed 0  epoch (\d)/4  {scores}  \d+ samples/s  \d+ s left"
+    found = [re.fullmatch(pattern, line) for line in lines]
+    assert [match[1] for match in found] == ["1", "2", "3", "4"]
+    assert [match[2] for match in found] == [f"{epoch['loss']:.4f}" for epoch in history]
+    assert lines[-1].endswith(" 0 s left")
+
+
+def test_the_rate_falls_from_the_given_one_towards_zero():
+    rates = [rate for epoch in range(3) for rate in Schedule(3, 8, 0.5, 0.0).rates(epoch, 4)]
+    assert rates[0] == 0.5
+    assert rates == sorted(rates, reverse=True)
+    assert 0 < rates[-1] < 0.02
+
+
+def test_training_learns(train):
+    _, history = train(schedule=Schedule(20, 8, 0.02, 0.0))
+    assert max(epoch["val_auroc"] for epoch in history) > 0.7
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_a_loss_that_is_no_number_is_a_clear_error(train):
+    with pytest.raises(InputError, match="learning_rate"):
+        train(Examples(Table(np.full((80, 4), np.inf, np.float32)), *vars_of(examples())))
+
+
+def vars_of(given):
+    return given.labels, given.train, given.val
+
+
+def test_evaluation_follows_the_rows_whatever_the_batch_size_and_leaves_the_model_as_it_is():
+    make_repeatable(0, 1)
+    model, given = Toy(), examples()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    rows = np.array([7, 3, 50, 9, 0])
+    made = evaluate(model, given.data, rows, 2, CPU)
+    expected = torch.cat([evaluate(model, given.data, rows[k : k + 1], 9, CPU) for k in range(5)])
+    torch.testing.assert_close(made, expected)
+    assert made.dtype == torch.float32
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert not model.training
+
+
+def test_frozen_parameters_stay(train, tmp_path):
+    make_repeatable(0, 1)
+    model = Toy()
+    model.net[0].weight.requires_grad_(False)
+    start = model.net[0].weight.clone()
+    fit(model, examples(), SCHEDULE, 0, CPU, tmp_path / ".progress", "toy")
+    assert torch.equal(model.net[0].weight, start)
+
+
+def test_the_device_is_the_gpu_where_there_is_one():
+    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert pick_device("cpu") == CPU
+
+
+def test_on_a_gpu_training_runs_in_bfloat16_and_resumes(tmp_path):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    device, seen = torch.device("cuda"), set()
+
+    class Watched(Toy):
+        def forward(self, batch):
+            logits = super().forward(batch)
+            seen.add(logits.dtype)
+            return logits
+
+    def run(given):
+        make_repeatable(0, 1)
+        model = Watched().to(device)
+        fit(model, given, SCHEDULE, 0, device, tmp_path / ".progress", "toy")
+        (tmp_path / ".progress").unlink()
+        return {k: v.cpu() for k, v in model.state_dict().items()}
+
+    whole = run(examples())
+    with pytest.raises(Killed):
+        run(examples(fails_at=25))
+    resumed = run(examples())
+    assert seen == {torch.bfloat16}
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+
+
+def test_progress_is_no_pickle(train, tmp_path):
+    kill(train)
+    assert load_file(tmp_path / ".progress")["model.net.0.weight"].shape == (8, 4)

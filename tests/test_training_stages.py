@@ -1,0 +1,236 @@
+"""Pretraining and embedding a modality: files, guards, what becomes of missing modalities."""
+
+import json
+import logging
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pipeline.common.errors import InputError
+from pipeline.training.checkpoint import load_pretrained, load_weights, save_weights
+from pipeline.training.embed import embed
+from pipeline.training.pretrain import pretrain
+
+SPLITS = ["train"] * 24 + ["fusion"] * 8 + ["val"] * 8 + ["test"] * 8
+LACKING = [3, 30, 45]  # rows without the modality
+SCHEDULE = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "weight_decay": 0.0}
+
+
+class ToyData:
+    """Three numbers per episode; the first follows the label."""
+
+    def __init__(self, value, there):
+        self.value, self.there = value, there
+
+    def batch(self, rows):
+        return {"value": torch.from_numpy(self.value[rows])}
+
+    def present(self):
+        return self.there
+
+
+class ToyEncoder(nn.Module):
+    width = 6
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(3, self.width)
+
+    def forward(self, batch):
+        return self.net(batch["value"])
+
+
+class Toy:
+    """A modality in twenty lines, as a fourth one would be."""
+
+    name = "toy"
+
+    def arguments(self, parser):
+        parser.add_argument("--lacking", type=int, nargs="*", default=LACKING)
+
+    def data(self, given, episodes):
+        value = np.random.default_rng(0).normal(size=(len(episodes), 3)).astype(np.float32)
+        value[:, 0] += 2 * (episodes % 2)
+        return ToyData(value, ~np.isin(np.arange(len(episodes)), given.lacking))
+
+    def encoder(self, given, data, train):
+        assert data.present()[train].all()
+        return ToyEncoder()
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    """Runs pretrain or embed on 48 episodes, positive where the id is odd."""
+    ids = np.arange(1000, 1048)
+    table = {"episode_id": ids, "subject_id": ids, "split": SPLITS}
+    pl.DataFrame(table).write_parquet(tmp_path / "episodes.parquet")
+
+    def run(what, *flags, label=ids % 2):
+        labels = {"episode_id": ids, "eligible": [True] * 48, "label": label.astype(np.int8)}
+        pl.DataFrame(labels).write_parquet(tmp_path / "labels.parquet")
+        given = ["--episodes", tmp_path / "episodes.parquet", "--torch-threads", 1]
+        given += ["--labels", tmp_path / "labels.parquet", "--device", "cpu", *flags]
+        monkeypatch.setattr(sys, "argv", ["stage", *map(str, given)])
+        what(Toy(), "A stage.")
+
+    def pretrained(folder="models", seeds=(0, 1), **change):
+        given = ["--seeds", *seeds, "--schedule", json.dumps(SCHEDULE)]
+        run(pretrain, *given, "--output", tmp_path / folder, **change)
+        return tmp_path / folder
+
+    def embedded(folder, missing="any"):
+        weights = [folder / f"seed{seed}.safetensors" for seed in (0, 1)]
+        outputs = tmp_path / "embeddings.parquet", tmp_path / "predictions.parquet"
+        flags = ["--seeds", 0, 1, "--weights", *weights, "--missing", missing]
+        run(embed, *flags, "--output", outputs[0], "--predictions", outputs[1])
+        return tuple(map(pl.read_parquet, outputs))
+
+    run.pretrain, run.embed = pretrained, embedded
+    return run
+
+
+def test_pretraining_leaves_weights_per_seed_a_history_and_nothing_else(stage):
+    folder = stage.pretrain()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "history.json",
+        "seed0.safetensors",
+        "seed1.safetensors",
+    ]
+    assert set(load_file(folder / "seed0.safetensors")) == {
+        "encoder.net.weight",
+        "encoder.net.bias",
+        "head.weight",
+        "head.bias",
+    }
+    history = json.loads((folder / "history.json").read_text())["seeds"]
+    assert [history[seed]["trained_on"] for seed in "01"] == [23, 23]  # 24, one lacks the modality
+    assert [len(history[seed]["epochs"]) for seed in "01"] == [2, 2]
+
+
+def test_pretraining_twice_gives_the_same_bytes_and_seeds_differ(stage):
+    first, second = stage.pretrain("first"), stage.pretrain("second")
+    for name in ("seed0.safetensors", "seed1.safetensors", "history.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    seeds = [(first / f"seed{seed}.safetensors").read_bytes() for seed in (0, 1)]
+    assert seeds[0] != seeds[1]
+
+
+def test_a_job_killed_in_its_second_seed_does_not_train_the_first_again(
+    stage, tmp_path, monkeypatch, caplog
+):
+    whole = stage.pretrain("whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "encoder", killed_at_the_second(Toy.encoder))
+        with pytest.raises(KeyboardInterrupt):
+            stage.pretrain()
+    for path in (tmp_path / "models").glob("*.safetensors"):
+        path.unlink()  # as Snakemake does with the outputs of an incomplete job
+    caplog.set_level(logging.INFO, "pipeline")
+    resumed = stage.pretrain()
+    assert "seed 0" not in caplog.text
+    assert "seed 1  epoch 1/2" in caplog.text
+    for name in ("seed0.safetensors", "seed1.safetensors", "history.json"):
+        assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+    assert not list(resumed.glob(".seed*"))
+
+
+def killed_at_the_second(make):
+    made = []
+
+    def encoder(self, *given):
+        made.append(given)
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return make(self, *given)
+
+    return encoder
+
+
+def test_the_encoder_learns_from_train_and_chooses_by_val_alone(stage):
+    label = np.arange(1000, 1048) % 2
+    changed = label.copy()
+    changed[24:32] = 1 - changed[24:32]  # fusion
+    changed[40:] = 1 - changed[40:]  # test
+    first, second = stage.pretrain("first"), stage.pretrain("second", label=changed)
+    for name in ("seed0.safetensors", "history.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_one_class_among_those_with_the_modality_is_a_clear_error(stage, tmp_path):
+    label = np.zeros(48, int)
+    label[3] = 1  # the only positive lacks the modality
+    with pytest.raises(InputError, match=r"pretraining toy: .* one class"):
+        stage.pretrain(label=label)
+    assert not (tmp_path / "models").exists()
+
+
+def test_embeddings_are_there_for_every_episode_with_the_modality_in_every_split(stage):
+    embeddings, predictions = stage.embed(stage.pretrain())
+    ids = [e for k, e in enumerate(range(1000, 1048)) if k not in LACKING]
+    assert embeddings.select("episode_id", "seed").rows() == [(e, s) for e in ids for s in (0, 1)]
+    assert embeddings.schema["embedding"] == pl.Array(pl.Float32, ToyEncoder.width)
+    assert predictions.height == 2 * 48
+
+
+def test_without_the_modality_the_prediction_is_the_prevalence_among_training_episodes(stage):
+    _, predictions = stage.embed(stage.pretrain())
+    lacking = predictions.filter(pl.col("episode_id").is_in([1000 + k for k in LACKING]))
+    assert lacking["probability"].to_list() == [0.5] * 6
+
+
+def test_complete_cases_leave_out_episodes_without_the_modality(stage):
+    folder = stage.pretrain()
+    embeddings, everyone = stage.embed(folder)
+    same, complete = stage.embed(folder, missing="complete")
+    assert same.equals(embeddings)
+    lacking = pl.col("episode_id").is_in([1000 + k for k in LACKING])
+    assert complete.equals(everyone.filter(~lacking))
+
+
+def test_weights_of_another_architecture_are_refused_by_name(stage, tmp_path):
+    folder = stage.pretrain()
+    save_weights(nn.Linear(3, 2), folder / "seed1.safetensors")
+    with pytest.raises(InputError, match=r"seed1\.safetensors: weights do not fit"):
+        stage.embed(folder)
+    assert not (tmp_path / "embeddings.parquet").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no safetensors", None])
+def test_weights_that_are_no_weights_are_refused_by_name(tmp_path, content):
+    path = tmp_path / "broken.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"broken\.safetensors"):
+        load_weights(nn.Linear(3, 2), path)
+
+
+def test_pretrained_weights_start_all_but_the_last_layer(tmp_path):
+    path = tmp_path / "start.safetensors"
+
+    def net():
+        return nn.ModuleDict({"body": nn.Linear(3, 4), "fc": nn.Linear(4, 2)})
+
+    given, started = net(), net()
+    kept = started["fc"].weight.clone()
+    save_weights(given, path)
+    load_pretrained(started, path, but="fc.")
+    assert torch.equal(started["body"].weight, given["body"].weight)
+    assert torch.equal(started["fc"].weight, kept)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"body.weight": (3, 3)}, {"body.weight": (4, 3)}, {"other": (1,), "body.weight": (4, 3)}],
+    ids=["shape", "missing", "unknown"],
+)
+def test_pretrained_weights_of_another_network_are_refused_by_name(tmp_path, content):
+    path = tmp_path / "wrong.safetensors"
+    save_file({name: torch.zeros(shape) for name, shape in content.items()}, path)
+    net = nn.ModuleDict({"body": nn.Linear(3, 4), "fc": nn.Linear(4, 2)})
+    with pytest.raises(InputError, match=r"wrong\.safetensors"):
+        load_pretrained(net, path, but="fc.")
