@@ -2,10 +2,10 @@
 
 import json
 import shutil
+import sys
 from functools import cache
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from pipeline.common.errors import InputError
@@ -15,9 +15,7 @@ from pipeline.extract import contracts, preflight, release
 UNIT = "results/corrected/admission"  # {protocol}/{unit}
 LETTERS = config["modalities"]
 SYNTHETIC = config["source"]["root"] == "synthetic"
-SOURCE = (
-    {**config["source"], "root": "results/hospital"} if SYNTHETIC else config["source"]
-)
+SOURCE = {**config["source"], "root": "results/hospital"} if SYNTHETIC else config["source"]
 GPU = 1 if shutil.which("nvidia-smi") else 0
 MODELS = {"unimodal": "one letter", "early": "two letters or more"}
 
@@ -42,20 +40,15 @@ def made_by(modalities, model, task):
     """The code that decided a result, modules and query; its fingerprint is recorded in it."""
     stages = [f"pipeline.{LETTERS[letter]}.embed" for letter in modalities]
     fusion = [f"pipeline.fusion.{model}"] * (model != "unimodal")
-    query = f"pipeline/cohort/tasks/{task}.sql"
-    return [
-        "pipeline.cohort.labels",
-        query,
-        *stages,
-        *fusion,
-        "pipeline.evaluation.result",
-    ]
+    labels = ["pipeline.cohort.labels", f"pipeline/cohort/tasks/{task}.sql"]
+    return [*labels, *stages, *fusion, "pipeline.evaluation.result"]
 
 
 def refuse(target, why):
+    """Ends with the table of targets; an exception would come with Snakemake's traceback."""
     tasks = ", ".join(config["tasks"])
     models = "".join(f"\n  {model}: {letters}" for model, letters in MODELS.items())
-    raise WorkflowError(
+    sys.exit(
         f"{target}: {why}. Targets are results/{{modalities}}_{{model}}_{{task}}.json with\n"
         f"  modalities: letters of {''.join(LETTERS)} in this order, each once\n"
         f"  task: {tasks}{models}"
@@ -73,12 +66,13 @@ def checked(modalities, model, task):
     if task not in config["tasks"]:
         refuse(target, f"no task '{task}'")
     if not SYNTHETIC:
+        source = (modalities, SOURCE, "results", config["sample"])
         try:
-            preflight.check(modalities, SOURCE, "results", config["sample"])
-            for line in preflight.report(modalities, SOURCE, "results", config["sample"]):
-                logger.info(line)
+            preflight.check(*source)
         except InputError as error:
-            raise WorkflowError(str(error))
+            sys.exit(str(error))
+        for line in preflight.report(*source):
+            logger.info(line)
     return list(modalities)
 
 
@@ -88,8 +82,16 @@ def modules(*names):
 
 
 def withdraw_stale_outputs(workflow):
-    """After a failure: results that wait for a rerun become *.stale, lest they pass as current."""
-    for job in workflow.dag.needrun_jobs(exclude_finished=True):
-        for output in map(Path, job.output):
-            if output.is_file():
-                output.replace(f"{output}.stale")
+    """After a failure: results that wait for a rerun become *.stale, lest they pass as current.
+
+    So do those of other targets that were made from them, by Snakemake's records.
+    """
+    jobs = workflow.dag.needrun_jobs(exclude_finished=True)
+    stale = {str(output) for job in jobs for output in job.output}
+    made = [str(path) for path in Path("results").rglob("*") if path.suffix not in (".jpg", "")]
+    records = {path: workflow.persistence._read_record(path) for path in made}
+    inputs = {path: set(record.input or []) for path, record in records.items() if record}
+    while more := {path for path in inputs if inputs[path] & stale} - stale:
+        stale |= more
+    for path in filter(Path.is_file, map(Path, stale)):
+        path.replace(f"{path}.stale")

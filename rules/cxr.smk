@@ -77,9 +77,7 @@ rule pretrain_cxr:
         pretrained=PRETRAINED or [],
         code=modules("pipeline.cxr.pretrain"),
     output:
-        weights=[
-            f"{UNIT}/models/{{task}}/cxr/seed{s}.safetensors" for s in config["seeds"]
-        ],
+        weights=[f"{UNIT}/models/{{task}}/cxr/seed{s}.safetensors" for s in config["seeds"]],
         history=f"{UNIT}/models/{{task}}/cxr/history.json",
     log:
         "logs/pretrain_cxr/{task}.log",

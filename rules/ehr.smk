@@ -118,9 +118,7 @@ rule pretrain_ehr:
         demographics=rules.tokenise_events.output.demographics,
         code=modules("pipeline.ehr.pretrain"),
     output:
-        weights=[
-            f"{UNIT}/models/{{task}}/ehr/seed{s}.safetensors" for s in config["seeds"]
-        ],
+        weights=[f"{UNIT}/models/{{task}}/ehr/seed{s}.safetensors" for s in config["seeds"]],
         history=f"{UNIT}/models/{{task}}/ehr/history.json",
     log:
         "logs/pretrain_ehr/{task}.log",

@@ -12,9 +12,7 @@ rule evaluate_model:
         predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
         singles=lambda wildcards: [
             f"{PREDICTIONS}/{letter}_unimodal_{wildcards.task}.parquet"
-            for letter in checked(
-                wildcards.modalities, wildcards.model, wildcards.task
-            )
+            for letter in checked(wildcards.modalities, wildcards.model, wildcards.task)
             if wildcards.model != "unimodal"
         ],
         attrition=f"{UNIT}/labels/{{task}}.attrition.json",
@@ -45,12 +43,8 @@ rule evaluate_model:
         runtime=60,
     params:
         settings=lambda wildcards: settings_of(wildcards.modalities, wildcards.model),
-        modules=lambda wildcards: made_by(
-            wildcards.modalities, wildcards.model, wildcards.task
-        ),
-        singles=lambda wildcards, input: (
-            ["--singles", *input.singles] if input.singles else []
-        ),
+        modules=lambda wildcards: made_by(wildcards.modalities, wildcards.model, wildcards.task),
+        singles=lambda wildcards, input: (["--singles", *input.singles] if input.singles else []),
         truth="--truth results/hospital/truth" if SYNTHETIC else "--suppress-below 10",
         torch_threads=config["torch"]["threads"],
     shell:

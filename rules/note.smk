@@ -121,9 +121,7 @@ rule pretrain_note:
         vectors=rules.infer_vectors.output,
         code=modules("pipeline.note.pretrain"),
     output:
-        weights=[
-            f"{UNIT}/models/{{task}}/note/seed{s}.safetensors" for s in config["seeds"]
-        ],
+        weights=[f"{UNIT}/models/{{task}}/note/seed{s}.safetensors" for s in config["seeds"]],
         history=f"{UNIT}/models/{{task}}/note/history.json",
     log:
         "logs/pretrain_note/{task}.log",
