@@ -1,0 +1,221 @@
+"""Early fusion: absent modalities, the share that the head is fitted on, complete cases."""
+
+import json
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipeline.common.errors import InputError
+from pipeline.fusion import early
+from pipeline.fusion.early import EarlyHead, Embeddings, moments, read_embeddings
+from pipeline.training.device import make_repeatable
+from pipeline.training.loop import Examples, Schedule, fit
+
+WIDTH = 4
+SPLITS = ["train"] * 20 + ["fusion"] * 40 + ["val"] * 20 + ["test"] * 20
+IDS = np.arange(500, 600)
+SCHEDULE = {"epochs": 3, "batch_size": 8, "learning_rate": 0.01, "weight_decay": 0.0}
+
+
+def embeddings(here, seed=0):
+    """Random embeddings, zero where absent."""
+    here = np.asarray(here, bool)
+    value = np.random.default_rng(seed).normal(3, 2, (*here.shape, WIDTH)).astype(np.float32)
+    return Embeddings(value * here[..., None], here)
+
+
+def test_moments_are_those_of_the_rows_that_have_the_modality():
+    data = embeddings([[1, 1], [1, 0], [1, 1], [0, 1], [1, 0]])
+    mean, scale = moments(data, np.arange(4))  # the last row is not among those fitted on
+    first, second = data.value[[0, 1, 2], 0], data.value[[0, 2, 3], 1]
+    np.testing.assert_allclose(mean, [first.mean(axis=0), second.mean(axis=0)], rtol=1e-5)
+    spread = [np.sqrt(part.var(axis=0).sum()) for part in (first, second)]
+    np.testing.assert_allclose(scale, np.repeat(np.array(spread)[:, None], WIDTH, 1), rtol=1e-4)
+
+
+def test_moments_of_a_modality_that_nobody_has_are_finite():
+    mean, scale = moments(embeddings([[1, 0], [1, 0]]), np.arange(2))
+    assert mean.isfinite().all()
+    assert (scale > 0).all()
+
+
+@pytest.fixture
+def head():
+    make_repeatable(0, 1)
+    data = embeddings(np.ones((30, 2)))
+    return EarlyHead(*moments(data, np.arange(30)), dropout=0.5).eval()
+
+
+@torch.no_grad()
+def test_an_absent_modality_counts_as_the_mean_whatever_lies_in_its_place(head):
+    data = embeddings([[1, 0]])
+    expected = head(data.batch(np.array([0])))
+    data.value[0, 1] = 1e6  # as if something had been left there
+    assert torch.equal(head(data.batch(np.array([0]))), expected)
+    at_mean = Embeddings(data.value.copy(), np.ones((1, 2), bool))
+    at_mean.value[0, 1] = head.mean[1]
+    torch.testing.assert_close(head(at_mean.batch(np.array([0]))), expected)
+
+
+@torch.no_grad()
+def test_an_absent_modality_does_not_change_other_rows(head):
+    full, partly = embeddings(np.ones((3, 2))), embeddings([[1, 1], [1, 0], [1, 1]])
+    given, changed = head(full.batch(np.arange(3))), head(partly.batch(np.arange(3)))
+    assert torch.equal(given[[0, 2]], changed[[0, 2]])
+    assert not torch.equal(given[1], changed[1])
+
+
+def test_the_head_has_the_parameters_of_the_paper():
+    head = EarlyHead(torch.zeros(3, 512), torch.ones(3, 512), dropout=0.0)
+    assert sum(p.numel() for p in head.parameters()) == 787_970
+
+
+def test_an_interaction_between_modalities_is_learnt(tmp_path):
+    random = np.random.default_rng(0)
+    sign = random.integers(0, 2, (400, 2))
+    value = (2 * sign[..., None] - 1 + random.normal(0, 0.3, (400, 2, WIDTH))).astype(np.float32)
+    label = sign[:, 0] ^ sign[:, 1]  # neither modality alone says anything
+    data = Embeddings(value, np.ones((400, 2), bool))
+    rows = np.arange(400)
+    make_repeatable(0, 1)
+    head = EarlyHead(*moments(data, rows[:300]), dropout=0.0)
+    given = Examples(data, label, rows[:300], rows[300:])
+    schedule = Schedule(10, 16, 0.01, 0.0)
+    history = fit(head, given, schedule, 0, torch.device("cpu"), tmp_path / "p", "xor")
+    assert max(epoch["val_auroc"] for epoch in history) > 0.99
+
+
+HERE = np.ones((100, 2), bool)
+HERE[[25, 65, 85], 1] = False  # one without the second modality in fusion, val and test
+HERE[[86], 0] = False
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    """Runs the stage on 100 episodes, two modalities, two seeds; labels follow the embeddings."""
+    table = {"episode_id": IDS, "subject_id": IDS, "split": SPLITS}
+    pl.DataFrame(table).write_parquet(tmp_path / "episodes.parquet")
+    data = [embeddings(HERE, seed) for seed in (0, 1)]
+    truth = (data[0].value[:, 0, 0] > 3).astype(np.int8)
+
+    def run(folder, label=truth, missing="any", seeds=(0, 1), value=None):
+        labels = {"episode_id": IDS, "eligible": [True] * 100, "label": label}
+        pl.DataFrame(labels).write_parquet(tmp_path / "labels.parquet")
+        paths = [tmp_path / f"modality{k}.parquet" for k in (0, 1)]
+        for k, path in enumerate(paths):
+            write_embeddings(path, k, value or data)
+        output = tmp_path / folder / "predictions.parquet"
+        given = ["--episodes", tmp_path / "episodes.parquet", "--torch-threads", 1]
+        given += ["--labels", tmp_path / "labels.parquet", "--device", "cpu"]
+        given += ["--embeddings", *paths, "--seeds", *seeds, "--missing", missing]
+        given += ["--schedule", json.dumps(SCHEDULE), "--dropout", 0.1]
+        given += ["--weights", tmp_path / folder, "--output", output]
+        monkeypatch.setattr(sys, "argv", ["early", *map(str, given)])
+        early.main()
+        return pl.read_parquet(output)
+
+    run.data, run.truth = data, truth
+    return run
+
+
+def write_embeddings(path, modality, data):
+    """The table of one modality, a row per episode that has it and seed."""
+    tables = []
+    for seed, given in enumerate(data):
+        rows = np.flatnonzero(given.here[:, modality])
+        shape = pl.Array(pl.Float32, WIDTH)
+        columns = {"episode_id": IDS[rows], "seed": np.full(len(rows), seed)}
+        columns["embedding"] = pl.Series(given.value[rows, modality], dtype=shape)
+        tables.append(pl.DataFrame(columns))
+    pl.concat(tables).sample(fraction=1, shuffle=True, seed=1).write_parquet(path)
+
+
+def test_embeddings_are_read_in_the_order_asked_and_of_one_seed(stage, tmp_path):
+    stage("any")
+    ids = IDS[[85, 3, 86]]
+    paths = [str(tmp_path / f"modality{k}.parquet") for k in (0, 1)]
+    read = read_embeddings(paths, 1, ids)
+    assert read.here.tolist() == [[True, False], [True, True], [False, True]]
+    np.testing.assert_array_equal(read.value, stage.data[1].value[[85, 3, 86]])
+
+
+def test_a_seed_without_embeddings_is_a_clear_error(stage, tmp_path):
+    with pytest.raises(InputError, match=r"modality0\.parquet: .* seed 2"):
+        stage("any", seeds=(0, 1, 2))
+    assert not (tmp_path / "any" / "predictions.parquet").exists()
+
+
+def test_every_episode_is_predicted_whatever_it_lacks(stage, tmp_path):
+    said = stage("any")
+    assert said.select("episode_id", "seed").rows() == [(e, s) for e in IDS for s in (0, 1)]
+    assert said["probability"].is_between(0, 1).all()
+    names = {path.name for path in (tmp_path / "any").iterdir()}
+    assert names == {
+        "history.json",
+        "predictions.parquet",
+        "seed0.safetensors",
+        "seed1.safetensors",
+    }
+
+
+def weights(folder):
+    return [(folder / f"seed{seed}.safetensors").read_bytes() for seed in (0, 1)]
+
+
+def test_the_head_is_fitted_on_the_fusion_share_alone(stage, tmp_path):
+    stage("first")
+    changed = stage.truth.copy()
+    changed[:20], changed[80:] = 1 - changed[:20], 1 - changed[80:]  # train and test
+    stage("second", label=changed)
+    assert weights(tmp_path / "first") == weights(tmp_path / "second")
+    others = [Embeddings(d.value.copy(), d.here) for d in stage.data]
+    for data in others:
+        data.value[:20] += 5 * data.here[:20, :, None]
+        data.value[80:] += 5 * data.here[80:, :, None]
+    stage("third", value=others)
+    assert weights(tmp_path / "first") == weights(tmp_path / "third")
+    changed[20:60] = 1 - changed[20:60]  # fusion
+    stage("fourth", label=changed)
+    assert weights(tmp_path / "first") != weights(tmp_path / "fourth")
+
+
+def test_two_runs_are_equal_to_the_byte(stage, tmp_path):
+    stage("first")
+    stage("second")
+    for path in (tmp_path / "first").iterdir():
+        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
+
+
+def test_complete_cases_are_those_that_are_fitted_on_and_predicted(stage, tmp_path):
+    complete = HERE.all(axis=1)
+    said = stage("complete", missing="complete")
+    assert said.filter(seed=0)["episode_id"].to_list() == IDS[complete].tolist()
+    history = json.loads((tmp_path / "complete" / "history.json").read_text())
+    assert history["seeds"]["0"]["trained_on"] == 39
+    others = [Embeddings(d.value.copy(), d.here) for d in stage.data]
+    for data in others:  # incomplete cases do not matter, not even for the moments
+        data.value[~complete] *= 7
+    again = stage("changed", missing="complete", value=others)
+    assert weights(tmp_path / "complete") == weights(tmp_path / "changed")
+    assert again.equals(said)
+
+
+def test_the_moments_of_the_fusion_share_are_kept_with_the_weights(stage, tmp_path):
+    stage("any")
+    mean, scale = moments(stage.data[0], np.arange(20, 60))
+    kept = load_file(tmp_path / "any" / "seed0.safetensors")
+    assert torch.equal(kept["mean"], mean)
+    assert torch.equal(kept["scale"], scale)
+
+
+def test_a_fusion_share_of_one_class_is_a_clear_error(stage):
+    label = stage.truth.copy()
+    label[20:60] = 0
+    label[25] = 1  # lacks a modality
+    assert stage("any", label=label).height == 200
+    with pytest.raises(InputError, match="fusion share are all of one class"):
+        stage("complete", label=label, missing="complete")
