@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipeline.common.errors import InputError
 from pipeline.common.files import whole
 
 INDEX = {"dicom_id": pl.String, "bytes": pl.Int64, "chunk": pl.String, "row": pl.Int64}
@@ -23,11 +24,14 @@ def read_index(folder: Path) -> pl.DataFrame:
     if not parts:
         return pl.DataFrame(schema=INDEX)
     # a film whose file was replaced is there twice: the size tells which array is its
-    return pl.read_parquet(parts).select(list(INDEX)).cast(INDEX)  # type: ignore[arg-type]
+    return pl.read_parquet(parts).select(pl.col(c).cast(kind) for c, kind in INDEX.items())
 
 
 def append(folder: Path, films: pl.DataFrame, pixels: np.ndarray) -> None:
-    """Adds films (columns dicom_id, bytes) and their pixels (N, P, P) uint8, whole or not at all."""
+    """Adds films (columns dicom_id, bytes) and their pixels (N, P, P) uint8, all or none.
+
+    The index is written last: films count as decoded once their pixels are there.
+    """
     names = films.select(pl.format("{}:{}", "dicom_id", "bytes")).to_series()
     chunk = hashlib.sha256("\n".join(names).encode()).hexdigest()[:20]
     with whole(folder / f"{chunk}.npy") as part, part.open("wb") as stream:
@@ -40,4 +44,10 @@ def append(folder: Path, films: pl.DataFrame, pixels: np.ndarray) -> None:
 
 def open_chunk(folder: Path, chunk: str) -> np.ndarray:
     """One array of the store, mapped into memory (N, P, P) uint8."""
-    return np.load(folder / f"{chunk}.npy", mmap_mode="r", allow_pickle=False)
+    path = folder / f"{chunk}.npy"
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: films missing from the store ({type(error).__name__}); delete "
+                         "its folder and the tables of decoded films to decode again"
+                         ) from error  # fmt: skip

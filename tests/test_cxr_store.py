@@ -1,0 +1,271 @@
+"""The film store: every film decoded once; what cannot be decoded is a missing film."""
+
+import io
+import logging
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from pipeline.common.errors import InputError
+from pipeline.cxr import dataset, decode, store
+from pipeline.cxr.films import FILMS
+
+PIXELS = 16
+SUBJECTS = {"p10": 10_000_032, "p19": 19_999_840}
+
+
+def picture(level, size=(64, 48)):
+    """A grey film that brightens from left to right, from `level` on."""
+    row = np.linspace(level, level + 100, size[0]).astype(np.uint8)
+    return Image.fromarray(np.tile(row, (size[1], 1)))
+
+
+class Films:
+    """A tree of JPEGs, the table of selected films, and the stage that decodes them."""
+
+    def __init__(self, folder, monkeypatch, caplog):
+        self.folder, self.monkeypatch, self.caplog = folder, monkeypatch, caplog
+        self.rows = []
+
+    def path(self, name, shard="p10"):
+        subject = SUBJECTS[shard]
+        return self.folder / "jpg" / "files" / shard / f"p{subject}" / "s7" / f"{name}.jpg"
+
+    def add(self, name, level=50, shard="p10", episode=1, minute=60, content=None):
+        """One more film; `content`: its bytes (None: a picture; False: no file)."""
+        path = self.path(name, shard)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            picture(level).save(path, quality=95)
+        elif content is not False:
+            path.write_bytes(content)
+        self.rows.append((episode, name, SUBJECTS[shard], 7, minute))
+
+    def decode(self, shard="p10", rows=None):
+        """Runs the stage; gives (decoded now, not decodable, absent) as the log counts them."""
+        table = pl.DataFrame(rows or self.rows, schema=FILMS.columns, orient="row")
+        table.write_parquet(self.folder / "films.parquet")
+        given = ["--films", self.folder / "films.parquet", "--shard", shard, "--pixels", PIXELS]
+        given += ["--root", self.folder / "jpg", "--store", self.folder / "store"]
+        given += ["--output", self.folder / "decoded" / f"{shard}.parquet", "--threads", 2]
+        self.monkeypatch.setattr(sys, "argv", ["decode", *map(str, given)])
+        self.caplog.clear()
+        self.caplog.set_level(logging.INFO, "pipeline")
+        decode.main()
+        pattern = r"(\d+) decoded now, (\d+) not decodable, (\d+) absent"
+        return tuple(map(int, re.search(pattern, self.caplog.text).groups()))
+
+    def decoded(self, shard="p10"):
+        return pl.read_parquet(self.folder / "decoded" / f"{shard}.parquet")
+
+    def batch(self, episodes, shards=("p10",)):
+        paths = [str(self.folder / "decoded" / f"{shard}.parquet") for shard in shards]
+        films = self.folder / "films.parquet"
+        data = dataset.load(films, paths, self.folder / "store", PIXELS, np.array(episodes))
+        return data, data.batch(np.arange(len(episodes)))
+
+
+@pytest.fixture
+def films(tmp_path, monkeypatch, caplog):
+    return Films(tmp_path, monkeypatch, caplog)
+
+
+def stored(films):
+    """Name → bytes of every file in the store."""
+    return {p.name: p.read_bytes() for p in (films.folder / "store").rglob("*") if p.is_file()}
+
+
+def test_a_second_run_decodes_nothing_and_writes_the_same_table(films):
+    films.add("a")
+    films.add("b", 90)
+    assert films.decode() == (2, 0, 0)
+    first, before = films.decoded(), stored(films)
+    assert films.decode() == (0, 0, 0)
+    assert films.decoded().equals(first)
+    assert stored(films) == before
+
+
+def test_a_changed_cohort_decodes_only_its_new_films(films):
+    for name, level in {"a": 10, "b": 60, "c": 110}.items():
+        films.add(name, level)
+    assert films.decode(rows=films.rows[:2]) == (2, 0, 0)
+    before = stored(films)
+    assert films.decode(rows=films.rows[1:]) == (1, 0, 0)
+    assert films.decoded()["dicom_id"].to_list() == ["b", "c"]
+    assert before.items() <= stored(films).items()  # nothing rewritten
+    films.rows = films.rows[1:]
+    _, batch = films.batch([1])
+    assert [image.float().mean().round().item() for image in batch["film"]] == [110, 160]
+
+
+def test_a_replaced_film_of_another_size_is_decoded_again(films):
+    films.add("a", 10)
+    films.decode()
+    picture(150, (80, 80)).save(films.path("a"))
+    assert films.decode() == (1, 0, 0)
+    assert films.decoded().height == 1
+    _, batch = films.batch([1])
+    assert batch["film"].float().mean() == pytest.approx(200, abs=2)
+    assert films.decode() == (0, 0, 0)
+
+
+def whole_jpeg(level=50):
+    stream = io.BytesIO()
+    picture(level, (256, 256)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+BROKEN = {
+    "half": whole_jpeg()[:1500],
+    "empty": b"",
+    "text": b"no film here",
+    "head": whole_jpeg()[:20],
+    "html": b"<html>403 Forbidden</html>" * 100,
+}
+
+
+def test_broken_films_are_counted_named_and_treated_as_missing(films):
+    films.add("good")
+    for episode, (name, content) in enumerate(BROKEN.items(), 2):
+        films.add(name, content=content, episode=episode)
+    films.add("gone", content=False, episode=9)
+    assert films.decode() == (1, len(BROKEN), 1)
+    warnings = [r.message for r in films.caplog.records if r.levelname == "WARNING"]
+    assert warnings == [f"not decodable: {', '.join(sorted(BROKEN))}", "absent: gone"]
+    assert films.decoded()["dicom_id"].to_list() == ["good"]
+    data, batch = films.batch([1, 2, 9])
+    assert data.present().tolist() == [True, False, False]
+    assert batch["count"].tolist() == [1, 0, 0]
+
+
+def test_no_damage_to_a_jpeg_ends_the_run(tmp_path):
+    whole, random = whole_jpeg(), np.random.default_rng(0)
+    attempt = decode.try_decode(PIXELS)
+    path = tmp_path / "film.jpg"
+    failed = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in random.integers(0, len(whole), 20):
+            damaged[place] = random.integers(0, 256)
+        path.write_bytes(damaged[: random.integers(1, len(whole))])
+        failed += attempt(str(path)) is None
+    assert failed == 150  # each of them is cut short
+
+
+def test_a_film_mended_later_is_decoded_then(films):
+    films.add("a", content=whole_jpeg()[:1500])
+    assert films.decode() == (0, 1, 0)
+    films.path("a").write_bytes(whole_jpeg())
+    assert films.decode() == (1, 0, 0)
+
+
+def test_a_shard_decodes_its_own_patients_and_may_be_empty(films):
+    films.add("a", shard="p10")
+    films.add("b", shard="p19", episode=2)
+    assert films.decode("p19") == (1, 0, 0)
+    assert films.decode("p10") == (1, 0, 0)
+    assert films.decode("p15") == (0, 0, 0)
+    data, _ = films.batch([2, 3, 1], ("p10", "p15", "p19"))
+    assert data.present().tolist() == [True, False, True]
+
+
+def test_no_film_at_all_gives_data_without_films(films):
+    films.add("gone", content=False)
+    films.decode()
+    data, batch = films.batch([1, 2])
+    assert not data.present().any()
+    assert batch["film"].shape == (0, PIXELS, PIXELS)
+
+
+@pytest.mark.parametrize("write", ["np.save", "pl.DataFrame.write_parquet"])
+def test_a_killed_run_leaves_nothing_half_made(films, monkeypatch, write):
+    films.add("a")
+    films.decode(rows=films.rows)
+    before = films.batch([1])[1]["film"]
+    films.add("b", 90)
+
+    def half(*given, **named):
+        for target in (*given, *named.values()):
+            if isinstance(target, Path):
+                target.write_bytes(b"half")
+            elif hasattr(target, "write"):
+                target.write(b"half")
+        raise KeyboardInterrupt
+
+    table = pl.DataFrame(films.rows, schema=FILMS.columns, orient="row")
+    with monkeypatch.context() as patch:
+        patch.setattr(f"pipeline.cxr.store.{write}", half)
+        films_of = decode.locate(table, "p10", films.folder / "jpg").filter(dicom_id="b")
+        with pytest.raises(KeyboardInterrupt):
+            decode.decode_new(films_of, films.folder / "store" / str(PIXELS) / "p10", PIXELS, 1)
+    assert b"half" not in stored(films).values()
+    assert store.read_index(films.folder / "store" / str(PIXELS) / "p10").height == 1
+    assert films.decode() == (1, 0, 0)
+    assert (films.batch([1])[1]["film"][0] == before[0]).all()
+
+
+def test_what_a_kill_without_mercy_leaves_is_never_read(films):
+    films.add("a")
+    folder = films.folder / "store" / str(PIXELS) / "p10"
+    folder.mkdir(parents=True)
+    (folder / ".0123.npy.99.part").write_bytes(b"half")
+    (folder / ".0123.parquet.99.part").write_bytes(b"half")
+    np.save(folder / "4567.npy", np.zeros((1, 3, 3), np.uint8))  # its index was not written yet
+    assert films.decode() == (1, 0, 0)
+
+
+def test_films_missing_from_the_store_are_a_clear_error(films):
+    films.add("a")
+    films.decode()
+    (chunk,) = (films.folder / "store").rglob("*.npy")
+    chunk.unlink()
+    with pytest.raises(InputError, match=r"\.npy: films missing from the store .* decode again"):
+        films.batch([1])
+
+
+def test_films_of_an_episode_come_in_the_order_of_time(films):
+    films.add("late", 150, minute=900)
+    films.add("early", 10, minute=30)
+    films.add("other", 80, episode=2, minute=-60)
+    films.decode()
+    _, batch = films.batch([2, 1])
+    assert batch["hours"].tolist() == [-1.0, 0.5, 15.0]
+    assert batch["owner"].tolist() == [0, 1, 1]
+    assert batch["film"].float().mean(dim=(1, 2)).round().tolist() == [130, 60, 200]
+
+
+def test_a_film_of_two_episodes_is_decoded_once(films):
+    films.add("a")
+    films.rows.append((2, "a", SUBJECTS["p10"], 7, 2000))
+    assert films.decode() == (1, 0, 0)
+    assert films.batch([1, 2])[1]["count"].tolist() == [1, 1]
+
+
+def test_decoding_is_grey_and_square_whatever_the_film(tmp_path):
+    for mode in ("L", "RGB", "CMYK"):
+        path = tmp_path / f"{mode}.jpg"
+        picture(50, (300, 200)).convert("RGB").convert(mode).save(path, quality=95)
+        made = decode.decode(str(path), PIXELS)
+        assert (made.shape, made.dtype) == ((PIXELS, PIXELS), np.uint8)
+        assert made[:, 0] == pytest.approx(53, abs=3)  # dark left, bright right
+        assert made[:, -1] == pytest.approx(147, abs=3)
+
+
+def test_scaled_decoding_of_real_films_is_close_to_full_decoding(tmp_path, open_data):
+    originals = sorted((open_data / "cxr" / "nih_fullres").glob("*.png"))
+    if not originals:
+        pytest.skip("no full-size films among the open data")
+    for original in originals:
+        path = tmp_path / f"{original.stem}.jpg"
+        with Image.open(original) as image:
+            image.convert("L").save(path, quality=95)
+        with Image.open(path) as image:  # all pixels decoded, then resized
+            full = image.resize((64, 64), Image.Resampling.BILINEAR)
+        difference = np.abs(decode.decode(str(path), 64).astype(int) - np.asarray(full, int))
+        assert difference.mean() < 0.5  # of 255
+        assert difference.max() <= 6
