@@ -63,6 +63,7 @@ rule label_task:
     shell:
         "python -m pipeline.cohort.labels"
         " --task {wildcards.task:q}"
+        " --fitted train"
         " --patients {input.patients:q}"
         " --admissions {input.admissions:q}"
         " --episodes {input.episodes:q}"

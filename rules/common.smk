@@ -8,6 +8,7 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
+from pipeline.common import planning
 from pipeline.common.errors import InputError
 from pipeline.common.modules import source_files
 from pipeline.extract import contracts, preflight, release
@@ -17,7 +18,9 @@ LETTERS = config["modalities"]
 SYNTHETIC = config["source"]["root"] == "synthetic"
 SOURCE = {**config["source"], "root": "results/hospital"} if SYNTHETIC else config["source"]
 GPU = 1 if shutil.which("nvidia-smi") else 0
-MODELS = {"unimodal": "one letter", "early": "two letters or more"}
+
+if misspelt := planning.misspelt(config):
+    sys.exit("\n".join(misspelt))
 
 
 def setting(*keys):
@@ -28,43 +31,17 @@ def setting(*keys):
     return json.dumps(part, sort_keys=True)
 
 
-def settings_of(modalities, model):
-    """The settings behind a result, recorded in it: those that its stages read, no others."""
-    parts = ["availability", "cohort", "missing", "sample", "split"]
-    parts += [LETTERS[letter] for letter in modalities] + [model] * (model in config)
-    parts += ["hospital"] * SYNTHETIC
-    return json.dumps({part: config[part] for part in parts}, sort_keys=True)
-
-
-def made_by(modalities, model, task):
-    """The code that decided a result, modules and query; its fingerprint is recorded in it."""
-    stages = [f"pipeline.{LETTERS[letter]}.embed" for letter in modalities]
-    fusion = [f"pipeline.fusion.{model}"] * (model != "unimodal")
-    labels = ["pipeline.cohort.labels", f"pipeline/cohort/tasks/{task}.sql"]
-    return [*labels, *stages, *fusion, "pipeline.evaluation.result"]
-
-
-def refuse(target, why):
-    """Ends with the table of targets; an exception would come with Snakemake's traceback."""
-    tasks = ", ".join(config["tasks"])
-    models = "".join(f"\n  {model}: {letters}" for model, letters in MODELS.items())
-    sys.exit(
-        f"{target}: {why}. Targets are results/{{modalities}}_{{model}}_{{task}}.json with\n"
-        f"  modalities: letters of {''.join(LETTERS)} in this order, each once\n"
-        f"  task: {tasks}{models}"
-    )
+def known_from(*kinds):
+    """The availability rule of these kinds of rows: an edit of another kind reruns nothing."""
+    table = config["availability"]
+    return json.dumps({kind: table[kind] for kind in ("enforced", *kinds)}, sort_keys=True)
 
 
 @cache
 def checked(modalities, model, task):
     """The letters of a target that can be made; refuses others, and sources that lack files."""
-    target = f"{modalities}_{model}_{task}"
-    if not modalities or modalities != "".join(x for x in LETTERS if x in modalities):
-        refuse(target, f"no modality set '{modalities}'")
-    if model not in MODELS or (model == "unimodal") != (len(modalities) == 1):
-        refuse(target, f"no model '{model}' of {len(modalities)} modalities")
-    if task not in config["tasks"]:
-        refuse(target, f"no task '{task}'")
+    if why := planning.refusal(config, modalities, model, task):
+        sys.exit(why)
     if not SYNTHETIC:
         source = (modalities, SOURCE, "results", config["sample"])
         try:

@@ -24,7 +24,7 @@ rule select_films:
         mem_mb=2000,
         runtime=30,
     params:
-        availability=setting("availability"),
+        availability=known_from("films"),
         views=config["cxr"]["views"],
     shell:
         "python -m pipeline.cxr.films"

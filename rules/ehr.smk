@@ -32,7 +32,7 @@ rule select_events:
         mem_mb=8000,
         runtime=120,
     params:
-        availability=setting("availability"),
+        availability=known_from("vitals", "outputs", "labs", "procedures", "infusions"),
     shell:
         "python -m pipeline.ehr.events"
         " --episodes {input.episodes:q}"

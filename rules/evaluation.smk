@@ -27,7 +27,7 @@ rule evaluate_model:
         lock="requirements.lock",
         code=modules("pipeline.evaluation.result", "pipeline.report.curves"),
         made_by=lambda wildcards: modules(
-            *made_by(wildcards.modalities, wildcards.model, wildcards.task)
+            *planning.made_by(config, wildcards.modalities, wildcards.model, wildcards.task)
         ),
     output:
         result="results/{modalities}_{model}_{task}.json",
@@ -42,8 +42,12 @@ rule evaluate_model:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=lambda wildcards: settings_of(wildcards.modalities, wildcards.model),
-        modules=lambda wildcards: made_by(wildcards.modalities, wildcards.model, wildcards.task),
+        settings=lambda wildcards: planning.settings_of(
+            config, wildcards.modalities, wildcards.model
+        ),
+        modules=lambda wildcards: planning.made_by(
+            config, wildcards.modalities, wildcards.model, wildcards.task
+        ),
         singles=lambda wildcards, input: (["--singles", *input.singles] if input.singles else []),
         truth="--truth results/hospital/truth" if SYNTHETIC else "--suppress-below 10",
         torch_threads=config["torch"]["threads"],

@@ -71,7 +71,7 @@ rule select_notes:
         mem_mb=2000,
         runtime=30,
     params:
-        availability=setting("availability"),
+        availability=known_from("notes"),
     shell:
         "python -m pipeline.note.notes"
         " --episodes {input.episodes:q}"

@@ -202,10 +202,10 @@ def test_episodes_of_another_source_are_refused():
 
 @pytest.fixture
 def new_task(monkeypatch, tmp_path):
-    """A place for queries of one's own, beside a copy of the module's file name."""
-    shutil.copy(Path(stage.__file__).with_name("labels_mortality.sql"), tmp_path)
+    """A folder for queries of one's own, beside a copy of the module's file name."""
+    shutil.copytree(Path(stage.__file__).with_name("tasks"), tmp_path / "tasks")
     monkeypatch.setattr(stage, "__file__", str(tmp_path / "labels.py"))
-    return tmp_path / "labels_of_mine.sql"
+    return tmp_path / "tasks" / "of_mine.sql"
 
 
 def test_a_new_task_is_one_query(new_task):

@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -37,6 +38,7 @@ def run(main: Callable[[], None]) -> None:
     of a stage with an `--output` is left there: results themselves hold nothing that differs between two runs.
     """
     os.umask(0o077)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a cancelled job cleans up, too
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     started = time.time()
     try:

@@ -15,10 +15,12 @@ def add_resource_arguments(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--memory-mb", type=int, default=2000, help="DuckDB memory limit, MB")
     arguments.add_argument("--temp", default=tempfile.gettempdir(), help="folder to spill to")
 
+OWN_SHARE = 0.7  # of the job's memory; the rest is for what is read out of the database
+
 
 @contextmanager
 def connect(threads: int, memory_mb: int, temp: str | Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A private in-memory database: `threads` threads, `memory_mb` MB, spilling to `temp`.
+    """A private in-memory database: `threads` threads, most of `memory_mb` MB, spilling to `temp`.
 
     >>> with connect(1, 500, tempfile.gettempdir()) as database:
     ...     database.execute("SELECT 1 + 1").fetchone()
@@ -28,7 +30,7 @@ def connect(threads: int, memory_mb: int, temp: str | Path) -> Iterator[duckdb.D
     with tempfile.TemporaryDirectory(dir=temp, prefix="duckdb-") as spill:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "threads": threads,
-            "memory_limit": f"{memory_mb}MB",
+            "memory_limit": f"{int(memory_mb * OWN_SHARE)}MB",
             "temp_directory": spill,
         }
         with duckdb.connect(":memory:", config=settings) as database:

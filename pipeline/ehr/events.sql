@@ -66,19 +66,20 @@ points AS (
     WHERE value BETWEEN low AND high
 ),
 -- Infusions, ventilation and lines are known from their start: that they run. Their end and amount
--- are known only after it, so an interval still running at the cut has no end.
+-- are known only after it: an interval still running at the cut has no end, and that it will turn
+-- out void (nothing given, or rewritten) is not known yet.
 started AS (
     SELECT
         hadm_id, itemid, starttime, endtime,
-        {known_procedures} AS known, {stands_in_procedures} AS stood_in
+        {known_procedures} AS known, {stands_in_procedures} AS stood_in,
+        coalesce(statusdescription, '') = 'Rewritten' AS void
     FROM procedureevents
-    WHERE coalesce(statusdescription, '') <> 'Rewritten'
     UNION ALL
     SELECT
         hadm_id, itemid, starttime, endtime,
-        {known_infusions} AS known, {stands_in_infusions} AS stood_in
+        {known_infusions} AS known, {stands_in_infusions} AS stood_in,
+        coalesce(statusdescription, '') = 'Rewritten' OR coalesce(amount, 0) <= 0 AS void
     FROM inputevents
-    WHERE amount > 0 AND coalesce(statusdescription, '') <> 'Rewritten'
 ),
 intervals AS (
     SELECT
@@ -91,6 +92,7 @@ intervals AS (
         i.kind, i.signal, CAST(NULL AS DOUBLE) AS value, s.stood_in
     FROM started AS s JOIN windows AS w USING (hadm_id) JOIN items AS i USING (itemid)
     WHERE s.starttime > w.observed_from AND s.starttime <= w.cut AND s.known <= w.cut
+        AND NOT (s.void AND s.endtime <= w.cut)
 )
 -- Grouped: rows are duplicated in the source; a reading twice is one reading.
 SELECT episode_id, minute, end_minute, kind, signal, value, bool_and(stood_in) AS stood_in

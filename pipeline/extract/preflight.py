@@ -46,18 +46,18 @@ def estimate(modalities: str, source: Source, results: str | Path, sample: float
 
     Extraction and the decoding of films only: training depends on the model.
     """
-    disk, seconds, films = MODELS, 0.0, 0
+    disk, seconds, films = 0.0, 0.0, 0
     for name in contracts.tables_for(modalities):
         path = release.table_path(source, name)
-        if not exists(path):
+        if not exists(path) or (Path(results) / "source" / f"{name}.parquet").exists():
             continue
         size, zipped = path.stat().st_size, path.suffix == ".gz"
         parquet = size * (PARQUET_PER_GZ if zipped else PARQUET_PER_CSV) * sample
-        made = (Path(results) / "source" / f"{name}.parquet").exists()
-        disk += parquet * (DERIVED_PER_PARQUET + (0 if made else 1))
-        seconds += 0 if made else size / (GZ_PER_SECOND if zipped else CSV_PER_SECOND)
+        disk += parquet * (1 + DERIVED_PER_PARQUET)
+        seconds += size / (GZ_PER_SECOND if zipped else CSV_PER_SECOND)
         if name == "cxr_metadata":
             films = round(size / METADATA_PER_FILM[path.suffix] * FILM_SHARE * sample)
+    disk += MODELS if disk else 0
     return Estimate(disk + films * FILM_CACHE, seconds + films / FILMS_PER_SECOND, films)
 
 

@@ -1,5 +1,5 @@
 -- Task longstay: of those alive and in hospital at the prediction time, who stays beyond 168 h?
--- Tables: episodes, admissions, patients. One row per episode; columns as in labels_mortality.sql.
+-- Tables: episodes, admissions, patients. One row per episode; columns as in mortality.sql.
 
 SELECT
     episodes.episode_id,
