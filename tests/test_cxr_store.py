@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -155,6 +156,23 @@ def test_no_damage_to_a_jpeg_ends_the_run(tmp_path):
         path.write_bytes(damaged[: random.integers(1, len(whole))])
         failed += attempt(str(path)) is None
     assert failed == 150  # each of them is cut short
+
+
+def test_a_folder_without_any_of_many_films_is_an_error(films):
+    for number in range(decode.MANY):
+        films.add(f"gone{number}", content=False)
+    with pytest.raises(InputError, match="none of the 10 films that the cohort needs is there"):
+        films.decode()
+    assert not list(films.folder.glob("decoded/*.parquet"))
+
+
+def test_a_film_with_a_new_time_is_decoded_again(films):
+    films.add("a")
+    films.decode()
+    before = stored(films)
+    os.utime(films.path("a"), ns=(1, 1))
+    assert films.decode() == (1, 0, 0)
+    assert set(before) < set(stored(films))  # one more index; the pixels are the same
 
 
 def test_a_film_mended_later_is_decoded_then(films):

@@ -9,8 +9,10 @@ less than half a grey level off. A film that cannot be decoded is counted, named
 treated as missing.
 """
 
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +20,11 @@ import polars as pl
 from PIL import Image
 
 from pipeline.common.command import log, parser, run
+from pipeline.common.errors import InputError
 from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.cxr.store import append, read_index
 
+MANY = 10  # if so many films are needed and none is there, the folder is wrong
 CHUNK = 4096  # films decoded before they are written: bounds memory
 DECODED = Contract({"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64}, key=("dicom_id",))
 
@@ -46,12 +50,22 @@ def decode(path: str, pixels: int) -> np.ndarray:
         return np.asarray(image.convert("L").resize((pixels, pixels), Image.Resampling.BILINEAR))
 
 
-def size_of(path: str) -> int | None:
-    """Bytes of a file; None where there is none."""
+def stamp_of(path: str) -> str | None:
+    """What tells whether a film must be decoded again: size and time of the file, and this code.
+
+    None where there is no file. As make and rsync do; reading 557 GB to hash them would cost more
+    than decoding the few that were copied anew.
+    """
     try:
-        return Path(path).stat().st_size
+        status = Path(path).stat()
     except OSError:
         return None
+    return f"{status.st_size}:{status.st_mtime_ns}:{_own_digest()}"
+
+
+@cache
+def _own_digest() -> str:
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
 
 
 def try_decode(pixels: int) -> Callable[[str], np.ndarray | None]:
@@ -67,7 +81,7 @@ def try_decode(pixels: int) -> Callable[[str], np.ndarray | None]:
 
 
 def decode_new(films: pl.DataFrame, folder: Path, pixels: int, threads: int) -> list[str]:
-    """Decodes films (dicom_id, bytes, path) into the store; returns the dicom ids that failed."""
+    """Decodes films (dicom_id, stamp, path) into the store; returns the dicom ids that failed."""
     failed: list[str] = []
     with ThreadPoolExecutor(threads) as pool:
         for part in films.iter_slices(CHUNK):
@@ -80,12 +94,12 @@ def decode_new(films: pl.DataFrame, folder: Path, pixels: int, threads: int) -> 
 
 
 def locate(films: pl.DataFrame, shard: str, root: Path) -> pl.DataFrame:
-    """The films of a shard, each once: dicom_id, path, bytes (null where there is no file)."""
+    """The films of a shard, each once: dicom_id, path, stamp (null where there is no file)."""
     mine = pl.col("subject_id").cast(pl.String).str.starts_with(shard.removeprefix("p"))
     placed = films.filter(mine).unique("dicom_id").sort("dicom_id")
     placed = placed.select("dicom_id", path_of(root))
-    sizes = pl.Series("bytes", [size_of(path) for path in placed["path"]], dtype=pl.Int64)
-    return placed.with_columns(sizes)
+    stamps = [stamp_of(path) for path in placed["path"]]
+    return placed.with_columns(pl.Series("stamp", stamps, dtype=pl.String))
 
 
 def main() -> None:
@@ -101,12 +115,17 @@ def main() -> None:
     given = arguments.parse_args()
     folder = given.store / str(given.pixels) / given.shard
     films = locate(read_table(given.films), given.shard, given.root)
-    present = films.drop_nulls("bytes")
-    new = present.join(read_index(folder), on=["dicom_id", "bytes"], how="anti")
+    present = films.drop_nulls("stamp")
+    if films.height >= MANY and present.is_empty():
+        raise InputError(
+            f"{given.root}/files/{given.shard}: none of the {films.height} films that the cohort "
+            "needs is there; copy them, or set source.mimic_cxr_jpg"
+        )
+    new = present.join(read_index(folder), on=["dicom_id", "stamp"], how="anti")
     failed = decode_new(new.sort("dicom_id"), folder, given.pixels, given.threads)
-    found = present.join(read_index(folder), on=["dicom_id", "bytes"]).sort("chunk", "row")
+    found = present.join(read_index(folder), on=["dicom_id", "stamp"]).sort("chunk", "row")
     write_table(found.unique("dicom_id", keep="first"), given.output, DECODED)
-    absent = films.filter(pl.col("bytes").is_null())["dicom_id"].to_list()
+    absent = films.filter(pl.col("stamp").is_null())["dicom_id"].to_list()
     log.info("%d films: %d decoded now, %d not decodable, %d absent", films.height,
              new.height - len(failed), len(failed), len(absent))  # fmt: skip
     for reason, names in (("not decodable", failed), ("absent", absent)):

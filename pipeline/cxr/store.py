@@ -1,9 +1,9 @@
 """The store of decoded films: each film is decoded once, whatever cohort asks for it.
 
 The store is a folder per size and shard (p10 … p19). A run that meets new films appends one array
-`<content>.npy` (films, pixels, pixels) uint8 and its index `<content>.parquet`; nothing is ever
-rewritten. `<content>` is a digest of which films the array holds. It is no output of a rule, so
-that Snakemake does not delete it when a cohort changes.
+`<chunk>.npy` (films, pixels, pixels) uint8, named by a digest of what it holds, and an index that
+says by which file (its stamp) and in which row each film lies. It is no output of a rule, so that
+Snakemake does not delete it when a cohort changes.
 """
 
 import hashlib
@@ -15,30 +15,37 @@ import polars as pl
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
 
-INDEX = {"dicom_id": pl.String, "bytes": pl.Int64, "chunk": pl.String, "row": pl.Int64}
+INDEX = {"dicom_id": pl.String, "stamp": pl.String, "chunk": pl.String, "row": pl.Int64}
 
 
 def read_index(folder: Path) -> pl.DataFrame:
-    """Every film in the store: dicom_id, bytes (size of the JPEG), chunk, row. Empty if none."""
+    """Every film in the store: dicom_id, stamp (of the file), chunk, row. Empty if none."""
     parts = sorted(folder.glob("*.parquet"))
     if not parts:
         return pl.DataFrame(schema=INDEX)
-    # a film whose file was replaced is there twice: the size tells which array is its
+    # a film whose file was replaced is there twice: the stamp tells which array is its
     return pl.read_parquet(parts).select(pl.col(c).cast(kind) for c, kind in INDEX.items())
 
 
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:20]
+
+
 def append(folder: Path, films: pl.DataFrame, pixels: np.ndarray) -> None:
-    """Adds films (columns dicom_id, bytes) and their pixels (N, P, P) uint8, all or none.
+    """Adds films (columns dicom_id, stamp) and their pixels (N, P, P) uint8, all or none.
 
     The index is written last: films count as decoded once their pixels are there.
     """
-    names = films.select(pl.format("{}:{}", "dicom_id", "bytes")).to_series()
-    chunk = hashlib.sha256("\n".join(names).encode()).hexdigest()[:20]
+    chunk = _digest("\n".join(films["dicom_id"]).encode(), pixels.tobytes())
     with whole(folder / f"{chunk}.npy") as part, part.open("wb") as stream:
         np.save(stream, pixels, allow_pickle=False)
-    index = films.select("dicom_id", "bytes", pl.lit(chunk).alias("chunk"),
+    index = films.select("dicom_id", "stamp", pl.lit(chunk).alias("chunk"),
                          pl.int_range(pl.len()).alias("row"))  # fmt: skip
-    with whole(folder / f"{chunk}.parquet") as part:
+    name = _digest(chunk.encode(), "\n".join(films["stamp"]).encode())
+    with whole(folder / f"{name}.parquet") as part:
         index.write_parquet(part)
 
 
