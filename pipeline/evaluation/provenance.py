@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import platform
+from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,8 @@ def environment(modules: list[str], lock: str | Path) -> dict[str, Any]:
     }
 
 
-def usage(folder: str | Path) -> dict[str, Any]:
-    """The records that stages left in a folder, in order of their start, with totals.
+def usage(folder: str | Path, stages_of: Collection[str]) -> dict[str, Any]:
+    """The records that these stages (modules) left in a folder, in order of start, with totals.
 
     A record: stage, made (its output), seconds, peak_mb, host, started. A folder that is absent, or
     a record that cannot be read, costs a log line at most: a result does not depend on them.
@@ -93,7 +94,8 @@ def usage(folder: str | Path) -> dict[str, Any]:
     for path in sorted(Path(folder).glob("*.json")):
         try:
             record = json.loads(path.read_text())
-            stages.append({field: record[field] for field in RECORD})
+            if record["stage"] in stages_of:
+                stages.append({field: record[field] for field in RECORD})
         except (OSError, ValueError, TypeError, KeyError):
             log.warning("%s: not a readable record of a stage, left out", path)
     stages.sort(key=lambda record: (record["started"], record["stage"], record["made"]))

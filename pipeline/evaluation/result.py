@@ -86,7 +86,7 @@ def main() -> None:
         "environment": environment(args.modules, args.lock),
     }
     write_json(args.curves, rounded(drawn))
-    write_json(args.sidecar, {"target": args.target, **usage(args.usage)})
+    write_json(args.sidecar, {"target": args.target, **usage(args.usage, args.modules)})
     write_json(args.output, result)
     auroc = result["metrics"]["test"]["auroc"]
     log.info("%s: test AUROC %s", args.target, auroc["value"])

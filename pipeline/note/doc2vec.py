@@ -1,6 +1,6 @@
 """Trains Doc2Vec on the reports of the training subjects of the source; knows no cohort.
 
-    python -m pipeline.note.doc2vec --notes notes.parquet --split '{…}' --settings '{…}' --output DIR
+    python -m pipeline.note.doc2vec --notes clean.parquet --split '{…}' --settings '{…}' --output …
 
 Repeatable: one worker, a fixed seed. The model is kept as safetensors and a table of word counts:
 gensim's own format is a pickle.
@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from gensim.models.doc2vec import Doc2Vec
 from safetensors.numpy import load_file, save_file
 
@@ -62,7 +61,8 @@ def load(folder: Path) -> Doc2Vec:
     counts = dict(zip(kept["words"], kept["counts"], strict=True))
     model.build_vocab_from_freq(counts, corpus_count=kept["texts"])
     weights = load_file(folder / "weights.safetensors")
-    order = [kept["words"].index(word) for word in model.wv.index_to_key]
+    place = {word: row for row, word in enumerate(kept["words"])}
+    order = [place[word] for word in model.wv.index_to_key]
     model.wv.vectors, model.syn1neg = weights["words"][order], weights["output"][order]
     return model
 
@@ -70,8 +70,9 @@ def load(folder: Path) -> Doc2Vec:
 def infer(model: Doc2Vec, text: str, seed: int) -> np.ndarray:
     """The vector of one text, (vector_size,) float32: the same whenever it is asked for.
 
-    gensim draws start and negative samples from a generator that moves on with every text: without
-    the seed the same text gives another vector each time.
+    gensim draws negative samples from a generator that moves on with every text, and starts from
+    Python's hash of the text: without the seed, or in a process without PYTHONHASHSEED=0, the same
+    text gives another vector each time.
     """
     model.random.seed(seed)
     return model.infer_vector(text.split()[:MAX_WORDS])
@@ -87,8 +88,8 @@ def main() -> None:
     given = arguments.parse_args()
     with connect(1, 2000, tempfile.gettempdir()) as database:
         create_macro(database, parse(given.split))
-        query = "SELECT words FROM read_parquet($notes) WHERE split_of(subject_id) = 'train' ORDER BY note_id"
-        texts: pl.DataFrame = database.sql(query, params={"notes": given.notes}).pl()
+        chosen = "FROM read_parquet($notes) WHERE split_of(subject_id) = 'train' ORDER BY note_id"
+        texts = database.sql(f"SELECT words {chosen}", params={"notes": given.notes}).pl()
     if texts.is_empty():
         raise InputError(f"{given.notes}: no report of a training subject to train Doc2Vec on")
     model = train(texts["words"].to_list(), given.settings)

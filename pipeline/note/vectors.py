@@ -6,12 +6,14 @@ Processes share the work; the vectors do not depend on how many there are.
 """
 
 import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from pipeline.common.command import log, parser, run
+from pipeline.common.errors import InputError
 from pipeline.common.files import read_json
 from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.note.doc2vec import infer, load
@@ -54,6 +56,8 @@ def main() -> None:
     arguments.add_argument("--output", required=True)
     arguments.add_argument("--threads", type=int, default=1)
     given = arguments.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        raise InputError("set PYTHONHASHSEED=0: without it the vectors differ from run to run")
     used = read_table(given.episode_notes, ["note_id"]).unique()
     notes = read_table(given.notes, ["note_id", "words"]).join(used, on="note_id", how="semi")
     notes = notes.sort("note_id")
