@@ -1,4 +1,4 @@
-"""Leaks: the synthetic hospital's traps spring where the availability rule is off, and only there."""
+"""Leaks: the hospital's traps spring where the availability rule is off, and only there."""
 
 import json
 
