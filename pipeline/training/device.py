@@ -7,11 +7,23 @@ from contextlib import AbstractContextManager
 import numpy as np
 import torch
 
+from pipeline.common.errors import InputError
+
 
 def pick_device(name: str = "auto") -> torch.device:
-    """CUDA if there is one, else the CPU; `name` may also be a device such as `cpu` or `cuda:1`."""
+    """CUDA if there is one, else the CPU; `name` may also be a device such as `cpu` or `cuda:1`.
+
+    >>> pick_device("gpu")
+    Traceback (most recent call last):
+    pipeline.common.errors.InputError: config: torch.device: no device 'gpu'; auto takes what is there
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        hint = "auto takes what is there"
+        raise InputError(f"config: torch.device: no device '{name}'; {hint}") from error
     return torch.device(name)
 
 
