@@ -63,7 +63,7 @@ def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, win
         pl.first("row", "minute"), pl.col("token").count().alias("tokens")
     )
     window = round(window_hours * 60)
-    # ASSUME before admission (emergency department) is time 0: the order of the steps tells the rest
+    # ASSUME time 0 before admission (emergency department); the order of steps tells the rest
     bins = (pl.col("minute").cast(pl.Int64) * BINS // window).clip(0, BINS - 1)  # trunc(t/48·200)
     statics = order.join(read_table(demographics), on="episode_id", how="left").sort("row")
     per_episode = np.bincount(steps["row"].to_numpy(), minlength=len(episodes))
