@@ -96,7 +96,8 @@ rule pretrain_cxr:
         store=STORE,
         schedule=setting("cxr", "schedule"),
         seeds=config["seeds"],
-        torch=config["torch"],
+        device=config["torch"]["device"],
+        torch_threads=config["torch"]["threads"],
     shell:
         "python -m pipeline.cxr.pretrain"
         " --episodes {input.episodes:q}"
@@ -109,8 +110,8 @@ rule pretrain_cxr:
         " --window-hours {params.hours}"
         " --schedule {params.schedule:q}"
         " --seeds {params.seeds}"
-        " --torch-threads {params.torch[threads]}"
-        " --device {params.torch[device]:q}"
+        " --torch-threads {params.torch_threads}"
+        " --device {params.device:q}"
         " --output {params.folder:q}"
         " 2>&1 | tee {log:q}"
 
@@ -142,7 +143,8 @@ rule embed_cxr:
         pretrained=["--pretrained", PRETRAINED] if PRETRAINED else [],
         store=STORE,
         seeds=config["seeds"],
-        torch=config["torch"],
+        device=config["torch"]["device"],
+        torch_threads=config["torch"]["threads"],
         missing=config["missing"],
     shell:
         "python -m pipeline.cxr.embed"
@@ -156,8 +158,8 @@ rule embed_cxr:
         " --window-hours {params.hours}"
         " --weights {input.weights:q}"
         " --seeds {params.seeds}"
-        " --torch-threads {params.torch[threads]}"
-        " --device {params.torch[device]:q}"
+        " --torch-threads {params.torch_threads}"
+        " --device {params.device:q}"
         " --missing {params.missing:q}"
         " --output {output.embeddings:q}"
         " --predictions {output.predictions:q}"

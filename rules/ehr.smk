@@ -135,7 +135,8 @@ rule pretrain_ehr:
         hours=config["cohort"]["window_hours"],
         schedule=setting("ehr", "schedule"),
         seeds=config["seeds"],
-        torch=config["torch"],
+        device=config["torch"]["device"],
+        torch_threads=config["torch"]["threads"],
     shell:
         "python -m pipeline.ehr.pretrain"
         " --episodes {input.episodes:q}"
@@ -145,8 +146,8 @@ rule pretrain_ehr:
         " --window-hours {params.hours}"
         " --schedule {params.schedule:q}"
         " --seeds {params.seeds}"
-        " --torch-threads {params.torch[threads]}"
-        " --device {params.torch[device]:q}"
+        " --torch-threads {params.torch_threads}"
+        " --device {params.device:q}"
         " --output {params.folder:q}"
         " 2>&1 | tee {log:q}"
 
@@ -175,7 +176,8 @@ rule embed_ehr:
     params:
         hours=config["cohort"]["window_hours"],
         seeds=config["seeds"],
-        torch=config["torch"],
+        device=config["torch"]["device"],
+        torch_threads=config["torch"]["threads"],
         missing=config["missing"],
     shell:
         "python -m pipeline.ehr.embed"
@@ -186,8 +188,8 @@ rule embed_ehr:
         " --window-hours {params.hours}"
         " --weights {input.weights:q}"
         " --seeds {params.seeds}"
-        " --torch-threads {params.torch[threads]}"
-        " --device {params.torch[device]:q}"
+        " --torch-threads {params.torch_threads}"
+        " --device {params.device:q}"
         " --missing {params.missing:q}"
         " --output {output.embeddings:q}"
         " --predictions {output.predictions:q}"

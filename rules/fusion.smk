@@ -35,7 +35,8 @@ rule fuse_early:
         dropout=config["early"]["dropout"],
         schedule=setting("early", "schedule"),
         seeds=config["seeds"],
-        torch=config["torch"],
+        device=config["torch"]["device"],
+        torch_threads=config["torch"]["threads"],
         missing=config["missing"],
     shell:
         "python -m pipeline.fusion.early"
@@ -45,8 +46,8 @@ rule fuse_early:
         " --dropout {params.dropout}"
         " --schedule {params.schedule:q}"
         " --seeds {params.seeds}"
-        " --torch-threads {params.torch[threads]}"
-        " --device {params.torch[device]:q}"
+        " --torch-threads {params.torch_threads}"
+        " --device {params.device:q}"
         " --missing {params.missing:q}"
         " --weights {params.folder:q}"
         " --output {output.predictions:q}"

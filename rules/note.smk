@@ -136,7 +136,8 @@ rule pretrain_note:
         folder=subpath(output.history, parent=True),
         schedule=setting("note", "schedule"),
         seeds=config["seeds"],
-        torch=config["torch"],
+        device=config["torch"]["device"],
+        torch_threads=config["torch"]["threads"],
     shell:
         "python -m pipeline.note.pretrain"
         " --episodes {input.episodes:q}"
@@ -145,8 +146,8 @@ rule pretrain_note:
         " --vectors {input.vectors:q}"
         " --schedule {params.schedule:q}"
         " --seeds {params.seeds}"
-        " --torch-threads {params.torch[threads]}"
-        " --device {params.torch[device]:q}"
+        " --torch-threads {params.torch_threads}"
+        " --device {params.device:q}"
         " --output {params.folder:q}"
         " 2>&1 | tee {log:q}"
 
@@ -173,7 +174,8 @@ rule embed_note:
         gpu=GPU,
     params:
         seeds=config["seeds"],
-        torch=config["torch"],
+        device=config["torch"]["device"],
+        torch_threads=config["torch"]["threads"],
         missing=config["missing"],
     shell:
         "python -m pipeline.note.embed"
@@ -183,8 +185,8 @@ rule embed_note:
         " --vectors {input.vectors:q}"
         " --weights {input.weights:q}"
         " --seeds {params.seeds}"
-        " --torch-threads {params.torch[threads]}"
-        " --device {params.torch[device]:q}"
+        " --torch-threads {params.torch_threads}"
+        " --device {params.device:q}"
         " --missing {params.missing:q}"
         " --output {output.embeddings:q}"
         " --predictions {output.predictions:q}"
