@@ -1,8 +1,8 @@
 """Vitals and labs: they drift with what the EHR shows of its latent; traps follow.
 
-Each signal is `mean + slope · shown_e · (¾ + ¼ · t / 48 h) + jitter`. Within an admission the jitter
-of a signal that carries the latent is made orthogonal to the drift over the rows known by the
-prediction time, so that least squares on those rows gives `shown_e` back, up to rounding.
+Each signal is `mean + slope · shown_e · (¾ + ¼ · t / 48 h) + jitter`. Within an admission the
+jitter of a signal that carries the latent is made orthogonal to the drift over the rows known by
+the prediction time, so that least squares on those rows gives `shown_e` back, up to rounding.
 """
 
 from functools import cache
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.hospital.settings import HOUR, PREDICTION
+from pipeline.hospital.settings import CHARTED, HOUR, PREDICTION
 
 GCS_TEXT = {
     220739: ["", "None", "To Pain", "To Speech", "Spontaneously"],
@@ -25,7 +25,7 @@ GCS_TEXT = {
 @cache
 def items() -> pl.DataFrame:
     """The hospital's dictionary of signals: item ids and labels are MIMIC-IV's."""
-    return pl.read_csv(Path(__file__).with_name("items.csv"))
+    return pl.read_csv(Path(__file__).with_name("charting_items.csv"))
 
 
 def draw_times(
@@ -57,8 +57,8 @@ def _values(rng: np.random.Generator, signals: pl.DataFrame, shown: np.ndarray, 
     size = len(shown)
     norm = np.bincount(row, g * g * known, size)
     along = np.stack([np.bincount(row, column, size) for column in (noise * seen).T], axis=1)
-    along /= np.maximum(norm, 1e-9)[:, None]
-    noise -= np.where(slope != 0, g[:, None] * along[row], 0.0)
+    share = along / np.maximum(norm, 1e-9)[:, None]
+    noise -= np.where(slope != 0, g[:, None] * share[row], 0.0)
     return mean + slope * (shown[row] * g)[:, None] + noise
 
 
@@ -90,14 +90,14 @@ def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFra
     upto = np.where(icu >= 0, np.minimum(stay, PREDICTION - 30), never)
     row, minute = draw_times(rng, np.maximum(icu, 0), upto, 9, 15)
     regular = _sets(rng, admissions, signals, row, minute, minute + rng.integers(2, 25, len(row)))
-    at_48 = np.where((icu >= 0) & (stay > PREDICTION), stay, never)
+    at_48 = np.where((icu >= 0) & (icu < PREDICTION - 180) & (stay > PREDICTION), stay, never)
     row, minute = draw_times(
         rng, np.full(len(icu), PREDICTION - 180), np.minimum(at_48, PREDICTION - 5), 2, 2
     )
     hidden = _reveal(_sets(rng, admissions, signals, row, minute,
                            PREDICTION + rng.integers(1, 90, len(row))))  # fmt: skip
     row, minute = draw_times(
-        rng, np.full(len(icu), PREDICTION + 1), np.minimum(at_48, PREDICTION + 24 * HOUR), 2, 3
+        rng, np.full(len(icu), PREDICTION + 1), np.minimum(at_48, CHARTED), 2, 3
     )
     later = _reveal(_sets(rng, admissions, signals, row, minute, minute + 10))
     rows = pl.concat([regular, hidden, later, _implausible(rng, regular)])

@@ -72,6 +72,7 @@ FINDINGS = [
 IN_CORE = {"hosp/patients", "hosp/admissions", "hosp/transfers"}  # core/ in release 1.0
 NEW_IN_2 = {"caregiver_id", "admit_provider_id", "order_provider_id"}
 CXR = "mimic-cxr-jpg/2.1.0"
+Stream = BinaryIO | gzip.GzipFile
 
 
 def columns(table: str, release: str) -> list[str]:
@@ -107,13 +108,14 @@ def location(table: str, release: str) -> str:
 class Writer:
     """Appends frames to the csv files of one hospital; memory holds one chunk at a time.
 
-    Columns that a frame lacks are written empty. Gzip headers carry no name and no time: the same
-    rows give the same bytes.
+    Columns that a frame lacks are written empty, rows of patients that are not `kept` not at all.
+    Gzip headers carry no name and no time: the same rows give the same bytes.
     """
 
     def __init__(self, root: Path, release: str) -> None:
         self.root, self.release = root, release
-        self.streams: dict[str, BinaryIO] = {}
+        self.kept = pl.Series("subject_id", [], pl.Int64)
+        self.streams: dict[str, Stream] = {}
         self.raw: list[BinaryIO] = []
         self.rows: dict[str, int] = {}
 
@@ -124,7 +126,7 @@ class Writer:
         for stream in (*self.streams.values(), *self.raw):
             stream.close()
 
-    def _open(self, table: str) -> BinaryIO:
+    def _open(self, table: str) -> Stream:
         path = self.root / location(table, self.release)
         path.parent.mkdir(parents=True, exist_ok=True)
         raw = path.open("wb")
@@ -140,6 +142,8 @@ class Writer:
             self.streams[table] = self._open(table)
         if self.release == "1.0" and "race" in frame.columns:
             frame = frame.rename({"race": "ethnicity"})
+        if "subject_id" in frame.columns:
+            frame = frame.filter(pl.col("subject_id").is_in(self.kept.implode()))
         names = columns(table, self.release)
         have = set(frame.columns)
         ready = frame.select(

@@ -2,47 +2,60 @@
 
     python -m pipeline.hospital.make --output results/hospital --patients 3000
 
-The truth (`truth/ceilings.json`, `truth/oracle_<task>.parquet`) is for evaluation only: no rule that
-trains or embeds reads it.
+The truth (`truth/ceilings.json`, `truth/oracle_<task>.parquet`) is for evaluation only: no rule
+that trains or embeds reads it.
 """
 
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+from pyarrow.parquet import ParquetWriter
 
 from pipeline.common.command import log, parser, run
-from pipeline.common.files import write_json
-from pipeline.common.tables import Contract, write_table
-from pipeline.hospital import charting, films, reports, stays, treatments, truth
+from pipeline.common.errors import InputError
+from pipeline.common.files import whole, write_json
+from pipeline.hospital import events, films, notes, reports, stays, truth
+from pipeline.hospital.ids import MAX_PATIENTS
 from pipeline.hospital.layout import Writer
 from pipeline.hospital.population import draw_chunk
 from pipeline.hospital.settings import CHUNK, PREDICTION, Settings
 
-ORACLE = Contract(
-    {"hadm_id": pl.Int64, **{s: pl.Float64 for s in truth.SETS}}, key=("hadm_id",),
-    nullable=tuple(truth.SETS),
-)  # fmt: skip
+ORACLE = pa.schema({"hadm_id": pa.int64(), **dict.fromkeys(truth.SETS, pa.float64())})
 
 
 def make(root: Path, settings: Settings) -> dict[str, int]:
     """Writes the hospital below `root`, chunk by chunk; returns the number of rows per table."""
-    oracles: dict[str, list[pl.DataFrame]] = {task: [] for task in truth.TASKS}
-    with Writer(root, settings.release) as writer:
+    with Writer(root, settings.release) as writer, _oracle_files(root) as oracles:
         for chunk in range(-(-settings.patients // CHUNK)):
             admissions = _write_chunk(writer, settings, chunk)
-            for task, tables in oracles.items():
-                tables.append(truth.oracle_table(settings.effects, task, admissions))
-            log.info(
-                "patients %d of %d", min((chunk + 1) * CHUNK, settings.patients), settings.patients
-            )
-        stays.write_dictionaries(writer)
-        rows = writer.rows
-    for task, tables in oracles.items():
-        write_table(pl.concat(tables), root / "truth" / f"oracle_{task}.parquet", ORACLE)
+            for task, file in oracles.items():
+                table = truth.oracle_table(settings.effects, task, admissions)
+                file.write_table(table.to_arrow().cast(ORACLE))
+            done = min((chunk + 1) * CHUNK, settings.patients)
+            log.info("patients %d of %d", done, settings.patients)
+        events.write_dictionaries(writer)
     write_json(root / "truth" / "ceilings.json", truth.ceilings(settings.effects, settings.seed))
-    return rows
+    return writer.rows
+
+
+@contextmanager
+def _oracle_files(root: Path) -> Iterator[dict[str, ParquetWriter]]:
+    """One file per task, rows in the order of the patients; whole or absent."""
+    with ExitStack() as stack:
+        parts = {
+            task: stack.enter_context(whole(root / "truth" / f"oracle_{task}.parquet"))
+            for task in truth.TASKS
+        }
+        yield {
+            task: stack.enter_context(ParquetWriter(part, ORACLE, compression="zstd"))
+            for task, part in parts.items()
+        }
 
 
 def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame:
@@ -52,34 +65,41 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
         return np.random.default_rng([settings.seed, chunk, number])
 
     patients, admissions = draw_chunk(settings, chunk)
-    stays.write_stays(writer, stream(1), patients, admissions)
-    stays.write_icu(writer, stream(2), admissions)
-    stays.write_labs(writer, stream(3), admissions)
-    notes = reports.note_rows(stream(4), admissions)
-    stays.write_notes(writer, stream(5), admissions, notes)
+    writer.kept = patients["subject_id"].head(settings.patients - chunk * CHUNK)
+    ways = stays.movements(stream(8), admissions)
+    admissions = stays.with_stay_id(admissions, ways)
+    written = reports.note_rows(stream(4), admissions)
     pictures = films.with_ids(films.film_rows(stream(6), admissions), admissions)
-    writer.write("cxr/metadata", films.metadata(pictures))
-    writer.write("cxr/split", pictures.select("dicom_id", "study_id", "subject_id",
-                                              pl.lit("train").alias("split")))  # fmt: skip
-    for labeller in ("cxr/chexpert", "cxr/negbio"):
-        writer.write(labeller, films.findings(pictures))
-    if settings.films:
-        films.write_jpegs(stream(7), writer.root, pictures)
-    return _readable(admissions, notes, pictures)
+    with ThreadPoolExecutor(1) as pool:  # films are drawn while the tables are written
+        drawn = []
+        if settings.films:
+            at = (stream(7), writer.root, pictures, writer.kept)
+            drawn = [pool.submit(films.write_jpegs, *at)]
+        stays.write_admissions(writer, stream(1), patients, admissions)
+        stays.write_movements(writer, admissions, ways)
+        events.write_diagnoses(writer, stream(9), admissions)
+        events.write_icu(writer, stream(2), admissions)
+        events.write_labs(writer, stream(3), admissions)
+        notes.write_radiology(writer, stream(5), admissions, written)
+        notes.write_discharge(writer, admissions)
+        films.write_tables(writer, pictures)
+        for job in drawn:
+            job.result()
+    readable = _readable(admissions, written, pictures)
+    return readable.filter(pl.col("subject_id").is_in(writer.kept.implode()))
 
 
 def _readable(
-    admissions: pl.DataFrame, notes: pl.DataFrame, pictures: pl.DataFrame
+    admissions: pl.DataFrame, written: pl.DataFrame, pictures: pl.DataFrame
 ) -> pl.DataFrame:
     """Marks has_e, has_c, has_n: known by the prediction time (films: antero-posterior)."""
-    reported = notes.filter(pl.col("stored") <= PREDICTION)["row"].unique()
+    worded = (pl.col("stored") <= PREDICTION) & (pl.col("kind") == "report")
     usable = (pl.col("minute") < PREDICTION) & (pl.col("view") == "AP")
-    filmed = pictures.filter(usable)["row"].unique()
     row = pl.int_range(pl.len())
     return admissions.with_columns(
         pl.lit(True).alias("has_e"),
-        row.is_in(filmed.implode()).alias("has_c"),
-        row.is_in(reported.implode()).alias("has_n"),
+        row.is_in(pictures.filter(usable)["row"].unique().implode()).alias("has_c"),
+        row.is_in(written.filter(worded)["row"].unique().implode()).alias("has_n"),
     )
 
 
@@ -92,14 +112,14 @@ def main() -> None:
     arguments.add_argument("--release", choices=["3.1", "2.2", "1.0"], default="3.1")
     arguments.add_argument("--no-films", action="store_true", help="no JPEG files (load tests)")
     given = arguments.parse_args()
+    if not 1 <= given.patients <= MAX_PATIENTS:
+        raise InputError(f"--patients: 1 to {MAX_PATIENTS}, given {given.patients}")
     root = Path(given.output)
     for part in ("mimiciv", "mimic-cxr-jpg", "mimic-iv-note", "truth"):
         shutil.rmtree(root / part, ignore_errors=True)
     settings = Settings(given.patients, given.seed, not given.no_films, given.release)
-    rows = make(root, settings)
-    write_json(
-        root / "hospital.json", {"patients": given.patients, "seed": given.seed, "rows": rows}
-    )
+    made = {"patients": given.patients, "seed": given.seed, "rows": make(root, settings)}
+    write_json(root / "hospital.json", made)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Radiology reports and discharge summaries in report language.
 
 The latent of the notes is shown in steps: of 16 observations, as many are abnormal as the latent is
-high. Chest films, CT and ultrasound have observations of their own; reports after 48 h, or written
-up after it, tell who dies (traps), and so do all discharge summaries.
+high. Chest films, CT and ultrasound state the same observations. Addenda say nothing new, a few
+reports have no text. Reports after 48 h, or written up after it, tell who dies (traps), and so do
+all discharge summaries.
 """
 
 import numpy as np
@@ -31,14 +32,21 @@ ABNORMAL = (
     "Dilated tortuous aorta with hematoma. Findings compatible with florid decompensation."
 )
 EXAMS = ["CHEST (PORTABLE AP)", "CT CHEST W/CONTRAST", "US ABD LIMIT, SINGLE ORGAN"]
+TEMPLATE = (
+    "EXAMINATION:  {}\n\nINDICATION:  ___ year old with {}.  // evaluate\n\nTECHNIQUE:  {}\n\n"
+    "COMPARISON:  ___.\n\nFINDINGS: \n\n{}\n\nIMPRESSION: \n\n{} {}"
+)
+ADDENDUM = "ADDENDUM:  The findings were discussed with Dr. ___ by telephone on ___ at ___."
 TECHNIQUE = [
     "Single portable frontal view of the chest.",
     "Multidetector helical scanning was performed after intravenous contrast.",
     "Grey scale and Doppler ultrasound images were obtained.",
 ]
 REASONS = ["dyspnea", "fever and leukocytosis", "altered mental status", "line placement", "pain"]
-TOLD = ["Goals of care discussed; comfort measures, terminal extubation planned. Family at bedside.",
-        "Patient transferred to the floor, ready for home with services. Marked recovery."]  # fmt: skip
+TOLD = [
+    "Goals of care discussed; comfort measures, terminal extubation planned. Family at bedside.",
+    "Patient transferred to the floor, ready for home with services. Marked recovery.",
+]
 
 
 def level(shown: np.ndarray) -> np.ndarray:
@@ -56,7 +64,10 @@ def read_level(count: np.ndarray) -> np.ndarray:
 
 
 def note_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
-    """One row per radiology report: row, minute, stored, exam, and what it tells."""
+    """One row per radiology report: row, minute, stored, exam, kind, and whether it tells.
+
+    Kinds: report, addendum, empty (no text).
+    """
     stay, has = admissions["stay"].to_numpy(), admissions["has_note"].to_numpy()
     row, minute = draw_times(
         rng, np.full(len(stay), 20), np.where(has, np.minimum(stay, 43 * HOUR), -1), 1, 2
@@ -72,42 +83,57 @@ def note_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
     notes = pl.concat(
         pl.DataFrame({"row": r, "minute": m, "stored": s}).with_columns(pl.lit(t).alias("tells"))
         for r, m, s, t in parts
-    ).with_columns(pl.col("row", "minute", "stored").cast(pl.Int64))
+    )
     exam = rng.choice(3, notes.height, p=[0.7, 0.2, 0.1])
-    return notes.with_columns(pl.Series("exam", exam)).sort("row", "minute", "tells")
+    notes = notes.with_columns(pl.Series("exam", exam), pl.lit("report").alias("kind"))
+    return _with_oddments(rng, notes).sort("row", "minute", "tells", maintain_order=True)
+
+
+def _with_oddments(rng: np.random.Generator, notes: pl.DataFrame) -> pl.DataFrame:
+    """A few reports get an addendum, beside a few others lies one without text."""
+    chance = pl.Series(rng.random(notes.height))
+    addenda = notes.filter(chance < 0.02).with_columns(
+        minute=pl.col("stored") + 20, stored=pl.col("stored") + 45, kind=pl.lit("addendum")
+    )
+    empty = notes.filter(chance > 0.985).with_columns(
+        minute=pl.col("minute") + 7, stored=pl.col("stored") + 7, kind=pl.lit("empty")
+    )
+    return pl.concat([notes, addenda, empty])
 
 
 def _sentences(text: str) -> list[str]:
     return [part.strip() + "." for part in text.split(".") if part.strip()]
 
 
-def write_up(rng: np.random.Generator, notes: pl.DataFrame, shown: np.ndarray,
-             dies: np.ndarray) -> pl.Series:  # fmt: skip
-    """The text of each report: one observation after the other turns abnormal as the latent rises."""
-    row, n = notes["row"].to_numpy(), notes.height
-    abnormal = np.arange(LEVELS) < level(shown[row])[:, None]
-    normal, bad = _sentences(NORMAL), _sentences(ABNORMAL)
-    body = [
-        pl.Series(np.where(abnormal[:, k], bad[k], normal[k])).alias(f"s{k}") for k in range(LEVELS)
-    ]
-    exam = notes["exam"].to_numpy()
-    told = np.where(notes["tells"].to_numpy() == 1, np.where(dies[row], *TOLD), "")
-    frame = pl.DataFrame(
-        {
-            "exam": np.array(EXAMS)[exam],
-            "reason": np.array(REASONS)[rng.integers(0, len(REASONS), n)],
-            "technique": np.array(TECHNIQUE)[exam],
-            "told": told,
-        }
-    ).with_columns(body)
+def observations(shown: np.ndarray) -> pl.DataFrame:
+    """The sentences s0 … s15: one after the other turns abnormal as the latent rises.
+
+    >>> observations(np.array([-9.0, 9.0]))["s3"].to_list()
+    ['The cardiomediastinal silhouette is unremarkable.', 'Severe cardiomegaly has progressed.']
+    """
+    abnormal = np.arange(LEVELS) < level(shown)[:, None]
+    pairs = zip(_sentences(NORMAL), _sentences(ABNORMAL), strict=True)
+    return pl.DataFrame(
+        {f"s{k}": np.where(abnormal[:, k], bad, good) for k, (good, bad) in enumerate(pairs)}
+    )
+
+
+def write_up(rng: np.random.Generator, notes: pl.DataFrame, admissions: pl.DataFrame) -> pl.Series:
+    """The text of each report, null where it is empty."""
+    row, exam = notes["row"].to_numpy(), notes["exam"].to_numpy()
+    dies = admissions["dies"].to_numpy()[row]
+    frame = observations(admissions["shown_n"].to_numpy()[row]).with_columns(
+        pl.Series("exam", np.array(EXAMS)[exam]),
+        pl.Series("reason", np.array(REASONS)[rng.integers(0, len(REASONS), len(row))]),
+        pl.Series("technique", np.array(TECHNIQUE)[exam]),
+        pl.Series("told", np.where(notes["tells"].to_numpy() == 1, np.where(dies, *TOLD), "")),
+        notes["kind"],
+    )
     findings = pl.concat_str([f"s{k}" for k in range(LEVELS)], separator=" ")
-    return frame.select(
-        pl.format(
-            "EXAMINATION:  {}\n\nINDICATION:  ___ year old with {}.  // evaluate\n\nTECHNIQUE:  {}\n\n"
-            "COMPARISON:  ___.\n\nFINDINGS: \n\n{}\n\nIMPRESSION: \n\n{} {}",
-            "exam", "reason", "technique", findings, "s0", "told",
-        ).alias("text")
-    )["text"]  # fmt: skip
+    report = pl.format(TEMPLATE, "exam", "reason", "technique", findings, "s0", "told")
+    kind = pl.col("kind")
+    text = pl.when(kind == "report").then(report).when(kind == "addendum").then(pl.lit(ADDENDUM))
+    return frame.select(text.alias("text"))["text"]
 
 
 def discharge_text(dies: np.ndarray) -> pl.Series:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 HOUR = 60  # the hospital counts in minutes since admission
 PREDICTION = 48 * HOUR  # predictors of the truth are hidden after this time (the traps)
+CHARTED = PREDICTION + 24 * HOUR  # the charting of an ICU stay ends here
 CHUNK = 500  # patients made at once: bounds memory; patient i is the same in every size of hospital
 
 
@@ -25,8 +26,8 @@ class Effects:
     """The generative model. Latents are standard normal, independent of each other and of ids.
 
     A modality shows `latent + noise`; the noise is drawn once per admission and modality. Shock and
-    acute respiratory failure (ARF) act through the EHR alone: the EHR shows their treatment, so they
-    depend on no latent of films or notes. `chain` scales how much an event changes the next one.
+    acute respiratory failure (ARF) act through the EHR alone: the EHR shows their treatment, so
+    they depend on no latent of films or notes. `chain` scales how much an event changes the next.
     """
 
     noise: float = 0.3

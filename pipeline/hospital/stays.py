@@ -1,219 +1,117 @@
-"""Turns what happened in the synthetic hospital into rows of MIMIC's tables."""
+"""Who was where: patients, admissions, the ways between the wards, ICU stays."""
 
 import numpy as np
 import polars as pl
 
-from pipeline.hospital import charting, reports, treatments
+from pipeline.hospital import ids
 from pipeline.hospital.layout import Writer
-from pipeline.hospital.settings import HOUR
+from pipeline.hospital.settings import CHARTED, CHUNK, HOUR
 
-UNITS = ["Medical Intensive Care Unit (MICU)", "Surgical Intensive Care Unit (SICU)",
-         "Cardiac Vascular Intensive Care Unit (CVICU)", "Neuro Stepdown"]  # fmt: skip
-
-
-def _pick(rng: np.random.Generator, values: list[str], n: int) -> pl.Series:
-    return pl.Series(values).gather(pl.Series(rng.integers(0, len(values), n)))
-
-
-def _staff(rng: np.random.Generator, n: int) -> pl.Series:
-    return pl.Series(rng.integers(1, 99_999, n))
+ICUS = [
+    "Medical Intensive Care Unit (MICU)",
+    "Surgical Intensive Care Unit (SICU)",
+    "Cardiac Vascular Intensive Care Unit (CVICU)",
+    "Neuro Stepdown",
+]
+LEAVES_FOR = ["HOME", "HOME HEALTH CARE", "SKILLED NURSING FACILITY", "REHAB"]
 
 
-def _provider(rng: np.random.Generator, n: int) -> pl.Series:
-    return "P" + pl.Series(rng.integers(1000, 9999, n)).cast(pl.String) + "Q"
+def _pick(rng: np.random.Generator, values: list[str], rows: int) -> pl.Series:
+    return pl.Series(values).gather(pl.Series(rng.integers(0, len(values), rows)))
 
 
-def _clocked(rows: pl.DataFrame, admissions: pl.DataFrame, times: dict[str, str]) -> pl.DataFrame:
-    """Joins identity by `row` and turns minutes into clock times: {new column: minute column}."""
-    who = admissions.select("subject_id", "hadm_id", "stay_id", "admittime").with_row_index("row")
-    joined = rows.join(
-        who.with_columns(pl.col("row").cast(pl.Int64)), on="row", how="left", maintain_order="left"
-    )
-    return joined.with_columns(
-        (pl.col("admittime") + pl.duration(minutes=minute)).alias(name)
-        for name, minute in times.items()
-    )
-
-
-def write_stays(
+def write_admissions(
     writer: Writer, rng: np.random.Generator, patients: pl.DataFrame, admissions: pl.DataFrame
 ) -> None:
-    """patients, admissions, transfers, diagnoses_icd and discharge summaries."""
+    """patients and admissions; those who come as emergencies were in the ED before."""
     writer.write("hosp/patients", patients)
-    n = admissions.height
-    dies = pl.col("dies")
-    emergency = pl.col("ed") > 0
+    dies, emergency = pl.col("dies"), pl.col("ed") > 0
+    rows = admissions.height
+    kind = pl.when(emergency).then(pl.lit("EW EMER.")).otherwise(pl.lit("URGENT"))
+    origin = pl.when(emergency).then(pl.lit("EMERGENCY ROOM"))
+    goal = pl.when(dies).then(pl.lit("DIED")).otherwise(_pick(rng, LEAVES_FOR, rows))
+    registered, left = pl.col("admittime") - pl.duration(minutes="ed"), pl.duration(minutes=25)
     full = admissions.with_columns(
         pl.when(dies).then("dischtime").alias("deathtime"),
-        pl.when(emergency).then(pl.lit("EW EMER.")).otherwise(pl.lit("URGENT")).alias("admission_type"),
-        pl.when(emergency).then(pl.lit("EMERGENCY ROOM"))
-        .otherwise(pl.lit("TRANSFER FROM HOSPITAL")).alias("admission_location"),
-        pl.when(dies).then(pl.lit("DIED"))
-        .otherwise(_pick(rng, ["HOME", "HOME HEALTH CARE", "SKILLED NURSING FACILITY", "REHAB"], n))
-        .alias("discharge_location"),
-        pl.when(emergency).then(pl.col("admittime") - pl.duration(minutes="ed")).alias("edregtime"),
-        pl.when(emergency).then(pl.col("admittime") + pl.duration(minutes=25)).alias("edouttime"),
+        kind.alias("admission_type"),
+        ids.providers(rng, rows).alias("admit_provider_id"),
+        origin.otherwise(pl.lit("TRANSFER FROM HOSPITAL")).alias("admission_location"),
+        goal.alias("discharge_location"),
+        pl.when(emergency).then(registered).alias("edregtime"),
+        pl.when(emergency).then(pl.col("admittime") + left).alias("edouttime"),
         dies.cast(pl.Int64).alias("hospital_expire_flag"),
-        _provider(rng, n).alias("admit_provider_id"),
-    )  # fmt: skip
+    )
     if writer.release != "3.1":
-        spelt = {"English": "ENGLISH"}
-        full = full.with_columns(pl.col("language").replace_strict(spelt, default="?"))
+        known = pl.when(pl.col("language") == "English").then(pl.lit("ENGLISH"))
+        full = full.with_columns(known.otherwise(pl.lit("?")).alias("language"))
     writer.write("hosp/admissions", full)
-    writer.write("hosp/transfers", _transfers(admissions))
-    codes = treatments.diagnosis_rows(rng, admissions)
-    writer.write("hosp/diagnoses_icd", _clocked(codes, admissions, {}))
-    summary = full.select(
-        pl.format("{}-DS-1", "subject_id").alias("note_id"), "subject_id", "hadm_id",
-        pl.lit("DS").alias("note_type"), pl.lit(1).alias("note_seq"),
-        pl.col("dischtime").dt.truncate("1d").alias("charttime"),
-        (pl.col("dischtime") + pl.duration(hours=20)).alias("storetime"),
+
+
+def movements(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+    """Where each patient was: row, eventtype, careunit, last_careunit, enter, leave (minutes).
+
+    ED, ward, ICU, for some a second ICU stay, discharge; an ICU stay is known by `eventtype` icu.
+    The first lasts as long as it is charted; who dies in hospital dies in the ICU.
+    """
+    icu, stay, ed = (admissions[name].to_numpy() for name in ("icu", "stay", "ed"))
+    dies, row = admissions["dies"].to_numpy(), np.arange(admissions.height)
+    half = np.maximum(icu + (stay - icu) // 2, CHARTED)
+    back = np.where((icu >= 0) & (rng.random(len(row)) < 0.1), half + 5 * HOUR, -1)
+    back = np.where(back < stay - HOUR, back, -1)
+    out = np.maximum(icu + (stay - icu) * 0.95, np.minimum(stay, CHARTED))
+    out = np.where(back >= 0, half, np.where(dies, stay, out)).astype(int)
+    away = np.where(back >= 0, back, stay)
+    parts = [
+        ("ED", ed > 0, -ed, np.full(len(row), 25)),
+        ("admit", row >= 0, 0 * row, np.where(icu >= 0, icu, stay)),
+        ("icu", icu >= 0, icu, out),
+        ("transfer", (icu >= 0) & (out < away), out, away),
+        ("icu", back >= 0, back, stay),
+        ("discharge", row >= 0, stay, stay),
+    ]
+    ways = pl.concat(
+        pl.DataFrame({"row": row[there], "enter": enter[there], "leave": leave[there]})
+        .with_columns(pl.lit(kind).alias("eventtype"))
+        for kind, there, enter, leave in parts
     )  # fmt: skip
-    writer.write("note/discharge", summary.with_columns(
-        reports.discharge_text(admissions["dies"].to_numpy())))  # fmt: skip
+    ways = ways.sort("row", "enter", "leave", maintain_order=True)
+    return _in_units(rng, ways, admissions["patient"][0] // CHUNK)
 
 
-def _transfers(admissions: pl.DataFrame) -> pl.DataFrame:
-    who = ["subject_id", "hadm_id"]
-    base = admissions.with_columns(
-        (pl.col("admittime") + pl.duration(minutes="icu")).alias("icu_in"),
-    )
-    admit = base.select(*who, (pl.col("hadm_id") + 10_000_000).alias("transfer_id"),
-                        pl.lit("admit").alias("eventtype"), pl.lit("Medicine").alias("careunit"),
-                        pl.col("admittime").alias("intime"),
-                        pl.when(pl.col("icu") >= 0).then("icu_in").otherwise("dischtime")
-                        .alias("outtime"))  # fmt: skip
-    unit = base.filter(pl.col("icu") >= 0).select(
-        *who, pl.col("stay_id").alias("transfer_id"), pl.lit("transfer").alias("eventtype"),
-        pl.lit(UNITS[0]).alias("careunit"), pl.col("icu_in").alias("intime"),
-        pl.col("dischtime").alias("outtime"))  # fmt: skip
-    leave = base.select(*who, (pl.col("hadm_id") + 20_000_000).alias("transfer_id"),
-                        pl.lit("discharge").alias("eventtype"),
-                        pl.lit(None, pl.String).alias("careunit"),
-                        pl.col("dischtime").alias("intime"),
-                        pl.lit(None, pl.Datetime("us")).alias("outtime"))  # fmt: skip
-    return pl.concat([admit, unit, leave]).sort("hadm_id", "intime", "transfer_id")
-
-
-def write_icu(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
-    """icustays (a second stay for some), chartevents, inputevents, outputevents, procedureevents,
-    microbiologyevents."""
-    writer.write("icu/icustays", _icustays(rng, admissions))
-    chart = [charting.chart_rows(rng, admissions), treatments.peep_rows(rng, admissions)]
-    names = ["row", "minute", "stored", "itemid", "value", "valuenum", "valueuom"]
-    rows = pl.concat([part.select(names) for part in chart], how="vertical_relaxed")
-    rows = _clocked(rows, admissions, {"charttime": "minute", "storetime": "stored"})
-    writer.write("icu/chartevents", rows.with_columns(
-        _staff(rng, rows.height).alias("caregiver_id"), pl.lit(0).alias("warning")))  # fmt: skip
-    _write_intervals(writer, rng, admissions)
-    urine = _clocked(treatments.urine_rows(rng, admissions), admissions,
-                     {"charttime": "minute", "storetime": "stored"})  # fmt: skip
-    writer.write("icu/outputevents", urine.with_columns(
-        pl.lit(226559).alias("itemid"), pl.lit("ml").alias("valueuom"),
-        _staff(rng, urine.height).alias("caregiver_id")))  # fmt: skip
-    writer.write("hosp/microbiologyevents", _cultures(rng, admissions))
-
-
-def _cultures(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
-    drawn = admissions.filter(pl.Series(rng.random(admissions.height) < 0.3))
-    at = pl.col("admittime") + pl.duration(hours=3)
-    return drawn.with_columns(
-        (pl.col("hadm_id") + 1).alias("microevent_id"),
-        pl.col("hadm_id").alias("micro_specimen_id"),
-        at.dt.truncate("1d").alias("chartdate"),
-        at.alias("charttime"),
-        pl.lit(70012).alias("spec_itemid"),
-        pl.lit("BLOOD CULTURE").alias("spec_type_desc"),
-        pl.lit(1).alias("test_seq"),
-        pl.lit(90201).alias("test_itemid"),
-        pl.lit("Blood Culture, Routine").alias("test_name"),
-        pl.lit("NO GROWTH.").alias("comments"),
+def _in_units(rng: np.random.Generator, ways: pl.DataFrame, chunk: int) -> pl.DataFrame:
+    """Adds careunit, last_careunit and the identifier of each way."""
+    kind = pl.col("eventtype")
+    first, last = (_pick(rng, ICUS, ways.height) for _ in range(2))
+    ed = pl.when(kind == "ED").then(pl.lit("Emergency Department"))
+    unit = ed.when(kind == "icu").then(first).when(kind != "discharge").then(pl.lit("Medicine"))
+    moved = pl.Series(rng.random(ways.height) < 0.1)
+    return ways.with_columns(
+        unit.alias("careunit"),
+        pl.when(moved).then(last).otherwise(first).alias("last_careunit"),
+        ids.numbered(chunk, ways.height, ids.TRANSFER).alias("transfer_id"),
     )
 
 
-def _icustays(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
-    """First stays end with the admission, or earlier with a second stay following."""
-    stays = admissions.filter(pl.col("icu") >= 0)
-    n = stays.height
-    twice = pl.Series(rng.random(n) < 0.1)
-    leave = pl.col("icu") + (pl.col("stay") - pl.col("icu")) * pl.when(twice).then(0.5).otherwise(
-        0.95
-    )
-    first = stays.with_columns(
-        leave.cast(pl.Int64).alias("leave"), pl.col("icu").alias("enter"), twice.alias("twice")
-    )
-    second = first.filter("twice").with_columns(
-        (pl.col("leave") + 5 * HOUR).alias("enter"), (pl.col("stay") - 1).alias("leave"),
-        (pl.col("stay_id") + 5_000_000).alias("stay_id"),
-    ).filter(pl.col("enter") < pl.col("leave"))  # fmt: skip
-    both = pl.concat([first, second]).with_columns(
-        (pl.col("admittime") + pl.duration(minutes="enter")).alias("intime"),
-        (pl.col("admittime") + pl.duration(minutes="leave")).alias("outtime"),
+def with_stay_id(admissions: pl.DataFrame, ways: pl.DataFrame) -> pl.DataFrame:
+    """Adds stay_id, the first ICU stay of each admission (null: none)."""
+    first = ways.filter(pl.col("eventtype") == "icu").unique("row", keep="first")
+    stays = first.select("row", pl.col("transfer_id").alias("stay_id"))
+    rows = admissions.with_columns(pl.int_range(pl.len()).alias("row"))
+    return rows.join(stays, on="row", how="left", maintain_order="left").drop("row")
+
+
+def write_movements(writer: Writer, admissions: pl.DataFrame, ways: pl.DataFrame) -> None:
+    """transfers and icustays: an ICU stay is a transfer, with the same identifier."""
+    rows = ids.clocked(ways, admissions, intime="enter", outtime="leave")
+    icu, leaves = pl.col("eventtype") == "icu", pl.col("eventtype") == "discharge"
+    stays = rows.filter(icu).with_columns(
+        pl.col("transfer_id").alias("stay_id"),
+        pl.col("careunit").alias("first_careunit"),
         ((pl.col("leave") - pl.col("enter")) / (24 * HOUR)).alias("los"),
     )
-    return both.with_columns(
-        _pick(rng, UNITS, both.height).alias("first_careunit"),
-        _pick(rng, UNITS, both.height).alias("last_careunit"),
-    ).sort("hadm_id", "intime")
-
-
-def _write_intervals(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
-    """inputevents and procedureevents; nearly all procedures are stored after they end."""
-    times = {"starttime": "start", "endtime": "end"}
-    length = (pl.col("end") - pl.col("start")).cast(pl.Float64)
-    drugs = _clocked(treatments.infusion_rows(rng, admissions), admissions, times)
-    orders = pl.Series(rng.integers(1_000_000, 9_999_999, drugs.height))
-    writer.write("icu/inputevents", drugs.with_columns(
-        (pl.col("starttime") + pl.duration(minutes=3)).alias("storetime"),
-        (length * 0.01).round(3).alias("amount"), pl.lit("mg").alias("amountuom"),
-        pl.lit(0.1).alias("rate"), pl.lit("mcg/kg/min").alias("rateuom"),
-        orders.alias("orderid"), orders.alias("linkorderid"),
-        pl.lit("01-Drips").alias("ordercategoryname"), pl.lit("Continuous Med").alias(
-            "ordercategorydescription"), pl.lit(80).alias("patientweight"),
-        pl.lit("FinishedRunning").alias("statusdescription"),
-        _staff(rng, drugs.height).alias("caregiver_id")))  # fmt: skip
-    done = _clocked(treatments.procedure_rows(rng, admissions), admissions, times)
-    orders = pl.Series(rng.integers(1_000_000, 9_999_999, done.height))
-    writer.write("icu/procedureevents", done.with_columns(
-        (pl.col("endtime") + pl.duration(minutes=10)).alias("storetime"),
-        length.alias("value"), pl.lit("min").alias("valueuom"), orders.alias("orderid"),
-        orders.alias("linkorderid"), pl.lit("ContinuousProcess").alias("ordercategorydescription"),
-        pl.lit("FinishedRunning").alias("statusdescription"),
-        _staff(rng, done.height).alias("caregiver_id")))  # fmt: skip
-
-
-def write_labs(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
-    """labevents; 5 % of the rows lack hadm_id, as in MIMIC."""
-    rows = charting.lab_rows(rng, admissions)
-    rows = _clocked(rows, admissions, {"charttime": "minute", "storetime": "stored"})
-    lost = pl.Series(rng.random(rows.height) < 0.05)
-    writer.write("hosp/labevents", rows.with_columns(
-        (pl.col("hadm_id") * 1000 + pl.int_range(pl.len()).over("hadm_id")).alias("labevent_id"),
-        (pl.col("hadm_id") * 10 + pl.col("minute") % 10).alias("specimen_id"),
-        pl.when(~lost).then("hadm_id").alias("hadm_id"),
-        pl.lit("STAT").alias("priority")))  # fmt: skip
-
-
-def write_notes(
-    writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, notes: pl.DataFrame
-) -> None:
-    """Radiology reports; 5 % lack hadm_id, a few are addenda (note_type AR) or have no text."""
-    text = reports.write_up(
-        rng, notes, admissions["shown_n"].to_numpy(), admissions["dies"].to_numpy()
+    kind = pl.when(icu).then(pl.lit("transfer")).otherwise("eventtype")
+    rows = rows.with_columns(
+        kind.alias("eventtype"), pl.when(~leaves).then("outtime").alias("outtime")
     )
-    rows = _clocked(notes, admissions, {"charttime": "minute", "storetime": "stored"})
-    lost = pl.Series(rng.random(rows.height) < 0.05)
-    number = pl.int_range(1, pl.len() + 1).over("subject_id")
-    writer.write("note/radiology", rows.with_columns(
-        pl.format("{}-RR-{}", "subject_id", number).alias("note_id"), number.alias("note_seq"),
-        pl.lit("RR").alias("note_type"), text.alias("text"),
-        pl.when(~lost).then("hadm_id").alias("hadm_id")))  # fmt: skip
-
-
-def write_dictionaries(writer: Writer) -> None:
-    """d_items, d_labitems, d_icd_diagnoses."""
-    items = charting.items()
-    lab = pl.col("linksto") == "labevents"
-    writer.write("icu/d_items", items.filter(~lab))
-    writer.write("hosp/d_labitems", items.filter(lab))
-    writer.write("hosp/d_icd_diagnoses", treatments.diagnosis_dictionary())
+    writer.write("hosp/transfers", rows)
+    writer.write("icu/icustays", stays)

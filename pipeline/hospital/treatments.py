@@ -3,23 +3,22 @@
 Shock shows as norepinephrine, acute respiratory failure as invasive ventilation with PEEP.
 """
 
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 
 from pipeline.hospital.charting import draw_times, items
+from pipeline.hospital.model import probability
 from pipeline.hospital.settings import HOUR, PREDICTION
 
-ICD = {  # name: ((ICD-9 code, title), (ICD-10 code, title))
-    "shock": (("78552", "Septic shock"), ("R6521", "Severe sepsis with septic shock")),
-    "arf": (("51881", "Acute respiratory failure"), ("J9601", "Acute respiratory failure w hypoxia")),
-    "dies": (("4275", "Cardiac arrest"), ("I469", "Cardiac arrest, cause unspecified")),
-    "e": (("5849", "Acute kidney failure, unspecified"), ("N179", "Acute kidney failure, unspecified")),
-    "c": (("4280", "Congestive heart failure"), ("I509", "Heart failure, unspecified")),
-    "n": (("486", "Pneumonia, organism unspecified"), ("J189", "Pneumonia, unspecified organism")),
-    "hypertension": (("4019", "Essential hypertension"), ("I10", "Essential (primary) hypertension")),
-    "diabetes": (("25000", "Type II diabetes"), ("E119", "Type 2 diabetes w/o complications")),
-    "fibrillation": (("42731", "Atrial fibrillation"), ("I4891", "Unspecified atrial fibrillation")),
-}  # fmt: skip
+
+@cache
+def diagnoses() -> pl.DataFrame:
+    """What is coded, by name: shock, arf, dies, the three latents, and what many have besides."""
+    path = Path(__file__).with_name("treatments_diagnoses.csv")
+    return pl.read_csv(path, infer_schema=False)
 
 
 def _interval(rows: np.ndarray, start: np.ndarray, end: np.ndarray, item: int) -> pl.DataFrame:
@@ -29,16 +28,17 @@ def _interval(rows: np.ndarray, start: np.ndarray, end: np.ndarray, item: int) -
 
 
 def procedure_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
-    """Intervals row, itemid, start, end (minutes). Trap: dialysis begins after 48 h in those who die.
+    """Intervals row, itemid, start, end (minutes). As in MIMIC most rows are stored after they end.
 
-    As in MIMIC most rows are stored after they end: only the start is known by then.
+    Trap: dialysis begins after 48 h in those who die.
     """
     a = {c: admissions[c].to_numpy() for c in ("icu", "stay", "arf_at", "dies")}
     inside = np.flatnonzero(a["icu"] >= 0)
     lines = inside[rng.random(len(inside)) < 0.6]
     picc = inside[rng.random(len(inside)) < 0.2]
     arf = np.flatnonzero(a["arf_at"] >= 0)
-    trap = np.flatnonzero(a["dies"] & (a["icu"] >= 0) & (a["stay"] > PREDICTION + HOUR))
+    there = (a["icu"] >= 0) & (a["icu"] < PREDICTION) & (a["stay"] > PREDICTION + HOUR)
+    trap = np.flatnonzero(a["dies"] & there)
     out = a["stay"]
     start = a["arf_at"][arf]
     return pl.concat(
@@ -106,24 +106,34 @@ def peep_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
 
 def diagnosis_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
     """Billing codes of the admission (known after discharge): they follow the chain of events."""
-    n = admissions.height
     icd10 = admissions["anchor_year_group"].to_numpy() >= "2014"
-    chance = {name: np.full(n, 0.35) for name in ICD}
-    for event in ("shock", "arf", "dies"):
-        chance[event] = np.where(admissions[event].to_numpy() > 0, 0.9, 0.02)
-    for latent in "ecn":
-        chance[latent] = 1 / (1 + np.exp(-(admissions[latent].to_numpy() * 1.5 - 0.8)))
-    frames = []
-    for name, codes in ICD.items():
-        hit = np.flatnonzero(rng.random(n) < chance[name])
-        code = np.where(icd10[hit], codes[1][0], codes[0][0])
+    rows = []
+    for diagnosis in diagnoses().iter_rows(named=True):
+        coded = rng.random(len(icd10)) < _chance_of_code(diagnosis["name"], admissions)
+        hit = np.flatnonzero(coded)
+        code = np.where(icd10[hit], diagnosis["icd10"], diagnosis["icd9"])
         version = np.where(icd10[hit], 10, 9)
-        frames.append(pl.DataFrame({"row": hit, "icd_code": code, "icd_version": version}))
-    rows = pl.concat(frames).sort("row", "icd_code")
-    return rows.with_columns(pl.int_range(1, pl.len() + 1).over("row").alias("seq_num"))
+        rows.append(pl.DataFrame({"row": hit, "icd_code": code, "icd_version": version}))
+    codes = pl.concat(rows).sort("row", "icd_code")
+    return codes.with_columns(pl.int_range(1, pl.len() + 1).over("row").alias("seq_num"))
+
+
+def _chance_of_code(name: str, admissions: pl.DataFrame) -> np.ndarray | float:
+    if name in ("shock", "arf", "dies"):
+        return np.where(admissions[name].to_numpy() > 0, 0.9, 0.02)
+    if name in ("e", "c", "n"):
+        return probability(admissions[name].to_numpy() * 1.5 - 0.8)
+    return 0.35
 
 
 def diagnosis_dictionary() -> pl.DataFrame:
     """The codes that the hospital uses, as `d_icd_diagnoses` lists them."""
-    pairs = [(c, v, t) for codes in ICD.values() for (c, t), v in zip(codes, (9, 10), strict=True)]
-    return pl.DataFrame(pairs, schema=["icd_code", "icd_version", "long_title"], orient="row")
+    versions = [
+        diagnoses().select(
+            pl.col(f"icd{v}").alias("icd_code"),
+            pl.lit(v).alias("icd_version"),
+            pl.col(f"icd{v}_title").alias("long_title"),
+        )
+        for v in (9, 10)
+    ]
+    return pl.concat(versions).sort("icd_code", "icd_version")

@@ -1,151 +1,151 @@
 """The best reachable scores: oracle probabilities per admission and ceilings of the population.
 
-A perfect reader of a modality knows `shown` (latent + noise), and from the EHR also whether shock
-and ARF were treated by 48 h. What the best predictor then says is P(outcome | what was read),
-integrated over the latents on a grid. A modality that is not read, or not there, keeps its prior.
+A perfect reader of a modality knows `shown` (latent + noise; of the notes: its level), and from the
+EHR also whether shock and ARF were treated by 48 h. What the best predictor then says is
+P(outcome | what was read), integrated over the latents on a grid. A modality that is not read, or
+not there, keeps its prior.
 """
 
+import math
 from itertools import combinations
 
 import numpy as np
 import polars as pl
 
-from pipeline.hospital.population import draw_latents, log_odds, probability
-from pipeline.hospital.reports import STEP, level, read_level
+from pipeline.hospital.model import Arrays, chance, draw_latents
+from pipeline.hospital.reports import LEVELS, STEP, level, read_level
 from pipeline.hospital.settings import Effects
 
 GRID = np.linspace(-4.2, 4.2, 31)
+PRIOR = np.exp(-(GRID**2) / 2) / np.exp(-(GRID**2) / 2).sum()
+STATES = [(0, 0), (0, 1), (1, 0), (1, 1)]  # (shock, arf)
+NOT_READ = len(STATES)  # the state where the EHR is not read: all four, by their chances
+NO_LEVEL = LEVELS + 1  # the level where the notes are not read
 SETS = ["".join(s) for k in (1, 2, 3) for s in combinations("ecn", k)]
 TASKS = ("mortality", "longstay", "readmission")
-BLOCK = 2000  # admissions integrated at once
-
-
-def _density(values: np.ndarray, mean: np.ndarray | float, variance: float) -> np.ndarray:
-    return np.exp(-((values - mean) ** 2) / (2 * variance))
+DRAWS = 60_000  # of the ceilings: their standard error is .002
 
 
 def outcome_grid(effects: Effects, task: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """P(positive and eligible) and P(eligible; None: all) on the grid (e-state, c, n); e-state = (s, a, z_e).
+    """P(positive and eligible) and P(eligible), None where all are; (4 states, e, c, n).
 
     mortality: everybody is eligible. longstay: stay > 168 h, 40 % of those who die stay as long.
     readmission: discharged alive only.
     """
-    shock, arf, ze = (v.ravel() for v in np.meshgrid([0.0, 1.0], [0.0, 1.0], GRID, indexing="ij"))
-    z = {"e": ze[:, None, None], "c": GRID[None, :, None], "n": GRID[None, None, :],
-         "shock": shock[:, None, None], "arf": arf[:, None, None]}  # fmt: skip
-    p = {t: probability(log_odds(getattr(effects, t), z, effects.chain)) for t in TASKS}
-    dies = p["mortality"]
+    shock, arf = (np.array(s, float)[:, None, None, None] for s in zip(*STATES, strict=True))
+    e, c, n = np.meshgrid(GRID, GRID, GRID, indexing="ij")
+    z = {"e": e, "c": c, "n": n, "shock": shock, "arf": arf}
+    dies = chance("mortality", z, effects)
     if task == "mortality":
         return dies, None
+    event = chance(task, z, effects)
     if task == "longstay":
-        return (1 - dies) * p["longstay"] + dies * 0.4, None
-    return (1 - dies) * p["readmission"], 1 - dies
+        return (1 - dies) * event + dies * 0.4, None
+    return (1 - dies) * event, 1 - dies
 
 
-def _prior_of_states(effects: Effects) -> np.ndarray:
-    """P(shock, arf | z_e) on the grid, (2, 2, grid)."""
-    z = {"e": GRID, "c": 0.0, "n": 0.0, "shock": 0.0, "arf": 0.0}
-    shock = probability(log_odds(effects.shock, z, effects.chain))
-    table = np.empty((2, 2, len(GRID)))
-    for s in (0, 1):
-        arf = probability(log_odds(effects.arf, z | {"shock": float(s)}, effects.chain))
-        table[s, 1] = (shock if s else 1 - shock) * arf
-        table[s, 0] = (shock if s else 1 - shock) * (1 - arf)
-    return table
+def _chance_of_states(effects: Effects) -> np.ndarray:
+    """P(shock, arf | z_e), (4 states, e)."""
+    table, none = [], np.zeros(1)
+    for s, a in STATES:
+        before = {"e": GRID, "c": none, "n": none, "shock": none, "arf": none}
+        shock = chance("shock", before, effects)
+        arf = chance("arf", before | {"shock": none + s}, effects)
+        table.append(np.where(s, shock, 1 - shock) * np.where(a, arf, 1 - arf))
+    return np.stack(table)
 
 
-def _weights(effects: Effects, modality: str, shown: np.ndarray, read: np.ndarray,
-             shock: np.ndarray, arf: np.ndarray) -> np.ndarray:  # fmt: skip
-    """Posterior weights over the grid of a modality, (N, states); rows that were not read: prior."""
-    noise = effects.noise**2 + (STEP**2 / 12 if modality == "n" else 0.0)
-    prior = _density(GRID, 0.0, 1.0)
-    posterior = prior * _density(GRID, shown[:, None], noise)
-    weights = np.where(read[:, None], posterior, prior)
-    if modality == "e":
-        states = _prior_of_states(effects)
-        observed = np.zeros((len(shown), 2, 2, 1))
-        observed[np.arange(len(shown)), shock.astype(int), arf.astype(int)] = 1
-        seen = np.where(read[:, None, None, None], observed, 1.0) * states
-        weights = (weights[:, None, None, :] * seen).reshape(len(shown), -1)
-    return weights / weights.sum(axis=1, keepdims=True)
+def _chance_of_levels(effects: Effects) -> np.ndarray:
+    """P(level of the notes | z_n), (17 levels, n): the noisy latent lies between two edges."""
+    edges = read_level(np.arange(1, LEVELS + 1)) - STEP / 2
+    below = [[math.erf((x - z) / effects.noise / math.sqrt(2)) for z in GRID] for x in edges]
+    ends = np.pad(np.array(below), ((1, 1), (0, 0)), constant_values=((-1, 1), (0, 0)))
+    return np.diff(ends, axis=0) / 2
 
 
-def oracle(effects: Effects, task: str, admissions: dict[str, np.ndarray], letters: str
-           ) -> np.ndarray:  # fmt: skip
+def _posterior(shown: np.ndarray, read: np.ndarray, noise: float) -> np.ndarray:
+    """Weights of the grid, not normalised: (N, grid), or (1, grid), the prior, where none read."""
+    if not read.any():
+        return PRIOR[None]
+    likelihood = np.exp(-((GRID - shown[:, None]) ** 2) / (2 * noise**2))
+    return PRIOR * np.where(read[:, None], likelihood, 1.0)
+
+
+def _normalised(weights: np.ndarray) -> np.ndarray:
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def oracle(effects: Effects, task: str, admissions: Arrays, letters: str) -> np.ndarray:
     """P(positive | the modalities `letters`, where the admission has them), (N,).
 
     `admissions` holds shown_e, shown_c, shown_n, shock, arf and has_e, has_c, has_n (bool).
     """
+    read = {m: admissions[f"has_{m}"] & (m in letters) for m in "ecn"}
+    states = np.vstack([_chance_of_states(effects), np.ones_like(GRID)])
+    state = np.where(read["e"], 2 * admissions["shock"] + admissions["arf"], NOT_READ).astype(int)
+    levels = _normalised(PRIOR * np.vstack([_chance_of_levels(effects), np.ones_like(GRID)]))
+    column = np.where(read["n"], level(admissions["shown_n"]), NO_LEVEL)
+    e = _posterior(admissions["shown_e"], read["e"], effects.noise)
+    e = _normalised(e * states[state] if read["e"].any() else e)
+    c = _normalised(_posterior(admissions["shown_c"], read["c"], effects.noise))
+
+    def expect(grid: np.ndarray) -> np.ndarray:
+        mixture = np.einsum("se,secn->ecn", states[:NOT_READ], grid)
+        table = np.concatenate([grid, mixture[None]]) @ levels.T  # (5 states, e, c, 18 levels)
+        result = np.empty(len(state))
+        for s, k in sorted({*zip(state.tolist(), column.tolist(), strict=True)}):
+            rows = np.flatnonzero((state == s) & (column == k))
+            weights = (w[rows] if len(w) > 1 else w for w in (e, c))
+            result[rows] = _bilinear(table[s, :, :, k], *weights)
+        return result
+
     joint, eligible = outcome_grid(effects, task)
-    shown = dict(admissions) | {"shown_n": read_level(level(admissions["shown_n"]))}
-    result = []
-    for first in range(0, len(shown["shock"]), BLOCK):
-        part = {k: v[first : first + BLOCK] for k, v in shown.items()}
-        size = len(part["shock"])
-        w = {
-            m: _weights(effects, m, part[f"shown_{m}"],
-                        part[f"has_{m}"] & (m in letters), part["shock"], part["arf"])
-            for m in "ecn"
-        }  # fmt: skip
-        for m in sorted(set("ecn") - set(letters), reverse=True):  # all rows share the prior:
-            w[m] = w[m][:1]  # integrate it once
-        share = 1.0 if eligible is None else _expect(eligible, w, size)
-        result.append(_expect(joint, w, size) / share)
-    return np.concatenate(result) if result else np.zeros(0)
+    return expect(joint) if eligible is None else expect(joint) / expect(eligible)
 
 
-def _expect(grid: np.ndarray, w: dict[str, np.ndarray], size: int) -> np.ndarray:
-    """Σ w_e w_c w_n grid per row; modalities whose weights have one row are integrated first."""
-    shared = {m: w[m].shape[0] == 1 for m in "ecn"}
-    if shared["n"]:
-        grid = (grid @ w["n"][0])[..., None]
-    if shared["c"]:
-        grid = np.einsum("ecn,c->en", grid, w["c"][0])[:, None, :]
-    if shared["e"]:
-        grid = np.einsum("ecn,e->cn", grid, w["e"][0])[None]
-    one = np.ones((size, 1))
-    e, c, n = (one if shared[m] else w[m] for m in "ecn")
-    inner = np.tensordot(n, grid, axes=(1, 2))  # (N, e, c)
-    return np.einsum("Nec,Nc,Ne->N", inner, c, e, optimize=["einsum_path", (0, 1), (0, 1)])
+def _bilinear(grid: np.ndarray, e: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Σ e c grid per row; weights of one row count for all."""
+    if len(c) == 1:
+        return e @ (grid @ c[0])
+    return ((e @ grid) * c).sum(axis=1)
 
 
 def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    """Rank statistic; scores of the oracle are continuous, ties have no part.
+    """Rank statistic; ties count half.
 
     >>> auroc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1]))
     0.75
+    >>> auroc(np.array([0.3, 0.3, 0.3]), np.array([0, 1, 1]))
+    0.5
     """
-    rank = np.empty(len(score))
-    rank[np.argsort(score, kind="stable")] = np.arange(1, len(score) + 1)
+    _, which, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[which]
     positive = label.sum()
-    return float((rank[label == 1].sum() - positive * (positive + 1) / 2)
-                 / (positive * (len(label) - positive)))  # fmt: skip
+    above = rank[label == 1].sum() - positive * (positive + 1) / 2
+    return float(above / (positive * (len(label) - positive)))
 
 
-def ceilings(effects: Effects, seed: int, draws: int = 40_000) -> dict[str, dict[str, float]]:
+def ceilings(effects: Effects, seed: int, draws: int = DRAWS) -> dict[str, dict[str, float]]:
     """Population AUROC of the oracle per task and modality set, all modalities at hand.
 
-    Monte Carlo over the generative model; standard error about .003 at 40,000 draws.
+    Monte Carlo over the generative model.
     """
     rng = np.random.default_rng([seed, 2**31])
     z = draw_latents(rng, draws, effects)
-    everything = {f"has_{m}": np.ones(draws, bool) for m in "ecn"}
-    dies = rng.random(draws) < probability(log_odds(effects.mortality, z, effects.chain))
+    z |= {f"has_{m}": np.ones(draws, bool) for m in "ecn"}
+    dies = rng.random(draws) < chance("mortality", z, effects)
     table: dict[str, dict[str, float]] = {}
     for task in TASKS:
-        event = rng.random(draws) < probability(log_odds(getattr(effects, task), z, effects.chain))
-        label, keep = event, np.ones(draws, bool)
+        label, keep = rng.random(draws) < chance(task, z, effects), np.ones(draws, bool)
         if task == "mortality":
             label = dies
         elif task == "longstay":
-            label = np.where(dies, rng.random(draws) < 0.4, event)
+            label = np.where(dies, rng.random(draws) < 0.4, label)
         else:
             keep = ~dies
-        part = {k: v[keep] for k, v in (z | everything).items()}
-        table[task] = {
-            s: round(auroc(oracle(effects, task, part, s), label[keep].astype(int)), 4)
-            for s in SETS
-        }
+        part = {name: values[keep] for name, values in z.items()}
+        scores = {s: oracle(effects, task, part, s) for s in SETS}
+        table[task] = {s: round(auroc(p, label[keep]), 4) for s, p in scores.items()}
     return table
 
 

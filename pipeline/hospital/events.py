@@ -1,0 +1,122 @@
+"""What was charted, drawn, given and done, as rows of MIMIC's event tables."""
+
+import numpy as np
+import polars as pl
+
+from pipeline.hospital import charting, ids, treatments
+from pipeline.hospital.layout import Writer
+from pipeline.hospital.settings import CHUNK
+
+LABS_PER_CHUNK = 100_000  # labevent_id is a running number
+CULTURES_PER_CHUNK = 1_000  # microevent_id too
+CHARTED_AT = {"charttime": "minute", "storetime": "stored"}
+RUNNING = {"starttime": "start", "endtime": "end"}
+
+
+def _chunk(admissions: pl.DataFrame) -> int:
+    return admissions["patient"][0] // CHUNK
+
+
+def write_icu(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
+    """chartevents, inputevents, outputevents, procedureevents, microbiologyevents."""
+    chart = [charting.chart_rows(rng, admissions), treatments.peep_rows(rng, admissions)]
+    names = ["row", "minute", "stored", "itemid", "value", "valuenum", "valueuom"]
+    rows = pl.concat([part.select(names) for part in chart], how="vertical_relaxed")
+    rows = ids.clocked(rows, admissions, **CHARTED_AT)
+    rows = rows.with_columns(ids.caregivers(rng, rows.height), warning=0)
+    writer.write("icu/chartevents", rows)
+    _write_intervals(writer, rng, admissions)
+    urine = ids.clocked(treatments.urine_rows(rng, admissions), admissions, **CHARTED_AT)
+    urine = urine.with_columns(
+        ids.caregivers(rng, urine.height), itemid=226559, valueuom=pl.lit("ml")
+    )
+    writer.write("icu/outputevents", urine)
+    writer.write("hosp/microbiologyevents", _cultures(rng, admissions))
+
+
+def _write_intervals(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
+    """inputevents and procedureevents; nearly all procedures are stored after they end."""
+    length = (pl.col("end") - pl.col("start")).cast(pl.Float64)
+    drugs = ids.clocked(treatments.infusion_rows(rng, admissions), admissions, **RUNNING)
+    done = ids.clocked(treatments.procedure_rows(rng, admissions), admissions, **RUNNING)
+    orders = ids.numbered(_chunk(admissions), drugs.height + done.height, 0)
+    drugs = drugs.with_columns(
+        orders.head(drugs.height).alias("orderid"),
+        orders.head(drugs.height).alias("linkorderid"),
+        ids.caregivers(rng, drugs.height),
+        storetime=pl.col("starttime") + pl.duration(minutes=3),
+        amount=(length * 0.01).round(3),
+        amountuom=pl.lit("mg"),
+        rate=0.1,
+        rateuom=pl.lit("mcg/kg/min"),
+        ordercategoryname=pl.lit("01-Drips"),
+        ordercategorydescription=pl.lit("Continuous Med"),
+        patientweight=80,
+        statusdescription=pl.lit("FinishedRunning"),
+    )
+    writer.write("icu/inputevents", drugs)
+    done = done.with_columns(
+        orders.tail(done.height).alias("orderid"),
+        orders.tail(done.height).alias("linkorderid"),
+        ids.caregivers(rng, done.height),
+        storetime=pl.col("endtime") + pl.duration(minutes=10),
+        value=length,
+        valueuom=pl.lit("min"),
+        ordercategorydescription=pl.lit("ContinuousProcess"),
+        statusdescription=pl.lit("FinishedRunning"),
+    )
+    writer.write("icu/procedureevents", done)
+
+
+def _cultures(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+    """Blood cultures of some: most without growth, results two days later."""
+    drawn = admissions.filter(pl.Series(rng.random(admissions.height) < 0.3))
+    grows = pl.Series(rng.random(drawn.height) < 0.15)
+    at = pl.col("admittime") + pl.duration(hours=3)
+    number = _chunk(admissions) * CULTURES_PER_CHUNK + pl.int_range(1, pl.len() + 1)
+    return drawn.with_columns(
+        number.alias("microevent_id"),
+        ids.numbered(_chunk(admissions), drawn.height, 0).alias("micro_specimen_id"),
+        chartdate=at.dt.truncate("1d"),
+        charttime=at,
+        spec_itemid=70012,
+        spec_type_desc=pl.lit("BLOOD CULTURE"),
+        test_seq=1,
+        storedate=(at + pl.duration(days=2)).dt.truncate("1d"),
+        storetime=at + pl.duration(days=2),
+        test_itemid=90201,
+        test_name=pl.lit("Blood Culture, Routine"),
+        org_itemid=pl.when(grows).then(80002),
+        org_name=pl.when(grows).then(pl.lit("ESCHERICHIA COLI")),
+        comments=pl.when(~grows).then(pl.lit("NO GROWTH.")),
+    )
+
+
+def write_labs(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
+    """labevents; 5 % of the rows lack hadm_id, as in MIMIC."""
+    rows = ids.clocked(charting.lab_rows(rng, admissions), admissions, **CHARTED_AT)
+    rows = rows.sort("row", "minute", maintain_order=True)
+    lost = pl.Series(rng.random(rows.height) < 0.05)
+    specimens = ids.numbered_runs(_chunk(admissions), rows.select("row", "minute"), 0)
+    number = _chunk(admissions) * LABS_PER_CHUNK + pl.int_range(1, pl.len() + 1)
+    rows = rows.with_columns(
+        number.alias("labevent_id"),
+        specimens.alias("specimen_id"),
+        hadm_id=pl.when(~lost).then("hadm_id"),
+        priority=pl.lit("STAT"),
+    )
+    writer.write("hosp/labevents", rows)
+
+
+def write_diagnoses(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
+    """diagnoses_icd, known after discharge."""
+    codes = treatments.diagnosis_rows(rng, admissions)
+    writer.write("hosp/diagnoses_icd", ids.clocked(codes, admissions))
+
+
+def write_dictionaries(writer: Writer) -> None:
+    """d_items, d_labitems, d_icd_diagnoses."""
+    items, lab = charting.items(), pl.col("linksto") == "labevents"
+    writer.write("icu/d_items", items.filter(~lab))
+    writer.write("hosp/d_labitems", items.filter(lab))
+    writer.write("hosp/d_icd_diagnoses", treatments.diagnosis_dictionary())

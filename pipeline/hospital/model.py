@@ -1,0 +1,93 @@
+"""The generative model: latents, what is shown of them, and what becomes of an admission."""
+
+import numpy as np
+
+from pipeline.hospital.settings import HOUR, PREDICTION, Effects, Logit
+
+Arrays = dict[str, np.ndarray]
+
+
+def log_odds(effect: Logit, z: Arrays, chain: float) -> np.ndarray:
+    """The log-odds of an event given latents `e`, `c`, `n` and earlier events `shock`, `arf`.
+
+    Arrays broadcast against each other, so that the truth can evaluate it on a grid.
+    """
+    own = effect.intercept + effect.e * z["e"] + effect.c * z["c"] + effect.n * z["n"]
+    earlier = effect.shock * z["shock"] + effect.arf * z["arf"]
+    return own + effect.e_times_c * z["e"] * z["c"] + chain * earlier
+
+
+def probability(logit: np.ndarray) -> np.ndarray:
+    """The logistic function.
+
+    >>> probability(np.array([0.0])).item()
+    0.5
+    """
+    return 1 / (1 + np.exp(-logit))
+
+
+def chance(event: str, z: Arrays, effects: Effects) -> np.ndarray:
+    """P(event | latents and earlier events); `event` is a name of `Effects`."""
+    return probability(log_odds(getattr(effects, event), z, effects.chain))
+
+
+def draw_latents(rng: np.random.Generator, n: int, effects: Effects) -> Arrays:
+    """Latents, what each modality shows of them, and the chain shock → ARF, for `n` admissions.
+
+    Keys `e`, `c`, `n` (latents), `shown_e`, `shown_c`, `shown_n` (latent + noise), `shock`, `arf`.
+    """
+    z = {m: rng.standard_normal(n) for m in "ecn"}
+    shown = {f"shown_{m}": z[m] + effects.noise * rng.standard_normal(n) for m in "ecn"}
+    z |= {"shock": np.zeros(n), "arf": np.zeros(n)}
+    for event in ("shock", "arf"):  # in the order of time: ARF depends on shock
+        z[event] = (rng.random(n) < chance(event, z, effects)).astype(float)
+    return z | shown
+
+
+def draw_course(rng: np.random.Generator, n: int, effects: Effects) -> Arrays:
+    """What happens in `n` admissions; times in minutes since admission, −1 where never.
+
+    ASSUME deaths and discharges before 48 h, the ICU admission time and missing films or notes are
+    independent of the latents: leaving those admissions out then does not bend the oracle.
+    """
+    z = draw_latents(rng, n, effects)
+    u = rng.random((9, n))
+    icu = np.select(
+        [u[0] < 0.88, u[0] < 0.93], [10 + u[1] * 10 * HOUR, (49 + 40 * u[1]) * HOUR], -1
+    )
+    early = (icu >= 0) & (icu < PREDICTION)  # shock and ARF are treated in the ICU, by 48 h
+    z["shock"], z["arf"] = z["shock"] * early, z["arf"] * early
+    end = _end(rng, z, u, icu, effects)
+    icu = np.where(icu < end["stay"], icu, -1)  # gone before a bed in the ICU was free
+    known = {
+        "icu": icu,
+        "ed": np.where(u[6] < 0.6, (1 + 9 * u[6]) * HOUR, -1),  # time in the ED before admission
+        "again": (end.pop("returns") | (rng.random(n) < 0.25)) & ~end["dies"],
+        "has_film": rng.random(n) < 0.9,
+        "has_note": rng.random(n) < 0.92,
+    }
+    return z | end | known | _onsets(z, u, icu, end["stay"])
+
+
+def _end(
+    rng: np.random.Generator, z: Arrays, u: np.ndarray, icu: np.ndarray, effects: Effects
+) -> Arrays:
+    """Length of stay, death, whether and after how many days (`gap`) the patient returns."""
+    n = len(icu)
+    leaves_early = u[2] < 0.06  # before 48 h: half of them die, half go home
+    dies = rng.random(n) < chance("mortality", z, effects)
+    dies = np.where(leaves_early, u[2] < 0.03, dies)
+    late = rng.random(n) < np.where(dies, 0.4, chance("longstay", z, effects))
+    stay = np.where(late, 168.5 + 200 * u[3] ** 2, 62 + 104 * u[3]) * HOUR
+    stay = np.where(leaves_early, (12 + 34 * u[3]) * HOUR, np.maximum(stay, icu + 20 * HOUR))
+    returns = ~dies & (rng.random(n) < chance("readmission", z, effects))
+    gap = np.where(returns, 1 + 28 * u[4], 35 + 500 * u[4])
+    return {"stay": stay, "dies": dies, "returns": returns, "gap": gap}
+
+
+def _onsets(z: Arrays, u: np.ndarray, icu: np.ndarray, stay: np.ndarray) -> Arrays:
+    """When shock and ARF set in; those who leave before never have them."""
+    onset = {"shock": icu + (4.5 + 15 * u[5]) * HOUR, "arf": icu + (21 + 15 * u[7]) * HOUR}
+    happened = {event: z[event] * (at < stay) for event, at in onset.items()}
+    times = {f"{event}_at": np.where(happened[event] > 0, onset[event], -1) for event in onset}
+    return happened | times

@@ -1,0 +1,126 @@
+"""Synthetic hospitals made once for all tests of them, and readers of their files."""
+
+import atexit
+import gzip
+import hashlib
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from pipeline.hospital import make, truth
+from pipeline.hospital.layout import CXR, location
+from pipeline.hospital.population import draw_chunk
+from pipeline.hospital.settings import CHUNK, PREDICTION, Settings
+
+PATIENTS = 1000
+
+
+@cache
+def files(patients=PATIENTS, films=True, release="3.1", seed=0):
+    """The root of a hospital; its ceilings (a population quantity) are left out."""
+    root = Path(tempfile.mkdtemp(prefix="hospital"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    counted, truth.ceilings = truth.ceilings, lambda *_: {}
+    try:
+        make.make(root, Settings(patients, seed, films, release))
+    finally:
+        truth.ceilings = counted
+    return root
+
+
+@cache
+def table(name, root=None, release="3.1"):
+    """A table as it is read from its file: numbers where all values are, times to the second."""
+    path = (root or files()) / location(name, release)
+    texts = {"value": pl.String, "StudyDate": pl.String, "StudyTime": pl.String}
+    rows = pl.read_csv(path, infer_schema_length=5000, schema_overrides=texts)
+    times = [name for name in rows.columns if name.endswith("time")]
+    return rows.with_columns(
+        pl.col(times).cast(pl.String).str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us")
+    )
+
+
+def text(name, root, release="3.1"):
+    """The file as it is on disk, unpacked."""
+    packed = (root / location(name, release)).read_bytes()
+    return (gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed).decode()
+
+
+def digests(root):
+    """SHA-256 of every file below the root."""
+    found = sorted(path for path in root.rglob("*") if path.is_file())
+    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
+
+
+@cache
+def admissions(patients=PATIENTS, seed=0):
+    """What really happened: one row per admission of the hospital, latents included."""
+    settings = Settings(patients, seed)
+    chunks = [draw_chunk(settings, k)[1] for k in range(-(-patients // CHUNK))]
+    return pl.concat(chunks).filter(pl.col("patient") < patients)
+
+
+def eligible(rows=None):
+    """In an ICU by 48 h, alive and in hospital then: the episodes of the mortality task."""
+    rows = admissions() if rows is None else rows
+    return rows.filter(pl.col("icu").is_between(0, PREDICTION), pl.col("stay") > PREDICTION)
+
+
+def timed(rows, **minutes):
+    """Adds the minutes since admission of clock times; rows of admissions by hadm_id only."""
+    known = admissions().select("hadm_id", "admittime")
+    return rows.join(known, on="hadm_id", maintain_order="left").with_columns(
+        (pl.col(time) - pl.col("admittime")).dt.total_minutes().alias(name)
+        for name, time in minutes.items()
+    )
+
+
+@cache
+def films():
+    """The films' table with hadm_id (by time, as MIMIC-CXR has none), minute and path."""
+    who = admissions().select("subject_id", "hadm_id", "admittime", "dischtime", "ed")
+    clock = pl.col("StudyTime").str.split(".").list.first().str.zfill(6)
+    found = (
+        table("cxr/metadata")
+        .with_columns((pl.col("StudyDate") + clock).str.to_datetime("%Y%m%d%H%M%S").alias("time"))
+        .join(who, on="subject_id")
+        .filter(
+            pl.col("time") >= pl.col("admittime") - pl.duration(minutes=pl.col("ed").clip(0)),
+            pl.col("time") <= pl.col("dischtime"),
+        )
+    )
+    subject, study = (pl.col(name).cast(pl.String) for name in ("subject_id", "study_id"))
+    below = [f"{CXR}/files/p", subject.str.slice(0, 2), "/p", subject, "/s", study]
+    path = pl.concat_str(*(pl.lit(x) if isinstance(x, str) else x for x in below))
+    minute = (pl.col("time") - pl.col("admittime")).dt.total_minutes()
+    return found.with_columns(
+        minute.alias("minute"), (path + "/" + pl.col("dicom_id") + ".jpg").alias("path")
+    )
+
+
+def pixels(rows):
+    """The films as arrays (N, 13, 8): means over 6 × 8 pixels."""
+    images = np.stack([np.asarray(Image.open(files() / path), float) for path in rows["path"]])
+    return images.reshape(len(images), 13, 6, 8, 8).mean(axis=(2, 4))
+
+
+def known_reports():
+    """Radiology reports with text, known by the prediction time."""
+    rows = table("note/radiology").filter(pl.col("text").is_not_null())
+    rows = timed(rows, minute="charttime", stored="storetime")
+    return rows.filter(pl.col("stored") <= PREDICTION, pl.col("note_type") == "RR")
+
+
+def r_squared(features, target, penalty=1.0):
+    """R² of a ridge regression fitted on the first half of the rows, on the second half."""
+    x = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-9)
+    x = np.column_stack([x, np.ones(len(x))])
+    half = len(x) // 2
+    a, b = x[:half], x[half:]
+    weights = np.linalg.solve(a.T @ a + penalty * np.eye(a.shape[1]), a.T @ target[:half])
+    return 1 - ((b @ weights - target[half:]) ** 2).mean() / target[half:].var()

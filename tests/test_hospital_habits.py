@@ -1,0 +1,215 @@
+"""What makes real tables awkward is there: repeats, gaps, oddities, early and late deaths."""
+
+import polars as pl
+import pytest
+from hospital_files import admissions, eligible, films, table, timed
+
+from pipeline.hospital.settings import HOUR, PREDICTION
+
+
+def share(condition):
+    """The share of rows of a table for which the condition holds."""
+    return condition.cast(float).mean()
+
+
+def test_patients_come_back_and_some_have_several_icu_stays_in_one_admission():
+    per_patient = table("hosp/admissions").group_by("subject_id").len()["len"]
+    assert per_patient.max() >= 4 and 0.1 < share(per_patient > 1) < 0.6
+    per_admission = table("icu/icustays").group_by("hadm_id").len()["len"]
+    assert per_admission.max() == 2 and 0.03 < share(per_admission > 1) < 0.2
+    assert 0.03 < 1 - per_admission.len() / table("hosp/admissions").height < 0.15  # no ICU at all
+
+
+def test_admissions_of_a_patient_do_not_overlap():
+    rows = table("hosp/admissions").sort("subject_id", "admittime")
+    gap = pl.col("admittime").shift(-1).over("subject_id") - pl.col("dischtime")
+    assert rows.select((gap.drop_nulls() >= pl.duration(days=1)).all()).item()
+    assert rows.select((pl.col("admittime") < pl.col("dischtime")).all()).item()
+    days = rows.select(gap.dt.total_days())["admittime"].drop_nulls()
+    assert (days < 30).sum() > 20 and (days > 30).sum() > 20  # readmissions, and later admissions
+
+
+def test_first_years_are_those_of_the_anchor():
+    rows = table("hosp/admissions").join(table("hosp/patients"), on="subject_id")
+    years = rows.select(pl.col("admittime").dt.year() - pl.col("anchor_year"))["admittime"]
+    assert years.min() == 0 and years.max() < 12
+    assert table("hosp/patients")["anchor_age"].is_between(18, 91).all()
+
+
+def test_emergencies_were_registered_in_the_ed_before_admission():
+    rows = timed(table("hosp/admissions"), registered="edregtime", left="edouttime")
+    ed = rows.filter(pl.col("edregtime").is_not_null())
+    assert 0.4 < ed.height / rows.height < 0.8
+    assert ed["registered"].is_between(-24 * HOUR, -HOUR).all() and (ed["left"] > 0).all()
+    assert (ed["admission_location"] == "EMERGENCY ROOM").all()
+
+
+def test_deaths_early_in_hospital_after_48_h_and_after_discharge():
+    rows = table("hosp/admissions").join(table("hosp/patients"), on="subject_id")
+    hours = (pl.col("deathtime") - pl.col("admittime")).dt.total_minutes() / HOUR
+    told = rows.filter(pl.col("hospital_expire_flag") == 1).with_columns(hours.alias("hours"))
+    assert (told["deathtime"] == told["dischtime"]).all()
+    assert (told["discharge_location"] == "DIED").all()
+    assert (told["hours"] < 48).sum() > 10 and (told["hours"] > 48).sum() > 100
+    home_early = rows.filter(
+        pl.col("hospital_expire_flag") == 0,
+        pl.col("dischtime") - pl.col("admittime") < pl.duration(hours=48),
+    )
+    assert home_early.height > 10
+    alive = rows.filter(pl.col("hospital_expire_flag") == 0)
+    assert alive["deathtime"].null_count() == alive.height
+    death = pl.col("dod").cast(pl.String).str.to_date()
+    assert told.select((death == pl.col("deathtime").dt.date()).all()).item()
+    last = rows.sort("admittime").unique("subject_id", keep="last")
+    later = last.filter(pl.col("hospital_expire_flag") == 0, pl.col("dod").is_not_null())
+    after = later.select((death - pl.col("dischtime").dt.date()).dt.total_days())["dod"]
+    assert 0.05 < later.height / last.height < 0.2
+    assert after.is_between(1, 366).all()  # as far as MIMIC looks
+
+
+def test_ways_between_the_wards_are_whole_and_agree_with_the_icu_stays():
+    rows = timed(table("hosp/transfers"), enter="intime", leave="outtime")
+    stays = table("icu/icustays")
+    kinds = rows["eventtype"].value_counts().sort("eventtype")["eventtype"].to_list()
+    assert kinds == ["ED", "admit", "discharge", "transfer"]
+    inside = rows.filter(pl.col("eventtype") != "ED").sort("hadm_id", "enter", "leave")
+    gone = pl.col("leave").fill_null(pl.col("enter"))
+    gap = inside.select((pl.col("enter").shift(-1) - gone).over("hadm_id").drop_nulls())
+    assert (gap["enter"] == 0).all()  # each way begins where the one before ended
+    assert inside.group_by("hadm_id").agg(pl.col("enter").min())["enter"].unique().to_list() == [0]
+    icu = rows.join(stays, left_on="transfer_id", right_on="stay_id")
+    assert icu.height == stays.height
+    for mine, theirs in [("careunit", "first_careunit"), ("intime", "intime_right"),
+                         ("outtime", "outtime_right")]:  # fmt: skip
+        assert (icu[mine] == icu[theirs]).all()
+    los = (pl.col("outtime") - pl.col("intime")).dt.total_minutes() / (24 * HOUR)
+    assert stays.select(((pl.col("los") - los).abs() < 1e-9).all()).item()
+    dead = table("hosp/admissions").filter(pl.col("hospital_expire_flag") == 1)
+    last = stays.sort("intime").unique("hadm_id", keep="last").join(dead, on="hadm_id")
+    assert last.select((pl.col("outtime") == pl.col("deathtime")).all()).item()
+
+
+def test_charting_is_irregular_and_some_rows_are_there_twice():
+    rows = table("icu/chartevents")
+    times = rows.filter(pl.col("itemid") == 220045).sort("stay_id", "charttime")
+    steps = times.select(pl.col("charttime").diff().over("stay_id"))["charttime"].drop_nulls()
+    minutes = steps.dt.total_minutes()
+    assert minutes.quantile(0.1) < 60 < 240 < minutes.quantile(0.9)
+    repeated = rows.drop("caregiver_id").is_duplicated().sum() / 2 / rows.height
+    assert 0.002 < repeated < 0.01
+    delay = (rows["storetime"] - rows["charttime"]).dt.total_minutes()
+    assert delay.min() >= 0 and delay.n_unique() > 20
+
+
+@pytest.mark.parametrize(("item", "wrong", "low", "high"), [(220045, 999, 20, 220),
+                                                            (220179, 0, 40, 220)])  # fmt: skip
+def test_some_values_are_implausible(item, wrong, low, high):
+    values = table("icu/chartevents").filter(pl.col("itemid") == item)["valuenum"]
+    assert 0.005 < share(values == wrong) < 0.05
+    assert values.filter(values != wrong).is_between(low, high).all()
+
+
+def test_some_lab_values_are_text_and_a_twentieth_lacks_the_admission():
+    rows = table("hosp/labevents")
+    text = rows.filter(pl.col("valuenum").is_null())
+    assert 0.003 < text.height / rows.height < 0.02
+    assert "___" in text["value"] and "NEG" in text["value"]
+    numbers = rows.filter(pl.col("valuenum").is_not_null())
+    assert (numbers["value"].cast(float) == numbers["valuenum"]).all()
+    assert 0.03 < rows["hadm_id"].null_count() / rows.height < 0.07
+    coma = table("icu/chartevents").filter(pl.col("itemid") == 223900)
+    assert "Confused" in coma["value"] and coma["valuenum"].null_count() == 0
+
+
+def test_reports_some_without_text_admission_or_of_ct_and_ultrasound():
+    rows = table("note/radiology")
+    empty = rows["text"].is_null()
+    assert 0.005 < share(empty) < 0.03
+    assert 0.03 < rows["hadm_id"].null_count() / rows.height < 0.07
+    addenda = rows.filter(pl.col("note_type") == "AR")
+    assert 0.005 < addenda.height / rows.height < 0.04
+    assert addenda["text"].str.starts_with("ADDENDUM").all()
+    full = rows.filter(~empty, pl.col("note_type") == "RR")["text"]
+    for exam, least, most in [("CHEST (PORTABLE AP)", 0.6, 0.8), ("CT CHEST", 0.15, 0.25),
+                              ("US ABD", 0.05, 0.15)]:  # fmt: skip
+        assert least < share(full.str.contains(f"EXAMINATION:  {exam}", literal=True)) < most
+    for section in ("INDICATION:", "TECHNIQUE:", "COMPARISON:", "FINDINGS:", "IMPRESSION:", "___"):
+        assert full.str.contains(section, literal=True).all()
+    assert (rows["charttime"] < rows["storetime"]).all()
+
+
+def test_an_addendum_follows_a_report_of_its_patient():
+    rows = table("note/radiology")
+    addenda = rows.filter(pl.col("note_type") == "AR").select("subject_id", "charttime")
+    reports = rows.filter(pl.col("note_type") == "RR").select("subject_id", "storetime")
+    before = addenda.join(reports, on="subject_id").filter(
+        (pl.col("charttime") - pl.col("storetime")).dt.total_minutes() == 20
+    )
+    assert before.select("subject_id", "charttime").unique().height == addenda.unique().height
+
+
+def test_reports_of_an_episode_may_be_empty_only():
+    """An empty report is no modality: the truth must not count it."""
+    rows = timed(table("note/radiology"), stored="storetime")
+    rows = rows.filter(pl.col("stored") <= PREDICTION)
+    kinds = rows.group_by("hadm_id").agg(pl.col("text").is_not_null().any().alias("worded"))
+    noted = admissions().join(kinds, on="hadm_id", how="left")
+    assert noted.filter(pl.col("worded").fill_null(False))["has_note"].all()
+
+
+def test_discharge_summaries_are_written_after_discharge_one_for_each_admission():
+    rows = table("note/discharge").join(table("hosp/admissions"), on="hadm_id")
+    assert rows.height == table("hosp/admissions").height
+    assert (rows["storetime"] > rows["dischtime"]).all()
+    told = rows["text"].str.contains("expired")
+    assert (told == (rows["hospital_expire_flag"] == 1)).all()
+
+
+def test_views_of_films_and_studies_of_several_films():
+    rows = films()
+    counts = {view: share(rows["ViewPosition"] == view) for view in ("AP", "PA", "LATERAL")}
+    assert 0.6 < counts["AP"] < 0.9 and counts["PA"] > 0.05 and counts["LATERAL"] > 0.05
+    assert (rows["minute"] < 0).any()  # in the emergency department
+    per_study = rows.group_by("study_id").agg(pl.len(), pl.col("time").n_unique())
+    assert per_study["len"].max() >= 2 and per_study["time"].max() == 1
+    assert table("cxr/metadata")["StudyTime"].str.contains(r"^\d{1,5}\.").any()  # lost zeros
+
+
+def test_some_episodes_lack_films_or_reports():
+    early = films().filter(pl.col("minute") < PREDICTION)
+    frontal = early.filter(pl.col("ViewPosition") == "AP")
+    reported = timed(table("note/radiology"), stored="storetime")
+    reported = reported.filter(pl.col("stored") <= PREDICTION, pl.col("text").is_not_null())
+    found = [eligible()["hadm_id"].is_in(rows["hadm_id"].implode()) for rows in (frontal, reported)]
+    for there, name in zip(found, ("has_film", "has_note"), strict=True):
+        assert 0.03 < share(~there) < 0.2
+        assert (there == eligible()[name]).mean() > 0.95  # reports without hadm_id are missed here
+    only_pa = eligible().filter(~found[0])["hadm_id"].is_in(early["hadm_id"].implode())
+    assert 0.2 < share(only_pa) < 0.8
+
+
+def test_labellers_agree_mostly_and_differ_in_doubt():
+    one, other = (table(f"cxr/{name}").sort("study_id") for name in ("chexpert", "negbio"))
+    for column in ("Cardiomegaly", "Edema", "Pleural Effusion"):
+        values = set(one[column].drop_nulls().unique())
+        assert values == {1.0, 0.0, -1.0} and one[column].null_count() > 0
+        same = one[column].eq_missing(other[column])
+        assert 0.8 < share(same) < 1
+    assert one["No Finding"].drop_nulls().unique().to_list() == [1.0]
+
+
+def test_codes_of_both_versions_never_within_one_admission():
+    rows = table("hosp/diagnoses_icd")
+    assert {9, 10} == set(rows["icd_version"])
+    assert rows.group_by("hadm_id").agg(pl.col("icd_version").n_unique())["icd_version"].max() == 1
+    order = rows.group_by("hadm_id").agg(pl.col("seq_num"))["seq_num"]
+    assert all(sorted(numbers) == list(range(1, len(numbers) + 1)) for numbers in order)
+    titles = table("hosp/d_icd_diagnoses").join(rows, on=["icd_code", "icd_version"], how="right")
+    assert titles["long_title"].null_count() == 0
+
+
+def test_most_procedures_are_stored_after_they_end_and_cultures_mostly_do_not_grow():
+    rows = table("icu/procedureevents")
+    assert (rows["storetime"] > rows["endtime"]).all()
+    grown = table("hosp/microbiologyevents")["org_name"].is_not_null()
+    assert 0.05 < share(grown) < 0.3
