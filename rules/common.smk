@@ -32,7 +32,7 @@ def setting(*keys):
 
 
 def known_from(*kinds):
-    """The availability rule of these kinds of rows: an edit of another kind reruns nothing."""
+    """From when these kinds of rows are known; an edit of another kind reruns nothing."""
     table = config["availability"]
     return json.dumps({kind: table[kind] for kind in ("enforced", *kinds)}, sort_keys=True)
 

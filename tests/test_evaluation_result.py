@@ -247,7 +247,8 @@ def test_sidecar_lists_stages_and_survives_rubbish(monkeypatch, source, tmp_path
     empty = {"stages": [], "total_seconds": 0, "peak_mb": 0, "hosts": []}
     assert evaluate(monkeypatch, folder, folder)[2] == {"target": "ecn_early_mortality"} | empty
     (folder / "use").mkdir()
-    base = {"stage": "pipeline.evaluation.result", "made": "x", "seconds": 1.5, "peak_mb": 70, "host": "h"}
+    stage = "pipeline.evaluation.result"
+    base = {"stage": stage, "made": "x", "seconds": 1.5, "peak_mb": 70, "host": "h"}
     for number, started in enumerate(["2026-01-02T00:00:00", "2026-01-01T00:00:00"]):
         record = json.dumps({**base, "peak_mb": 70 + number, "started": started})
         (folder / f"use/{number}.json").write_text(record)

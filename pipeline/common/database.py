@@ -15,6 +15,7 @@ def add_resource_arguments(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--memory-mb", type=int, default=2000, help="DuckDB memory limit, MB")
     arguments.add_argument("--temp", default=tempfile.gettempdir(), help="folder to spill to")
 
+
 OWN_SHARE = 0.7  # of the job's memory; the rest is for what is read out of the database
 
 

@@ -15,15 +15,15 @@ def pick_device(name: str = "auto") -> torch.device:
 
     >>> pick_device("gpu")
     Traceback (most recent call last):
-    pipeline.common.errors.InputError: config: torch.device: no device 'gpu'; auto takes what is there
+    pipeline.common.errors.InputError: config: torch.device: no device 'gpu'; auto takes one
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
-        hint = "auto takes what is there"
-        raise InputError(f"config: torch.device: no device '{name}'; {hint}") from error
+        message = f"config: torch.device: no device '{name}'; auto takes one"
+        raise InputError(message) from error
     return torch.device(name)
 
 
