@@ -10,6 +10,8 @@ from pathlib import Path
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+MAIN = "results/ecn_early_mortality.json"
+SINGLE = "results/e_unimodal_mortality.json"
 SMALL = {  # a hospital and trainings that take seconds
     "hospital.patients": 700,
     "ehr.schedule.epochs": 1,
@@ -102,13 +104,33 @@ class Checkout:
     def command(self, *arguments):
         return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
 
-    def snakemake(self, *arguments):
-        """Runs snakemake in the copy."""
-        done = subprocess.run(
-            self.command(*arguments), cwd=self.root, env=environment(), text=True,
+    def start(self, *arguments, broken=None):
+        """Starts snakemake in the copy, in a process group of its own.
+
+        `broken`: a module whose jobs fail, whatever its code is.
+        """
+        return subprocess.Popen(
+            self.command(*arguments), cwd=self.root, text=True, start_new_session=True,
+            env=environment() if broken is None else self.breaking(broken),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        return Outcome(done.returncode, done.stdout)
+
+    def breaking(self, module):
+        """An environment whose `python` refuses to run one module."""
+        shim = self.root.parent / f"without-{module}" / "python"
+        shim.parent.mkdir(exist_ok=True)
+        shim.write_text(
+            f'#!/bin/sh\n[ "$2" = {module} ] && echo "error: broken on purpose" >&2 && exit 1\n'
+            f'exec "{sys.executable}" "$@"\n'
+        )
+        shim.chmod(0o755)
+        return environment() | {"PATH": f"{shim.parent}{os.pathsep}{environment()['PATH']}"}
+
+    def snakemake(self, *arguments, broken=None):
+        """Runs snakemake in the copy."""
+        running = self.start(*arguments, broken=broken)
+        text, _ = running.communicate()
+        return Outcome(running.returncode, text)
 
     def plan(self, *arguments):
         """What a run would do."""

@@ -4,9 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from checkout import REPOSITORY, Checkout
-
-MAIN = "results/ecn_early_mortality.json"
+from checkout import MAIN, REPOSITORY, SINGLE, Checkout
 
 
 def pytest_addoption(parser):
@@ -36,9 +34,9 @@ def open_data():
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A checkout with the main result of a small hospital. For reading: `copied` to change it."""
+    """A checkout with two results of a small hospital. For reading: `copied` is there to change."""
     checkout = Checkout.fresh(tmp_path_factory.mktemp("workflow") / "finished")
-    checkout.printed = checkout.make(MAIN).text
+    checkout.printed = checkout.make(MAIN, SINGLE).text
     return checkout
 
 

@@ -1,0 +1,152 @@
+"""The finished run: what lies there, that it is private, that it is the same again."""
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+import jsonschema
+import polars as pl
+import pytest
+import yaml
+from checkout import MAIN, REPOSITORY, SINGLE, Checkout
+
+SCHEMA = json.loads((REPOSITORY / "pipeline/evaluation/result.schema.json").read_text())
+EPISODES = "results/corrected/admission/episodes.parquet"
+MODELS = "results/corrected/admission/models/mortality"
+STAGES = {
+    "extract.tables", "cohort.episodes", "cohort.labels", "ehr.events",
+    "ehr.bins", "ehr.tokens", "ehr.pretrain", "ehr.embed", "cxr.films", "cxr.decode",
+    "cxr.pretrain", "cxr.embed", "note.clean", "note.doc2vec", "note.notes", "note.vectors",
+    "note.pretrain", "note.embed", "fusion.early",
+}  # fmt: skip
+
+
+def read(checkout, name):
+    return json.loads((checkout / name).read_text())
+
+
+def digests(checkout, pattern="results/**/*"):
+    """Path → digest of every file; what differs between two runs by design is left out."""
+    differs = {".run.json", ".stale"}  # times, and what a failed run set aside
+    return {
+        str(path.relative_to(checkout.root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(checkout.root.glob(pattern))
+        if path.is_file()
+        and not any(path.name.endswith(end) for end in differs)
+        and path.parent.name != "usage"
+    }
+
+
+@pytest.mark.parametrize("target", [MAIN, SINGLE])
+def test_result_is_what_its_schema_describes(finished, target):
+    result = read(finished, target)
+    jsonschema.Draft202012Validator(SCHEMA).validate(result)
+    assert result["target"] == Path(target).stem
+    assert result["ceiling"]["population_auroc"] > 0.7
+    assert (finished / target).with_suffix(".svg").read_text().startswith("<?xml")
+
+
+def test_result_counts_the_episodes_of_the_cohort(finished):
+    result = read(finished, MAIN)
+    episodes = pl.read_parquet(finished / EPISODES)
+    labels = pl.read_parquet(finished / "results/corrected/admission/labels/mortality.parquet")
+    known = episodes.join(labels.filter("eligible"), on="episode_id")
+    counted = {row["split"]: row["len"] for row in known.group_by("split").len().to_dicts()}
+    assert {split: part["n"] for split, part in result["metrics"].items()} == counted
+    assert result["cohort"]["episodes"] == known.height
+
+
+def test_sidecar_tells_time_memory_and_host_of_every_stage(finished):
+    sidecar = read(finished, MAIN.replace(".json", ".run.json"))
+    assert {f"pipeline.{name}" for name in STAGES} <= {row["stage"] for row in sidecar["stages"]}
+    for row in sidecar["stages"]:
+        assert row["seconds"] >= 0 and row["peak_mb"] > 10 and row["host"]
+    assert sidecar["total_seconds"] > 1
+
+
+@pytest.mark.parametrize("log", ["pretrain_ehr/mortality", "fuse_early/ecn_mortality"])
+def test_training_tells_its_course_on_screen_and_in_the_log(finished, log):
+    line = r"epoch 1/\d  loss \d\.\d{4}  val AUROC 0\.\d{4}  \d+ samples/s  \d+ s left"
+    told = re.search(line, (finished / f"logs/{log}.log").read_text())
+    assert told
+    assert told[0] in finished.printed
+
+
+def test_nothing_is_to_be_done_after_a_run(finished):
+    assert finished.plan(MAIN, SINGLE).planned == {}
+
+
+def turn(value):
+    """The same settings with the keys of every mapping in the opposite order."""
+    if not isinstance(value, dict):
+        return value
+    return {key: turn(value[key]) for key in reversed(value)}
+
+
+def test_touched_files_and_reordered_settings_rerun_nothing(copied):
+    config = yaml.safe_load((copied / "config.yaml").read_text())
+    turned = turn(config) | {"modalities": config["modalities"]}  # whose order names the targets
+    (copied / "config.yaml").write_text(yaml.safe_dump(turned, sort_keys=False))
+    assert list(turned["cohort"]) != list(config["cohort"])
+    touched = [path for path in copied.root.rglob("*") if ".snakemake" not in path.parts]
+    for path in touched:
+        os.utime(path)
+    assert len(touched) > 1000
+    assert copied.plan(MAIN, SINGLE).planned == {}
+
+
+def test_only_the_owner_can_read_what_was_made(finished):
+    made = [path for top in ("results", "logs") for path in (finished / top).rglob("*")]
+    files = [path for path in made if path.is_file() and path.name != ".gitkeep"]
+    assert len(files) > 100
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
+    assert (finished / ".snakemake").stat().st_mode & 0o077 == 0
+
+
+def test_no_pickle_is_written(finished):
+    pickled = re.compile(rb"\x80[\x02-\x05].*\.\Z", re.S)
+    for path in (finished / "results").rglob("*"):
+        if path.is_file() and path.suffix != ".jpg":
+            assert path.suffix not in {".pkl", ".pickle", ".pt", ".pth", ".joblib"}
+            assert not pickled.match(path.read_bytes()), path
+
+
+def test_no_patient_can_be_found_in_logs_and_results(finished):
+    admissions = pl.read_parquet(finished / "results/source/admissions.parquet")
+    stays = pl.read_parquet(finished / "results/source/icustays.parquet")
+    ids = {str(n) for frame in (admissions["subject_id"], admissions["hadm_id"], stays["stay_id"])
+           for n in frame}  # fmt: skip
+    told = [*finished.root.glob("logs/**/*.log"), *finished.root.glob(".snakemake/log/*.log")]
+    told += finished.root.glob("results/*.*")
+    told += finished.root.glob("results/corrected/**/*.json")
+    assert len(told) > 50
+    for path in told:
+        found = set(re.findall(r"(?<![0-9a-f])\d{8}(?![0-9a-f])", path.read_text()))
+        assert not found & ids, path
+
+
+def test_retraining_with_the_same_seed_gives_the_same_bytes(copied):
+    before = digests(copied)
+    assert f"{MODELS}/ehr/seed0.safetensors" in before and MAIN in before
+    ran = copied.make("--forcerun", "pretrain_ehr", "--", MAIN).ran
+    assert ran == ["pretrain_ehr", "embed_ehr", "fuse_early", "evaluate_model"]
+    assert digests(copied) == before
+
+
+@pytest.mark.slow
+def test_a_second_run_elsewhere_with_other_threads_gives_the_same_bytes(finished, tmp_path):
+    other = Checkout.fresh(tmp_path / "elsewhere")
+    other.make("--cores", "1", "--", MAIN, SINGLE)
+    assert digests(other, "results/corrected/**/*") == digests(finished, "results/corrected/**/*")
+    assert digests(other, "results/*.*") == digests(finished, "results/*.*")
+
+
+@pytest.mark.slow
+def test_another_seed_gives_another_result(copied):
+    copied.configure({"seeds": [1]})
+    before = read(copied, MAIN)["metrics"]["test"]["auroc"]
+    copied.make(MAIN)
+    assert read(copied, MAIN)["seeds"] == [1]
+    assert read(copied, MAIN)["metrics"]["test"]["auroc"] != before
