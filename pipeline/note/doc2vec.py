@@ -6,11 +6,14 @@ Repeatable: one worker, a fixed seed. The model is kept as safetensors and a tab
 gensim's own format is a pickle.
 """
 
+import functools
 import json
 import logging
 import tempfile
+import zlib
 from pathlib import Path
 
+import gensim.models.doc2vec
 import numpy as np
 from gensim.models.doc2vec import Doc2Vec
 from safetensors.numpy import load_file, save_file
@@ -23,6 +26,12 @@ from pipeline.common.files import read_json, whole, write_json
 
 logging.getLogger("gensim").setLevel(logging.WARNING)
 MAX_WORDS = 10_000  # gensim's limit per text; what is beyond would be ignored silently
+
+# gensim starts the vector of a text from Python's hash of it, which differs from process to process
+# (unless PYTHONHASHSEED is set); a checksum does not
+gensim.models.doc2vec.pseudorandom_weak_vector = functools.partial(
+    gensim.models.doc2vec.pseudorandom_weak_vector, hashfxn=lambda text: zlib.crc32(text.encode())
+)
 
 
 def train(texts: list[str], settings: dict[str, int | float]) -> Doc2Vec:
@@ -58,21 +67,22 @@ def load(folder: Path) -> Doc2Vec:
     """A model for inference from what `save` wrote."""
     kept = read_json(folder / "model.json")
     model = Doc2Vec(workers=1, **kept["settings"])
-    counts = dict(zip(kept["words"], kept["counts"], strict=True))
+    words = kept["words"]
+    counts = dict(zip(words, kept["counts"], strict=True))
     model.build_vocab_from_freq(counts, corpus_count=kept["texts"])
+    # in the order of training: gensim turns words of equal frequency round, and negative samples
+    # are drawn by their place
+    model.wv.index_to_key, model.wv.key_to_index = words, {w: k for k, w in enumerate(words)}
     weights = load_file(folder / "weights.safetensors")
-    place = {word: row for row, word in enumerate(kept["words"])}
-    order = [place[word] for word in model.wv.index_to_key]
-    model.wv.vectors, model.syn1neg = weights["words"][order], weights["output"][order]
+    model.wv.vectors, model.syn1neg = weights["words"], weights["output"]
     return model
 
 
 def infer(model: Doc2Vec, text: str, seed: int) -> np.ndarray:
     """The vector of one text, (vector_size,) float32: the same whenever it is asked for.
 
-    gensim draws negative samples from a generator that moves on with every text, and starts from
-    Python's hash of the text: without the seed, or in a process without PYTHONHASHSEED=0, the same
-    text gives another vector each time.
+    gensim draws negative samples from a generator that moves on with every text: without the seed
+    the same text gives another vector each time.
     """
     model.random.seed(seed)
     return model.infer_vector(text.split()[:MAX_WORDS])

@@ -6,14 +6,12 @@ Processes share the work; the vectors do not depend on how many there are.
 """
 
 import multiprocessing
-import os
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from pipeline.common.command import log, parser, run
-from pipeline.common.errors import InputError
 from pipeline.common.files import read_json
 from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.note.doc2vec import infer, load
@@ -31,12 +29,14 @@ def _vectors(texts: list[str]) -> np.ndarray:
 
 def infer_all(folder: Path, texts: list[str], processes: int) -> np.ndarray:
     """(texts, size) float32, by `processes` processes."""
-    parts = [part.tolist() for part in np.array_split(np.array(texts, object), 8 * processes)]
-    parts = [part for part in parts if part]
-    if processes == 1 or not parts:
+    if not texts:
+        size = read_json(folder / "model.json")["settings"]["vector_size"]
+        return np.empty((0, size), np.float32)
+    if processes == 1:
         _start(folder)
-        size = int(read_json(folder / "model.json")["settings"]["vector_size"])
-        return np.concatenate([_vectors(p) for p in parts]) if parts else np.empty((0, size))
+        return _vectors(texts)
+    step = -(-len(texts) // (8 * processes))  # 8 parts each: texts are of unequal length
+    parts = [texts[first : first + step] for first in range(0, len(texts), step)]
     with multiprocessing.get_context("spawn").Pool(processes, _start, (folder,)) as pool:
         return np.concatenate(pool.map(_vectors, parts, chunksize=1))
 
@@ -56,8 +56,6 @@ def main() -> None:
     arguments.add_argument("--output", required=True)
     arguments.add_argument("--threads", type=int, default=1)
     given = arguments.parse_args()
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        raise InputError("set PYTHONHASHSEED=0: without it the vectors differ from run to run")
     used = read_table(given.episode_notes, ["note_id"]).unique()
     notes = read_table(given.notes, ["note_id", "words"]).join(used, on="note_id", how="semi")
     notes = notes.sort("note_id")
