@@ -1,0 +1,65 @@
+"""Which files a stage consists of: what an edit must rerun."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.common.modules import ROOT, path_of, source_files
+
+
+def test_a_stage_consists_of_its_file_its_query_and_what_it_imports_over_several_steps():
+    files = source_files("pipeline.ehr.events")
+    assert files[0] == "pipeline/ehr/events.py"
+    assert {
+        "pipeline/ehr/events.sql",
+        "pipeline/ehr/signals.py",
+        "pipeline/ehr/signals.csv",
+        "pipeline/common/availability.py",
+        "pipeline/common/errors.py",  # through availability
+    } <= set(files)
+    assert len(files) == len(set(files))
+
+
+def test_a_stage_does_not_consist_of_other_stages():
+    files = source_files("pipeline.ehr.events")
+    assert not [f for f in files if "/cxr/" in f or "/note/" in f or "/training/" in f]
+    assert "pipeline/ehr/bins.sql" not in files
+
+
+def test_every_file_that_is_named_exists():
+    stages = [
+        path for path in Path(ROOT, "pipeline").rglob("*.py") if "__main__" in path.read_text()
+    ]
+    assert len(stages) > 15
+    for stage in stages:
+        module = ".".join(stage.relative_to(ROOT).with_suffix("").parts)
+        assert all((ROOT / file).is_file() for file in source_files(module))
+
+
+def test_a_query_stands_for_itself_and_a_foreign_or_missing_module_for_nothing():
+    query = "pipeline/cohort/tasks/mortality.sql"
+    assert source_files(query) == [query]
+    assert path_of("polars") is None
+    assert path_of("pipeline.nowhere") is None
+    with pytest.raises(ValueError, match=r"no module pipeline\.nowhere"):
+        source_files("pipeline.nowhere")
+
+
+SELECTIONS = [
+    "pipeline.ehr.events",
+    "pipeline.ehr.bins",
+    "pipeline.ehr.tokens",
+    "pipeline.cxr.films",
+]
+SELECTIONS += ["pipeline.cxr.decode", "pipeline.note.clean", "pipeline.note.notes"]
+SELECTIONS += ["pipeline.note.doc2vec", "pipeline.note.vectors"]
+
+
+def test_what_selects_decodes_and_cleans_does_not_import_torch():
+    program = f"import sys, {', '.join(SELECTIONS)}; print('torch' in sys.modules)"
+    made = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert made.stdout.strip() == "False"
