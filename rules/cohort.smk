@@ -1,7 +1,8 @@
 """Episodes, split, labels.
 
 Needs patients, admissions and ICU stays. Makes the episodes with their attrition, then per task the
-labels, with the attrition continued.
+labels, with the attrition continued. They have priority: an impossible cohort is refused before
+films are decoded.
 """
 
 
@@ -17,6 +18,7 @@ rule select_episodes:
         attrition=f"{UNIT}/attrition.json",
     log:
         "logs/select_episodes.log",
+    priority: 30
     conda:
         "../envs/pipeline.yaml"
     threads: 2
@@ -54,6 +56,7 @@ rule label_task:
         attrition=f"{UNIT}/labels/{{task}}.attrition.json",
     log:
         "logs/label_task/{task}.log",
+    priority: 30
     conda:
         "../envs/pipeline.yaml"
     threads: 2

@@ -15,11 +15,14 @@ Config = Mapping[str, Any]
 
 
 def misspelt(config: Config) -> list[str]:
-    """What the schema cannot see: folders and queries that do not exist, shares that do not sum up.
+    """What the schema cannot see: files that do not exist, shares that do not sum up.
 
     >>> split = {"salt": "a", "train": 0.5, "fusion": 0.2, "val": 0.1, "test": 0.1}
-    >>> misspelt({"modalities": {"e": "ehr"}, "tasks": ["mortality"], "split": split})
-    ['config.split: the shares of train, fusion, val and test sum to 0.9, expected 1']
+    >>> config = {"modalities": {"e": "ehr"}, "tasks": ["mortality"], "split": split,
+    ...           "cohort": {"ids": "no.csv"}, "cxr": {"pretrained": None}}
+    >>> print(*misspelt(config), sep="\\n")
+    config.cohort.ids: no file no.csv
+    config.split: the shares of train, fusion, val and test sum to 0.9, expected 1
     """
     lines = [
         f"config.modalities: {name} has no pipeline/{name}/modality.py"
@@ -30,6 +33,13 @@ def misspelt(config: Config) -> list[str]:
         f"config.tasks: {task} has no query pipeline/cohort/tasks/{task}.sql"
         for task in config["tasks"]
         if not (ROOT / f"pipeline/cohort/tasks/{task}.sql").is_file()
+    ]
+    # Snakemake forgives a missing input of a job whose outputs exist: the old cohort would stand
+    files = [("cohort", "ids"), ("cxr", "pretrained")]
+    lines += [
+        f"config.{part}.{key}: no file {config[part][key]}"
+        for part, key in files
+        if config[part][key] and not Path(config[part][key]).is_file()
     ]
     total = sum(share for name, share in config["split"].items() if name != "salt")
     if abs(total - 1) > 1e-9:
