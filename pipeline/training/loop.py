@@ -115,8 +115,7 @@ def fit(model: nn.Module, examples: Examples, schedule: Schedule, seed: int, dev
     best, history = state.load(model, optimiser)
     said = Announcer(f"{name} seed {seed}", len(history), schedule.epochs)
     for epoch in range(len(history), schedule.epochs):
-        order = np.random.default_rng([seed, epoch])
-        parts = batches(examples.train, schedule.batch_size, order)
+        parts = batches(examples.train, schedule.batch_size, np.random.default_rng([seed, epoch]))
         rates = schedule.rates(epoch, len(parts))
         tick = time.monotonic()
         loss = train_one_epoch(model, examples, parts, rates, optimiser, device)
