@@ -10,6 +10,7 @@ import pytest
 import yaml
 from checkout import REPOSITORY, Checkout
 from test_extract_preflight import hospital
+from test_extract_release import header_of, put
 
 from pipeline.common import planning
 
@@ -102,6 +103,7 @@ def test_everything_that_a_real_source_lacks_is_listed_at_once(real):
     checkout, root = real
     (root / "mimiciv/3.1/hosp/labevents.csv.gz").unlink()
     (root / "mimic-iv-note/2.2/note/radiology.csv.gz").unlink()
+    put(root / "mimiciv/3.1/hosp/admissions.csv.gz", header_of("admissions", race="z") + "\n")
     shutil.rmtree(root / "mimic-cxr-jpg")
     refused = checkout.plan("results/ecn_early_mortality.json")
     assert refused.status == 1
@@ -109,6 +111,7 @@ def test_everything_that_a_real_source_lacks_is_listed_at_once(real):
     for lacking in (
         "mimiciv/3.1/hosp/labevents.csv.gz: missing table labevents",
         "mimic-iv-note/2.2/note/radiology.csv.gz: missing table radiology",
+        "mimiciv/3.1/hosp/admissions.csv.gz: column race or ethnicity of admissions",
         "mimic-cxr-jpg/2.1.0: no MIMIC-CXR-JPG here",
     ):
         assert f"{root}/{lacking}" in refused.text
