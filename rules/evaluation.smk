@@ -21,7 +21,7 @@ rule evaluate_model:
                 "results/hospital/truth/ceilings.json",
                 f"results/hospital/truth/oracle_{wildcards.task}.parquet",
             ]
-            if SYNTHETIC
+            if SYNTHETIC and wildcards.task in TRUTH
             else []
         ),
         lock="requirements.lock",

@@ -3,6 +3,8 @@
 Needs nothing. Makes results/hospital/. Asked for only where source.root is synthetic.
 """
 
+TRUTH = ["mortality", "longstay", "readmission"]  # tasks with a known best reachable score
+
 if SYNTHETIC:
 
     rule make_hospital:
@@ -12,7 +14,7 @@ if SYNTHETIC:
             tables=[release.table_path(SOURCE, name) for name in contracts.TABLES],
             oracles=expand(
                 "results/hospital/truth/oracle_{task}.parquet",
-                task=["mortality", "longstay", "readmission"],
+                task=TRUTH,
             ),
             ceilings="results/hospital/truth/ceilings.json",
             summary="results/hospital/hospital.json",
