@@ -120,8 +120,9 @@ class Checkout:
         shim = self.root.parent / f"without-{module}" / "python"
         shim.parent.mkdir(exist_ok=True)
         shim.write_text(
-            f'#!/bin/sh\n[ "$2" = {module} ] && echo "error: broken on purpose" >&2 && exit 1\n'
-            f'exec "{sys.executable}" "$@"\n'
+            f'#!/bin/sh\n[ "$2" = {module} ] || exec "{sys.executable}" "$@"\n'
+            'env | grep "_THREADS=\\|HASHSEED=" >&2\n'
+            'echo "error: broken on purpose" >&2\nexit 1\n'
         )
         shim.chmod(0o755)
         return environment() | {"PATH": f"{shim.parent}{os.pathsep}{environment()['PATH']}"}
