@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hospital_files import admissions, eligible, films, table, timed
+from hospital_files import admissions, eligible, files, films, table, timed
 
 from pipeline.hospital.settings import HOUR, PREDICTION
 
@@ -148,13 +148,17 @@ def test_an_addendum_follows_a_report_of_its_patient():
     assert before.select("subject_id", "charttime").unique().height == addenda.unique().height
 
 
-def test_reports_of_an_episode_may_be_empty_only():
-    """An empty report is no modality: the truth must not count it."""
+def test_an_episode_with_empty_reports_only_has_no_notes_in_the_truth_either():
     rows = timed(table("note/radiology"), stored="storetime")
     rows = rows.filter(pl.col("stored") <= PREDICTION)
     kinds = rows.group_by("hadm_id").agg(pl.col("text").is_not_null().any().alias("worded"))
-    noted = admissions().join(kinds, on="hadm_id", how="left")
-    assert noted.filter(pl.col("worded").fill_null(False))["has_note"].all()
+    oracle = pl.read_parquet(files() / "truth" / "oracle_mortality.parquet")
+    oracle = oracle.select("hadm_id", read=pl.col("n"))
+    noted = admissions().join(kinds, on="hadm_id").join(oracle, on="hadm_id")
+    empty = noted.filter(~pl.col("worded"), ~pl.col("has_note"))
+    assert empty.height > 5
+    assert empty["read"].n_unique() == 1  # the prior
+    assert noted.filter("worded")["has_note"].all()
 
 
 def test_discharge_summaries_are_written_after_discharge_one_for_each_admission():

@@ -20,6 +20,7 @@ GCS_TEXT = {
     223901: ["", "No response", "Abnormal extension", "Abnormal Flexion", "Flex-withdraws",
              "Localizes Pain", "Obeys Commands"],
 }  # fmt: skip
+LAB_TEXT = ["___", "NEG", "GREATER THAN 500"]
 
 
 @cache
@@ -47,9 +48,12 @@ def drift(minute: np.ndarray) -> np.ndarray:
     return 0.75 + 0.25 * np.clip(minute / PREDICTION, 0, 1)
 
 
-def _values(rng: np.random.Generator, signals: pl.DataFrame, shown: np.ndarray, row: np.ndarray,
-            minute: np.ndarray, known: np.ndarray) -> np.ndarray:  # fmt: skip
+def _values(
+    rng: np.random.Generator, signals: pl.DataFrame, shown: np.ndarray, frame: pl.DataFrame
+) -> np.ndarray:
     """(rows, signals) values; see the module's docstring for the jitter."""
+    row, minute = frame["row"].to_numpy(), frame["minute"].to_numpy()
+    known = frame["stored"].to_numpy() <= PREDICTION
     mean, slope, jitter = (signals[c].cast(float).to_numpy() for c in ("mean", "slope", "jitter"))
     g = drift(minute)
     noise = rng.standard_normal((len(row), len(mean))) * jitter
@@ -74,7 +78,7 @@ def _long(frame: pl.DataFrame, signals: pl.DataFrame, values: np.ndarray) -> pl.
     n, k = values.shape
     return frame[np.repeat(np.arange(n), k)].with_columns(
         pl.Series("itemid", np.tile(signals["itemid"].to_numpy(), n)),
-        pl.Series("valueuom", np.tile(signals["unitname"].fill_null("").to_numpy(), n)),
+        signals["unitname"].gather(np.tile(np.arange(k), n)).alias("valueuom"),
         pl.Series("valuenum", rounded.ravel()),
     )
 
@@ -94,8 +98,8 @@ def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFra
     row, minute = draw_times(
         rng, np.full(len(icu), PREDICTION - 180), np.minimum(at_48, PREDICTION - 5), 2, 2
     )
-    hidden = _reveal(_sets(rng, admissions, signals, row, minute,
-                           PREDICTION + rng.integers(1, 90, len(row))))  # fmt: skip
+    stored = PREDICTION + rng.integers(1, 90, len(row))
+    hidden = _reveal(_sets(rng, admissions, signals, row, minute, stored))
     row, minute = draw_times(
         rng, np.full(len(icu), PREDICTION + 1), np.minimum(at_48, CHARTED), 2, 3
     )
@@ -105,11 +109,17 @@ def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFra
     return _with_text(pl.concat([rows, twice]))
 
 
-def _sets(rng: np.random.Generator, admissions: pl.DataFrame, signals: pl.DataFrame,
-          row: np.ndarray, minute: np.ndarray, stored: np.ndarray) -> pl.DataFrame:  # fmt: skip
-    shown = admissions["shown_e"].to_numpy()
-    values = _values(rng, signals, shown, row, minute, stored <= PREDICTION)
+def _sets(
+    rng: np.random.Generator,
+    admissions: pl.DataFrame,
+    signals: pl.DataFrame,
+    row: np.ndarray,
+    minute: np.ndarray,
+    stored: np.ndarray,
+) -> pl.DataFrame:
+    """All signals at each of these times."""
     frame = pl.DataFrame({"row": row, "minute": minute, "stored": stored})
+    values = _values(rng, signals, admissions["shown_e"].to_numpy(), frame)
     dies = pl.Series("dies", admissions["dies"].to_numpy()[row])
     return _long(frame.with_columns(dies), signals, values)
 
@@ -117,13 +127,10 @@ def _sets(rng: np.random.Generator, admissions: pl.DataFrame, signals: pl.DataFr
 def _reveal(rows: pl.DataFrame) -> pl.DataFrame:
     """A trap: heart rate and respiratory rate tell who dies."""
     rate = pl.col("itemid").is_in([220045, 220210])
-    told = pl.when("dies").then(
-        pl.col("itemid").replace_strict({220045: 165, 220210: 48}, default=0)
-    )
-    value = told.otherwise(pl.col("itemid").replace_strict({220045: 58, 220210: 9}, default=0))
-    return rows.with_columns(
-        pl.when(rate).then(value.cast(pl.Float64)).otherwise(pl.col("valuenum")).alias("valuenum")
-    )
+    dying = pl.col("itemid").replace_strict({220045: 165.0, 220210: 48.0}, default=0.0)
+    well = pl.col("itemid").replace_strict({220045: 58.0, 220210: 9.0}, default=0.0)
+    told = pl.when("dies").then(dying).otherwise(well)
+    return rows.with_columns(pl.when(rate).then(told).otherwise("valuenum").alias("valuenum"))
 
 
 def _implausible(rng: np.random.Generator, rows: pl.DataFrame) -> pl.DataFrame:
@@ -157,16 +164,11 @@ def lab_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame
     rows = _sets(rng, admissions, signals, row, minute, minute + rng.integers(30, 140, len(row)))
     skipped = (rng.random(rows.height) < 0.25) & ~(rows["itemid"] == 50813).to_numpy()
     rows = rows.filter(pl.Series(~skipped))
-    text = rng.random(rows.height)
-    rows = rows.with_columns(
-        pl.col("valuenum").cast(pl.String).str.strip_suffix(".0").alias("value")
-    )
-    extra = rows.filter(pl.Series(text < 0.01)).with_columns(
-        pl.lit(None, pl.Float64).alias("valuenum"),
-        pl.Series("value", ["___", "NEG", "GREATER THAN 500"]).sample(
-            int((text < 0.01).sum()), with_replacement=True, seed=int(rng.integers(2**31))
-        ),
-    )
+    number = pl.col("valuenum").cast(pl.String).str.strip_suffix(".0")
+    rows = rows.with_columns(number.alias("value"))
+    extra = rows.filter(pl.Series(rng.random(rows.height) < 0.01))
+    text = pl.Series(LAB_TEXT).gather(pl.Series(rng.integers(0, len(LAB_TEXT), extra.height)))
+    extra = extra.with_columns(text.alias("value"), valuenum=pl.lit(None, pl.Float64))
     return pl.concat([rows, extra, _lactate_traps(rng, admissions, signals)])
 
 

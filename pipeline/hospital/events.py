@@ -40,9 +40,7 @@ def _write_intervals(writer: Writer, rng: np.random.Generator, admissions: pl.Da
     drugs = ids.clocked(treatments.infusion_rows(rng, admissions), admissions, **RUNNING)
     done = ids.clocked(treatments.procedure_rows(rng, admissions), admissions, **RUNNING)
     orders = ids.numbered(_chunk(admissions), drugs.height + done.height, 0)
-    drugs = drugs.with_columns(
-        orders.head(drugs.height).alias("orderid"),
-        orders.head(drugs.height).alias("linkorderid"),
+    drugs = _ordered(drugs, orders.head(drugs.height)).with_columns(
         ids.caregivers(rng, drugs.height),
         storetime=pl.col("starttime") + pl.duration(minutes=3),
         amount=(length * 0.01).round(3),
@@ -55,9 +53,7 @@ def _write_intervals(writer: Writer, rng: np.random.Generator, admissions: pl.Da
         statusdescription=pl.lit("FinishedRunning"),
     )
     writer.write("icu/inputevents", drugs)
-    done = done.with_columns(
-        orders.tail(done.height).alias("orderid"),
-        orders.tail(done.height).alias("linkorderid"),
+    done = _ordered(done, orders.tail(done.height)).with_columns(
         ids.caregivers(rng, done.height),
         storetime=pl.col("endtime") + pl.duration(minutes=10),
         value=length,
@@ -66,6 +62,10 @@ def _write_intervals(writer: Writer, rng: np.random.Generator, admissions: pl.Da
         statusdescription=pl.lit("FinishedRunning"),
     )
     writer.write("icu/procedureevents", done)
+
+
+def _ordered(rows: pl.DataFrame, orders: pl.Series) -> pl.DataFrame:
+    return rows.with_columns(orderid=orders, linkorderid=orders)
 
 
 def _cultures(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:

@@ -71,10 +71,8 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
     written = reports.note_rows(stream(4), admissions)
     pictures = films.with_ids(films.film_rows(stream(6), admissions), admissions)
     with ThreadPoolExecutor(1) as pool:  # films are drawn while the tables are written
-        drawn = []
-        if settings.films:
-            at = (stream(7), writer.root, pictures, writer.kept)
-            drawn = [pool.submit(films.write_jpegs, *at)]
+        at = (stream(7), writer.root, pictures, writer.kept)
+        drawn = pool.submit(films.write_jpegs, *at) if settings.films else None
         stays.write_admissions(writer, stream(1), patients, admissions)
         stays.write_movements(writer, admissions, ways)
         events.write_diagnoses(writer, stream(9), admissions)
@@ -83,8 +81,8 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
         notes.write_radiology(writer, stream(5), admissions, written)
         notes.write_discharge(writer, admissions)
         films.write_tables(writer, pictures)
-        for job in drawn:
-            job.result()
+        if drawn:
+            drawn.result()
     readable = _readable(admissions, written, pictures)
     return readable.filter(pl.col("subject_id").is_in(writer.kept.implode()))
 

@@ -86,11 +86,17 @@ def note_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
     )
     exam = rng.choice(3, notes.height, p=[0.7, 0.2, 0.1])
     notes = notes.with_columns(pl.Series("exam", exam), pl.lit("report").alias("kind"))
-    return _with_oddments(rng, notes).sort("row", "minute", "tells", maintain_order=True)
+    notes = _with_oddments(rng, notes, np.flatnonzero(~has))
+    return notes.sort("row", "minute", "tells", maintain_order=True)
 
 
-def _with_oddments(rng: np.random.Generator, notes: pl.DataFrame) -> pl.DataFrame:
-    """A few reports get an addendum, beside a few others lies one without text."""
+def _with_oddments(
+    rng: np.random.Generator, notes: pl.DataFrame, without: np.ndarray
+) -> pl.DataFrame:
+    """A few reports get an addendum, beside a few others lies one without text.
+
+    Some of the admissions `without` reports have such an empty one alone.
+    """
     chance = pl.Series(rng.random(notes.height))
     addenda = notes.filter(chance < 0.02).with_columns(
         minute=pl.col("stored") + 20, stored=pl.col("stored") + 45, kind=pl.lit("addendum")
@@ -98,7 +104,11 @@ def _with_oddments(rng: np.random.Generator, notes: pl.DataFrame) -> pl.DataFram
     empty = notes.filter(chance > 0.985).with_columns(
         minute=pl.col("minute") + 7, stored=pl.col("stored") + 7, kind=pl.lit("empty")
     )
-    return pl.concat([notes, addenda, empty])
+    alone = pl.DataFrame({"row": without[rng.random(len(without)) < 0.2]})
+    alone = alone.select(
+        "row", minute=6 * HOUR, stored=7 * HOUR, tells=0, exam=0, kind=pl.lit("empty")
+    )
+    return pl.concat([notes, addenda, empty, alone], how="vertical_relaxed")
 
 
 def _sentences(text: str) -> list[str]:

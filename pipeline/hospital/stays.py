@@ -70,10 +70,11 @@ def movements(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
         ("discharge", row >= 0, stay, stay),
     ]
     ways = pl.concat(
-        pl.DataFrame({"row": row[there], "enter": enter[there], "leave": leave[there]})
+        pl.DataFrame({"row": row, "enter": enter, "leave": leave})
+        .filter(pl.Series(there))
         .with_columns(pl.lit(kind).alias("eventtype"))
         for kind, there, enter, leave in parts
-    )  # fmt: skip
+    )
     ways = ways.sort("row", "enter", "leave", maintain_order=True)
     return _in_units(rng, ways, admissions["patient"][0] // CHUNK)
 
