@@ -1,8 +1,8 @@
 """Episodes, split, labels.
 
-Needs patients, admissions and ICU stays. Makes the episodes with their attrition, then per task the
-labels, with the attrition continued. They have priority: an impossible cohort is refused before
-films are decoded.
+Needs patients, admissions and ICU stays (published: CheXpert's table, too). Makes the episodes with
+their attrition, then per task the labels, with the attrition continued. They have priority: an
+impossible cohort is refused before films are decoded.
 """
 
 
@@ -11,13 +11,14 @@ rule select_episodes:
         patients="results/source/patients.parquet",
         admissions="results/source/admissions.parquet",
         icustays="results/source/icustays.parquet",
+        chexpert=only_published("results/source/chexpert.parquet"),
         ids=config["cohort"]["ids"] or [],
         code=modules("pipeline.cohort.episodes"),
     output:
         episodes=f"{UNIT}/episodes.parquet",
         attrition=f"{UNIT}/attrition.json",
     log:
-        "logs/select_episodes.log",
+        "logs/select_episodes/{protocol}.log",
     priority: 30
     conda:
         "../envs/pipeline.yaml"
@@ -28,11 +29,13 @@ rule select_episodes:
     params:
         cohort=setting("cohort"),
         split=setting("split"),
+        chexpert=option("chexpert"),
     shell:
         "python -m pipeline.cohort.episodes"
         " --patients {input.patients:q}"
         " --admissions {input.admissions:q}"
         " --icustays {input.icustays:q}"
+        " {params.chexpert:q}"
         " --cohort {params.cohort:q}"
         " --split {params.split:q}"
         " --output {output.episodes:q}"
@@ -49,13 +52,14 @@ rule label_task:
         admissions="results/source/admissions.parquet",
         episodes=rules.select_episodes.output.episodes,
         attrition=rules.select_episodes.output.attrition,
-        query="pipeline/cohort/tasks/{task}.sql",
+        present=complete_cases(),
+        query=task_query,
         code=modules("pipeline.cohort.labels"),
     output:
         labels=f"{UNIT}/labels/{{task}}.parquet",
         attrition=f"{UNIT}/labels/{{task}}.attrition.json",
     log:
-        "logs/label_task/{task}.log",
+        "logs/label_task/{protocol}/{task}.log",
     priority: 30
     conda:
         "../envs/pipeline.yaml"
@@ -63,14 +67,19 @@ rule label_task:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        definition=setting("definition"),
+        present=complete_cases("{name}={file}"),
     shell:
         "python -m pipeline.cohort.labels"
         " --task {wildcards.task:q}"
+        " --definition {params.definition:q}"
         " --fitted train"
         " --patients {input.patients:q}"
         " --admissions {input.admissions:q}"
         " --episodes {input.episodes:q}"
         " --attrition {input.attrition:q}"
+        " {params.present:q}"
         " --output {output.labels:q}"
         " --task-attrition {output.attrition:q}"
         " --threads {threads}"

@@ -1,23 +1,38 @@
 """Modality `c`: chest films.
 
 Needs the episodes, the films' metadata and the JPEGs. Selects films taken by the prediction time;
-decodes each once into a store that outlives cohorts; pretrains the encoder per task; embeds.
+decodes each once into a store that outlives cohorts.
 """
 
 STORE = "results/cxr/store"  # no rule's output: a changed cohort must not delete it
-PRETRAINED = config["cxr"]["pretrained"]
 SHARDS = [f"p{number}" for number in range(10, 20)]
+
+ENCODERS["cxr"] = {
+    "files": {
+        "films": f"{UNIT}/cxr/films.parquet",
+        "decoded": [f"{UNIT}/cxr/decoded/{shard}.parquet" for shard in SHARDS],
+        "pretrained": config["cxr"]["pretrained"] or [],
+    },
+    "settings": {
+        "store": lambda wildcards: STORE,
+        "pixels": setting("cxr", "pixels"),
+        "full": setting("cxr", "full"),
+        "hours_scale": setting("cxr", "hours_scale"),
+    },
+    "present": f"{UNIT}/cxr/films.parquet",
+}
 
 
 rule select_films:
     input:
         episodes=f"{UNIT}/episodes.parquet",
         metadata="results/source/cxr_metadata.parquet",
+        admissions=only_published("results/source/admissions.parquet"),
         code=modules("pipeline.cxr.films"),
     output:
         f"{UNIT}/cxr/films.parquet",
     log:
-        "logs/select_films.log",
+        "logs/select_films/{protocol}.log",
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -25,11 +40,15 @@ rule select_films:
         runtime=30,
     params:
         availability=known_from("films"),
-        views=config["cxr"]["views"],
+        views=setting("cxr", "views"),
+        definition=setting("definition"),
+        admissions=option("admissions"),
     shell:
         "python -m pipeline.cxr.films"
         " --episodes {input.episodes:q}"
         " --metadata {input.metadata:q}"
+        " {params.admissions:q}"
+        " --definition {params.definition:q}"
         " --views {params.views:q}"
         " --availability {params.availability:q}"
         " --output {output:q}"
@@ -46,7 +65,7 @@ rule decode_films:
     output:
         f"{UNIT}/cxr/decoded/{{shard}}.parquet",
     log:
-        "logs/decode_films/{shard}.log",
+        "logs/decode_films/{protocol}/{shard}.log",
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -54,7 +73,8 @@ rule decode_films:
         runtime=480,
     params:
         root=release.locate(SOURCE, "mimic_cxr_jpg").folder,
-        pixels=config["cxr"]["pixels"],
+        pixels=setting("cxr", "pixels"),
+        full=lambda wildcards: "--full" if setting("cxr", "full")(wildcards) else "",
         store=STORE,
     shell:
         "python -m pipeline.cxr.decode"
@@ -62,105 +82,8 @@ rule decode_films:
         " --shard {wildcards.shard:q}"
         " --root {params.root:q}"
         " --pixels {params.pixels}"
+        " {params.full}"
         " --store {params.store:q}"
         " --threads {threads}"
         " --output {output:q}"
-        " 2> {log:q}"
-
-
-rule pretrain_cxr:
-    input:
-        episodes=f"{UNIT}/episodes.parquet",
-        labels=f"{UNIT}/labels/{{task}}.parquet",
-        films=rules.select_films.output,
-        decoded=expand(rules.decode_films.output, shard=SHARDS),
-        pretrained=PRETRAINED or [],
-        code=modules("pipeline.cxr.pretrain"),
-    output:
-        weights=[f"{UNIT}/models/{{task}}/cxr/seed{s}.safetensors" for s in config["seeds"]],
-        history=f"{UNIT}/models/{{task}}/cxr/history.json",
-    log:
-        "logs/pretrain_cxr/{task}.log",
-    conda:
-        "../envs/pipeline.yaml"
-    threads: config["torch"]["threads"]
-    resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
-    params:
-        folder=subpath(output.history, parent=True),
-        hours=config["cohort"]["window_hours"],
-        pixels=config["cxr"]["pixels"],
-        pretrained=["--pretrained", PRETRAINED] if PRETRAINED else [],
-        store=STORE,
-        schedule=setting("cxr", "schedule"),
-        seeds=config["seeds"],
-        device=config["torch"]["device"],
-        torch_threads=config["torch"]["threads"],
-    shell:
-        "python -m pipeline.cxr.pretrain"
-        " --episodes {input.episodes:q}"
-        " --labels {input.labels:q}"
-        " --films {input.films:q}"
-        " --decoded {input.decoded:q}"
-        " --store {params.store:q}"
-        " --pixels {params.pixels}"
-        " {params.pretrained:q}"
-        " --window-hours {params.hours}"
-        " --schedule {params.schedule:q}"
-        " --seeds {params.seeds}"
-        " --torch-threads {params.torch_threads}"
-        " --device {params.device:q}"
-        " --output {params.folder:q}"
-        " 2>&1 | tee {log:q}"
-
-
-rule embed_cxr:
-    input:
-        episodes=f"{UNIT}/episodes.parquet",
-        labels=f"{UNIT}/labels/{{task}}.parquet",
-        films=rules.select_films.output,
-        decoded=expand(rules.decode_films.output, shard=SHARDS),
-        pretrained=PRETRAINED or [],
-        weights=rules.pretrain_cxr.output.weights,
-        code=modules("pipeline.cxr.embed"),
-    output:
-        embeddings=f"{UNIT}/embeddings/{{task}}/cxr.parquet",
-        predictions="results/corrected/predictions/c_unimodal_{task}.parquet",
-    log:
-        "logs/embed_cxr/{task}.log",
-    conda:
-        "../envs/pipeline.yaml"
-    threads: config["torch"]["threads"]
-    resources:
-        mem_mb=4000,
-        runtime=60,
-        gpu=GPU,
-    params:
-        hours=config["cohort"]["window_hours"],
-        pixels=config["cxr"]["pixels"],
-        pretrained=["--pretrained", PRETRAINED] if PRETRAINED else [],
-        store=STORE,
-        seeds=config["seeds"],
-        device=config["torch"]["device"],
-        torch_threads=config["torch"]["threads"],
-        missing=config["missing"],
-    shell:
-        "python -m pipeline.cxr.embed"
-        " --episodes {input.episodes:q}"
-        " --labels {input.labels:q}"
-        " --films {input.films:q}"
-        " --decoded {input.decoded:q}"
-        " --store {params.store:q}"
-        " --pixels {params.pixels}"
-        " {params.pretrained:q}"
-        " --window-hours {params.hours}"
-        " --weights {input.weights:q}"
-        " --seeds {params.seeds}"
-        " --torch-threads {params.torch_threads}"
-        " --device {params.device:q}"
-        " --missing {params.missing:q}"
-        " --output {output.embeddings:q}"
-        " --predictions {output.predictions:q}"
         " 2> {log:q}"

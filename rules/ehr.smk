@@ -1,7 +1,8 @@
 """Modality `e`: what was charted, drawn and given.
 
 Needs the episodes and the event tables. Selects events known by the prediction time, fits bins on
-the training subjects of the source, makes tokens; pretrains the encoder per task; embeds. The longest chain: it has priority.
+the training subjects of the source, makes tokens. The longest chain: it has priority. Published:
+tokens straight from the source, by the paper's rules.
 """
 
 EHR_TABLES = [
@@ -15,6 +16,20 @@ EHR_TABLES = [
 ]
 
 
+ENCODERS["ehr"] = {
+    "files": {
+        "tokens": f"{UNIT}/ehr/tokens.parquet",
+        "demographics": f"{UNIT}/ehr/demographics.parquet",
+    },
+    "settings": {
+        "window_hours": setting("cohort", "window_hours"),
+        "signals": setting("ehr", "signals"),
+        "start_by_value": setting("ehr", "start_by_value"),
+    },
+    "present": f"{UNIT}/ehr/tokens.parquet",
+}
+
+
 rule select_events:
     input:
         source=expand("results/source/{table}.parquet", table=EHR_TABLES),
@@ -23,7 +38,7 @@ rule select_events:
     output:
         f"{UNIT}/ehr/events.parquet",
     log:
-        "logs/select_events.log",
+        "logs/select_events/{protocol}.log",
     priority: 10
     conda:
         "../envs/pipeline.yaml"
@@ -60,9 +75,9 @@ rule fit_bins:
         ),
         code=modules("pipeline.ehr.bins"),
     output:
-        "results/corrected/ehr/bins.parquet",
+        "results/{protocol}/ehr/bins.parquet",
     log:
-        "logs/fit_bins.log",
+        "logs/fit_bins/{protocol}.log",
     priority: 10
     conda:
         "../envs/pipeline.yaml"
@@ -92,8 +107,10 @@ rule tokenise_events:
     output:
         tokens=f"{UNIT}/ehr/tokens.parquet",
         demographics=f"{UNIT}/ehr/demographics.parquet",
+    wildcard_constraints:
+        protocol=CORRECTED,
     log:
-        "logs/tokenise_events.log",
+        "logs/tokenise_events/{protocol}.log",
     priority: 10
     conda:
         "../envs/pipeline.yaml"
@@ -110,87 +127,55 @@ rule tokenise_events:
         " 2> {log:q}"
 
 
-rule pretrain_ehr:
+rule tokenise_published:
     input:
-        episodes=f"{UNIT}/episodes.parquet",
-        labels=f"{UNIT}/labels/{{task}}.parquet",
-        tokens=rules.tokenise_events.output.tokens,
-        demographics=rules.tokenise_events.output.demographics,
-        code=modules("pipeline.ehr.pretrain"),
+        source=expand(
+            "results/source/{table}.parquet",
+            table=["chartevents", "labevents", "procedureevents", "d_items", "d_labitems"],
+        ),
+        episodes="results/published/admission/episodes.parquet",
+        code=modules("pipeline.ehr.published"),
     output:
-        weights=[f"{UNIT}/models/{{task}}/ehr/seed{s}.safetensors" for s in config["seeds"]],
-        history=f"{UNIT}/models/{{task}}/ehr/history.json",
+        tokens="results/published/admission/ehr/tokens.parquet",
+        demographics="results/published/admission/ehr/demographics.parquet",
     log:
-        "logs/pretrain_ehr/{task}.log",
-    priority: 10
+        "logs/tokenise_published.log",
     conda:
         "../envs/pipeline.yaml"
-    threads: config["torch"]["threads"]
+    threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=GPU,
-    params:
-        folder=subpath(output.history, parent=True),
-        hours=config["cohort"]["window_hours"],
-        schedule=setting("ehr", "schedule"),
-        seeds=config["seeds"],
-        device=config["torch"]["device"],
-        torch_threads=config["torch"]["threads"],
+        mem_mb=8000,
+        runtime=120,
     shell:
-        "python -m pipeline.ehr.pretrain"
+        "python -m pipeline.ehr.published"
         " --episodes {input.episodes:q}"
-        " --labels {input.labels:q}"
-        " --tokens {input.tokens:q}"
-        " --demographics {input.demographics:q}"
-        " --window-hours {params.hours}"
-        " --schedule {params.schedule:q}"
-        " --seeds {params.seeds}"
-        " --torch-threads {params.torch_threads}"
-        " --device {params.device:q}"
-        " --output {params.folder:q}"
-        " 2>&1 | tee {log:q}"
+        " --source results/source"
+        " --output {output.tokens:q}"
+        " --demographics {output.demographics:q}"
+        " --threads {threads}"
+        " --memory-mb {resources.mem_mb}"
+        " --temp {resources.tmpdir:q}"
+        " 2> {log:q}"
 
 
-rule embed_ehr:
+rule describe_events:
     input:
         episodes=f"{UNIT}/episodes.parquet",
-        labels=f"{UNIT}/labels/{{task}}.parquet",
-        tokens=rules.tokenise_events.output.tokens,
-        demographics=rules.tokenise_events.output.demographics,
-        weights=rules.pretrain_ehr.output.weights,
-        code=modules("pipeline.ehr.embed"),
+        events=rules.select_events.output,
+        code=modules("pipeline.ehr.statistics"),
     output:
-        embeddings=f"{UNIT}/embeddings/{{task}}/ehr.parquet",
-        predictions="results/corrected/predictions/e_unimodal_{task}.parquet",
+        f"{UNIT}/ehr/statistics.parquet",
     log:
-        "logs/embed_ehr/{task}.log",
-    priority: 10
+        "logs/describe_events/{protocol}.log",
     conda:
         "../envs/pipeline.yaml"
-    threads: config["torch"]["threads"]
+    threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=8000,
         runtime=60,
-        gpu=GPU,
-    params:
-        hours=config["cohort"]["window_hours"],
-        seeds=config["seeds"],
-        device=config["torch"]["device"],
-        torch_threads=config["torch"]["threads"],
-        missing=config["missing"],
     shell:
-        "python -m pipeline.ehr.embed"
+        "python -m pipeline.ehr.statistics"
         " --episodes {input.episodes:q}"
-        " --labels {input.labels:q}"
-        " --tokens {input.tokens:q}"
-        " --demographics {input.demographics:q}"
-        " --window-hours {params.hours}"
-        " --weights {input.weights:q}"
-        " --seeds {params.seeds}"
-        " --torch-threads {params.torch_threads}"
-        " --device {params.device:q}"
-        " --missing {params.missing:q}"
-        " --output {output.embeddings:q}"
-        " --predictions {output.predictions:q}"
+        " --events {input.events:q}"
+        " --output {output:q}"
         " 2> {log:q}"

@@ -1,73 +1,72 @@
-"""One result: metrics with intervals, ceiling, comparisons, curves.
+"""One result: metrics with intervals, ceiling, comparisons, subgroups, curves.
 
-Needs the predictions of a model, and of the single modalities that it is compared with. Makes
-results/{modalities}_{model}_{task}.json, its figure .svg and the sidecar .run.json.
+Needs the predictions of a model in every fold, and of the single modalities that it is compared
+with. Makes results/{modalities}_{model}_{task}.json, its figure .svg and the sidecar .run.json;
+results/published/… for the published protocol.
 """
 
-PREDICTIONS = "results/corrected/predictions"
+for protocol, folder in RESULTS.items():
 
-
-rule evaluate_model:
-    input:
-        predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
-        singles=lambda wildcards: [
-            f"{PREDICTIONS}/{letter}_unimodal_{wildcards.task}.parquet"
-            for letter in checked(wildcards.modalities, wildcards.model, wildcards.task)
-            if wildcards.model != "unimodal"
-        ],
-        attrition=f"{UNIT}/labels/{{task}}.attrition.json",
-        truth=lambda wildcards: (
-            [
-                "results/hospital/truth/ceilings.json",
-                f"results/hospital/truth/oracle_{wildcards.task}.parquet",
-            ]
-            if SYNTHETIC and wildcards.task in TRUTH
-            else []
-        ),
-        lock="requirements.lock",
-        code=modules("pipeline.evaluation.result", "pipeline.report.curves"),
-        made_by=lambda wildcards: modules(
-            *planning.made_by(config, wildcards.modalities, wildcards.model, wildcards.task)
-        ),
-    output:
-        result="results/{modalities}_{model}_{task}.json",
-        sidecar="results/{modalities}_{model}_{task}.run.json",
-        figure="results/{modalities}_{model}_{task}.svg",
-        curves=f"{UNIT}/curves/{{modalities}}_{{model}}_{{task}}.json",
-    log:
-        "logs/evaluate_model/{modalities}_{model}_{task}.log",
-    conda:
-        "../envs/pipeline.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        settings=lambda wildcards: planning.settings_of(
-            config, wildcards.modalities, wildcards.model
-        ),
-        modules=lambda wildcards: planning.made_by(
-            config, wildcards.modalities, wildcards.model, wildcards.task
-        ),
-        singles=lambda wildcards, input: (["--singles", *input.singles] if input.singles else []),
-        truth="--truth results/hospital/truth" if SYNTHETIC else "--suppress-below 10",
-        torch_threads=config["torch"]["threads"],
-    shell:
-        "(python -m pipeline.evaluation.result"
-        " --target {wildcards.modalities:q}_{wildcards.model:q}_{wildcards.task:q}"
-        " --protocol corrected"
-        " --predictions {input.predictions:q}"
-        " {params.singles:q}"
-        " {params.truth}"
-        " --attrition {input.attrition:q}"
-        " --settings {params.settings:q}"
-        " --threads {params.torch_threads}"
-        " --lock {input.lock:q}"
-        " --modules {params.modules:q}"
-        " --output {output.result:q}"
-        " --curves {output.curves:q}"
-        " --sidecar {output.sidecar:q}"
-        " && python -m pipeline.report.curves"
-        " --result {output.result:q}"
-        " --curves {output.curves:q}"
-        " --output {output.figure:q}"
-        ") 2> {log:q}"
+    rule:
+        name:
+            f"evaluate_{protocol}"
+        input:
+            predictions=in_folds(f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet", protocol),
+            singles=single_models(protocol),
+            absent=without_modalities(protocol),
+            episodes=f"results/{protocol}/admission/episodes.parquet",
+            labels=f"results/{protocol}/admission/labels/{{task}}.parquet",
+            attrition=f"results/{protocol}/admission/labels/{{task}}.attrition.json",
+            truth=known_truth(protocol),
+            lock="requirements.lock",
+            code=modules("pipeline.evaluation.result", "pipeline.report.curves"),
+            made_by=made_by(protocol),
+        output:
+            result=f"{folder}/{{modalities}}_{{model}}_{{task}}.json",
+            sidecar=f"{folder}/{{modalities}}_{{model}}_{{task}}.run.json",
+            figure=f"{folder}/{{modalities}}_{{model}}_{{task}}.svg",
+            curves=f"results/{protocol}/curves/{{modalities}}_{{model}}_{{task}}.json",
+        log:
+            f"logs/evaluate_{protocol}/{{modalities}}_{{model}}_{{task}}.log",
+        conda:
+            "../envs/pipeline.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            protocol=protocol,
+            settings=behind(protocol),
+            modules=modules_of(protocol),
+            singles=option("singles"),
+            absent=option("absent"),
+            truth=lambda wildcards, input: (
+                ["--truth", "results/hospital/truth"] if input.truth else []
+            ),
+            suppress=SUPPRESS,
+            source=json.dumps({"kind": "synthetic" if SYNTHETIC else "mimic"}),
+            torch_threads=config["torch"]["threads"],
+        shell:
+            "(python -m pipeline.evaluation.result"
+            " --target {wildcards.modalities:q}_{wildcards.model:q}_{wildcards.task:q}"
+            " --protocol {params.protocol:q}"
+            " --predictions {input.predictions:q}"
+            " {params.singles:q}"
+            " {params.absent:q}"
+            " --episodes {input.episodes:q}"
+            " --labels {input.labels:q}"
+            " {params.truth:q}"
+            " --suppress-below {params.suppress}"
+            " --attrition {input.attrition:q}"
+            " --settings {params.settings:q}"
+            " --source {params.source:q}"
+            " --threads {params.torch_threads}"
+            " --lock {input.lock:q}"
+            " --modules {params.modules:q}"
+            " --output {output.result:q}"
+            " --curves {output.curves:q}"
+            " --sidecar {output.sidecar:q}"
+            " && python -m pipeline.report.curves"
+            " --result {output.result:q}"
+            " --curves {output.curves:q}"
+            " --output {output.figure:q}"
+            ") 2> {log:q}"

@@ -1,7 +1,8 @@
 """Fusion of modalities.
 
-Needs the embeddings of frozen encoders, one table per modality. Makes the predictions of the fused
-model for every eligible episode.
+Needs the embeddings of frozen encoders (early), the predictions of the single models (late), or the
+modalities' own files (joint, late-averaged: trained end to end). Makes the predictions of every
+eligible episode, and those of the test episodes with a modality missing.
 """
 
 
@@ -9,20 +10,14 @@ rule fuse_early:
     input:
         episodes=f"{UNIT}/episodes.parquet",
         labels=f"{UNIT}/labels/{{task}}.parquet",
-        embeddings=lambda wildcards: [
-            f"{UNIT}/embeddings/{wildcards.task}/{LETTERS[letter]}.parquet"
-            for letter in wildcards.modalities
-        ],
+        embeddings=embeddings,
         code=modules("pipeline.fusion.early"),
     output:
-        weights=[
-            f"{UNIT}/models/{{task}}/{{modalities}}_early/seed{s}.safetensors"
-            for s in config["seeds"]
-        ],
         history=f"{UNIT}/models/{{task}}/{{modalities}}_early/history.json",
-        predictions="results/corrected/predictions/{modalities}_early_{task}.parquet",
+        predictions=f"{PREDICTIONS}/{{modalities}}_early_{{task}}.parquet",
+        absent=f"{ABSENT}/{{modalities}}_early_{{task}}.parquet",
     log:
-        "logs/fuse_early/{modalities}_{task}.log",
+        "logs/fuse_early/{protocol}/{modalities}_{task}.log",
     conda:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
@@ -32,23 +27,107 @@ rule fuse_early:
         gpu=GPU,
     params:
         folder=subpath(output.history, parent=True),
-        dropout=config["early"]["dropout"],
-        schedule=setting("early", "schedule"),
+        head_on=setting("head_on"),
+        dropout=setting("early", "dropout"),
+        modality_dropout=setting("modality_dropout"),
+        schedule=schedule("early"),
         seeds=config["seeds"],
         device=config["torch"]["device"],
         torch_threads=config["torch"]["threads"],
-        missing=config["missing"],
     shell:
         "python -m pipeline.fusion.early"
         " --episodes {input.episodes:q}"
         " --labels {input.labels:q}"
         " --embeddings {input.embeddings:q}"
+        " --letters {wildcards.modalities:q}"
+        " --head-on {params.head_on:q}"
         " --dropout {params.dropout}"
+        " --modality-dropout {params.modality_dropout}"
         " --schedule {params.schedule:q}"
         " --seeds {params.seeds}"
         " --torch-threads {params.torch_threads}"
         " --device {params.device:q}"
-        " --missing {params.missing:q}"
         " --weights {params.folder:q}"
+        " --absent {output.absent:q}"
         " --output {output.predictions:q}"
         " 2>&1 | tee {log:q}"
+
+
+rule fuse_jointly:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        data=encoder_files(),
+        code=encoder_modules("pipeline.fusion.joint"),
+    output:
+        history=f"{UNIT}/models/{{task}}/{{modalities}}_{{model}}/history.json",
+        predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
+        absent=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
+    wildcard_constraints:
+        model="joint|late-averaged",
+    log:
+        "logs/fuse_jointly/{protocol}/{modalities}_{model}_{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    threads: config["torch"]["threads"] * PROCESSES
+    resources:
+        mem_mb=6000,
+        runtime=480,
+        gpu=GPU,
+    params:
+        launch=LAUNCH,
+        folder=subpath(output.history, parent=True),
+        data=encoder_data(),
+        modality_dropout=setting("modality_dropout"),
+        schedule=schedule(None),
+        seeds=config["seeds"],
+        device=config["torch"]["device"],
+        torch_threads=config["torch"]["threads"],
+    shell:
+        "python -m {params.launch} pipeline.fusion.joint"
+        " --head {wildcards.model:q}"
+        " --episodes {input.episodes:q}"
+        " --labels {input.labels:q}"
+        " --data {params.data:q}"
+        " --letters {wildcards.modalities:q}"
+        " --modality-dropout {params.modality_dropout}"
+        " --schedule {params.schedule:q}"
+        " --seeds {params.seeds}"
+        " --torch-threads {params.torch_threads}"
+        " --device {params.device:q}"
+        " --weights {params.folder:q}"
+        " --absent {output.absent:q}"
+        " --output {output.predictions:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule fuse_late:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        embeddings=embeddings,
+        predictions=single_models(),
+        code=modules("pipeline.fusion.late"),
+    output:
+        predictions=f"{PREDICTIONS}/{{modalities}}_late_{{task}}.parquet",
+        absent=f"{ABSENT}/{{modalities}}_late_{{task}}.parquet",
+    log:
+        "logs/fuse_late/{protocol}/{modalities}_{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        seeds=config["seeds"],
+    shell:
+        "python -m pipeline.fusion.late"
+        " --episodes {input.episodes:q}"
+        " --labels {input.labels:q}"
+        " --predictions {input.predictions:q}"
+        " --embeddings {input.embeddings:q}"
+        " --letters {wildcards.modalities:q}"
+        " --seeds {params.seeds}"
+        " --absent {output.absent:q}"
+        " --output {output.predictions:q}"
+        " 2> {log:q}"

@@ -20,6 +20,17 @@ PREDICTIONS = Contract(
     key=("episode_id", "seed"),
 )
 
+ABSENT = Contract(  # what a model says of test episodes that lack a modality at some rate
+    columns={
+        "episode_id": pl.Int64,
+        "seed": pl.Int64,
+        "modality": pl.String,
+        "rate": pl.Float64,
+        "probability": pl.Float64,
+    },
+    key=("episode_id", "seed", "modality", "rate"),
+)
+
 
 @dataclass(frozen=True)
 class TaskRows:

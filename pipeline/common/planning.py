@@ -5,29 +5,51 @@ Takes the config as a mapping, reads no table and imports nothing heavy.
 
 import json
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from pipeline.common import protocols
 from pipeline.common.modules import ROOT
 
-MODELS = {"unimodal": "one letter", "early": "two letters or more"}
 Config = Mapping[str, Any]
+# model → its modalities in words, the sizes of the sets, its modules
+MODELS: dict[str, tuple[str, range, list[str]]] = {
+    "unimodal": ("one letter", range(1, 2), []),
+    "early": ("two letters or more", range(2, 99), ["pipeline.fusion.early"]),
+    "joint": ("two letters or more", range(2, 99), ["pipeline.fusion.joint"]),
+    "late": ("two letters or more", range(2, 99), ["pipeline.fusion.late"]),
+    "late-averaged": ("two letters or more", range(2, 99), ["pipeline.fusion.joint"]),
+    "logistic": ("any", range(1, 99), ["pipeline.fusion.baselines"]),
+    "gbdt": ("any", range(1, 99), ["pipeline.fusion.baselines"]),
+    "logistic-stats": ("e", range(1, 2), ["pipeline.fusion.baselines", "pipeline.ehr.statistics"]),
+    "gbdt-stats": ("e", range(1, 2), ["pipeline.fusion.baselines", "pipeline.ehr.statistics"]),
+}
+PUBLISHED = ("unimodal", "early", "joint", "late", "late-averaged")
+FUSIONS = ("early", "joint", "late", "late-averaged")
+TRAINING = ["pipeline.training.pretrain", "pipeline.training.embed"]
 
 
-def misspelt(config: Config) -> list[str]:
+def misspelt(config: Config, known: set[str]) -> list[str]:
     """What the schema cannot see: files that do not exist, shares that do not sum up.
 
+    `known`: keys of the schema; others must be sections of the config's own modalities.
+
     >>> split = {"salt": "a", "train": 0.5, "fusion": 0.2, "val": 0.1, "test": 0.1}
-    >>> config = {"modalities": {"e": "ehr"}, "tasks": ["mortality"], "split": split,
+    >>> config = {"modalities": {"e": "ehr"}, "tasks": ["mortality"], "split": split, "folds": 1,
     ...           "cohort": {"ids": "no.csv"}, "cxr": {"pretrained": None}}
-    >>> print(*misspelt(config), sep="\\n")
+    >>> print(*misspelt(config, set(config)), sep="\\n")
     config.cohort.ids: no file no.csv
     config.split: the shares of train, fusion, val and test sum to 0.9, expected 1
     """
-    lines = [
-        f"config.modalities: {name} has no pipeline/{name}/modality.py"
-        for name in config["modalities"].values()
-        if not (ROOT / "pipeline" / name / "modality.py").is_file()
+    names = list(config["modalities"].values())
+    strange = sorted(set(config) - known - set(names))
+    lines = [f"config.{key}: unknown, and no modality of that name" for key in strange]
+    lines += [
+        f"config.modalities: {name} has no {file}"
+        for name in names
+        for file in (f"pipeline/{name}/modality.py", f"rules/{name}.smk")
+        if not (ROOT / file).is_file()
     ]
     lines += [
         f"config.tasks: {task} has no query pipeline/cohort/tasks/{task}.sql"
@@ -35,31 +57,35 @@ def misspelt(config: Config) -> list[str]:
         if not (ROOT / f"pipeline/cohort/tasks/{task}.sql").is_file()
     ]
     # Snakemake forgives a missing input of a job whose outputs exist: the old cohort would stand
-    files = [("cohort", "ids"), ("cxr", "pretrained")]
     lines += [
         f"config.{part}.{key}: no file {config[part][key]}"
-        for part, key in files
+        for part, key in (("cohort", "ids"), ("cxr", "pretrained"))
         if config[part][key] and not Path(config[part][key]).is_file()
     ]
-    total = sum(share for name, share in config["split"].items() if name != "salt")
+    split = config["split"]
+    total = sum(share for name, share in split.items() if name != "salt")
     if abs(total - 1) > 1e-9:
         shares = "the shares of train, fusion, val and test"
         lines.append(f"config.split: {shares} sum to {total:.4g}, expected 1")
+    if config["folds"] * split["test"] > 1 + 1e-9:
+        lines.append(f"config.folds: {config['folds']} test shares of {split['test']} overlap")
     return lines
 
 
-def refusal(config: Config, modalities: str, model: str, task: str) -> str | None:
+def refusal(config: Config, modalities: str, model: str, task: str, protocol: str = "corrected"
+            ) -> str | None:  # fmt: skip
     """Why there is no such target, with the table of those that there are; None if it is one."""
     letters = "".join(config["modalities"])
+    allowed = MODELS if protocol == "corrected" else PUBLISHED
     if not modalities or modalities != "".join(x for x in letters if x in modalities):
         why = f"no modality set '{modalities}'"
-    elif model not in MODELS or (model == "unimodal") != (len(modalities) == 1):
-        why = f"no model '{model}' of {len(modalities)} modalities"
+    elif model not in allowed or not _fits(model, modalities):
+        why = f"no model '{model}' of the modalities '{modalities}'"
     elif task not in config["tasks"]:
         why = f"no task '{task}'"
     else:
         return None
-    models = "".join(f"\n  {name}: {count}" for name, count in MODELS.items())
+    models = "".join(f"\n  {name}: {MODELS[name][0]}" for name in allowed)
     return (
         f"{modalities}_{model}_{task}: {why}. "
         "Targets are results/{modalities}_{model}_{task}.json with\n"
@@ -68,19 +94,49 @@ def refusal(config: Config, modalities: str, model: str, task: str) -> str | Non
     )
 
 
-def settings_of(config: Config, modalities: str, model: str) -> str:
+def _fits(model: str, modalities: str) -> bool:
+    words, sizes, _ = MODELS[model]
+    return len(modalities) in sizes and (words != "e" or modalities == "e")
+
+
+def modality_sets(config: Config) -> list[str]:
+    """Every set of modalities, the smaller first.
+
+    >>> modality_sets({"modalities": {"e": "ehr", "c": "cxr", "n": "note"}})
+    ['e', 'c', 'n', 'ec', 'en', 'cn', 'ecn']
+    """
+    letters = config["modalities"]
+    sizes = range(1, len(letters) + 1)
+    return ["".join(one) for size in sizes for one in combinations(letters, size)]
+
+
+def grid(config: Config, protocol: str) -> list[str]:
+    """The names {modalities}_{model}_{task} of every result of a protocol."""
+    return [
+        f"{letters}_{model}_{task}"
+        for task in config["tasks"]
+        for letters in modality_sets(config)
+        for model in MODELS
+        if refusal(config, letters, model, task, protocol) is None
+    ]
+
+
+def settings_of(config: Config, protocol: str, modalities: str, model: str) -> str:
     """The settings behind a result, as JSON with sorted keys; of files their name alone."""
-    parts = ["availability", "cohort", "missing", "sample", "split", "torch"]
-    parts += [config["modalities"][letter] for letter in modalities] + [model] * (model in config)
+    found = protocols.settings(config, protocol)
+    parts = ["availability", "cohort", "missing", "sample", "split", "torch", "folds", "head_on"]
+    parts += ["schedule", "schedules", "class_weights", "modality_dropout"]
+    parts += [config["modalities"][letter] for letter in modalities] + [model] * (model in found)
     parts += ["hospital"] * (config["source"]["root"] == "synthetic")
-    kept = json.loads(json.dumps({part: config[part] for part in parts}))
+    kept = json.loads(json.dumps({part: found[part] for part in parts if part in found}))
     for part, key in (("cohort", "ids"), ("cxr", "pretrained")):
         if kept.get(part, {}).get(key):
             kept[part][key] = Path(kept[part][key]).name
     return json.dumps(kept, sort_keys=True)
 
 
-def made_by(config: Config, modalities: str, model: str, task: str) -> list[str]:
+def made_by(config: Config, modalities: str, model: str, task: str, protocol: str = "corrected"
+            ) -> list[str]:  # fmt: skip
     """The code that decides a result: modules and the task's query.
 
     All modules of its modalities' folders, and what comes before and after them.
@@ -88,7 +144,7 @@ def made_by(config: Config, modalities: str, model: str, task: str) -> list[str]
     folders = [Path("pipeline", config["modalities"][letter]) for letter in modalities]
     files = [path for folder in folders for path in (ROOT / folder).glob("[!_]*.py")]
     rooms = sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files)
-    fusion = [f"pipeline.fusion.{model}"] * (model != "unimodal")
     first = ["pipeline.extract.tables", "pipeline.cohort.episodes", "pipeline.cohort.labels"]
-    query = f"pipeline/cohort/tasks/{task}.sql"
-    return [*first, query, *rooms, *fusion, "pipeline.evaluation.result"]
+    queries = ["pipeline/cohort/tasks", *["published"] * (protocol == "published"), f"{task}.sql"]
+    last = [*MODELS[model][2], "pipeline.evaluation.result"]
+    return [*first, "/".join(queries), *rooms, *TRAINING, *last]

@@ -1,7 +1,8 @@
 """The CXR encoder: ResNet-18 on every film, films of an episode weighted by recency, summed.
 
 Wang et al. 2024, section 2.3. The published weights are softmax(hours): two films 8 h apart get
-.0003 and .9997. Here they are softmax(hours / window): the last film counts most, none is lost.
+.0003 and .9997. In the corrected protocol they are softmax(hours / window): the last film counts
+most, none is lost.
 """
 
 import torch
@@ -15,12 +16,12 @@ PART = 64  # films that pass the network together in evaluation: bounds memory
 class CxrEncoder(nn.Module):
     """Batch of `pipeline.cxr.dataset` → feature (B, 512); zeros for an episode without films.
 
-    `hours_scale`: hours over which a film's weight grows e-fold.
+    `hours_scale`: hours over which a film's weight grows e-fold; 1 as published.
     """
 
     width = WIDTH
 
-    def __init__(self, hours_scale: float) -> None:
+    def __init__(self, hours_scale: float = 1.0) -> None:
         super().__init__()
         self.hours_scale = hours_scale
         self.net = resnet18(weights=None)

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.common.ragged import take
 from pipeline.common.tables import read_table
-from pipeline.ehr.signals import BINS, CLASSES
+from pipeline.ehr.signals import BINS
 
 
 @dataclass
@@ -17,7 +17,7 @@ class EhrData:
     """Episodes in a fixed order. Steps and tokens of episode i lie between its offsets.
 
     `time_bin` (steps), `token` (tokens), `step_start` (steps + 1) into tokens, `episode_start`
-    (episodes + 1) into steps, `demographics` (episodes, 6).
+    (episodes + 1) into steps, `demographics` (episodes, 6 or as published 5).
     """
 
     time_bin: np.ndarray
@@ -47,9 +47,9 @@ class EhrData:
         return np.ones(len(self.demographics), bool)
 
 
-def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, window_hours: float
-         ) -> EhrData:  # fmt: skip
-    """The data of `episodes` (ids, any order).
+def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, window_hours: float,
+         columns: list[str]) -> EhrData:  # fmt: skip
+    """The data of `episodes` (ids, any order); `columns` of the demographics.
 
     An episode without events is one step at time 0 that holds its demographics only.
     """
@@ -72,5 +72,5 @@ def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, win
         token=table["token"].drop_nulls().cast(pl.Int64).to_numpy(),
         step_start=np.concatenate([[0], np.cumsum(steps["tokens"].to_numpy())]).astype(np.int64),
         episode_start=np.concatenate([[0], np.cumsum(per_episode)]).astype(np.int64),
-        demographics=statics.select(list(CLASSES)).cast(pl.Int64).to_numpy(),
+        demographics=statics.select(columns).cast(pl.Int64).to_numpy(),
     )

@@ -1,7 +1,8 @@
 """The note encoder: Doc2Vec vectors of an episode's reports → LSTM → maximum over reports.
 
-Wang et al. 2024, section 2.3. Vectors are standardised by the training reports first (corrected
-protocol): their raw scale depends on the corpus.
+Wang et al. 2024, section 2.3: Doc2Vec vectors → LSTM(512), maximum over reports. In the corrected
+protocol vectors are standardised by the training reports first: their raw scale depends on the
+corpus.
 """
 
 import math
@@ -16,18 +17,18 @@ WIDTH = 512
 class NoteEncoder(nn.Module):
     """Batch of `pipeline.note.dataset` → feature (B, 512); zeros for an episode without reports.
 
-    `mean`, `scale`: (size,) of the training reports' vectors.
+    `size`: of a report's vector. Buffers `mean` and `scale` (size) start as 0 and 1: as published.
     """
 
     width = WIDTH
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
+    def __init__(self, size: int = WIDTH) -> None:
         super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
-        self.lstm = nn.LSTM(len(mean), WIDTH, batch_first=True)
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+        self.lstm = nn.LSTM(size, WIDTH, batch_first=True)
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """(B, 512)."""

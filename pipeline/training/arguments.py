@@ -11,9 +11,3 @@ def add_training_arguments(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--torch-threads", type=int, required=True,
                            help="a setting, not a resource: weights depend on it")  # fmt: skip
     arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
-
-
-def add_missing_argument(arguments: argparse.ArgumentParser) -> None:
-    """`--missing`: what becomes of episodes that lack a modality of the target."""
-    arguments.add_argument("--missing", choices=["any", "complete"], required=True,
-                           help="predict any episode, or complete cases only")  # fmt: skip

@@ -57,10 +57,13 @@ def ahead(data: Data, parts: list[np.ndarray], device: torch.device) -> Iterator
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, data: Data, rows: np.ndarray, size: int, device: torch.device
-             ) -> torch.Tensor:  # fmt: skip
-    """What `model` makes of the rows, in evaluation mode, in their order, float32 on the CPU."""
-    model.eval()
+def evaluate(model: nn.Module, data: Data, rows: np.ndarray, size: int, device: torch.device,
+             eval_mode: bool = True) -> torch.Tensor:  # fmt: skip
+    """What `model` makes of the rows, in their order, float32 on the CPU.
+
+    `eval_mode`: False leaves BatchNorm in training mode, as the published code does by mistake.
+    """
+    model.train(not eval_mode)
     outputs = []
     for batch in ahead(data, batches(rows, size), device):
         with half_precision(device):

@@ -1,7 +1,7 @@
 """One readable training loop for every encoder and head.
 
 A `Data` gives batches by row numbers; a model turns a batch into logits (B, 2). The epoch with the
-best validation AUROC is kept.
+best validation AUROC is kept. Under torchrun every process takes its part of each batch.
 """
 
 import math
@@ -20,6 +20,8 @@ from pipeline.common.errors import InputError
 from pipeline.training.batches import Data, ahead, batches, evaluate
 from pipeline.training.checkpoint import Epoch, Progress, digest
 from pipeline.training.device import half_precision
+from pipeline.training.processes import SINGLE, Processes
+from pipeline.training.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -35,56 +37,50 @@ class Examples:
     val: np.ndarray
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How to train: the same fields for every model. The rate falls to 0 along a cosine."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-
-    def rates(self, epoch: int, steps: int) -> list[float]:
-        """The learning rate of each of the `steps` of an epoch (counted from 0).
-
-        >>> [round(rate, 3) for rate in Schedule(2, 8, 1.0, 0.0).rates(1, 2)]
-        [0.5, 0.146]
-        """
-        done = (epoch * steps + np.arange(steps)) / (self.epochs * steps)
-        return (self.learning_rate * 0.5 * (1 + np.cos(np.pi * done))).tolist()
+def batch_loss(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor,
+               total: float) -> torch.Tensor:  # fmt: skip
+    """Weighted cross entropy of (part of) a batch whose weights sum to `total`: a scalar."""
+    return F.cross_entropy(logits.float(), target, weight=weights, reduction="sum") / total
 
 
 def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray],
-                    rates: list[float], optimiser: torch.optim.Optimizer, device: torch.device
-                    ) -> float:  # fmt: skip
-    """One pass over the batches `parts`, one rate each; returns the mean loss per sample."""
+                    schedule: Schedule, epoch: int, optimiser: torch.optim.Optimizer,
+                    device: torch.device, processes: Processes = SINGLE) -> float:  # fmt: skip
+    """One pass over the batches `parts`; returns the mean loss over batches of this process."""
     model.train()
     total = 0.0
-    loader = ahead(examples.data, parts, device)
-    for batch, rows, rate in zip(loader, parts, rates, strict=True):
+    weights = torch.tensor(schedule.class_weights, device=device)
+    mine = [processes.share(part) for part in parts]
+    rates = schedule.rates(epoch, len(parts))
+    loader = ahead(examples.data, mine, device)
+    for batch, rows, whole, rate in zip(loader, mine, parts, rates, strict=True):
         for group in optimiser.param_groups:
             group["lr"] = rate
         with half_precision(device):
             logits = model(batch)  # (B, 2)
         target = torch.as_tensor(examples.labels[rows], dtype=torch.long, device=device)
-        loss = F.cross_entropy(logits.float(), target)
+        # of the whole batch, so that the mean over processes is the gradient of one process
+        mass = sum(schedule.class_weights[y] for y in examples.labels[whole]) / processes.count
+        loss = batch_loss(logits, target, weights, mass)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        if schedule.clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
         optimiser.step()
-        total += loss.item() * len(rows)
+        total += loss.item()
     if not math.isfinite(total):
         raise InputError("the loss is not a finite number: lower the schedule's learning_rate")
-    return total / sum(map(len, parts))
+    return total / len(parts)
 
 
-def validate(model: nn.Module, examples: Examples, size: int, device: torch.device
+def validate(model: nn.Module, examples: Examples, schedule: Schedule, device: torch.device
              ) -> float | None:  # fmt: skip
     """AUROC on the validation rows, rounded; None where they are of one class."""
     truth = examples.labels[examples.val]
     if len(np.unique(truth)) < 2:
         return None
-    logits = evaluate(model, examples.data, examples.val, size, device)  # (N, 2)
+    size = schedule.batch_size * 4 if schedule.eval_mode else 1
+    logits = evaluate(model, examples.data, examples.val, size, device, schedule.eval_mode)
     return round(float(roc_auc_score(truth, (logits[:, 1] - logits[:, 0]).numpy())), 6)
 
 
@@ -94,39 +90,45 @@ def is_best(auroc: float | None, history: list[Epoch]) -> bool:
     >>> is_best(0.7, [{"loss": 1.0, "val_auroc": 0.7}]), is_best(None, [])
     (False, True)
     """
-    before = [epoch["val_auroc"] for epoch in history]
-    return auroc is None or all(other is None or auroc > other for other in before)
+    known = [epoch["val_auroc"] for epoch in history if epoch["val_auroc"] is not None]
+    return not known if auroc is None else auroc > max(known, default=-1.0)
 
 
 def fit(model: nn.Module, examples: Examples, schedule: Schedule, seed: int, device: torch.device,
-        progress: Path, name: str) -> list[Epoch]:  # fmt: skip
+        progress: Path, name: str, processes: Processes = SINGLE) -> list[Epoch]:  # fmt: skip
     """Trains `model` in place and leaves the weights of its best epoch in it.
 
     Returns the history: loss and validation AUROC of every epoch. A training that was killed goes
     on after its last whole epoch, found in the file `progress`; weights and history are then the
-    same as if it had not been killed. The caller removes the file when all its work is done.
+    same as if it had not been killed. The caller removes the file when all its work is done. Of
+    several processes the first validates for all, announces, and writes `progress`.
     """
-    optimiser = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad],
-        lr=schedule.learning_rate, weight_decay=schedule.weight_decay,
-    )  # fmt: skip
-    guard = asdict(schedule) | {"seed": seed, "of": fingerprint(model, examples)}
+    optimiser = schedule.optimiser_of(model)
+    guard = asdict(schedule) | {"seed": seed, "of": fingerprint(model, examples),
+                                "processes": processes.count}  # fmt: skip
     state = Progress(progress, guard)
     best, history = state.load(model, optimiser)
+    parallel = processes.parallel(model, device)
     said = Announcer(f"{name} seed {seed}", len(history), schedule.epochs)
     for epoch in range(len(history), schedule.epochs):
         parts = batches(examples.train, schedule.batch_size, np.random.default_rng([seed, epoch]))
-        rates = schedule.rates(epoch, len(parts))
         tick = time.monotonic()
-        loss = train_one_epoch(model, examples, parts, rates, optimiser, device)
+        loss = train_one_epoch(
+            parallel, examples, parts, schedule, epoch, optimiser, device, processes
+        )
         speed = len(examples.train) / (time.monotonic() - tick)
-        auroc = validate(model, examples, schedule.batch_size * 4, device)
-        if is_best(auroc, history):
-            best = {key: value.detach().clone() for key, value in model.state_dict().items()}
+        loss, auroc = processes.mean(loss), None
+        if processes.first:
+            auroc = validate(model, examples, schedule, device)
+            if is_best(auroc, history):
+                best = {key: value.detach().clone() for key, value in model.state_dict().items()}
         history.append({"loss": round(loss, 6), "val_auroc": auroc})
-        state.save(model, best, optimiser, history)
-        said.epoch(history, speed)
-    model.load_state_dict(best)
+        if processes.first:
+            state.save(model, best, optimiser, history)
+            said.epoch(history, speed)
+        processes.wait()
+    if processes.first:
+        model.load_state_dict(best)
     return history
 
 

@@ -1,0 +1,77 @@
+"""Fusion heads: embeddings of the modalities (B, M, D) and which there are (B, M) → logits (B, 2).
+
+Wang et al. 2024, section 2.4. Early: Linear(512·n, 512) → Linear(512, 2), as published without a
+non-linearity between, so that it is linear; corrected with one. Joint: one linear layer on all
+(`LinearHead` of pipeline.training.features). Late: one linear layer per modality, logits averaged.
+"""
+
+import torch
+from torch import nn
+
+from pipeline.training.features import LinearHead, Standard
+
+HIDDEN = 512
+Batch = dict[str, torch.Tensor]
+
+
+class EarlyHead(nn.Module):
+    """Two linear layers on all embeddings; an absent modality is zero, the mean.
+
+    `rectified`: ReLU and dropout between the layers (corrected protocol).
+    """
+
+    def __init__(self, modalities: int, width: int = HIDDEN, rectified: bool = False,
+                 dropout: float = 0.0) -> None:  # fmt: skip
+        super().__init__()
+        self.standard = Standard(modalities, width)
+        self.hidden = nn.Linear(modalities * width, HIDDEN)
+        self.between = nn.Sequential(nn.ReLU(), nn.Dropout(dropout)) if rectified else nn.Identity()
+        self.out = nn.Linear(HIDDEN, 2)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Logits (B, 2)."""
+        return self.out(self.between(self.hidden(self.standard(batch).flatten(1))))
+
+
+class LateHead(nn.Module):
+    """One linear layer per modality; the mean of the logits of the modalities that are there.
+
+    `prior`: logits of an episode that has none of them.
+    """
+
+    prior: torch.Tensor
+
+    def __init__(self, modalities: int, width: int = HIDDEN) -> None:
+        super().__init__()
+        self.each = nn.ModuleList(nn.Linear(width, 2) for _ in range(modalities))
+        self.register_buffer("prior", torch.zeros(2))
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Logits (B, 2)."""
+        here = batch["here"].float().unsqueeze(-1)  # (B, M, 1)
+        value = batch["embedding"].unbind(dim=1)
+        logits = torch.stack([own(v) for own, v in zip(self.each, value, strict=True)], dim=1)
+        count = here.sum(dim=1)
+        return (logits * here).sum(dim=1) / count.clamp(min=1) + self.prior * (count == 0)
+
+
+HEADS = {"joint": LinearHead, "late-averaged": LateHead}  # of models that train end to end
+
+
+class Dropping(nn.Module):
+    """A head that meets modality dropout in training: it learns to do without.
+
+    Each modality of an episode vanishes with chance `rate`; where all would, none does.
+    """
+
+    def __init__(self, head: nn.Module, rate: float) -> None:
+        super().__init__()
+        self.head, self.rate = head, rate
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Logits (B, 2)."""
+        if self.training and self.rate:
+            here = batch["here"]
+            kept = here & (torch.rand(here.shape, device=here.device) >= self.rate)
+            batch = batch | {"here": torch.where(kept.any(dim=1, keepdim=True), kept, here)}
+        return self.head(batch)

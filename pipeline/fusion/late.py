@@ -1,0 +1,83 @@
+"""Late fusion: the mean of the probabilities of one classifier per modality.
+
+    python -m pipeline.fusion.late --predictions e_unimodal_mortality.parquet … --letters ec …
+
+Wang et al. 2024, text and figure of section 2.4 (their code trains the branches together, see
+`late-averaged`). Nothing is trained here. Of an episode that lacks a modality the others are
+averaged; of one that has none the guess is the share of positives among training episodes.
+"""
+
+import numpy as np
+import polars as pl
+
+from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, read_rows
+from pipeline.common.command import log, parser, run
+from pipeline.common.errors import InputError
+from pipeline.common.tables import read_table, write_table
+from pipeline.fusion.absent import add_absent_arguments, cases, frame
+
+
+def mean_of(probability: np.ndarray, here: np.ndarray, prior: float) -> np.ndarray:
+    """Mean over the modalities that are there, `prior` where none is: (N, M), (N, M) → (N,).
+
+    >>> here = np.array([[True, True], [False, True], [False, False]])
+    >>> mean_of(np.array([[0.2, 0.4]] * 3), here, prior=0.1)
+    array([0.3, 0.4, 0.1])
+    """
+    count = here.sum(axis=1)
+    return np.where(count, (probability * here).sum(axis=1) / np.maximum(count, 1), prior)
+
+
+def _aligned(path: str, episode: np.ndarray, seed: int, column: str) -> np.ndarray:
+    """A column of one seed in the order of the episodes; null where a table lacks one."""
+    order = pl.DataFrame({"episode_id": episode})
+    table = read_table(path, ["episode_id", "seed", column]).filter(pl.col("seed") == seed)
+    return order.join(table, on="episode_id", how="left", maintain_order="left")[column].to_numpy()
+
+
+def read_single(paths: list[str], rows: TaskRows, seed: int) -> np.ndarray:
+    """Probabilities (N, M) of the single models; `InputError` where one lacks an episode."""
+    each = [_aligned(path, rows.episode, seed, "probability") for path in paths]
+    for path, values in zip(paths, each, strict=True):
+        if missing := int(np.isnan(values).sum()):
+            raise InputError(f"{path}: {missing} of the episodes have no prediction of seed {seed}")
+    return np.stack(each, axis=1)
+
+
+def read_here(paths: list[str], rows: TaskRows, seed: int) -> np.ndarray:
+    """Which modalities each episode has (N, M): those of which there is an embedding."""
+    tables = [
+        read_table(path, ["episode_id", "seed"]).filter(pl.col("seed") == seed)["episode_id"]
+        for path in paths
+    ]
+    return np.stack([np.isin(rows.episode, table.to_numpy()) for table in tables], axis=1)
+
+
+def main() -> None:
+    """Averages the predictions of the single models, per seed."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--episodes", required=True)
+    arguments.add_argument("--labels", required=True)
+    arguments.add_argument("--seeds", type=int, nargs="+", required=True)
+    arguments.add_argument("--predictions", nargs="+", required=True, help="of single models")
+    arguments.add_argument("--embeddings", nargs="+", required=True, help="which modality is where")
+    add_absent_arguments(arguments)
+    arguments.add_argument("--output", required=True, help="predictions")
+    given = arguments.parse_args()
+    rows = read_rows(given.episodes, given.labels)
+    test, said, without = rows.of("test"), [], []
+    prior = rows.label[rows.of("train")].mean()
+    for seed in given.seeds:
+        each = read_single(given.predictions, rows, seed)
+        here = read_here(given.embeddings, rows, seed)
+        said.append(predictions(rows, seed, mean_of(each, here, prior)))
+        for letter, rate, left in cases(here, rows.episode, given.letters):
+            value = mean_of(each, left, prior)[test]
+            without.append(frame(rows.episode[test], seed, letter, rate, value))
+    write_table(pl.concat(without), given.absent, ABSENT)
+    write_table(pl.concat(said), given.output, PREDICTIONS)
+    log.info("late fusion of %s: %d episodes", given.letters, len(rows.episode))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,85 @@
+"""Several processes that train one model: what torchrun starts, one per GPU or CPU part.
+
+Every process works on its part of each batch; gradients are averaged (DistributedDataParallel).
+A stage started without torchrun is one process, and pays nothing for this module.
+"""
+
+import os
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+import numpy as np
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+class Processes(AbstractContextManager["Processes"]):
+    """The processes of a training, and which of them this is (`rank`, from 0)."""
+
+    def __init__(self, count: int = 1, rank: int = 0) -> None:
+        self.count, self.rank = count, rank
+
+    @property
+    def first(self) -> bool:
+        """Whether this process validates, writes and speaks for all."""
+        return self.rank == 0
+
+    def __enter__(self) -> "Processes":
+        if self.count > 1:
+            backend = "nccl" if torch.cuda.is_available() else "gloo"
+            distributed.init_process_group(backend, rank=self.rank, world_size=self.count)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:  # fmt: skip
+        if self.count > 1:
+            distributed.destroy_process_group()
+
+    def share(self, rows: np.ndarray) -> np.ndarray:
+        """This process's part of a batch; never empty, BatchNorm needs rows.
+
+        >>> Processes(2, 1).share(np.arange(5)), Processes().share(np.arange(2))
+        (array([1, 3]), array([0, 1]))
+        """
+        return rows[self.rank % len(rows) :: self.count]
+
+    def parallel(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """The model whose gradients are averaged over the processes.
+
+        On GPUs BatchNorm takes its statistics over all of them; gloo has no such operation, on CPUs
+        each process normalises by its own part.
+        """
+        if self.count == 1:
+            return model
+        if device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(model)  # in place: its layers are below it
+        # an encoder of a batch without a single film has no gradient: not an error
+        return DistributedDataParallel(
+            model, device_ids=[device] if device.type == "cuda" else None,
+            find_unused_parameters=True,
+        )  # fmt: skip
+
+    def mean(self, value: float) -> float:
+        """The mean of a number over the processes."""
+        if self.count == 1:
+            return value
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+        tensor = torch.tensor(value, dtype=torch.float32, device=kind)
+        distributed.all_reduce(tensor)
+        return tensor.item() / self.count
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.count > 1:
+            distributed.barrier()
+
+
+SINGLE = Processes()
+
+
+def from_environment() -> Processes:
+    """The processes that torchrun announced; one where it was not used."""
+    return Processes(int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0)))

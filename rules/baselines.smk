@@ -1,0 +1,71 @@
+"""Baselines: logistic regression and boosted trees.
+
+Needs the embeddings of frozen encoders, or the statistics of the EHR. Makes predictions as fusion
+does.
+"""
+
+
+rule fit_baseline:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        embeddings=embeddings,
+        code=modules("pipeline.fusion.baselines"),
+    output:
+        predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
+        absent=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
+    wildcard_constraints:
+        model="logistic|gbdt",
+    log:
+        "logs/fit_baseline/{protocol}/{modalities}_{model}_{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        seeds=config["seeds"],
+    shell:
+        "python -m pipeline.fusion.baselines"
+        " --model {wildcards.model:q}"
+        " --episodes {input.episodes:q}"
+        " --labels {input.labels:q}"
+        " --embeddings {input.embeddings:q}"
+        " --letters {wildcards.modalities:q}"
+        " --seeds {params.seeds}"
+        " --threads {threads}"
+        " --absent {output.absent:q}"
+        " --output {output.predictions:q}"
+        " 2> {log:q}"
+
+
+rule fit_statistics:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        features=f"{UNIT}/ehr/statistics.parquet",
+        code=modules("pipeline.fusion.baselines"),
+    output:
+        f"{PREDICTIONS}/e_{{model}}-stats_{{task}}.parquet",
+    wildcard_constraints:
+        model="logistic|gbdt",
+    log:
+        "logs/fit_statistics/{protocol}/{model}_{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        seeds=config["seeds"],
+    shell:
+        "python -m pipeline.fusion.baselines"
+        " --model {wildcards.model:q}"
+        " --episodes {input.episodes:q}"
+        " --labels {input.labels:q}"
+        " --features {input.features:q}"
+        " --letters e"
+        " --seeds {params.seeds}"
+        " --threads {threads}"
+        " --output {output:q}"
+        " 2> {log:q}"

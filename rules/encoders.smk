@@ -1,0 +1,103 @@
+"""Encoders: pretrained per task and modality, then frozen, embedding every eligible episode.
+
+Needs the labels and what each modality's rules file offers in ENCODERS. Makes weights, embeddings
+and the predictions of the single modality.
+"""
+
+for modality, letter in zip(LETTERS.values(), LETTERS):
+
+    rule:
+        name:
+            f"pretrain_{modality}"
+        input:
+            episodes=f"{UNIT}/episodes.parquet",
+            labels=f"{UNIT}/labels/{{task}}.parquet",
+            data=encoder_files(modality),
+            code=encoder_modules("pipeline.training.pretrain", modality),
+        output:
+            weights=expand(
+                f"{UNIT}/models/{{{{task}}}}/{modality}/seed{{seed}}.safetensors",
+                seed=config["seeds"],
+                allow_missing=True,
+            ),
+            history=f"{UNIT}/models/{{task}}/{modality}/history.json",
+        log:
+            f"logs/pretrain_{modality}/{{protocol}}/{{task}}.log",
+        priority: 10
+        conda:
+            "../envs/pipeline.yaml"
+        threads: config["torch"]["threads"] * PROCESSES
+        resources:
+            mem_mb=4000,
+            runtime=240,
+            gpu=GPU,
+        params:
+            launch=LAUNCH,
+            folder=subpath(output.history, parent=True),
+            data=encoder_data(modality),
+            schedule=schedule("unimodal", letter),
+            seeds=config["seeds"],
+            device=config["torch"]["device"],
+            torch_threads=config["torch"]["threads"],
+        shell:
+            "python -m {params.launch} pipeline.training.pretrain"
+            " --episodes {input.episodes:q}"
+            " --labels {input.labels:q}"
+            " --data {params.data:q}"
+            " --schedule {params.schedule:q}"
+            " --seeds {params.seeds}"
+            " --torch-threads {params.torch_threads}"
+            " --device {params.device:q}"
+            " --output {params.folder:q}"
+            " 2>&1 | tee {log:q}"
+
+    rule:
+        name:
+            f"embed_{modality}"
+        input:
+            episodes=f"{UNIT}/episodes.parquet",
+            labels=f"{UNIT}/labels/{{task}}.parquet",
+            data=encoder_files(modality),
+            weights=getattr(rules, f"pretrain_{modality}").output.weights,
+            code=encoder_modules("pipeline.training.embed", modality),
+        output:
+            embeddings=f"{UNIT}/embeddings/{{task}}/{modality}.parquet",
+            heads=expand(
+                f"{UNIT}/models/{{{{task}}}}/{modality}/head_seed{{seed}}.safetensors",
+                seed=config["seeds"],
+                allow_missing=True,
+            ),
+            predictions=f"{PREDICTIONS}/{letter}_unimodal_{{task}}.parquet",
+        log:
+            f"logs/embed_{modality}/{{protocol}}/{{task}}.log",
+        priority: 10
+        conda:
+            "../envs/pipeline.yaml"
+        threads: config["torch"]["threads"]
+        resources:
+            mem_mb=4000,
+            runtime=60,
+            gpu=GPU,
+        params:
+            folder=subpath(output.heads[0], parent=True),
+            data=encoder_data(modality),
+            schedule=schedule("unimodal", letter),
+            head_on=setting("head_on"),
+            seeds=config["seeds"],
+            device=config["torch"]["device"],
+            torch_threads=config["torch"]["threads"],
+        shell:
+            "python -m pipeline.training.embed"
+            " --episodes {input.episodes:q}"
+            " --labels {input.labels:q}"
+            " --data {params.data:q}"
+            " --weights {input.weights:q}"
+            " --head-on {params.head_on:q}"
+            " --heads {params.folder:q}"
+            " --schedule {params.schedule:q}"
+            " --seeds {params.seeds}"
+            " --torch-threads {params.torch_threads}"
+            " --device {params.device:q}"
+            " --output {output.embeddings:q}"
+            " --predictions {output.predictions:q}"
+            " 2> {log:q}"

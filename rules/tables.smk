@@ -1,0 +1,118 @@
+"""Tables over all results: comparisons of models, attribution to modalities, the paper's claims.
+
+Needs the predictions and results of every modality set, model and task, under both protocols.
+Makes results/tables/wang.md, .csv and figures.
+"""
+
+
+rule compare_models:
+    input:
+        predictions=lambda wildcards: [
+            f"results/{wildcards.protocol}/predictions/{name}.parquet"
+            for name in planning.grid(config, wildcards.protocol)
+            if name.split("_", 2)[2] == wildcards.task
+        ],
+        code=modules("pipeline.evaluation.contrasts"),
+    output:
+        "results/{protocol}/contrasts/{task}.json",
+    log:
+        "logs/compare_models/{protocol}/{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        suppress=SUPPRESS,
+    shell:
+        "python -m pipeline.evaluation.contrasts"
+        " --task {wildcards.task:q}"
+        " --protocol {wildcards.protocol:q}"
+        " --predictions {input.predictions:q}"
+        " --suppress-below {params.suppress}"
+        " --output {output:q}"
+        " 2> {log:q}"
+
+
+rule attribute_modalities:
+    input:
+        predictions=lambda wildcards: [
+            f"results/{wildcards.protocol}/predictions/{letters}_{model}_{wildcards.task}.parquet"
+            for letters in planning.modality_sets(config)
+            for model in ["unimodal" if len(letters) == 1 else wildcards.fusion]
+        ],
+        code=modules("pipeline.evaluation.attribution"),
+    output:
+        "results/{protocol}/attribution/{fusion}_{task}.json",
+    wildcard_constraints:
+        fusion="|".join(planning.FUSIONS),
+    log:
+        "logs/attribute_modalities/{protocol}/{fusion}_{task}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        predictions=lambda wildcards, input: [
+            f"{letters}={file}"
+            for letters, file in zip(planning.modality_sets(config), input.predictions)
+        ],
+        suppress=SUPPRESS,
+    shell:
+        "python -m pipeline.evaluation.attribution"
+        " --task {wildcards.task:q}"
+        " --fusion {wildcards.fusion:q}"
+        " --protocol {wildcards.protocol:q}"
+        " --predictions {params.predictions:q}"
+        " --suppress-below {params.suppress}"
+        " --output {output:q}"
+        " 2> {log:q}"
+
+
+rule write_tables:
+    input:
+        results=[
+            f"{folder}/{name}.json"
+            for protocol, folder in RESULTS.items()
+            for name in planning.grid(config, protocol)
+        ],
+        contrasts=expand(
+            "results/{protocol}/contrasts/{task}.json", protocol=RESULTS, task=config["tasks"]
+        ),
+        attribution=expand(
+            "results/{protocol}/attribution/{fusion}_{task}.json",
+            protocol=RESULTS,
+            fusion=planning.FUSIONS,
+            task=config["tasks"],
+        ),
+        code=modules("pipeline.report.tables", "pipeline.report.attribution"),
+    output:
+        markdown="results/tables/wang.md",
+        csv="results/tables/wang.csv",
+        forest="results/tables/wang.svg",
+        attribution="results/tables/attribution.svg",
+    log:
+        "logs/write_tables.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "(python -m pipeline.report.tables"
+        " --results {input.results:q}"
+        " --contrasts {input.contrasts:q}"
+        " --attribution {input.attribution:q}"
+        " --markdown {output.markdown:q}"
+        " --csv {output.csv:q}"
+        " --figure {output.forest:q}"
+        " && python -m pipeline.report.attribution"
+        " --attribution {input.attribution:q}"
+        " --output {output.attribution:q}"
+        ") 2> {log:q}"
+
+
+rule tables:
+    input:
+        rules.write_tables.output,
