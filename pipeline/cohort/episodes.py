@@ -155,7 +155,7 @@ def select_episodes(
     if episodes.is_empty():
         raise InputError(f"cohort: no episode is left\n{attrition.as_text(rows)}")
     episodes = divide(database, episodes, split).select(list(EPISODES.columns))
-    return episodes.cast(dict(EPISODES.columns)), rows
+    return episodes.cast(pl.Schema(EPISODES.columns)), rows
 
 
 def divide(
