@@ -41,7 +41,9 @@ def hospital(admissions=({},), stays=None, patients=None):
     patients = patients or [{"subject_id": s} for s in subjects]
     text = dict.fromkeys(("insurance", "language", "marital_status", "race"), "Other")
     return {
-        "patients": table(patients, gender="F", anchor_age=60, anchor_year=2150),
+        "patients": table(
+            patients, gender="F", anchor_age=60, anchor_year=2150, anchor_year_group="2011 - 2013"
+        ),
         "admissions": table(admissions, admittime=at(), dischtime=at(96), edregtime=None, **text),
         "icustays": table(stays or [{"subject_id": 0, "hadm_id": 0}], stay_id=7, intime=at(1)),
     }
@@ -75,6 +77,7 @@ def test_one_episode_in_full():
             "language": None,
             "marital_status": "OTHER",
             "race": "WHITE",
+            "era": "2011 - 2013",
         }
     ]
     assert [row["condition"] for row in rows] == [

@@ -11,6 +11,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from pipeline.cohort import counts
 from pipeline.cohort import labels as stage
 from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.labels import label_task
@@ -102,7 +103,7 @@ def test_flag_wins_where_the_columns_on_death_disagree():
     )
     found = label("mortality", sources)
     assert found["label"].to_list() == [0, 1, 1, 1, 1, 0, None]
-    assert [row["episodes"] for row in stage.count_remarks(found)] == [5, 5]
+    assert [row["episodes"] for row in counts.count_remarks(found)] == [5, 5]
 
 
 def test_longstay_to_the_minute():
@@ -117,9 +118,9 @@ def test_longstay_to_the_minute():
     )
     found = label("longstay", sources)
     assert found["label"].to_list() == [0, 1, None, 0, 1]
-    assert stage.count_remarks(found) == [
-        {"count": "negatives that died within 168 h", "episodes": 1}
-    ]
+    assert found["left_out"].to_list() == [False, False, False, True, False]
+    text = "deaths within 168 h, which are negatives"
+    assert counts.count_left_out(found) == {"text": text, "episodes": 1}
 
 
 def test_readmission_within_720_hours_of_the_discharge():
@@ -171,7 +172,20 @@ def test_death_at_home_is_a_counted_negative():
     ]
     found = label("readmission", hospital([{}] * 3, patients))
     assert found["label"].to_list() == [0, 0, 0]
-    assert [row["episodes"] for row in stage.count_remarks(found)] == [1, 1]
+    assert [row["episodes"] for row in counts.count_remarks(found)] == [1]
+
+
+def test_readmission_without_the_last_era_is_a_sensitivity_analysis():
+    patients = [
+        {"subject_id": 101, "anchor_year_group": "2017 - 2019"},
+        {"subject_id": 102, "anchor_year_group": "2020 - 2022"},
+        {"subject_id": 103, "anchor_year_group": "2020 - 2022"},
+        {"subject_id": 104, "anchor_year_group": None},
+    ]
+    # 103 is in the last era, too, but not eligible
+    found = label("readmission", hospital([{}, {}, died(at(40)), {}], patients))
+    assert found["left_out"].to_list() == [False, True, False, False]
+    assert counts.count_left_out(found)["episodes"] == 1
 
 
 def test_readmission_needs_patients():
@@ -215,7 +229,7 @@ def test_a_new_task_is_one_query(new_task):
     )
     found = label("of_mine", hospital([{}] * 5))
     assert not found["eligible"].any()
-    assert [row["episodes"] for row in stage.count_conditions(found)] == [3, 0]
+    assert [row["episodes"] for row in counts.count_conditions(found)] == [3, 0]
 
 
 def test_unknown_label_of_an_eligible_episode_is_refused(new_task):
@@ -249,7 +263,8 @@ def both_classes(copies=1):
 def test_outputs_of_the_command(monkeypatch, tmp_path):
     output, attrition = command(monkeypatch, tmp_path, hospital(both_classes()))
     found = pl.read_parquet(output)
-    assert found.schema == {"episode_id": pl.Int64, "eligible": pl.Boolean, "label": pl.Int8}
+    assert found.schema == stage.LABELS.columns
+    assert not found["left_out"].any()  # mortality has no sensitivity analysis
     assert found["episode_id"].to_list() == list(range(101, 113))
     assert found["label"].to_list() == [0] * 4 + [1] * 4 + [None] * 2 + [0] * 2
     table = json.loads(attrition.read_text())
@@ -264,6 +279,7 @@ def test_outputs_of_the_command(monkeypatch, tmp_path):
         {"split": "val", "episodes": 3, "subjects": 3, "positives": 1},
         {"split": "test", "episodes": 3, "subjects": 3, "positives": 1},
     ]
+    assert table["without"] is None
 
 
 def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path):
@@ -271,6 +287,36 @@ def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path):
     once = [path.read_bytes() for path in command(monkeypatch, tmp_path, sources, 1)]
     shuffled = {k: v.sample(fraction=1, shuffle=True, seed=1) for k, v in sources.items()}
     assert [p.read_bytes() for p in command(monkeypatch, tmp_path, shuffled, 2)] == once
+
+
+def table_of(*episodes):
+    return pl.DataFrame({"episode_id": episodes}, schema={"episode_id": pl.Int64})
+
+
+def test_complete_cases_alone_are_eligible_if_asked():
+    sources = hospital([{}, {}, {}, {"dischtime": at(40)}])
+    present = {"cxr": table_of(101, 101, 102, 104), "note": table_of(102, 103, 104, 999)}
+    with duckdb.connect() as database:
+        found = label_task(database, "mortality", sources, present=present).sort("episode_id")
+    assert found["eligible"].to_list() == [False, True, False, False]
+    assert [(r["condition"], r["episodes"]) for r in counts.count_conditions(found)[2:]] == [
+        ("with data of modality cxr", 2),
+        ("with data of modality note", 1),
+    ]
+
+
+@pytest.mark.parametrize("text", ["ehr", "=a.parquet", "ehr="])
+def test_a_table_without_its_modality_is_refused(text):
+    with pytest.raises(InputError, match="expected modality=table"):
+        stage.table_of_modality(text)
+
+
+def test_two_sensitivity_analyses_of_one_task_are_refused(new_task):
+    new_task.write_text(
+        'SELECT episode_id, TRUE AS label, TRUE AS "without: a", TRUE AS "without: b" FROM episodes'
+    )
+    with pytest.raises(InputError, match="leaves out one kind of episode, not 2"):
+        label("of_mine", hospital([{}]))
 
 
 @pytest.mark.parametrize("split", ["train", "fusion"])

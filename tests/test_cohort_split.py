@@ -74,3 +74,40 @@ def test_shares_that_sum_to_one_but_for_rounding_are_taken():
     assert parse(json.dumps({"salt": "a", **thirds})).upper_ends[-1][1] == pytest.approx(1)
     with pytest.raises(InputError, match="sum to"):
         Split("a", {**thirds, "test": 0.4 + 2e-9})
+
+
+def test_folds_are_turned_round_and_test_nobody_twice():
+    shares = {"train": 0.45, "fusion": 0.22, "val": 0.08, "test": 0.25}
+    subjects = list(range(10_000_000, 10_004_000))
+    folds = [Split("a", shares, fold, 4) for fold in range(4)]
+    assert in_sql(subjects, folds[0]) == in_sql(subjects, Split("a", shares))  # fold 0 is as ever
+    tested = []
+    for fold in folds:
+        found = in_sql(subjects, fold)
+        assert found == [(s, split_of(s, fold)) for s in subjects]
+        names = pl.Series([name for _, name in found])
+        assert names.value_counts(normalize=True).height == 4
+        assert (names == "test").mean() == pytest.approx(0.25, abs=0.03)
+        tested += [subject for subject, name in found if name == "test"]
+    assert sorted(tested) == subjects  # with a quarter for each of four, everybody once
+
+
+def test_folds_are_given_as_json():
+    given = {"salt": "a", **SHARES, "fold": 2, "folds": 3}
+    assert parse(json.dumps(given)) == Split("a", SHARES, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fold": 0, "folds": 4}, "test share 0.3 is more than 1/4"),
+        ({"fold": 3, "folds": 3}, "fold must be a whole number from 0 to folds - 1"),
+        ({"fold": -1, "folds": 3}, "fold must be a whole number"),
+        ({"fold": 0.5, "folds": 3}, "fold must be a whole number"),
+        ({"fold": True, "folds": 3}, "fold must be a whole number"),
+        ({"folds": 3}, "go together"),
+    ],
+)
+def test_impossible_folds_are_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        parse(json.dumps({"salt": "a", **SHARES, **change}))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
+from pipeline.common.errors import InputError
 from pipeline.cxr import films as stage
 
 ZERO = datetime(2150, 3, 1, 8, 0)
@@ -96,3 +97,53 @@ def test_other_views_are_out_whatever_their_letter_case(select):
     films = [film(name, at(1), view=view) for name, view in zip("abcde", views, strict=True)]
     assert names(select(films)) == "ab"
     assert names(select(films, views=("postero-anterior", "lateral"))) == "cd"
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Runs the published selection on these films; admissions: hadm_id → hours of start and end."""
+
+    def run(films, **admissions):
+        hours = {int(name[1:]): ends for name, ends in admissions.items()}
+        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        episodes = [admission(k, start=at(start)) for k, (start, _) in hours.items()]
+        rows = pl.DataFrame(episodes).with_columns(times)
+        rows.write_parquet(tmp_path / "episodes.parquet")
+        stays = [(k, at(start), at(end)) for k, (start, end) in hours.items()]
+        known = {"hadm_id": pl.Int64, "admittime": TIME, "dischtime": TIME}
+        table = pl.DataFrame(stays, schema=known, orient="row")
+        table.write_parquet(tmp_path / "admissions.parquet")
+        pl.DataFrame(films).write_parquet(tmp_path / "metadata.parquet")
+        given = ["--definition", "published", "--views", "antero-posterior"]
+        for name in ("episodes", "admissions", "metadata"):
+            given += [f"--{name}", tmp_path / f"{name}.parquet"]
+        given += ["--output", tmp_path / "films.parquet", "--temp", tmp_path]
+        monkeypatch.setattr(sys, "argv", ["films", *map(str, given)])
+        stage.main()
+        return pl.read_parquet(tmp_path / "films.parquet")
+
+    return run
+
+
+def test_published_films_lie_strictly_within_admission_and_48_hours(published):
+    films = [film("a", at()), film("b", at(0, 0, 1)), film("c", at(47, 59)), film("d", at(48))]
+    films += [film("e", at(-1)), film("f", at(1), subject=20), film("g", at(1), view="lateral")]
+    assert published(films, h1=(0, 90)).select("dicom_id", "minute").rows() == [
+        ("b", 0),
+        ("c", 2879),
+    ]
+    films = [film("a", at(39, 59)), film("b", at(40))]
+    assert names(published(films, h1=(0, 40))) == "a"
+
+
+def test_a_published_film_of_two_overlapping_admissions_belongs_to_both(published):
+    kept = published([film("a", at(10))], h1=(0, 90), h2=(5, 90))
+    assert kept.select("episode_id", "minute").rows() == [(1, 600), (2, 300)]
+
+
+@pytest.mark.parametrize("definition", ["corrected", "published"])
+def test_a_definition_without_what_it_needs_is_refused(monkeypatch, definition):
+    given = ["--episodes", "e", "--metadata", "m", "--views", "v", "--output", "o"]
+    monkeypatch.setattr(sys, "argv", ["films", "--definition", definition, *given])
+    with pytest.raises(InputError, match=f"{definition} needs --(availability|admissions)"):
+        stage.main()

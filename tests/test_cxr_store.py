@@ -47,13 +47,13 @@ class Films:
             path.write_bytes(content)
         self.rows.append((episode, name, SUBJECTS[shard], 7, minute))
 
-    def decode(self, shard="p10", rows=None):
+    def decode(self, shard="p10", rows=None, *flags):
         """Runs the stage; gives (decoded now, not decodable, absent) as the log counts them."""
         table = pl.DataFrame(rows or self.rows, schema=FILMS.columns, orient="row")
         table.write_parquet(self.folder / "films.parquet")
         given = ["--films", self.folder / "films.parquet", "--shard", shard, "--pixels", PIXELS]
         given += ["--root", self.folder / "jpg", "--store", self.folder / "store"]
-        given += ["--output", self.folder / "decoded" / f"{shard}.parquet", "--threads", 2]
+        given += ["--output", self.folder / "decoded" / f"{shard}.parquet", "--threads", 2, *flags]
         self.monkeypatch.setattr(sys, "argv", ["decode", *map(str, given)])
         self.caplog.clear()
         self.caplog.set_level(logging.INFO, "pipeline")
@@ -64,10 +64,11 @@ class Films:
     def decoded(self, shard="p10"):
         return pl.read_parquet(self.folder / "decoded" / f"{shard}.parquet")
 
-    def batch(self, episodes, shards=("p10",)):
+    def batch(self, episodes, shards=("p10",), full=False):
         paths = [str(self.folder / "decoded" / f"{shard}.parquet") for shard in shards]
         films = self.folder / "films.parquet"
-        data = dataset.load(films, paths, self.folder / "store", PIXELS, np.array(episodes))
+        given = (films, paths, self.folder / "store", PIXELS, np.array(episodes))
+        data = dataset.load(*given, full=full)
         return data, data.batch(np.arange(len(episodes)))
 
 
@@ -113,6 +114,35 @@ def test_a_replaced_film_of_another_size_is_decoded_again(films):
     _, batch = films.batch([1])
     assert batch["film"].float().mean() == pytest.approx(200, abs=2)
     assert films.decode() == (0, 0, 0)
+
+
+def test_films_decoded_at_full_size_lie_apart_and_equal_a_plain_resize(films):
+    noise = np.random.default_rng(0).integers(0, 256, (400, 300), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "JPEG", quality=95)
+    films.add("a", content=stream.getvalue())
+    assert films.decode() == (1, 0, 0)
+    scaled = films.batch([1])[1]["film"][0].numpy()
+    assert films.decode("p10", None, "--full") == (1, 0, 0)  # not taken from the other folder
+    found = films.batch([1], full=True)[1]["film"][0].numpy()
+    with Image.open(films.path("a")) as image:
+        plain = image.convert("L").resize((PIXELS, PIXELS), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(found, np.asarray(plain))
+    assert not np.array_equal(found, scaled)
+    assert {p.name for p in (films.folder / "store").iterdir()} == {"16", "16-full"}
+
+
+def test_an_index_of_an_older_format_is_ignored_and_its_films_decoded_again(films):
+    films.add("a")
+    folder = films.folder / "store" / str(PIXELS) / "p10"
+    folder.mkdir(parents=True)
+    old = pl.DataFrame({"dicom_id": ["a"], "chunk": ["gone"], "row": [0]})
+    old.write_parquet(folder / "0.parquet")
+    newer = {"dicom_id": ["b"], "stamp": ["1"], "chunk": ["c"], "row": [0], "more": [1.0]}
+    pl.DataFrame(newer).write_parquet(folder / "1.parquet")
+    assert films.decode() == (1, 0, 0)
+    assert films.decode() == (0, 0, 0)
+    assert sorted(store.read_index(folder)["dicom_id"]) == ["a", "b"]
 
 
 def whole_jpeg(level=50):

@@ -183,6 +183,24 @@ def test_too_few_words_and_no_training_report_are_clear_errors(stage, tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+def test_published_training_reads_every_report_of_an_admission_test_patients_too(stage, tmp_path):
+    words = texts(90)
+    hadm_id = pl.Series("hadm_id", [None if k % 10 == 0 else k for k in range(90)])
+    table = {"note_id": [f"{s}-RR-1" for s in SUBJECTS], "subject_id": SUBJECTS, "words": words}
+    pl.DataFrame(table).with_columns(hadm_id).write_parquet(tmp_path / "all.parquet")
+    given = ["--notes", tmp_path / "all.parquet", "--settings", json.dumps(SETTINGS)]
+    stage(doc2vec, *given, "--fitted-on", "all", "--output", tmp_path / "m")
+    doc2vec.save(
+        doc2vec.train([w for k, w in enumerate(words) if k % 10], SETTINGS),
+        tmp_path / "n",
+        SETTINGS,
+    )
+    for name in ("weights.safetensors", "model.json"):
+        assert (tmp_path / "m" / name).read_bytes() == (tmp_path / "n" / name).read_bytes()
+    with pytest.raises(InputError, match="needs --split"):
+        stage(doc2vec, *given, "--output", tmp_path / "m")
+
+
 def test_only_reports_that_an_episode_uses_get_a_vector_once_each(stage):
     words = texts(90)
     folder = stage.train(words)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
+from pipeline.common.errors import InputError
 from pipeline.note import clean, notes
 
 ZERO = datetime(2150, 3, 1, 8, 0)
@@ -113,6 +114,50 @@ def test_a_perfect_report_one_minute_late_changes_nothing_but_shows_with_the_rul
     assert select(reports + late).equals(select(reports))
     off = select(reports + late, rule=RULE | {"enforced": False})
     assert sorted(names(off)) == ["a", "b", "x", "y", "z"]
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Runs the published selection on these reports of one admission, discharged after 40 hours."""
+
+    def stage(reports, discharged=40):
+        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        pl.DataFrame([admission()]).with_columns(times).write_parquet(tmp_path / "episodes.parquet")
+        pl.DataFrame(reports, schema=REPORT).write_parquet(tmp_path / "clean.parquet")
+        row = {"subject_id": [10], "hadm_id": [1], "dischtime": [at(discharged)]}
+        pl.DataFrame(row).write_parquet(tmp_path / "admissions.parquet")
+        paths = {
+            "episodes": "episodes",
+            "notes": "clean",
+            "admissions": "admissions",
+            "output": "out",
+        }
+        given = {flag: tmp_path / f"{name}.parquet" for flag, name in paths.items()}
+        return run(monkeypatch, notes, definition="published", **given)
+
+    return stage
+
+
+def test_published_reports_are_charted_in_the_window_before_discharge_whenever_stored(published):
+    reports = [
+        report("a", at()),
+        report("b", at(0, 1), storetime=at(90)),
+        report("c", at(39, 59)),
+        report("d", at(40)),
+        report("e", at(1), storetime=None),
+        report("f", at(1), hadm_id=None),
+        report("g", at(1), subject_id=20),
+    ]
+    assert published(reports).select("note_id", "minute").rows() == [("b", 1), ("c", 2399)]
+    late = [report("h", at(48)), report("i", at(48, 1))]
+    assert names(published(late, discharged=90)) == "h"
+
+
+@pytest.mark.parametrize("definition", ["corrected", "published"])
+def test_a_definition_without_what_it_needs_is_refused(monkeypatch, tmp_path, definition):
+    paths = {name: tmp_path / name for name in ("episodes", "notes", "output")}
+    with pytest.raises(InputError, match=f"{definition} needs --(availability|admissions)"):
+        run(monkeypatch, notes, definition=definition, **paths)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 -- One row per admission of the source: the episode, and the conditions that it meets or not.
 -- Tables: patients, admissions, icustays, ids (hadm_id; the list of a cohort given as a csv).
--- Settings: $min_age, $window_hours, $icu_within_hours, $ed_hours; function split_of(subject_id).
+-- Settings: $min_age, $window_hours, $icu_within_hours, $ed_hours.
 --
 -- The columns "condition: …" are the cohort. They are applied in this order and named so in the
 -- attrition table. A condition that names a setting in braces is left out where it is null.
@@ -36,7 +36,8 @@ person AS (
     SELECT
         admissions.hadm_id,
         patients.anchor_age + YEAR(admissions.admittime) - patients.anchor_year AS age,
-        patients.gender AS sex
+        patients.gender AS sex,
+        patients.anchor_year_group AS era
     FROM admissions
     LEFT JOIN patients USING (subject_id)
 )
@@ -49,13 +50,13 @@ SELECT
     clock.start,
     clock.observed_from,
     clock.prediction_time,
-    split_of(admissions.subject_id) AS split,
     person.age,
     UPPER(person.sex) AS sex,
     UPPER(admissions.insurance) AS insurance,
     UPPER(admissions.language) AS language,
     UPPER(admissions.marital_status) AS marital_status,
     UPPER(admissions.race) AS race,
+    person.era,
 
     TRUE
         AS "condition: admissions of the source",

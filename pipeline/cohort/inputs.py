@@ -1,10 +1,14 @@
-"""What the cohort room is given: settings as JSON, source tables, a csv of ids; each checked."""
+"""What the cohort room is given: settings as JSON, source tables, a csv of ids; each checked.
+
+And what it asks of them: its queries.
+"""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 
 from pipeline.common.errors import InputError
@@ -77,3 +81,21 @@ def read_ids(path: str | Path) -> pl.DataFrame:
     if ids.null_count():
         raise InputError(f"{path}: hadm_id is no whole number in {ids.null_count()} row(s)")
     return ids.unique().sort().to_frame()
+
+
+def answer(
+    database: duckdb.DuckDBPyConnection, query: Path, settings: Mapping[str, Any]
+) -> pl.DataFrame:
+    """What a query, a file of SQL, returns; of the `settings` it gets those that it names.
+
+    `InputError` where it reads a table or column that is not there.
+    """
+    text = query.read_text()
+    named = {name: value for name, value in settings.items() if f"${name}" in text}
+    try:
+        return database.sql(text, params=named).pl()
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        first_line = str(error).splitlines()[0]
+        raise InputError(
+            f"{query.name} asks for a table or column that is not there: {first_line}"
+        ) from error

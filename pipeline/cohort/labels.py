@@ -2,30 +2,35 @@
 
 A task is one query, `tasks/<task>.sql`, over the tables episodes, admissions and
 patients. It returns one row per episode: episode_id; boolean columns `"condition: …"`, all of which
-an eligible episode meets; label; and, for the log, `"count: …"`. The query names them in words, and
-the attrition table takes the words over. The tasks are those of wang2024.md, section 6.
+an eligible episode meets; label; for the log, `"count: …"`; and at most one `"without: …"`, the
+episodes that a sensitivity analysis leaves out. The query names them in words, and the attrition
+table takes the words over. The tasks are those of wang2024.md, section 6; in `tasks/published/`
+they are as published (section 2).
 """
 
-import logging
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
 
-from pipeline.cohort import attrition, inputs, split
+from pipeline.cohort import attrition, inputs
+from pipeline.cohort.counts import WITHOUT, check_classes, counted
 from pipeline.common.command import parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside
+from pipeline.common.database import add_resource_arguments, connect
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, write_json
 from pipeline.common.tables import Contract, read_table, write_table
 
-log = logging.getLogger("pipeline.cohort")
-
-COUNT = "count: "
+FOLDERS = {"corrected": "tasks", "published": "tasks/published"}
 LABELS = Contract(
-    columns={"episode_id": pl.Int64, "eligible": pl.Boolean, "label": pl.Int8},
+    columns={
+        "episode_id": pl.Int64,
+        "eligible": pl.Boolean,
+        "label": pl.Int8,
+        "left_out": pl.Boolean,  # by the sensitivity analysis of the task
+    },
     key=("episode_id",),
     nullable=("label",),  # null where not eligible
 )
@@ -34,127 +39,127 @@ ADMISSIONS = (  # the columns that the tasks' queries read
 )
 
 
-def known_tasks() -> list[str]:
+def known_tasks(definition: str = "corrected") -> list[str]:
     """The tasks that have a query.
 
     >>> known_tasks()
     ['longstay', 'mortality', 'readmission']
     """
-    return sorted(path.stem for path in (Path(__file__).parent / "tasks").glob("*.sql"))
-
-
-def query(database: duckdb.DuckDBPyConnection, task: str) -> pl.DataFrame:
-    """What the task's query returns; `InputError` for an unknown task or an absent source table."""
-    if task not in known_tasks():
-        raise InputError(f"unknown task {task}; known: {', '.join(known_tasks())}")
-    try:
-        return database.sql(sql_beside(__file__, f"tasks/{task}.sql")).pl()
-    except (duckdb.CatalogException, duckdb.BinderException) as error:
-        first_line = str(error).splitlines()[0]
-        raise InputError(
-            f"tasks/{task}.sql asks for a table or column that is not there: {first_line}"
-        ) from error
+    return sorted(path.stem for path in (Path(__file__).parent / FOLDERS[definition]).glob("*.sql"))
 
 
 def label_task(
-    database: duckdb.DuckDBPyConnection, task: str, sources: Mapping[str, pl.DataFrame]
+    database: duckdb.DuckDBPyConnection,
+    task: str,
+    sources: Mapping[str, pl.DataFrame],
+    definition: str = "corrected",
+    present: Mapping[str, pl.DataFrame] | None = None,
 ) -> pl.DataFrame:
-    """The episodes with the columns of the task's query, `eligible`, and label Int8.
+    """The episodes with the columns of the task's query, `eligible`, label Int8 and `left_out`.
 
-    `sources`: episodes, admissions and, where the task needs it, patients. Raises `InputError` for
+    `sources`: episodes, admissions and, where the task needs it, patients. `present`: modality → a
+    table with its episode_id: episodes in all of them alone are eligible. Raises `InputError` for
     an unknown task, an episode without exactly one row, or an eligible one without a label.
     """
+    if task not in (known := known_tasks(definition)):
+        raise InputError(f"unknown task {task}; known: {', '.join(known)}")
     inputs.require(sources["admissions"], "admissions", ADMISSIONS.split(), key="hadm_id")
     for name, table in sources.items():
         database.register(name, table)
+    query = Path(__file__).parent / FOLDERS[definition] / f"{task}.sql"
+    found = inputs.answer(database, query, {})
+    inputs.require(found, query.name, ("episode_id", "label"), key="episode_id")
     episodes = sources["episodes"].select("episode_id", "subject_id", "split")
-    found = query(database, task)
-    inputs.require(found, f"tasks/{task}.sql", ("episode_id", "label"), key="episode_id")
     labelled = episodes.join(found, on="episode_id", how="inner")
     if not episodes.height == labelled.height == found.height:
         raise InputError(
             f"task {task}: {found.height} row(s) for {episodes.height} episodes; expected one each:"
             " episodes and admissions must come from the same source"
         )
-    eligible = attrition.all_met(attrition.named(found, attrition.CONDITION))
-    labelled = labelled.with_columns(eligible.alias("eligible"))
-    label = pl.when("eligible").then(pl.col("label").cast(pl.Int8))
-    labelled = labelled.with_columns(label.alias("label"))
+    labelled = decide(labelled.with_columns(complete_cases(present or {})))
     if unknown := labelled.filter(pl.col("eligible") & pl.col("label").is_null()).height:
         raise InputError(f"task {task}: the label is unknown in {unknown} eligible episode(s)")
     return labelled
 
 
-def count_conditions(labelled: pl.DataFrame) -> list[dict[str, Any]]:
-    """The attrition rows of the task's own conditions."""
-    conditions = attrition.named(labelled, attrition.CONDITION)
-    return attrition.count(
-        labelled, {name: name.removeprefix(attrition.CONDITION) for name in conditions}
-    )
-
-
-def count_splits(labelled: pl.DataFrame) -> list[dict[str, Any]]:
-    """Eligible episodes, patients and positives per split, in the order of `split.NAMES`."""
-    rows = []
-    for name in split.NAMES:
-        part = labelled.filter(pl.col("eligible") & (pl.col("split") == name))
-        rows.append({"split": name, **attrition.size(part), "positives": part["label"].sum()})
-    return rows
-
-
-def count_remarks(labelled: pl.DataFrame) -> list[dict[str, Any]]:
-    """How many eligible episodes each `"count: …"` of the query is true for."""
-    eligible = labelled.filter("eligible")
+def complete_cases(present: Mapping[str, pl.DataFrame]) -> list[pl.Expr]:
+    """One condition per modality: the episode is in its table."""
     return [
-        {"count": name.removeprefix(COUNT), "episodes": eligible[name].cast(pl.Int64).sum()}
-        for name in attrition.named(labelled, COUNT)
+        pl.col("episode_id")
+        .is_in(table["episode_id"].unique().implode())
+        .alias(f"{attrition.CONDITION}with data of modality {name}")
+        for name, table in present.items()
     ]
 
 
-def check_classes(task: str, table: Mapping[str, Any], fitted: list[str]) -> None:
-    """`InputError`, with the attrition table, where a `fitted` split lacks one of the two classes.
+def decide(labelled: pl.DataFrame) -> pl.DataFrame:
+    """Adds `eligible` and `left_out`; the label is Int8, null where not eligible.
 
-    In any other split one class only means null metrics later: logged.
+    >>> rows = pl.DataFrame({"episode_id": [1, 2], "condition: alive": [True, False],
+    ...                      "without: early deaths": [True, True], "label": [True, True]})
+    >>> decide(rows).select("eligible", "label", "left_out").rows()
+    [(True, 1, True), (False, None, False)]
     """
-    text = "\n\n".join(attrition.as_text(rows) for rows in table.values() if rows)
-    if not table["conditions"][-1]["episodes"]:
-        raise InputError(f"task {task}: no episode is eligible\n{text}")
-    poor = [row["split"] for row in table["splits"] if row["positives"] in (0, row["episodes"])]
-    if bad := [name for name in poor if name in fitted]:
-        raise InputError(
-            f"task {task}: not both classes in {', '.join(bad)}, so that no model can be fitted;"
-            f" widen the cohort\n{text}"
-        )
-    log.info("task %s:\n%s", task, text)
-    for name in poor:
-        log.warning("task %s: not both classes in %s, so its metrics are null", task, name)
+    without = attrition.named(labelled, WITHOUT)
+    if len(without) > 1:
+        raise InputError(f"a task leaves out one kind of episode, not {len(without)}")
+    eligible = attrition.all_met(attrition.named(labelled, attrition.CONDITION))
+    left_out = attrition.all_met(without) if without else pl.lit(False)
+    return labelled.with_columns(
+        eligible.alias("eligible"),
+        pl.when(eligible).then(pl.col("label").cast(pl.Int8)).alias("label"),
+        (eligible & left_out).alias("left_out"),
+    )
+
+
+def table_of_modality(text: str) -> tuple[str, str]:
+    """`ehr=tokens.parquet` as modality and path.
+
+    >>> table_of_modality("ehr=tokens.parquet")
+    ('ehr', 'tokens.parquet')
+    """
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise InputError(f"--present {text}: expected modality=table, such as ehr=tokens.parquet")
+    return name, path
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The stage's arguments."""
+    asked = parser(__doc__)
+    asked.add_argument("--task", required=True, help=", ".join(known_tasks()))
+    asked.add_argument(
+        "--definition", choices=list(FOLDERS), default="corrected", help="whose queries"
+    )
+    asked.add_argument("--episodes", required=True, help="episodes, parquet")
+    asked.add_argument("--admissions", required=True, help="all of the source, parquet")
+    asked.add_argument("--patients", help="parquet, for tasks whose query reads it")
+    asked.add_argument("--attrition", required=True, help="attrition of the cohort, json")
+    asked.add_argument(
+        "--present",
+        nargs="+",
+        type=table_of_modality,
+        default=[],
+        help="modality=table with episode_id: complete cases alone are eligible; else any",
+    )
+    asked.add_argument(
+        "--fitted", nargs="+", default=["train", "fusion"], help="splits that need both classes"
+    )
+    asked.add_argument("--output", required=True, help="labels, parquet")
+    asked.add_argument("--task-attrition", required=True, help="json")
+    add_resource_arguments(asked)
+    return asked
 
 
 def main() -> None:
     """Reads episodes and source tables, writes the labels and the task's attrition table."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--task", required=True, help=", ".join(known_tasks()))
-    arguments.add_argument("--episodes", required=True, help="episodes, parquet")
-    arguments.add_argument("--admissions", required=True, help="all of the source, parquet")
-    arguments.add_argument("--patients", help="parquet, for tasks whose query reads it")
-    arguments.add_argument("--attrition", required=True, help="attrition of the cohort, json")
-    arguments.add_argument(
-        "--fitted", nargs="+", default=["train", "fusion"], help="splits that need both classes"
-    )
-    arguments.add_argument("--output", required=True, help="labels, parquet")
-    arguments.add_argument("--task-attrition", required=True, help="json")
-    add_resource_arguments(arguments)
-    given = arguments.parse_args()
-
+    given = arguments().parse_args()
     paths = {name: getattr(given, name) for name in ("episodes", "admissions", "patients")}
     sources = {name: read_table(path) for name, path in paths.items() if path}
+    present = {name: read_table(path, ["episode_id"]) for name, path in given.present}
     with connect(given.threads, given.memory_mb, given.temp) as database:
-        labelled = label_task(database, given.task, sources)
-    table = {
-        "conditions": read_json(given.attrition) + count_conditions(labelled),
-        "splits": count_splits(labelled),
-        "counts": count_remarks(labelled),
-    }
+        labelled = label_task(database, given.task, sources, given.definition, present)
+    table = counted(labelled, read_json(given.attrition))
     check_classes(given.task, table, given.fitted)
     write_table(labelled, given.output, LABELS)
     write_json(given.task_attrition, table)

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.common.ragged import take
 from pipeline.common.tables import read_table
-from pipeline.cxr.store import open_chunk
+from pipeline.cxr.store import open_chunk, size_folder
 
 
 @dataclass
@@ -47,9 +47,9 @@ class CxrData:
         return np.diff(self.start) > 0
 
 
-def load(films: str | Path, decoded: list[str], store: Path, pixels: int, episodes: np.ndarray
-         ) -> CxrData:  # fmt: skip
-    """The films of `episodes` (ids, any order) that could be decoded."""
+def load(films: str | Path, decoded: list[str], store: Path, pixels: int, episodes: np.ndarray,
+         full: bool = False) -> CxrData:  # fmt: skip
+    """The films of `episodes` (ids, any order) that could be decoded (`full`: at full size)."""
     shards = [Path(path).stem for path in decoded]
     places = pl.concat(
         read_table(path).with_columns(pl.lit(shard).alias("shard"))
@@ -60,7 +60,7 @@ def load(films: str | Path, decoded: list[str], store: Path, pixels: int, episod
     table = table.sort("position", "minute", "dicom_id")
     chunks = table.select("shard", "chunk").unique().sort("shard", "chunk").with_row_index("number")
     table = table.join(chunks, on=["shard", "chunk"], how="left", maintain_order="left")
-    folder = store / str(pixels)
+    folder = size_folder(store, pixels, full)
     return CxrData(
         arrays=[open_chunk(folder / shard, chunk) for _, shard, chunk in chunks.rows()],
         chunk=table["number"].to_numpy(),

@@ -5,8 +5,9 @@
 
 Grey, resized to a square (aspect ratio not kept, as published). The JPEG is decoded at the smallest
 scale that is still twice as large as asked, then resized: half the work for full-size films, and
-less than half a grey level off. A film that cannot be decoded is counted, named in the log and
-treated as missing.
+less than half a grey level off. With `--full` it is decoded at its full size, as published; the
+store keeps such films apart (`<pixels>-full`). A film that cannot be decoded is counted, named in
+the log and treated as missing.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from PIL import Image
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.tables import Contract, read_table, write_table
-from pipeline.cxr.store import append, read_index
+from pipeline.cxr.store import append, read_index, size_folder
 
 MANY = 10  # if so many films are needed and none is there, the folder is wrong
 CHUNK = 4096  # films decoded before they are written: bounds memory
@@ -43,10 +44,12 @@ def path_of(root: Path) -> pl.Expr:
     ).alias("path")  # fmt: skip
 
 
-def decode(path: str, pixels: int) -> np.ndarray:
+def decode(path: str, pixels: int, full: bool = False) -> np.ndarray:
     """One film as (pixels, pixels) uint8. Raises OSError where it is no whole JPEG."""
     with Image.open(path) as image:
-        image.draft("L", (2 * pixels, 2 * pixels))
+        if not full:
+            image.draft("L", (2 * pixels, 2 * pixels))
+        # ASSUME bilinear for the published "plain resize"
         return np.asarray(image.convert("L").resize((pixels, pixels), Image.Resampling.BILINEAR))
 
 
@@ -68,24 +71,26 @@ def _own_digest() -> str:
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
 
 
-def try_decode(pixels: int) -> Callable[[str], np.ndarray | None]:
+def try_decode(pixels: int, full: bool = False) -> Callable[[str], np.ndarray | None]:
     """A function that decodes a film or gives None."""
 
     def attempt(path: str) -> np.ndarray | None:
         try:
-            return decode(path, pixels)
+            return decode(path, pixels, full)
         except (OSError, ValueError, Image.DecompressionBombError):
             return None
 
     return attempt
 
 
-def decode_new(films: pl.DataFrame, folder: Path, pixels: int, threads: int) -> list[str]:
+def decode_new(
+    films: pl.DataFrame, folder: Path, pixels: int, threads: int, full: bool = False
+) -> list[str]:
     """Decodes films (dicom_id, stamp, path) into the store; returns the dicom ids that failed."""
     failed: list[str] = []
     with ThreadPoolExecutor(threads) as pool:
         for part in films.iter_slices(CHUNK):
-            images = list(pool.map(try_decode(pixels), part["path"]))
+            images = list(pool.map(try_decode(pixels, full), part["path"]))
             good = pl.Series([image is not None for image in images], dtype=pl.Boolean)
             failed += part.filter(~good)["dicom_id"].to_list()
             if good.any():
@@ -109,11 +114,12 @@ def main() -> None:
     arguments.add_argument("--shard", required=True, help="p10 … p19")
     arguments.add_argument("--root", required=True, type=Path, help="folder of MIMIC-CXR-JPG")
     arguments.add_argument("--pixels", required=True, type=int)
+    arguments.add_argument("--full", action="store_true", help="decode at full size, then resize")
     arguments.add_argument("--store", required=True, type=Path)
     arguments.add_argument("--output", required=True)
     arguments.add_argument("--threads", type=int, default=1)
     given = arguments.parse_args()
-    folder = given.store / str(given.pixels) / given.shard
+    folder = size_folder(given.store, given.pixels, given.full) / given.shard
     films = locate(read_table(given.films), given.shard, given.root)
     present = films.drop_nulls("stamp")
     if films.height >= MANY and present.is_empty():
@@ -122,7 +128,7 @@ def main() -> None:
             "needs is there; copy them, or set source.mimic_cxr_jpg"
         )
     new = present.join(read_index(folder), on=["dicom_id", "stamp"], how="anti")
-    failed = decode_new(new.sort("dicom_id"), folder, given.pixels, given.threads)
+    failed = decode_new(new.sort("dicom_id"), folder, given.pixels, given.threads, given.full)
     found = present.join(read_index(folder), on=["dicom_id", "stamp"]).sort("chunk", "row")
     write_table(found.unique("dicom_id", keep="first"), given.output, DECODED)
     absent = films.filter(pl.col("stamp").is_null())["dicom_id"].to_list()

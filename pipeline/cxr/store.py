@@ -1,9 +1,9 @@
 """The store of decoded films: each film is decoded once, whatever cohort asks for it.
 
-The store is a folder per size and shard (p10 … p19). A run that meets new films appends one array
-`<chunk>.npy` (films, pixels, pixels) uint8, named by a digest of what it holds, and an index that
-says by which file (its stamp) and in which row each film lies. It is no output of a rule, so that
-Snakemake does not delete it when a cohort changes.
+The store is a folder per size (and way of decoding) and shard (p10 … p19). A run that meets new
+films appends one array `<chunk>.npy` (films, pixels, pixels) uint8, named by a digest of what it
+holds, and an index that says by which file (its stamp) and in which row each film lies. It is no
+output of a rule, so that Snakemake does not delete it when a cohort changes.
 """
 
 import hashlib
@@ -18,13 +18,28 @@ from pipeline.common.files import whole
 INDEX = {"dicom_id": pl.String, "stamp": pl.String, "chunk": pl.String, "row": pl.Int64}
 
 
+def size_folder(store: Path, pixels: int, full: bool = False) -> Path:
+    """Where films of this size lie; those decoded at full size before the resize lie apart.
+
+    >>> size_folder(Path("store"), 224, full=True).as_posix()
+    'store/224-full'
+    """
+    return store / (f"{pixels}-full" if full else str(pixels))
+
+
 def read_index(folder: Path) -> pl.DataFrame:
-    """Every film in the store: dicom_id, stamp (of the file), chunk, row. Empty if none."""
-    parts = sorted(folder.glob("*.parquet"))
+    """Every film in the store: dicom_id, stamp (of the file), chunk, row. Empty if none.
+
+    An index of an older format, which lacks columns, counts for nothing: its films are decoded
+    again.
+    """
+    schema = pl.Schema(INDEX)
+    files = sorted(folder.glob("*.parquet"))
+    parts = [path for path in files if INDEX.keys() <= pl.read_parquet_schema(path).keys()]
     if not parts:
-        return pl.DataFrame(schema=INDEX)
+        return pl.DataFrame(schema=schema)
     # a film whose file was replaced is there twice: the stamp tells which array is its
-    return pl.read_parquet(parts).select(pl.col(c).cast(kind) for c, kind in INDEX.items())
+    return pl.concat(pl.read_parquet(path, columns=list(INDEX)).cast(schema) for path in parts)
 
 
 def _digest(*parts: bytes) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.common.ragged import take
 from pipeline.common.tables import read_table
-from pipeline.ehr.signals import BINS
+from pipeline.ehr.signals import BINS, CLASSES
 
 
 @dataclass
@@ -17,7 +17,7 @@ class EhrData:
     """Episodes in a fixed order. Steps and tokens of episode i lie between its offsets.
 
     `time_bin` (steps), `token` (tokens), `step_start` (steps + 1) into tokens, `episode_start`
-    (episodes + 1) into steps, `demographics` (episodes, 6 or as published 5).
+    (episodes + 1) into steps, `demographics` (episodes, variables).
     """
 
     time_bin: np.ndarray
@@ -29,7 +29,7 @@ class EhrData:
     def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """token (T), bag (S) start of each step's tokens, time_bin (S), lengths (B), demographics.
 
-        Steps of an episode follow one another in time; demographics (B, 6).
+        Steps of an episode follow one another in time; demographics (B, variables).
         """
         steps, lengths = take(self.episode_start, rows)
         tokens, sizes = take(self.step_start, steps)
@@ -47,9 +47,9 @@ class EhrData:
         return np.ones(len(self.demographics), bool)
 
 
-def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, window_hours: float,
-         columns: list[str]) -> EhrData:  # fmt: skip
-    """The data of `episodes` (ids, any order); `columns` of the demographics.
+def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, window_hours: float
+         ) -> EhrData:  # fmt: skip
+    """The data of `episodes` (ids, any order).
 
     An episode without events is one step at time 0 that holds its demographics only.
     """
@@ -66,11 +66,12 @@ def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, win
     # ASSUME time 0 before admission (emergency department); the order of steps tells the rest
     bins = (pl.col("minute").cast(pl.Int64) * BINS // window).clip(0, BINS - 1)  # trunc(t/48·200)
     statics = order.join(read_table(demographics), on="episode_id", how="left").sort("row")
+    codes = [name for name in CLASSES if name in statics.columns]  # sex is not in every protocol
     per_episode = np.bincount(steps["row"].to_numpy(), minlength=len(episodes))
     return EhrData(
         time_bin=steps.select(bins).to_series().to_numpy(),
         token=table["token"].drop_nulls().cast(pl.Int64).to_numpy(),
         step_start=np.concatenate([[0], np.cumsum(steps["tokens"].to_numpy())]).astype(np.int64),
         episode_start=np.concatenate([[0], np.cumsum(per_episode)]).astype(np.int64),
-        demographics=statics.select(columns).cast(pl.Int64).to_numpy(),
+        demographics=statics.select(codes).cast(pl.Int64).to_numpy(),
     )

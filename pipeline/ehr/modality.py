@@ -12,11 +12,8 @@ class Ehr:
     """Tokens and demographics; every episode has this modality, if only its demographics."""
 
     def data(self, given: Given, episodes: np.ndarray) -> EhrData:
-        """The tokens of these episodes. Given: tokens, demographics, window_hours, signals."""
-        demographics = list(classes(given["signals"]))
-        return load(
-            given["tokens"], given["demographics"], episodes, given["window_hours"], demographics
-        )
+        """The tokens of these episodes. Given: tokens, demographics, window_hours."""
+        return load(given["tokens"], given["demographics"], episodes, given["window_hours"])
 
     def encoder(self, given: Given, data: EhrData, train: np.ndarray) -> EhrEncoder:
         """The encoder of Wang et al. 2024 over a catalogue. Given: signals, start_by_value."""

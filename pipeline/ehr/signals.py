@@ -5,6 +5,9 @@ table, MIMIC's label, physiological limits, conversion `value · scale + shift`,
 for scores. Limits are what a living body can show, not what is normal: hypotension stays in.
 Sources: Wang et al. 2024 (HAIM's lists); arterial pressures, temperature, lactate, urine, PEEP,
 vasopressors and ventilation are added (corrected protocol).
+
+`signals_published.csv` is the list of the paper, with its "normal" ranges as limits: hypotension
+and hypoxia are missing there (wang2024.md 6.4, 6.12). It converts nothing.
 """
 
 from dataclasses import dataclass
@@ -15,14 +18,24 @@ import polars as pl
 BINS = 200  # rows of the sinusoid table; row 0 is "no value", 1 underflow, 199 overflow
 # demographics and their number of classes (Wang et al. 2024; sex in the corrected protocol)
 CLASSES = {"age": 9, "sex": 2, "insurance": 3, "language": 2, "marital_status": 5, "race": 8}
-CATALOGUE = Path(__file__).with_name("signals.csv")
+CATALOGUES = {"corrected": "signals.csv", "published": "signals_published.csv"}
 
 
-def catalogue() -> pl.DataFrame:
-    """The rows of `signals.csv`: one per source label."""
-    return pl.read_csv(CATALOGUE, schema_overrides={"categories": pl.Int64, "low": pl.Float64,
-                                                    "high": pl.Float64, "scale": pl.Float64,
-                                                    "shift": pl.Float64})  # fmt: skip
+def classes(name: str = "corrected") -> dict[str, int]:
+    """Demographics and their number of classes; the published protocol has no sex.
+
+    >>> list(classes("published"))
+    ['age', 'insurance', 'language', 'marital_status', 'race']
+    """
+    without = {"corrected": (), "published": ("sex",)}[name]
+    return {column: count for column, count in CLASSES.items() if column not in without}
+
+
+def catalogue(name: str = "corrected") -> pl.DataFrame:
+    """The list of signals of a protocol: one row per source label."""
+    path = Path(__file__).with_name(CATALOGUES[name])
+    numbers = dict.fromkeys(("low", "high", "scale", "shift"), pl.Float64)
+    return pl.read_csv(path, schema_overrides={"categories": pl.Int64, **numbers})
 
 
 @dataclass(frozen=True)
@@ -49,13 +62,15 @@ class Vocabulary:
         return offsets
 
 
-def vocabulary() -> Vocabulary:
-    """The vocabulary of the catalogue, chart before lab before interval.
+def vocabulary(name: str = "corrected") -> Vocabulary:
+    """The vocabulary of a protocol's catalogue, chart before lab before interval.
 
     >>> [block for block in vocabulary().blocks if block[0] in ("spo2", "gcs_eye", "eeg")]
     [('spo2', 'chart', 200, True), ('gcs_eye', 'chart', 4, False), ('eeg', 'interval', 1, False)]
+    >>> len(vocabulary("published").blocks)
+    41
     """
-    signals = catalogue().unique("signal", keep="first", maintain_order=True)
+    signals = catalogue(name).unique("signal", keep="first", maintain_order=True)
     blocks = [
         (s["signal"], s["kind"], _rows(s["kind"], s["categories"]),
          s["kind"] != "interval" and s["categories"] is None)

@@ -7,21 +7,37 @@ A step is a time (minute) at which something was read or started. Its tokens: th
 minute and every interval that runs then (start ≤ t < end).
 """
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from pipeline.common.command import log, parser, run
 from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.ehr.bins import bin_of
-from pipeline.ehr.signals import CLASSES, Vocabulary, vocabulary
+from pipeline.ehr.signals import Vocabulary, classes, vocabulary
 
 TOKENS = Contract(
     {"episode_id": pl.Int64, "minute": pl.Int32, "token": pl.Int32},
     key=("episode_id", "minute", "token"),
     units={"minute": "minutes since admission", "token": "row of the vocabulary"},
 )
-DEMOGRAPHICS = Contract(
-    {"episode_id": pl.Int64, **dict.fromkeys(CLASSES, pl.Int32)}, key=("episode_id",)
-)
+CODES: Mapping[str, Mapping[str, int]] = {  # the first beginning that fits; "" fits every text
+    "sex": {"F": 0, "": 1},
+    "insurance": {"MEDICARE": 0, "MEDICAID": 1, "": 2},
+    "language": {"ENGLISH": 0, "": 1},
+    "marital_status": {"MARRIED": 0, "SINGLE": 1, "WIDOWED": 2, "DIVORCED": 3, "": 4},
+    "race": {"WHITE": 0, "BLACK": 1, "HISPANIC": 2, "ASIAN": 3, "AMERICAN INDIAN": 4,
+             "NATIVE HAWAIIAN": 5, "OTHER": 6, "": 7},
+}  # fmt: skip
+
+
+def demographics_contract(name: str = "corrected") -> Contract:
+    """A code per demographic variable of the protocol."""
+    codes = dict.fromkeys(classes(name), pl.Int32)
+    return Contract({"episode_id": pl.Int64, **codes}, key=("episode_id",))
+
+
+DEMOGRAPHICS = demographics_contract()
 
 
 def tokenise(events: pl.DataFrame, bounds: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
@@ -73,31 +89,24 @@ def _running(steps: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def demographics(episodes: pl.DataFrame) -> pl.DataFrame:
+def demographics(
+    episodes: pl.DataFrame, codes: Mapping[str, Mapping[str, int]] = CODES
+) -> pl.DataFrame:
     """Category codes, known at admission. The lists are fixed: nothing is fitted, nothing is new.
 
     Classes as in Wang et al. 2024 (age decade 9, insurance 3, language 2, marital status 4 and
-    missing, ethnicity 8), and sex (corrected protocol).
+    missing, ethnicity 8), and sex (corrected protocol). `codes`: as `CODES`.
     """
-    text = {c: pl.col(c).fill_null("").str.to_uppercase() for c in list(CLASSES)[1:]}
 
-    def code(column: str, starts: list[str]) -> pl.Expr:
-        expression = pl.lit(len(starts))
-        for number, start in reversed(list(enumerate(starts))):
-            expression = pl.when(text[column].str.starts_with(start)).then(number).otherwise(
-                expression)  # fmt: skip
+    def code(column: str, beginnings: Mapping[str, int]) -> pl.Expr:
+        text = pl.col(column).fill_null("").str.to_uppercase()
+        expression = pl.lit(None, pl.Int32)
+        for start, number in reversed(list(beginnings.items())):
+            expression = pl.when(text.str.starts_with(start)).then(number).otherwise(expression)
         return expression.cast(pl.Int32).alias(column)
 
-    return episodes.select(
-        "episode_id",
-        (pl.col("age") // 10 - 1).clip(0, 8).cast(pl.Int32).alias("age"),
-        code("sex", ["F"]),
-        code("insurance", ["MEDICARE", "MEDICAID"]),
-        code("language", ["ENGLISH"]),
-        code("marital_status", ["MARRIED", "SINGLE", "WIDOWED", "DIVORCED"]),
-        code("race", ["WHITE", "BLACK", "HISPANIC", "ASIAN", "AMERICAN INDIAN", "NATIVE HAWAIIAN",
-                      "OTHER"]),
-    )  # fmt: skip
+    age = (pl.col("age") // 10 - 1).clip(0, 8).cast(pl.Int32).alias("age")
+    return episodes.select("episode_id", age, *(code(*item) for item in codes.items()))
 
 
 def main() -> None:

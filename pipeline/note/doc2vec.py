@@ -1,6 +1,9 @@
-"""Trains Doc2Vec on the reports of the training subjects of the source; knows no cohort.
+"""Trains Doc2Vec on reports of the source, those of the training subjects; knows no cohort.
 
     python -m pipeline.note.doc2vec --notes clean.parquet --split '{…}' --settings '{…}' --output …
+
+With `--fitted-on all` it trains on every report that has a hadm_id, test patients' too, as Wang et
+al. 2024 do (wang2024.md 6.6); `--split` is not needed then.
 
 Repeatable: one worker, a fixed seed. The model is kept as safetensors and a table of word counts:
 gensim's own format is a pickle.
@@ -25,6 +28,7 @@ from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, whole, write_json
 
 logging.getLogger("gensim").setLevel(logging.WARNING)
+FITTED_ON = {"train": "split_of(subject_id) = 'train'", "all": "hadm_id IS NOT NULL"}
 MAX_WORDS = 10_000  # gensim's limit per text; what is beyond would be ignored silently
 
 # gensim starts the vector of a text from Python's hash of it, which differs from process to process
@@ -89,19 +93,24 @@ def infer(model: Doc2Vec, text: str, seed: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Parses the arguments, trains on the training subjects' reports, writes the model."""
+    """Parses the arguments, trains on the reports asked for, writes the model."""
     arguments = parser(__doc__)
     arguments.add_argument("--notes", required=True, help="cleaned reports")
-    arguments.add_argument("--split", required=True, help="JSON: salt and shares")
+    arguments.add_argument("--fitted-on", choices=list(FITTED_ON), default="train")
+    arguments.add_argument("--split", type=parse, help="JSON: salt and shares, for train")
     arguments.add_argument("--settings", type=json.loads, required=True, help="JSON, see config")
     arguments.add_argument("--output", required=True, type=Path, help="folder of the model")
     given = arguments.parse_args()
+    if given.fitted_on == "train" and not given.split:
+        raise InputError("Doc2Vec on the training subjects needs --split")
     with connect(1, 2000, tempfile.gettempdir()) as database:
-        create_macro(database, parse(given.split))
-        chosen = "FROM read_parquet($notes) WHERE split_of(subject_id) = 'train' ORDER BY note_id"
+        if given.split:
+            create_macro(database, given.split)
+        chosen = f"FROM read_parquet($notes) WHERE {FITTED_ON[given.fitted_on]} ORDER BY note_id"
         texts = database.sql(f"SELECT words {chosen}", params={"notes": given.notes}).pl()
     if texts.is_empty():
-        raise InputError(f"{given.notes}: no report of a training subject to train Doc2Vec on")
+        who = {"train": "of a training subject", "all": "with a hadm_id"}[given.fitted_on]
+        raise InputError(f"{given.notes}: no report {who} to train Doc2Vec on")
     model = train(texts["words"].to_list(), given.settings)
     save(model, given.output, given.settings)
     log.info("%d reports, %d words in the vocabulary", texts.height, len(model.wv))

@@ -10,11 +10,11 @@ SELECT
         AS "condition: alive at the prediction time",
 
     -- A death before 168 h ends the stay and makes it a short one: a negative. It is no good
-    -- outcome, so these are counted.
+    -- outcome, so a sensitivity analysis leaves these out.
     admissions.dischtime > admissions.admittime + INTERVAL 168 HOUR AS label,
 
     admissions.dischtime <= admissions.admittime + INTERVAL 168 HOUR
     AND COALESCE(admissions.hospital_expire_flag = 1, admissions.deathtime IS NOT NULL)
-        AS "count: negatives that died within 168 h"
+        AS "without: deaths within 168 h, which are negatives"
 FROM episodes
 INNER JOIN admissions USING (hadm_id)

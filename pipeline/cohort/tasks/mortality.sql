@@ -4,7 +4,8 @@
 --
 -- Columns: "condition: …" make an episode eligible, applied in this order and named so in the
 -- attrition table; label is what is predicted; "count: …" is counted among the eligible, as a
--- remark in log and attrition file.
+-- remark in log and attrition file; one column "without: …" is true for the episodes that a
+-- sensitivity analysis leaves out.
 
 SELECT
     episodes.episode_id,

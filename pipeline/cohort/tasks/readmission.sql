@@ -84,9 +84,10 @@ SELECT
         CAST(patients.dod AS DATE) <= CAST(outcome.dischtime + INTERVAL 720 HOUR AS DATE), FALSE
     )
         AS "count: negatives that died within 30 days of the discharge",
-    -- Dates are shifted, so the end of follow-up is unknown; it lies in the last era.
+    -- Dates are shifted, so the end of follow-up is unknown; it lies in the last era, which a
+    -- sensitivity analysis leaves out.
     patients.anchor_year_group = (SELECT MAX(anchor_year_group) FROM patients)
-        AS "count: in the last anchor_year_group, where follow-up may be cut short"
+        AS "without: the last anchor_year_group, where follow-up may be cut short"
 FROM episodes
 INNER JOIN admissions USING (hadm_id)
 INNER JOIN outcome USING (hadm_id)

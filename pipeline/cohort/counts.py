@@ -1,0 +1,93 @@
+"""What a task's attrition table counts: conditions, splits, remarks, the sensitivity analysis."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from pipeline.cohort import attrition, split
+from pipeline.common.errors import InputError
+
+log = logging.getLogger("pipeline.cohort")
+
+COUNT = "count: "
+WITHOUT = "without: "
+
+
+def counted(labelled: pl.DataFrame, cohort: list[dict[str, Any]]) -> dict[str, Any]:
+    """The attrition of a task: that of its cohort, continued.
+
+    `labelled`: as `pipeline.cohort.labels.label_task` gives it.
+    """
+    return {
+        "conditions": cohort + count_conditions(labelled),
+        "splits": count_splits(labelled),
+        "counts": count_remarks(labelled),
+        "without": count_left_out(labelled),
+    }
+
+
+def count_conditions(labelled: pl.DataFrame) -> list[dict[str, Any]]:
+    """The attrition rows of the task's own conditions."""
+    conditions = attrition.named(labelled, attrition.CONDITION)
+    return attrition.count(
+        labelled, {name: name.removeprefix(attrition.CONDITION) for name in conditions}
+    )
+
+
+def count_splits(labelled: pl.DataFrame) -> list[dict[str, Any]]:
+    """Eligible episodes, patients and positives per split, in the order of `split.NAMES`.
+
+    A split at random has no fusion share.
+    """
+    rows = []
+    for name in [n for n in split.NAMES if n != "fusion" or n in labelled["split"]]:
+        part = labelled.filter(pl.col("eligible") & (pl.col("split") == name))
+        rows.append({"split": name, **attrition.size(part), "positives": part["label"].sum()})
+    return rows
+
+
+def count_remarks(labelled: pl.DataFrame) -> list[dict[str, Any]]:
+    """How many eligible episodes each `"count: …"` of the query is true for."""
+    eligible = labelled.filter("eligible")
+    return [
+        {"count": name.removeprefix(COUNT), "episodes": eligible[name].cast(pl.Int64).sum()}
+        for name in attrition.named(labelled, COUNT)
+    ]
+
+
+def count_left_out(labelled: pl.DataFrame) -> dict[str, Any] | None:
+    """What the sensitivity analysis leaves out, and how many eligible episodes these are."""
+    for name in attrition.named(labelled, WITHOUT):
+        return {"text": name.removeprefix(WITHOUT), "episodes": labelled["left_out"].sum()}
+    return None
+
+
+def as_text(table: Mapping[str, Any]) -> str:
+    """The task's attrition as text; small counts are hidden."""
+    parts = [table[name] for name in ("conditions", "splits", "counts")]
+    if without := table["without"]:
+        parts.append([{"a sensitivity analysis is without": without["text"],
+                       "episodes": without["episodes"]}])  # fmt: skip
+    return "\n\n".join(attrition.as_text(rows) for rows in parts if rows)
+
+
+def check_classes(task: str, table: Mapping[str, Any], fitted: list[str]) -> None:
+    """`InputError`, with the attrition table, where a `fitted` split lacks one of the two classes.
+
+    In any other split one class only means null metrics later: logged.
+    """
+    text = as_text(table)
+    if not table["conditions"][-1]["episodes"]:
+        raise InputError(f"task {task}: no episode is eligible\n{text}")
+    poor = [row["split"] for row in table["splits"] if row["positives"] in (0, row["episodes"])]
+    absent = set(fitted) - {row["split"] for row in table["splits"]}
+    if bad := [name for name in fitted if name in poor or name in absent]:
+        raise InputError(
+            f"task {task}: not both classes in {', '.join(bad)}, so that no model can be fitted;"
+            f" widen the cohort\n{text}"
+        )
+    log.info("task %s:\n%s", task, text)
+    for name in poor:
+        log.warning("task %s: not both classes in %s, so its metrics are null", task, name)

@@ -1,0 +1,57 @@
+-- The cohort of Wang et al. 2024, flaws included: one row per admission of the source.
+-- Tables: patients, admissions, icustays, ids, chexpert (a row per labelled film study).
+-- Settings and columns as in episodes.sql.
+--
+-- It looks ahead on purpose: "has an ICU stay" and "has a film with labels" depend on what happens
+-- after the prediction (wang2024.md 6.13), and the emergency department is left out (6.12).
+
+WITH first_icu AS (
+    -- ASSUME the first ICU stay stands for the admission; any time of the admission counts.
+    SELECT subject_id, hadm_id, stay_id, intime
+    FROM icustays
+    WHERE intime IS NOT NULL
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY subject_id, hadm_id ORDER BY intime, stay_id) = 1
+),
+
+person AS (
+    -- ASSUME the age at admission, not at the anchor: a patient has anchor_age in anchor_year.
+    SELECT
+        admissions.hadm_id,
+        patients.anchor_age + YEAR(admissions.admittime) - patients.anchor_year AS age,
+        patients.gender AS sex,
+        patients.anchor_year_group AS era
+    FROM admissions
+    LEFT JOIN patients USING (subject_id)
+)
+
+SELECT
+    admissions.hadm_id AS episode_id,
+    admissions.subject_id,
+    admissions.hadm_id,
+    first_icu.stay_id,
+    admissions.admittime AS start,
+    admissions.admittime AS observed_from,
+    admissions.admittime + TO_HOURS($window_hours) AS prediction_time,
+    person.age,
+    UPPER(person.sex) AS sex,
+    UPPER(admissions.insurance) AS insurance,
+    UPPER(admissions.language) AS language,
+    UPPER(admissions.marital_status) AS marital_status,
+    UPPER(admissions.race) AS race,
+    person.era,
+
+    TRUE
+        AS "condition: admissions of the source",
+    admissions.subject_id IN (SELECT subject_id FROM chexpert)
+        AS "condition: of patients with a film in the CheXpert table",
+    admissions.hadm_id IN (SELECT hadm_id FROM ids)
+        AS "condition: on the list {ids}",
+    person.age >= $min_age
+        AS "condition: aged {min_age} or over at admission",
+    first_icu.stay_id IS NOT NULL
+        AS "condition: with an ICU stay",
+    first_icu.intime <= admissions.admittime + TO_HOURS($icu_within_hours)
+        AS "condition: in an ICU within {icu_within_hours} h of admission"
+FROM admissions
+INNER JOIN person USING (hadm_id)
+LEFT JOIN first_icu USING (subject_id, hadm_id)

@@ -1,0 +1,12 @@
+-- Task longstay as published by Wang et al. 2024: of stays of 72 h or more, which exceed 168 h?
+-- Tables: episodes, admissions, patients. One row per episode; columns as in ../mortality.sql.
+--
+-- Who is left out depends on the length of the stay, which nobody knows at 48 h: it looks ahead.
+
+SELECT
+    episodes.episode_id,
+    admissions.dischtime >= admissions.admittime + INTERVAL 72 HOUR
+        AS "condition: stay of 72 h or more",
+    admissions.dischtime > admissions.admittime + INTERVAL 168 HOUR AS label
+FROM episodes
+INNER JOIN admissions USING (hadm_id)
