@@ -20,6 +20,19 @@ PREDICTIONS = Contract(
     key=("episode_id", "seed"),
 )
 
+# Predictions of the test episodes with one modality made missing in a share of them
+ABSENT = Contract(
+    columns={
+        "episode_id": pl.Int64,
+        "seed": pl.Int64,
+        "modality": pl.String,
+        "rate": pl.Float64,
+        "probability": pl.Float64,
+    },
+    key=("episode_id", "seed", "modality", "rate"),
+    units={"modality": "letter of the modality", "rate": "share of episodes that lack it"},
+)
+
 
 @dataclass(frozen=True)
 class TaskRows:
