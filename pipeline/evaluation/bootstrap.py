@@ -71,10 +71,10 @@ def replicate(sample: Sample, statistic: Statistic, resampling: Resampling) -> t
     for weights in resamples(sample.subject, resampling):
         both = np.ones(len(weights), dtype=bool)
         for rows in sample.blocks:
-            for side in (sample.label[rows], ~sample.label[rows]):
-                both &= weights[:, rows] @ side > 0
+            positives = weights[:, rows] @ sample.label[rows].astype(np.float64)
+            both &= (positives > 0) & (positives < weights[:, rows].sum(axis=1))
         kept += int(both.sum())
-        values.append(statistic(weights[both]))
+        values.append(statistic(weights if both.all() else weights[both]))
     return np.concatenate(values), resampling.count - kept
 
 
