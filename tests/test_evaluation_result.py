@@ -13,6 +13,7 @@ from pipeline.common.errors import InputError
 from pipeline.common.modules import ROOT
 from pipeline.common.tables import write_table
 from pipeline.evaluation import result
+from pipeline.evaluation.bootstrap import NOTHING
 from pipeline.evaluation.predictions import PREDICTIONS, SPLITS
 
 SCHEMA = json.loads((ROOT / "pipeline/evaluation/result.schema.json").read_text())
@@ -94,7 +95,9 @@ def test_result_follows_its_schema(monkeypatch, source, tmp_path):
     assert (test["n"], test["patients"]) == (160, 80)
     assert list(made["metrics"]) == list(SPLITS)
     assert test["auroc"]["low"] < test["auroc"]["value"] < test["auroc"]["high"]
-    assert np.mean(test["auroc"]["by_seed"]) == pytest.approx(test["auroc"]["value"], abs=2e-6)
+    values = [run["value"] for run in test["auroc"]["by_run"]]
+    assert np.mean(values) == pytest.approx(test["auroc"]["value"], abs=2e-6)
+    assert np.std(values, ddof=1) == pytest.approx(test["auroc"]["sd"], abs=2e-6)
     assert made["seeds"] == [0, 1]
     assert made["settings"] == {"rate": 1e-07}
     assert made["cohort"]["attrition"] == ATTRITION
@@ -194,7 +197,7 @@ def test_one_class_in_test_gives_null_with_the_reason(monkeypatch, source, tmp_p
     jsonschema.Draft202012Validator(SCHEMA).validate(made)
     test = made["metrics"]["test"]
     assert test["reason"] == drawn["reason"] == "one class only: 0 of 160 positive"
-    assert test["auroc"] == test["brier"] == {"value": None, "low": None, "high": None}
+    assert test["auroc"] == test["brier"] == NOTHING | {"sd": None}
     assert made["ceiling"]["oracle_auroc"]["value"] is None
     assert made["calibration"]["slope"]["value"] is None
     assert made["comparisons"]["best_single"] == "e_unimodal_mortality"
@@ -223,7 +226,12 @@ def test_small_counts_are_hidden_everywhere(monkeypatch, source, tmp_path):
     test, val = made["metrics"]["test"], made["metrics"]["val"]
     assert (test["n"], test["positives"], test["prevalence"]) == (160, "<10", None)
     assert (val["n"], val["positives"], val["prevalence"]) == (80, ">70", None)
-    assert test["auroc"]["value"] == bare["test"]["auroc"]["value"]
+    assert bare["test"]["auroc"]["value"] is not None
+    assert test["auroc"] == val["auroc"] == NOTHING | {"sd": None}
+    assert made["ceiling"]["oracle_auroc"] == made["calibration"]["slope"] == NOTHING
+    for single in made["comparisons"]["singles"].values():
+        assert single["validation_auroc"] is single["test_auroc"] is single["p"] is None
+        assert single["model_minus_single"] == NOTHING
     assert made["cohort"]["attrition"][1]["positives"] == "<10"
     assert drawn["reason"] == "fewer than 10 positive or negative episodes"
     assert drawn["roc"] is drawn["pr"] is drawn["calibration"] is None

@@ -20,7 +20,8 @@ PREDICTIONS = Contract(
     key=("episode_id", "seed"),
 )
 
-ABSENT = Contract(  # what a model says of test episodes that lack a modality at some rate
+# Predictions of the test episodes with one modality made missing in a share of them
+ABSENT = Contract(
     columns={
         "episode_id": pl.Int64,
         "seed": pl.Int64,
@@ -29,6 +30,7 @@ ABSENT = Contract(  # what a model says of test episodes that lack a modality at
         "probability": pl.Float64,
     },
     key=("episode_id", "seed", "modality", "rate"),
+    units={"modality": "letter of the modality", "rate": "share of episodes that lack it"},
 )
 
 

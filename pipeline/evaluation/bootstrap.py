@@ -13,23 +13,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import Floats, Metric, auroc, per_seed, unit_weights
+from pipeline.evaluation.metrics import Flags, Floats, auroc, unit_weights
 from pipeline.evaluation.predictions import Sample
 
 PERCENTILES = (2.5, 97.5)
 CELLS = 1_000_000  # weights held at a time: 8 MB for each array of a statistic
 
 Statistic = Callable[[Floats], Floats]
+Measure = Callable[[Flags, Floats, Floats], Floats]  # label (n,), score (n,), weights (B, n) → B, …
 Estimate = dict[str, float | None]
 NOTHING: Estimate = {"value": None, "low": None, "high": None}
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How many resamples are drawn, and from which seed."""
+    """How many resamples are drawn, from which seed, and how few cases are too few.
+
+    `least`: a ranking of fewer positive or negative episodes is not estimated (for real data: from
+    its digits they could be counted).
+    """
 
     count: int = 1000
     seed: int = 0
+    least: int = 1
 
 
 def resamples(
@@ -57,14 +63,18 @@ def resamples(
 def replicate(sample: Sample, statistic: Statistic, resampling: Resampling) -> tuple[Floats, int]:
     """The statistic on every resample, (kept, …), and how many resamples were discarded.
 
-    A resample in which one class is missing has no AUROC; it is discarded for every statistic, so
-    that all of them rest on the same resamples. The sample must hold both classes.
+    A resample in which one class is missing (in one of the folds) has no AUROC; it is discarded for
+    every statistic, so that all of them rest on the same resamples. The sample must hold both
+    classes. Patients are drawn once for all folds.
     """
     values, kept = [], 0
     for weights in resamples(sample.subject, resampling):
-        both = (weights @ sample.label > 0) & (weights @ ~sample.label > 0)
+        both = np.ones(len(weights), dtype=bool)
+        for rows in sample.blocks:
+            positives = weights[:, rows] @ sample.label[rows].astype(np.float64)
+            both &= (positives > 0) & (positives < weights[:, rows].sum(axis=1))
         kept += int(both.sum())
-        values.append(statistic(weights[both]))
+        values.append(statistic(weights if both.all() else weights[both]))
     return np.concatenate(values), resampling.count - kept
 
 
@@ -88,32 +98,50 @@ def estimate(value: float, replicates: Floats) -> Estimate:
     return {key: None if np.isnan(number) else number for key, number in numbers.items()}
 
 
-def seed_mean(metric: Metric, sample: Sample) -> Statistic:
-    """The mean over seeds of a metric, as a function of the weights: (B, n) → (B,)."""
-    return lambda weights: per_seed(metric, sample.label, sample.probability, weights).mean(axis=1)
+def per_run(measure: Measure, sample: Sample, weights: Floats) -> Floats:
+    """A measure of every run, fold by fold and in each seed by seed: (B, n) → (B, runs, …)."""
+    each = [
+        measure(sample.label[rows], score[rows], weights[:, rows])
+        for rows in sample.blocks
+        for score in sample.probability
+    ]
+    return np.stack(each, axis=1)
+
+
+def seed_mean(measure: Measure, sample: Sample) -> Statistic:
+    """The mean of a measure over seeds and folds, as a function of the weights: (B, n) → (B, …)."""
+    return lambda weights: per_run(measure, sample, weights).mean(axis=1)
 
 
 def auroc_estimate(sample: Sample, resampling: Resampling) -> Estimate:
-    """AUROC, mean over seeds, with its interval; null where one class is missing."""
-    if not sample.two_classes:
+    """AUROC, mean over runs, with its interval; null where one class is missing."""
+    if sample.fewest < resampling.least:
         return dict(NOTHING)
     statistic = seed_mean(auroc, sample)
     values, _ = replicate(sample, statistic, resampling)
     return estimate(statistic(unit_weights(sample.label))[0], values)
 
 
-def auroc_difference(first: Sample, second: Sample, resampling: Resampling) -> Estimate:
-    """Paired difference first − second of the AUROC, on samples of the same episodes.
+def differences(
+    first: Sample, second: Sample, resampling: Resampling
+) -> tuple[float, Floats] | None:
+    """Paired difference first − second of the AUROC, and its (B,) replicates.
 
-    Each side is the mean over its seeds; both sides of a replicate see the same patients. Null
-    where one class is missing.
+    The samples hold the same episodes. Each side is the mean over its runs; both sides of a
+    replicate see the same patients. None where one class is missing.
     """
-    if not first.two_classes:
-        return dict(NOTHING)
+    if first.fewest < resampling.least:
+        return None
     one, two = seed_mean(auroc, first), seed_mean(auroc, second)
 
     def difference(weights: Floats) -> Floats:
         return one(weights) - two(weights)
 
     values, _ = replicate(first, difference, resampling)
-    return estimate(difference(unit_weights(first.label))[0], values)
+    return float(difference(unit_weights(first.label))[0]), values
+
+
+def auroc_difference(first: Sample, second: Sample, resampling: Resampling) -> Estimate:
+    """Paired difference first − second of the AUROC with its interval; see `differences`."""
+    found = differences(first, second, resampling)
+    return estimate(*found) if found else dict(NOTHING)

@@ -32,16 +32,29 @@ def slope_and_intercept(label: Flags, score: Floats, weights: Floats) -> Floats:
     logit = np.log(clipped / (1 - clipped))
     one, spread = np.ones_like(logit), logit.std() or 1.0
     design = np.stack([(logit - logit.mean()) / spread, one])  # well conditioned, same slope
-    slope = _logistic(design, np.zeros_like(logit), label, weights)[:, 0] / spread
-    intercept = _logistic(one[None], logit, label, weights)[:, 0]
+    slope = _resampled(design, np.zeros_like(logit), label, weights)[:, 0] / spread
+    intercept = _resampled(one[None], logit, label, weights)[:, 0]
     return np.stack([slope, intercept], axis=1)
 
 
-def _logistic(design: Floats, offset: Floats, label: Flags, weights: Floats) -> Floats:
-    """Weighted logistic regressions by Newton's method: design (k, n), weights (B, n) → (B, k)."""
+def _resampled(design: Floats, offset: Floats, label: Flags, weights: Floats) -> Floats:
+    """`_logistic`, begun at the solution of the sample itself, as resamples end near it."""
+    zeros = np.zeros((1, len(design)))
+    near = _logistic(design, offset, label, np.ones((1, len(label))), zeros)
+    start = np.broadcast_to(np.nan_to_num(near), (len(weights), len(design)))
+    return _logistic(design, offset, label, weights, start)
+
+
+def _logistic(
+    design: Floats, offset: Floats, label: Flags, weights: Floats, start: Floats
+) -> Floats:
+    """Weighted logistic regressions by Newton's method: design (k, n), weights (B, n) → (B, k).
+
+    `start`: (B, k), where the search begins.
+    """
     products = (design[:, None] * design[None]).reshape(-1, design.shape[1])  # (k², n)
     total = weights.sum(axis=1)[:, None]
-    beta = np.zeros((len(weights), len(design)))
+    beta = start.copy()
     step = np.full_like(beta, np.inf)
     flat = np.zeros(len(weights), dtype=bool)
     for _ in range(ITERATIONS):

@@ -1,5 +1,6 @@
 """The model beside the best that is reachable and beside single modalities, paired by episode."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +9,24 @@ import polars as pl
 from pipeline.common.files import read_json
 from pipeline.common.tables import read_table
 from pipeline.evaluation.bootstrap import (
+    NOTHING,
     Resampling,
     auroc_difference,
     auroc_estimate,
+    differences,
+    estimate,
     seed_mean,
 )
+from pipeline.evaluation.folds import read_folds, samples
 from pipeline.evaluation.metrics import auroc, unit_weights
-from pipeline.evaluation.predictions import Sample, pair, read_predictions, sample
+from pipeline.evaluation.predictions import Sample, pair
+from pipeline.evaluation.significance import holm, p_value
 from pipeline.evaluation.suppression import shown_each
 
 
-def mean_auroc(part: Sample) -> float | None:
-    """The AUROC, mean over seeds; None with one class."""
-    if not part.two_classes:
+def mean_auroc(part: Sample, least: int = 1) -> float | None:
+    """The AUROC, mean over runs; None with fewer than `least` episodes of a class."""
+    if part.fewest < least:
         return None
     return float(seed_mean(auroc, part)(unit_weights(part.label))[0])
 
@@ -40,8 +46,7 @@ def read_oracle(truth: str | Path, task: str, modalities: str, test: Sample) -> 
     index = pl.DataFrame({"episode_id": test.episode}).with_row_index("row")
     joined = index.join(known, on="episode_id").sort("row")
     chosen = test.rows(joined["row"].cast(pl.Int64).to_numpy())
-    best = joined["best"].to_numpy()[None]
-    return Sample(chosen.episode, chosen.subject, chosen.label, best)
+    return chosen.saying(joined["best"].to_numpy()[None])
 
 
 def ceiling(
@@ -70,31 +75,39 @@ def ceiling(
 
 
 def compare_single(
-    path: str | Path, test: Sample, resampling: Resampling, smallest: int
+    paths: list[str], test: Sample, resampling: Resampling, smallest: int
 ) -> dict[str, Any]:
-    """One single-modality model: its AUROC on validation and test, and model − single on test."""
-    frame = read_predictions(path)
-    model, single, left_out = pair(test, sample(frame, "test"), str(path))
+    """One single-modality model: its AUROC on validation and test, and model − single on test.
+
+    `paths`: its predictions, a table per fold.
+    """
+    frames = read_folds(paths)
+    model, single, left_out = pair(test, samples(frames, "test"), paths[0])
+    found = differences(model, single, resampling)
     return {
-        "validation_auroc": mean_auroc(sample(frame, "val")),
-        "test_auroc": mean_auroc(single),
-        "model_minus_single": auroc_difference(model, single, resampling),
+        "validation_auroc": mean_auroc(samples(frames, "val"), resampling.least),
+        "test_auroc": mean_auroc(single, resampling.least),
+        "model_minus_single": estimate(*found) if found else dict(NOTHING),
+        "p": p_value(found[1]) if found else None,
         "left_out": shown_each(left_out, smallest),
     }
 
 
 def comparisons(
-    paths: list[str], test: Sample, resampling: Resampling, smallest: int = 0
+    tables: Mapping[str, list[str]], test: Sample, resampling: Resampling, smallest: int = 0
 ) -> dict[str, Any]:
     """Every single-modality model by name, and which of them is best.
 
     The best is chosen by *validation* AUROC: the best of several on the test episodes would be
-    chosen by the same luck that it is judged by. Ties go to the first name.
+    chosen by the same luck that it is judged by. Ties go to the first name. `tables`: name → a
+    table per fold. P-values are corrected for the number of models compared with.
     """
     singles = {
-        path.stem: compare_single(path, test, resampling, smallest)
-        for path in sorted(map(Path, paths), key=lambda path: path.stem)
+        name: compare_single(tables[name], test, resampling, smallest) for name in sorted(tables)
     }
+    corrected = holm([single["p"] for single in singles.values()])
+    for single, p in zip(singles.values(), corrected, strict=True):
+        single["p_holm"] = p
     ranked = [name for name in singles if singles[name]["validation_auroc"] is not None]
     best = max(ranked, key=lambda name: singles[name]["validation_auroc"], default=None)
     return {"best_single": best, "singles": singles}

@@ -1,23 +1,20 @@
 """ROC, precision-recall and calibration curves as aggregates, with bands over patients.
 
-Points lie on fixed grids and bins, never on single patients. Several seeds: the curve is the mean
-over seeds at each grid point, in the sample and within each resample, like the metrics.
+Points lie on fixed grids and bins, never on single patients. Several seeds or folds: the curve is
+the mean over them at each grid point, in the sample and within each resample, like the metrics.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.bootstrap import Resampling, Statistic, interval, replicate
+from pipeline.evaluation.bootstrap import Resampling, Statistic, interval, replicate, seed_mean
 from pipeline.evaluation.metrics import Flags, Floats, unit_weights
 from pipeline.evaluation.predictions import Sample
 
 GRID = np.linspace(0, 1, 101)
 BINS = 10
 EXACT = 1e-9  # tolerance for "recall of exactly this grid point"
-
-Curve = Callable[[Flags, Floats, Floats], Floats]
 
 
 def roc(label: Flags, score: Floats, weights: Floats) -> Floats:
@@ -69,9 +66,10 @@ def _rates(label: Flags, score: Floats, weights: Floats) -> tuple[Floats, Floats
 def bin_members(sample: Sample, smallest: int) -> Floats:
     """Membership of episodes in bins of equal count by predicted risk: (S, bins, n) of 0 and 1.
 
-    Deciles of each seed's own predictions; equal predictions share a bin. Neighbouring bins are
-    merged until each holds, under every seed, an episode and at least `smallest` positives and as
-    many negatives (from a count and an observed share the cases could be counted).
+    Deciles of each seed's own predictions, of all folds together (a risk means the same in each);
+    equal predictions share a bin. Neighbouring bins are merged until each holds, under every seed,
+    an episode and at least `smallest` positives and as many negatives (from a count and an observed
+    share the cases could be counted).
     """
     scores = sample.probability
     edges = np.quantile(scores, np.arange(1, BINS) / BINS, axis=1).T  # (S, 9)
@@ -107,14 +105,6 @@ def _with_band(
     return {name: at.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
-def _on_grid(sample: Sample, curve: Curve) -> Statistic:
-    def seed_mean(weights: Floats) -> Floats:
-        each = [curve(sample.label, score, weights) for score in sample.probability]
-        return np.mean(each, axis=0)
-
-    return seed_mean
-
-
 def _calibration(sample: Sample, resampling: Resampling, smallest: int) -> dict[str, list[float]]:
     members = bin_members(sample, smallest)
     size = members.sum(axis=2)  # (S, bins)
@@ -136,14 +126,14 @@ def curves(
     episodes, where they are known. `smallest`: no calibration bin holds fewer positives or
     negatives.
     """
-    best = None if oracle is None or not oracle.two_classes else oracle
+    best = None if oracle is None or oracle.fewest < resampling.least else oracle
     result: dict[str, Any] = {}
     axes = {"roc": ("fpr", "tpr", roc), "pr": ("recall", "precision", precision_recall)}
     for name, (x, y, curve) in axes.items():
-        band = _with_band(sample, y, _on_grid(sample, curve), resampling)
+        band = _with_band(sample, y, seed_mean(curve, sample), resampling)
         result[name] = {x: GRID.tolist(), **band, "oracle": None}
         if best is not None:
-            at = _on_grid(best, curve)(unit_weights(best.label))
+            at = seed_mean(curve, best)(unit_weights(best.label))
             result[name]["oracle"] = at[0].tolist()
     result["pr"]["prevalence"] = float(sample.label.mean())
     result["calibration"] = _calibration(sample, resampling, smallest)

@@ -1,22 +1,54 @@
-"""Everything that a result says about predictions: metrics, ceiling, comparisons, calibration."""
+"""Everything that a result says about predictions: metrics, ceiling, comparisons, subgroups, …"""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from pipeline.common.errors import InputError
-from pipeline.evaluation.bootstrap import NOTHING, Resampling, estimate, replicate
+from pipeline.common.tables import read_table
+from pipeline.evaluation.bootstrap import (
+    NOTHING,
+    Resampling,
+    estimate,
+    per_run,
+    replicate,
+    seed_mean,
+)
 from pipeline.evaluation.calibration import slope_and_intercept
 from pipeline.evaluation.comparison import ceiling, comparisons, read_oracle
 from pipeline.evaluation.curves import curves
-from pipeline.evaluation.metrics import METRICS, Floats, per_seed, unit_weights
-from pipeline.evaluation.predictions import SPLITS, Sample, sample
-from pipeline.evaluation.suppression import shown_counts, why_no_curves, why_no_metrics
+from pipeline.evaluation.folds import by_name, runs, samples
+from pipeline.evaluation.metrics import METRICS, Floats, unit_weights
+from pipeline.evaluation.missing import missing, read_folds_absent
+from pipeline.evaluation.predictions import SPLITS, Sample
+from pipeline.evaluation.sensitivity import sensitivity
+from pipeline.evaluation.subgroups import subgroups
+from pipeline.evaluation.suppression import shown_counts, why_no_metrics
+from pipeline.evaluation.threshold import threshold
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Files that say more about the evaluated episodes; each may be absent.
+
+    `singles`: predictions of single-modality models; `truth`: folder of the known truth;
+    `episodes`: demographics; `labels`: labels of the task, with `without`, what a sensitivity
+    analysis leaves out, in words; `absent`: predictions with a modality missing, per fold.
+    """
+
+    singles: Sequence[str] = ()
+    truth: str | None = None
+    episodes: str | None = None
+    labels: str | None = None
+    without: str | None = None
+    absent: Sequence[str] = ()
 
 
 def parts(target: str) -> dict[str, str]:
@@ -31,37 +63,42 @@ def parts(target: str) -> dict[str, str]:
     return dict(zip(("modalities", "model", "task"), pieces, strict=True))
 
 
-def split_metrics(part: Sample, resampling: Resampling, smallest: int) -> dict[str, Any]:
-    """Counts and metrics of one split; null metrics with a `reason` where a class is missing."""
+def split_metrics(
+    part: Sample, names: list[dict[str, int]], resampling: Resampling, smallest: int
+) -> dict[str, Any]:
+    """Counts and metrics of one split; null metrics with a `reason` where a class is missing.
+
+    `names`: seed and fold of each run.
+    """
     result = {**shown_counts(part, smallest), "reason": why_no_metrics(part, smallest)}
     if result["reason"]:
-        return {**result, "discarded_resamples": 0, **{name: dict(NOTHING) for name in METRICS}}
+        nothing = {name: {**NOTHING, "sd": None} for name in METRICS}
+        return {**result, "discarded_resamples": 0, **nothing}
 
-    def each_seed(weights: Floats) -> Floats:  # (B, metrics, S)
-        values = (per_seed(m, part.label, part.probability, weights) for m in METRICS.values())
-        return np.stack(list(values), axis=1)
+    def each_run(weights: Floats) -> Floats:  # (B, metrics, runs)
+        return np.stack([per_run(m, part, weights) for m in METRICS.values()], axis=1)
 
-    at = each_seed(unit_weights(part.label))[0]
-    replicates, discarded = replicate(part, lambda w: each_seed(w).mean(axis=2), resampling)
+    at = each_run(unit_weights(part.label))[0]
+    replicates, discarded = replicate(part, lambda w: each_run(w).mean(axis=2), resampling)
     result["discarded_resamples"] = discarded
     for position, name in enumerate(METRICS):
-        result[name] = estimate(at[position].mean(), replicates[:, position])
-        if at.shape[1] > 1:
-            result[name]["by_seed"] = at[position].tolist()
+        values = at[position]
+        several = len(values) > 1
+        sd = float(values.std(ddof=1)) if several else None
+        result[name] = {**estimate(values.mean(), replicates[:, position]), "sd": sd}
+        if several:
+            pairs = zip(names, values.tolist(), strict=True)
+            result[name]["by_run"] = [{**run, "value": value} for run, value in pairs]
     return result
 
 
 def calibration(part: Sample, resampling: Resampling) -> dict[str, Any]:
-    """Calibration slope and intercept in the large, mean over seeds, with intervals."""
-    if not part.two_classes:
+    """Calibration slope and intercept in the large, mean over runs, with intervals."""
+    if part.fewest < resampling.least:
         return {"slope": dict(NOTHING), "intercept": dict(NOTHING)}
-
-    def seed_mean(weights: Floats) -> Floats:  # (B, 2)
-        each = [slope_and_intercept(part.label, score, weights) for score in part.probability]
-        return np.mean(each, axis=0)
-
-    at = seed_mean(unit_weights(part.label))[0]
-    replicates, _ = replicate(part, seed_mean, resampling)
+    statistic = seed_mean(slope_and_intercept, part)  # (B, 2)
+    at = statistic(unit_weights(part.label))[0]
+    replicates, _ = replicate(part, statistic, resampling)
     return {
         "slope": estimate(at[0], replicates[:, 0]),
         "intercept": estimate(at[1], replicates[:, 1]),
@@ -69,32 +106,48 @@ def calibration(part: Sample, resampling: Resampling) -> dict[str, Any]:
 
 
 def measure(
-    frame: pl.DataFrame,
-    target: str,
-    singles: list[str],
-    truth: str | None,
-    resampling: Resampling,
-    smallest: int,
+    frames: list[pl.DataFrame], target: str, beside: Beside, resampling: Resampling, smallest: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Everything that is computed from predictions: parts of the result, and the test's curves."""
-    names = parts(target)
-    test = sample(frame, "test")
+    """Everything that is computed from predictions: parts of the result, and the test's curves.
+
+    `frames`: a checked table of predictions per fold.
+    """
+    names, run = parts(target), runs(frames)
+    split = {name: samples(frames, name) for name in SPLITS}
+    test, truth = split["test"], beside.truth
     oracle = read_oracle(truth, names["task"], names["modalities"], test) if truth else None
     measured = {
-        "metrics": {s: split_metrics(sample(frame, s), resampling, smallest) for s in SPLITS},
+        "metrics": {s: split_metrics(split[s], run, resampling, smallest) for s in SPLITS},
         "ceiling": None,
-        "comparisons": comparisons(singles, test, resampling, smallest),
+        "comparisons": comparisons(by_name(beside.singles), test, resampling, smallest),
         "calibration": calibration(test, resampling),
+        "threshold": threshold(split, run, resampling, smallest),
+        **_more(frames, test, beside, resampling, smallest),
     }
     if truth and oracle:
         task = (names["task"], names["modalities"])
         measured["ceiling"] = ceiling(truth, task, test, oracle, resampling, smallest)
     drawn: dict[str, Any] = {"roc": None, "pr": None, "calibration": None}
-    reason = why_no_curves(test, smallest)
+    reason = measured["metrics"]["test"]["reason"]
     if not reason:
         drawn = curves(test, oracle, resampling, smallest)
     head = {"schema_version": SCHEMA_VERSION, "target": target, "split": "test", "reason": reason}
     return measured, head | drawn
+
+
+def _more(
+    frames: list[pl.DataFrame], test: Sample, beside: Beside, resampling: Resampling, smallest: int
+) -> dict[str, Any]:
+    """Subgroups, sensitivity analysis and missing modalities; null where a file is absent."""
+    more: dict[str, Any] = {"subgroups": None, "sensitivity": None, "missing": None}
+    if beside.episodes:
+        table = read_table(beside.episodes)
+        more["subgroups"] = subgroups(test, table, resampling, smallest)
+    if beside.labels and beside.without:
+        more["sensitivity"] = sensitivity(test, beside.labels, beside.without, resampling, smallest)
+    if beside.absent:
+        more["missing"] = missing(test, read_folds_absent(beside.absent, frames), resampling)
+    return more
 
 
 def rounded(value: Any) -> Any:

@@ -80,11 +80,6 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def per_seed(metric: Metric, label: Flags, scores: Floats, weights: Floats) -> Floats:
-    """The metric of each of S sets of predictions of the same episodes: (S, n) → (B, S)."""
-    return np.stack([metric(label, score, weights) for score in scores], axis=1)
-
-
 def unit_weights(label: Flags) -> Floats:
     """(1, n) ones: the weights of the sample itself."""
     return np.ones((1, len(label)))

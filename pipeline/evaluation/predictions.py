@@ -1,6 +1,7 @@
 """Prediction tables: their contract, and one split of them as arrays that pair by episode."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,31 +18,55 @@ SPLITS = ("train", "fusion", "val", "test")
 
 @dataclass(frozen=True)
 class Sample:
-    """Predictions of n episodes by S seeds, sorted by episode.
+    """Predictions of n episodes by S seeds, sorted by fold and episode.
 
     `episode`, `subject`: (n,) identifiers; `label`: (n,) True for positive; `probability`: (S, n).
+    `fold`: (n,) fold of each row, from 0, where there are several `folds`: then an episode may have
+    a row in each. A run is a model of its own: one fold and one seed.
     """
 
     episode: NDArray[np.int64]
     subject: NDArray[np.int64]
     label: Flags
     probability: Floats
+    fold: NDArray[np.int64] | None = None
+    folds: int = 1
+
+    @property
+    def blocks(self) -> list[slice]:
+        """The rows of each fold."""
+        if self.fold is None:
+            return [slice(0, len(self.label))]
+        ends = np.searchsorted(self.fold, np.arange(self.folds + 1)).tolist()
+        return [slice(start, end) for start, end in pairwise(ends)]
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of episodes, of patients and of positive episodes."""
-        patients = len(np.unique(self.subject))
-        return {"n": len(self.label), "patients": patients, "positives": int(self.label.sum())}
+        """Numbers of episodes, of patients and of positive episodes, whatever the fold."""
+        episodes, patients = np.unique(self.episode), np.unique(self.subject)
+        positives = np.unique(self.episode[self.label])
+        return {"n": len(episodes), "patients": len(patients), "positives": len(positives)}
+
+    @property
+    def fewest(self) -> int:
+        """Episodes of the rarer class, in the fold that has the fewest of them."""
+        sides = (side[block].sum() for block in self.blocks for side in (self.label, ~self.label))
+        return int(min(sides))
 
     @property
     def two_classes(self) -> bool:
-        """Whether both positive and negative episodes are present."""
-        return bool(self.label.any() and not self.label.all())
+        """Whether both positive and negative episodes are present, in every fold."""
+        return self.fewest > 0
 
     def rows(self, index: NDArray[np.int64]) -> "Sample":
-        """The episodes at these positions."""
-        chosen = self.probability[:, index]
-        return Sample(self.episode[index], self.subject[index], self.label[index], chosen)
+        """The episodes at these positions, which must be in ascending order."""
+        fold = None if self.fold is None else self.fold[index]
+        chosen = self.episode[index], self.subject[index], self.label[index]
+        return Sample(*chosen, self.probability[:, index], fold, self.folds)
+
+    def saying(self, probability: Floats) -> "Sample":
+        """The same episodes with other predictions, of shape (seeds, n)."""
+        return replace(self, probability=probability)
 
 
 def read_predictions(path: str | Path) -> pl.DataFrame:
@@ -101,12 +126,21 @@ def pair(first: Sample, second: Sample, name: str) -> tuple[Sample, Sample, dict
     Raises `InputError` where the label of an episode differs: then the two are not predictions of
     one task on one cohort. `name` is the second table's, for the message.
     """
-    common, here, there = np.intersect1d(
-        first.episode, second.episode, assume_unique=True, return_indices=True
-    )
-    left_out = {"model": len(first.episode) - len(common), "other": len(second.episode)}
-    left_out["other"] -= len(common)
-    one, two = first.rows(here), second.rows(there)
+    if first.folds != second.folds:
+        raise InputError(
+            f"{name}: {second.folds} fold(s), but {first.folds} of the evaluated predictions; "
+            "give a table per fold of both"
+        )
+    positions: list[list[NDArray[np.int64]]] = [[], []]
+    for here, there in zip(first.blocks, second.blocks, strict=True):
+        found = np.intersect1d(
+            first.episode[here], second.episode[there], assume_unique=True, return_indices=True
+        )
+        positions[0].append(found[1] + here.start)
+        positions[1].append(found[2] + there.start)
+    one, two = first.rows(np.concatenate(positions[0])), second.rows(np.concatenate(positions[1]))
+    common = len(one.label)
+    left_out = {"model": len(first.label) - common, "other": len(second.label) - common}
     if differing := int((one.label != two.label).sum()):
         raise InputError(
             f"{name}: {differing} label(s) differ from those of the evaluated predictions; "

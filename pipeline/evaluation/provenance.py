@@ -38,15 +38,20 @@ PACKAGES = (
 RECORD = ("stage", "made", "seconds", "peak_mb", "host", "started")
 
 
-def cohort_fingerprint(predictions: pl.DataFrame) -> str:
+def cohort_fingerprint(*predictions: pl.DataFrame) -> str:
     """SHA-256 over the sorted (episode_id, split, label): equal cohorts, equal fingerprints.
+
+    Several tables (folds) count in their order.
 
     >>> frame = pl.DataFrame({"episode_id": [2, 1], "split": ["test"] * 2, "label": [1, 0]})
     >>> cohort_fingerprint(frame) == cohort_fingerprint(frame.reverse())
     True
     """
-    rows = predictions.select("episode_id", "split", "label").unique().sort("episode_id")
-    return hashlib.sha256(rows.write_csv(include_header=False).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for table in predictions:
+        rows = table.select("episode_id", "split", "label").unique().sort("episode_id")
+        digest.update(rows.write_csv(include_header=False).encode())
+    return digest.hexdigest()
 
 
 def code_fingerprint(modules: list[str]) -> str:

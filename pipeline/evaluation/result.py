@@ -1,9 +1,10 @@
 """One result: metrics of a model's predictions with intervals, and everything they rest on.
 
-In: the model's table of predictions, those of the single-modality models, the known truth (for the
-synthetic hospital), the attrition of the cohort. Out: the result (`result.schema.json` describes
-every field), its curves, and a sidecar with time, memory and host per stage. Result and curves hold
-no time, host or path: they are the same bytes in every run.
+In: the model's predictions (a table per fold), those of the single-modality models, the known truth
+(for the synthetic hospital), the attrition of the cohort; for subgroups, sensitivity analysis and
+missing modalities the episodes, the labels and more predictions. Out: the result
+(`result.schema.json` describes every field), its curves, and a sidecar with time, memory and host
+per stage. Result and curves hold no time, host or path: they are the same bytes in every run.
 """
 
 import argparse
@@ -11,12 +12,14 @@ import json
 import logging
 from typing import Any
 
+import polars as pl
+
 from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, write_json
 from pipeline.evaluation.bootstrap import Resampling
-from pipeline.evaluation.measures import SCHEMA_VERSION, measure, parts, rounded
-from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.folds import read_folds, seeds
+from pipeline.evaluation.measures import SCHEMA_VERSION, Beside, measure, parts, rounded
 from pipeline.evaluation.provenance import cohort_fingerprint, environment, usage
 from pipeline.evaluation.suppression import shown, shown_attrition
 
@@ -35,10 +38,14 @@ def _arguments() -> argparse.Namespace:
     add = arguments.add_argument
     add("--target", required=True, help="modalities_model_task, e.g. ecn_early_mortality")
     add("--protocol", required=True, help="corrected or published; recorded")
-    add("--predictions", required=True, help="table of predictions of this target")
-    add("--singles", nargs="*", default=[], help="those of single-modality models, named by target")
+    add("--source", default="{}", help="JSON of the kind of source behind the result; recorded")
+    add("--predictions", nargs="+", required=True, help="predictions of this target, one per fold")
+    add("--singles", nargs="*", default=[], help="those of single models, each named by its target")
+    add("--absent", nargs="*", default=[], help="those with a modality missing, one per fold")
+    add("--episodes", help="table of episodes, for subgroups")
+    add("--labels", help="table of labels, for the sensitivity analysis named by --attrition")
     add("--truth", help="folder with ceilings.json and oracle_<task>.parquet, where it is known")
-    add("--attrition", required=True, help="JSON of the labels stage")
+    add("--attrition", required=True, help="JSON of the labels stage: conditions, without")
     add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
     add("--threads", type=int, default=1, help="torch threads of the training; recorded")
     add("--lock", default="requirements.lock", help="pinned requirements; their hash is recorded")
@@ -56,17 +63,19 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Reads predictions, measures, and writes the result, its curves and its sidecar."""
     args = _arguments()
-    frame = read_predictions(args.predictions)
-    resampling = Resampling(args.resamples, args.seed)
-    measured, drawn = measure(
-        frame, args.target, args.singles, args.truth, resampling, args.suppress_below
-    )
-    attrition = shown_attrition(read_json(args.attrition)["conditions"], args.suppress_below)
+    frames = read_folds(args.predictions)
+    resampling = Resampling(args.resamples, args.seed, max(1, args.suppress_below))
+    attrition = read_json(args.attrition)
+    without = (attrition.get("without") or {}).get("text")
+    beside = Beside(args.singles, args.truth, args.episodes, args.labels, without, args.absent)
+    measured, drawn = measure(frames, args.target, beside, resampling, args.suppress_below)
+    everyone = pl.concat(frame.select("episode_id", "subject_id").unique() for frame in frames)
     result = {
         "schema_version": SCHEMA_VERSION,
         "target": args.target,
         **parts(args.target),
         "protocol": args.protocol,
+        "source": _json(args.source, "--source"),
         **rounded(measured),
         "bootstrap": {
             "unit": "subject_id",
@@ -74,14 +83,15 @@ def main() -> None:
             "resamples": resampling.count,
             "seed": resampling.seed,
         },
-        "seeds": sorted(frame["seed"].unique().to_list()),
+        "seeds": seeds(frames[0]),
+        "folds": len(frames),
         "threads": args.threads,
         "settings": _json(args.settings, "--settings"),
         "cohort": {
-            "fingerprint": cohort_fingerprint(frame),
-            "episodes": shown(frame["episode_id"].n_unique(), args.suppress_below),
-            "patients": shown(frame["subject_id"].n_unique(), args.suppress_below),
-            "attrition": attrition,
+            "fingerprint": cohort_fingerprint(*frames),
+            "episodes": shown(everyone["episode_id"].n_unique(), args.suppress_below),
+            "patients": shown(everyone["subject_id"].n_unique(), args.suppress_below),
+            "attrition": shown_attrition(attrition["conditions"], args.suppress_below),
         },
         "environment": environment(args.modules, args.lock),
     }

@@ -39,25 +39,30 @@ def shown_counts(sample: Sample, threshold: int) -> dict[str, Any]:
 def why_no_metrics(sample: Sample, threshold: int) -> str | None:
     """Why a sample has no metrics; None where it has.
 
+    Fewer than `threshold` positives or negatives (in a fold) have none: from the digits of a metric
+    they could be counted.
+
     >>> import numpy as np
     >>> some = Sample(np.arange(37), np.arange(37), np.zeros(37, dtype=bool), np.zeros((1, 37)))
     >>> why_no_metrics(some, 10)
     'one class only: 0 of 37 positive'
     """
-    if sample.two_classes:
-        return None
+    counts = shown_counts(sample, threshold)
+    within = " in a fold" if sample.folds > 1 else ""
     if not len(sample.label):
         return "no episodes in this split"
-    counts = shown_counts(sample, threshold)
-    return f"one class only: {counts['positives']} of {counts['n']} positive"
+    if counts["positives"] in (0, counts["n"]):
+        return f"one class only: {counts['positives']} of {counts['n']} positive"
+    if sample.fewest < threshold:
+        return f"fewer than {threshold} positive or negative episodes{within}"
+    return None if sample.two_classes else f"one class only{within}"
 
 
-def why_no_curves(sample: Sample, threshold: int) -> str | None:
-    """Why a sample has no curves: as for metrics, or steps that would tell how few cases it has."""
-    positives = sample.counts["positives"]
-    if sample.two_classes and min(positives, len(sample.label) - positives) < threshold:
-        return f"fewer than {threshold} positive or negative episodes"
-    return why_no_metrics(sample, threshold)
+def hides(sample: Sample, threshold: int) -> bool:
+    """Whether positives or negatives of a sample are too few to be shown."""
+    counts = sample.counts
+    sides = counts["positives"], counts["n"] - counts["positives"]
+    return any(0 < side < threshold for side in sides)
 
 
 def shown_attrition(conditions: list[dict[str, Any]], threshold: int) -> list[dict[str, Any]]:

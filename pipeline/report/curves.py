@@ -1,7 +1,8 @@
 """ROC, precision-recall and calibration curve of a result on its test episodes, as one SVG.
 
-The picture holds aggregates only. The same result gives the same bytes: no date, and identifiers
-of the SVG derive from a fixed salt. Text stays text, in the reader's sans-serif font.
+A fourth panel shows AUROC with modalities made missing, where the result has it. The picture holds
+aggregates only. The same result gives the same bytes: no date, and identifiers of the SVG derive
+from a fixed salt. Text stays text, in the reader's sans-serif font.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json, whole
-from pipeline.report.numbers import number, with_interval
+from pipeline.report.numbers import averaged, modality_name, number, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette: told apart with any colour vision
 MODEL, ORACLE, REFERENCE = "#0072B2", "#D55E00", "#8C8C8C"
+MODALITIES = (("#009E73", "o"), ("#CC79A7", "s"), ("#E69F00", "^"), ("#56B4E9", "D"))
 
 STYLE: Any = {
     "svg.hashsalt": "curves",
@@ -40,13 +42,14 @@ STYLE: Any = {
 
 
 def figure(result: dict[str, Any], curves: dict[str, Any]) -> "Figure":
-    """The three panels of a result and its curves (as `pipeline.evaluation.result` writes them)."""
+    """The panels of a result and its curves (as `pipeline.evaluation.result` writes them)."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(STYLE):
-        drawn = Figure(figsize=(12.6, 4.7), layout="constrained")
-        panels = drawn.subplots(1, 3)
+        count = 4 if result["missing"] else 3
+        drawn = Figure(figsize=(4.2 * count, 4.7), layout="constrained")
+        panels = drawn.subplots(1, count)
         for panel, draw, name, title, x, y in (
             (panels[0], _roc, "roc", "ROC", "False positive rate", "True positive rate"),
             (panels[1], _pr, "pr", "Precision-recall", "Recall", "Precision"),
@@ -65,16 +68,18 @@ def figure(result: dict[str, Any], curves: dict[str, Any]) -> "Figure":
                 panel.text(0.5, 0.5, f"not shown:\n{curves['reason']}", ha="center", va="center")
             else:
                 draw(panel, curves[name], result)
+        if result["missing"]:
+            _missing(panels[3], result["missing"], result["modalities"])
         drawn.suptitle(_title(result), x=0.01, ha="left", fontsize=10)
     return drawn
 
 
 def _title(result: dict[str, Any]) -> str:
     test = result["metrics"]["test"]
-    seeds = f", mean of {len(result['seeds'])} seeds" if len(result["seeds"]) > 1 else ""
+    runs = f", {mean}" if (mean := averaged(result)) else ""
     return (
         f"{result['target']}, {result['protocol']} protocol: {test['n']} test episodes of "
-        f"{test['patients']} patients, {test['positives']} positive{seeds}; "
+        f"{test['patients']} patients, {test['positives']} positive{runs}; "
         "95 % bands by bootstrap over patients"
     )
 
@@ -124,6 +129,30 @@ def _calibration(panel: "Axes", curve: dict[str, Any], result: dict[str, Any]) -
     fit = result["calibration"]
     slope, intercept = with_interval(fit["slope"], 2), with_interval(fit["intercept"], 2)
     _legend(panel, f"Slope {slope}\nIntercept {intercept}", "upper left")
+
+
+def _missing(panel: "Axes", missing: list[dict[str, Any]], order: str) -> None:
+    """AUROC against the share of episodes that lack a modality, a line each."""
+    complete = next(row["auroc"] for row in missing if row["rate"] == 0)
+    label = f"complete {number(complete['value'])}"
+    panel.axhline(complete["value"], color=REFERENCE, lw=0.9, ls=":", label=label)
+    letters = sorted({row["modality"] for row in missing}, key=order.find)
+    for place, letter in enumerate(letters):
+        rows = [row for row in missing if row["modality"] == letter]
+        color, marker = MODALITIES[place % len(MODALITIES)]
+        rate = [row["rate"] for row in rows]
+        value, low, high = ([row["auroc"][end] for row in rows] for end in ("value", "low", "high"))
+        label = f"{modality_name(letter)} {with_interval(rows[-1]['auroc'])}"
+        panel.fill_between(rate, low, high, color=color, alpha=0.13, lw=0)
+        panel.plot(rate, value, color=color, marker=marker, ms=4.5, lw=1.6, label=label)
+    lowest = min(row["auroc"]["low"] for row in missing)
+    highest = max(row["auroc"]["high"] for row in missing)
+    room = 0.5 * (highest - lowest)  # for the legend, below the lines
+    panel.set(xlim=(0, 1.01), ylim=(lowest - room, highest + 0.1 * room), title="Missing modality")
+    panel.set(xlabel="Share of episodes without it", ylabel="AUROC")
+    panel.set_box_aspect(1)
+    share = f"{100 * max(row['rate'] for row in missing):.0f} %"
+    _legend(panel, f"AUROC where {share} lack it (95 % interval)", "lower left")
 
 
 def _legend(panel: "Axes", title: str, place: Any) -> None:

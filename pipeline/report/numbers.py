@@ -2,6 +2,28 @@
 
 from typing import Any
 
+MODALITIES = {"e": "EHR", "c": "chest films", "n": "notes"}
+
+
+def modality_name(letter: str) -> str:
+    """A modality in words; the letter itself where it has none here.
+
+    >>> modality_name("c"), modality_name("g")
+    ('chest films', 'g')
+    """
+    return MODALITIES.get(letter, letter)
+
+
+def averaged(result: dict[str, Any]) -> str:
+    """What a result's metrics are means of; empty for one run.
+
+    >>> averaged({"seeds": [0, 1], "folds": 5}), averaged({"seeds": [0], "folds": 1})
+    ('mean of 2 training seeds and 5 folds', '')
+    """
+    counts = {"training seeds": len(result["seeds"]), "folds": result["folds"]}
+    several = [f"{count} {what}" for what, count in counts.items() if count > 1]
+    return f"mean of {' and '.join(several)}" if several else ""
+
 
 def number(value: float | None, digits: int = 3, sign: bool = False) -> str:
     """A number with fixed decimals and a true minus sign; a dash where there is none.

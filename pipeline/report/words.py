@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json
-from pipeline.report.numbers import number, with_interval
+from pipeline.report.numbers import averaged, modality_name, number, with_interval
 
 WIDTH = 16
 
@@ -14,7 +14,7 @@ def words(result: dict[str, Any], path: Path) -> str:
     """The lines that are printed for the result in the file `path`; see `result.schema.json`."""
     test = result["metrics"]["test"]
     lines = {
-        "Test episodes": _who(test, result["seeds"]),
+        "Test episodes": _who(test, averaged(result)),
         "AUROC": _auroc(result["metrics"]),
         "Other metrics": "average precision {auprc}, Brier {brier}, log loss {log_loss}".format(
             **{name: number(test[name]["value"]) for name in ("auprc", "brier", "log_loss")}
@@ -24,6 +24,9 @@ def words(result: dict[str, Any], path: Path) -> str:
         "Calibration": "slope {slope}, intercept {intercept}".format(
             **{name: with_interval(fit, 2) for name, fit in result["calibration"].items()}
         ),
+        "Threshold": _threshold(result["threshold"]),
+        **_subgroups(result["subgroups"]),
+        **_missing(result["missing"], result["modalities"]),
         "Intervals": f"95 %, {result['bootstrap']['resamples']:,} bootstrap resamples of patients",
         "Files": ", ".join(str(path.with_suffix(end)) for end in (".json", ".svg", ".run.json")),
     }
@@ -31,19 +34,20 @@ def words(result: dict[str, Any], path: Path) -> str:
     return "\n".join([head, *(f"  {name:<{WIDTH}}{text}" for name, text in lines.items())])
 
 
-def _who(test: dict[str, Any], seeds: list[int]) -> str:
+def _who(test: dict[str, Any], mean: str) -> str:
     share = test["prevalence"]
     prevalence = f" (prevalence {100 * share:.1f} %)" if share is not None else ""
-    mean = f"; mean of {len(seeds)} training seeds" if len(seeds) > 1 else ""
     who = f"{test['n']}, of {test['patients']} patients, {test['positives']} positive"
-    return f"{who}{prevalence}{mean}"
+    return f"{who}{prevalence}{'; ' if mean else ''}{mean}"
 
 
 def _auroc(metrics: dict[str, Any]) -> str:
     if reason := metrics["test"]["reason"]:
         return f"none: {reason}"
     others = ", ".join(f"{s} {number(metrics[s]['auroc']['value'])}" for s in ("train", "val"))
-    return f"{with_interval(metrics['test']['auroc'])}; {others}"
+    auroc = metrics["test"]["auroc"]
+    sd = f", SD over runs {number(auroc['sd'])}" if auroc["sd"] is not None else ""
+    return f"{with_interval(auroc)}{sd}; {others}"
 
 
 def _ceiling(ceiling: dict[str, Any] | None) -> dict[str, str]:
@@ -65,10 +69,45 @@ def _gain(comparisons: dict[str, Any]) -> dict[str, str]:
     verdict = ""
     if gain["low"] is not None:
         verdict = ", includes 0" if gain["low"] <= 0 <= gain["high"] else ", excludes 0"
+        verdict += f"; p {number(single['p_holm'])} (Holm)"
     return {
         "Best single": f"{best} {test} (best of {len(comparisons['singles'])} on validation)",
         "Gain over it": f"{with_interval(gain, sign=True)}{verdict}",
     }
+
+
+def _threshold(threshold: dict[str, Any]) -> str:
+    if threshold["reason"]:
+        return f"none: {threshold['reason']}"
+    values = {name: with_interval(threshold[name]) for name in ("sensitivity", "specificity")}
+    return "sensitivity {sensitivity}, specificity {specificity}".format(**values)
+
+
+def _subgroups(subgroups: dict[str, Any] | None) -> dict[str, str]:
+    """The group with the lowest AUROC among those that have one."""
+    known = [
+        (group["auroc"]["value"], f"{attribute} {group['group']}", group)
+        for attribute, groups in (subgroups or {}).items()
+        for group in groups or []
+        if group["auroc"]["value"] is not None
+    ]
+    if not known:
+        return {}
+    _, name, group = min(known, key=lambda entry: entry[:2])
+    auroc = with_interval(group["auroc"])
+    return {"Weakest group": f"{name} {auroc}, n {group['n']}; lowest of {len(known)} groups"}
+
+
+def _missing(missing: list[dict[str, Any]] | None, order: str) -> dict[str, str]:
+    """AUROC where a modality is missing in as many episodes as was tried."""
+    if not missing:
+        return {}
+    most = max(row["rate"] for row in missing)
+    last = sorted(
+        (r for r in missing if r["rate"] == most), key=lambda r: order.find(r["modality"])
+    )
+    each = (f"{modality_name(r['modality'])} {number(r['auroc']['value'])}" for r in last)
+    return {"AUROC without": f"{', '.join(each)} (missing in {100 * most:.0f} %)"}
 
 
 def main() -> None:

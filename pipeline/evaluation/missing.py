@@ -1,0 +1,94 @@
+"""How much a model loses when a modality is missing from a share of the test episodes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipeline.cohort.rows import ABSENT
+from pipeline.common.errors import InputError
+from pipeline.common.tables import check, read_table
+from pipeline.evaluation.bootstrap import Resampling, estimate, per_run, replicate
+from pipeline.evaluation.folds import seeds
+from pipeline.evaluation.metrics import Floats, auroc, unit_weights
+from pipeline.evaluation.predictions import Sample
+
+Scenario = tuple[str, float]
+
+
+def read_absent(path: str | Path, frame: pl.DataFrame) -> dict[Scenario, Floats]:
+    """Predictions with a modality missing: (modality, rate) → (S, n), the test episodes of `frame`.
+
+    `frame`: the predictions with everything. Raises `InputError` where the contract is broken, a
+    probability or rate is impossible, or a scenario lacks test episodes or seeds, or has others.
+    """
+    table = check(read_table(path), ABSENT, str(path))
+    wrong = {
+        "probability is outside [0, 1]": ~pl.col("probability").is_between(0, 1),
+        "rate is not above 0 and at most 1": ~((pl.col("rate") > 0) & (pl.col("rate") <= 1)),
+    }
+    for what, condition in wrong.items():
+        if rows := table.filter(condition).height:
+            raise InputError(f"{path}: {what} in {rows} row(s)")
+    asked = frame.filter(split="test").select("episode_id", "seed").sort("seed", "episode_id")
+    order = ("modality", "rate", "seed", "episode_id")
+    probability, shape = {}, (len(seeds(frame)), -1)
+    for (modality, rate), part in table.sort(order).group_by(
+        "modality", "rate", maintain_order=True
+    ):
+        if not part.select("episode_id", "seed").equals(asked):
+            raise InputError(
+                f"{path}: episodes or seeds of modality {modality}, rate {rate} are not those of "
+                "the test predictions; make both tables from one model"
+            )
+        values = part["probability"].to_numpy().reshape(shape)
+        probability[(str(modality), float(str(rate)))] = values
+    return probability
+
+
+def read_folds_absent(
+    paths: Iterable[str | Path], frames: list[pl.DataFrame]
+) -> dict[Scenario, Floats]:
+    """`read_absent` of every fold, beside one another: (modality, rate) → (S, n of all folds)."""
+    paths = list(paths)
+    if len(paths) != len(frames):
+        raise InputError(f"--absent: {len(paths)} table(s), expected {len(frames)}, one per fold")
+    folds = [read_absent(path, frame) for path, frame in zip(paths, frames, strict=True)]
+    for path, fold in zip(paths, folds, strict=True):
+        if fold.keys() != folds[0].keys():
+            raise InputError(f"{path}: other modalities or rates than in {paths[0]}")
+    return {key: np.concatenate([fold[key] for fold in folds], axis=1) for key in folds[0]}
+
+
+def missing(
+    test: Sample, absent: dict[Scenario, Floats], resampling: Resampling
+) -> list[dict[str, Any]] | None:
+    """AUROC per modality and rate, and its paired difference to the prediction with everything.
+
+    Rate 0 is the model itself. None where the test episodes allow no AUROC.
+    """
+    if test.fewest < resampling.least:
+        return None
+    scenarios: list[Scenario] = []
+    for modality in sorted({modality for modality, _ in absent}):
+        scenarios += [(modality, 0.0), *(key for key in sorted(absent) if key[0] == modality)]
+
+    def each(weights: Floats) -> Floats:  # (B, 1 + scenarios): the model itself comes first
+        samples = [test, *(test.saying(values) for values in absent.values())]
+        return np.stack([per_run(auroc, one, weights).mean(axis=1) for one in samples], axis=1)
+
+    at = each(unit_weights(test.label))[0]
+    replicates, _ = replicate(test, each, resampling)
+    place = {key: number for number, key in enumerate(absent, start=1)}
+    return [
+        {
+            "modality": modality,
+            "rate": rate,
+            "auroc": estimate(at[i], replicates[:, i]),
+            "minus_complete": estimate(at[i] - at[0], replicates[:, i] - replicates[:, 0]),
+        }
+        for modality, rate in scenarios
+        for i in [place.get((modality, rate), 0)]
+    ]

@@ -1,0 +1,40 @@
+"""P-values of bootstrapped differences, and their correction for how many there are."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.evaluation.metrics import Floats
+
+
+def p_value(replicates: Floats) -> float:
+    """Two-sided bootstrap p of (B,) replicates of a difference, for the hypothesis that it is 0.
+
+    Twice the smaller share of the replicates on either side of 0, a 0 counting on both. One is
+    added to numerator and denominator: a finite number of resamples never proves that p is 0
+    (Davison & Hinkley 1997, section 4.2). NaN replicates do not count; without any, p is 1.
+
+    >>> p_value(np.arange(1.0, 1000.0)), p_value(np.zeros(9)), p_value(np.array([-1.0, 1.0, 2.0]))
+    (0.002, 1.0, 1.0)
+    """
+    known = replicates[~np.isnan(replicates)]
+    smaller = min(int((known <= 0).sum()), int((known >= 0).sum()))
+    return min(1.0, 2 * (smaller + 1) / (len(known) + 1))
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's correction: the k-th smallest of m p-values times m − k + 1, never decreasing.
+
+    Controls the chance of one false rejection or more, whatever the dependence of the tests
+    (Holm 1979). None stays None and is not counted.
+
+    >>> holm([0.01, 0.04, None, 0.03])
+    [0.03, 0.06, None, 0.06]
+    """
+    order = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p, i) in enumerate(order):
+        largest = max(largest, min(1.0, p * (len(order) - rank)))
+        corrected[i] = largest
+    return corrected
