@@ -45,8 +45,8 @@ def tables(folder, strength=(1.6, 0.8, 0.4), n=N, positives=None, seeds=2):
     return paths
 
 
-def attribute(monkeypatch, paths, *more):
-    folder = next(iter(paths.values())).parent
+def attribute(monkeypatch, paths, folder=None, more=()):
+    folder = folder or next(iter(paths.values())).parent
     pairs = [f"{letters}={path}" for letters, path in paths.items()]
     names = ["--task", "mortality", "--fusion", "early", "--protocol", "corrected"]
     output = ["--output", str(folder / "out.json"), "--resamples", "200", *more]
@@ -107,6 +107,23 @@ def test_differences_are_paired_and_corrected(monkeypatch, tmp_path):
     assert rows["en"]["p_holm"] == pytest.approx(3 * rows["en"]["p"], abs=1e-5)
 
 
+def test_folds_are_averaged_and_must_be_given_for_every_set(monkeypatch, tmp_path):
+    (tmp_path / "other").mkdir()
+    folds = tables(tmp_path), tables(tmp_path / "other", strength=(0.2, 1.0, 1.0))
+    for path in folds[1].values():  # other patients are tested in the other fold
+        moved = pl.read_parquet(path).with_columns(pl.col("episode_id", "subject_id") + 10_000)
+        moved.write_parquet(path)
+    single = [attribute(monkeypatch, fold) for fold in folds]
+    both = {letters: f"{folds[0][letters]},{folds[1][letters]}" for letters in SETS}
+    found = attribute(monkeypatch, both, tmp_path)
+    for letter in "ecn":
+        values = [one["shapley"][letter]["value"] for one in single]
+        assert found["shapley"][letter]["value"] == pytest.approx(np.mean(values), abs=1e-5)
+    assert found["test"]["n"] == 2 * N
+    with pytest.raises(InputError, match=r"c.parquet: 1 fold\(s\), but 2 of"):
+        attribute(monkeypatch, {**both, "c": folds[0]["c"]}, tmp_path)
+
+
 def test_order_of_arguments_changes_nothing(monkeypatch, tmp_path):
     paths = tables(tmp_path)
     found = attribute(monkeypatch, paths)
@@ -117,7 +134,8 @@ def test_order_of_arguments_changes_nothing(monkeypatch, tmp_path):
     ("positives", "reason"), [(0, "one class only"), (7, "fewer than 10 positive")]
 )
 def test_too_few_patients_give_a_reason_and_no_values(monkeypatch, tmp_path, positives, reason):
-    found = attribute(monkeypatch, tables(tmp_path, positives=positives), "--suppress-below", "10")
+    paths = tables(tmp_path, positives=positives)
+    found = attribute(monkeypatch, paths, more=["--suppress-below", "10"])
     assert found["test"]["reason"].startswith(reason)
     assert found["test"]["positives"] == (0 if positives == 0 else "<10")
     assert found["shapley"] == {}

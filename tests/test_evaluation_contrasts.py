@@ -147,7 +147,7 @@ def test_names_and_episodes_that_do_not_fit_are_refused(monkeypatch, tmp_path):
     other = paths[1].rename(tmp_path / "n_unimodal_longstay.parquet")
     with pytest.raises(InputError, match=r"longstay.parquet: expected a name .*_mortality.parquet"):
         compare(monkeypatch, tmp_path, [paths[0], other])
-    with pytest.raises(InputError, match="e_unimodal is given twice"):
+    with pytest.raises(InputError, match="tested in several folds"):
         compare(monkeypatch, tmp_path, [paths[0], paths[0]])
     fewer = tmp_path / "n_gbdt_mortality.parquet"
     pl.read_parquet(paths[0]).filter(pl.col("episode_id") > 2).write_parquet(fewer)

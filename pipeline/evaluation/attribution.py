@@ -22,7 +22,7 @@ from pipeline.evaluation.bootstrap import Resampling, estimate
 from pipeline.evaluation.measures import rounded
 from pipeline.evaluation.metrics import Floats
 from pipeline.evaluation.panel import Panel, aurocs, described, differences, read_panel
-from pipeline.evaluation.suppression import shown_counts, why_no_curves
+from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 
 log = logging.getLogger("pipeline")
 
@@ -60,22 +60,22 @@ def shapley(worth: Floats, modalities: str, empty: float = EMPTY) -> Floats:
     return (worth - empty) @ gains
 
 
-def named_tables(pairs: list[str]) -> dict[str, str]:
-    """Paths of `set=path` arguments by set, in the order of `subsets`.
+def named_tables(pairs: list[str]) -> dict[str, list[str]]:
+    """Paths of `set=path` arguments by set, in the order of `subsets`; commas separate folds.
 
     Raises `InputError` for a pair without `=`, a set given twice, or a set that is missing.
 
     >>> named_tables(["en=c.parquet", "n=b.parquet", "e=a.parquet"])
-    {'e': 'a.parquet', 'n': 'b.parquet', 'en': 'c.parquet'}
+    {'e': ['a.parquet'], 'n': ['b.parquet'], 'en': ['c.parquet']}
     """
-    given: dict[str, str] = {}
+    given: dict[str, list[str]] = {}
     for pair in pairs:
         letters, equals, path = pair.partition("=")
         if not (letters and equals and path):
             raise InputError(f"--predictions {pair}: expected set=path, as in ec=x.parquet")
         if letters in given:
             raise InputError(f"--predictions: the set {letters} is given twice")
-        given[letters] = path
+        given[letters] = path.split(",")
     wanted = subsets(max(given, key=len, default=""))
     if set(wanted) != set(given):
         raise InputError(
@@ -94,7 +94,7 @@ def attribution(panel: Panel, resampling: Resampling, smallest: int = 0) -> dict
     """
     sets = list(panel.tests)
     modalities = sets[-1]
-    reason = why_no_curves(panel.first, smallest)
+    reason = why_no_metrics(panel.first, smallest)
     head = {
         "modalities": list(modalities),
         "test": {**shown_counts(panel.first, smallest), "reason": reason},
@@ -120,7 +120,7 @@ def _arguments() -> argparse.Namespace:
     add("--task", required=True, help="recorded")
     add("--fusion", required=True, help="the model of the sets of two and more; recorded")
     add("--protocol", required=True, help="corrected or published; recorded")
-    add("--predictions", nargs="+", required=True, metavar="SET=PATH", help="one table per set")
+    add("--predictions", nargs="+", required=True, metavar="SET=PATH[,PATH]", help="tables")
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
     add("--resamples", type=int, default=1000, help="bootstrap resamples of the patients")
     add("--seed", type=int, default=0, help="seed of the bootstrap")
@@ -131,7 +131,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Reads the predictions of every set, writes the attribution."""
     args = _arguments()
-    panel = read_panel(named_tables(args.predictions))
+    panel = read_panel(named_tables(args.predictions), max(1, args.suppress_below))
     resampling = Resampling(args.resamples, args.seed)
     found = rounded(attribution(panel, resampling, args.suppress_below))
     write_json(

@@ -13,16 +13,16 @@ Holm-corrected within a family: each answers one question about one task.
 
 import argparse
 import logging
-from pathlib import Path
 from typing import Any
 
 from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.evaluation.bootstrap import Resampling, estimate
+from pipeline.evaluation.folds import by_name
 from pipeline.evaluation.measures import rounded
 from pipeline.evaluation.panel import Panel, aurocs, described, differences, read_panel
-from pipeline.evaluation.suppression import shown_counts, why_no_curves
+from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 
 log = logging.getLogger("pipeline")
 
@@ -32,21 +32,18 @@ SINGLE, REFERENCE = "unimodal", "early"
 Pair = tuple[str, str]  # names of two models, as in ecn_early; the difference is first − second
 
 
-def named_tables(paths: list[str], task: str) -> dict[str, str]:
-    """Paths by model, as in `ecn_early`; `InputError` for a name of another form, task or model.
+def named_tables(paths: list[str], task: str) -> dict[str, list[str]]:
+    """Paths by model, as in `ecn_early`, one per fold; `InputError` for another kind of name.
 
     >>> named_tables(["results/ec_early_mortality.parquet"], "mortality")
-    {'ec_early': 'results/ec_early_mortality.parquet'}
+    {'ec_early': ['results/ec_early_mortality.parquet']}
     """
-    tables: dict[str, str] = {}
-    for path in paths:
-        modalities, model, found = [*Path(path).stem.split("_", 2), "", ""][:3]
+    tables: dict[str, list[str]] = {}
+    for stem, folds in by_name(paths).items():
+        modalities, model, found = [*stem.split("_", 2), "", ""][:3]
         if found != task:
-            raise InputError(f"{path}: expected a name modalities_model_{task}.parquet")
-        name = f"{modalities}_{model}"
-        if name in tables:
-            raise InputError(f"{path}: {name} is given twice, first as {tables[name]}")
-        tables[name] = path
+            raise InputError(f"{folds[0]}: expected a name modalities_model_{task}.parquet")
+        tables[f"{modalities}_{model}"] = folds
     return tables
 
 
@@ -87,7 +84,7 @@ def contrasts(panel: Panel, resampling: Resampling, smallest: int = 0) -> dict[s
     Without both classes in test, or with fewer than `smallest` episodes of one, there are none,
     and a `reason`.
     """
-    reason = why_no_curves(panel.first, smallest)
+    reason = why_no_metrics(panel.first, smallest)
     head = {"test": {**shown_counts(panel.first, smallest), "reason": reason}}
     if reason:
         return {**head, "models": {}, "contrasts": []}
@@ -107,7 +104,12 @@ def _arguments() -> argparse.Namespace:
     add = arguments.add_argument
     add("--task", required=True, help="the task of all tables")
     add("--protocol", required=True, help="corrected or published; recorded")
-    add("--predictions", nargs="+", required=True, help="tables named modalities_model_task")
+    add(
+        "--predictions",
+        nargs="+",
+        required=True,
+        help="tables named modalities_model_task; equal names: folds",
+    )
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
     # p cannot be below 2 / resamples, and Holm multiplies it by the size of the family
     add("--resamples", type=int, default=5000, help="bootstrap resamples of the patients")
@@ -119,7 +121,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Reads all predictions of a task, writes the comparisons of its models."""
     args = _arguments()
-    panel = read_panel(named_tables(args.predictions, args.task))
+    panel = read_panel(named_tables(args.predictions, args.task), max(1, args.suppress_below))
     resampling = Resampling(args.resamples, args.seed)
     found = rounded(contrasts(panel, resampling, args.suppress_below))
     head = {"schema_version": SCHEMA_VERSION, "task": args.task, "protocol": args.protocol}

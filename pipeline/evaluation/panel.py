@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,9 @@ import numpy as np
 from pipeline.common.errors import InputError
 from pipeline.evaluation.bootstrap import Resampling, estimate, replicate, seed_mean
 from pipeline.evaluation.comparison import mean_auroc
+from pipeline.evaluation.folds import read_folds, samples
 from pipeline.evaluation.metrics import Floats, auroc, unit_weights
-from pipeline.evaluation.predictions import Sample, read_predictions, sample
+from pipeline.evaluation.predictions import Sample
 from pipeline.evaluation.significance import holm, p_value
 
 
@@ -19,7 +19,7 @@ from pipeline.evaluation.significance import holm, p_value
 class Panel:
     """Test predictions of M models of the same n episodes, by name, in the order given.
 
-    `validation`: the models' AUROC on validation, mean over seeds; None with one class.
+    `validation`: the models' AUROC on validation, mean over runs; None with too few of a class.
     """
 
     tests: Mapping[str, Sample]
@@ -31,26 +31,33 @@ class Panel:
         return next(iter(self.tests.values()))
 
 
-def read_panel(paths: Mapping[str, str | Path]) -> Panel:
-    """Reads tables of predictions by name.
+def read_panel(paths: Mapping[str, Sequence[str]], least: int = 1) -> Panel:
+    """Reads the tables of predictions of each model, one per fold.
 
-    Raises `InputError` where two of them differ in test episodes or in labels: a difference would
-    then mix models with patients.
+    With fewer than `least` episodes of a class, validation has no AUROC. Raises `InputError` where
+    two models differ in test episodes or in labels: a difference would then mix models with
+    patients.
     """
     if not paths:
         raise InputError("--predictions: none given")
     tests, validation = {}, {}
-    for name, path in paths.items():
-        frame = read_predictions(path)
-        tests[name] = sample(frame, "test")
-        validation[name] = mean_auroc(sample(frame, "val"))
+    for name, tables in paths.items():
+        frames = read_folds(tables)
+        tests[name] = samples(frames, "test")
+        validation[name] = mean_auroc(samples(frames, "val"), least)
     panel = Panel(tests, validation)
+    first_path = next(iter(paths.values()))[0]
     for name, test in tests.items():
-        _same_episodes(panel.first, test, str(paths[name]), str(next(iter(paths.values()))))
+        _same_episodes(panel.first, test, paths[name][0], first_path)
     return panel
 
 
 def _same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> None:
+    if first.folds != second.folds:
+        raise InputError(
+            f"{path}: {second.folds} fold(s), but {first.folds} of {first_path}; "
+            "give a table per fold of every model"
+        )
     if not np.array_equal(first.episode, second.episode):
         raise InputError(
             f"{path}: its {len(second.episode)} test episodes are not the {len(first.episode)} of "
@@ -64,7 +71,7 @@ def _same_episodes(first: Sample, second: Sample, path: str, first_path: str) ->
 
 
 def aurocs(panel: Panel, resampling: Resampling) -> tuple[Floats, Floats]:
-    """Test AUROC of each model, mean over seeds: on the sample (M,), and on the resamples (B, M).
+    """Test AUROC of each model, mean over runs: on the sample (M,), and on the resamples (B, M).
 
     The models of a row have seen the same patients, so the row's differences are paired. The panel
     must hold both classes.

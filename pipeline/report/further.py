@@ -103,7 +103,7 @@ MISSING = (
 def _missing_rows(name: Name, result: dict[str, Any], rates: list[float]) -> list[list[str]]:
     protocol, task, modalities, model = name
     rows = []
-    for letter in unique(row["modality"] for row in result["missing"]):
+    for letter in [m for m in modalities if any(row["modality"] == m for row in result["missing"])]:
         by_rate = {row["rate"]: row for row in result["missing"] if row["modality"] == letter}
         values = [cell(by_rate[rate]["auroc"]) if rate in by_rate else "–" for rate in rates]
         last = by_rate.get(rates[-1])
@@ -137,5 +137,5 @@ def sensitivity_table(results: Results) -> str:
     )
 
 
-def _count(count: int | str) -> str:
-    return f"{count:,}" if isinstance(count, int) else count
+def _count(count: int | str | None) -> str:
+    return f"{count:,}" if isinstance(count, int) else count or "–"
