@@ -1,0 +1,153 @@
+"""What each modality contributes: Shapley values from the models of every set of modalities.
+
+In: the predictions of one kind of fusion for each set of two modalities and more, and of the
+unimodal models. The worth v of a set is the test AUROC of its model, .5 for no modality. A modality
+receives its gain in AUROC averaged over all orders in which the modalities can be added, so that
+the values of all modalities sum to v(all) − .5. The same patients are resampled for every set.
+Out: values and their differences with intervals, as JSON.
+"""
+
+import argparse
+import logging
+from itertools import combinations
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from pipeline.common.command import parser, run
+from pipeline.common.errors import InputError
+from pipeline.common.files import write_json
+from pipeline.evaluation.bootstrap import Resampling, estimate
+from pipeline.evaluation.measures import rounded
+from pipeline.evaluation.metrics import Floats
+from pipeline.evaluation.panel import Panel, aurocs, described, differences, read_panel
+from pipeline.evaluation.suppression import shown_counts, why_no_metrics
+
+log = logging.getLogger("pipeline")
+
+SCHEMA_VERSION = 1
+EMPTY = 0.5  # AUROC of a model that sees nothing
+
+
+def subsets(modalities: str) -> list[str]:
+    """Every non-empty set of the letters, small ones first, letters in the order given.
+
+    >>> subsets("ecn")
+    ['e', 'c', 'n', 'ec', 'en', 'cn', 'ecn']
+    """
+    sizes = range(1, len(modalities) + 1)
+    return ["".join(chosen) for size in sizes for chosen in combinations(modalities, size)]
+
+
+def shapley(worth: Floats, modalities: str, empty: float = EMPTY) -> Floats:
+    """Shapley values (…, n) of n modalities from the worth (…, 2ⁿ − 1) of `subsets(modalities)`.
+
+    φ_i = Σ over sets S without i of [v(S ∪ i) − v(S)] / (n · C(n − 1, |S|)).
+
+    >>> shapley(np.array([0.7, 0.6, 0.9]), "en").round(3)
+    array([0.25, 0.15])
+    """
+    sets, n = subsets(modalities), len(modalities)
+    column = {frozenset(letters): position for position, letters in enumerate(sets)}
+    gains = np.zeros((len(sets), n))  # φ = (v − v(∅)) · gains
+    for players, position in column.items():
+        for i, letter in enumerate(modalities):
+            if letter in players:
+                gains[position, i] = 1 / (n * comb(n - 1, len(players) - 1))
+            else:
+                gains[position, i] = -1 / (n * comb(n - 1, len(players)))
+    return (worth - empty) @ gains
+
+
+def named_tables(pairs: list[str]) -> dict[str, list[str]]:
+    """Paths of `set=path` arguments by set, in the order of `subsets`; commas separate folds.
+
+    Raises `InputError` for a pair without `=`, a set given twice, or a set that is missing.
+
+    >>> named_tables(["en=c.parquet", "n=b.parquet", "e=a.parquet"])
+    {'e': ['a.parquet'], 'n': ['b.parquet'], 'en': ['c.parquet']}
+    """
+    given: dict[str, list[str]] = {}
+    for pair in pairs:
+        letters, equals, path = pair.partition("=")
+        if not (letters and equals and path):
+            raise InputError(f"--predictions {pair}: expected set=path, as in ec=x.parquet")
+        if letters in given:
+            raise InputError(f"--predictions: the set {letters} is given twice")
+        given[letters] = path.split(",")
+    wanted = subsets(max(given, key=len, default=""))
+    if set(wanted) != set(given):
+        raise InputError(
+            f"--predictions: Shapley values need every set of modalities, {', '.join(wanted)}; "
+            f"given {', '.join(given)}"
+        )
+    return {letters: given[letters] for letters in wanted}
+
+
+def attribution(panel: Panel, resampling: Resampling, smallest: int = 0) -> dict[str, Any]:
+    """Shapley values of the modalities and their differences, with intervals and p-values.
+
+    `panel`: one model per set, in the order of `subsets`. p-values are Holm-corrected over the
+    pairs of modalities. Without both classes in test, or with fewer than `smallest` episodes of
+    one, there are no values, and a `reason`.
+    """
+    sets = list(panel.tests)
+    modalities = sets[-1]
+    reason = why_no_metrics(panel.first, smallest)
+    head = {
+        "modalities": list(modalities),
+        "test": {**shown_counts(panel.first, smallest), "reason": reason},
+        "empty": EMPTY,
+    }
+    if reason:
+        return {**head, "aurocs": {}, "shapley": {}, "total": None, "differences": []}
+    worth, replicates = aurocs(panel, resampling)
+    values, drawn = shapley(worth, modalities), shapley(replicates, modalities)
+    pairs = list(combinations(modalities, 2))
+    return {
+        **head,
+        "aurocs": {s: estimate(worth[i], replicates[:, i]) for i, s in enumerate(sets)},
+        "shapley": {m: estimate(values[i], drawn[:, i]) for i, m in enumerate(modalities)},
+        "total": estimate(values.sum(), drawn.sum(axis=1)),  # is v(all) − .5
+        "differences": differences(pairs, modalities, values, drawn),
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = parser(__doc__)
+    add = arguments.add_argument
+    add("--task", required=True, help="recorded")
+    add("--fusion", required=True, help="the model of the sets of two and more; recorded")
+    add("--protocol", required=True, help="corrected or published; recorded")
+    add("--predictions", nargs="+", required=True, metavar="SET=PATH[,PATH]", help="tables")
+    add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
+    add("--resamples", type=int, default=1000, help="bootstrap resamples of the patients")
+    add("--seed", type=int, default=0, help="seed of the bootstrap")
+    add("--output", required=True, help="the values, JSON")
+    return arguments.parse_args()
+
+
+def main() -> None:
+    """Reads the predictions of every set, writes the attribution."""
+    args = _arguments()
+    panel = read_panel(named_tables(args.predictions), max(1, args.suppress_below))
+    resampling = Resampling(args.resamples, args.seed)
+    found = rounded(attribution(panel, resampling, args.suppress_below))
+    write_json(
+        args.output,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "task": args.task,
+            "fusion": args.fusion,
+            "protocol": args.protocol,
+            **found,
+            "bootstrap": described(resampling),
+        },
+    )
+    shown = ", ".join(f"{m} {value['value']}" for m, value in found["shapley"].items())
+    log.info("%s, %s: Shapley values %s", args.task, args.fusion, shown or found["test"]["reason"])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,123 @@
+"""Several models of one task on the same test episodes, under the same resamples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.common.errors import InputError
+from pipeline.evaluation.bootstrap import Resampling, estimate, replicate, seed_mean
+from pipeline.evaluation.comparison import mean_auroc
+from pipeline.evaluation.folds import read_folds, samples
+from pipeline.evaluation.metrics import Floats, auroc, unit_weights
+from pipeline.evaluation.predictions import Sample
+from pipeline.evaluation.significance import holm, p_value
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Test predictions of M models of the same n episodes, by name, in the order given.
+
+    `validation`: the models' AUROC on validation, mean over runs; None with too few of a class.
+    """
+
+    tests: Mapping[str, Sample]
+    validation: Mapping[str, float | None]
+
+    @property
+    def first(self) -> Sample:
+        """The first model's sample: episodes, subjects and labels are those of every model."""
+        return next(iter(self.tests.values()))
+
+
+def read_panel(paths: Mapping[str, Sequence[str]], least: int = 1) -> Panel:
+    """Reads the tables of predictions of each model, one per fold.
+
+    With fewer than `least` episodes of a class, validation has no AUROC. Raises `InputError` where
+    two models differ in test episodes or in labels: a difference would then mix models with
+    patients.
+    """
+    if not paths:
+        raise InputError("--predictions: none given")
+    tests, validation = {}, {}
+    for name, tables in paths.items():
+        frames = read_folds(tables)
+        tests[name] = samples(frames, "test")
+        validation[name] = mean_auroc(samples(frames, "val"), least)
+    panel = Panel(tests, validation)
+    first_path = next(iter(paths.values()))[0]
+    for name, test in tests.items():
+        _same_episodes(panel.first, test, paths[name][0], first_path)
+    return panel
+
+
+def _same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> None:
+    if first.folds != second.folds:
+        raise InputError(
+            f"{path}: {second.folds} fold(s), but {first.folds} of {first_path}; "
+            "give a table per fold of every model"
+        )
+    if not np.array_equal(first.episode, second.episode):
+        raise InputError(
+            f"{path}: its {len(second.episode)} test episodes are not the {len(first.episode)} of "
+            f"{first_path}; models are compared on the same episodes only"
+        )
+    if not np.array_equal(first.label, second.label):
+        raise InputError(
+            f"{path}: test labels differ from those of {first_path}; "
+            "make both tables from the same labels"
+        )
+
+
+def aurocs(panel: Panel, resampling: Resampling) -> tuple[Floats, Floats]:
+    """Test AUROC of each model, mean over runs: on the sample (M,), and on the resamples (B, M).
+
+    The models of a row have seen the same patients, so the row's differences are paired. The panel
+    must hold both classes.
+    """
+    statistics = [seed_mean(auroc, test) for test in panel.tests.values()]
+
+    def each(weights: Floats) -> Floats:
+        return np.stack([statistic(weights) for statistic in statistics], axis=1)
+
+    replicates, _ = replicate(panel.first, each, resampling)
+    return each(unit_weights(panel.first.label))[0], replicates
+
+
+def differences(
+    pairs: Sequence[tuple[str, str]], names: Sequence[str], values: Floats, replicates: Floats
+) -> list[dict[str, Any]]:
+    """first − second of each pair of names, with interval, p, and p corrected for all the pairs.
+
+    `values` (K,) and `replicates` (B, K) hold the figures that are compared, named by `names`.
+
+    >>> drawn = np.array([[0.8, 0.7], [0.9, 0.7], [0.9, 0.8]])
+    >>> (row,) = differences([("a", "b")], ["a", "b"], np.array([0.9, 0.7]), drawn)
+    >>> row["first"], round(row["value"], 3), row["p"], row["p_holm"]
+    ('a', 0.2, 0.5, 0.5)
+    """
+    first = [names.index(one) for one, _ in pairs]
+    second = [names.index(two) for _, two in pairs]
+    between, drawn = values[first] - values[second], replicates[:, first] - replicates[:, second]
+    p_values = [p_value(column) for column in drawn.T]
+    return [
+        {"first": one, "second": two, **estimate(between[k], drawn[:, k]), "p": p, "p_holm": holmed}
+        for k, ((one, two), p, holmed) in enumerate(
+            zip(pairs, p_values, holm(p_values), strict=True)
+        )
+    ]
+
+
+def described(resampling: Resampling) -> dict[str, Any]:
+    """How the intervals were made, for the record.
+
+    >>> described(Resampling(1000))
+    {'unit': 'subject_id', 'level': 0.95, 'resamples': 1000, 'seed': 0}
+    """
+    return {
+        "unit": "subject_id",
+        "level": 0.95,
+        "resamples": resampling.count,
+        "seed": resampling.seed,
+    }

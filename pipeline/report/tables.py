@@ -1,0 +1,171 @@
+"""All results in one page and one csv: every task, modality set, model and protocol.
+
+In: results (`pipeline.evaluation.result`), contrasts and attributions of the same tasks. Out: a
+Markdown page that answers the paper's two claims and shows the tables behind the answers, and a csv
+with one row per result. Both hold aggregates only.
+"""
+
+import argparse
+import csv
+from os.path import relpath
+from pathlib import Path
+from typing import Any
+
+from pipeline.common.command import parser, run
+from pipeline.common.errors import InputError
+from pipeline.common.files import read_json, whole
+from pipeline.report.cells import (
+    LETTERS,
+    PROTOCOLS,
+    Results,
+    arranged,
+    models_in_order,
+    unique,
+)
+from pipeline.report.claims import answers
+from pipeline.report.further import missing_table, sensitivity_table, shapley_table
+from pipeline.report.grid import Contrasts, gain, section
+
+SIDECAR = ".run.json"  # lies beside a result, and is none
+METRICS = ("auroc", "auprc", "brier")
+
+
+def read_results(paths: list[str]) -> Results:
+    """Results by protocol, task, modalities and model, in the order given, without sidecars.
+
+    Raises `InputError` for a file that is no result, and for two results of one name.
+    """
+    results: Results = {}
+    for path in paths:
+        if path.endswith(SIDECAR):
+            continue
+        result = read_json(path)
+        if not isinstance(result, dict) or "metrics" not in result:
+            raise InputError(
+                f"{path}: not a result; expected the JSON of pipeline.evaluation.result"
+            )
+        name = (result["protocol"], result["task"], result["modalities"], result["model"])
+        if name in results:
+            raise InputError(f"{path}: a second result of {' '.join(name)}")
+        results[name] = result
+    if not results:
+        raise InputError("--results: no results given")
+    return results
+
+
+def page(
+    results: Results,
+    contrasts: Contrasts,
+    attributions: list[dict[str, Any]],
+    figures: list[str],
+) -> str:
+    """The Markdown page; `figures` are paths relative to it."""
+    tasks = unique(task for _, task, *_ in results)
+    kinds = {(result.get("source") or {}).get("kind") for result in results.values()}
+    parts = [
+        "# Every modality set, model and task",
+        introduction(results),
+        answers(contrasts, attributions, "synthetic" in kinds),
+        *(f"![{Path(path).stem}]({path})" for path in figures),
+        *(section(task, results, contrasts) for task in tasks),
+        shapley_table(attributions, results),
+        missing_table(results),
+        sensitivity_table(results),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def introduction(results: Results) -> str:
+    """What is counted, and how to read a cell."""
+    counts = [f"{sum(name[0] == p for name in results)} {p}" for p in PROTOCOLS]
+    letters = ", ".join(f"**{letter}** {name}" for letter, name in LETTERS.items())
+    lines = [
+        f"{len(results)} results: {', '.join(counts)}. A dash: not made.",
+        "Cells: AUROC on the test episodes with its 95 % interval (bootstrap over patients); where "
+        "there are several seeds or folds their mean, and SD, their standard deviation.",
+        f"Modalities: {letters}.",
+        "Oracle: the best reader of these modalities on the same episodes, known for synthetic "
+        "data only.",
+        "The two protocols differ in patients, labels and split: their difference has no paired "
+        "interval. The published one repeats the paper's flaws, patients in both training and test "
+        "among them, which its intervals do not know of.",
+    ]
+    return "\n".join(f"* {line}" for line in lines)
+
+
+def order(
+    results: Results, contrasts: list[dict[str, Any]], attributions: list[dict[str, Any]]
+) -> tuple[Results, Contrasts, list[dict[str, Any]]]:
+    """Everything in the order of tasks, models and protocols in which the page shows it."""
+    results = arranged(results)
+    tasks = unique(task for _, task, *_ in results)
+    models = models_in_order([*(name[3] for name in results), *(a["fusion"] for a in attributions)])
+
+    def place(found: dict[str, Any]) -> tuple[int, str, int, str]:
+        task, model = found["task"], found.get("fusion")
+        known = tasks.index(task) if task in tasks else len(tasks)
+        return known, task, models.index(model) if model else 0, found["protocol"]
+
+    by_task = {(found["protocol"], found["task"]): found for found in sorted(contrasts, key=place)}
+    return results, by_task, sorted(attributions, key=place)
+
+
+def csv_rows(results: Results, contrasts: Contrasts) -> list[dict[str, Any]]:
+    """One row per result: its name, counts, metrics, distance to the oracle, gain over a single."""
+    rows = []
+    for (protocol, task, modalities, model), result in results.items():
+        test, ceiling = result["metrics"]["test"], result["ceiling"] or {}
+        row: dict[str, Any] = {"protocol": protocol, "task": task}
+        row |= {"modalities": modalities, "model": model}
+        row |= {key: test[key] for key in ("n", "patients", "positives", "prevalence")}
+        for metric in METRICS:
+            row |= _columns(metric, test[metric]) | {f"{metric}_sd": test[metric].get("sd")}
+        row["population_ceiling"] = ceiling.get("population_auroc")
+        row |= _columns("oracle_auroc", ceiling.get("oracle_auroc"))
+        row |= _columns("oracle_minus_model", ceiling.get("oracle_minus_model"))
+        found = gain(contrasts, protocol, task, f"{modalities}_{model}")
+        row |= {"best_single": found["second"], **_columns("gain", found)}
+        row |= {"gain_p": found["p"], "gain_p_holm": found["p_holm"]}
+        rows.append(row)
+    return rows
+
+
+def _columns(name: str, estimate: dict[str, Any] | None) -> dict[str, Any]:
+    found = estimate or {}
+    return {name: found.get("value")} | {f"{name}_{end}": found.get(end) for end in ("low", "high")}
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = parser(__doc__)
+    add = arguments.add_argument
+    add("--results", nargs="+", required=True, help="results, JSON; .run.json are passed over")
+    add("--contrasts", nargs="*", default=[], help="of pipeline.evaluation.contrasts, JSON")
+    add("--attribution", nargs="*", default=[], help="of pipeline.evaluation.attribution, JSON")
+    add("--figures", nargs="*", default=[], help="pictures that the page shows")
+    add("--markdown", required=True, help="the page")
+    add("--csv", required=True, help="a row per result")
+    return arguments.parse_args()
+
+
+def _read(paths: list[str]) -> list[Any]:
+    return [read_json(path) for path in paths]
+
+
+def main() -> None:
+    """Reads results, contrasts and attributions, writes the page and the csv."""
+    args = _arguments()
+    results, contrasts, attributions = order(
+        read_results(args.results), _read(args.contrasts), _read(args.attribution)
+    )
+    rows = csv_rows(results, contrasts)
+    with whole(args.csv) as part, Path(part).open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    figures = [relpath(path, Path(args.markdown).parent) for path in args.figures]
+    with whole(args.markdown) as part:
+        part.write_text(page(results, contrasts, attributions, figures))
+
+
+if __name__ == "__main__":
+    run(main)
