@@ -27,7 +27,7 @@ from pipeline.common.errors import InputError
 from pipeline.common.tables import write_table
 from pipeline.fusion.absent import RATES, lost
 from pipeline.fusion.early import read_embeddings
-from pipeline.fusion.inputs import Inputs, of_embeddings, read_statistics, scaling
+from pipeline.fusion.inputs import Inputs, known_columns, of_embeddings, read_statistics, scaling
 
 # The first setting stands where validation cannot decide.
 STRENGTHS = (1.0, 0.1, 0.01, 10.0, 100.0)  # C of the regression, at total variance 1 per modality
@@ -62,7 +62,7 @@ def fit_best(model: str, inputs: Inputs, rows: TaskRows, fitted: np.ndarray, see
     """
     from sklearn.metrics import roc_auc_score
 
-    prepare: Predict = scaling(inputs, fitted) if model == "logistic" else np.asarray
+    prepare = (scaling if model == "logistic" else known_columns)(inputs, fitted)
     val, tried = rows.of("val"), candidates(model, seed)
     known, truth = prepare(inputs.value[val]), rows.label[val]
     decides = len(np.unique(truth)) == 2

@@ -3,6 +3,7 @@
 Trees take it as it is, NaN where a value is unknown; a regression takes it scaled and filled.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,7 @@ def read_statistics(path: str, episodes: np.ndarray) -> Inputs:
 class Scaling:
     """From values with NaN to columns for the regression, by the moments of the fitted rows.
 
-    `fill`, `mean`, `scale` (F,); `markers` (K,): columns whose absence becomes a column.
+    `fill`, `mean`, `scale` (F,); `markers` (K,): columns whose absence, which varies, is a column.
     """
 
     fill: np.ndarray
@@ -87,4 +88,17 @@ def scaling(inputs: Inputs, fitted: np.ndarray) -> Scaling:
         medians = pl.from_numpy(value).fill_nan(None).median().row(0)  # None: never known
         fill = np.nan_to_num(np.array(medians, dtype=float))
         _, markers = np.unique(unknown, axis=1, return_index=True)  # one per pattern of absence
-    return Scaling(fill, mean, np.sqrt(np.where(total > 0, total, 1)), np.sort(markers))
+    share = unknown[:, markers].mean(axis=0)
+    markers = np.sort(markers[(share > 0) & (share < 1)])
+    return Scaling(fill, mean, np.sqrt(np.where(total > 0, total, 1)), markers)
+
+
+def known_columns(inputs: Inputs, fitted: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Keeps the columns of which the `fitted` rows know a value: trees find no bins for others.
+
+    Raises `InputError` where there is none.
+    """
+    known = ~np.isnan(inputs.value[fitted]).all(axis=0)
+    if not known.any():
+        raise InputError("baselines: none of the episodes to fit on has the modality")
+    return lambda value: value[:, known]
