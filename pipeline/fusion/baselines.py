@@ -1,0 +1,172 @@
+"""Baselines: logistic regression and boosted trees, on frozen embeddings or on EHR statistics.
+
+    python -m pipeline.fusion.baselines --model gbdt --episodes … --labels … --letters ecn
+        --embeddings ehr.parquet cxr.parquet note.parquet --seeds 0 1 --output said.parquet
+        --absent absent.parquet
+    python -m pipeline.fusion.baselines --model logistic … --letters e --features statistics.parquet
+
+Fitted on the fusion share where embeddings are read (the encoders know the train share; without a
+fusion share, as published, on train), on train and fusion where statistics are. Settings: the best
+validation AUROC of a fixed list. No class weights. What an episode lacks is NaN to the trees; to
+the regression it is the mean (embeddings) or median (statistics) of the fitted rows, and a column
+that says so. Nothing is drawn at random below 200,000 rows (more are sampled for the trees' bins):
+seeds differ by their embeddings, and statistics give every seed the same.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, read_rows
+from pipeline.common.command import log, parser, run
+from pipeline.common.errors import InputError
+from pipeline.common.tables import write_table
+from pipeline.fusion.absent import RATES, lost
+from pipeline.fusion.early import read_embeddings
+from pipeline.fusion.inputs import Inputs, known_columns, of_embeddings, read_statistics, scaling
+
+# The first setting stands where validation cannot decide.
+STRENGTHS = (1.0, 0.1, 0.01, 10.0, 100.0)  # C of the regression, at total variance 1 per modality
+TREES = tuple(  # (depth, rate, iterations)
+    (depth, *pace) for depth in (2, 4) for pace in ((0.1, 50), (0.1, 150), (0.03, 150))
+)
+BINS = 63  # a histogram of 1,536 embedding columns per node: 255 bins take three times as long
+
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+def candidates(model: str, seed: int) -> list[Any]:
+    """The scikit-learn classifiers to choose from, not fitted."""
+    if model == "logistic":
+        from sklearn.linear_model import LogisticRegression
+
+        return [LogisticRegression(C=strength, max_iter=2000) for strength in STRENGTHS]
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return [
+        HistGradientBoostingClassifier(max_depth=depth, learning_rate=rate, max_iter=iterations,
+                                       max_bins=BINS, early_stopping=False, random_state=seed)
+        for depth, rate, iterations in TREES
+    ]  # fmt: skip
+
+
+def fit_best(model: str, inputs: Inputs, rows: TaskRows, fitted: np.ndarray, seed: int) -> Predict:
+    """Fits every candidate on the rows `fitted`; the one with the best validation AUROC.
+
+    It takes values (n, F) and gives probabilities (n,).
+    """
+    from sklearn.metrics import roc_auc_score
+
+    prepare = (scaling if model == "logistic" else known_columns)(inputs, fitted)
+    val, tried = rows.of("val"), candidates(model, seed)
+    known, truth = prepare(inputs.value[val]), rows.label[val]
+    decides = len(np.unique(truth)) == 2
+    columns, label = prepare(inputs.value[fitted]), rows.label[fitted]
+    score = [0.0] * len(tried)
+    for place, one in enumerate(tried if decides else tried[:1]):
+        one.fit(columns, label)
+        if decides:
+            score[place] = round(float(roc_auc_score(truth, one.predict_proba(known)[:, 1])), 6)
+    best = int(np.argmax(score))  # the first of equals
+    log.info("%s seed %d: setting %d of %d, val AUROC %s, fitted on %d", model, seed, best + 1,
+             len(tried), f"{score[best]:.4f}" if decides else "–", len(fitted))  # fmt: skip
+
+    def predict(value: np.ndarray) -> np.ndarray:
+        if not len(value):
+            return np.zeros(0)
+        return tried[best].predict_proba(prepare(value))[:, 1]
+
+    return predict
+
+
+def fitted_rows(rows: TaskRows, embedded: bool) -> np.ndarray:
+    """The rows to fit on; `InputError` where they are of one class."""
+    fusion = rows.of("fusion")
+    fitted = fusion if embedded and len(fusion) else np.union1d(rows.of("train"), fusion)
+    if len(np.unique(rows.label[fitted])) < 2:
+        raise InputError("baselines: the episodes to fit on are all of one class; "
+                         "enlarge the cohort or its share")  # fmt: skip
+    return fitted
+
+
+def scenarios(rows: TaskRows, seed: int, letters: Sequence[str], inputs: Inputs, predict: Predict
+              ) -> pl.DataFrame:  # fmt: skip
+    """What the model says of test episodes, each modality made missing at each of `RATES`."""
+    test = rows.of("test")
+    episode, whole = rows.episode[test], predict(inputs.value[test])
+    tables = []
+    for place, letter in enumerate(letters):
+        bereft = predict(inputs.without(place, test))
+        tables += [
+            pl.DataFrame({"episode_id": episode, "probability": said.round(7)}).with_columns(
+                seed=pl.lit(seed, pl.Int64), modality=pl.lit(letter), rate=pl.lit(rate)
+            )
+            for rate in RATES
+            for said in [np.where(lost(episode, rate), bereft, whole)]
+        ]
+    return pl.concat(tables)
+
+
+def read_inputs(given: argparse.Namespace, seed: int, episodes: np.ndarray) -> Inputs:
+    """Embeddings of one seed, or the statistics, which know none."""
+    if given.features:
+        return read_statistics(given.features, episodes)
+    return of_embeddings(read_embeddings(given.embeddings, seed, episodes))
+
+
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """Trees on `threads` threads; linear algebra on one, so that bytes do not depend on them."""
+    import sklearn.ensemble  # noqa: F401  its OpenMP must be loaded to be limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"), threadpool_limits(threads, "openmp"):
+        yield
+
+
+def check(given: argparse.Namespace) -> None:
+    """`InputError` where the arguments do not fit together."""
+    if given.features and given.absent:
+        raise InputError("--absent needs --embeddings: statistics are of one modality")
+    if given.embeddings and len(given.embeddings) != len(given.letters):
+        raise InputError(f"--letters {given.letters} names {len(given.letters)} modalities, "
+                         f"--embeddings {len(given.embeddings)}")  # fmt: skip
+
+
+def main() -> None:
+    """Parses the arguments, fits one model per seed, predicts every episode and the scenarios."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--model", choices=["logistic", "gbdt"], required=True)
+    arguments.add_argument("--episodes", required=True)
+    arguments.add_argument("--labels", required=True)
+    source = arguments.add_mutually_exclusive_group(required=True)
+    source.add_argument("--embeddings", nargs="+", help="one table per modality")
+    source.add_argument("--features", help="EHR statistics")
+    arguments.add_argument("--letters", required=True, help="modalities, in the tables' order")
+    arguments.add_argument("--seeds", type=int, nargs="+", required=True)
+    arguments.add_argument("--threads", type=int, default=1, help="of the trees")
+    arguments.add_argument("--output", required=True, help="predictions")
+    arguments.add_argument("--absent", help="predictions with modalities made missing")
+    given = arguments.parse_args()
+    check(given)
+    rows = read_rows(given.episodes, given.labels)
+    fitted, said, absent = fitted_rows(rows, bool(given.embeddings)), [], []
+    with limited(given.threads):
+        for seed in given.seeds:
+            inputs = read_inputs(given, seed, rows.episode)
+            predict = fit_best(given.model, inputs, rows, fitted, seed)
+            said.append(predictions(rows, seed, predict(inputs.value)))
+            if given.absent:
+                absent.append(scenarios(rows, seed, given.letters, inputs, predict))
+    if given.absent:
+        write_table(pl.concat(absent), given.absent, ABSENT)
+    write_table(pl.concat(said), given.output, PREDICTIONS)
+
+
+if __name__ == "__main__":
+    run(main)
