@@ -83,6 +83,13 @@ def option(name):
     return of
 
 
+def hashed_split(flag):
+    """The option of the corrected protocol's split, where something is fitted on its train share."""
+    return lambda wildcards: (
+        [] if wildcards.protocol == "published" else [flag, setting("split")(wildcards)]
+    )
+
+
 def task_query(wildcards):
     """The query of a task, corrected or published."""
     folder = "published/" if wildcards.protocol == "published" else ""
@@ -122,9 +129,11 @@ def embeddings(wildcards):
 def encoder_files(*own):
     """The files that the encoders of these modalities read; of the target's, where none is named."""
     return lambda wildcards: [
-        filled(file, wildcards)
+        file
         for name in own or names(wildcards)
-        for file in ENCODERS[name]["files"].values()
+        for given in ENCODERS[name]["files"].values()
+        for file in ([given] if isinstance(given, str) else given)
+        for file in [filled(file, wildcards)]
     ]
 
 

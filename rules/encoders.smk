@@ -79,7 +79,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             runtime=60,
             gpu=GPU,
         params:
-            folder=subpath(output.heads[0], parent=True),
+            folder=lambda wildcards, output: str(Path(output.heads[0]).parent),
             data=encoder_data(modality),
             schedule=schedule("unimodal", letter),
             head_on=setting("head_on"),

@@ -9,7 +9,7 @@ for protocol, folder in RESULTS.items():
 
     rule:
         name:
-            f"evaluate_{protocol}"
+            "evaluate_model" if protocol == "corrected" else f"evaluate_{protocol}"
         input:
             predictions=in_folds(f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet", protocol),
             singles=single_models(protocol),
@@ -27,7 +27,7 @@ for protocol, folder in RESULTS.items():
             figure=f"{folder}/{{modalities}}_{{model}}_{{task}}.svg",
             curves=f"results/{protocol}/curves/{{modalities}}_{{model}}_{{task}}.json",
         log:
-            f"logs/evaluate_{protocol}/{{modalities}}_{{model}}_{{task}}.log",
+            f"logs/evaluate_model/{protocol}/{{modalities}}_{{model}}_{{task}}.log",
         conda:
             "../envs/pipeline.yaml"
         resources:

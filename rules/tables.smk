@@ -86,7 +86,7 @@ rule write_tables:
             fusion=planning.FUSIONS,
             task=config["tasks"],
         ),
-        code=modules("pipeline.report.tables", "pipeline.report.attribution"),
+        code=modules("pipeline.report.tables"),
     output:
         markdown="results/tables/wang.md",
         csv="results/tables/wang.csv",

@@ -26,7 +26,7 @@ from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.tables import write_table
 from pipeline.fusion.absent import RATES, lost
-from pipeline.fusion.early import read_embeddings
+from pipeline.training.embeddings import read_embeddings
 from pipeline.fusion.inputs import Inputs, known_columns, of_embeddings, read_statistics, scaling
 
 # The first setting stands where validation cannot decide.
