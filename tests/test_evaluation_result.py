@@ -14,6 +14,7 @@ from pipeline.common.modules import ROOT
 from pipeline.common.tables import write_table
 from pipeline.evaluation import result
 from pipeline.evaluation.bootstrap import NOTHING
+from pipeline.evaluation.missing import ABSENT
 from pipeline.evaluation.predictions import PREDICTIONS, SPLITS
 
 SCHEMA = json.loads((ROOT / "pipeline/evaluation/result.schema.json").read_text())
@@ -103,6 +104,74 @@ def test_result_follows_its_schema(monkeypatch, source, tmp_path):
     assert made["cohort"]["attrition"] == ATTRITION
     assert len(drawn["roc"]["fpr"]) == 101
     assert set(made["environment"]["packages"]) >= {"numpy", "polars", "torch"}
+
+
+def everything(source, folder):
+    """Two folds of everything that may be given: arguments of the command."""
+    paths: dict[str, list[str]] = {}
+    for k in range(2):
+        (folder / str(k)).mkdir()
+        for path in sorted(source.glob("*_*_mortality.parquet")):
+            table, patient = pl.read_parquet(path), pl.col("subject_id") % 5
+            moved = pl.when(patient == 3 + k).then(pl.lit("test")).otherwise(pl.lit("train"))
+            moved = pl.when(patient == k).then(pl.lit("val")).otherwise(moved)
+            write_table(table.with_columns(split=moved), folder / f"{k}/{path.name}", PREDICTIONS)
+            paths.setdefault(path.stem, []).append(f"{folder}/{k}/{path.name}")
+        test = pl.read_parquet(paths["ecn_early_mortality"][k]).filter(split="test")
+        scenario = test.with_columns(modality=pl.lit("c"), rate=1.0, probability=0.5)
+        write_table(scenario, folder / f"{k}/absent.parquet", ABSENT)
+    who = table.select(pl.col("episode_id").unique().sort())
+    n = np.arange(who.height)
+    more = who.with_columns(
+        sex=pl.Series(np.where(n % 2 == 0, "F", "M")),
+        age=pl.Series(20 + n % 70),
+        race=pl.lit("WHITE"),
+        insurance=pl.lit(None, pl.String),
+        left_out=pl.Series(n % 4 == 0),
+    )
+    more.write_parquet(folder / "more.parquet")
+    without = {"conditions": ATTRITION, "without": {"text": "early deaths", "episodes": 100}}
+    (folder / "attrition.json").write_text(json.dumps(without))
+    singles = [path for name, two in paths.items() if "unimodal" in name for path in two]
+    return [
+        *("--predictions", *paths["ecn_early_mortality"], "--singles", *singles),
+        *("--absent", f"{folder}/0/absent.parquet", f"{folder}/1/absent.parquet"),
+        *("--episodes", f"{folder}/more.parquet", "--labels", f"{folder}/more.parquet"),
+        *("--attrition", f"{folder}/attrition.json"),
+        *("--source", '{"kind": "synthetic", "patients": 200}'),
+    ]
+
+
+def test_folds_and_everything_beside_them(monkeypatch, source, tmp_path):
+    made, drawn, _ = evaluate(monkeypatch, source, tmp_path, *everything(source, tmp_path))
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+    assert (made["folds"], made["seeds"]) == (2, [0, 1])
+    assert made["source"] == {"kind": "synthetic", "patients": 200}
+    test = made["metrics"]["test"]
+    runs = [(run["fold"], run["seed"]) for run in test["auroc"]["by_run"]]
+    assert runs == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert made["cohort"]["episodes"] == 400
+    assert test["n"] == 160
+    assert len(made["threshold"]["by_run"]) == 4
+    assert made["ceiling"]["left_out"] == {"model": 0, "other": 0}
+    assert [group["group"] for group in made["subgroups"]["sex"]] == ["F", "M"]
+    assert made["subgroups"]["era"] is None
+    assert made["sensitivity"]["left_out"] == "early deaths"
+    assert made["sensitivity"]["n"] < test["n"]
+    assert [row["rate"] for row in made["missing"]] == [0, 1]
+    assert made["missing"][0]["auroc"]["value"] == test["auroc"]["value"]
+    assert made["missing"][1]["auroc"]["value"] == 0.5
+    assert len(drawn["roc"]["tpr"]) == 101
+
+
+def test_p_values_are_corrected_for_the_singles_compared_with(monkeypatch, source, tmp_path):
+    singles = evaluate(monkeypatch, source, tmp_path)[0]["comparisons"]["singles"].values()
+    assert all(0 < single["p"] <= single["p_holm"] <= 1 for single in singles)
+    lowest = min(singles, key=lambda single: single["p"])
+    assert lowest["p_holm"] == pytest.approx(3 * lowest["p"], abs=2e-6)
+    for single in singles:
+        gain = single["model_minus_single"]
+        assert (single["p"] > 0.06) <= (gain["low"] <= 0 <= gain["high"])
 
 
 def test_every_field_of_the_schema_is_described():
@@ -272,6 +341,8 @@ def test_sidecar_lists_stages_and_survives_rubbish(monkeypatch, source, tmp_path
         (["--settings", "{rate: 1}"], "--settings: not valid JSON"),
         (["--lock", "nowhere.lock"], "nowhere.lock: no such file"),
         (["--modules", "pipeline.nothing"], "--modules: no module pipeline.nothing"),
+        (["--source", "synthetic"], "--source: not valid JSON"),
+        (["--absent", "a", "b"], r"--absent: 2 table\(s\), expected 1, one per fold"),
         (["--target", "mortality"], "expected modalities_model_task"),
         (["--predictions", "nowhere.parquet"], "nowhere.parquet: not a readable parquet"),
     ],

@@ -92,6 +92,52 @@ def test_same_result_same_picture(monkeypatch, tmp_path):
     assert str(tmp_path).encode() not in first
 
 
+def lacking(modality, rate, value):
+    auroc = {"value": value, "low": value - 0.02, "high": value + 0.02}
+    return {"modality": modality, "rate": rate, "auroc": auroc, "minus_complete": auroc}
+
+
+def test_missing_modalities_get_a_panel_and_a_line(monkeypatch, capsys, tmp_path):
+    result = made(tmp_path, truth=True)
+    assert "Missing modality" not in texts(draw(monkeypatch, tmp_path))
+    assert "AUROC without" not in say(monkeypatch, capsys, tmp_path)
+    rows = [("g", 0.0, 0.9), ("g", 1.0, 0.7), ("n", 0.0, 0.9), ("n", 1.0, 0.81)]
+    rows += [("e", 0.0, 0.9), ("e", 1.0, 0.85)]
+    result |= {"missing": [lacking(*row) for row in rows], "modalities": "eng"}
+    write_json(tmp_path / "x.json", result)
+    found = texts(draw(monkeypatch, tmp_path))
+    assert "Missing modality" in found
+    lines = ["EHR 0.850 (0.830 to 0.870)", "notes 0.810 (0.790 to 0.830)"]
+    lines += ["g 0.700 (0.680 to 0.720)", "complete 0.900"]
+    assert [text for text in found if text in lines] == lines
+    line = "AUROC without   EHR 0.850, notes 0.810, g 0.700 (missing in 100 %)"
+    assert line in say(monkeypatch, capsys, tmp_path)
+
+
+def test_words_name_the_weakest_group_that_has_an_auroc(monkeypatch, capsys, tmp_path):
+    result = made(tmp_path, truth=True)
+    assert "Weakest group" not in say(monkeypatch, capsys, tmp_path)
+    none = {"value": None, "low": None, "high": None}
+    groups = [
+        {"group": "F", "n": 60, "positives": 20, "auroc": lacking("", 0, 0.8)["auroc"]},
+        {"group": "M", "n": 50, "positives": 20, "auroc": lacking("", 0, 0.7)["auroc"]},
+        {"group": "UNKNOWN", "n": None, "positives": None, "auroc": none},
+    ]
+    write_json(tmp_path / "x.json", result | {"subgroups": {"sex": groups, "era": None}})
+    printed = say(monkeypatch, capsys, tmp_path)
+    assert "Weakest group   sex M 0.700 (0.680 to 0.720), n 50; lowest of 2 groups" in printed
+
+
+def test_words_give_the_threshold_or_why_there_is_none(monkeypatch, capsys, tmp_path):
+    result = made(tmp_path, truth=True)
+    value = result["threshold"]["sensitivity"]["value"]
+    assert f"Threshold       sensitivity {value:.3f} (" in say(monkeypatch, capsys, tmp_path)
+    result["threshold"]["reason"] = "no validation episodes to choose it on"
+    write_json(tmp_path / "x.json", result)
+    printed = say(monkeypatch, capsys, tmp_path)
+    assert "Threshold       none: no validation episodes to choose it on" in printed
+
+
 @pytest.mark.parametrize(("positives", "suppress"), [(0, 0), (7, 10)])
 def test_no_curves_no_picture_of_them(monkeypatch, capsys, tmp_path, positives, suppress):
     made(tmp_path, truth=False, positives=positives, suppress=suppress)
@@ -109,7 +155,7 @@ def test_words_say_how_good_on_whom_and_where(monkeypatch, capsys, tmp_path):
     test = result["metrics"]["test"]
     printed = say(monkeypatch, capsys, tmp_path)
     lines = printed.splitlines()
-    assert 8 <= len(lines) <= 12
+    assert 8 <= len(lines) <= 14
     value, low, high = (f"{test['auroc'][key]:.3f}" for key in ("value", "low", "high"))
     assert f"{value} ({low} to {high})" in printed
     assert f"100, of 100 patients, {test['positives']} positive (prevalence" in printed

@@ -67,9 +67,9 @@ def missing(
 ) -> list[dict[str, Any]] | None:
     """AUROC per modality and rate, and its paired difference to the prediction with everything.
 
-    Rate 0 is the model itself. None where the test episodes allow no AUROC.
+    Rate 0 is the model itself. None where the test episodes allow no AUROC, or nothing was tried.
     """
-    if test.fewest < resampling.least:
+    if test.fewest < resampling.least or not absent:
         return None
     scenarios: list[Scenario] = []
     for modality in sorted({modality for modality, _ in absent}):

@@ -47,11 +47,11 @@ def why_no_metrics(sample: Sample, threshold: int) -> str | None:
     >>> why_no_metrics(some, 10)
     'one class only: 0 of 37 positive'
     """
-    counts = shown_counts(sample, threshold)
     within = " in a fold" if sample.folds > 1 else ""
     if not len(sample.label):
         return "no episodes in this split"
-    if counts["positives"] in (0, counts["n"]):
+    if sample.label.all() or not sample.label.any():
+        counts = shown_counts(sample, threshold)
         return f"one class only: {counts['positives']} of {counts['n']} positive"
     if sample.fewest < threshold:
         return f"fewer than {threshold} positive or negative episodes{within}"

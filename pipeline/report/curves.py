@@ -50,18 +50,7 @@ def figure(result: dict[str, Any], curves: dict[str, Any]) -> "Figure":
         count = 4 if result["missing"] else 3
         drawn = Figure(figsize=(4.2 * count, 4.7), layout="constrained")
         panels = drawn.subplots(1, count)
-        for panel, draw, name, title, x, y in (
-            (panels[0], _roc, "roc", "ROC", "False positive rate", "True positive rate"),
-            (panels[1], _pr, "pr", "Precision-recall", "Recall", "Precision"),
-            (
-                panels[2],
-                _calibration,
-                "calibration",
-                "Calibration",
-                "Predicted risk",
-                "Observed share",
-            ),
-        ):
+        for panel, (name, (draw, title, x, y)) in zip(panels, _panels().items(), strict=False):
             panel.set(xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1.01), title=title)
             panel.set_box_aspect(1)
             if curves[name] is None:
@@ -72,6 +61,15 @@ def figure(result: dict[str, Any], curves: dict[str, Any]) -> "Figure":
             _missing(panels[3], result["missing"], result["modalities"])
         drawn.suptitle(_title(result), x=0.01, ha="left", fontsize=10)
     return drawn
+
+
+def _panels() -> dict[str, tuple[Any, str, str, str]]:
+    """Curve → how it is drawn, title, name of the x axis and of the y axis."""
+    return {
+        "roc": (_roc, "ROC", "False positive rate", "True positive rate"),
+        "pr": (_pr, "Precision-recall", "Recall", "Precision"),
+        "calibration": (_calibration, "Calibration", "Predicted risk", "Observed share"),
+    }
 
 
 def _title(result: dict[str, Any]) -> str:

@@ -1,0 +1,26 @@
+"""Tables of predictions for tests of the evaluation."""
+
+import numpy as np
+import polars as pl
+
+
+def fold(number, n=240, folds=3, seeds=2, shift=0.0, label=None):
+    """Predictions of n episodes of n / 2 patients; a share of the patients is tested."""
+    random = np.random.default_rng(5)
+    if label is None:
+        label = random.random(n) < 0.3
+    score = random.normal(size=n) + label
+    patient = np.arange(n) // 2
+    tested = patient % folds == number
+    facts = {
+        "episode_id": np.arange(n) + 1000,
+        "subject_id": patient,
+        "split": np.where(tested, "test", np.where(patient % 7 == 0, "val", "train")),
+        "label": label.astype(np.int8),
+    }
+    noise = np.random.default_rng(number).normal(0, 0.5, (seeds, n))
+    probability = 1 / (1 + np.exp(-(score + noise + shift)))
+    return pl.concat(
+        pl.DataFrame(facts).with_columns(seed=pl.lit(s, pl.Int64), probability=pl.Series(p))
+        for s, p in enumerate(probability)
+    )

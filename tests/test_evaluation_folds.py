@@ -1,0 +1,112 @@
+"""Several folds: metrics within a run, patients drawn once for all, folds paired with folds."""
+
+import numpy as np
+import polars as pl
+import pytest
+from prediction_tables import fold
+from sklearn.metrics import roc_auc_score
+
+from pipeline.common.errors import InputError
+from pipeline.common.tables import write_table
+from pipeline.evaluation.bootstrap import Resampling, auroc_estimate, per_run
+from pipeline.evaluation.comparison import mean_auroc
+from pipeline.evaluation.folds import read_folds, runs, samples
+from pipeline.evaluation.measures import split_metrics
+from pipeline.evaluation.metrics import auroc, unit_weights
+from pipeline.evaluation.predictions import PREDICTIONS, Sample, pair
+
+FEW = Resampling(count=200)
+
+
+def test_auroc_is_the_mean_of_those_within_fold_and_seed():
+    frames = [fold(k) for k in range(3)]
+    by_run = [
+        roc_auc_score(part["label"], part["probability"])
+        for frame in frames
+        for s in (0, 1)
+        for part in [frame.filter(split="test", seed=s)]
+    ]
+    made = split_metrics(samples(frames, "test"), runs(frames), FEW, 0)
+    assert [r["value"] for r in made["auroc"]["by_run"]] == pytest.approx(by_run, abs=1e-12)
+    assert [(r["fold"], r["seed"]) for r in made["auroc"]["by_run"]] == [
+        (k, s) for k in range(3) for s in (0, 1)
+    ]
+    assert made["auroc"]["value"] == pytest.approx(np.mean(by_run), abs=1e-12)
+    assert made["auroc"]["sd"] == pytest.approx(np.std(by_run, ddof=1), abs=1e-12)
+    assert (made["n"], made["patients"]) == (240, 120)
+
+
+def test_folds_are_never_ranked_against_each_other():
+    level = [samples([fold(k) for k in range(3)], "test")]
+    level.append(samples([fold(k, shift=2.0 * k) for k in range(3)], "test"))
+    same, moved = (auroc_estimate(part, FEW) for part in level)
+    assert same["value"] == pytest.approx(moved["value"], abs=1e-12)
+    assert same["low"] == pytest.approx(moved["low"], abs=1e-12)
+
+
+def test_an_episode_in_several_folds_counts_once_and_its_patient_is_drawn_once():
+    frames = [fold(k) for k in range(3)]
+    train = samples(frames, "train")
+    assert train.counts["n"] == pl.concat(frames).filter(split="train")["episode_id"].n_unique()
+    assert len(train.label) > train.counts["n"]
+    one = samples(frames[:1], "train")
+    twice = Sample(
+        np.tile(one.episode, 2),
+        np.tile(one.subject, 2),
+        np.tile(one.label, 2),
+        np.tile(one.probability, 2),
+        np.arange(2).repeat(len(one.label)),
+        2,
+    )
+    assert auroc_estimate(twice, FEW) == pytest.approx(auroc_estimate(one, FEW), abs=1e-12)
+
+
+def test_one_class_in_a_fold_leaves_no_metric():
+    label = np.arange(240) % 3 == 0
+    label[np.arange(240) // 2 % 3 == 1] = False  # fold 1 tests negatives only
+    frames = [fold(k, label=label) for k in range(3)]
+    test = samples(frames, "test")
+    made = split_metrics(test, runs(frames), FEW, 0)
+    assert made["reason"] == "one class only in a fold"
+    assert made["auroc"]["value"] is made["brier"]["value"] is mean_auroc(test) is None
+    assert mean_auroc(samples(frames[:1], "test")) is not None
+
+
+def test_few_cases_in_one_fold_withhold_the_metrics():
+    label = np.arange(240) % 3 == 0
+    label[np.arange(240) // 2 % 3 == 1] = False
+    label[[2, 3]] = True  # fold 1 tests two positives
+    frames = [fold(k, label=label) for k in range(3)]
+    made = split_metrics(samples(frames, "test"), runs(frames), FEW, 10)
+    assert made["reason"] == "fewer than 10 positive or negative episodes in a fold"
+    assert made["auroc"]["value"] is None
+
+
+def test_pairing_stays_within_the_fold():
+    frames = [fold(k) for k in range(2)]
+    whole = samples(frames, "train")
+    lacking = frames[1].filter(pl.col("episode_id") != frames[1].filter(split="train")[0, 0])
+    one, two, left_out = pair(whole, samples([frames[0], lacking], "train"), "other")
+    assert left_out == {"model": 1, "other": 0}
+    assert (one.episode == two.episode).all()
+    assert (one.fold == two.fold).all()
+    assert (one.probability == two.probability).all()
+    ones = unit_weights(one.label)
+    assert (per_run(auroc, one, ones) == per_run(auroc, two, ones)).all()
+    with pytest.raises(InputError, match=r"x: 1 fold\(s\), but 2 of the evaluated"):
+        pair(whole, samples(frames[:1], "train"), "x")
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (fold(1, seeds=1), r"b.parquet: seeds \[0\], but \[0, 1\]"),
+        (fold(0), r"40 patient\(s\) are tested in several folds"),
+    ],
+)
+def test_tables_that_are_no_folds_are_refused(tmp_path, second, message):
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for path, frame in zip(paths, (fold(0), second), strict=True):
+        write_table(frame, path, PREDICTIONS)
+    with pytest.raises(InputError, match=message):
+        read_folds(paths)
