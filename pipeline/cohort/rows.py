@@ -19,18 +19,6 @@ PREDICTIONS = Contract(
     },
     key=("episode_id", "seed"),
 )
-# probabilities of test episodes with one modality (its letter) made missing for a share of them
-ABSENT = Contract(
-    columns={
-        "episode_id": pl.Int64,
-        "seed": pl.Int64,
-        "modality": pl.String,
-        "rate": pl.Float64,
-        "probability": pl.Float64,
-    },
-    key=("episode_id", "seed", "modality", "rate"),
-)
-
 # Predictions of the test episodes with one modality made missing in a share of them
 ABSENT = Contract(
     columns={

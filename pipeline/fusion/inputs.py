@@ -11,7 +11,7 @@ import polars as pl
 
 from pipeline.common.errors import InputError
 from pipeline.common.tables import read_table
-from pipeline.fusion.early import Embeddings
+from pipeline.training.embeddings import Embeddings
 
 
 @dataclass(frozen=True)
