@@ -14,6 +14,7 @@ seeds differ by their embeddings, and statistics give every seed the same.
 """
 
 import argparse
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -117,6 +118,8 @@ def read_inputs(given: argparse.Namespace, seed: int, episodes: np.ndarray) -> I
 @contextmanager
 def limited(threads: int) -> Iterator[None]:
     """Trees on `threads` threads; linear algebra on one, so that bytes do not depend on them."""
+    # waiting threads that spin make the trees ten times as slow where others share the cores
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when OpenMP is loaded
     import sklearn.ensemble  # noqa: F401  its OpenMP must be loaded to be limited
     from threadpoolctl import threadpool_limits
 
