@@ -222,7 +222,7 @@ def test_without_its_only_modality_every_episode_is_told_the_same(stage, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_bytes_depend_on_neither_run_nor_threads(stage, tmp_path, model):
+def test_bytes_depend_on_neither_run_nor_threads(stage, one_setting, tmp_path, model):
     stage(model, name="first")
     stage(model, name="second", threads=2)
     for kind in ("", ".absent"):

@@ -14,6 +14,7 @@ seeds differ by their embeddings, and statistics give every seed the same.
 """
 
 import argparse
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,9 +26,9 @@ from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, rea
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.tables import write_table
-from pipeline.fusion.absent import RATES, lost
-from pipeline.training.embeddings import read_embeddings
+from pipeline.fusion.absent import RATES, frame, lost
 from pipeline.fusion.inputs import Inputs, known_columns, of_embeddings, read_statistics, scaling
+from pipeline.training.embeddings import read_embeddings
 
 # The first setting stands where validation cannot decide.
 STRENGTHS = (1.0, 0.1, 0.01, 10.0, 100.0)  # C of the regression, at total variance 1 per modality
@@ -35,7 +36,6 @@ TREES = tuple(  # (depth, rate, iterations)
     (depth, *pace) for depth in (2, 4) for pace in ((0.1, 50), (0.1, 150), (0.03, 150))
 )
 BINS = 63  # a histogram of 1,536 embedding columns per node: 255 bins take three times as long
-
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -102,13 +102,9 @@ def scenarios(rows: TaskRows, seed: int, letters: Sequence[str], inputs: Inputs,
     tables = []
     for place, letter in enumerate(letters):
         bereft = predict(inputs.without(place, test))
-        tables += [
-            pl.DataFrame({"episode_id": episode, "probability": said.round(7)}).with_columns(
-                seed=pl.lit(seed, pl.Int64), modality=pl.lit(letter), rate=pl.lit(rate)
-            )
-            for rate in RATES
-            for said in [np.where(lost(episode, rate), bereft, whole)]
-        ]
+        for rate in RATES:
+            said = np.where(lost(episode, rate), bereft, whole)
+            tables.append(frame(episode, seed, letter, rate, said))
     return pl.concat(tables)
 
 
@@ -122,6 +118,8 @@ def read_inputs(given: argparse.Namespace, seed: int, episodes: np.ndarray) -> I
 @contextmanager
 def limited(threads: int) -> Iterator[None]:
     """Trees on `threads` threads; linear algebra on one, so that bytes do not depend on them."""
+    # waiting threads that spin make the trees ten times as slow where others share the cores
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when OpenMP is loaded
     import sklearn.ensemble  # noqa: F401  its OpenMP must be loaded to be limited
     from threadpoolctl import threadpool_limits
 

@@ -57,7 +57,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Embeds every eligible episode; also the unimodal predictions."""
     given = _arguments()
-    (name, own), = given.data.items()
+    ((name, own),) = given.data.items()
     rows = read_rows(given.episodes, given.labels)
     data = read_data(given.data, rows.episode)[name]
     device, here = pick_device(given.device), data.present()

@@ -47,7 +47,9 @@ def find(name: str) -> Modality:
     try:
         return import_module(f"pipeline.{name}.modality").MODALITY
     except (ModuleNotFoundError, AttributeError) as error:
-        raise InputError(f"no modality {name}: pipeline/{name}/modality.py with MODALITY") from error
+        raise InputError(
+            f"no modality {name}: pipeline/{name}/modality.py with MODALITY"
+        ) from error
 
 
 def add_data_argument(arguments: argparse.ArgumentParser) -> None:

@@ -32,7 +32,7 @@ def main() -> None:
     add_schedule_argument(arguments)
     arguments.add_argument("--output", type=Path, required=True, help="folder of weights")
     given = arguments.parse_args()
-    (name, own), = given.data.items()
+    ((name, own),) = given.data.items()
     rows = read_rows(given.episodes, given.labels)
     data = read_data(given.data, rows.episode)[name]
     train, val = (_present(data, rows, split) for split in ("train", "val"))
