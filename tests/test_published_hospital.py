@@ -1,5 +1,6 @@
 """The published protocol on a whole hospital: the stages against a plain reading of its files."""
 
+import gzip
 import json
 import sys
 from collections import Counter
@@ -31,8 +32,7 @@ TABLES = [
 class Stages:
     """The stages of the published protocol on a hospital, and the reference beside them."""
 
-    def __init__(self, release, folder):
-        root = files(250, films=False, release=release)
+    def __init__(self, root, release, folder):
         self.reference, self.folder = Published(root, release), folder
         for name in TABLES:
             output = folder / f"{name.split('/')[1]}.parquet"
@@ -75,7 +75,8 @@ class Stages:
 
 @pytest.fixture(scope="module", params=["1.0", "3.1"])
 def stages(request, tmp_path_factory):
-    return Stages(request.param, tmp_path_factory.mktemp("stages"))
+    root = files(250, films=False, release=request.param)
+    return Stages(root, request.param, tmp_path_factory.mktemp("stages"))
 
 
 def test_the_cohort_is_that_of_the_plain_reading(stages):
@@ -131,3 +132,21 @@ def test_demographics_have_the_classes_of_the_paper_and_no_sex(stages):
     for column, size in zip(codes.columns[1:], [9, 3, 2, 5, 8], strict=True):
         assert codes[column].is_between(0, size - 1).all()
         assert codes[column].n_unique() > 1
+
+
+@pytest.mark.slow
+def test_the_open_demo_is_read_like_the_plain_reading(open_data, tmp_path):
+    """Real charting, real oddities; that every patient has a film is made up."""
+    demo = open_data / "mimic-iv-demo"
+    (tmp_path / "mimiciv").mkdir()
+    (tmp_path / "mimiciv/2.2").symlink_to(demo)
+    chexpert = tmp_path / location("cxr/chexpert", "2.2")
+    chexpert.parent.mkdir(parents=True)
+    patients = pl.read_csv(demo / "hosp/patients.csv.gz", columns=["subject_id"])
+    with gzip.open(chexpert, "wb") as stream:
+        patients.with_columns(study_id=1).write_csv(stream)
+    stages = Stages(tmp_path, "2.2", tmp_path)
+    assert stages.episodes.height == 128
+    assert set(stages.tokens().rows()) == stages.reference.tokens()
+    for task in ("mortality", "longstay", "readmission"):
+        assert stages.labels(task) == getattr(stages.reference, task)()
