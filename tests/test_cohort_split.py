@@ -92,6 +92,13 @@ def test_folds_are_turned_round_and_test_nobody_twice():
     assert sorted(tested) == subjects  # with a quarter for each of four, everybody once
 
 
+@pytest.mark.parametrize("fold", [1, 2])
+def test_thirds_of_the_circle_are_the_same_in_sql_and_in_python(fold):
+    split = Split("a", SHARES, fold, 3)
+    subjects = list(range(10_000_000, 10_002_000))
+    assert in_sql(subjects, split) == [(s, split_of(s, split)) for s in subjects]
+
+
 def test_folds_are_given_as_json():
     given = {"salt": "a", **SHARES, "fold": 2, "folds": 3}
     assert parse(json.dumps(given)) == Split("a", SHARES, 2, 3)

@@ -189,7 +189,8 @@ def test_published_training_reads_every_report_of_an_admission_test_patients_too
     table = {"note_id": [f"{s}-RR-1" for s in SUBJECTS], "subject_id": SUBJECTS, "words": words}
     pl.DataFrame(table).with_columns(hadm_id).write_parquet(tmp_path / "all.parquet")
     given = ["--notes", tmp_path / "all.parquet", "--settings", json.dumps(SETTINGS)]
-    stage(doc2vec, *given, "--fitted-on", "all", "--output", tmp_path / "m")
+    at_random = json.dumps({"random_state": 0, "val": 0.15, "test": 0.15})
+    stage(doc2vec, *given, "--fitted-on", "all", "--split", at_random, "--output", tmp_path / "m")
     doc2vec.save(
         doc2vec.train([w for k, w in enumerate(words) if k % 10], SETTINGS),
         tmp_path / "n",

@@ -55,7 +55,8 @@ def divide(episodes: pl.DataFrame, split: RandomSplit) -> pl.DataFrame:
     """
     from sklearn.model_selection import train_test_split  # takes seconds to import
 
-    # ASSUME the order in which the published code holds its admissions: subject_id, hadm_id
+    # ASSUME the order in which the published code holds its admissions: subject_id, hadm_id; and
+    # that it draws among all of the cohort, before a task or a missing modality leaves any out
     ordered = episodes.sort("subject_id", "hadm_id")
     seed = split.random_state
     try:

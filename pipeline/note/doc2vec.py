@@ -3,7 +3,7 @@
     python -m pipeline.note.doc2vec --notes clean.parquet --split '{…}' --settings '{…}' --output …
 
 With `--fitted-on all` it trains on every report that has a hadm_id, test patients' too, as Wang et
-al. 2024 do (wang2024.md 6.6); `--split` is not needed then.
+al. 2024 do (wang2024.md 6.6); `--split` is not read then.
 
 Repeatable: one worker, a fixed seed. The model is kept as safetensors and a table of word counts:
 gensim's own format is a pickle.
@@ -97,15 +97,15 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--notes", required=True, help="cleaned reports")
     arguments.add_argument("--fitted-on", choices=list(FITTED_ON), default="train")
-    arguments.add_argument("--split", type=parse, help="JSON: salt and shares, for train")
+    arguments.add_argument("--split", help="JSON: salt and shares; not read for all")
     arguments.add_argument("--settings", type=json.loads, required=True, help="JSON, see config")
     arguments.add_argument("--output", required=True, type=Path, help="folder of the model")
     given = arguments.parse_args()
     if given.fitted_on == "train" and not given.split:
         raise InputError("Doc2Vec on the training subjects needs --split")
     with connect(1, 2000, tempfile.gettempdir()) as database:
-        if given.split:
-            create_macro(database, given.split)
+        if given.fitted_on == "train":
+            create_macro(database, parse(given.split))
         chosen = f"FROM read_parquet($notes) WHERE {FITTED_ON[given.fitted_on]} ORDER BY note_id"
         texts = database.sql(f"SELECT words {chosen}", params={"notes": given.notes}).pl()
     if texts.is_empty():

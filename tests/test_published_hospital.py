@@ -1,0 +1,152 @@
+"""The published protocol on a whole hospital: the stages against a plain reading of its files."""
+
+import gzip
+import json
+import sys
+from collections import Counter
+from functools import cached_property
+
+import polars as pl
+import pytest
+from hospital_files import files
+from published_reference import SIZES, Published
+from sklearn.model_selection import train_test_split
+
+from pipeline.cohort import episodes as episodes_stage
+from pipeline.cohort import labels as labels_stage
+from pipeline.common.database import connect
+from pipeline.ehr import published as tokens_stage
+from pipeline.ehr.signals import vocabulary
+from pipeline.extract.tables import extract
+from pipeline.hospital.layout import location
+
+COHORT = {"min_age": None, "window_hours": 48, "icu_within_hours": None, "ids": None}
+COHORT |= {"definition": "published"}
+SPLIT = {"random_state": 0, "val": 0.15, "test": 0.15}
+TABLES = [
+    "hosp/patients", "hosp/admissions", "icu/icustays", "cxr/chexpert", "icu/chartevents",
+    "hosp/labevents", "icu/procedureevents", "icu/d_items", "hosp/d_labitems",
+]  # fmt: skip
+
+
+class Stages:
+    """The stages of the published protocol on a hospital, and the reference beside them."""
+
+    def __init__(self, root, release, folder):
+        self.reference, self.folder = Published(root, release), folder
+        for name in TABLES:
+            output = folder / f"{name.split('/')[1]}.parquet"
+            extract(output.stem, root / location(name, release), output, temp=folder)
+
+    def path(self, name):
+        return str(self.folder / f"{name}.parquet")
+
+    def run(self, stage, **flags):
+        words = [str(word) for key, value in flags.items() for word in (f"--{key}", value)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [stage.__name__, *words, "--temp", str(self.folder)])
+            stage.main()
+
+    @cached_property
+    def episodes(self):
+        tables = ("patients", "admissions", "icustays", "chexpert")
+        given = {name: self.path(name) for name in tables}
+        given |= {"cohort": json.dumps(COHORT), "split": json.dumps(SPLIT)}
+        output = self.path("episodes")
+        attrition = self.folder / "attrition.json"
+        self.run(episodes_stage, **given, output=output, attrition=attrition)
+        return pl.read_parquet(output)
+
+    def labels(self, task):
+        assert self.episodes.height
+        with connect(1, 500, self.folder) as database:
+            tables = ("episodes", "admissions", "patients")
+            sources = {name: pl.read_parquet(self.path(name)) for name in tables}
+            found = labels_stage.label_task(database, task, sources, "published")
+        return dict(found.filter("eligible").select("episode_id", "label").rows())
+
+    def tokens(self, threads=1):
+        assert self.episodes.height
+        flags = {"episodes": self.path("episodes"), "source": self.folder, "threads": threads}
+        flags |= {"output": self.path("tokens"), "demographics": self.path("demographics")}
+        self.run(tokens_stage, **flags)
+        return pl.read_parquet(self.path("tokens"))
+
+
+@pytest.fixture(scope="module", params=["1.0", "3.1"])
+def stages(request, tmp_path_factory):
+    root = files(250, films=False, release=request.param)
+    return Stages(root, request.param, tmp_path_factory.mktemp("stages"))
+
+
+def test_the_cohort_is_that_of_the_plain_reading(stages):
+    expected = [int(row["hadm_id"]) for row in stages.reference.admissions]
+    found = stages.episodes
+    assert found["episode_id"].to_list() == sorted(expected)
+    assert found.height > 100
+    assert (found["observed_from"] == found["start"]).all()
+    late = (found["prediction_time"] - found["start"]).dt.total_hours()
+    assert (late == 48).all()
+    assert found["era"].null_count() == 0
+
+
+def test_the_split_is_that_of_scikit_learn_in_the_order_of_patients(stages):
+    order = [int(row["hadm_id"]) for row in stages.reference.admissions]
+    rest, test = train_test_split(order, test_size=0.15, random_state=0)
+    train, val = train_test_split(rest, test_size=0.15, random_state=0)
+    names = {"train": train, "val": val, "test": test}
+    expected = {hadm: name for name, members in names.items() for hadm in members}
+    assert dict(stages.episodes.select("episode_id", "split").rows()) == expected
+
+
+@pytest.mark.parametrize("task", ["mortality", "longstay", "readmission"])
+def test_labels_are_those_of_the_plain_reading(stages, task):
+    expected = getattr(stages.reference, task)()
+    assert stages.labels(task) == expected
+    assert set(expected.values()) == {0, 1}
+
+
+def test_tokens_are_those_of_the_plain_reading(stages):
+    words = vocabulary("published")
+    assert [rows for _, _, rows, _ in words.blocks] == list(SIZES.values())
+    found, expected = set(stages.tokens().rows()), stages.reference.tokens()
+    assert len(expected) > 10_000
+    assert found == expected
+    starts = list(words.offsets().values())
+    kinds = Counter(sum(start <= token for start in starts) for _, _, token in expected)
+    assert len(kinds) > 30  # nearly every signal occurs
+
+
+def test_tokens_are_the_same_bytes_for_any_threads(stages):
+    stages.tokens(1)
+    once = (stages.folder / "tokens.parquet").read_bytes()
+    stages.tokens(2)
+    assert (stages.folder / "tokens.parquet").read_bytes() == once
+
+
+def test_demographics_have_the_classes_of_the_paper_and_no_sex(stages):
+    stages.tokens()
+    codes = pl.read_parquet(stages.path("demographics"))
+    assert codes.columns == ["episode_id", "age", "insurance", "language", "marital_status", "race"]
+    assert codes["episode_id"].to_list() == stages.episodes["episode_id"].to_list()
+    for column, size in zip(codes.columns[1:], [9, 3, 2, 5, 8], strict=True):
+        assert codes[column].is_between(0, size - 1).all()
+        assert codes[column].n_unique() > 1
+
+
+@pytest.mark.slow
+def test_the_open_demo_is_read_like_the_plain_reading(open_data, tmp_path):
+    """Real charting, real oddities; that every patient has a film is made up."""
+    demo = open_data / "mimic-iv-demo"
+    (tmp_path / "mimiciv").mkdir()
+    (tmp_path / "mimiciv/2.2").symlink_to(demo)
+    chexpert = tmp_path / location("cxr/chexpert", "2.2")
+    chexpert.parent.mkdir(parents=True)
+    patients = pl.read_csv(demo / "hosp/patients.csv.gz", columns=["subject_id"])
+    with gzip.open(chexpert, "wb") as stream:
+        patients.with_columns(study_id=1).write_csv(stream)
+    stages = Stages(tmp_path, "2.2", tmp_path)
+    assert stages.episodes.height == 128
+    assert set(stages.tokens().rows()) == stages.reference.tokens()
+    for task in ("mortality", "longstay", "readmission"):
+        assert stages.labels(task) == getattr(stages.reference, task)()
