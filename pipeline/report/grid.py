@@ -2,20 +2,16 @@
 
 from typing import Any
 
-from pipeline.report.cells import (
+from pipeline.report.catalogue import (
     FUSIONS,
     PROTOCOLS,
     STATISTICS,
     Results,
-    cell,
-    folded,
     in_order,
     models_in_order,
-    p_cell,
-    short,
-    table,
     unique,
 )
+from pipeline.report.cells import cell, folded, p_cell, short, table
 
 Contrasts = dict[tuple[str, str], dict[str, Any]]  # by protocol and task
 
