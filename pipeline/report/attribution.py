@@ -44,7 +44,8 @@ def figure(attributions: list[dict[str, Any]]) -> "Figure":
                 _panel(panel, chosen, fusions, letters)
                 panel.set_title(f"{task}, {protocol}")
         _legend(drawn, letters)
-        drawn.supxlabel("gain in test AUROC", fontsize=9)
+        for panel in panels[-1]:
+            panel.set_xlabel("gain in test AUROC")
         subtitle = "average gain over all orders of adding them; 95 % intervals over patients"
         drawn.suptitle(f"{TITLE}: {subtitle}", x=0.01, ha="left", fontsize=10)
     return drawn
