@@ -149,6 +149,29 @@ def test_gains_and_distances_are_listed(monkeypatch, tmp_path):
     assert find(rows, model="ecn late")["gain over it"] == "–"
 
 
+def test_models_are_compared_in_order(monkeypatch, tmp_path):
+    pairs = [("ecn_late", "ecn_early"), ("ec_late", "ec_early"), ("ec_joint", "ec_early")]
+    found = contrast("mortality", {})
+    found["contrasts"] = [
+        {
+            "family": "early",
+            "first": one,
+            "second": two,
+            **estimate(-0.03),
+            "p": 0.02,
+            "p_holm": 0.06,
+        }
+        for one, two in pairs
+    ]
+    page, _ = write(monkeypatch, tmp_path, grid(), [found])
+    rows = rows_of(page, "mortality", "Other models against early fusion")
+    assert [row["model"] for row in rows] == ["ec joint", "ec late", "ecn late"]
+    assert rows[0]["minus"] == "ec early"
+    assert rows[0]["difference of AUROC"] == "−.030 (−.050 to −.010)"
+    assert (rows[0]["p"], rows[0]["p (Holm)"]) == (".020", ".060")
+    assert "All modalities against one modality less" not in page
+
+
 def test_spread_over_seeds_is_shown_where_there_are_several(monkeypatch, tmp_path):
     one = result("e", "unimodal")
     one["metrics"]["test"]["auroc"]["sd"] = 0.0042

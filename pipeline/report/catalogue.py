@@ -71,6 +71,18 @@ def models_in_order(models: Iterable[str]) -> list[str]:
     return sorted(unique(models), key=key)
 
 
+def names_in_order(names: Iterable[str]) -> list[str]:
+    """Distinct names of modalities and model: by modality set, then by model.
+
+    >>> names_in_order(["ecn_late", "ec_joint", "ec_early"])
+    ['ec_early', 'ec_joint', 'ecn_late']
+    """
+    split = [(s, model) for s, model in (name.split("_") for name in unique(names))]
+    sets, models = in_order(s for s, _ in split), models_in_order(model for _, model in split)
+    ordered = sorted(split, key=lambda n: (sets.index(n[0]), models.index(n[1])))
+    return ["_".join(name) for name in ordered]
+
+
 def full_set(sets: Iterable[str]) -> str:
     """The largest modality set; empty where there is none.
 
