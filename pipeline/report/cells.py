@@ -1,19 +1,11 @@
-"""How the tables of all results show numbers, and in which order they list models."""
+"""How the tables of all results show numbers."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.report.numbers import number
 
-PROTOCOLS = ("corrected", "published")
-FUSIONS = ("early", "joint", "late", "late-averaged")
-MODELS = ("unimodal", *FUSIONS, "logistic", "gbdt")
-STATISTICS = "-stats"  # ending of models on summary statistics, as in gbdt-stats
-LETTERS = {"e": "EHR", "c": "chest films", "n": "notes"}
 SIGNIFICANT = 0.05
-
-Name = tuple[str, str, str, str]  # protocol, task, modalities, model
-Results = dict[Name, dict[str, Any]]
 
 
 def short(value: float | None, sign: bool = False) -> str:
@@ -79,54 +71,3 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) 
 def folded(title: str, text: str) -> str:
     """Markdown that opens on a click."""
     return f"<details>\n<summary>{title}</summary>\n\n{text}\n\n</details>"
-
-
-def unique(values: Iterable[str]) -> list[str]:
-    """The distinct values in the order of their first appearance."""
-    return list(dict.fromkeys(values))
-
-
-def in_order(sets: Iterable[str]) -> list[str]:
-    """Distinct modality sets: small ones first, letters in the order of the largest set.
-
-    >>> in_order(["cn", "e", "ecn", "n", "ec", "c", "en", "e"])
-    ['e', 'c', 'n', 'ec', 'en', 'cn', 'ecn']
-    """
-    known = unique(sets)
-    letters = "".join(unique("".join(sorted(known, key=len, reverse=True))))
-    return sorted(known, key=lambda s: (len(s), [letters.index(letter) for letter in s]))
-
-
-def models_in_order(models: Iterable[str]) -> list[str]:
-    """Distinct models: the known ones first, in the order of `MODELS`, statistics last.
-
-    >>> models_in_order(["gbdt-stats", "new", "late", "early"])
-    ['early', 'late', 'new', 'gbdt-stats']
-    """
-    place = {model: position for position, model in enumerate(MODELS)}
-
-    def key(model: str) -> tuple[bool, int]:
-        return model.endswith(STATISTICS), place.get(model, len(MODELS))
-
-    return sorted(unique(models), key=key)
-
-
-def full_set(sets: Iterable[str]) -> str:
-    """The largest modality set; empty where there is none.
-
-    >>> full_set(["e", "ecn", "ec"])
-    'ecn'
-    """
-    return max(sets, key=len, default="")
-
-
-def arranged(results: Results) -> Results:
-    """The results by task (in the order given), modality set, model and protocol."""
-    tasks = unique(name[1] for name in results)
-    sets, models = in_order(name[2] for name in results), models_in_order(n[3] for n in results)
-
-    def place(name: Name) -> tuple[int, int, int, str]:
-        protocol, task, modalities, model = name
-        return tasks.index(task), sets.index(modalities), models.index(model), protocol
-
-    return {name: results[name] for name in sorted(results, key=place)}

@@ -7,18 +7,8 @@ modalities and the best single one, the second from the Shapley values.
 
 from typing import Any
 
-from pipeline.report.cells import (
-    FUSIONS,
-    LETTERS,
-    PROTOCOLS,
-    cell,
-    full_set,
-    is_clear,
-    opposite,
-    p_cell,
-    short,
-    unique,
-)
+from pipeline.report.catalogue import FUSIONS, LETTERS, PROTOCOLS, full_set, unique
+from pipeline.report.cells import cell, is_clear, opposite, p_cell, short
 from pipeline.report.grid import Contrasts
 
 EHR = "e"

@@ -5,18 +5,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluation.attribution import shapley, subsets
-from pipeline.report.cells import (
-    LETTERS,
-    Name,
-    Results,
-    cell,
-    folded,
-    full_set,
-    p_cell,
-    short,
-    table,
-    unique,
-)
+from pipeline.report.catalogue import LETTERS, Name, Results, full_set, unique
+from pipeline.report.cells import cell, folded, p_cell, short, table
 
 
 def shapley_table(attributions: list[dict[str, Any]], results: Results) -> str:

@@ -2,20 +2,17 @@
 
 from typing import Any
 
-from pipeline.report.cells import (
+from pipeline.report.catalogue import (
     FUSIONS,
     PROTOCOLS,
     STATISTICS,
     Results,
-    cell,
-    folded,
     in_order,
     models_in_order,
-    p_cell,
-    short,
-    table,
+    names_in_order,
     unique,
 )
+from pipeline.report.cells import cell, folded, p_cell, short, table
 
 Contrasts = dict[tuple[str, str], dict[str, Any]]  # by protocol and task
 
@@ -134,6 +131,8 @@ def _differences(question: str, task: str, contrasts: Contrasts) -> str:
     rows = []
     for (protocol, of), found in contrasts.items():
         wanted = [r for r in found["contrasts"] if r["family"] == question and of == task]
+        order = names_in_order(row[side] for row in wanted for side in ("first", "second"))
+        wanted.sort(key=lambda row: (order.index(row["first"]), order.index(row["second"])))
         for row in wanted:
             names = [row[side].replace("_", " ") for side in ("first", "second")]
             p_values = [p_cell(row["p"]), p_cell(row["p_holm"])]

@@ -12,45 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, whole
-from pipeline.report.cells import (
+from pipeline.report.catalogue import (
     LETTERS,
     PROTOCOLS,
     Results,
     arranged,
     models_in_order,
+    read_results,
     unique,
 )
 from pipeline.report.claims import answers
 from pipeline.report.further import missing_table, sensitivity_table, shapley_table
 from pipeline.report.grid import Contrasts, gain, section
 
-SIDECAR = ".run.json"  # lies beside a result, and is none
 METRICS = ("auroc", "auprc", "brier")
-
-
-def read_results(paths: list[str]) -> Results:
-    """Results by protocol, task, modalities and model, in the order given, without sidecars.
-
-    Raises `InputError` for a file that is no result, and for two results of one name.
-    """
-    results: Results = {}
-    for path in paths:
-        if path.endswith(SIDECAR):
-            continue
-        result = read_json(path)
-        if not isinstance(result, dict) or "metrics" not in result:
-            raise InputError(
-                f"{path}: not a result; expected the JSON of pipeline.evaluation.result"
-            )
-        name = (result["protocol"], result["task"], result["modalities"], result["model"])
-        if name in results:
-            raise InputError(f"{path}: a second result of {' '.join(name)}")
-        results[name] = result
-    if not results:
-        raise InputError("--results: no results given")
-    return results
 
 
 def page(

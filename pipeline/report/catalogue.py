@@ -1,0 +1,104 @@
+"""All results of a study by name, and the order in which tables and figures list them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline.common.errors import InputError
+from pipeline.common.files import read_json
+
+PROTOCOLS = ("corrected", "published")
+FUSIONS = ("early", "joint", "late", "late-averaged")
+MODELS = ("unimodal", *FUSIONS, "logistic", "gbdt")
+STATISTICS = "-stats"  # ending of models on summary statistics, as in gbdt-stats
+LETTERS = {"e": "EHR", "c": "chest films", "n": "notes"}
+SIDECAR = ".run.json"  # lies beside a result, and is none
+
+Name = tuple[str, str, str, str]  # protocol, task, modalities, model
+Results = dict[Name, dict[str, Any]]
+
+
+def read_results(paths: list[str]) -> Results:
+    """Results by protocol, task, modalities and model, in the order given, without sidecars.
+
+    Raises `InputError` for a file that is no result, and for two results of one name.
+    """
+    results: Results = {}
+    for path in paths:
+        if path.endswith(SIDECAR):
+            continue
+        result = read_json(path)
+        if not isinstance(result, dict) or "metrics" not in result:
+            raise InputError(
+                f"{path}: not a result; expected the JSON of pipeline.evaluation.result"
+            )
+        name = (result["protocol"], result["task"], result["modalities"], result["model"])
+        if name in results:
+            raise InputError(f"{path}: a second result of {' '.join(name)}")
+        results[name] = result
+    if not results:
+        raise InputError("--results: no results given")
+    return results
+
+
+def unique(values: Iterable[str]) -> list[str]:
+    """The distinct values in the order of their first appearance."""
+    return list(dict.fromkeys(values))
+
+
+def in_order(sets: Iterable[str]) -> list[str]:
+    """Distinct modality sets: small ones first, letters in the order of the largest set.
+
+    >>> in_order(["cn", "e", "ecn", "n", "ec", "c", "en", "e"])
+    ['e', 'c', 'n', 'ec', 'en', 'cn', 'ecn']
+    """
+    known = unique(sets)
+    letters = "".join(unique("".join(sorted(known, key=len, reverse=True))))
+    return sorted(known, key=lambda s: (len(s), [letters.index(letter) for letter in s]))
+
+
+def models_in_order(models: Iterable[str]) -> list[str]:
+    """Distinct models: the known ones first, in the order of `MODELS`, statistics last.
+
+    >>> models_in_order(["gbdt-stats", "logistic-stats", "new", "late", "early"])
+    ['early', 'late', 'new', 'logistic-stats', 'gbdt-stats']
+    """
+    place = {model: position for position, model in enumerate(MODELS)}
+
+    def key(model: str) -> tuple[bool, int]:
+        base = model.removesuffix(STATISTICS)
+        return base != model, place.get(base, len(MODELS))
+
+    return sorted(unique(models), key=key)
+
+
+def names_in_order(names: Iterable[str]) -> list[str]:
+    """Distinct names of modalities and model: by modality set, then by model.
+
+    >>> names_in_order(["ecn_late", "ec_joint", "ec_early"])
+    ['ec_early', 'ec_joint', 'ecn_late']
+    """
+    split = [(s, model) for s, model in (name.split("_") for name in unique(names))]
+    sets, models = in_order(s for s, _ in split), models_in_order(model for _, model in split)
+    ordered = sorted(split, key=lambda n: (sets.index(n[0]), models.index(n[1])))
+    return ["_".join(name) for name in ordered]
+
+
+def full_set(sets: Iterable[str]) -> str:
+    """The largest modality set; empty where there is none.
+
+    >>> full_set(["e", "ecn", "ec"])
+    'ecn'
+    """
+    return max(sets, key=len, default="")
+
+
+def arranged(results: Results) -> Results:
+    """The results by task (in the order given), modality set, model and protocol."""
+    tasks = unique(name[1] for name in results)
+    sets, models = in_order(name[2] for name in results), models_in_order(n[3] for n in results)
+
+    def place(name: Name) -> tuple[int, int, int, str]:
+        protocol, task, modalities, model = name
+        return tasks.index(task), sets.index(modalities), models.index(model), protocol
+
+    return {name: results[name] for name in sorted(results, key=place)}
