@@ -86,7 +86,9 @@ rule write_tables:
             fusion=planning.FUSIONS,
             task=config["tasks"],
         ),
-        code=modules("pipeline.report.tables"),
+        code=modules(
+            "pipeline.report.tables", "pipeline.report.forest", "pipeline.report.attribution"
+        ),
     output:
         markdown="results/tables/wang.md",
         csv="results/tables/wang.csv",
@@ -100,16 +102,19 @@ rule write_tables:
         mem_mb=2000,
         runtime=30,
     shell:
-        "(python -m pipeline.report.tables"
+        "(python -m pipeline.report.forest"
         " --results {input.results:q}"
-        " --contrasts {input.contrasts:q}"
-        " --attribution {input.attribution:q}"
-        " --markdown {output.markdown:q}"
-        " --csv {output.csv:q}"
-        " --figure {output.forest:q}"
+        " --output {output.forest:q}"
         " && python -m pipeline.report.attribution"
         " --attribution {input.attribution:q}"
         " --output {output.attribution:q}"
+        " && python -m pipeline.report.tables"
+        " --results {input.results:q}"
+        " --contrasts {input.contrasts:q}"
+        " --attribution {input.attribution:q}"
+        " --figures {output.forest:q} {output.attribution:q}"
+        " --markdown {output.markdown:q}"
+        " --csv {output.csv:q}"
         ") 2> {log:q}"
 
 

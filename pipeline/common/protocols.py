@@ -14,6 +14,8 @@ import yaml
 from pipeline.common.modules import ROOT
 
 NAMES = ("corrected", "published")
+# a split or an availability table is one choice, not a mapping to be mixed
+WHOLE = ("split", "availability", "schedule", "doc2vec")
 Settings = Mapping[str, Any]
 
 
@@ -26,13 +28,10 @@ def merged(base: Settings, over: Settings) -> dict[str, Any]:
     result = dict(base)
     for key, value in over.items():
         own = result.get(key)
-        both = isinstance(own, Mapping) and isinstance(value, Mapping)
-        # a split or an availability table is one choice, not a mapping to be mixed
-        result[key] = merged(own, value) if both and key not in WHOLE else value
+        if isinstance(own, Mapping) and isinstance(value, Mapping) and key not in WHOLE:
+            value = merged(own, value)
+        result[key] = value
     return result
-
-
-WHOLE = ("split", "availability", "schedule", "doc2vec")
 
 
 @cache

@@ -61,10 +61,11 @@ def cases(here: np.ndarray, episode: np.ndarray, letters: str
 def frame(episode: np.ndarray, seed: int, letter: str, rate: float, probability: np.ndarray
           ) -> pl.DataFrame:  # fmt: skip
     """One scenario in the form of the contract `ABSENT`."""
-    return pl.DataFrame({"episode_id": episode, "probability": probability.astype(np.float64)}).select(
-        "episode_id", pl.lit(seed, pl.Int64).alias("seed"), pl.lit(letter).alias("modality"),
-        pl.lit(rate).alias("rate"), pl.col("probability").round(7),
-    )  # fmt: skip
+    said = {"episode_id": episode, "probability": probability.astype(np.float64).round(7)}
+    return pl.DataFrame(said).with_columns(
+        pl.lit(seed, pl.Int64).alias("seed"), pl.lit(letter).alias("modality"),
+        pl.lit(rate).alias("rate"),
+    ).select(list(ABSENT.columns))  # fmt: skip
 
 
 def scenarios(head: "nn.Module", data: Embeddings, rows: TaskRows, letters: str, seed: int,

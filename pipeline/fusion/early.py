@@ -54,7 +54,8 @@ def fit_head(given: argparse.Namespace, rows: TaskRows, seed: int
     make_repeatable(seed, given.torch_threads)
     device, progress = pick_device(given.device), progress_file(given.weights, seed)
     corrected = given.head_on == "fusion"
-    head = EarlyHead(*data.value.shape[1:], rectified=corrected, dropout=given.dropout)
+    _, modalities, width = data.value.shape
+    head = EarlyHead(modalities, width, rectified=corrected, dropout=given.dropout)
     if corrected:
         head.standard.learn(data, own)
     model = Dropping(head, given.modality_dropout).to(device)

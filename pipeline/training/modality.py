@@ -38,7 +38,7 @@ class Modality(Protocol):
         ...
 
     def encoder(self, given: Given, data: Any, train: np.ndarray) -> nn.Module:
-        """A fresh encoder, batch → (B, `width`); `train`: rows that statistics may be taken from."""
+        """A fresh encoder, batch → (B, `width`); `train`: rows for statistics."""
         ...
 
 

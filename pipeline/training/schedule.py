@@ -13,8 +13,9 @@ OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 @dataclass(frozen=True)
 class Schedule:
-    """One training. `decay`: cosine (the rate falls to 0) or constant. `clip`: of the gradient norm.
+    """One training.
 
+    `decay`: cosine (the rate falls to 0) or constant. `clip`: of the gradient norm.
     `class_weights`: of the loss, negative and positive. `eval_mode`: whether validation and
     embedding switch the model to evaluation; the published code forgets it, one episode at a time.
     """
