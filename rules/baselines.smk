@@ -14,10 +14,10 @@ rule fit_baseline:
     output:
         predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
         absent=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
-    wildcard_constraints:
-        model="logistic|gbdt",
     log:
         "logs/fit_baseline/{protocol}/{modalities}_{model}_{task}.log",
+    wildcard_constraints:
+        model="logistic|gbdt",
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -47,10 +47,10 @@ rule fit_statistics:
         code=modules("pipeline.fusion.baselines"),
     output:
         f"{PREDICTIONS}/e_{{model}}-stats_{{task}}.parquet",
-    wildcard_constraints:
-        model="logistic|gbdt",
     log:
         "logs/fit_statistics/{protocol}/{model}_{task}.log",
+    wildcard_constraints:
+        model="logistic|gbdt",
     conda:
         "../envs/pipeline.yaml"
     resources:

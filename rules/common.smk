@@ -185,7 +185,9 @@ def single_models(protocol=None):
     def of(wildcards):
         if protocol and wildcards.model == "unimodal":
             return []
-        tables = [f"{PREDICTIONS}/{x}_unimodal_{wildcards.task}.parquet" for x in wildcards.modalities]
+        tables = [
+            f"{PREDICTIONS}/{x}_unimodal_{wildcards.task}.parquet" for x in wildcards.modalities
+        ]
         own = protocols.folds(config, protocol) if protocol else wildcards.protocol
         return expand(tables, protocol=own)
 

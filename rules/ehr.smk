@@ -107,10 +107,10 @@ rule tokenise_events:
     output:
         tokens=f"{UNIT}/ehr/tokens.parquet",
         demographics=f"{UNIT}/ehr/demographics.parquet",
-    wildcard_constraints:
-        protocol=CORRECTED,
     log:
         "logs/tokenise_events/{protocol}.log",
+    wildcard_constraints:
+        protocol=CORRECTED,
     priority: 10
     conda:
         "../envs/pipeline.yaml"

@@ -11,7 +11,9 @@ for protocol, folder in RESULTS.items():
         name:
             "evaluate_model" if protocol == "corrected" else f"evaluate_{protocol}"
         input:
-            predictions=in_folds(f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet", protocol),
+            predictions=in_folds(
+                f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet", protocol
+            ),
             singles=single_models(protocol),
             absent=without_modalities(protocol),
             episodes=f"results/{protocol}/admission/episodes.parquet",

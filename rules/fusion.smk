@@ -63,10 +63,10 @@ rule fuse_jointly:
         history=f"{UNIT}/models/{{task}}/{{modalities}}_{{model}}/history.json",
         predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
         absent=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
-    wildcard_constraints:
-        model="joint|late-averaged",
     log:
         "logs/fuse_jointly/{protocol}/{modalities}_{model}_{task}.log",
+    wildcard_constraints:
+        model="joint|late-averaged",
     conda:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"] * PROCESSES

@@ -44,10 +44,10 @@ rule attribute_modalities:
         code=modules("pipeline.evaluation.attribution"),
     output:
         "results/{protocol}/attribution/{fusion}_{task}.json",
-    wildcard_constraints:
-        fusion="|".join(planning.FUSIONS),
     log:
         "logs/attribute_modalities/{protocol}/{fusion}_{task}.log",
+    wildcard_constraints:
+        fusion="|".join(planning.FUSIONS),
     conda:
         "../envs/pipeline.yaml"
     resources:
