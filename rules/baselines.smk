@@ -9,7 +9,7 @@ rule fit_baseline:
     input:
         episodes=f"{UNIT}/episodes.parquet",
         labels=f"{UNIT}/labels/{{task}}.parquet",
-        embeddings=embeddings,
+        embeddings=wiring.embeddings,
         code=modules("pipeline.fusion.baselines"),
     output:
         predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",

@@ -52,8 +52,8 @@ rule label_task:
         admissions="results/source/admissions.parquet",
         episodes=rules.select_episodes.output.episodes,
         attrition=rules.select_episodes.output.attrition,
-        present=complete_cases(),
-        query=task_query,
+        present=wiring.complete_cases(),
+        query=lambda wildcards: planning.task_query(wildcards.protocol, wildcards.task),
         code=modules("pipeline.cohort.labels"),
     output:
         labels=f"{UNIT}/labels/{{task}}.parquet",
@@ -69,7 +69,7 @@ rule label_task:
         runtime=30,
     params:
         definition=setting("definition"),
-        present=complete_cases("{name}={file}"),
+        present=wiring.complete_cases("{name}={file}"),
     shell:
         "python -m pipeline.cohort.labels"
         " --task {wildcards.task:q}"
@@ -79,7 +79,7 @@ rule label_task:
         " --admissions {input.admissions:q}"
         " --episodes {input.episodes:q}"
         " --attrition {input.attrition:q}"
-        " {params.present:q}"
+        " --present {params.present:q}"
         " --output {output.labels:q}"
         " --task-attrition {output.attrition:q}"
         " --threads {threads}"

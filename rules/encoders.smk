@@ -12,8 +12,8 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
         input:
             episodes=f"{UNIT}/episodes.parquet",
             labels=f"{UNIT}/labels/{{task}}.parquet",
-            data=encoder_files(modality),
-            code=encoder_modules("pipeline.training.pretrain", modality),
+            data=wiring.encoder_files(modality),
+            code=modules("pipeline.training.pretrain", f"pipeline.{modality}.modality"),
         output:
             weights=expand(
                 f"{UNIT}/models/{{{{task}}}}/{modality}/seed{{seed}}.safetensors",
@@ -34,7 +34,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
         params:
             launch=LAUNCH,
             folder=subpath(output.history, parent=True),
-            data=encoder_data(modality),
+            data=wiring.encoder_data(modality),
             schedule=schedule("unimodal", letter),
             seeds=config["seeds"],
             device=config["torch"]["device"],
@@ -57,9 +57,9 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
         input:
             episodes=f"{UNIT}/episodes.parquet",
             labels=f"{UNIT}/labels/{{task}}.parquet",
-            data=encoder_files(modality),
+            data=wiring.encoder_files(modality),
             weights=getattr(rules, f"pretrain_{modality}").output.weights,
-            code=encoder_modules("pipeline.training.embed", modality),
+            code=modules("pipeline.training.embed", f"pipeline.{modality}.modality"),
         output:
             embeddings=f"{UNIT}/embeddings/{{task}}/{modality}.parquet",
             heads=expand(
@@ -80,7 +80,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             gpu=GPU,
         params:
             folder=lambda wildcards, output: str(Path(output.heads[0]).parent),
-            data=encoder_data(modality),
+            data=wiring.encoder_data(modality),
             schedule=schedule("unimodal", letter),
             head_on=setting("head_on"),
             seeds=config["seeds"],

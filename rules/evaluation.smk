@@ -11,18 +11,18 @@ for protocol, folder in RESULTS.items():
         name:
             "evaluate_model" if protocol == "corrected" else f"evaluate_{protocol}"
         input:
-            predictions=in_folds(
+            predictions=wiring.in_folds(
                 f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet", protocol
             ),
-            singles=single_models(protocol),
-            absent=without_modalities(protocol),
+            singles=wiring.single_models(protocol),
+            absent=wiring.without_modalities(protocol),
             episodes=f"results/{protocol}/admission/episodes.parquet",
             labels=f"results/{protocol}/admission/labels/{{task}}.parquet",
             attrition=f"results/{protocol}/admission/labels/{{task}}.attrition.json",
             truth=known_truth(protocol),
             lock="requirements.lock",
             code=modules("pipeline.evaluation.result", "pipeline.report.curves"),
-            made_by=made_by(protocol),
+            made_by=lambda wildcards, own=wiring.made_by(protocol): modules(*own(wildcards)),
         output:
             result=f"{folder}/{{modalities}}_{{model}}_{{task}}.json",
             sidecar=f"{folder}/{{modalities}}_{{model}}_{{task}}.run.json",
@@ -37,8 +37,8 @@ for protocol, folder in RESULTS.items():
             runtime=60,
         params:
             protocol=protocol,
-            settings=behind(protocol),
-            modules=modules_of(protocol),
+            settings=wiring.behind(protocol),
+            modules=wiring.made_by(protocol),
             singles=option("singles"),
             absent=option("absent"),
             truth=lambda wildcards, input: (

@@ -10,7 +10,7 @@ rule fuse_early:
     input:
         episodes=f"{UNIT}/episodes.parquet",
         labels=f"{UNIT}/labels/{{task}}.parquet",
-        embeddings=embeddings,
+        embeddings=wiring.embeddings,
         code=modules("pipeline.fusion.early"),
     output:
         history=f"{UNIT}/models/{{task}}/{{modalities}}_early/history.json",
@@ -57,8 +57,8 @@ rule fuse_jointly:
     input:
         episodes=f"{UNIT}/episodes.parquet",
         labels=f"{UNIT}/labels/{{task}}.parquet",
-        data=encoder_files(),
-        code=encoder_modules("pipeline.fusion.joint"),
+        data=wiring.encoder_files(),
+        code=wiring.encoder_modules("pipeline.fusion.joint"),
     output:
         history=f"{UNIT}/models/{{task}}/{{modalities}}_{{model}}/history.json",
         predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
@@ -77,9 +77,9 @@ rule fuse_jointly:
     params:
         launch=LAUNCH,
         folder=subpath(output.history, parent=True),
-        data=encoder_data(),
+        data=wiring.encoder_data(),
         modality_dropout=setting("modality_dropout"),
-        schedule=schedule(None),
+        schedule=schedule(),
         seeds=config["seeds"],
         device=config["torch"]["device"],
         torch_threads=config["torch"]["threads"],
@@ -105,8 +105,8 @@ rule fuse_late:
     input:
         episodes=f"{UNIT}/episodes.parquet",
         labels=f"{UNIT}/labels/{{task}}.parquet",
-        embeddings=embeddings,
-        predictions=single_models(),
+        embeddings=wiring.embeddings,
+        predictions=wiring.single_models(),
         code=modules("pipeline.fusion.late"),
     output:
         predictions=f"{PREDICTIONS}/{{modalities}}_late_{{task}}.parquet",

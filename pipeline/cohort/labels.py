@@ -137,7 +137,7 @@ def arguments() -> argparse.ArgumentParser:
     asked.add_argument("--attrition", required=True, help="attrition of the cohort, json")
     asked.add_argument(
         "--present",
-        nargs="+",
+        nargs="*",
         type=table_of_modality,
         default=[],
         help="modality=table with episode_id: complete cases alone are eligible; else any",

@@ -135,6 +135,16 @@ def settings_of(config: Config, protocol: str, modalities: str, model: str) -> s
     return json.dumps(kept, sort_keys=True)
 
 
+def task_query(protocol: str, task: str) -> str:
+    """The query of a task under a protocol or fold.
+
+    >>> task_query("published", "mortality")
+    'pipeline/cohort/tasks/published/mortality.sql'
+    """
+    folder = "published/" if protocol == "published" else ""
+    return f"pipeline/cohort/tasks/{folder}{task}.sql"
+
+
 def made_by(config: Config, modalities: str, model: str, task: str, protocol: str = "corrected"
             ) -> list[str]:  # fmt: skip
     """The code that decides a result: modules and the task's query.
@@ -145,6 +155,5 @@ def made_by(config: Config, modalities: str, model: str, task: str, protocol: st
     files = [path for folder in folders for path in (ROOT / folder).glob("[!_]*.py")]
     rooms = sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files)
     first = ["pipeline.extract.tables", "pipeline.cohort.episodes", "pipeline.cohort.labels"]
-    queries = ["pipeline/cohort/tasks", *["published"] * (protocol == "published"), f"{task}.sql"]
     last = [*MODELS[model][2], "pipeline.evaluation.result"]
-    return [*first, "/".join(queries), *rooms, *TRAINING, *last]
+    return [*first, task_query(protocol, task), *rooms, *TRAINING, *last]

@@ -1,0 +1,200 @@
+"""How rules get files and settings: functions of a job's wildcards, as Snakemake asks for them.
+
+Every method returns a function; what that returns depends on wildcards and config alone.
+Rules get settings only so: one part each, mappings as JSON with sorted keys, so that an edit
+elsewhere in the config reruns nothing.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pipeline.common import planning, protocols
+from pipeline.common.modules import source_files
+
+UNIT = "results/{protocol}/admission"
+PREDICTIONS = "results/{protocol}/predictions"
+ABSENT = "results/{protocol}/missing"
+Files = str | list[str]
+Of = Callable[[Any], Any]  # a function of wildcards
+
+
+def modules(*names: str) -> list[str]:
+    """Files of code that are run, as inputs: each module and what it imports from this package."""
+    return sorted({file for name in names for file in source_files(name)})
+
+
+def flat(files: list[Files]) -> list[str]:
+    """Lists within the list opened.
+
+    >>> flat(["a", ["b", "c"], []])
+    ['a', 'b', 'c']
+    """
+    return [one for file in files for one in ([file] if isinstance(file, str) else file)]
+
+
+def filled(pattern: Files, **values: str) -> Any:
+    """A path, or a list of paths, with these wildcards filled in; others are left.
+
+    >>> filled("{protocol}/{task}.json", protocol="published")
+    'published/{task}.json'
+    """
+    if not isinstance(pattern, str):
+        return [filled(one, **values) for one in pattern]
+    for name, value in values.items():
+        pattern = pattern.replace(f"{{{name}}}", value)
+    return pattern
+
+
+def option(name: str) -> Callable[[Any, Any], list[str]]:
+    """The option of inputs that may be empty: nothing, or `--name file …`."""
+
+    def of(wildcards: Any, input: Any) -> list[str]:
+        files = flat([input.get(name) or []])
+        return [f"--{name}", *files] if files else []
+
+    return of
+
+
+def only_published(path: str) -> Of:
+    """A file that the published protocol alone reads."""
+    return lambda wildcards: path if wildcards.protocol == "published" else []
+
+
+class Wiring:
+    """The config, and what the modalities' rules files offer to training (`encoders`).
+
+    `encoders`: modality → files (name → path or paths), settings (name → function of wildcards),
+    present (a table with the episodes that have the modality).
+    """
+
+    def __init__(self, config: Mapping[str, Any], encoders: dict[str, dict[str, Any]]) -> None:
+        self.config, self.encoders, self.letters = config, encoders, config["modalities"]
+
+    def _found(self, wildcards: Any) -> dict[str, Any]:
+        return protocols.settings(self.config, wildcards.protocol)
+
+    def _names(self, wildcards: Any) -> list[str]:
+        return [self.letters[letter] for letter in wildcards.modalities]
+
+    def setting(self, *keys: str) -> Of:
+        """One part of the settings of a job's protocol."""
+
+        def of(wildcards: Any) -> Any:
+            part: Any = self._found(wildcards)
+            for key in keys:
+                part = part[key]
+            return json.dumps(part, sort_keys=True) if isinstance(part, dict) else part
+
+        return of
+
+    def known_from(self, *kinds: str) -> Of:
+        """From when these kinds of rows are known; an edit of another kind reruns nothing."""
+
+        def of(wildcards: Any) -> str:
+            table = self._found(wildcards)["availability"]
+            return json.dumps({kind: table[kind] for kind in ("enforced", *kinds)}, sort_keys=True)
+
+        return of
+
+    def schedule(self, model: str | None = None, letters: str | None = None) -> Of:
+        """How a model is trained; of the wildcards, where model or letters are not given."""
+        return lambda wildcards: protocols.schedule(
+            self._found(wildcards), letters or wildcards.modalities, model or wildcards.model,
+            wildcards.task,
+        )  # fmt: skip
+
+    def complete_cases(self, form: str = "{file}") -> Of:
+        """Tables that tell who has each modality, where only complete cases are wanted."""
+
+        def of(wildcards: Any) -> list[str]:
+            wanted = self._found(wildcards)["missing"] == "complete"
+            own = self.encoders.items() if wanted else []
+            return [
+                form.format(name=name, file=filled(each["present"], protocol=wildcards.protocol))
+                for name, each in own
+            ]
+
+        return of
+
+    def embeddings(self, wildcards: Any) -> list[str]:
+        """The embeddings of a target's modalities."""
+        own = {"protocol": wildcards.protocol, "task": wildcards.task}
+        pattern = f"{UNIT}/embeddings/{{task}}/{{name}}.parquet"
+        return [filled(pattern, name=name, **own) for name in self._names(wildcards)]
+
+    def encoder_files(self, *own: str) -> Of:
+        """The files that encoders read: of these modalities, or of the target's."""
+        return lambda wildcards: flat([
+            filled(files, protocol=wildcards.protocol)
+            for name in own or self._names(wildcards)
+            for files in self.encoders[name]["files"].values()
+        ])  # fmt: skip
+
+    def encoder_data(self, *own: str) -> Of:
+        """The same with the modalities' settings, as the JSON that a stage's --data takes."""
+
+        def of(wildcards: Any) -> str:
+            data = {}
+            for name in own or self._names(wildcards):
+                each = self.encoders[name]
+                files = each["files"].items()
+                data[name] = {k: filled(file, protocol=wildcards.protocol) for k, file in files}
+                data[name] |= {key: get(wildcards) for key, get in each["settings"].items()}
+            return json.dumps(data)
+
+        return of
+
+    def encoder_modules(self, stage: str) -> Of:
+        """The code of a stage that trains the encoders of a target."""
+        return lambda wildcards: modules(
+            stage, *(f"pipeline.{name}.modality" for name in self._names(wildcards))
+        )
+
+    def single_models(self, protocol: str | None = None) -> Of:
+        """Predictions of the single models that a target is compared with, or made of.
+
+        `protocol`: of a result, in all its folds; else that of the wildcards.
+        """
+
+        def of(wildcards: Any) -> list[str]:
+            if protocol and wildcards.model == "unimodal":
+                return []
+            own = protocols.folds(self.config, protocol) if protocol else [wildcards.protocol]
+            pattern = f"{PREDICTIONS}/{{letter}}_unimodal_{wildcards.task}.parquet"
+            return [
+                filled(pattern, protocol=each, letter=letter)
+                for each in own
+                for letter in wildcards.modalities
+            ]
+
+        return of
+
+    def without_modalities(self, protocol: str) -> Of:
+        """Predictions with a modality missing, in every fold, of models that are scored so."""
+
+        def of(wildcards: Any) -> list[str]:
+            if wildcards.model not in (*planning.FUSIONS, "logistic", "gbdt"):
+                return []
+            name = f"{wildcards.modalities}_{wildcards.model}_{wildcards.task}"
+            own = protocols.folds(self.config, protocol)
+            return [f"{filled(ABSENT, protocol=each)}/{name}.parquet" for each in own]
+
+        return of
+
+    def in_folds(self, pattern: str, protocol: str) -> list[str]:
+        """A table in every fold of a protocol."""
+        own = protocols.folds(self.config, protocol)
+        return [filled(pattern, protocol=each) for each in own]
+
+    def made_by(self, protocol: str) -> Of:
+        """The modules behind a result."""
+        return lambda wildcards: planning.made_by(
+            self.config, wildcards.modalities, wildcards.model, wildcards.task, protocol
+        )
+
+    def behind(self, protocol: str) -> Of:
+        """The settings behind a result."""
+        return lambda wildcards: planning.settings_of(
+            self.config, protocol, wildcards.modalities, wildcards.model
+        )
