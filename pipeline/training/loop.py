@@ -49,7 +49,7 @@ def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray
     """One pass over the batches `parts`; returns the mean loss over batches of this process."""
     model.train()
     total = 0.0
-    weights = torch.tensor(schedule.class_weights, device=device)
+    weights = torch.tensor(schedule.class_weights, dtype=torch.float32, device=device)
     mine = [processes.share(part) for part in parts]
     rates = schedule.rates(epoch, len(parts))
     loader = ahead(examples.data, mine, device)
