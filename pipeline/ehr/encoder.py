@@ -6,7 +6,6 @@ per token: the same numbers for a fraction of the work.
 """
 
 import math
-from typing import cast
 
 import torch
 from torch import nn
@@ -38,6 +37,7 @@ class ValueTokens(nn.Module):
     """
 
     number: torch.Tensor
+    row: torch.Tensor
 
     def __init__(self, blocks: list[tuple[str, str, int, bool]]) -> None:
         super().__init__()
@@ -49,16 +49,24 @@ class ValueTokens(nn.Module):
         self.values = nn.Parameter(sinusoid(), requires_grad=False)
         number = [k for k, (_, _, rows, _) in enumerate(blocks) for _ in range(rows)]
         self.register_buffer("number", torch.tensor(number), persistent=False)
+        self.register_buffer("row", torch.cat(self._rows()), persistent=False)
+
+    def _rows(self) -> list[torch.Tensor]:
+        """Per block, the rows of [the sinusoids; the scores' tables] that its tokens stand for."""
+        found, first = [], BINS
+        for _, _, rows, numeric in self.blocks:
+            found.append(torch.arange(rows) + (0 if numeric else first))
+            first += 0 if numeric else rows
+        return found
 
     def forward(self) -> torch.Tensor:
         """(rows, 256), in the order of the blocks."""
-        values = torch.cat([
-            self.values if numeric else cast(nn.Embedding, self.scores[name]).weight
-            for name, _, _, numeric in self.blocks
-        ])  # fmt: skip
+        values = torch.cat([self.values, *self.scores.parameters()])  # (200 + scores, 256)
         of_variable, of_value = self.linear.weight.split(WIDTH, dim=1)
         variables = F.linear(self.variable.weight, of_variable, self.linear.bias)
-        return variables[self.number] + F.linear(values, of_value)
+        return F.embedding(self.number, variables) + F.embedding(
+            self.row, F.linear(values, of_value)
+        )
 
 
 class EhrEncoder(nn.Module):
