@@ -14,6 +14,11 @@ rule fuse_early:
         code=modules("pipeline.fusion.early"),
     output:
         history=f"{UNIT}/models/{{task}}/{{modalities}}_early/history.json",
+        weights=expand(
+            f"{UNIT}/models/{{{{task}}}}/{{{{modalities}}}}_early/seed{{seed}}.safetensors",
+            seed=config["seeds"],
+            allow_missing=True,
+        ),
         predictions=f"{PREDICTIONS}/{{modalities}}_early_{{task}}.parquet",
         absent=f"{ABSENT}/{{modalities}}_early_{{task}}.parquet",
     log:
@@ -61,6 +66,11 @@ rule fuse_jointly:
         code=wiring.encoder_modules("pipeline.fusion.joint"),
     output:
         history=f"{UNIT}/models/{{task}}/{{modalities}}_{{model}}/history.json",
+        weights=expand(
+            f"{UNIT}/models/{{{{task}}}}/{{{{modalities}}}}_{{{{model}}}}/seed{{seed}}.safetensors",
+            seed=config["seeds"],
+            allow_missing=True,
+        ),
         predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
         absent=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
     log:
