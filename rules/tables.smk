@@ -121,3 +121,32 @@ rule write_tables:
 rule tables:
     input:
         rules.write_tables.output,
+
+
+rule cohorts:
+    input:
+        expand(
+            "results/{protocol}/admission/labels/{task}.parquet",
+            protocol=RESULTS,
+            task=config["tasks"],
+        ),
+
+
+rule embeddings:
+    input:
+        expand(
+            "results/{protocol}/admission/embeddings/{task}/{name}.parquet",
+            protocol=RESULTS,
+            task=config["tasks"],
+            name=LETTERS.values(),
+        ),
+
+
+rule corrected:
+    input:
+        [f"results/{name}.json" for name in planning.grid(config, "corrected")],
+
+
+rule published:
+    input:
+        [f"results/published/{name}.json" for name in planning.grid(config, "published")],
