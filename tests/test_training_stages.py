@@ -222,7 +222,7 @@ def test_a_fusion_share_of_one_class_is_a_clear_error(stage, tmp_path):
     folder = stage.pretrain()
     label[24:32] = 0
     label[30] = 1  # lacks the modality
-    with pytest.raises(InputError, match="fusion share that have this modality .* one class"):
+    with pytest.raises(InputError, match=r"fusion share that have this modality .* one class"):
         stage.embed(folder, label=label)
     assert not (tmp_path / "predictions.parquet").exists()
     stage.embed(folder, head_on="train", label=label)  # nothing is fitted there
