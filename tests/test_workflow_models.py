@@ -56,7 +56,7 @@ def test_the_published_protocol_makes_results_of_its_own_and_touches_no_other(fi
     counts = {split: part["n"] for split, part in result["metrics"].items()}
     assert set(counts) == {"train", "val", "test"}
     assert counts["test"] / sum(counts.values()) == pytest.approx(0.15, abs=0.05)
-    assert result["settings"]["definition"] == "published"
+    assert result["settings"]["cohort"]["definition"] == "published"
     assert result_of(copied, "ecn_early") == known
     assert copied.plan("results/ecn_early_mortality.json").planned == {}
 
