@@ -43,19 +43,24 @@ wiring = Wiring(config, ENCODERS)
 setting, known_from, schedule = wiring.setting, wiring.known_from, wiring.schedule
 
 
-@cache
 def checked(modalities, model, task, protocol):
-    """Refuses a target that cannot be made, and sources that lack files."""
+    """Refuses a target that cannot be made."""
     if why := planning.refusal(config, modalities, model, task, protocol):
         sys.exit(why)
     if not SYNTHETIC:
-        source = (modalities, SOURCE, "results", config["sample"])
-        try:
-            preflight.check(*source)
-        except InputError as error:
-            sys.exit(str(error))
-        for line in preflight.report(*source):
-            logger.info(line)
+        preflighted(planning.needs(config, modalities, protocol))
+
+
+@cache
+def preflighted(asked):
+    """Refuses a source that lacks what is asked of it; logs what it is."""
+    source = (asked, SOURCE, "results", config["sample"])
+    try:
+        preflight.check(*source)
+    except InputError as error:
+        sys.exit(str(error))
+    for line in preflight.report(*source):
+        logger.info(line)
 
 
 def known_truth(protocol):

@@ -14,11 +14,8 @@ MAIN = "results/ecn_early_mortality.json"
 SINGLE = "results/e_unimodal_mortality.json"
 SMALL = {  # a hospital and trainings that take seconds
     "hospital.patients": 700,
-    "ehr.schedule.epochs": 1,
-    "cxr.schedule.epochs": 1,
-    "note.schedule.epochs": 1,
+    "schedule.epochs": 1,
     "note.doc2vec.epochs": 5,
-    "early.schedule.epochs": 4,
     "torch.device": "cpu",
 }
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pipeline.ehr.dataset import EhrData
-from pipeline.ehr.encoder import EhrEncoder, sinusoid
+from pipeline.ehr.encoder import EhrEncoder, sinusoid, start_by_value
+from pipeline.ehr.modality import MODALITY
 from pipeline.ehr.signals import BINS, CLASSES, Vocabulary
 from pipeline.training.unimodal import Unimodal
 
@@ -158,9 +159,24 @@ def test_gradient_reaches_every_trainable_parameter_and_no_frozen_one():
 
 
 @torch.no_grad()
-def test_at_the_start_a_value_moves_a_token_more_than_another_variable_does(encoder):
+@pytest.mark.parametrize("by_value", [True, False])
+def test_the_corrected_start_moves_a_token_by_its_value_more_than_by_its_variable(
+    encoder, by_value
+):
+    if by_value:
+        start_by_value(encoder)
     table = encoder.chart()
     rates, saturations = table[1:BINS], table[BINS + 5 : 2 * BINS + 4]
-    by_value = (rates[-1] - rates[0]).norm()
-    by_variable = (rates - saturations).norm(dim=1).mean()
-    assert by_value > by_variable  # a quarter of it with default weights
+    value = (rates[-1] - rates[0]).norm()
+    variable = (rates - saturations).norm(dim=1).mean()
+    assert (value > variable) == by_value
+
+
+@pytest.mark.parametrize("by_value", [True, False])
+def test_a_protocol_chooses_the_start(by_value):
+    given = {"signals": "corrected", "start_by_value": by_value}
+    torch.manual_seed(0)
+    made = MODALITY.encoder(given, None, np.arange(1))
+    torch.manual_seed(0)
+    plain = MODALITY.encoder(given | {"start_by_value": False}, None, np.arange(1))
+    assert torch.equal(made.chart(), plain.chart()) != by_value

@@ -1,4 +1,4 @@
-"""Early fusion: absent modalities, the share that the head is fitted on, complete cases."""
+"""Early fusion: absent modalities, the share that the head is fitted on, modality dropout."""
 
 import json
 import sys
@@ -11,9 +11,13 @@ from safetensors.torch import load_file
 
 from pipeline.common.errors import InputError
 from pipeline.fusion import early
-from pipeline.fusion.early import EarlyHead, Embeddings, moments, read_embeddings
+from pipeline.fusion.absent import RATES, lost
+from pipeline.fusion.heads import EarlyHead
 from pipeline.training.device import make_repeatable
-from pipeline.training.loop import Examples, Schedule, fit
+from pipeline.training.embeddings import Embeddings, read_embeddings
+from pipeline.training.features import moments
+from pipeline.training.loop import Examples, fit
+from pipeline.training.schedule import Schedule
 
 WIDTH = 4
 SPLITS = ["train"] * 20 + ["fusion"] * 40 + ["val"] * 20 + ["test"] * 20
@@ -33,8 +37,8 @@ def test_moments_are_those_of_the_rows_that_have_the_modality():
     mean, scale = moments(data, np.arange(4))  # the last row is not among those fitted on
     first, second = data.value[[0, 1, 2], 0], data.value[[0, 2, 3], 1]
     np.testing.assert_allclose(mean, [first.mean(axis=0), second.mean(axis=0)], rtol=1e-5)
-    spread = [np.sqrt(part.var(axis=0).sum()) for part in (first, second)]
-    np.testing.assert_allclose(scale, np.repeat(np.array(spread)[:, None], WIDTH, 1), rtol=1e-4)
+    spread = [[np.sqrt(part.var(axis=0).sum())] for part in (first, second)]
+    np.testing.assert_allclose(scale, spread, rtol=1e-4)
 
 
 def test_moments_of_a_modality_that_nobody_has_are_finite():
@@ -47,7 +51,9 @@ def test_moments_of_a_modality_that_nobody_has_are_finite():
 def head():
     make_repeatable(0, 1)
     data = embeddings(np.ones((30, 2)))
-    return EarlyHead(*moments(data, np.arange(30)), dropout=0.5).eval()
+    head = EarlyHead(2, WIDTH, rectified=True, dropout=0.5)
+    head.standard.learn(data, np.arange(30))
+    return head.eval()
 
 
 @torch.no_grad()
@@ -57,7 +63,7 @@ def test_an_absent_modality_counts_as_the_mean_whatever_lies_in_its_place(head):
     data.value[0, 1] = 1e6  # as if something had been left there
     assert torch.equal(head(data.batch(np.array([0]))), expected)
     at_mean = Embeddings(data.value.copy(), np.ones((1, 2), bool))
-    at_mean.value[0, 1] = head.mean[1]
+    at_mean.value[0, 1] = head.standard.mean[1]
     torch.testing.assert_close(head(at_mean.batch(np.array([0]))), expected)
 
 
@@ -69,12 +75,14 @@ def test_an_absent_modality_does_not_change_other_rows(head):
     assert not torch.equal(given[1], changed[1])
 
 
-def test_the_head_has_the_parameters_of_the_paper():
-    head = EarlyHead(torch.zeros(3, 512), torch.ones(3, 512), dropout=0.0)
+@pytest.mark.parametrize("rectified", [True, False])
+def test_the_head_has_the_parameters_of_the_paper(rectified):
+    head = EarlyHead(3, rectified=rectified)
     assert sum(p.numel() for p in head.parameters()) == 787_970
 
 
-def test_an_interaction_between_modalities_is_learnt(tmp_path):
+@pytest.mark.parametrize("rectified", [True, False])
+def test_an_interaction_between_modalities_is_learnt_with_a_nonlinearity_alone(tmp_path, rectified):
     random = np.random.default_rng(0)
     sign = random.integers(0, 2, (400, 2))
     value = (2 * sign[..., None] - 1 + random.normal(0, 0.3, (400, 2, WIDTH))).astype(np.float32)
@@ -82,11 +90,13 @@ def test_an_interaction_between_modalities_is_learnt(tmp_path):
     data = Embeddings(value, np.ones((400, 2), bool))
     rows = np.arange(400)
     make_repeatable(0, 1)
-    head = EarlyHead(*moments(data, rows[:300]), dropout=0.0)
+    head = EarlyHead(2, WIDTH, rectified=rectified)
+    head.standard.learn(data, rows[:300])
     given = Examples(data, label, rows[:300], rows[300:])
     schedule = Schedule(10, 16, 0.01, 0.0)
     history = fit(head, given, schedule, 0, torch.device("cpu"), tmp_path / "p", "xor")
-    assert max(epoch["val_auroc"] for epoch in history) > 0.99
+    best = max(epoch["val_auroc"] for epoch in history)
+    assert best > 0.99 if rectified else best < 0.7  # the published head is linear
 
 
 HERE = np.ones((100, 2), bool)
@@ -102,7 +112,7 @@ def stage(tmp_path, monkeypatch):
     data = [embeddings(HERE, seed) for seed in (0, 1)]
     truth = (data[0].value[:, 0, 0] > 3).astype(np.int8)
 
-    def run(folder, label=truth, missing="any", seeds=(0, 1), value=None):
+    def run(folder, label=truth, head_on="fusion", seeds=(0, 1), value=None, dropout=0.1):
         labels = {"episode_id": IDS, "eligible": [True] * 100, "label": label}
         pl.DataFrame(labels).write_parquet(tmp_path / "labels.parquet")
         paths = [tmp_path / f"modality{k}.parquet" for k in (0, 1)]
@@ -111,9 +121,10 @@ def stage(tmp_path, monkeypatch):
         output = tmp_path / folder / "predictions.parquet"
         given = ["--episodes", tmp_path / "episodes.parquet", "--torch-threads", 1]
         given += ["--labels", tmp_path / "labels.parquet", "--device", "cpu"]
-        given += ["--embeddings", *paths, "--seeds", *seeds, "--missing", missing]
-        given += ["--schedule", json.dumps(SCHEDULE), "--dropout", 0.1]
-        given += ["--weights", tmp_path / folder, "--output", output]
+        given += ["--embeddings", *paths, "--seeds", *seeds, "--letters", "ec"]
+        given += ["--schedule", json.dumps(SCHEDULE), "--dropout", 0.1, "--head-on", head_on]
+        given += ["--modality-dropout", dropout, "--weights", tmp_path / folder]
+        given += ["--absent", output.with_name("absent.parquet"), "--output", output]
         monkeypatch.setattr(sys, "argv", ["early", *map(str, given)])
         early.main()
         return pl.read_parquet(output)
@@ -155,6 +166,7 @@ def test_every_episode_is_predicted_whatever_it_lacks(stage, tmp_path):
     assert said["probability"].is_between(0, 1).all()
     names = {path.name for path in (tmp_path / "any").iterdir()}
     assert names == {
+        "absent.parquet",
         "history.json",
         "predictions.parquet",
         "seed0.safetensors",
@@ -190,32 +202,58 @@ def test_two_runs_are_equal_to_the_byte(stage, tmp_path):
         assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
 
 
-def test_complete_cases_are_those_that_are_fitted_on_and_predicted(stage, tmp_path):
-    complete = HERE.all(axis=1)
-    said = stage("complete", missing="complete")
-    assert said.filter(seed=0)["episode_id"].to_list() == IDS[complete].tolist()
-    history = json.loads((tmp_path / "complete" / "history.json").read_text())
-    assert history["seeds"]["0"]["trained_on"] == 39
-    others = [Embeddings(d.value.copy(), d.here) for d in stage.data]
-    for data in others:  # incomplete cases do not matter, not even for the moments
-        data.value[~complete] *= 7
-    again = stage("changed", missing="complete", value=others)
-    assert weights(tmp_path / "complete") == weights(tmp_path / "changed")
-    assert again.equals(said)
+def test_the_published_head_is_fitted_on_the_rows_of_the_encoders_unscaled(stage, tmp_path):
+    stage("first", head_on="train")
+    changed = stage.truth.copy()
+    changed[20:60], changed[80:] = 1 - changed[20:60], 1 - changed[80:]  # fusion and test
+    stage("second", head_on="train", label=changed)
+    assert weights(tmp_path / "first") == weights(tmp_path / "second")
+    changed[:20] = 1 - changed[:20]
+    stage("third", head_on="train", label=changed)
+    assert weights(tmp_path / "first") != weights(tmp_path / "third")
+    kept = load_file(tmp_path / "first" / "seed0.safetensors")
+    assert not kept["standard.mean"].any()
+    assert (kept["standard.scale"] == 1).all()
+    history = json.loads((tmp_path / "first" / "history.json").read_text())
+    assert history["seeds"]["0"]["trained_on"] == 20
+
+
+def test_modality_dropout_changes_the_training(stage, tmp_path):
+    stage("never", dropout=0)
+    stage("often", dropout=0.5)
+    assert weights(tmp_path / "never") != weights(tmp_path / "often")
+
+
+def test_a_test_episode_that_loses_a_modality_is_predicted_as_one_that_lacks_it(stage, tmp_path):
+    said = stage("any").filter(split="test")
+    absent = pl.read_parquet(tmp_path / "any" / "absent.parquet")
+    cases = absent.group_by("seed", "modality", "rate").len()
+    assert {(m, r) for _, m, r, _ in cases.rows()} == {(m, r) for m in "ec" for r in RATES}
+    assert cases["len"].to_list() == [20] * 2 * 2 * 4
+    both = absent.join(said, on=["episode_id", "seed"], suffix="_whole")
+    whole = pl.col("probability") == pl.col("probability_whole")
+    for rate in RATES:
+        gone = IDS[80:][lost(IDS[80:], rate)]
+        part = both.filter(pl.col("rate") == rate)
+        assert part.filter(~pl.col("episode_id").is_in(gone)).select(whole.all()).item()
+    # what was not there cannot be lost
+    lacking = both.filter(pl.col("episode_id") == IDS[85], modality="c")
+    assert lacking.height == 8 and lacking.select(whole.all()).item()
+    present = both.filter(~pl.col("episode_id").is_in(IDS[[85, 86]]), rate=1.0)
+    assert not present.select(whole.any()).item()
 
 
 def test_the_moments_of_the_fusion_share_are_kept_with_the_weights(stage, tmp_path):
     stage("any")
     mean, scale = moments(stage.data[0], np.arange(20, 60))
     kept = load_file(tmp_path / "any" / "seed0.safetensors")
-    assert torch.equal(kept["mean"], mean)
-    assert torch.equal(kept["scale"], scale)
+    assert torch.equal(kept["standard.mean"], mean)
+    assert torch.equal(kept["standard.scale"], scale)
 
 
 def test_a_fusion_share_of_one_class_is_a_clear_error(stage):
     label = stage.truth.copy()
     label[20:60] = 0
-    label[25] = 1  # lacks a modality
-    assert stage("any", label=label).height == 200
     with pytest.raises(InputError, match="fusion share are all of one class"):
-        stage("complete", label=label, missing="complete")
+        stage("any", label=label)
+    assert stage("published", label=label, head_on="train").height == 200

@@ -1,7 +1,5 @@
 """The note encoder: LSTM over an episode's reports, maximum over them; its data by episode."""
 
-import argparse
-
 import numpy as np
 import polars as pl
 import pytest
@@ -26,7 +24,10 @@ def reports(counts, seed=0):
 @pytest.fixture
 def encoder():
     torch.manual_seed(0)
-    return NoteEncoder(torch.full((SIZE,), 2.0), torch.full((SIZE,), 3.0)).eval()
+    encoder = NoteEncoder(SIZE)
+    encoder.mean.fill_(2.0)
+    encoder.scale.fill_(3.0)
+    return encoder.eval()
 
 
 @torch.no_grad()
@@ -75,10 +76,16 @@ def test_gradient_reaches_every_parameter_beside_episodes_without_reports(encode
 
 def test_vectors_are_standardised_by_the_training_episodes_reports_alone():
     data = reports([2, 3, 1, 4])
-    encoder = Note().encoder(argparse.Namespace(), data, np.array([0, 2]))
+    encoder = Note().encoder({"standardise": True}, data, np.array([0, 2]))
     used = data.vector[data.which[[0, 1, 5]]]
     np.testing.assert_allclose(encoder.mean, used.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(encoder.scale, used.std(axis=0), rtol=1e-4)
+
+
+def test_published_vectors_are_taken_as_they_are():
+    encoder = Note().encoder({"standardise": False}, reports([2, 3]), np.array([0, 1]))
+    assert not encoder.mean.any()
+    assert (encoder.scale == 1).all()
 
 
 def test_reports_of_an_episode_come_in_the_order_of_time(tmp_path):

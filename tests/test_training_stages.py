@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -12,12 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pipeline.common.errors import InputError
+from pipeline.training import embed, pretrain
 from pipeline.training.checkpoint import load_pretrained, load_weights, save_weights
-from pipeline.training.embed import embed
-from pipeline.training.pretrain import pretrain
+from pipeline.training.unimodal import Unimodal
 
 SPLITS = ["train"] * 24 + ["fusion"] * 8 + ["val"] * 8 + ["test"] * 8
 LACKING = [3, 30, 45]  # rows without the modality
+DATA = {"toy": {"lacking": LACKING}}
 SCHEDULE = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "weight_decay": 0.0}
 
 
@@ -48,15 +50,10 @@ class ToyEncoder(nn.Module):
 class Toy:
     """A modality in twenty lines, as a fourth one would be."""
 
-    name = "toy"
-
-    def arguments(self, parser):
-        parser.add_argument("--lacking", type=int, nargs="*", default=LACKING)
-
     def data(self, given, episodes):
         value = np.random.default_rng(0).normal(size=(len(episodes), 3)).astype(np.float32)
         value[:, 0] += 2 * (episodes % 2)
-        return ToyData(value, ~np.isin(np.arange(len(episodes)), given.lacking))
+        return ToyData(value, ~np.isin(np.arange(len(episodes)), given["lacking"]))
 
     def encoder(self, given, data, train):
         assert data.present()[train].all()
@@ -70,24 +67,27 @@ def stage(tmp_path, monkeypatch):
     table = {"episode_id": ids, "subject_id": ids, "split": SPLITS}
     pl.DataFrame(table).write_parquet(tmp_path / "episodes.parquet")
 
-    def run(what, *flags, label=ids % 2):
+    monkeypatch.setitem(sys.modules, "pipeline.toy.modality", SimpleNamespace(MODALITY=Toy()))
+
+    def run(what, *flags, label=ids % 2, data=DATA):
         labels = {"episode_id": ids, "eligible": [True] * 48, "label": label.astype(np.int8)}
         pl.DataFrame(labels).write_parquet(tmp_path / "labels.parquet")
         given = ["--episodes", tmp_path / "episodes.parquet", "--torch-threads", 1]
-        given += ["--labels", tmp_path / "labels.parquet", "--device", "cpu", *flags]
+        given += ["--labels", tmp_path / "labels.parquet", "--device", "cpu"]
+        given += ["--data", json.dumps(data), "--schedule", json.dumps(SCHEDULE), *flags]
         monkeypatch.setattr(sys, "argv", ["stage", *map(str, given)])
-        what(Toy(), "A stage.")
+        what.main()
 
     def pretrained(folder="models", seeds=(0, 1), **change):
-        given = ["--seeds", *seeds, "--schedule", json.dumps(SCHEDULE)]
-        run(pretrain, *given, "--output", tmp_path / folder, **change)
+        run(pretrain, "--seeds", *seeds, "--output", tmp_path / folder, **change)
         return tmp_path / folder
 
-    def embedded(folder, missing="any"):
+    def embedded(folder, head_on="fusion", heads="heads", **change):
         weights = [folder / f"seed{seed}.safetensors" for seed in (0, 1)]
         outputs = tmp_path / "embeddings.parquet", tmp_path / "predictions.parquet"
-        flags = ["--seeds", 0, 1, "--weights", *weights, "--missing", missing]
-        run(embed, *flags, "--output", outputs[0], "--predictions", outputs[1])
+        flags = ["--seeds", 0, 1, "--weights", *weights, "--head-on", head_on]
+        flags += ["--heads", tmp_path / heads, "--output", outputs[0], "--predictions", outputs[1]]
+        run(embed, *flags, **change)
         return tuple(map(pl.read_parquet, outputs))
 
     run.pretrain, run.embed = pretrained, embedded
@@ -183,13 +183,59 @@ def test_without_the_modality_the_prediction_is_the_prevalence_among_training_ep
     assert lacking["probability"].to_list() == [0.5] * 6
 
 
-def test_complete_cases_leave_out_episodes_without_the_modality(stage):
+def heads(folder):
+    return [(folder / f"head_seed{seed}.safetensors").read_bytes() for seed in (0, 1)]
+
+
+def test_the_head_is_fitted_again_on_the_fusion_share_alone(stage, tmp_path):
+    folder, label = stage.pretrain(), np.arange(1000, 1048) % 2
+    _, first = stage.embed(folder, heads="first")
+    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == [
+        "head_seed0.safetensors",
+        "head_seed1.safetensors",
+    ]
+    changed = label.copy()
+    changed[:24], changed[40:] = 1 - changed[:24], 1 - changed[40:]  # train and test
+    _, second = stage.embed(folder, heads="second", label=changed)
+    assert heads(tmp_path / "first") == heads(tmp_path / "second")
+    assert first["probability"].equals(second["probability"])
+    changed[24:32] = 1 - changed[24:32]  # fusion
+    _, third = stage.embed(folder, heads="third", label=changed)
+    assert heads(tmp_path / "first")[0] != heads(tmp_path / "third")[0]
+    assert not first["probability"].equals(third["probability"])
+
+
+def test_the_published_head_is_the_one_that_was_trained_with_the_encoder(stage):
     folder = stage.pretrain()
-    embeddings, everyone = stage.embed(folder)
-    same, complete = stage.embed(folder, missing="complete")
-    assert same.equals(embeddings)
+    embeddings, predictions = stage.embed(folder, head_on="train")
+    model = Unimodal(ToyEncoder())
+    load_weights(model, folder / "seed1.safetensors")
+    feature = torch.tensor(embeddings.filter(seed=1)["embedding"].to_numpy())
+    expected = model.head(feature).softmax(dim=1)[:, 1].detach().numpy()
     lacking = pl.col("episode_id").is_in([1000 + k for k in LACKING])
-    assert complete.equals(everyone.filter(~lacking))
+    said = predictions.filter(~lacking, seed=1)["probability"]
+    np.testing.assert_allclose(said, expected, atol=1e-6)
+
+
+def test_a_fusion_share_of_one_class_is_a_clear_error(stage, tmp_path):
+    label = np.arange(1000, 1048) % 2
+    folder = stage.pretrain()
+    label[24:32] = 0
+    label[30] = 1  # lacks the modality
+    with pytest.raises(InputError, match=r"fusion share that have this modality .* one class"):
+        stage.embed(folder, label=label)
+    assert not (tmp_path / "predictions.parquet").exists()
+    stage.embed(folder, head_on="train", label=label)  # nothing is fitted there
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [({"toy": {}}, "toy lacks 'lacking'"), ({"tou": {}}, "no modality tou")],
+    ids=["setting", "modality"],
+)
+def test_data_that_no_modality_can_read_is_a_clear_error(stage, data, said):
+    with pytest.raises(InputError, match=said):
+        stage.pretrain(data=data)
 
 
 def test_weights_of_another_architecture_are_refused_by_name(stage, tmp_path):

@@ -50,7 +50,10 @@ def test_tokens_come_from_real_charting(demo):
 
 
 def test_missing_storetimes_are_counted_in_the_log(demo):
-    assert "have no storetime: charttime counts" in (demo / "logs/select_events.log").read_text()
+    assert (
+        "have no storetime: charttime counts"
+        in (demo / "logs/select_events/corrected.log").read_text()
+    )
 
 
 def test_result_hides_small_counts_and_knows_no_ceiling(demo):

@@ -101,7 +101,7 @@ def test_unknown_admissions_on_a_list_are_counted(copied):
     known = labelled(copied)["hadm_id"].to_list()
     only(copied, known[::2] + list(range(1, 21)))
     copied.make(EPISODES)
-    log = (copied / "logs/select_episodes.log").read_text()
+    log = (copied / "logs/select_episodes/corrected.log").read_text()
     assert "20 ids of the list that are not in admissions (not used)" in log
     assert pl.read_parquet(copied / EPISODES).height == len(known[::2])
 
@@ -121,7 +121,7 @@ def test_a_corrupt_film_is_named_counted_and_treated_as_missing(copied):
     ids, table = spoil(copied)
     before = pl.read_parquet(copied / table)
     copied.make("--forcerun", "decode_films", "--", table)
-    log = (copied / "logs/decode_films/p10.log").read_text()
+    log = (copied / "logs/decode_films/corrected/p10.log").read_text()
     assert "2 not decodable" in log
     assert all(name in log for name in ids)
     after = pl.read_parquet(copied / table)

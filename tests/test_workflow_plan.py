@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -13,36 +14,82 @@ from test_extract_preflight import hospital
 from test_extract_release import header_of, put
 
 from pipeline.common import planning
+from pipeline.common.wiring import Wiring
 
-COMMON = {"make_hospital": 1, "select_episodes": 1, "label_task": 1, "evaluate_model": 1}
+COMMON = dict.fromkeys(["make_hospital", "select_episodes", "label_task"], 1)
 EHR = {"select_events", "fit_bins", "tokenise_events", "pretrain_ehr", "embed_ehr"}
 CXR = {"select_films", "pretrain_cxr", "embed_cxr"}
 NOTE = {"clean_notes", "train_doc2vec", "select_notes", "infer_vectors", "pretrain_note"}
+NOTE |= {"embed_note"}
+PRESENT = {"tokenise_published", "select_films", "clean_notes", "select_notes"}  # complete cases
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 RULES = {path.name: path.read_text() for path in sorted((REPOSITORY / "rules").glob("*.smk"))}
 
 
-def jobs(rules, tables, **more):
-    return COMMON | dict.fromkeys(rules, 1) | {"extract_table": tables} | more
+def jobs(rules, tables, *made, **more):
+    made = made or ["evaluate_model"]
+    return COMMON | dict.fromkeys([*rules, *made], 1) | {"extract_table": tables} | more
 
 
+ALL = jobs(EHR | CXR | NOTE, 12, decode_films=10)
 PLANS = {
-    "ecn_early": jobs(EHR | CXR | NOTE | {"embed_note"}, 12, fuse_early=1, decode_films=10),
-    "en_early": jobs(EHR | NOTE | {"embed_note"}, 11, fuse_early=1),  # no film is asked for
-    "e_unimodal": jobs(EHR, 10),
+    "ecn_early_mortality": ALL | {"fuse_early": 1},
+    "ecn_joint_longstay": ALL | {"fuse_jointly": 1},  # the singles that it is compared with, too
+    "ecn_late-averaged_mortality": ALL | {"fuse_jointly": 1},
+    "ecn_late_readmission": ALL | {"fuse_late": 1},
+    "en_early_mortality": jobs(EHR | NOTE, 11) | {"fuse_early": 1},  # no film is asked for
+    "en_gbdt_mortality": jobs(EHR | NOTE, 11) | {"fit_baseline": 1},
+    "e_unimodal_mortality": jobs(EHR, 10),
+    "e_logistic-stats_mortality": jobs(EHR | {"describe_events", "fit_statistics"}, 10),
+    "published/c_unimodal_mortality": jobs(
+        PRESENT | {"pretrain_cxr", "embed_cxr"}, 11, "evaluate_published", decode_films=10
+    ),
+    "published/en_joint_readmission": jobs(
+        PRESENT | NOTE | {"pretrain_ehr", "embed_ehr", "fuse_jointly"}, 11, "evaluate_published"
+    ),
 }
 
 
 @pytest.mark.parametrize("target", PLANS)
 def test_a_target_plans_the_jobs_of_its_modalities(fresh, target):
-    assert fresh.plan(f"results/{target}_mortality.json").planned == PLANS[target]
+    assert fresh.plan(f"results/{target}.json").planned == PLANS[target]
 
 
-def common(config):
-    """The functions of common.smk under a config."""
-    names = {"config": config}
-    exec(compile(RULES["common.smk"], "common.smk", "exec"), names)
-    return names
+def grid_jobs(config):
+    """Rule → number of jobs of `tables`, from what the config asks for."""
+    tasks, letters = len(config["tasks"]), len(config["modalities"])
+    sets = 2**letters - 1
+    fused = sets - letters  # sets of two letters or more
+    each = 2 * tasks  # once per protocol and task
+    encoders = [f"{what}_{name}" for what in ("pretrain", "embed")
+                for name in config["modalities"].values()]  # fmt: skip
+    once = ["make_hospital", "clean_notes", "fit_bins", "select_events", "tokenise_events",
+            "describe_events", "tokenise_published", "write_tables", "tables"]  # fmt: skip
+    twice = ["select_episodes", "select_films", "select_notes", "train_doc2vec", "infer_vectors"]
+    return dict.fromkeys(once, 1) | dict.fromkeys(twice, 2) | dict.fromkeys(encoders, each) | {
+        "extract_table": 13, "decode_films": 2 * 10, "label_task": each, "compare_models": each,
+        "fuse_early": each * fused, "fuse_late": each * fused, "fuse_jointly": 2 * each * fused,
+        "attribute_modalities": each * 4, "fit_statistics": 2 * tasks,
+        "fit_baseline": 2 * tasks * sets,
+        "evaluate_model": tasks * (letters + 4 * fused + 2 * sets + 2),
+        "evaluate_published": tasks * (letters + 4 * fused),
+    }  # fmt: skip
+
+
+def test_tables_plan_every_model_of_every_set_and_task_under_both_protocols(fresh):
+    assert fresh.plan("tables").planned == grid_jobs(CONFIG)
+
+
+def test_fewer_tasks_are_a_smaller_grid(tmp_path):
+    checkout = Checkout.fresh(tmp_path, {"tasks": ["longstay"]})
+    assert checkout.plan("tables").planned == grid_jobs(CONFIG | {"tasks": ["longstay"]})
+
+
+def test_folds_share_the_source_and_the_clean_notes(tmp_path):
+    planned = Checkout.fresh(tmp_path, {"folds": 3}).plan("results/en_early_mortality.json").planned
+    whole = {"make_hospital", "extract_table", "clean_notes", "evaluate_model"}
+    expected = PLANS["en_early_mortality"]
+    assert planned == {rule: n if rule in whole else 3 * n for rule, n in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -51,8 +98,10 @@ def common(config):
         ("nce_early_mortality", "no modality set 'nce'"),
         ("ee_early_mortality", "no modality set 'ee'"),
         ("x_unimodal_mortality", "no modality set 'x'"),
-        ("e_early_mortality", "no model 'early' of 1 modalities"),
-        ("en_unimodal_mortality", "no model 'unimodal' of 2 modalities"),
+        ("e_early_mortality", "no model 'early' of the modalities 'e'"),
+        ("en_unimodal_mortality", "no model 'unimodal' of the modalities 'en'"),
+        ("c_gbdt-stats_mortality", "no model 'gbdt-stats' of the modalities 'c'"),
+        ("ecn_logistic-stats_mortality", "no model 'logistic-stats' of the modalities 'ecn'"),
         ("ecn_clever_mortality", "no model 'clever'"),
         ("ecn_early_death", "no task 'death'"),
         ("ecn_early_mortality_48h", "no task 'mortality_48h'"),
@@ -62,15 +111,28 @@ def test_impossible_targets_are_refused_with_the_table_of_targets(target, why):
     message = planning.refusal(CONFIG, *target.split("_", 2))
     assert message.startswith(f"{target}: {why}")
     assert "results/{modalities}_{model}_{task}.json" in message
-    for line in ("letters of ecn", "task: mortality", "unimodal: one letter", "early: two"):
+    tasks = f"task: {', '.join(CONFIG['tasks'])}\n"
+    for line in ("letters of ecn", tasks, "unimodal: one letter", "early: two", "gbdt-stats: e"):
         assert line in message
+    for name in planning.MODELS:
+        assert f"\n  {name}: " in message
 
 
-@pytest.mark.parametrize("target", ["nce_early_mortality", "ecn_early_mortality_48h"])
+@pytest.mark.parametrize("target", ["ecn_gbdt_mortality", "e_logistic-stats_mortality"])
+def test_the_published_protocol_has_no_baselines(target):
+    assert planning.refusal(CONFIG, *target.split("_", 2)) is None
+    message = planning.refusal(CONFIG, *target.split("_", 2), "published")
+    assert "no model" in message
+    assert "late-averaged: " in message and "stats: " not in message
+
+
+@pytest.mark.parametrize(
+    "target", ["nce_early_mortality", "ecn_early_mortality_48h", "published/e_gbdt_mortality"]
+)
 def test_a_refusal_is_one_message_without_traceback(fresh, target):
     refused = fresh.plan(f"results/{target}.json")
     assert refused.status == 1
-    assert refused.text.count(f"{target}: no ") == 1
+    assert refused.text.count(f"{target.removeprefix('published/')}: no ") == 1
     assert "Traceback" not in refused.text
     assert "Exception" not in refused.text
 
@@ -79,7 +141,10 @@ def test_a_refusal_is_one_message_without_traceback(fresh, target):
     ("setting", "value", "message"),
     [
         ("cohort.minimum_age", 18, "config.cohort: Additional properties .*'minimum_age'"),
-        ("sedes", [0], "config: Additional properties .*'sedes'"),
+        ("sedes", [0], "config.sedes: unknown, and no modality of that name"),
+        ("erly", {"dropout": 0.5}, "config.erly: unknown, and no modality of that name"),
+        ("folds", 5, "config.folds: 5 test shares of 0.25 overlap"),
+        ("tasks", ["death"], "config.tasks: death has no query pipeline/cohort/tasks/death.sql"),
         ("seeds", [], r"config.seeds: \[\] should be non-empty"),
     ],
 )
@@ -122,8 +187,26 @@ def test_everything_that_a_real_source_lacks_is_listed_at_once(real):
 def test_a_target_without_films_needs_none_in_a_real_source(real):
     checkout, root = real
     shutil.rmtree(root / "mimic-cxr-jpg")
-    expected = {rule: n for rule, n in PLANS["en_early"].items() if rule != "make_hospital"}
+    expected = {
+        rule: n for rule, n in PLANS["en_early_mortality"].items() if rule != "make_hospital"
+    }
     assert checkout.plan("results/en_early_mortality.json").planned == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "target"),
+    [({}, "published/e_unimodal_mortality"), ({"missing": "complete"}, "e_unimodal_mortality")],
+    ids=["published", "complete"],
+)
+def test_complete_cases_need_every_modality_of_a_real_source(real, settings, target):
+    checkout, root = real
+    checkout.configure(settings)
+    shutil.rmtree(root / "mimic-cxr-jpg")
+    refused = checkout.plan(f"results/{target}.json")
+    assert refused.status == 1
+    assert f"{root}/mimic-cxr-jpg/2.1.0: no MIMIC-CXR-JPG here" in refused.text
+    assert ("missing table chexpert (for published)" in refused.text) == ("published" in target)
+    assert "Exception" not in refused.text and "Traceback" not in refused.text
 
 
 def test_too_little_disk_is_refused_before_anything_starts(real):
@@ -148,22 +231,25 @@ def header(path):
 
 
 def rules():
-    """(name, text) of every rule, `all` apart: it makes nothing."""
-    blocks = [
-        match
-        for text in RULES.values()
-        for match in re.findall(r"^ *rule (\w+):\n((?:^(?: +.*)?\n)+)", text, re.M)
-    ]
-    assert len(blocks) == sum(len(re.findall(r"^ *rule ", t, re.M)) for t in RULES.values())
+    """(name, text) of every rule that makes something; rules of a loop have their name within."""
+    blocks = []
+    for text in RULES.values():
+        heads = list(re.finditer(r"^( *)rule ?(\w*):\n", text, re.M))
+        for head in heads:
+            body = re.match(rf"(?:(?:{head[1]} +.*)?\n)+", text[head.end() :])[0]
+            name = head[2] or re.search(r"name:\n +f?\"([^\"]+)\"", body)[1]
+            blocks += [(name, body)] * ("output:" in body)
+    assert len(blocks) >= 25
     return blocks
 
 
 @pytest.mark.parametrize(("name", "text"), rules(), ids=[name for name, _ in rules()])
 def test_a_rule_depends_on_the_code_that_it_runs(name, text):
-    run = set(re.findall(r"python -m (pipeline[\w.]+)", text))
+    run = set(re.findall(r"python -m (?:{params.launch} )?(pipeline[\w.]+)", text))
     assert run
-    assert run == set(re.findall(r"\"(pipeline[\w.]+)\"", re.search(r"code=modules\(.*", text)[0]))
-    assert re.search(r"^ +log:\n +\"logs/" + name + r"[./]", text, re.M)
+    code = re.search(r"code=[\w.]+\((.*?)\)", text, re.S)[1]
+    assert run == {m for m in re.findall(r"\"(pipeline[\w.]+)\"", code) if "{" not in m}
+    assert re.search(r"^ +log:\n +f?\"logs/" + re.escape(name) + r"[./]", text, re.M)
     assert "{log:q}" in text
     assert "conda:" in text
     for module in run:
@@ -171,6 +257,16 @@ def test_a_rule_depends_on_the_code_that_it_runs(name, text):
         if "add_resource_arguments(" in source:
             for argument in ("--threads {threads}", "--memory-mb {resources.mem_mb}", "--temp "):
                 assert argument in text
+
+
+@pytest.mark.parametrize("name", CONFIG["modalities"].values())
+def test_a_training_depends_on_the_code_of_its_modalities(name):
+    wiring = Wiring(CONFIG, {})
+    letter = next(x for x, own in CONFIG["modalities"].items() if own == name)
+    files = wiring.encoder_modules("pipeline.fusion.joint")(SimpleNamespace(modalities=letter))
+    assert {f"pipeline/{name}/encoder.py", f"pipeline/{name}/dataset.py"} <= set(files)
+    others = {own for own in CONFIG["modalities"].values() if own != name}
+    assert not [file for file in files if file.split("/")[1] in others]
 
 
 def test_rules_are_plain():
@@ -192,11 +288,18 @@ def test_every_profile_repeats_what_makes_reruns_right():
         assert profiles[0][key] == profiles[1][key]
 
 
-def test_settings_reach_rules_in_one_form_whatever_their_order():
+@pytest.mark.parametrize("protocol", ["corrected", "published", "corrected/fold1"])
+def test_settings_reach_rules_in_one_form_whatever_their_order(protocol):
     turned = json.loads(json.dumps(CONFIG, sort_keys=True))
     assert list(turned) != list(CONFIG)
-    for keys in (("cohort",), ("availability",), ("ehr", "schedule"), ("note", "doc2vec")):
-        assert common(CONFIG)["setting"](*keys) == common(turned)["setting"](*keys)
+    job = SimpleNamespace(protocol=protocol, modalities="ecn", model="joint", task="mortality")
+    for keys in (("cohort",), ("split",), ("early", "dropout"), ("note", "doc2vec")):
+        given, other = (Wiring(config, {}).setting(*keys)(job) for config in (CONFIG, turned))
+        assert given == other
+    for ask in ("schedule", "known_from"):
+        own = ["labs"] if ask == "known_from" else []
+        given, other = (getattr(Wiring(c, {}), ask)(*own)(job) for c in (CONFIG, turned))
+        assert given == other
 
 
 def test_a_job_keeps_to_its_threads_and_a_fixed_hash_seed(tmp_path):

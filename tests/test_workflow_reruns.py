@@ -64,6 +64,11 @@ def limit(checkout):
     checkout.edit("pipeline/ehr/signals.csv", "Heart Rate,10,300,", "Heart Rate,10,290,")
 
 
+def protocol(name, old, new):
+    """An edit of a protocol's own choices."""
+    return lambda checkout: checkout.edit(f"workflow/protocols/{name}.yaml", old, new)
+
+
 def shell(checkout):
     """A rule's command."""
     checkout.edit("rules/fusion.smk", " --dropout {params", "  --dropout {params")
@@ -71,19 +76,32 @@ def shell(checkout):
 
 EDITS = {
     "early.dropout": (setting("early.dropout", 0.4), FUSE),
-    "early.schedule": (setting("early.schedule.epochs", 2), FUSE),
-    "ehr.schedule": (setting("ehr.schedule.learning_rate", 0.002), TRAIN_EHR),
-    "cxr.schedule": (setting("cxr.schedule.learning_rate", 0.002), TRAIN_CXR),
+    "modality_dropout": (setting("modality_dropout", 0.2), FUSE),
+    "schedule": (setting("schedule.learning_rate", 0.002), TRAIN),
     "cxr.pixels": (setting("cxr.pixels", 48), {"decode_films"} | TRAIN_CXR),
     "cxr.views": (setting("cxr.views", ["antero-posterior", "postero-anterior"]), FILMS),
-    "note.schedule": (setting("note.schedule.learning_rate", 0.002), TRAIN_NOTE),
     "note.doc2vec": (
         setting("note.doc2vec.epochs", 4),
         {"train_doc2vec", "infer_vectors"} | TRAIN_NOTE,
     ),
     "seeds": (setting("seeds", [0, 1]), TRAIN),
     "torch.threads": (setting("torch.threads", 2), TRAIN),
-    "missing": (setting("missing", "complete"), EMBED),
+    "torch.processes": (setting("torch.processes", 2), TRAIN),
+    "folds": (setting("folds", 2), SPLIT),
+    "ehr.start_by_value": (protocol("corrected", "by_value: true", "by_value: false"), TRAIN_EHR),
+    "cxr.full": (protocol("corrected", "full: false", "full: true"), {"decode_films"} | TRAIN_CXR),
+    "note.standardise": (protocol("corrected", "dise: true", "dise: false"), TRAIN_NOTE),
+    "note.fitted_on": (
+        protocol("corrected", "fitted_on: train", "fitted_on: all"),
+        {"train_doc2vec", "infer_vectors"} | TRAIN_NOTE,
+    ),
+    "head_on": (protocol("corrected", "head_on: fusion", "head_on: train"), EMBED),
+    "schedule of fusions": (
+        protocol("corrected", "schedules: {}", "schedules: { multimodal: { epochs: 2 } }"),
+        FUSE,
+    ),
+    "published protocol": (protocol("published", "epochs: 30", "epochs: 3"), set()),
+    "missing": (setting("missing", "complete"), LABEL),
     "cohort.min_age": (setting("cohort.min_age", 40), COHORT),
     "split.salt": (setting("split.salt", "another"), SPLIT),
     "availability.labs": (setting("availability.labs", ["charttime"]), EVENTS),
@@ -91,12 +109,19 @@ EDITS = {
     "availability.enforced": (setting("availability.enforced", False), SELECT),
     "sample": (setting("sample", 0.8), SOURCE),
     "hospital.seed": (setting("hospital.seed", 1), ALL),
-    "tasks": (setting("tasks", ["mortality", "longstay"]), set()),
+    "tasks": (setting("tasks", ["mortality"]), set()),
     "task query": (comment("pipeline/cohort/tasks/mortality.sql"), LABEL),
     "query of another task": (comment("pipeline/cohort/tasks/longstay.sql"), set()),
+    "published query of a task": (
+        comment("pipeline/cohort/tasks/published/mortality.sql"),
+        set(),
+    ),
     "query of events": (comment("pipeline/ehr/events.sql"), EVENTS),
     "encoder of films": (comment("pipeline/cxr/encoder.py"), TRAIN_CXR),
     "training loop": (comment("pipeline/training/loop.py"), TRAIN),
+    "heads": (comment("pipeline/fusion/heads.py"), FUSE),
+    "another fusion": (comment("pipeline/fusion/joint.py"), set()),
+    "planning": (comment("pipeline/common/planning.py"), set()),
     "metrics": (comment("pipeline/evaluation/metrics.py"), EVALUATE),
     "figure": (comment("pipeline/report/curves.py"), EVALUATE),
     "shared helper": (comment("pipeline/common/files.py"), ALL),
@@ -108,14 +133,15 @@ EDITS = {
     "row of a source table": (last_row, EVENTS | {"fit_bins", "extract_table"}),
 }
 QUICK = [
-    "early.dropout", "ehr.schedule", "cohort.min_age", "availability.enforced", "split.salt",
-    "task query", "encoder of films", "shared helper", "row of a source table",
+    "early.dropout", "ehr.start_by_value", "published protocol", "missing", "cohort.min_age",
+    "availability.enforced", "split.salt", "task query", "encoder of films", "shared helper",
+    "row of a source table",
 ]  # fmt: skip
 RUN = ["early.dropout"]
 RUN_SLOWLY = [
-    "missing", "seeds", "note.doc2vec", "cxr.pixels", "cohort.ids", "split.salt", "task query",
-    "availability.notes", "sample", "hospital.seed", "physiological limit", "shared helper", "rule",
-    "row of a source table", "metrics",
+    "missing", "folds", "head_on", "cxr.full", "seeds", "note.doc2vec", "cxr.pixels", "cohort.ids",
+    "split.salt", "task query", "availability.notes", "sample", "hospital.seed",
+    "physiological limit", "shared helper", "rule", "row of a source table", "metrics",
 ]  # fmt: skip
 
 
@@ -142,6 +168,12 @@ def test_an_edit_runs_what_it_touches_once(copied, name):
 
 
 def test_two_targets_share_what_they_share(copied):
-    copied.configure({"ehr.schedule.learning_rate": 0.002})
+    EDITS["ehr.start_by_value"][0](copied)
     planned = copied.plan(MAIN, SINGLE).planned
     assert planned == dict.fromkeys(TRAIN_EHR, 1) | {"evaluate_model": 2}
+
+
+def test_one_fold_more_is_made_beside_those_that_are_there(copied):
+    copied.configure({"folds": 2})
+    made = {"select_episodes", "label_task", "fit_bins"} | EVENTS - {"fuse_early"}
+    assert copied.plan(SINGLE).planned == dict.fromkeys(made, 1)

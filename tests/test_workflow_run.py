@@ -17,9 +17,8 @@ EPISODES = "results/corrected/admission/episodes.parquet"
 MODELS = "results/corrected/admission/models/mortality"
 STAGES = {
     "extract.tables", "cohort.episodes", "cohort.labels", "ehr.events",
-    "ehr.bins", "ehr.tokens", "ehr.pretrain", "ehr.embed", "cxr.films", "cxr.decode",
-    "cxr.pretrain", "cxr.embed", "note.clean", "note.doc2vec", "note.notes", "note.vectors",
-    "note.pretrain", "note.embed", "fusion.early",
+    "ehr.bins", "ehr.tokens", "cxr.films", "cxr.decode", "note.clean", "note.doc2vec", "note.notes",
+    "note.vectors", "training.pretrain", "training.embed", "fusion.early",
 }  # fmt: skip
 
 
@@ -66,7 +65,9 @@ def test_sidecar_tells_time_memory_and_host_of_every_stage(finished):
     assert sidecar["total_seconds"] > 1
 
 
-@pytest.mark.parametrize("log", ["pretrain_ehr/mortality", "fuse_early/ecn_mortality"])
+@pytest.mark.parametrize(
+    "log", ["pretrain_ehr/corrected/mortality", "fuse_early/corrected/ecn_mortality"]
+)
 def test_training_tells_its_course_on_screen_and_in_the_log(finished, log):
     line = r"epoch 1/\d  loss \d\.\d{4}  val AUROC 0\.\d{4}  \d+ samples/s  \d+ s left"
     told = re.search(line, (finished / f"logs/{log}.log").read_text())

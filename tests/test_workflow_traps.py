@@ -6,7 +6,7 @@ import pytest
 
 SINGLE = "results/e_unimodal_mortality.json"
 FUSED = "results/ecn_early_mortality.json"
-ENOUGH = {"ehr.schedule.epochs": 8, "note.schedule.epochs": 4}  # the small hospital has few batches
+ENOUGH = {"schedule.epochs": 8}  # the small hospital has few batches
 
 
 def result_of(checkout, target, **settings):

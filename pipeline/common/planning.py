@@ -94,6 +94,18 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
     )
 
 
+def needs(config: Config, modalities: str, protocol: str) -> tuple[str, ...]:
+    """What a target needs of the source: letters and its protocol.
+
+    Complete cases need every modality, whatever the target's are.
+
+    >>> needs({"modalities": {"e": "ehr", "c": "cxr"}, "missing": "any"}, "e", "corrected")
+    ('e', 'corrected')
+    """
+    complete = protocols.settings(config, protocol)["missing"] == "complete"
+    return (*(config["modalities"] if complete else modalities), protocol)
+
+
 def _fits(model: str, modalities: str) -> bool:
     words, sizes, _ = MODELS[model]
     return len(modalities) in sizes and (words != "e" or modalities == "e")

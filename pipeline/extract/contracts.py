@@ -29,7 +29,8 @@ class SourceTable:
     `folders`, `file`: where it lies in its data set (newest layout first) and the file's name
     without `.csv.gz` or `.csv`. `columns`: name → DuckDB type, in the order of the output.
     `found_as`: the names under which a column may be found, where they differ from its own.
-    `derived`: name → SQL over the columns. `needed_by`: "core" or the modality letters.
+    `derived`: name → SQL over the columns. `needed_by`: "core", the modality letters,
+    or a protocol that reads more.
     `multiline`: free text with line breaks within quotes, which no parallel reader may split.
     """
 
@@ -227,6 +228,7 @@ TABLES: Mapping[str, SourceTable] = {
         (".",),
         "mimic-cxr-2.0.0-chexpert",
         _columns("subject_id BIGINT, study_id BIGINT"),
+        ("published",),
     ),
 }
 
@@ -238,13 +240,13 @@ def table(name: str) -> SourceTable:
     return TABLES[name]
 
 
-def tables_for(modalities: Iterable[str]) -> list[str]:
-    """The tables that the asked modality letters need, the core ones first.
+def tables_for(asked: Iterable[str]) -> list[str]:
+    """The tables that modality letters, or a protocol that reads more, need; the core ones first.
 
     >>> tables_for("n")
     ['patients', 'admissions', 'icustays', 'radiology']
     """
-    asked = {"core", *modalities}
+    asked = {"core", *asked}
     return [name for name, contract in TABLES.items() if asked.intersection(contract.needed_by)]
 
 

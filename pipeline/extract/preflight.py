@@ -19,6 +19,8 @@ from pipeline.extract.release import DATASETS, Release, Source, exists
 
 log = logging.getLogger("pipeline.extract")
 
+Needs = str | tuple[str, ...]  # modality letters, and a protocol that reads more
+
 # ASSUME sizes and speeds. "Measured": on the open demo and generated files of 4 to 48 million rows
 PARQUET_PER_GZ = 0.75  # bytes of parquet per byte of csv.gz (measured .53 to .72)
 PARQUET_PER_CSV = 0.15  # bytes of parquet per byte of plain csv (measured .10)
@@ -41,13 +43,13 @@ class Estimate:
     films: int
 
 
-def estimate(modalities: str, source: Source, results: str | Path, sample: float = 1.0) -> Estimate:
+def estimate(asked: Needs, source: Source, results: str | Path, sample: float = 1.0) -> Estimate:
     """Disk and time from the sizes of the files that are there; tables made before cost nothing.
 
     Extraction and the decoding of films only: training depends on the model.
     """
     disk, seconds, films = 0.0, 0.0, 0
-    for name in contracts.tables_for(modalities):
+    for name in contracts.tables_for(asked):
         path = release.table_path(source, name)
         if not exists(path) or (Path(results) / "source" / f"{name}.parquet").exists():
             continue
@@ -113,27 +115,25 @@ def _disk_problems(needed: float, results: Path) -> list[str]:
     ]
 
 
-def problems(
-    modalities: str, source: Source, results: str | Path, sample: float = 1.0
-) -> list[str]:
-    """Every reason why the target of these modalities cannot be made; empty if there is none.
+def problems(asked: Needs, source: Source, results: str | Path, sample: float = 1.0) -> list[str]:
+    """Every reason why what is asked for cannot be made; empty if there is none.
 
     Each line begins with the path at which something is wrong, and says what to do.
     """
-    tables = contracts.tables_for(modalities)
+    tables = contracts.tables_for(asked)
     lines = []
     for dataset in dict.fromkeys(contracts.table(name).dataset for name in tables):
         mine = [name for name in tables if contracts.table(name).dataset == dataset]
         lines += _dataset_problems(source, dataset, mine)
-    needed = estimate(modalities, source, results, sample).disk
+    needed = estimate(asked, source, results, sample).disk
     return lines + _disk_problems(needed, Path(results).absolute())
 
 
-def check(modalities: str, source: Source, results: str | Path, sample: float = 1.0) -> None:
+def check(asked: Needs, source: Source, results: str | Path, sample: float = 1.0) -> None:
     """Raises one `InputError` that lists all `problems`."""
-    if lines := problems(modalities, source, results, sample):
+    if lines := problems(asked, source, results, sample):
         listed = "".join(f"\n  - {line}" for line in lines)
-        raise InputError(f"{len(lines)} problem(s) before a target of {modalities}:{listed}")
+        raise InputError(f"{len(lines)} problem(s) before anything starts:{listed}")
 
 
 def _size(count: float) -> str:
@@ -145,12 +145,12 @@ def _size(count: float) -> str:
     return f"{count / 1e9:.1f} GB"
 
 
-def report(modalities: str, source: Source, results: str | Path, sample: float = 1.0) -> list[str]:
+def report(asked: Needs, source: Source, results: str | Path, sample: float = 1.0) -> list[str]:
     """Lines for the log: each data set with its release, then the estimate of disk and time."""
-    tables = contracts.tables_for(modalities)
+    tables = contracts.tables_for(asked)
     datasets = dict.fromkeys(contracts.table(name).dataset for name in tables)
     found = [release.describe(release.locate(source, dataset)) for dataset in datasets]
-    needs = estimate(modalities, source, results, sample)
+    needs = estimate(asked, source, results, sample)
     films = f" and to decode about {needs.films:,} films" if needs.films else ""
     minutes = f"{max(needs.seconds / 60, 1):.0f} min"
     cost = f"estimate: {_size(needs.disk)} of disk; {minutes} of one core to extract{films}"
