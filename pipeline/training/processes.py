@@ -6,12 +6,16 @@ A stage started without torchrun is one process, and pays nothing for this modul
 
 import os
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from types import TracebackType
 
 import numpy as np
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+# the others wait while the first validates or predicts: minutes of films; NCCL's own limit is 10
+PATIENCE = timedelta(hours=6)
 
 
 class Processes(AbstractContextManager["Processes"]):
@@ -28,7 +32,9 @@ class Processes(AbstractContextManager["Processes"]):
     def __enter__(self) -> "Processes":
         if self.count > 1:
             backend = "nccl" if torch.cuda.is_available() else "gloo"
-            distributed.init_process_group(backend, rank=self.rank, world_size=self.count)
+            distributed.init_process_group(
+                backend, rank=self.rank, world_size=self.count, timeout=PATIENCE
+            )
         return self
 
     def __exit__(
