@@ -52,7 +52,9 @@ def files(tmp_path_factory):
     notes = [(int(e), f"{e}-{k}", 60 * k) for e in IDS[IDS % 6 > 0] for k in range(1 + e % 3)]
     follows = np.array([label[e - 700] for e, _, _ in notes])
     vector = random.normal(size=(len(notes), 16)) + 0.7 * follows[:, None]
-    of_token = [(int(e), 30 * k, int(random.integers(1, 50))) for e in IDS for k in range(1 + e % 4)]
+    of_token = [
+        (int(e), 30 * k, int(random.integers(1, 50))) for e in IDS for k in range(1 + e % 4)
+    ]
     of_token += [(int(e), 0, 60 + 100 * int(y)) for e, y in zip(IDS, label, strict=True)]
     tables = {
         "episodes": episodes,
