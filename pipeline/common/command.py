@@ -47,8 +47,8 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     record = _usage(main, started)
-    if not record["made"]:
-        return
+    if not record["made"] or os.environ.get("RANK", "0") != "0":
+        return  # of several processes that torchrun started the first speaks for all
     log.info("finished in %(seconds).1f s, peak memory %(peak_mb)d MB, on %(host)s", record)
     if folder := os.environ.get("PIPELINE_USAGE"):
         name = f"{record['stage']} {record['made']}".replace("/", "_").replace(" ", "@")

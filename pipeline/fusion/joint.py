@@ -134,7 +134,7 @@ def main() -> None:
     device = pick_device(given.device)
     examples = Examples(data, rows.label, train, rows.of("val"))
     histories, said = {}, []
-    with from_environment() as processes:
+    with from_environment(device) as processes:
         for seed in given.seeds:
             make_repeatable(seed, given.torch_threads)
             model = build(given, data, train, rows.label[train].mean()).to(device)

@@ -108,7 +108,7 @@ def fit(model: nn.Module, examples: Examples, schedule: Schedule, seed: int, dev
                                 "processes": processes.count}  # fmt: skip
     state = Progress(progress, guard)
     best, history = state.load(model, optimiser)
-    parallel = processes.parallel(model, device)
+    parallel = processes.parallel(model, device, together=schedule.eval_mode)
     said = Announcer(f"{name} seed {seed}", len(history), schedule.epochs)
     for epoch in range(len(history), schedule.epochs):
         parts = batches(examples.train, schedule.batch_size, np.random.default_rng([seed, epoch]))

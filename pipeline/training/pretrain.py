@@ -42,7 +42,7 @@ def main() -> None:
     device = pick_device(given.device)
     examples = Examples(data, rows.label, train, val)
     histories = {}
-    with from_environment() as processes:
+    with from_environment(device) as processes:
         for seed in given.seeds:
             make_repeatable(seed, given.torch_threads)
             model = Unimodal(find(name).encoder(own, data, train)).to(device)

@@ -6,6 +6,7 @@ A stage started without torchrun is one process, and pays nothing for this modul
 
 import os
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from types import TracebackType
 
 import numpy as np
@@ -13,12 +14,16 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+# the others wait while the first validates or predicts: minutes of films; NCCL's own limit is 10
+PATIENCE = timedelta(hours=6)
+CPU = torch.device("cpu")
+
 
 class Processes(AbstractContextManager["Processes"]):
-    """The processes of a training, and which of them this is (`rank`, from 0)."""
+    """The processes of a training, and which of them this is (`rank`, from 0), on which device."""
 
-    def __init__(self, count: int = 1, rank: int = 0) -> None:
-        self.count, self.rank = count, rank
+    def __init__(self, count: int = 1, rank: int = 0, device: torch.device = CPU) -> None:
+        self.count, self.rank, self.device = count, rank, device
 
     @property
     def first(self) -> bool:
@@ -27,8 +32,13 @@ class Processes(AbstractContextManager["Processes"]):
 
     def __enter__(self) -> "Processes":
         if self.count > 1:
-            backend = "nccl" if torch.cuda.is_available() else "gloo"
-            distributed.init_process_group(backend, rank=self.rank, world_size=self.count)
+            cuda = self.device.type == "cuda"
+            if cuda:
+                torch.cuda.set_device(self.device)
+            distributed.init_process_group(
+                "nccl" if cuda else "gloo", rank=self.rank, world_size=self.count,
+                timeout=PATIENCE, device_id=self.device if cuda else None,
+            )  # fmt: skip
         return self
 
     def __exit__(
@@ -46,15 +56,16 @@ class Processes(AbstractContextManager["Processes"]):
         """
         return rows[self.rank % len(rows) :: self.count]
 
-    def parallel(self, model: nn.Module, device: torch.device) -> nn.Module:
+    def parallel(self, model: nn.Module, device: torch.device, together: bool = True) -> nn.Module:
         """The model whose gradients are averaged over the processes.
 
-        On GPUs BatchNorm takes its statistics over all of them; gloo has no such operation, on CPUs
-        each process normalises by its own part.
+        `together`: on GPUs BatchNorm takes its statistics over all of them; not for a model that
+        one process alone runs in training mode, it would wait for the others. gloo has no such
+        operation, on CPUs each process normalises by its own part.
         """
         if self.count == 1:
             return model
-        if device.type == "cuda":
+        if together and device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(model)  # in place: its layers are below it
         # an encoder of a batch without a single film has no gradient: not an error
         return DistributedDataParallel(
@@ -66,8 +77,7 @@ class Processes(AbstractContextManager["Processes"]):
         """The mean of a number over the processes."""
         if self.count == 1:
             return value
-        kind = "cuda" if torch.cuda.is_available() else "cpu"
-        tensor = torch.tensor(value, dtype=torch.float32, device=kind)
+        tensor = torch.tensor(value, dtype=torch.float32, device=self.device)
         distributed.all_reduce(tensor)
         return tensor.item() / self.count
 
@@ -80,6 +90,7 @@ class Processes(AbstractContextManager["Processes"]):
 SINGLE = Processes()
 
 
-def from_environment() -> Processes:
-    """The processes that torchrun announced; one where it was not used."""
-    return Processes(int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0)))
+def from_environment(device: torch.device) -> Processes:
+    """The processes that torchrun announced; one where it was not used. `device`: of this one."""
+    count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    return Processes(count, rank, device)

@@ -1,0 +1,221 @@
+"""A fourth modality costs one folder, one rules file and one letter: an imaginary ECG, letter x."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from checkout import Checkout, environment
+
+LEADS = '''"""Voltages of an ECG per episode; two episodes in three have one."""
+
+import numpy as np
+import polars as pl
+
+from pipeline.common.command import parser, run
+from pipeline.common.tables import Contract, read_table, write_table
+
+ECGS = Contract(
+    {"episode_id": pl.Int64, "voltage": pl.Array(pl.Float32, 12)}, key=("episode_id",)
+)
+
+
+def main() -> None:
+    """Draws the voltages of the episodes that have an ECG."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--episodes", required=True)
+    arguments.add_argument("--output", required=True)
+    given = arguments.parse_args()
+    episode = read_table(given.episodes, ["episode_id"])["episode_id"].sort().to_numpy()
+    episode = episode[episode % 3 > 0]
+    drawn = np.random.default_rng(0).normal(size=(len(episode), 12)).astype(np.float32)
+    voltage = pl.Series("voltage", drawn, dtype=pl.Array(pl.Float32, 12))
+    table = pl.DataFrame({"episode_id": episode, "voltage": voltage})
+    write_table(table, given.output, ECGS)
+
+
+if __name__ == "__main__":
+    run(main)
+'''
+
+MODALITY = '''"""Modality `x` as training and fusion see it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from torch import nn
+
+from pipeline.common.tables import read_table
+from pipeline.training.modality import Given
+
+
+@dataclass
+class EcgData:
+    """Voltages (N, 12) and who has them (N,)."""
+
+    voltage: np.ndarray
+    here: np.ndarray
+
+    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """voltage (B, 12)."""
+        return {"voltage": torch.from_numpy(self.voltage[rows])}
+
+    def present(self) -> np.ndarray:
+        """Which episodes have an ECG (bool)."""
+        return self.here
+
+
+class EcgEncoder(nn.Module):
+    """Voltages → feature (B, 512)."""
+
+    width = 512
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(12, self.width), nn.ReLU())
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(B, 512)."""
+        return self.net(batch["voltage"])
+
+
+class Ecg:
+    """Twelve leads."""
+
+    def data(self, given: Given, episodes: np.ndarray) -> EcgData:
+        """The ECGs of these episodes. Given: leads."""
+        order = pl.DataFrame({"episode_id": episodes}).with_row_index("row")
+        table = read_table(given["leads"]).join(order, on="episode_id")
+        voltage = np.zeros((len(episodes), 12), np.float32)
+        here = np.zeros(len(episodes), bool)
+        voltage[table["row"]], here[table["row"]] = table["voltage"].to_numpy(), True
+        return EcgData(voltage, here)
+
+    def encoder(self, given: Given, data: EcgData, train: np.ndarray) -> EcgEncoder:
+        """A linear layer. Given: nothing."""
+        return EcgEncoder()
+
+
+MODALITY = Ecg()
+'''
+
+RULES = '''"""Modality `x`: ECGs.
+
+Needs the episodes. Draws voltages.
+"""
+
+ENCODERS["ecg"] = {
+    "files": {"leads": f"{UNIT}/ecg/leads.parquet"},
+    "settings": {},
+    "present": f"{UNIT}/ecg/leads.parquet",
+}
+
+
+rule draw_leads:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        code=modules("pipeline.ecg.leads"),
+    output:
+        f"{UNIT}/ecg/leads.parquet",
+    log:
+        "logs/draw_leads/{protocol}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m pipeline.ecg.leads"
+        " --episodes {input.episodes:q}"
+        " --output {output:q}"
+        " 2> {log:q}"
+'''
+
+ADDED = {
+    "pipeline/ecg/__init__.py": '"""ECGs."""\n',
+    "pipeline/ecg/leads.py": LEADS,
+    "pipeline/ecg/modality.py": MODALITY,
+    "rules/ecg.smk": RULES,
+}
+LETTERS = {"e": "ehr", "c": "cxr", "n": "note", "x": "ecg"}
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+    """A checkout with the fourth modality and a small hospital."""
+    root = tmp_path_factory.mktemp("modality") / "extended"
+    checkout = Checkout.fresh(root, {"hospital.patients": 400})
+    for name, text in ADDED.items():
+        (checkout / name).parent.mkdir(exist_ok=True)
+        (checkout / name).write_text(text)
+    checkout.configure({"modalities": LETTERS})
+    return checkout
+
+
+ECG = {"draw_leads": 1, "pretrain_ecg": 1}
+
+
+@pytest.mark.parametrize(
+    ("target", "jobs", "encoders"),
+    [
+        ("x_unimodal_mortality", ECG | {"embed_ecg": 1}, 1),
+        ("ex_joint_mortality", ECG | {"fuse_jointly": 1}, 2),
+        ("ecnx_early_mortality", ECG | {"fuse_early": 1, "decode_films": 10}, 4),
+        ("nx_late-averaged_longstay", ECG | {"fuse_jointly": 1}, 2),
+        ("x_gbdt_readmission", ECG | {"fit_baseline": 1}, 1),
+    ],
+)
+def test_targets_with_the_fourth_letter_plan_its_jobs(extended, target, jobs, encoders):
+    planned = extended.plan(f"results/{target}.json").planned
+    assert jobs.items() <= planned.items()
+    assert sum(rule.startswith("pretrain_") for rule in planned) == encoders
+
+
+def test_published_targets_and_folds_have_it_as_well(extended):
+    planned = extended.plan("results/published/ex_early_mortality.json").planned
+    assert {"draw_leads": 1, "fuse_early": 1, "evaluate_published": 1}.items() <= planned.items()
+    predictions = "results/corrected/fold1/predictions/ex_early_mortality.parquet"
+    folded = extended.snakemake("--dry-run", predictions, "--config", "folds=2").planned
+    assert folded["draw_leads"] == 1
+
+
+def test_the_tables_are_of_all_four(extended):
+    planned = extended.plan("tables").planned
+    assert planned["fuse_early"] == 2 * 3 * 11  # protocols × tasks × sets of two letters or more
+    assert planned["evaluate_model"] == 3 * (4 + 4 * 11 + 2 * 15 + 2)
+
+
+def test_letters_out_of_their_order_are_refused_by_name(extended):
+    outcome = extended.snakemake("--dry-run", "results/xe_early_mortality.json")
+    assert outcome.status
+    assert "modalities: letters of ecnx in this order" in outcome.text
+
+
+def test_the_repository_s_own_checks_hold_with_it(extended):
+    """The layers of rooms, and the documentation of the code."""
+    lint = Path(sys.executable).with_name("lint-imports")
+    command = [lint, "--no-cache"]
+    found = subprocess.run(
+        command, cwd=extended.root, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stdout
+
+
+def test_an_early_fusion_with_it_is_made_from_end_to_end(extended):
+    name = "ex_early_mortality"
+    extended.make(f"results/{name}.json")
+    result = json.loads((extended / f"results/{name}.json").read_text())
+    assert result["modalities"] == "ex"
+    assert result["metrics"]["test"]["auroc"]["value"] is not None
+    assert set(result["comparisons"]["singles"]) == {"e_unimodal_mortality", "x_unimodal_mortality"}
+    assert result["ceiling"] is None  # the hospital's truth knows of no ECG
+    assert {row["modality"] for row in result["missing"]} == {"e", "x"}
+    assert "pipeline.ecg.modality" in result["environment"]["modules"]
+    folder = extended / "results/corrected/admission/embeddings/mortality"
+    embedded = pl.read_parquet(folder / "ecg.parquet")["episode_id"]
+    assert (embedded % 3 > 0).all()
+    assert 0 < len(embedded) < pl.read_parquet(folder / "ehr.parquet").height
