@@ -141,6 +141,7 @@ def test_two_processes_pretrain_as_one_does(files):
     assert {path.name for path in two.iterdir()} == names
 
 
+@pytest.mark.slow
 def test_two_processes_fuse_jointly_as_one_does(files):
     one, two = fused(files, "one-joint", 1), fused(files, "two-joint", 2)
     assert_equal_trainings(one, two)

@@ -9,6 +9,9 @@ import polars as pl
 import pytest
 from checkout import Checkout, environment
 
+from pipeline.extract.contracts import tables_for
+from pipeline.report.tables import introduction
+
 LEADS = '''"""Voltages of an ECG per episode; two episodes in three have one."""
 
 import numpy as np
@@ -195,8 +198,25 @@ def test_letters_out_of_their_order_are_refused_by_name(extended):
     assert "modalities: letters of ecnx in this order" in outcome.text
 
 
+@pytest.mark.parametrize(("section", "refused"), [("ecg", False), ("egc", True)])
+def test_the_config_may_hold_its_settings_and_no_misspelt_ones(extended, section, refused):
+    target = "results/x_unimodal_mortality.json"
+    outcome = extended.snakemake("--dry-run", target, "--config", f"{section}={{leads: 12}}")
+    assert (outcome.status != 0) == refused, outcome.text
+    assert ("config.egc: unknown, and no modality of that name" in outcome.text) == refused
+
+
+def test_a_source_of_real_data_needs_no_further_table_for_it():
+    assert tables_for("ex") == tables_for("e")
+
+
+def test_the_page_of_all_results_names_its_letter():
+    results = {("corrected", "mortality", letters, "unimodal"): {} for letters in "enx"}
+    assert "Modalities: **e** EHR, **n** notes, **x**.\n" in introduction(results)
+
+
 def test_the_repository_s_own_checks_hold_with_it(extended):
-    """The layers of rooms, and the documentation of the code."""
+    """Rooms import one way; the imaginary one keeps to it."""
     lint = Path(sys.executable).with_name("lint-imports")
     command = [lint, "--no-cache"]
     found = subprocess.run(

@@ -18,6 +18,7 @@ from pipeline.report.catalogue import (
     PROTOCOLS,
     Results,
     arranged,
+    in_order,
     models_in_order,
     read_results,
     unique,
@@ -54,7 +55,8 @@ def page(
 def introduction(results: Results) -> str:
     """What is counted, and how to read a cell."""
     counts = [f"{sum(name[0] == p for name in results)} {p}" for p in PROTOCOLS]
-    letters = ", ".join(f"**{letter}** {name}" for letter, name in LETTERS.items())
+    known = unique("".join(in_order(name[2] for name in results)))
+    letters = ", ".join(f"**{letter}** {LETTERS.get(letter, '')}".strip() for letter in known)
     lines = [
         f"{len(results)} results: {', '.join(counts)}. A dash: not made.",
         "Cells: AUROC on the test episodes with its 95 % interval (bootstrap over patients); where "

@@ -38,7 +38,10 @@ class Modality(Protocol):
         ...
 
     def encoder(self, given: Given, data: Any, train: np.ndarray) -> nn.Module:
-        """A fresh encoder, batch → (B, `width`); `train`: rows for statistics."""
+        """A fresh encoder, batch → (B, `width`); `train`: rows for statistics.
+
+        `width` is 512 wherever modalities are fused: heads take features of one size.
+        """
         ...
 
 
