@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+import yaml
+from checkout import REPOSITORY
 from torchvision.models import resnet18
 
 from pipeline.cxr.dataset import CxrData
@@ -213,6 +215,15 @@ def test_two_films_eight_hours_apart_have_the_published_weights():
     batch = {"count": torch.tensor([2]), "owner": torch.tensor([0, 0]),
              "hours": torch.tensor([12.0, 20.0])}  # fmt: skip
     assert CxrEncoder().weights(batch).tolist() == pytest.approx([0.0003, 0.9997], abs=5e-5)
+
+
+def test_a_lone_film_of_the_smallest_size_that_the_config_allows_can_be_trained_on():
+    """Published: one episode at a time, in training mode."""
+    schema = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
+    pixels = schema["properties"]["cxr"]["properties"]["pixels"]["minimum"]
+    torch.manual_seed(0)
+    made = CxrEncoder().train()(cxr_data(pixels).batch(np.array([2])))
+    assert made.shape == (1, 512)
 
 
 def note_data(counts=(3, 0, 1, 5)):
