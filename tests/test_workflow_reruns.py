@@ -134,8 +134,8 @@ EDITS = {
 }
 QUICK = [
     "early.dropout", "ehr.start_by_value", "published protocol", "missing", "cohort.min_age",
-    "availability.enforced", "split.salt", "task query", "encoder of films", "shared helper",
-    "row of a source table",
+    "availability.enforced", "split.salt", "seeds", "task query", "encoder of films",
+    "shared helper", "row of a source table",
 ]  # fmt: skip
 RUN = ["early.dropout"]
 RUN_SLOWLY = [
