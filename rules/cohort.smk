@@ -69,12 +69,13 @@ rule label_task:
         runtime=30,
     params:
         definition=setting("definition"),
+        head_on=setting("head_on"),
         present=wiring.complete_cases("{name}={file}"),
     shell:
         "python -m pipeline.cohort.labels"
         " --task {wildcards.task:q}"
         " --definition {params.definition:q}"
-        " --fitted train"
+        " --fitted train {params.head_on:q}"
         " --patients {input.patients:q}"
         " --admissions {input.admissions:q}"
         " --episodes {input.episodes:q}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from pipeline.common import planning
+from pipeline.common import planning, protocols
 from pipeline.common.errors import InputError
 from pipeline.common.wiring import (
     ABSENT,

@@ -88,6 +88,7 @@ rule fuse_jointly:
         launch=LAUNCH,
         folder=subpath(output.history, parent=True),
         data=wiring.encoder_data(),
+        head_on=setting("head_on"),
         modality_dropout=setting("modality_dropout"),
         schedule=schedule(),
         seeds=config["seeds"],
@@ -96,6 +97,7 @@ rule fuse_jointly:
     shell:
         "python -m {params.launch} pipeline.fusion.joint"
         " --head {wildcards.model:q}"
+        " --head-on {params.head_on:q}"
         " --episodes {input.episodes:q}"
         " --labels {input.labels:q}"
         " --data {params.data:q}"

@@ -8,15 +8,18 @@ Makes results/tables/wang.md, .csv and figures.
 rule compare_models:
     input:
         predictions=lambda wildcards: [
-            f"results/{wildcards.protocol}/predictions/{name}.parquet"
+            f"results/{fold}/predictions/{name}.parquet"
             for name in planning.grid(config, wildcards.protocol)
             if name.split("_", 2)[2] == wildcards.task
+            for fold in protocols.folds(config, wildcards.protocol)
         ],
         code=modules("pipeline.evaluation.contrasts"),
     output:
         "results/{protocol}/contrasts/{task}.json",
     log:
         "logs/compare_models/{protocol}/{task}.log",
+    wildcard_constraints:
+        protocol="corrected|published",
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -37,9 +40,10 @@ rule compare_models:
 rule attribute_modalities:
     input:
         predictions=lambda wildcards: [
-            f"results/{wildcards.protocol}/predictions/{letters}_{model}_{wildcards.task}.parquet"
+            f"results/{fold}/predictions/{letters}_{model}_{wildcards.task}.parquet"
             for letters in planning.modality_sets(config)
             for model in ["unimodal" if len(letters) == 1 else wildcards.fusion]
+            for fold in protocols.folds(config, wildcards.protocol)
         ],
         code=modules("pipeline.evaluation.attribution"),
     output:
@@ -48,16 +52,14 @@ rule attribute_modalities:
         "logs/attribute_modalities/{protocol}/{fusion}_{task}.log",
     wildcard_constraints:
         fusion="|".join(planning.FUSIONS),
+        protocol="corrected|published",
     conda:
         "../envs/pipeline.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        predictions=lambda wildcards, input: [
-            f"{letters}={file}"
-            for letters, file in zip(planning.modality_sets(config), input.predictions)
-        ],
+        predictions=lambda wildcards, input: planning.by_set(config, input.predictions),
         suppress=SUPPRESS,
     shell:
         "python -m pipeline.evaluation.attribution"

@@ -81,8 +81,8 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
         why = f"no modality set '{modalities}'"
     elif model not in allowed or not _fits(model, modalities):
         why = f"no model '{model}' of the modalities '{modalities}'"
-    elif task not in config["tasks"]:
-        why = f"no task '{task}'"
+    elif task not in config["tasks"] or not (ROOT / task_query(protocol, task)).is_file():
+        why = f"no task '{task}' in the {protocol} protocol"
     else:
         return None
     models = "".join(f"\n  {name}: {MODELS[name][0]}" for name in allowed)
@@ -102,8 +102,12 @@ def needs(config: Config, modalities: str, protocol: str) -> tuple[str, ...]:
     >>> needs({"modalities": {"e": "ehr", "c": "cxr"}, "missing": "any"}, "e", "corrected")
     ('e', 'corrected')
     """
-    complete = protocols.settings(config, protocol)["missing"] == "complete"
-    return (*(config["modalities"] if complete else modalities), protocol)
+    found = protocols.settings(config, protocol)
+    if found["missing"] == "complete":
+        own = found["complete_of"] or config["modalities"].values()
+        letters = [letter for letter, name in config["modalities"].items() if name in own]
+        modalities = "".join({**dict.fromkeys(modalities), **dict.fromkeys(letters)})
+    return (*modalities, protocol)
 
 
 def _fits(model: str, modalities: str) -> bool:
@@ -120,6 +124,17 @@ def modality_sets(config: Config) -> list[str]:
     letters = config["modalities"]
     sizes = range(1, len(letters) + 1)
     return ["".join(one) for size in sizes for one in combinations(letters, size)]
+
+
+def by_set(config: Config, files: list[str]) -> list[str]:
+    """`set=file,file` of each modality set; `files`: of the sets in order, a set's folds together.
+
+    >>> by_set({"modalities": {"e": "ehr"}}, ["a.parquet", "b.parquet"])
+    ['e=a.parquet,b.parquet']
+    """
+    sets = modality_sets(config)
+    folds = len(files) // len(sets)
+    return [f"{own}={','.join(files[k * folds :][:folds])}" for k, own in enumerate(sets)]
 
 
 def grid(config: Config, protocol: str) -> list[str]:

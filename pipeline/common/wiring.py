@@ -93,6 +93,8 @@ class Wiring:
 
         def of(wildcards: Any) -> str:
             table = self._found(wildcards)["availability"]
+            if table is None:  # the published queries know by themselves
+                return "null"
             return json.dumps({kind: table[kind] for kind in ("enforced", *kinds)}, sort_keys=True)
 
         return of
@@ -108,11 +110,13 @@ class Wiring:
         """Tables that tell who has each modality, where only complete cases are wanted."""
 
         def of(wildcards: Any) -> list[str]:
-            wanted = self._found(wildcards)["missing"] == "complete"
-            own = self.encoders.items() if wanted else []
+            found = self._found(wildcards)
+            own = found["complete_of"] or self.encoders
+            tables = {name: self.encoders[name]["present"] for name in own}
             return [
-                form.format(name=name, file=filled(each["present"], protocol=wildcards.protocol))
-                for name, each in own
+                form.format(name=name, file=filled(table, protocol=wildcards.protocol))
+                for name, table in tables.items()
+                if found["missing"] == "complete"
             ]
 
         return of

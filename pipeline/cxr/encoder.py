@@ -1,8 +1,8 @@
 """The CXR encoder: ResNet-18 on every film, films of an episode weighted by recency, summed.
 
 Wang et al. 2024, section 2.3. The published weights are softmax(hours): two films 8 h apart get
-.0003 and .9997. In the corrected protocol they are softmax(hours / window): the last film counts
-most, none is lost.
+.0003 and .9997. In the corrected protocol they are softmax(hours / 48): the last film counts most,
+none is lost.
 """
 
 import torch

@@ -4,8 +4,8 @@
 
 Wang et al. 2024, section 2.4. joint: one linear layer on the concatenated features. late-averaged:
 one linear layer per modality, logits averaged, trained together (as in the published code; its text
-has `late`). No warm start. Since no part is frozen, all training patients are used: the train and
-fusion shares. Under torchrun several processes train together.
+has `late`). No warm start. In the corrected protocol the head is then fitted once more on the
+fusion share, as that of every other model is. Under torchrun several processes train together.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from pipeline.training.embeddings import Embeddings
 from pipeline.training.loop import Examples, fit
 from pipeline.training.modality import ModalityData, add_data_argument, find, read_data
 from pipeline.training.processes import from_environment
+from pipeline.training.refit import refit
 from pipeline.training.schedule import add_schedule_argument
 
 
@@ -94,19 +95,22 @@ def build(given: argparse.Namespace, data: JointData, train: np.ndarray, prior: 
     return JointModel(Encoders(encoders), head, given.modality_dropout)
 
 
-def predict(model: JointModel, data: JointData, rows: TaskRows, seed: int, letters: str,
-            device: torch.device) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
+def predict(model: JointModel, data: JointData, rows: TaskRows, seed: int,
+            given: argparse.Namespace, device: torch.device
+            ) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
     """Predictions of every episode, and of the test episodes without each modality.
 
-    Encoders run once; the head is asked again for every scenario.
+    Encoders run once; the head is fitted once more, and asked again for every scenario.
     """
     everyone = np.arange(len(rows.episode))
     features = evaluate(model.encoders, data, everyone, 256, device)  # (N, M, D)
     found = Embeddings(features.numpy(), data.here)
+    if given.head_on == "fusion":
+        refit(model.dropping, found, rows, given.schedule, seed, device, given.weights)
     head = model.dropping.head
     logits = evaluate(head, found, everyone, 1024, device)
     said = predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy())
-    return said, scenarios(head, found, rows, letters, seed, device)
+    return said, scenarios(head, found, rows, given.letters, seed, device)
 
 
 def _arguments() -> argparse.Namespace:
@@ -116,6 +120,8 @@ def _arguments() -> argparse.Namespace:
     add_schedule_argument(arguments)
     add_absent_arguments(arguments)
     arguments.add_argument("--head", choices=list(HEADS), required=True)
+    arguments.add_argument("--head-on", choices=["fusion", "train"], required=True,
+                           help="fit the head again on the fusion share, or keep it")  # fmt: skip
     arguments.add_argument("--weights", type=Path, required=True, help="folder of weights")
     arguments.add_argument("--output", required=True, help="predictions")
     return arguments.parse_args()
@@ -127,7 +133,7 @@ def main() -> None:
     rows = read_rows(given.episodes, given.labels)
     each = read_data(given.data, rows.episode)
     data = JointData(each, np.stack([own.present() for own in each.values()], axis=1))
-    train = np.union1d(rows.of("train"), rows.of("fusion"))
+    train = rows.of("train")
     if len(np.unique(rows.label[train])) < 2:
         raise InputError(f"{given.head} fusion: the training episodes are all of one class; "
                          "enlarge the cohort")  # fmt: skip
@@ -143,8 +149,8 @@ def main() -> None:
                          processes)  # fmt: skip
             histories[seed] = {"trained_on": len(train), "epochs": epochs}
             if processes.first:
+                said.append(predict(model, data, rows, seed, given, device))
                 save_weights(model, given.weights / f"seed{seed}.safetensors")
-                said.append(predict(model, data, rows, seed, given.letters, device))
     if processes.first:
         write_json(given.weights / "history.json", {"seeds": histories})
         write_table(pl.concat(without for _, without in said), given.absent, ABSENT)

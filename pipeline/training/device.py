@@ -18,8 +18,9 @@ def pick_device(name: str = "auto") -> torch.device:
     pipeline.common.errors.InputError: config: torch.device: no device 'gpu'; auto takes one
     """
     if name == "auto":
-        own = os.environ.get("LOCAL_RANK", "0")  # of torchrun: a GPU per process
-        name = f"cuda:{own}" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # of torchrun: a GPU per process
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
