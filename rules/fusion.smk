@@ -14,11 +14,6 @@ rule fuse_early:
         code=modules("pipeline.fusion.early"),
     output:
         history=f"{UNIT}/models/{{task}}/{{modalities}}_early/history.json",
-        weights=expand(
-            f"{UNIT}/models/{{{{task}}}}/{{{{modalities}}}}_early/seed{{seed}}.safetensors",
-            seed=config["seeds"],
-            allow_missing=True,
-        ),
         predictions=f"{PREDICTIONS}/{{modalities}}_early_{{task}}.parquet",
         absent=f"{ABSENT}/{{modalities}}_early_{{task}}.parquet",
     log:
@@ -31,7 +26,7 @@ rule fuse_early:
         runtime=60,
         gpu=GPU,
     params:
-        folder=subpath(output.history, parent=True),
+        folder=subpath(output.history, parent=True),  # of the weights, see rules/encoders.smk
         head_on=setting("head_on"),
         dropout=setting("early", "dropout"),
         modality_dropout=setting("modality_dropout"),
@@ -66,11 +61,6 @@ rule fuse_jointly:
         code=wiring.encoder_modules("pipeline.fusion.joint"),
     output:
         history=f"{UNIT}/models/{{task}}/{{modalities}}_{{model}}/history.json",
-        weights=expand(
-            f"{UNIT}/models/{{{{task}}}}/{{{{modalities}}}}_{{{{model}}}}/seed{{seed}}.safetensors",
-            seed=config["seeds"],
-            allow_missing=True,
-        ),
         predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
         absent=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
     log:

@@ -106,6 +106,7 @@ def fused(files, name, processes):
         "note": paths(files, "notes", "vectors") | {"standardise": True},
     }
     flags = ["--data", json.dumps(data), "--head", "joint", "--letters", "en"]
+    flags += ["--head-on", "fusion"]
     flags += ["--weights", files / name, "--absent", files / name / "absent.parquet"]
     flags += ["--output", files / name / "predictions.parquet"]
     return stage(files, name, processes, "pipeline.fusion.joint", *flags)
