@@ -86,10 +86,8 @@ def test_published_choices_are_those_of_the_sheet(published):
     assert published["ehr"] == {"signals": "published", "start_by_value": False}
     assert (published["early"]["dropout"], published["modality_dropout"]) == (0, 0)
     assert published["head_on"] == "train"
-    columns = {
-        tuple(value) for key, value in published["availability"].items() if key != "enforced"
-    }
-    assert columns == {("charttime",), ("film_time",), ("starttime",)}  # never storetime
+    assert published["availability"] is None  # the queries know: by the time of charting
+    assert published["complete_of"] == ["ehr", "cxr", "note"]
 
 
 def test_published_users_may_choose_films_source_and_seeds_but_not_what_the_paper_chose():
@@ -161,7 +159,7 @@ def test_one_fold_is_no_cross_validation():
 
 def test_the_protocols_change_known_settings_only():
     """A misspelt key of a protocol would change nothing, silently."""
-    own = {"definition", "head_on", "schedules", "class_weights", "ehr"}
+    own = {"definition", "complete_of", "head_on", "schedules", "class_weights", "ehr"}
     for name in protocols.NAMES:
         assert set(protocols.choices(name)) <= set(CONFIG) | own
     keys = [set(protocols.choices(name)) for name in protocols.NAMES]
