@@ -52,10 +52,10 @@ def ceiling(population):
     return {"population_auroc": population, **oracle}
 
 
-def contrast(task, gains, protocol="corrected", p_holm=0.004):
+def contrast(task, gains, protocol="corrected", p_holm=0.004, p=None):
     rows = [
         {"family": "best-single", "first": name, "second": "c_unimodal", **estimate(gain)}
-        | {"p": 0.0004, "p_holm": p_holm}
+        | {"p": p or p_holm / 1000, "p_holm": p_holm}
         for name, gain in gains.items()
     ]
     return {"task": task, "protocol": protocol, "contrasts": rows}
@@ -63,7 +63,7 @@ def contrast(task, gains, protocol="corrected", p_holm=0.004):
 
 def shapley(values, task="mortality", fusion="early", protocol="corrected", p_holm=0.004):
     pairs = [
-        {"first": one, "second": two, **estimate(values[one] - values[two]), "p_holm": p_holm}
+        {"first": one, "second": two, **estimate(values[one] - values[two]), "p": p_holm, "p_holm": p_holm}
         for one, two in combinations(values, 2)
     ]
     return {
@@ -253,7 +253,7 @@ def test_first_claim_says_what_is_not_clear():
 
 
 def test_first_claim_asks_for_p_after_correction_and_leaves_baselines_out():
-    uncorrected = {("corrected", "x"): contrast("x", {"ecn_early": 0.1}, p_holm=0.06)}
+    uncorrected = {("corrected", "x"): contrast("x", {"ecn_early": 0.1}, p=0.06)}
     assert "does not hold" in first_claim("corrected", uncorrected)
     gains = {"ecn_early": 0.1, "ecn_gbdt": -0.1, "ec_early": -0.1}
     assert "in 1 of 1 comb" in first_claim("corrected", {("corrected", "x"): contrast("x", gains)})

@@ -103,6 +103,9 @@ def fit(model: nn.Module, examples: Examples, schedule: Schedule, seed: int, dev
     same as if it had not been killed. The caller removes the file when all its work is done. Of
     several processes the first validates for all, announces, and writes `progress`.
     """
+    if schedule.batch_size < processes.count:
+        raise InputError(f"schedule.batch_size {schedule.batch_size} is below torch.processes "
+                         f"{processes.count}: every process needs a part")  # fmt: skip
     optimiser = schedule.optimiser_of(model)
     guard = asdict(schedule) | {"seed": seed, "of": fingerprint(model, examples),
                                 "processes": processes.count}  # fmt: skip
