@@ -63,7 +63,13 @@ def contrast(task, gains, protocol="corrected", p_holm=0.004, p=None):
 
 def shapley(values, task="mortality", fusion="early", protocol="corrected", p_holm=0.004):
     pairs = [
-        {"first": one, "second": two, **estimate(values[one] - values[two]), "p": p_holm, "p_holm": p_holm}
+        {
+            "first": one,
+            "second": two,
+            **estimate(values[one] - values[two]),
+            "p": p_holm,
+            "p_holm": p_holm,
+        }
         for one, two in combinations(values, 2)
     ]
     return {

@@ -4,8 +4,12 @@ The rule is one table in the config, read by every query: kind → time columns,
 not null counts. Rows known after the cut do not exist for the models.
 """
 
+import argparse
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from pipeline.common.database import sql_beside
 from pipeline.common.errors import InputError
 
 OFF = "prediction_time + INTERVAL 30 DAY"
@@ -56,3 +60,26 @@ def cut(availability: Mapping[str, object]) -> str:
     ('prediction_time', 'prediction_time + INTERVAL 30 DAY')
     """
     return "prediction_time" if availability["enforced"] else OFF
+
+
+def add_definition_arguments(arguments: argparse.ArgumentParser) -> None:
+    """Whose rules select rows: the corrected ones with the availability table, or the published."""
+    add = arguments.add_argument
+    add("--definition", choices=["corrected", "published"], default="corrected")
+    add("--availability", type=json.loads, help="JSON, see config; for corrected")
+    add("--admissions", help="of the source; for published")
+
+
+def query_of(module_file: str, given: argparse.Namespace, kind: str) -> str:
+    """The query beside a module: `<module>.sql` under the availability rule of `kind`, or
+    `<module>_published.sql`, which needs the admissions. `InputError` where either lacks its input.
+    """
+    need = {"corrected": "availability", "published": "admissions"}[given.definition]
+    if not getattr(given, need):
+        raise InputError(f"--definition {given.definition} needs --{need}")
+    stem = Path(module_file).stem
+    if given.definition == "published":
+        return sql_beside(module_file, f"{stem}_published.sql")
+    table = given.availability
+    rule = {f"known_{kind}": known_from(table, kind), f"stands_in_{kind}": stands_in(table, kind)}
+    return sql_beside(module_file, f"{stem}.sql").format(cut=cut(table), **rule)
