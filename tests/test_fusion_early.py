@@ -37,7 +37,7 @@ def test_moments_are_those_of_the_rows_that_have_the_modality():
     mean, scale = moments(data, np.arange(4))  # the last row is not among those fitted on
     first, second = data.value[[0, 1, 2], 0], data.value[[0, 2, 3], 1]
     np.testing.assert_allclose(mean, [first.mean(axis=0), second.mean(axis=0)], rtol=1e-5)
-    spread = [[np.sqrt(part.var(axis=0).sum())] for part in (first, second)]
+    spread = [[np.sqrt(part.var(axis=0).mean())] for part in (first, second)]
     np.testing.assert_allclose(scale, spread, rtol=1e-4)
 
 

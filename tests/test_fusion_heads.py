@@ -136,3 +136,19 @@ def test_dropping_does_not_change_the_batch_it_was_given():
 
 def test_the_heads_that_train_end_to_end_are_named_as_their_models():
     assert {"joint": LinearHead, "late-averaged": LateHead} == HEADS
+
+
+@pytest.mark.parametrize("head", [LinearHead(2, 4), LateHead(2, 4), EarlyHead(2, 4)])
+def test_a_head_begins_from_the_share_of_positives_and_the_scale_of_its_rows(head):
+    rng = np.random.default_rng(0)
+    value = rng.normal(3, 50, (40, 2, 4)).astype(np.float32)
+    data = Embeddings(value, np.ones((40, 2), bool))
+    head.begin(data, np.arange(30), 0.2)
+    standard = head.standard(data.batch(np.arange(30)))
+    np.testing.assert_allclose(standard.mean(dim=0), 0, atol=1e-4)
+    np.testing.assert_allclose(standard.var(dim=0, unbiased=False).mean(dim=1), 1, rtol=1e-4)
+    said = head.eval()(data.batch(np.arange(40))).softmax(dim=1)[:, 1]
+    if isinstance(head, EarlyHead):  # its last layer is not zero: dead units would never learn
+        assert abs(said.mean().item() - 0.2) < 0.1
+    else:
+        np.testing.assert_allclose(said.detach(), 0.2, rtol=1e-5)

@@ -57,7 +57,7 @@ def fit_head(given: argparse.Namespace, rows: TaskRows, seed: int
     _, modalities, width = data.value.shape
     head = EarlyHead(modalities, width, rectified=corrected, dropout=given.dropout)
     if corrected:
-        head.standard.learn(data, own)
+        head.begin(data, own, rows.label[own].mean())
     model = Dropping(head, given.modality_dropout).to(device)
     examples = Examples(data, rows.label, own, val)
     epochs = fit(model, examples, given.schedule, seed, device, progress, "early")

@@ -5,16 +5,18 @@ non-linearity between, so that it is linear; corrected with one. Joint: one line
 (`LinearHead` of pipeline.training.features). Late: one linear layer per modality, logits averaged.
 """
 
+import numpy as np
 import torch
 from torch import nn
 
-from pipeline.training.features import LinearHead, Standard
+from pipeline.training.embeddings import Embeddings
+from pipeline.training.features import Head, LinearHead, Standard, guess
 
 HIDDEN = 512
 Batch = dict[str, torch.Tensor]
 
 
-class EarlyHead(nn.Module):
+class EarlyHead(Head):
     """Two linear layers on all embeddings; an absent modality is zero, the mean.
 
     `rectified`: ReLU and dropout between the layers (corrected protocol).
@@ -28,12 +30,18 @@ class EarlyHead(nn.Module):
         self.between = nn.Sequential(nn.ReLU(), nn.Dropout(dropout)) if rectified else nn.Identity()
         self.out = nn.Linear(HIDDEN, 2)
 
+    def begin(self, data: Embeddings, rows: np.ndarray, share: float) -> None:
+        """Standardised by `rows`, near the constant guess."""
+        self.standard.learn(data, rows)
+        with torch.no_grad():
+            self.out.bias.copy_(torch.tensor([1 - share, share]).log())
+
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (B, 2)."""
         return self.out(self.between(self.hidden(self.standard(batch).flatten(1))))
 
 
-class LateHead(nn.Module):
+class LateHead(Head):
     """One linear layer per modality; the mean of the logits of the modalities that are there.
 
     `prior`: logits of an episode that has none of them.
@@ -43,30 +51,44 @@ class LateHead(nn.Module):
 
     def __init__(self, modalities: int, width: int = HIDDEN) -> None:
         super().__init__()
+        self.standard = Standard(modalities, width)
         self.each = nn.ModuleList(nn.Linear(width, 2) for _ in range(modalities))
         self.register_buffer("prior", torch.zeros(2))
+
+    def begin(self, data: Embeddings, rows: np.ndarray, share: float) -> None:
+        """Standardised by `rows`, from the constant guess."""
+        self.standard.learn(data, rows)
+        for own in self.each:
+            guess(own, share)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (B, 2)."""
         here = batch["here"].float().unsqueeze(-1)  # (B, M, 1)
-        value = batch["embedding"].unbind(dim=1)
+        value = self.standard(batch).unbind(dim=1)
         logits = torch.stack([own(v) for own, v in zip(self.each, value, strict=True)], dim=1)
         count = here.sum(dim=1)
         return (logits * here).sum(dim=1) / count.clamp(min=1) + self.prior * (count == 0)
 
 
-HEADS = {"joint": LinearHead, "late-averaged": LateHead}  # of models that train end to end
+HEADS: dict[str, type[LinearHead] | type[LateHead]] = {
+    "joint": LinearHead,
+    "late-averaged": LateHead,
+}  # of models that train end to end
 
 
-class Dropping(nn.Module):
+class Dropping(Head):
     """A head that meets modality dropout in training: it learns to do without.
 
     Each modality of an episode vanishes with chance `rate`; where all would, none does.
     """
 
-    def __init__(self, head: nn.Module, rate: float) -> None:
+    def __init__(self, head: Head, rate: float) -> None:
         super().__init__()
         self.head, self.rate = head, rate
+
+    def begin(self, data: Embeddings, rows: np.ndarray, share: float) -> None:
+        """Of the head."""
+        self.head.begin(data, rows, share)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (B, 2)."""

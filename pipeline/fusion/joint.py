@@ -29,6 +29,7 @@ from pipeline.training.batches import Batch, evaluate
 from pipeline.training.checkpoint import progress_file, remove_progress, save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.embeddings import Embeddings
+from pipeline.training.features import Head
 from pipeline.training.loop import Examples, fit
 from pipeline.training.modality import ModalityData, add_data_argument, find, read_data
 from pipeline.training.processes import from_environment
@@ -73,7 +74,7 @@ def _own(batch: Batch, prefix: str) -> Batch:
 class JointModel(nn.Module):
     """Encoders and a head that train together: batch of `JointData` → logits (B, 2)."""
 
-    def __init__(self, encoders: Encoders, head: nn.Module, modality_dropout: float) -> None:
+    def __init__(self, encoders: Encoders, head: Head, modality_dropout: float) -> None:
         super().__init__()
         self.encoders, self.dropping = encoders, Dropping(head, modality_dropout)
 

@@ -72,8 +72,9 @@ def main() -> None:
         feature, logits = made[:, :-2], made[:, -2:]  # (N, width), (N, 2)
         features.append(_embedding_frame(rows.episode[here], seed, feature.numpy()))
         head = LinearHead(1, feature.shape[1]).to(device)
-        head.linear.load_state_dict(model.head.state_dict())
-        if given.head_on == "fusion":
+        if given.head_on == "train":
+            head.linear.load_state_dict(model.head.state_dict())
+        else:
             value = np.zeros((len(here), 1, feature.shape[1]), np.float32)
             value[here, 0] = feature.numpy()
             alone = Embeddings(value, here[:, None])

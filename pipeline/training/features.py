@@ -10,14 +10,14 @@ from pipeline.training.embeddings import Embeddings
 def moments(data: Embeddings, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean (M, D) and scale (M, 1) of the embeddings of `rows`, over those that have the modality.
 
-    One scale per modality, such that its total variance is 1: directions in which embeddings hardly
-    vary stay small, and a head finds the few that carry the task first.
+    One scale per modality, such that the mean variance of its dimensions is 1: directions in which
+    embeddings hardly vary stay small, and a head finds the few that carry the task first.
     """
     here = data.here[rows][..., None]  # (N, M, 1)
     count = np.maximum(here.sum(axis=0), 1)
     mean = (data.value[rows] * here).sum(axis=0) / count
     spread = ((data.value[rows] - mean) ** 2 * here).sum(axis=(0, 2)) / count[:, 0]
-    scale = np.sqrt(spread)[:, None] + 1e-6
+    scale = np.sqrt(spread / data.value.shape[2])[:, None] + 1e-6
     return torch.from_numpy(mean).float(), torch.from_numpy(scale).float()
 
 
@@ -46,13 +46,34 @@ class Standard(nn.Module):
         return (batch["embedding"] - self.mean) / self.scale * batch["here"].unsqueeze(-1)
 
 
-class LinearHead(nn.Module):
+@torch.no_grad()
+def guess(last: nn.Module, share: float) -> None:
+    """Starts a last layer as the constant guess `share`: at these rates a bias is slow to learn."""
+    assert isinstance(last, nn.Linear)
+    last.weight.zero_()
+    last.bias.copy_(torch.tensor([1 - share, share]).log())
+
+
+class Head(nn.Module):
+    """A head on frozen features, that can start from them."""
+
+    def begin(self, data: Embeddings, rows: np.ndarray, share: float) -> None:
+        """Starts anew for `rows` of frozen features, from the guess `share`, that of positives."""
+        raise NotImplementedError
+
+
+class LinearHead(Head):
     """(B, M, D) embeddings → logits (B, 2): one linear layer on all of them."""
 
     def __init__(self, modalities: int, width: int = 512) -> None:
         super().__init__()
         self.standard = Standard(modalities, width)
         self.linear = nn.Linear(modalities * width, 2)
+
+    def begin(self, data: Embeddings, rows: np.ndarray, share: float) -> None:
+        """Standardised by `rows`, from the constant guess."""
+        self.standard.learn(data, rows)
+        guess(self.linear, share)
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Logits (B, 2)."""

@@ -1,4 +1,4 @@
-"""Fits a trained head once more, on the fusion share: patients whom its encoders never saw.
+"""Fits a head anew, on the fusion share: patients whom its encoders never saw.
 
 So do the single, the joint and the late-averaged models of the corrected protocol, as the early
 head does: encoders learn from the train share, heads from the fusion share, the same patients in
@@ -9,19 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from pipeline.cohort.rows import TaskRows
 from pipeline.common.errors import InputError
 from pipeline.training.device import make_repeatable
 from pipeline.training.embeddings import Embeddings
+from pipeline.training.features import Head
 from pipeline.training.loop import Examples, fit
 from pipeline.training.schedule import Schedule
 
 
-def refit(head: nn.Module, data: Embeddings, rows: TaskRows, schedule: Schedule, seed: int,
+def refit(head: Head, data: Embeddings, rows: TaskRows, schedule: Schedule, seed: int,
           device: torch.device, folder: Path) -> None:  # fmt: skip
-    """Trains `head` in place, from where it is, on the features of the fusion share.
+    """Trains `head` in place on the features of the fusion share.
 
     Episodes without any of the modalities are left out. `folder`: of the weights, for the state of
     a killed training. Raises `InputError` where the share has one class only.
@@ -31,6 +31,7 @@ def refit(head: nn.Module, data: Embeddings, rows: TaskRows, schedule: Schedule,
         raise InputError("the episodes of the fusion share that have this modality are all of one "
                          "class; enlarge the cohort or the share")  # fmt: skip
     make_repeatable(seed, torch.get_num_threads())
+    head.begin(data, train, rows.label[train].mean())
     progress = folder / f".head{seed}.progress"
     fit(head, Examples(data, rows.label, train, val), schedule, seed, device, progress, "head")
     progress.unlink()
