@@ -122,7 +122,7 @@ def _arguments() -> argparse.Namespace:
     add("--protocol", required=True, help="corrected or published; recorded")
     add("--predictions", nargs="+", required=True, metavar="SET=PATH[,PATH]", help="tables")
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
-    add("--resamples", type=int, default=1000, help="bootstrap resamples of the patients")
+    add("--resamples", type=int, default=5000, help="p-values cannot fall below 2 / resamples")
     add("--seed", type=int, default=0, help="seed of the bootstrap")
     add("--output", required=True, help="the values, JSON")
     return arguments.parse_args()
