@@ -27,7 +27,7 @@ from pipeline.extract import contracts, preflight, release
 LETTERS = config["modalities"]
 ENCODERS = {}  # modality → the files and settings that its rules file offers to training
 SYNTHETIC = config["source"]["root"] == "synthetic"
-SOURCE = {**config["source"], "root": "results/hospital"} if SYNTHETIC else config["source"]
+SOURCE = planning.source(config)
 SUPPRESS = 0 if SYNTHETIC else 10  # counts below are hidden
 RESULTS = {"corrected": "results", "published": "results/published"}
 CORRECTED = "corrected(/fold[0-9]+)?"

@@ -72,7 +72,7 @@ rule decode_films:
         mem_mb=2000,
         runtime=480,
     params:
-        root=release.locate(SOURCE, "mimic_cxr_jpg").folder,
+        root=lambda wildcards: release.locate(SOURCE, "mimic_cxr_jpg").folder,
         pixels=setting("cxr", "pixels"),
         full=lambda wildcards: "--full" if setting("cxr", "full")(wildcards) else "",
         store=STORE,

@@ -308,3 +308,37 @@ def test_a_job_keeps_to_its_threads_and_a_fixed_hash_seed(tmp_path):
     told = dict(line.split("=", 1) for line in failed.text.splitlines() if "=" in line)
     assert told["POLARS_MAX_THREADS"] == told["OMP_NUM_THREADS"] == "1"
     assert told["PYTHONHASHSEED"] == "0"
+
+
+def test_data_sets_beside_the_synthetic_hospital_are_refused_and_never_written(tmp_path):
+    """Once, rules that make the hospital named the user's own files: Snakemake deletes outputs."""
+    own = tmp_path / "mimic"
+    hospital(own)
+    kept = {path: path.read_bytes() for path in own.rglob("*") if path.is_file()}
+    checkout = Checkout.fresh(tmp_path / "checkout", {"source.mimic_iv": str(own / "mimiciv/3.1")})
+    refused = checkout.snakemake("results/source/patients.parquet")
+    assert refused.status == 1
+    assert "config.source: root is synthetic, yet mimic_iv is set" in refused.text
+    assert {path: path.read_bytes() for path in own.rglob("*") if path.is_file()} == kept
+
+
+def test_data_sets_on_disks_of_their_own_need_no_root(real):
+    checkout, root = real
+    checkout.configure({"source.root": None, "source.mimic_iv": str(root / "mimiciv/3.1")})
+    planned = checkout.plan("results/e_unimodal_mortality.json").planned
+    assert planned["extract_table"] == PLANS["e_unimodal_mortality"]["extract_table"]
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["synthetic", "own files"])
+def test_every_output_lies_in_results(fresh, tmp_path, own):
+    checkout = fresh
+    if own:
+        root = tmp_path / "data"
+        hospital(root)
+        checkout = Checkout.fresh(tmp_path / "checkout", {"source.root": str(root)})
+    text = checkout.snakemake("--dry-run", "results/ecn_early_mortality.json").text
+    outputs = [
+        path for line in re.findall(r"^ +output: (.*)$", text, re.M) for path in line.split(", ")
+    ]
+    assert len(outputs) > 20
+    assert [path for path in outputs if not path.startswith("results/")] == []

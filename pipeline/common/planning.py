@@ -25,9 +25,32 @@ MODELS: dict[str, tuple[str, range, list[str]]] = {
     "logistic-stats": ("e", range(1, 2), ["pipeline.fusion.baselines", "pipeline.ehr.statistics"]),
     "gbdt-stats": ("e", range(1, 2), ["pipeline.fusion.baselines", "pipeline.ehr.statistics"]),
 }
+SYNTHETIC = "synthetic"  # a source that is made
 PUBLISHED = ("unimodal", "early", "joint", "late", "late-averaged")
 FUSIONS = ("early", "joint", "late", "late-averaged")
 TRAINING = ["pipeline.training.pretrain", "pipeline.training.embed"]
+
+
+def source(config: Config) -> dict[str, str | None]:
+    """Where the data sets lie. The synthetic hospital is made below results/ and nowhere else.
+
+    >>> source({"source": {"root": "synthetic", "mimic_iv": "/data"}})
+    {'root': 'results/hospital'}
+    """
+    given = config["source"]
+    if given["root"] == SYNTHETIC:
+        return {"root": "results/hospital"}
+    return {name: path and str(Path(path).expanduser()) for name, path in given.items()}
+
+
+def _mixed(config: Config) -> list[str]:
+    """Data sets beside the synthetic hospital: which of the two is meant is not ours to guess."""
+    given = config.get("source", {})
+    own = [name for name, path in given.items() if name != "root" and path]
+    if given.get("root") != SYNTHETIC or not own:
+        return []
+    why = f"root is {SYNTHETIC}, yet {', '.join(own)} is set"
+    return [f"config.source: {why}; set root: null to use your own files"]
 
 
 def misspelt(config: Config, known: set[str]) -> list[str]:
@@ -51,6 +74,7 @@ def misspelt(config: Config, known: set[str]) -> list[str]:
         for file in (f"pipeline/{name}/modality.py", f"rules/{name}.smk")
         if not (ROOT / file).is_file()
     ]
+    lines += _mixed(config)
     lines += [
         f"config.tasks: {task} has no query pipeline/cohort/tasks/{task}.sql"
         for task in config["tasks"]
