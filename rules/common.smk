@@ -91,5 +91,8 @@ def withdraw_stale_outputs(workflow):
     inputs = {path: set(record.input or []) for path, record in records.items() if record}
     while more := {path for path in inputs if inputs[path] & stale} - stale:
         stale |= more
-    for path in filter(Path.is_file, map(Path, stale)):
+    found = [path for path in map(Path, stale) if path.is_file()]
+    for path in found:
         path.replace(f"{path}.stale")
+    if found:
+        logger.error(f"{len(found)} files that waited for a rerun were set aside as *.stale")

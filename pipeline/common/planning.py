@@ -53,6 +53,11 @@ def _mixed(config: Config) -> list[str]:
     return [f"config.source: {why}; set root: null to use your own files"]
 
 
+def _header(path: str) -> list[str]:
+    with Path(path).open(encoding="utf-8-sig", errors="replace") as stream:
+        return [name.strip(' "\r\n') for name in stream.readline().split(",")]
+
+
 def misspelt(config: Config, known: set[str]) -> list[str]:
     """What the schema cannot see: files that do not exist, shares that do not sum up.
 
@@ -86,6 +91,11 @@ def misspelt(config: Config, known: set[str]) -> list[str]:
         for part, key in (("cohort", "ids"), ("cxr", "pretrained"))
         if config[part][key] and not Path(config[part][key]).is_file()
     ]
+    ids = config["cohort"]["ids"]
+    if (
+        ids and Path(ids).is_file() and "hadm_id" not in _header(ids)
+    ):  # before anything is withdrawn
+        lines.append(f"config.cohort.ids: {ids} has no column hadm_id")
     split = config["split"]
     total = sum(share for name, share in split.items() if name != "salt")
     if abs(total - 1) > 1e-9:
@@ -110,9 +120,10 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
     else:
         return None
     models = "".join(f"\n  {name}: {MODELS[name][0]}" for name in allowed)
+    folder = "results" if protocol == "corrected" else f"results/{protocol}"
     return (
         f"{modalities}_{model}_{task}: {why}. "
-        "Targets are results/{modalities}_{model}_{task}.json with\n"
+        f"Targets are {folder}/{{modalities}}_{{model}}_{{task}}.json with\n"
         f"  modalities: letters of {letters} in this order, each once\n"
         f"  task: {', '.join(config['tasks'])}{models}"
     )
