@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from pipeline.common import planning, protocols
+from pipeline.common import configuration, planning, protocols
 from pipeline.common.errors import InputError
 from pipeline.common.wiring import (
     ABSENT,
@@ -26,8 +26,8 @@ from pipeline.extract import contracts, preflight, release
 
 LETTERS = config["modalities"]
 ENCODERS = {}  # modality → the files and settings that its rules file offers to training
-SYNTHETIC = config["source"]["root"] == "synthetic"
-SOURCE = planning.source(config)
+SYNTHETIC = config["source"]["root"] == configuration.SYNTHETIC
+SOURCE = configuration.source(config)
 SUPPRESS = 0 if SYNTHETIC else 10  # counts below are hidden
 RESULTS = {"corrected": "results", "published": "results/published"}
 CORRECTED = "corrected(/fold[0-9]+)?"
@@ -36,7 +36,7 @@ GPU = PROCESSES if shutil.which("nvidia-smi") else 0
 TORCHRUN = f"torch.distributed.run --standalone --nproc-per-node {PROCESSES} -m"
 LAUNCH = TORCHRUN if PROCESSES > 1 else ""  # between `python -m` and a stage
 
-if misspelt := planning.misspelt(config, set(SCHEMA["properties"])):
+if misspelt := configuration.misspelt(config, set(SCHEMA["properties"])):
     sys.exit("\n".join(misspelt))
 
 wiring = Wiring(config, ENCODERS)
