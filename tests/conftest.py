@@ -33,6 +33,16 @@ def open_data():
 
 
 @pytest.fixture(scope="session")
+def mimic_demo(open_data):
+    """The folder of the open MIMIC-IV demo, whole."""
+    demo = open_data / "mimic-iv-demo"
+    tables = [demo / f"{name}.csv.gz" for name in ("hosp/admissions", "icu/chartevents")]
+    if lacking := [path for path in tables if not path.is_file()]:
+        pytest.skip(f"no open MIMIC-IV demo: {lacking[0]} is missing")
+    return demo
+
+
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A checkout with two results of a small hospital. For reading: `copied` is there to change."""
     checkout = Checkout.fresh(tmp_path_factory.mktemp("workflow") / "finished")

@@ -1,10 +1,8 @@
 """Episodes: who is in the cohort, to the minute; odd source rows; same bytes for any threads."""
 
 import json
-import os
 import sys
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -301,16 +299,11 @@ def test_no_output_of_an_empty_cohort(monkeypatch, tmp_path):
     assert not (tmp_path / "threads1").exists()
 
 
-OPEN = Path(os.environ.get("MIMIC_OPEN_DATA", Path(__file__).parents[2] / "shared" / "data"))
-DEMO = OPEN / "mimic-iv-demo"
-
-
-@pytest.mark.skipif(not DEMO.is_dir(), reason=f"no open MIMIC-IV demo in {DEMO}")
-def test_open_demo():
+def test_open_demo(mimic_demo):
     folders = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
     with duckdb.connect() as database:
         sources = {
-            name: database.sql(f"FROM read_csv('{DEMO / folder / name}.csv.gz')").pl()
+            name: database.sql(f"FROM read_csv('{mimic_demo / folder / name}.csv.gz')").pl()
             for name, folder in folders.items()
         }
     found, rows = select(sources)

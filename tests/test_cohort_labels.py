@@ -1,7 +1,6 @@
 """Labels: who is eligible and has the outcome, to the minute; classes; the attrition of a task."""
 
 import json
-import os
 import shutil
 import sys
 from datetime import date, datetime, timedelta
@@ -356,18 +355,13 @@ def test_nobody_eligible_shows_the_table_without_small_counts(monkeypatch, tmp_p
     assert lines[4][-2:] == ["0", "0"]
 
 
-OPEN = Path(os.environ.get("MIMIC_OPEN_DATA", Path(__file__).parents[2] / "shared" / "data"))
-DEMO = OPEN / "mimic-iv-demo"
-
-
-@pytest.mark.skipif(not DEMO.is_dir(), reason=f"no open MIMIC-IV demo in {DEMO}")
-def test_open_demo():
+def test_open_demo(mimic_demo):
     folders = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
     cohort = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
     shares = {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30}
     with duckdb.connect() as database:
         sources = {
-            name: database.sql(f"FROM read_csv('{DEMO / folder / name}.csv.gz')").pl()
+            name: database.sql(f"FROM read_csv('{mimic_demo / folder / name}.csv.gz')").pl()
             for name, folder in folders.items()
         }
         sources["episodes"], _ = select_episodes(database, sources, cohort, Split("a", shares))

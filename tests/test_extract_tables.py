@@ -3,10 +3,8 @@
 import csv
 import gzip
 import hashlib
-import os
 import random
 from datetime import datetime
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -18,7 +16,6 @@ from pipeline.extract.contracts import TABLES, tables_for
 from pipeline.extract.release import table_path
 from pipeline.extract.tables import extract as extract_table
 
-OPEN_DATA = Path(os.environ.get("MIMIC_OPEN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LABS = header_of("labevents")
 LAB = "1,10000001,,3,50912,2150-01-01 10:00:00,2150-01-01 11:00:00,___,,mg/dL,abnormal"
 
@@ -259,11 +256,8 @@ def csv_rows(path):
         return sum(1 for _ in csv.reader(file)) - 1
 
 
-def test_open_demo_row_counts(tmp_path):
-    demo = OPEN_DATA / "mimic-iv-demo"
-    if not demo.is_dir():
-        pytest.skip(f"no open MIMIC-IV demo at {demo}; set MIMIC_OPEN_DATA")
-    source = {"root": str(demo)}
+def test_open_demo_row_counts(tmp_path, mimic_demo):
+    source = {"root": str(mimic_demo)}
     assert preflight.problems("e", source, tmp_path) == []
     tables = [*tables_for("e"), "transfers", "microbiologyevents", "diagnoses_icd"]
     for table in tables:

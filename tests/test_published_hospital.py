@@ -135,14 +135,13 @@ def test_demographics_have_the_classes_of_the_paper_and_no_sex(stages):
 
 
 @pytest.mark.slow
-def test_the_open_demo_is_read_like_the_plain_reading(open_data, tmp_path):
+def test_the_open_demo_is_read_like_the_plain_reading(mimic_demo, tmp_path):
     """Real charting, real oddities; that every patient has a film is made up."""
-    demo = open_data / "mimic-iv-demo"
     (tmp_path / "mimiciv").mkdir()
-    (tmp_path / "mimiciv/2.2").symlink_to(demo)
+    (tmp_path / "mimiciv/2.2").symlink_to(mimic_demo)
     chexpert = tmp_path / location("cxr/chexpert", "2.2")
     chexpert.parent.mkdir(parents=True)
-    patients = pl.read_csv(demo / "hosp/patients.csv.gz", columns=["subject_id"])
+    patients = pl.read_csv(mimic_demo / "hosp/patients.csv.gz", columns=["subject_id"])
     with gzip.open(chexpert, "wb") as stream:
         patients.with_columns(study_id=1).write_csv(stream)
     stages = Stages(tmp_path, "2.2", tmp_path)

@@ -11,10 +11,10 @@ COLUMNS = ["condition", "episodes", "subjects"]
 
 
 @pytest.fixture(scope="module")
-def demo(open_data, tmp_path_factory):
+def demo(mimic_demo, tmp_path_factory):
     """The finished run; 10 of 107 eligible episodes are positive, so train is half."""
     settings = {
-        "source.root": str(open_data / "mimic-iv-demo"),
+        "source.root": str(mimic_demo),
         **{f"split.{name}": share for name, share in SHARES.items()},
     }
     checkout = Checkout.fresh(tmp_path_factory.mktemp("demo") / "checkout", settings)
