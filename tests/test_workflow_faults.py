@@ -79,7 +79,6 @@ def test_one_class_only_in_train_shows_the_attrition_before_films_are_decoded(co
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("id\n1\n", "error: cohort.csv: column hadm_id missing"),
         ("hadm_id\nseven\n", "error: cohort.csv: hadm_id is no whole number in 1 row"),
         ("hadm_id\n1\n", "error: cohort: no episode is left"),
     ],
@@ -95,6 +94,17 @@ def test_a_list_of_admissions_that_is_not_there_is_refused(copied):
     planned = copied.plan(MAIN)  # Snakemake alone would keep the cohort that it has
     assert planned.status == 1
     assert "config.cohort.ids: no file nowhere.csv" in planned.text
+
+
+def test_a_list_without_its_column_is_refused_before_anything_is_set_aside(copied):
+    (copied / "cohort.csv").write_text("id\n1\n")
+    copied.configure({"cohort.ids": "cohort.csv"})
+    planned = copied.snakemake(MAIN)
+    assert planned.status == 1
+    assert "config.cohort.ids: cohort.csv has no column hadm_id" in planned.text
+    assert not list((copied / "results").rglob("*.stale"))
+    (copied / "cohort.csv").write_text('\ufeff"subject_id","hadm_id"\r\n1,2\r\n')
+    assert copied.plan(MAIN).status == 0
 
 
 def test_unknown_admissions_on_a_list_are_counted(copied):
