@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.common.errors import InputError
 from pipeline.fusion import late
-from pipeline.fusion.absent import RATES, cases, lost
+from pipeline.fusion.absent import RATES, hidden, lost, scenarios
 
 IDS = np.arange(300, 340)
 SPLITS = ["train"] * 20 + ["fusion"] * 5 + ["val"] * 5 + ["test"] * 10
@@ -128,11 +128,16 @@ def test_lost_episodes_are_nested_near_the_rate_and_the_same_for_every_order():
 def test_cases_hide_one_letter_each_and_leave_what_they_were_given():
     here = np.random.default_rng(0).random((50, 3)) < 0.7
     kept, ids = here.copy(), np.arange(50)
-    found = list(cases(here, ids, "ecn"))
-    assert [(letter, rate) for letter, rate, _ in found] == [(x, r) for x in "ecn" for r in RATES]
-    for letter, rate, left in found:
+    table = scenarios(ids, 0, "ecn", np.full(50, 0.9), lambda own: np.full(50, own / 10))
+    order = table.select("modality", "rate").unique(maintain_order=True).rows()
+    assert order == [(x, r) for x in "ecn" for r in RATES]
+    for (letter, rate), part in table.group_by("modality", "rate"):
         own = "ecn".index(letter)
         others = [k for k in range(3) if k != own]
+        left = hidden(here, own)
         assert (left[:, others] == here[:, others]).all()
-        assert (left[:, own] == (here[:, own] & ~lost(ids, rate))).all()
+        assert not left[:, own].any()
+        part = part.sort("episode_id")
+        assert ((part["probability"].to_numpy() != 0.9) == lost(ids, rate)).all()
+        assert set(part["probability"].unique()) <= {0.9, own / 10}
     assert (here == kept).all()

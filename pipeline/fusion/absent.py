@@ -5,7 +5,7 @@ the same scenario, and an episode that loses a modality at one rate loses it at 
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,37 +48,47 @@ def add_absent_arguments(arguments: argparse.ArgumentParser) -> None:
                            help="predictions of test episodes with a modality missing")  # fmt: skip
 
 
-def cases(here: np.ndarray, episode: np.ndarray, letters: str
-          ) -> Iterator[tuple[str, float, np.ndarray]]:  # fmt: skip
-    """Every scenario: the letter, the rate, and `here` (N, M) without what is lost."""
-    for position, letter in enumerate(letters):
+def hidden(here: np.ndarray, place: int) -> np.ndarray:
+    """`here` (N, M) without the modality at `place`, a copy."""
+    left = here.copy()
+    left[:, place] = False
+    return left
+
+
+def scenarios(episode: np.ndarray, seed: int, letters: str, whole: np.ndarray,
+              bereft: Callable[[int], np.ndarray]) -> pl.DataFrame:  # fmt: skip
+    """What a model says when a modality is missing (contract `ABSENT`), every letter and rate.
+
+    `whole`: probabilities (N,) with everything; `bereft`: those without the modality at a place. A
+    model is asked once per modality: an episode has one or the other, whatever the rate.
+    """
+    tables = []
+    for place, letter in enumerate(letters):
+        without = bereft(place)
         for rate in RATES:
-            left = here.copy()
-            left[lost(episode, rate), position] = False
-            yield letter, rate, left
+            said = np.where(lost(episode, rate), without, whole).astype(np.float64).round(7)
+            one = pl.DataFrame({"episode_id": episode, "probability": said})
+            keys = {
+                "seed": pl.lit(seed, pl.Int64),
+                "modality": pl.lit(letter),
+                "rate": pl.lit(rate),
+            }
+            tables.append(one.with_columns(**keys).select(list(ABSENT.columns)))
+    return pl.concat(tables)
 
 
-def frame(episode: np.ndarray, seed: int, letter: str, rate: float, probability: np.ndarray
-          ) -> pl.DataFrame:  # fmt: skip
-    """One scenario in the form of the contract `ABSENT`."""
-    said = {"episode_id": episode, "probability": probability.astype(np.float64).round(7)}
-    return pl.DataFrame(said).with_columns(
-        pl.lit(seed, pl.Int64).alias("seed"), pl.lit(letter).alias("modality"),
-        pl.lit(rate).alias("rate"),
-    ).select(list(ABSENT.columns))  # fmt: skip
-
-
-def scenarios(head: "nn.Module", data: Embeddings, rows: TaskRows, letters: str, seed: int,
-              device: "torch.device") -> pl.DataFrame:  # fmt: skip
-    """What a head says of the test episodes when a modality is missing (contract `ABSENT`)."""
+def scenarios_of_head(head: "nn.Module", data: Embeddings, rows: TaskRows, letters: str, seed: int,
+                      device: "torch.device") -> pl.DataFrame:  # fmt: skip
+    """The scenarios of a head on embeddings, of the test episodes."""
     from pipeline.training.batches import evaluate
 
     test = rows.of("test")
-    if not len(test):
-        return pl.DataFrame(schema=dict(ABSENT.columns))
-    parts = []
-    for letter, rate, here in cases(data.here, rows.episode, letters):
+
+    def said(here: np.ndarray) -> np.ndarray:
+        if not len(test):
+            return np.zeros(0)
         logits = evaluate(head, Embeddings(data.value, here), test, 1024, device)
-        said = logits.softmax(dim=1)[:, 1].numpy()
-        parts.append(frame(rows.episode[test], seed, letter, rate, said))
-    return pl.concat(parts)
+        return logits.softmax(dim=1)[:, 1].numpy()
+
+    return scenarios(rows.episode[test], seed, letters, said(data.here),
+                     lambda place: said(hidden(data.here, place)))  # fmt: skip

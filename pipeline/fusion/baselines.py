@@ -15,7 +15,7 @@ seeds differ by their embeddings, and statistics give every seed the same.
 
 import argparse
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,7 +26,7 @@ from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, rea
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.tables import write_table
-from pipeline.fusion.absent import RATES, frame, lost
+from pipeline.fusion.absent import scenarios
 from pipeline.fusion.inputs import Inputs, known_columns, of_embeddings, read_statistics, scaling
 from pipeline.training.embeddings import read_embeddings
 
@@ -94,20 +94,6 @@ def fitted_rows(rows: TaskRows, embedded: bool) -> np.ndarray:
     return fitted
 
 
-def scenarios(rows: TaskRows, seed: int, letters: Sequence[str], inputs: Inputs, predict: Predict
-              ) -> pl.DataFrame:  # fmt: skip
-    """What the model says of test episodes, each modality made missing at each of `RATES`."""
-    test = rows.of("test")
-    episode, whole = rows.episode[test], predict(inputs.value[test])
-    tables = []
-    for place, letter in enumerate(letters):
-        bereft = predict(inputs.without(place, test))
-        for rate in RATES:
-            said = np.where(lost(episode, rate), bereft, whole)
-            tables.append(frame(episode, seed, letter, rate, said))
-    return pl.concat(tables)
-
-
 def read_inputs(given: argparse.Namespace, seed: int, episodes: np.ndarray) -> Inputs:
     """Embeddings of one seed, or the statistics, which know none."""
     if given.features:
@@ -153,6 +139,7 @@ def main() -> None:
     given = arguments.parse_args()
     check(given)
     rows = read_rows(given.episodes, given.labels)
+    test = rows.of("test")
     fitted, said, absent = fitted_rows(rows, bool(given.embeddings)), [], []
     with limited(given.threads):
         for seed in given.seeds:
@@ -160,7 +147,10 @@ def main() -> None:
             predict = fit_best(given.model, inputs, rows, fitted, seed)
             said.append(predictions(rows, seed, predict(inputs.value)))
             if given.absent:
-                absent.append(scenarios(rows, seed, given.letters, inputs, predict))
+                absent.append(scenarios(
+                    rows.episode[test], seed, given.letters, predict(inputs.value[test]),
+                    lambda place: predict(inputs.without(place, test)),  # noqa: B023
+                ))  # fmt: skip
     if given.absent:
         write_table(pl.concat(absent), given.absent, ABSENT)
     write_table(pl.concat(said), given.output, PREDICTIONS)

@@ -18,9 +18,9 @@ from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.common.tables import write_table
-from pipeline.fusion.absent import add_absent_arguments, scenarios
+from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import Dropping, EarlyHead
-from pipeline.training.arguments import add_training_arguments
+from pipeline.training.arguments import add_head_argument, add_training_arguments
 from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import History, progress_file, remove_progress, save_weights
 from pipeline.training.device import make_repeatable, pick_device
@@ -35,8 +35,7 @@ def _arguments() -> argparse.Namespace:
     add_schedule_argument(arguments)
     add_absent_arguments(arguments)
     arguments.add_argument("--embeddings", nargs="+", required=True, help="one table per modality")
-    arguments.add_argument("--head-on", choices=["fusion", "train"], required=True,
-                           help="fusion: the corrected head; train: the published one")  # fmt: skip
+    add_head_argument(arguments)
     arguments.add_argument("--dropout", type=float, required=True, help="of the corrected head")
     arguments.add_argument("--weights", type=Path, required=True, help="folder of weights")
     arguments.add_argument("--output", required=True, help="predictions")
@@ -64,7 +63,7 @@ def fit_head(given: argparse.Namespace, rows: TaskRows, seed: int
     logits = evaluate(head, data, np.arange(len(rows.episode)), 1024, device)  # (N, 2)
     save_weights(head, given.weights / f"seed{seed}.safetensors")
     said = predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy())
-    without = scenarios(head, data, rows, given.letters, seed, device)
+    without = scenarios_of_head(head, data, rows, given.letters, seed, device)
     return said, without, {"trained_on": len(own), "epochs": epochs}
 
 

@@ -22,9 +22,9 @@ from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.common.tables import write_table
-from pipeline.fusion.absent import add_absent_arguments, scenarios
+from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import HEADS, Dropping, LateHead
-from pipeline.training.arguments import add_training_arguments
+from pipeline.training.arguments import add_head_argument, add_training_arguments
 from pipeline.training.batches import Batch, evaluate
 from pipeline.training.checkpoint import progress_file, remove_progress, save_weights
 from pipeline.training.device import make_repeatable, pick_device
@@ -111,7 +111,7 @@ def predict(model: JointModel, data: JointData, rows: TaskRows, seed: int,
     head = model.dropping.head
     logits = evaluate(head, found, everyone, 1024, device)
     said = predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy())
-    return said, scenarios(head, found, rows, given.letters, seed, device)
+    return said, scenarios_of_head(head, found, rows, given.letters, seed, device)
 
 
 def _arguments() -> argparse.Namespace:
@@ -121,8 +121,7 @@ def _arguments() -> argparse.Namespace:
     add_schedule_argument(arguments)
     add_absent_arguments(arguments)
     arguments.add_argument("--head", choices=list(HEADS), required=True)
-    arguments.add_argument("--head-on", choices=["fusion", "train"], required=True,
-                           help="fit the head again on the fusion share, or keep it")  # fmt: skip
+    add_head_argument(arguments)
     arguments.add_argument("--weights", type=Path, required=True, help="folder of weights")
     arguments.add_argument("--output", required=True, help="predictions")
     return arguments.parse_args()

@@ -14,7 +14,7 @@ from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, rea
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.tables import read_table, write_table
-from pipeline.fusion.absent import add_absent_arguments, cases, frame
+from pipeline.fusion.absent import add_absent_arguments, hidden, scenarios
 
 
 def mean_of(probability: np.ndarray, here: np.ndarray, prior: float) -> np.ndarray:
@@ -71,9 +71,10 @@ def main() -> None:
         each = read_single(given.predictions, rows, seed)
         here = read_here(given.embeddings, rows, seed)
         said.append(predictions(rows, seed, mean_of(each, here, prior)))
-        for letter, rate, left in cases(here, rows.episode, given.letters):
-            value = mean_of(each, left, prior)[test]
-            without.append(frame(rows.episode[test], seed, letter, rate, value))
+        without.append(scenarios(
+            rows.episode[test], seed, given.letters, mean_of(each, here, prior)[test],
+            lambda place: mean_of(each, hidden(here, place), prior)[test],  # noqa: B023
+        ))  # fmt: skip
     write_table(pl.concat(without), given.absent, ABSENT)
     write_table(pl.concat(said), given.output, PREDICTIONS)
     log.info("late fusion of %s: %d episodes", given.letters, len(rows.episode))

@@ -17,7 +17,7 @@ import torch
 from pipeline.cohort.rows import PREDICTIONS, TaskRows, predictions, read_rows
 from pipeline.common.command import log, parser, run
 from pipeline.common.tables import Contract, write_table
-from pipeline.training.arguments import add_training_arguments
+from pipeline.training.arguments import add_head_argument, add_training_arguments
 from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import load_weights, save_weights
 from pipeline.training.device import make_repeatable, pick_device
@@ -45,8 +45,7 @@ def _arguments() -> argparse.Namespace:
     add_data_argument(arguments)
     add_schedule_argument(arguments)
     arguments.add_argument("--weights", nargs="+", required=True, help="one file per seed")
-    arguments.add_argument("--head-on", choices=["fusion", "train"], required=True,
-                           help="fit the head again on the fusion share, or keep it")  # fmt: skip
+    add_head_argument(arguments)
     arguments.add_argument("--heads", type=Path, required=True, help="folder of the heads")
     arguments.add_argument("--output", required=True, help="embeddings")
     arguments.add_argument("--predictions", required=True, help="of the unimodal model")

@@ -1,5 +1,7 @@
 """What heads on frozen features share: the features' scale, and the simplest head."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import torch
 from torch import nn
@@ -54,12 +56,12 @@ def guess(last: nn.Module, share: float) -> None:
     last.bias.copy_(torch.tensor([1 - share, share]).log())
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """A head on frozen features, that can start from them."""
 
+    @abstractmethod
     def begin(self, data: Embeddings, rows: np.ndarray, share: float) -> None:
         """Starts anew for `rows` of frozen features, from the guess `share`, that of positives."""
-        raise NotImplementedError
 
 
 class LinearHead(Head):
