@@ -11,8 +11,9 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from pipeline.common import configuration, planning, protocols
+from pipeline.common import configuration, planning
 from pipeline.common.errors import InputError
+from pipeline.common.names import FUSIONS
 from pipeline.common.wiring import (
     ABSENT,
     PREDICTIONS,

@@ -8,10 +8,10 @@ Makes results/tables/wang.md, .csv and figures.
 rule compare_models:
     input:
         predictions=lambda wildcards: [
-            f"results/{fold}/predictions/{name}.parquet"
+            table
             for name in planning.grid(config, wildcards.protocol)
             if name.split("_", 2)[2] == wildcards.task
-            for fold in protocols.folds(config, wildcards.protocol)
+            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.parquet", wildcards.protocol)
         ],
         code=modules("pipeline.evaluation.contrasts"),
     output:
@@ -40,10 +40,11 @@ rule compare_models:
 rule attribute_modalities:
     input:
         predictions=lambda wildcards: [
-            f"results/{fold}/predictions/{letters}_{model}_{wildcards.task}.parquet"
+            table
             for letters in planning.modality_sets(config)
             for model in ["unimodal" if len(letters) == 1 else wildcards.fusion]
-            for fold in protocols.folds(config, wildcards.protocol)
+            for name in [f"{letters}_{model}_{wildcards.task}"]
+            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.parquet", wildcards.protocol)
         ],
         code=modules("pipeline.evaluation.attribution"),
     output:
@@ -51,7 +52,7 @@ rule attribute_modalities:
     log:
         "logs/attribute_modalities/{protocol}/{fusion}_{task}.log",
     wildcard_constraints:
-        fusion="|".join(planning.FUSIONS),
+        fusion="|".join(FUSIONS),
         protocol="corrected|published",
     conda:
         "../envs/pipeline.yaml"
@@ -85,7 +86,7 @@ rule write_tables:
         attribution=expand(
             "results/{protocol}/attribution/{fusion}_{task}.json",
             protocol=RESULTS,
-            fusion=planning.FUSIONS,
+            fusion=FUSIONS,
             task=config["tasks"],
         ),
         code=modules(

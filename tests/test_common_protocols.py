@@ -8,6 +8,7 @@ import yaml
 from checkout import REPOSITORY
 
 from pipeline.common import planning, protocols
+from pipeline.common.names import PROTOCOLS
 from pipeline.training.schedule import Schedule
 
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
@@ -160,7 +161,7 @@ def test_one_fold_is_no_cross_validation():
 def test_the_protocols_change_known_settings_only():
     """A misspelt key of a protocol would change nothing, silently."""
     own = {"definition", "complete_of", "head_on", "schedules", "class_weights", "ehr"}
-    for name in protocols.NAMES:
+    for name in PROTOCOLS:
         assert set(protocols.choices(name)) <= set(CONFIG) | own
-    keys = [set(protocols.choices(name)) for name in protocols.NAMES]
+    keys = [set(protocols.choices(name)) for name in PROTOCOLS]
     assert keys[0] <= keys[1]  # what corrected names, published names too

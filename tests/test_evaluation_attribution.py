@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from pipeline.common.errors import InputError
+from pipeline.common.names import subsets
 from pipeline.evaluation import attribution
-from pipeline.evaluation.attribution import named_tables, shapley, subsets
+from pipeline.evaluation.attribution import named_tables, shapley
 from pipeline.evaluation.bootstrap import Resampling, auroc_estimate
 from pipeline.evaluation.predictions import read_predictions, sample
 

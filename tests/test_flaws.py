@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.common import protocols
+from pipeline.common.names import PROTOCOLS
 from pipeline.cxr.dataset import CxrData
 from pipeline.cxr.modality import Cxr
 from pipeline.evaluation.bootstrap import Resampling
@@ -60,7 +61,7 @@ FLAWS = {
 }  # fmt: skip
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 CPU = torch.device("cpu")
-both_protocols = pytest.mark.parametrize("protocol", protocols.NAMES)
+both_protocols = pytest.mark.parametrize("protocol", PROTOCOLS)
 
 
 def test_every_flaw_has_tests_that_exist():

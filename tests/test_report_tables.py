@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
-from pipeline.evaluation.attribution import subsets
+from pipeline.common.names import subsets
 from pipeline.report import attribution, forest, tables
 from pipeline.report.cells import is_clear, opposite
 from pipeline.report.claims import PLANTED, first_claim, second_claim

@@ -5,12 +5,13 @@ Takes the config as a mapping, reads no table and imports nothing heavy.
 
 import json
 from collections.abc import Mapping
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from pipeline.common import protocols
+from pipeline.common.configuration import SYNTHETIC
 from pipeline.common.modules import ROOT
+from pipeline.common.names import subsets
 
 Config = Mapping[str, Any]
 # model → its modalities in words, the sizes of the sets, its modules
@@ -26,7 +27,6 @@ MODELS: dict[str, tuple[str, range, list[str]]] = {
     "gbdt-stats": ("e", range(1, 2), ["pipeline.fusion.baselines", "pipeline.ehr.statistics"]),
 }
 PUBLISHED = ("unimodal", "early", "joint", "late", "late-averaged")
-FUSIONS = ("early", "joint", "late", "late-averaged")
 TRAINING = ["pipeline.training.pretrain", "pipeline.training.embed"]
 
 
@@ -80,9 +80,7 @@ def modality_sets(config: Config) -> list[str]:
     >>> modality_sets({"modalities": {"e": "ehr", "c": "cxr", "n": "note"}})
     ['e', 'c', 'n', 'ec', 'en', 'cn', 'ecn']
     """
-    letters = config["modalities"]
-    sizes = range(1, len(letters) + 1)
-    return ["".join(one) for size in sizes for one in combinations(letters, size)]
+    return subsets(config["modalities"])
 
 
 def by_set(config: Config, files: list[str]) -> list[str]:
@@ -113,7 +111,7 @@ def settings_of(config: Config, protocol: str, modalities: str, model: str) -> s
     parts = ["availability", "cohort", "missing", "sample", "split", "torch", "folds", "head_on"]
     parts += ["schedule", "schedules", "class_weights", "modality_dropout"]
     parts += [config["modalities"][letter] for letter in modalities] + [model] * (model in found)
-    parts += ["hospital"] * (config["source"]["root"] == "synthetic")
+    parts += ["hospital"] * (config["source"]["root"] == SYNTHETIC)
     kept = json.loads(json.dumps({part: found[part] for part in parts if part in found}))
     for part, key in (("cohort", "ids"), ("cxr", "pretrained")):
         if kept.get(part, {}).get(key):

@@ -13,7 +13,6 @@ import yaml
 
 from pipeline.common.modules import ROOT
 
-NAMES = ("corrected", "published")
 # a split or an availability table is one choice, not a mapping to be mixed
 WHOLE = ("split", "availability", "schedule", "doc2vec")
 Settings = Mapping[str, Any]

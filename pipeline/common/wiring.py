@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.common import planning, protocols
 from pipeline.common.modules import source_files
+from pipeline.common.names import FUSIONS
 
 UNIT = "results/{protocol}/admission"
 PREDICTIONS = "results/{protocol}/predictions"
@@ -178,11 +179,10 @@ class Wiring:
         """Predictions with a modality missing, in every fold, of models that are scored so."""
 
         def of(wildcards: Any) -> list[str]:
-            if wildcards.model not in (*planning.FUSIONS, "logistic", "gbdt"):
+            if wildcards.model not in (*FUSIONS, "logistic", "gbdt"):
                 return []
             name = f"{wildcards.modalities}_{wildcards.model}_{wildcards.task}"
-            own = protocols.folds(self.config, protocol)
-            return [f"{filled(ABSENT, protocol=each)}/{name}.parquet" for each in own]
+            return self.in_folds(f"{ABSENT}/{name}.parquet", protocol)
 
         return of
 

@@ -18,6 +18,7 @@ import numpy as np
 from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
+from pipeline.common.names import subsets
 from pipeline.evaluation.bootstrap import Resampling, estimate
 from pipeline.evaluation.measures import rounded
 from pipeline.evaluation.metrics import Floats
@@ -28,16 +29,6 @@ log = logging.getLogger("pipeline")
 
 SCHEMA_VERSION = 1
 EMPTY = 0.5  # AUROC of a model that sees nothing
-
-
-def subsets(modalities: str) -> list[str]:
-    """Every non-empty set of the letters, small ones first, letters in the order given.
-
-    >>> subsets("ecn")
-    ['e', 'c', 'n', 'ec', 'en', 'cn', 'ecn']
-    """
-    sizes = range(1, len(modalities) + 1)
-    return ["".join(chosen) for size in sizes for chosen in combinations(modalities, size)]
 
 
 def shapley(worth: Floats, modalities: str, empty: float = EMPTY) -> Floats:
@@ -76,7 +67,8 @@ def named_tables(pairs: list[str]) -> dict[str, list[str]]:
         if letters in given:
             raise InputError(f"--predictions: the set {letters} is given twice")
         given[letters] = path.split(",")
-    wanted = subsets(max(given, key=len, default=""))
+    largest: str = max(given, key=len, default="")
+    wanted = subsets(largest)
     if set(wanted) != set(given):
         raise InputError(
             f"--predictions: Shapley values need every set of modalities, {', '.join(wanted)}; "

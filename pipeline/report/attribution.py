@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json
-from pipeline.report.catalogue import LETTERS, PROTOCOLS, models_in_order, unique
+from pipeline.common.names import PROTOCOLS
+from pipeline.report.catalogue import LETTERS, models_in_order, unique
 from pipeline.report.curves import REFERENCE, STYLE, save
 
 if TYPE_CHECKING:

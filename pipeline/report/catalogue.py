@@ -5,9 +5,8 @@ from typing import Any
 
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json
+from pipeline.common.names import FUSIONS
 
-PROTOCOLS = ("corrected", "published")
-FUSIONS = ("early", "joint", "late", "late-averaged")
 MODELS = ("unimodal", *FUSIONS, "logistic", "gbdt")
 STATISTICS = "-stats"  # ending of models on summary statistics, as in gbdt-stats
 LETTERS = {"e": "EHR", "c": "chest films", "n": "notes"}

@@ -7,8 +7,9 @@ modalities and the best single one, the second from the Shapley values.
 
 from typing import Any
 
+from pipeline.common.names import FUSIONS, PROTOCOLS
 from pipeline.evaluation.significance import holm
-from pipeline.report.catalogue import FUSIONS, LETTERS, PROTOCOLS, full_set, unique
+from pipeline.report.catalogue import LETTERS, full_set, unique
 from pipeline.report.cells import cell, is_clear, opposite, p_cell, short
 from pipeline.report.grid import Contrasts
 

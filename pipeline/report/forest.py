@@ -8,8 +8,8 @@ same episodes, where it is known.
 from typing import TYPE_CHECKING
 
 from pipeline.common.command import parser, run
+from pipeline.common.names import PROTOCOLS
 from pipeline.report.catalogue import (
-    PROTOCOLS,
     STATISTICS,
     Results,
     arranged,

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.attribution import shapley, subsets
+from pipeline.common.names import subsets
+from pipeline.evaluation.attribution import shapley
 from pipeline.report.catalogue import LETTERS, Name, Results, full_set, unique
 from pipeline.report.cells import cell, folded, p_cell, short, table
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
+from pipeline.common.names import FUSIONS, PROTOCOLS
 from pipeline.report.catalogue import (
-    FUSIONS,
-    PROTOCOLS,
     STATISTICS,
     Results,
     in_order,

@@ -13,9 +13,9 @@ from typing import Any
 
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json, whole
+from pipeline.common.names import PROTOCOLS
 from pipeline.report.catalogue import (
     LETTERS,
-    PROTOCOLS,
     Results,
     arranged,
     in_order,
