@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.ehr.signals import classes, vocabulary
-from pipeline.training.loop import batch_loss
+from pipeline.training.examples import batch_loss
 from pipeline.training.processes import Processes
 
 TOLERANCE = 1e-4  # of losses, AUROCs and weights; float32 sums in another order

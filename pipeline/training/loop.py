@@ -1,46 +1,27 @@
 """One readable training loop for every encoder and head.
 
-A `Data` gives batches by row numbers; a model turns a batch into logits (B, 2). The epoch with the
-best validation AUROC is kept. Under torchrun every process takes its part of each batch.
+A `Data` gives batches by row numbers; a model turns a batch into logits; the `Examples` say what
+they cost. The epoch with the best validation AUROC is kept. Under torchrun every process takes its
+part of each batch.
 """
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import nn
-from torch.nn import functional as F
 
 from pipeline.common.command import log
 from pipeline.common.errors import InputError
-from pipeline.training.batches import Data, ahead, batches, evaluate
+from pipeline.training.batches import ahead, batches, evaluate
 from pipeline.training.checkpoint import Epoch, Progress, digest
 from pipeline.training.device import half_precision
+from pipeline.training.examples import Examples
 from pipeline.training.processes import SINGLE, Processes
 from pipeline.training.schedule import Schedule
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What a model is fitted on: rows of `data`, with 0/1 `labels` per row of the data.
-
-    `train`, `val`: row numbers. Where `val` has one class only, it cannot choose an epoch.
-    """
-
-    data: Data
-    labels: np.ndarray
-    train: np.ndarray
-    val: np.ndarray
-
-
-def batch_loss(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor,
-               total: float) -> torch.Tensor:  # fmt: skip
-    """Weighted cross entropy of (part of) a batch whose weights sum to `total`: a scalar."""
-    return F.cross_entropy(logits.float(), target, weight=weights, reduction="sum") / total
 
 
 def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray],
@@ -49,7 +30,6 @@ def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray
     """One pass over the batches `parts`; returns the mean loss over batches of this process."""
     model.train()
     total = 0.0
-    weights = torch.tensor(schedule.class_weights, dtype=torch.float32, device=device)
     mine = [processes.share(part) for part in parts]
     rates = schedule.rates(epoch, len(parts))
     loader = ahead(examples.data, mine, device)
@@ -57,11 +37,8 @@ def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray
         for group in optimiser.param_groups:
             group["lr"] = rate
         with half_precision(device):
-            logits = model(batch)  # (B, 2)
-        target = torch.as_tensor(examples.labels[rows], dtype=torch.long, device=device)
-        # of the whole batch, so that the mean over processes is the gradient of one process
-        mass = sum(schedule.class_weights[y] for y in examples.labels[whole]) / processes.count
-        loss = batch_loss(logits, target, weights, mass)
+            output = model(batch)
+        loss = examples.loss(output, rows, whole, schedule, processes.count)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if schedule.clip is not None:
@@ -75,13 +52,13 @@ def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray
 
 def validate(model: nn.Module, examples: Examples, schedule: Schedule, device: torch.device
              ) -> float | None:  # fmt: skip
-    """AUROC on the validation rows, rounded; None where they are of one class."""
-    truth = examples.labels[examples.val]
-    if len(np.unique(truth)) < 2:
+    """AUROC on the validation rows, rounded; None where they cannot tell."""
+    if not examples.can_choose():
         return None
     size = schedule.batch_size * 4 if schedule.eval_mode else 1
-    logits = evaluate(model, examples.data, examples.val, size, device, schedule.eval_mode)
-    return round(float(roc_auc_score(truth, (logits[:, 1] - logits[:, 0]).numpy())), 6)
+    output = evaluate(model, examples.data, examples.val, size, device, schedule.eval_mode)
+    auroc = examples.score(output)
+    return None if auroc is None else round(auroc, 6)
 
 
 def is_best(auroc: float | None, history: list[Epoch]) -> bool:
@@ -115,6 +92,7 @@ def fit(model: nn.Module, examples: Examples, schedule: Schedule, seed: int, dev
     said = Announcer(f"{name} seed {seed}", len(history), schedule.epochs)
     for epoch in range(len(history), schedule.epochs):
         parts = batches(examples.train, schedule.batch_size, np.random.default_rng([seed, epoch]))
+        examples.before(model, epoch, schedule.epochs)
         tick = time.monotonic()
         loss = train_one_epoch(
             parallel, examples, parts, schedule, epoch, optimiser, device, processes
@@ -160,6 +138,4 @@ def fingerprint(model: nn.Module, examples: Examples) -> str:
     """
     start = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     sample = examples.data.batch(examples.train[:64])
-    chosen = {name: getattr(examples, name) for name in ("train", "val")}
-    labels = {f"labels {name}": examples.labels[rows] for name, rows in chosen.items()}
-    return digest({**chosen, **labels, **start, **{f"batch {k}": v for k, v in sample.items()}})
+    return digest({**examples.facts(), **start, **{f"batch {k}": v for k, v in sample.items()}})

@@ -1,0 +1,60 @@
+"""What a model is fitted on, what its errors cost, and what chooses its epoch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import nn
+from torch.nn import functional as F
+
+from pipeline.training.batches import Data
+from pipeline.training.schedule import Schedule
+
+
+def batch_loss(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor,
+               total: float) -> torch.Tensor:  # fmt: skip
+    """Weighted cross entropy of (part of) a batch whose weights sum to `total`: a scalar."""
+    return F.cross_entropy(logits.float(), target, weight=weights, reduction="sum") / total
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One binary task: rows of `data`, with 0/1 `labels` per row of the data; logits are (B, 2).
+
+    `train`, `val`: row numbers. Where `val` has one class only, it cannot choose an epoch.
+    """
+
+    data: Data
+    labels: np.ndarray
+    train: np.ndarray
+    val: np.ndarray
+
+    def before(self, model: nn.Module, epoch: int, epochs: int) -> None:
+        """What the model is told before an epoch (from 0): nothing."""
+
+    def loss(self, output: torch.Tensor, mine: np.ndarray, whole: np.ndarray, schedule: Schedule,
+             count: int) -> torch.Tensor:  # fmt: skip
+        """The loss of the rows `mine`, a part of the batch `whole` shared by `count` processes.
+
+        Of the whole batch, so that the mean over processes is the gradient of one process.
+        """
+        weights = torch.tensor(schedule.class_weights, dtype=torch.float32, device=output.device)
+        target = torch.as_tensor(self.labels[mine], dtype=torch.long, device=output.device)
+        mass = sum(schedule.class_weights[y] for y in self.labels[whole]) / count
+        return batch_loss(output, target, weights, mass)
+
+    def can_choose(self) -> bool:
+        """Whether the validation rows can choose an epoch."""
+        return len(np.unique(self.labels[self.val])) == 2
+
+    def score(self, output: torch.Tensor) -> float | None:
+        """AUROC of what a model made of the validation rows."""
+        score = (output[:, 1] - output[:, 0]).numpy()
+        return float(roc_auc_score(self.labels[self.val], score))
+
+    def facts(self) -> dict[str, np.ndarray]:
+        """What is learnt: rows and their labels, by name; two trainings may be the same training
+        only where these are."""
+        chosen = {"train": self.train, "val": self.val}
+        return {**chosen, **{f"labels {name}": self.labels[rows] for name, rows in chosen.items()}}
