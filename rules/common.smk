@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from pipeline.common import configuration, planning
+from pipeline.common import configuration, multitask, planning
 from pipeline.common.errors import InputError
 from pipeline.common.names import FUSIONS
 from pipeline.common.wiring import (
@@ -37,7 +37,8 @@ GPU = PROCESSES if shutil.which("nvidia-smi") else 0
 TORCHRUN = f"torch.distributed.run --standalone --nproc-per-node {PROCESSES} -m"
 LAUNCH = TORCHRUN if PROCESSES > 1 else ""  # between `python -m` and a stage
 
-if misspelt := configuration.misspelt(config, set(SCHEMA["properties"])):
+misspelt = configuration.misspelt(config, set(SCHEMA["properties"])) + multitask.misspelt(config)
+if misspelt:
     sys.exit("\n".join(misspelt))
 
 wiring = Wiring(config, ENCODERS)

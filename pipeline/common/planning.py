@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.common import protocols
+from pipeline.common import multitask, protocols
 from pipeline.common.configuration import SYNTHETIC
 from pipeline.common.modules import ROOT
 from pipeline.common.names import subsets
@@ -35,8 +35,13 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
     """Why there is no such target, with the table of those that there are; None if it is one."""
     letters = "".join(config["modalities"])
     allowed = MODELS if protocol == "corrected" else PUBLISHED
+    stays = protocol == "corrected" and multitask.is_model(model)
     if not modalities or modalities != "".join(x for x in letters if x in modalities):
         why = f"no modality set '{modalities}'"
+    elif stays and model in multitask.models(config):
+        if task in multitask.known_tasks(config):
+            return None
+        why = f"no task '{task}' of ICU stays"
     elif model not in allowed or not _fits(model, modalities):
         why = f"no model '{model}' of the modalities '{modalities}'"
     elif task not in config["tasks"] or not (ROOT / task_query(protocol, task)).is_file():
@@ -44,6 +49,9 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
     else:
         return None
     models = "".join(f"\n  {name}: {MODELS[name][0]}" for name in allowed)
+    if protocol == "corrected":
+        models += f"\nor of ICU stays\n  task: {', '.join(multitask.known_tasks(config))}"
+        models += "".join(f"\n  {name}: any" for name in multitask.models(config))
     folder = "results" if protocol == "corrected" else f"results/{protocol}"
     return (
         f"{modalities}_{model}_{task}: {why}. "

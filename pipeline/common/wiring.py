@@ -14,6 +14,7 @@ from pipeline.common.modules import source_files
 from pipeline.common.names import FUSIONS
 
 UNIT = "results/{protocol}/admission"
+STAY = "results/{protocol}/stay"
 PREDICTIONS = "results/{protocol}/predictions"
 ABSENT = "results/{protocol}/missing"
 Files = str | list[str]

@@ -1,0 +1,136 @@
+"""UniMed's targets while the workflow is planned: models and their settings, tasks, the grid.
+
+`unimed` is the model of config `unimed.model`; each entry of `unimed.variants` is a model
+`unimed-<name>` that changes some of these settings. A target's task is one task of ICU stays, or
+`all`: the tasks of `unimed.all`, by one decoder.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.common.names import subsets
+
+Config = Mapping[str, Any]
+NAME, ALL = "unimed", "all"
+
+
+def models(config: Config) -> list[str]:
+    """Every model of the family.
+
+    >>> models({"unimed": {"variants": {"gru": {}}}})
+    ['unimed', 'unimed-gru']
+    """
+    return [NAME, *(f"{NAME}-{variant}" for variant in config["unimed"]["variants"])]
+
+
+def is_model(name: str) -> bool:
+    """Whether a target's model is of this family, known or not."""
+    return name == NAME or name.startswith(f"{NAME}-")
+
+
+def settings(config: Config, model: str) -> dict[str, Any]:
+    """The settings of a model: those of `unimed`, and what its variant changes.
+
+    >>> settings({"unimed": {"model": {"width": 8}, "variants": {"x": {"width": 9}}}}, "unimed-x")
+    {'width': 9}
+    """
+    variant = config["unimed"]["variants"].get(model.removeprefix(f"{NAME}-"), {})
+    return {**config["unimed"]["model"], **variant}
+
+
+def tasks(config: Config, task: str) -> list[str]:
+    """The tasks of a target, in the order of time.
+
+    >>> tasks({"unimed": {"all": ["shock_4h", "arf_12h"]}}, "all")
+    ['shock_4h', 'arf_12h']
+    """
+    return list(config["unimed"]["all"]) if task == ALL else [task]
+
+
+def known_tasks(config: Config) -> list[str]:
+    """What may stand as the task of a target."""
+    return [*config["unimed"]["tasks"], ALL]
+
+
+def hours(task: str) -> int:
+    """When a task of ICU stays is predicted, hours after the admission to the ICU.
+
+    >>> hours("shock_4h")
+    4
+    """
+    return int(task.rsplit("_", 1)[1].removesuffix("h"))
+
+
+def horizons(own: Mapping[str, Any], names: list[str]) -> list[int]:
+    """How many hours each task sees: those before its prediction, or the settings' `hours` if less.
+
+    >>> horizons({"hours": None}, ["shock_4h", "arf_12h"]), horizons({"hours": 4}, ["arf_12h"])
+    ([4, 12], [4])
+    """
+    return [min(own["hours"] or hours(task), hours(task)) for task in names]
+
+
+def misspelt(config: Config) -> list[str]:
+    """What the schema cannot see: tasks out of order, and an order of tasks that would look ahead.
+
+    >>> base = {"order": "time", "hours": None, "width": 8, "heads": 2}
+    >>> own = {"tasks": ["shock_4h"], "all": ["shock_4h", "arf_12h"], "model": base,
+    ...        "variants": {"x": {"order": "reversed"}, "y": {"heads": 3}}}
+    >>> print(*misspelt({"unimed": own, "fiddle": {"hours": 48, "step": 1}}), sep="\\n")
+    config.unimed.all: arf_12h is not among unimed.tasks
+    config.unimed.variants.x: in the order reversed a task would see what is known only later; set \
+hours to 4 or less
+    config.unimed.variants.y: width 8 is no multiple of heads 3
+    """
+    own = config["unimed"]
+    lines = [
+        f"config.unimed.all: {task} is not among unimed.tasks"
+        for task in own["all"]
+        if task not in own["tasks"]
+    ]
+    if sorted(own["all"], key=hours) != own["all"]:
+        lines.append("config.unimed.all: the tasks are not in the order of time")
+    first = min(map(hours, own["all"]))
+    latest = max(map(hours, [*own["tasks"], *own["all"]]))
+    if latest > config["fiddle"]["hours"]:
+        lines.append(f"config.fiddle.hours: a task needs {latest} hours")
+    for model in models(config):
+        found = settings(config, model)
+        variant = model.removeprefix(f"{NAME}-")
+        where = "model" if model == NAME else f"variants.{variant}"
+        if found["order"] != "time" and (found["hours"] or latest) > first:
+            lines.append(f"config.unimed.{where}: in the order {found['order']} a task would see "
+                         f"what is known only later; set hours to {first} or less")  # fmt: skip
+        if found["width"] % found["heads"]:
+            lines.append(f"config.unimed.{where}: width {found['width']} is no multiple of heads "
+                         f"{found['heads']}")  # fmt: skip
+    return lines
+
+
+def reference(config: Config) -> str:
+    """The modalities of the paper: the record and the notes, where both are in the config.
+
+    >>> reference({"modalities": {"e": "ehr", "c": "cxr", "n": "note"}})
+    'en'
+    """
+    letters = "".join(config["modalities"])
+    return "en" if set("en") <= set(letters) else letters
+
+
+def grid(config: Config) -> list[str]:
+    """The names {modalities}_{model}_{task} of every result of the tables.
+
+    On the reference modalities every model on all tasks, and on each of them those that are
+    compared so (decoders and training sizes); every task alone; and each set of modalities.
+    """
+    own, paper = config["unimed"], reference(config)
+    sets = [*subsets(paper), "".join(config["modalities"])]
+    sized = [
+        f"{NAME}-{name}"
+        for name, change in own["variants"].items()
+        if set(change) <= {"decoder", "training_share"}
+    ]
+    alone = [f"{paper}_{model}_{task}" for model in [NAME, *sized] for task in own["all"]]
+    more = [f"{paper}_{NAME}_{task}" for task in own["tasks"]]
+    together = [f"{paper}_{model}_{ALL}" for model in models(config)]
+    return list(dict.fromkeys([*(f"{own}_{NAME}_{ALL}" for own in sets), *together, *alone, *more]))
