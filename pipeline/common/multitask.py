@@ -94,6 +94,11 @@ hours to 4 or less
     latest = max(map(hours, [*own["tasks"], *own["all"]]))
     if latest > config["fiddle"]["hours"]:
         lines.append(f"config.fiddle.hours: a task needs {latest} hours")
+    step = config["fiddle"]["step"]
+    if any(hours(task) % step for task in {*own["tasks"], *own["all"]}):
+        lines.append(
+            f"config.fiddle.step: bins of {step} hours do not end when a task is predicted"
+        )
     for model in models(config):
         found = settings(config, model)
         variant = model.removeprefix(f"{NAME}-")

@@ -4,9 +4,14 @@ import argparse
 
 
 def add_training_arguments(arguments: argparse.ArgumentParser) -> None:
-    """Arguments of every stage that computes with torch."""
+    """Arguments of every stage that trains on one task, or embeds for it."""
     arguments.add_argument("--episodes", required=True)
     arguments.add_argument("--labels", required=True)
+    add_compute_arguments(arguments)
+
+
+def add_compute_arguments(arguments: argparse.ArgumentParser) -> None:
+    """Arguments of every stage that computes with torch."""
     arguments.add_argument("--seeds", type=int, nargs="+", required=True)
     arguments.add_argument("--torch-threads", type=int, required=True,
                            help="a setting, not a resource: weights depend on it")  # fmt: skip

@@ -1,22 +1,27 @@
 """The small interface through which training and fusion know a modality.
 
-A folder `pipeline/<name>/` offers `modality.py` with an object `MODALITY`. What a stage is given
-of it comes as one JSON: name → its files and settings.
+A folder `pipeline/<name>/` offers `modality.py` with an object `MODALITY`, for admissions, and
+`stays.py` with an object `STAYS`, for ICU stays. What a stage is given of it comes as one JSON:
+name → its files and settings.
 """
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import nn
 
 from pipeline.common.errors import InputError
 from pipeline.training.batches import Data
 
 Given = Mapping[str, Any]
+# token → (feature (B, K, width), present (B, K)): what is known of a stay at each of K horizons
+Tokens = dict[str, tuple[torch.Tensor, torch.Tensor]]
 
 
 class ModalityData(Data, Protocol):
@@ -45,14 +50,41 @@ class Modality(Protocol):
         ...
 
 
+class StayModality(Protocol):
+    """A modality of ICU stays, of which several tasks at several horizons are asked."""
+
+    def data(self, given: Given, episodes: np.ndarray) -> Any:
+        """The `Data` of these stays (ids); `given` as for `Modality`."""
+        ...
+
+    def encoder(self, given: Given, data: Any, train: np.ndarray) -> nn.Module:
+        """A fresh encoder: batch, horizons (K hours) → `Tokens`; `widths`: token → width.
+
+        What it says of a horizon depends on nothing that was known only at or after it.
+        """
+        ...
+
+
 def find(name: str) -> Modality:
     """The modality of the folder `pipeline/<name>/`; `InputError` where there is none."""
+    return _offered(name, "modality", "MODALITY")
+
+
+def find_stays(name: str) -> StayModality:
+    """The same for ICU stays."""
+    return _offered(name, "stays", "STAYS")
+
+
+def _offered(name: str, module: str, what: str) -> Any:
+    path = f"pipeline.{name}.{module}"
     try:
-        return import_module(f"pipeline.{name}.modality").MODALITY
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise InputError(
-            f"no modality {name}: pipeline/{name}/modality.py with MODALITY"
-        ) from error
+        return getattr(import_module(path), what)
+    except ModuleNotFoundError as error:
+        if error.name not in (path, f"pipeline.{name}"):  # something that it imports
+            raise
+        raise InputError(f"no modality {name}: pipeline/{name}/{module}.py with {what}") from error
+    except AttributeError as error:
+        raise InputError(f"no modality {name}: pipeline/{name}/{module}.py with {what}") from error
 
 
 def add_data_argument(arguments: argparse.ArgumentParser) -> None:
@@ -62,12 +94,19 @@ def add_data_argument(arguments: argparse.ArgumentParser) -> None:
                            )  # fmt: skip
 
 
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """While the data of a modality are read: what --data lacks of it is one clear line."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(f"--data: {name} lacks {error}") from error
+
+
 def read_data(given: Mapping[str, Given], episodes: np.ndarray) -> dict[str, ModalityData]:
     """The data of every modality in `given`, in its order."""
     read = {}
     for name, own in given.items():
-        try:
+        with reading(name):
             read[name] = find(name).data(own, episodes)
-        except KeyError as error:
-            raise InputError(f"--data: {name} lacks {error}") from error
     return read

@@ -1,0 +1,105 @@
+"""ICU stays as data: labels of several tasks, and every modality of the stay."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+
+from pipeline.common.errors import InputError
+from pipeline.common.ragged import take
+from pipeline.common.tables import read_table
+from pipeline.training.batches import Batch, Data
+from pipeline.unimed.settings import Task
+
+
+@dataclass
+class Stays:
+    """Stays that are eligible for one of the tasks, in the order of their ids.
+
+    `label`, `eligible` (N, K) 0/1; `onset` (N, K) hours, infinite where there was none. `group`:
+    the diagnoses, flat; `group_start` (N + 1); `groups`: how many there are. `each`: modality →
+    its data, empty until it is read.
+    """
+
+    episode: np.ndarray
+    subject: np.ndarray
+    split: np.ndarray
+    tasks: list[Task]
+    label: np.ndarray
+    eligible: np.ndarray
+    onset: np.ndarray
+    group: np.ndarray
+    group_start: np.ndarray
+    groups: int
+    each: Mapping[str, Data]
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """label, eligible, onset (B, K), groups (B, G), and `<modality>.<tensor>` of each."""
+        own = {
+            "label": torch.from_numpy(self.label[rows]),
+            "eligible": torch.from_numpy(self.eligible[rows]),
+            "onset": torch.from_numpy(self.onset[rows]),
+            "groups": torch.from_numpy(self.multi_hot(rows)),
+        }
+        for name, data in self.each.items():
+            own |= {f"{name}.{key}": value for key, value in data.batch(rows).items()}
+        return own
+
+    def multi_hot(self, rows: np.ndarray) -> np.ndarray:
+        """The diagnoses of these stays (B, G), float32."""
+        found, count = take(self.group_start, rows)
+        table = np.zeros((len(rows), self.groups), np.float32)
+        table[np.repeat(np.arange(len(rows)), count), self.group[found]] = 1
+        return table
+
+    def of(self, *splits: str) -> np.ndarray:
+        """Row numbers of splits."""
+        return np.flatnonzero(np.isin(self.split, splits))
+
+    def some(self, rows: np.ndarray, share: float) -> np.ndarray:
+        """Of `rows` those of a share of their patients; a smaller share is part of a larger one."""
+        patients = np.unique(self.subject[rows])
+        chosen = np.random.default_rng(0).permutation(patients)[: round(share * len(patients))]
+        return rows[np.isin(self.subject[rows], chosen)]
+
+
+def read_stays(episodes: str, labels: Mapping[str, str], tasks: list[Task], groups: str,
+               vocabulary: str) -> Stays:  # fmt: skip
+    """The stays that are eligible for a task; `labels`: task → its table.
+
+    `groups`, `vocabulary`: tables of the diagnoses, read where one of the tasks is theirs.
+    """
+    tables = {task.name: read_table(labels[task.name]) for task in tasks}
+    anyone = pl.concat(table.filter("eligible").select("episode_id") for table in tables.values())
+    known = read_table(episodes, ["episode_id", "subject_id", "split"])
+    known = known.join(anyone.unique(), on="episode_id", how="semi").sort("episode_id")
+    if known.is_empty():
+        raise InputError(f"{episodes}: no stay is eligible for a task; widen the cohort")
+    facts = {
+        name: known.join(table, on="episode_id", how="left", maintain_order="left")
+        for name, table in tables.items()
+    }
+
+    def column(name: str, fill: float) -> np.ndarray:  # (N, K)
+        each = [table[name].cast(pl.Float32).fill_null(fill) for table in facts.values()]
+        return np.stack([one.to_numpy() for one in each], axis=1)
+
+    start, group, size = np.zeros(known.height + 1, np.int64), np.empty(0, np.int64), 0
+    if any(task.several for task in tasks):
+        start, group, size = _diagnoses(known, groups, vocabulary)
+    return Stays(
+        known["episode_id"].to_numpy(), known["subject_id"].to_numpy(), known["split"].to_numpy(),
+        tasks, column("label", 0), column("eligible", 0) > 0, column("onset_hours", np.inf),
+        group, start, size, {},
+    )  # fmt: skip
+
+
+def _diagnoses(known: pl.DataFrame, groups: str, vocabulary: str
+               ) -> tuple[np.ndarray, np.ndarray, int]:  # fmt: skip
+    order = known.select("episode_id").with_row_index("row")
+    found = order.join(read_table(groups), on="episode_id").sort("row", "group")
+    count = np.bincount(found["row"].to_numpy(), minlength=known.height)
+    start = np.concatenate([[0], np.cumsum(count)])
+    return start, found["group"].to_numpy(), read_table(vocabulary, ["group"]).height
