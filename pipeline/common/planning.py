@@ -116,10 +116,16 @@ def grid(config: Config, protocol: str) -> list[str]:
 def settings_of(config: Config, protocol: str, modalities: str, model: str) -> str:
     """The settings behind a result, as JSON with sorted keys; of files their name alone."""
     found = protocols.settings(config, protocol)
-    parts = ["availability", "cohort", "missing", "sample", "split", "torch", "folds", "head_on"]
-    parts += ["schedule", "schedules", "class_weights", "modality_dropout"]
+    parts = ["availability", "cohort", "sample", "split", "torch", "folds"]
     parts += [config["modalities"][letter] for letter in modalities] + [model] * (model in found)
     parts += ["hospital"] * (config["source"]["root"] == SYNTHETIC)
+    if multitask.is_model(model):
+        own = {key: found["unimed"][key] for key in ("all", "schedule")}
+        found["unimed"] = own | {"model": multitask.settings(config, model)}
+        parts += ["unimed"] + ["fiddle"] * ("e" in modalities)
+    else:
+        parts += ["missing", "head_on", "schedule", "schedules", "class_weights"]
+        parts += ["modality_dropout"]
     kept = json.loads(json.dumps({part: found[part] for part in parts if part in found}))
     for part, key in (("cohort", "ids"), ("cxr", "pretrained")):
         if kept.get(part, {}).get(key):
