@@ -42,7 +42,9 @@ first_onset AS (
 
 clock AS (
     SELECT
-        episodes.*,
+        episodes.episode_id,
+        episodes.start,
+        episodes."end",
         episodes.start + TO_HOURS($hours) AS prediction_time,
         admissions.deathtime,
         first_onset.onset,

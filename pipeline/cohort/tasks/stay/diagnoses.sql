@@ -7,7 +7,9 @@
 
 WITH clock AS (
     SELECT
-        episodes.*,
+        episodes.episode_id,
+        episodes.hadm_id,
+        episodes."end",
         episodes.start + TO_HOURS($hours) AS prediction_time,
         admissions.deathtime
     FROM episodes
