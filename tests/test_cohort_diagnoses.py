@@ -52,6 +52,8 @@ def test_icd_9_through_the_mappings():
     assert categories("78791", "24900", "07059") == [["K52"], ["E08"], ["B18"]]
     # a combination is both of its parts, of the first scenario: tendons and wound of the leg
     assert categories("8912") == [["S81", "S86"]]
+    # 8068 breaks the spine anywhere: neck first, though two more scenarios agree on the loins
+    assert categories("8068") == [["S12", "S14"]]
     # no counterpart, no such code, or of ICD-10
     assert categories("36570", "99999", "I509", "") == [[None]] * 4
 
