@@ -16,6 +16,7 @@ from pipeline.common.errors import InputError
 from pipeline.common.names import FUSIONS
 from pipeline.common.wiring import (
     ABSENT,
+    ONSETS,
     PREDICTIONS,
     STAY,
     UNIT,

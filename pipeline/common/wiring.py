@@ -15,6 +15,8 @@ from pipeline.common.names import FUSIONS
 
 UNIT = "results/{protocol}/admission"
 STAY = "results/{protocol}/stay"
+# events that the tasks of ICU stays are labelled from, beside admissions
+ONSETS = {"shock": ["inputevents"], "arf": ["chartevents", "procedureevents"], "mortality": []}
 PREDICTIONS = "results/{protocol}/predictions"
 ABSENT = "results/{protocol}/missing"
 Files = str | list[str]
