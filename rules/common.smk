@@ -54,7 +54,7 @@ def checked(modalities, model, task, protocol):
     if why := planning.refusal(config, modalities, model, task, protocol):
         sys.exit(why)
     if not SYNTHETIC:
-        preflighted(planning.needs(config, modalities, protocol))
+        preflighted(planning.needs(config, modalities, model, protocol))
 
 
 @cache

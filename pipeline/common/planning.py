@@ -61,14 +61,17 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
     )
 
 
-def needs(config: Config, modalities: str, protocol: str) -> tuple[str, ...]:
-    """What a target needs of the source: letters and its protocol.
+def needs(config: Config, modalities: str, model: str, protocol: str) -> tuple[str, ...]:
+    """What a target needs of the source: letters, its protocol, for ICU stays their labels.
 
-    Complete cases need every modality, whatever the target's are.
+    Complete cases need every modality, whatever the target's are; stays are never complete cases.
 
-    >>> needs({"modalities": {"e": "ehr", "c": "cxr"}, "missing": "any"}, "e", "corrected")
-    ('e', 'corrected')
+    >>> config = {"modalities": {"e": "ehr", "c": "cxr"}, "missing": "any"}
+    >>> needs(config, "e", "unimodal", "corrected"), needs(config, "c", "unimed", "corrected")
+    (('e', 'corrected'), ('c', 'corrected', 'unimed'))
     """
+    if multitask.is_model(model):
+        return (*modalities, protocol, multitask.NAME)
     found = protocols.settings(config, protocol)
     if found["missing"] == "complete":
         own = found["complete_of"] or config["modalities"].values()
