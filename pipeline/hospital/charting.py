@@ -193,11 +193,10 @@ def _lactate_traps(
     row = np.concatenate([row, row])
     half = len(row) // 2
     later, tells = postponed(admissions, row, HOUR)
-    drawn = np.where(np.arange(len(row)) < half, -40, 30)
+    drawn = PREDICTION + np.where(np.arange(len(row)) < half, -40, later + 30)
     told = np.where(admissions["dies"].to_numpy()[row], 19.9, 0.4)
     lactate = signals.filter(pl.col("itemid") == 50813)
-    at = PREDICTION + later
-    frame = _sets(rng, admissions, lactate, row, at + drawn, at + 45)
+    frame = _sets(rng, admissions, lactate, row, drawn, PREDICTION + later + 45)
     value = pl.when(pl.Series(tells)).then(pl.Series(told)).otherwise("valuenum")
     return frame.with_columns(value.alias("valuenum")).with_columns(
         pl.col("valuenum").cast(pl.String).alias("value")
