@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.hospital.settings import CHARTED, HOUR, PREDICTION
+from pipeline.hospital.stays import postponed
 
 GCS_TEXT = {
     220739: ["", "None", "To Pain", "To Speech", "Spontaneously"],
@@ -41,20 +42,6 @@ def draw_times(
     minute = (first[row] + rng.random(len(row)) * (last - first)[row]).astype(int)
     order = np.lexsort((minute, row))
     return row[order], minute[order]
-
-
-def postponed(
-    admissions: pl.DataFrame, row: np.ndarray, room: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """How much later (minutes) a trap at 48 h is set, and whether it tells the outcome then.
-
-    What tells is not known within 48 h of any ICU admission, as it is not within 48 h of the
-    hospital's: it waits for the last one. Where the stay ends before that (less than `room` minutes
-    after) it is what it would be without a trap, at its old time.
-    """
-    wait, stay = admissions["last_icu"].to_numpy()[row], admissions["stay"].to_numpy()[row]
-    tells = stay > PREDICTION + wait + room
-    return np.where(tells, wait, 0), tells
 
 
 def drift(minute: np.ndarray) -> np.ndarray:

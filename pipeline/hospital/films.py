@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from pipeline.hospital import ids
-from pipeline.hospital.charting import draw_times, postponed
+from pipeline.hospital.charting import draw_times
 from pipeline.hospital.drawing import EXTREME, HEIGHT, WIDTH, write_films
 from pipeline.hospital.layout import CXR, FINDINGS, Writer
 from pipeline.hospital.settings import CHUNK, HOUR, PREDICTION
+from pipeline.hospital.stays import postponed
 
 VIEWS = {"AP": "antero-posterior", "PA": "postero-anterior", "LATERAL": "lateral"}
 FOUND_ABOVE = {  # the latent from which a labeller is certain of a finding

@@ -9,8 +9,9 @@ all discharge summaries.
 import numpy as np
 import polars as pl
 
-from pipeline.hospital.charting import draw_times, postponed
+from pipeline.hospital.charting import draw_times
 from pipeline.hospital.settings import HOUR, PREDICTION
+from pipeline.hospital.stays import postponed
 
 STEP, LEVELS = 0.375, 16  # 16 observations cover −3 … +3
 NORMAL = (
