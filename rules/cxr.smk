@@ -1,7 +1,7 @@
 """Modality `c`: chest films.
 
 Needs the episodes, the films' metadata and the JPEGs. Selects films taken by the prediction time;
-decodes each once into a store that outlives cohorts.
+decodes each once, for admissions or ICU stays, into a store that outlives cohorts.
 """
 
 STORE = "results/cxr/store"  # no rule's output: a changed cohort must not delete it
@@ -20,6 +20,15 @@ ENCODERS["cxr"] = {
         "hours_scale": setting("cxr", "hours_scale"),
     },
     "present": f"{UNIT}/cxr/films.parquet",
+}
+
+STAYS["cxr"] = {
+    "files": {
+        "films": f"{STAY}/cxr/films.parquet",
+        "decoded": [f"{STAY}/cxr/decoded/{shard}.parquet" for shard in SHARDS],
+        "pretrained": config["cxr"]["pretrained"] or [],
+    },
+    "settings": {**ENCODERS["cxr"]["settings"], "before": wiring.last_horizon},
 }
 
 
@@ -60,12 +69,14 @@ rule select_films:
 
 rule decode_films:
     input:
-        films=rules.select_films.output,
+        films="results/{protocol}/{unit}/cxr/films.parquet",
         code=modules("pipeline.cxr.decode"),
     output:
-        f"{UNIT}/cxr/decoded/{{shard}}.parquet",
+        "results/{protocol}/{unit}/cxr/decoded/{shard}.parquet",
     log:
-        "logs/decode_films/{protocol}/{shard}.log",
+        "logs/decode_films/{protocol}/{unit}/{shard}.log",
+    wildcard_constraints:
+        unit="admission|stay",
     conda:
         "../envs/pipeline.yaml"
     resources:

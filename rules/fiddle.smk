@@ -5,6 +5,15 @@ at the longest horizon; then makes S (per stay) and X (per stay and hour) of all
 serves every earlier horizon.
 """
 
+STAYS["ehr"] = {
+    "files": {
+        "features": f"{STAY}/fiddle/features.parquet",
+        "static": f"{STAY}/fiddle/S.parquet",
+        "series": f"{STAY}/fiddle/X.parquet",
+    },
+    "settings": {"hours": setting("fiddle", "hours"), "step": setting("fiddle", "step")},
+}
+
 
 rule fit_fiddle:
     input:

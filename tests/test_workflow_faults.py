@@ -131,7 +131,7 @@ def test_a_corrupt_film_is_named_counted_and_treated_as_missing(copied):
     ids, table = spoil(copied)
     before = pl.read_parquet(copied / table)
     copied.make("--forcerun", "decode_films", "--", table)
-    log = (copied / "logs/decode_films/corrected/p10.log").read_text()
+    log = (copied / "logs/decode_films/corrected/admission/p10.log").read_text()
     assert "2 not decodable" in log
     assert all(name in log for name in ids)
     after = pl.read_parquet(copied / table)

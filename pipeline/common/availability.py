@@ -63,23 +63,27 @@ def cut(availability: Mapping[str, object]) -> str:
 
 
 def add_definition_arguments(arguments: argparse.ArgumentParser) -> None:
-    """Whose rules select rows: the corrected ones with the availability table, or the published."""
+    """Whose rules select rows: the corrected ones (of admissions, or of ICU stays) with the
+    availability table, or the published."""
     add = arguments.add_argument
-    add("--definition", choices=["corrected", "published"], default="corrected")
-    add("--availability", type=json.loads, help="JSON, see config; for corrected")
+    add("--definition", choices=["corrected", "published", "stay"], default="corrected")
+    add("--availability", type=json.loads, help="JSON, see config; for corrected and stay")
     add("--admissions", help="of the source; for published")
 
 
 def query_of(module_file: str, given: argparse.Namespace, kind: str) -> str:
-    """The query beside a module: `<module>.sql` under the availability rule of `kind`, or
-    `<module>_published.sql`, which needs the admissions. `InputError` where either lacks its input.
+    """The query beside a module: `<module>.sql` or `<module>_stay.sql` under the availability rule
+    of `kind`, or `<module>_published.sql`, which needs the admissions. `InputError` where one lacks
+    its input.
     """
-    need = {"corrected": "availability", "published": "admissions"}[given.definition]
+    definition = given.definition
+    need = "admissions" if definition == "published" else "availability"
     if not getattr(given, need):
-        raise InputError(f"--definition {given.definition} needs --{need}")
+        raise InputError(f"--definition {definition} needs --{need}")
     stem = Path(module_file).stem
-    if given.definition == "published":
+    if definition == "published":
         return sql_beside(module_file, f"{stem}_published.sql")
+    stem = stem if definition == "corrected" else f"{stem}_{definition}"
     table = given.availability
     rule = {f"known_{kind}": known_from(table, kind), f"stands_in_{kind}": stands_in(table, kind)}
     return sql_beside(module_file, f"{stem}.sql").format(cut=cut(table), **rule)

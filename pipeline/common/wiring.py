@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.common import planning, protocols
+from pipeline.common import multitask, planning, protocols
 from pipeline.common.modules import source_files
 from pipeline.common.names import FUSIONS
 
@@ -157,6 +157,11 @@ class Wiring:
             return json.dumps(data)
 
         return of
+
+    def last_horizon(self, wildcards: Any) -> int:
+        """Hours after the admission to the ICU that the tasks of a UniMed target see at most."""
+        own = multitask.settings(self.config, wildcards.model)
+        return max(multitask.horizons(own, multitask.tasks(self.config, wildcards.task)))
 
     def encoder_modules(self, stage: str, offer: str = "modality") -> Of:
         """The code of a stage that trains the encoders of a target; `offer`: modality or stays."""

@@ -1,5 +1,6 @@
 """Films of episodes as tensors, by row numbers."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ class CxrData:
     """Episodes in a fixed order; the films of episode i lie between its offsets.
 
     `arrays`: the chunks of the store, mapped. `chunk`, `row`: where each film lies. `hours`: film
-    time since admission. `start` (episodes + 1).
+    time since the episode's start. `start` (episodes + 1).
     """
 
     arrays: list[np.ndarray]
@@ -48,15 +49,19 @@ class CxrData:
 
 
 def load(films: str | Path, decoded: list[str], store: Path, pixels: int, episodes: np.ndarray,
-         full: bool = False) -> CxrData:  # fmt: skip
-    """The films of `episodes` (ids, any order) that could be decoded (`full`: at full size)."""
+         full: bool = False, before: float = math.inf) -> CxrData:  # fmt: skip
+    """The films of `episodes` (ids, any order) that could be decoded (`full`: at full size).
+
+    `before`: hours since the episode's start; only films taken before then.
+    """
     shards = [Path(path).stem for path in decoded]
     places = pl.concat(
         read_table(path).with_columns(pl.lit(shard).alias("shard"))
         for path, shard in zip(decoded, shards, strict=True)
     )
     order = pl.DataFrame({"episode_id": episodes}).with_row_index("position")
-    table = order.join(read_table(films), on="episode_id").join(places, on="dicom_id")
+    soon = read_table(films).filter(pl.col("minute") < 60 * before)
+    table = order.join(soon, on="episode_id").join(places, on="dicom_id")
     table = table.sort("position", "minute", "dicom_id")
     chunks = table.select("shard", "chunk").unique().sort("shard", "chunk").with_row_index("number")
     table = table.join(chunks, on=["shard", "chunk"], how="left", maintain_order="left")

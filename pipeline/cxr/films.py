@@ -4,6 +4,7 @@ python -m pipeline.cxr.films --episodes … --metadata results/source/cxr_metada
     --views antero-posterior --availability '{…}' --output films.parquet
 
 As published by Wang et al. 2024 (`films_published.sql`): --definition published --admissions …
+Of ICU stays (`films_stay.sql`): --definition stay; minutes count from the stay's start.
 """
 
 import polars as pl
@@ -22,7 +23,7 @@ FILMS = Contract(
         "minute": pl.Int32,
     },
     key=("episode_id", "minute", "dicom_id"),
-    units={"minute": "minutes since admission"},
+    units={"minute": "minutes since the episode's start"},
 )
 
 

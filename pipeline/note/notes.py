@@ -3,6 +3,7 @@
 python -m pipeline.note.notes --episodes … --notes notes.parquet --availability '{…}' --output …
 
 As published by Wang et al. 2024 (`notes_published.sql`): --definition published --admissions …
+Of ICU stays (`notes_stay.sql`): --definition stay; minutes count from the stay's start.
 """
 
 import polars as pl
@@ -15,8 +16,14 @@ from pipeline.common.tables import Contract, write_table
 NOTES = Contract(
     {"episode_id": pl.Int64, "note_id": pl.String, "minute": pl.Int32},
     key=("episode_id", "minute", "note_id"),
-    units={"minute": "minutes since admission"},
+    units={"minute": "minutes since the episode's start"},
 )
+
+
+def vector_contract(size: int) -> Contract:
+    """note_id and its vector of `size` float32."""
+    vector = pl.Array(pl.Float32, size)
+    return Contract({"note_id": pl.String, "vector": vector}, key=("note_id",))
 
 
 def main() -> None:

@@ -13,8 +13,9 @@ import polars as pl
 
 from pipeline.common.command import log, parser, run
 from pipeline.common.files import read_json
-from pipeline.common.tables import Contract, read_table, write_table
+from pipeline.common.tables import read_table, write_table
 from pipeline.note.doc2vec import infer, load
+from pipeline.note.notes import vector_contract
 
 _model: list[object] = []  # one model per process
 
@@ -39,12 +40,6 @@ def infer_all(folder: Path, texts: list[str], processes: int) -> np.ndarray:
     parts = [texts[first : first + step] for first in range(0, len(texts), step)]
     with multiprocessing.get_context("spawn").Pool(processes, _start, (folder,)) as pool:
         return np.concatenate(pool.map(_vectors, parts, chunksize=1))
-
-
-def vector_contract(size: int) -> Contract:
-    """note_id and its vector of `size` float32."""
-    vector = pl.Array(pl.Float32, size)
-    return Contract({"note_id": pl.String, "vector": vector}, key=("note_id",))
 
 
 def main() -> None:

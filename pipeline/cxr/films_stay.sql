@@ -1,0 +1,33 @@
+-- Films of every ICU stay that were taken before the cut, whatever the task: those of its admission,
+-- from the emergency department or the admission on, so also those before the ICU. MIMIC-CXR has no
+-- hadm_id: a film belongs to the one admission whose observation it falls into, the latest that had
+-- begun. Two stays of one admission share films.
+-- The known_films field is the time column of the availability table of the config.
+WITH admissions AS (
+    SELECT
+        subject_id, hadm_id, min(observed_from) AS observed_from,
+        lead(min(observed_from)) OVER (
+            PARTITION BY subject_id ORDER BY min(observed_from), hadm_id
+        ) AS next_from
+    FROM episodes
+    GROUP BY subject_id, hadm_id
+)
+SELECT
+    e.episode_id,
+    f.dicom_id,
+    f.subject_id,
+    f.study_id,
+    -- Whole minutes since the stay's start, rounded down: a film is known before hour T if and only
+    -- if minute < 60 T, to the second.
+    CAST(floor(date_diff('second', e.start, {known_films}) / 60) AS INTEGER) AS minute
+FROM cxr_metadata AS f
+-- ASSUME admissions without an ICU stay take no film from it: they have no episode.
+JOIN admissions AS a
+    ON a.subject_id = f.subject_id
+    AND {known_films} >= a.observed_from
+    AND (a.next_from IS NULL OR {known_films} < a.next_from)
+JOIN episodes AS e ON e.subject_id = a.subject_id AND e.hadm_id = a.hadm_id
+WHERE {known_films} < e.{cut}
+    -- Frontal films of patients in bed: what an ICU has of everybody.
+    AND list_contains($views, lower(f.view_code_sequence_code_meaning))
+ORDER BY ALL

@@ -1,0 +1,33 @@
+-- Reports of every ICU stay that were known before the cut, whatever the task: those of its
+-- admission, from the emergency department or the admission on, so also those before the ICU. Two
+-- stays of one admission share reports. The known_notes field is the time column of the config's
+-- availability table, the stands_in_notes field says that the first of its columns is null.
+WITH admissions AS (
+    SELECT
+        subject_id, hadm_id, min(observed_from) AS observed_from,
+        lead(min(observed_from)) OVER (
+            PARTITION BY subject_id ORDER BY min(observed_from), hadm_id
+        ) AS next_from
+    FROM episodes
+    GROUP BY subject_id, hadm_id
+)
+SELECT
+    e.episode_id,
+    n.note_id,
+    -- Whole minutes from the stay's start to knowledge, rounded down: a report is known before hour
+    -- T if and only if minute < 60 T, to the second.
+    CAST(floor(date_diff('second', e.start, {known_notes}) / 60) AS INTEGER) AS minute,
+    {stands_in_notes} AS stood_in
+FROM notes AS n
+-- A report without hadm_id belongs to the one admission whose observation it falls into: the latest
+-- that had begun.
+-- ASSUME admissions without an ICU stay take no report from it: they have no episode.
+JOIN admissions AS a
+    ON a.subject_id = n.subject_id
+    AND (
+        n.hadm_id = a.hadm_id
+        OR n.hadm_id IS NULL AND (a.next_from IS NULL OR n.charttime < a.next_from)
+    )
+JOIN episodes AS e ON e.subject_id = a.subject_id AND e.hadm_id = a.hadm_id
+WHERE n.charttime >= a.observed_from AND n.charttime < e.{cut} AND {known_notes} < e.{cut}
+ORDER BY ALL

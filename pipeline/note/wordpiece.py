@@ -1,0 +1,105 @@
+"""WordPieces of reports, in windows as long as a BERT takes; also the pieces of a small BERT.
+
+Needs no torch. A report of n pieces makes ceil(n / (tokens - 2)) windows, each with its own [CLS]
+and [SEP]: nothing of a long report is cut away.
+
+>>> tokenizer = train_tokenizer(["clear lungs", "clear heart"], 60)
+>>> reports = pl.DataFrame({"note_id": ["a"], "words": ["clear lungs clear"]})
+>>> for row in windows(tokenizer, reports, 4).select("window", pl.col("tokens").list.len()).rows():
+...     print(row)
+(0, 4)
+(1, 3)
+"""
+
+import os
+from pathlib import Path
+
+import polars as pl
+from transformers import BertTokenizer
+from transformers.utils import logging
+
+from pipeline.common.errors import InputError
+from pipeline.common.tables import Contract
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a job has the threads that it was given
+logging.set_verbosity_error()
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+CHUNK = 10_000  # reports cut at a time: bounds memory
+TOKENS = Contract(
+    {"note_id": pl.String, "window": pl.Int16, "tokens": pl.List(pl.Int32)},
+    key=("note_id", "window"),
+)
+
+
+def train_tokenizer(texts: list[str], size: int) -> BertTokenizer:
+    """A tokenizer of at most `size` WordPieces, learnt from lower-case texts; repeatable.
+
+    Fewer where the texts have fewer; all letters are among them.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    pieces = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    pieces.normalizer = normalizers.BertNormalizer(lowercase=True)
+    pieces.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    # The library numbers letters within words as it meets them, in an order that differs each time,
+    # and breaks ties by these numbers: given as if they were special tokens they are numbered first
+    letters = sorted(set().union(*texts) - {" "})
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        special_tokens=[*SPECIAL, *(f"##{letter}" for letter in letters)],
+        show_progress=False,
+    )
+    pieces.train_from_iterator(texts, trainer)
+    return BertTokenizer(vocab=dict(sorted(pieces.get_vocab().items(), key=lambda item: item[1])))
+
+
+def is_folder(model: str) -> bool:
+    """Whether a model is a folder: what is none may be looked for on the hub, by owner/name alone.
+
+    >>> is_folder("no/such/folder")
+    Traceback (most recent call last):
+    pipeline.common.errors.InputError: config: note.bert.model: no folder no/such/folder, and no \
+hub name (owner/name)
+    """
+    if Path(model).is_dir():
+        if not (Path(model) / "config.json").is_file():
+            raise InputError(f"config: note.bert.model: {model} holds no config.json, so no BERT")
+        return True
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        raise InputError(
+            f"config: note.bert.model: no folder {model}, and no hub name (owner/name)"
+        )
+    return False
+
+
+def load_tokenizer(model: str) -> BertTokenizer:
+    """The WordPiece tokenizer of a folder or hub name; `InputError` where there is none."""
+    local = is_folder(model)
+    lists = [Path(model) / name for name in ("vocab.txt", "tokenizer.json")]
+    if local and not any(path.is_file() for path in lists):
+        raise InputError(f"config: note.bert.model: {model} has no vocab.txt or tokenizer.json")
+    try:
+        return BertTokenizer.from_pretrained(model, local_files_only=local)
+    except (OSError, ValueError, KeyError) as error:
+        why = str(error).splitlines()[0]
+        raise InputError(f"config: note.bert.model: {model} has no WordPieces: {why}") from error
+
+
+def windows(tokenizer: BertTokenizer, reports: pl.DataFrame, tokens: int) -> pl.DataFrame:
+    """Reports (note_id, words) in windows of at most `tokens` tokens, as `TOKENS` says."""
+    parts = [_windows(tokenizer, part, tokens) for part in reports.iter_slices(CHUNK)]
+    return pl.concat(parts or [pl.DataFrame(schema=dict(TOKENS.columns))])
+
+
+def _windows(tokenizer: BertTokenizer, reports: pl.DataFrame, tokens: int) -> pl.DataFrame:
+    made = tokenizer(
+        reports["words"].to_list(), truncation=True, max_length=tokens,
+        return_overflowing_tokens=True, return_attention_mask=False, return_token_type_ids=False,
+    )  # fmt: skip
+    frame = pl.DataFrame(
+        {"row": made["overflow_to_sample_mapping"], "tokens": made["input_ids"]},
+        schema={"row": pl.UInt32, "tokens": pl.List(pl.Int32)},
+    )
+    window = pl.int_range(pl.len(), dtype=pl.Int16).over("row").alias("window")
+    named = frame.with_columns(window, note_id=reports["note_id"].gather(frame["row"]))
+    return named.select(*TOKENS.columns)

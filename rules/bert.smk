@@ -1,0 +1,127 @@
+"""Reports of ICU stays through BERT.
+
+Needs the cleaned reports and those that ICU stays use. Trains a small BERT on the training subjects
+of the source, unless the config names one (a folder or a hub name); cuts reports into windows of
+WordPieces; gives each report the vector of the frozen BERT.
+"""
+
+BERT = config["note"]["bert"]["model"]
+OWN_BERT = "results/{protocol}/note/bert"
+# files of a given folder, of a hub name none: an edit of theirs is seen
+BERT_FILES = sorted(map(str, Path(BERT).glob("*.*"))) if BERT else []
+
+LAST = config["note"]["bert"]["trained"] == "last"
+
+STAYS["note"] = {
+    "files": {
+        "notes": f"{STAY}/note/notes.parquet",
+        "tokens" if LAST else "bert": f"{STAY}/note/{'tokens' if LAST else 'bert'}.parquet",
+        "weights": (BERT_FILES if BERT else f"{OWN_BERT}/model.safetensors") if LAST else [],
+    },
+    "settings": {
+        "trained": setting("note", "bert", "trained"),
+        "model": lambda wildcards: BERT or OWN_BERT.format(protocol=wildcards.protocol),
+        "before": wiring.last_horizon,
+    },
+}
+
+
+rule train_bert:
+    input:
+        notes="results/note/clean.parquet",
+        code=modules("pipeline.note.train_bert"),
+    output:
+        config=f"{OWN_BERT}/config.json",
+        weights=f"{OWN_BERT}/model.safetensors",
+        tokenizer=f"{OWN_BERT}/tokenizer.json",
+        tokenizer_config=f"{OWN_BERT}/tokenizer_config.json",
+    log:
+        "logs/train_bert/{protocol}.log",
+    wildcard_constraints:
+        protocol=CORRECTED,
+    conda:
+        "../envs/pipeline.yaml"
+    threads: config["torch"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=GPU,
+    params:
+        folder=subpath(output.config, parent=True),
+        split=setting("split"),
+        settings=setting("note", "bert", "tiny"),
+        tokens=setting("note", "bert", "tokens"),
+        torch_threads=config["torch"]["threads"],
+        device=config["torch"]["device"],
+    shell:
+        "python -m pipeline.note.train_bert"
+        " --notes {input.notes:q}"
+        " --split {params.split:q}"
+        " --settings {params.settings:q}"
+        " --tokens {params.tokens}"
+        " --torch-threads {params.torch_threads}"
+        " --device {params.device:q}"
+        " --output {params.folder:q}"
+        " 2> {log:q}"
+
+
+rule cut_reports:
+    input:
+        notes="results/note/clean.parquet",
+        used=f"{STAY}/note/notes.parquet",
+        bert=BERT_FILES if BERT else rules.train_bert.output.tokenizer,
+        code=modules("pipeline.note.tokens_bert"),
+    output:
+        f"{STAY}/note/tokens.parquet",
+    log:
+        "logs/cut_reports/{protocol}.log",
+    wildcard_constraints:
+        protocol=CORRECTED,
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        model=BERT or subpath(input.bert, parent=True),
+        tokens=setting("note", "bert", "tokens"),
+    shell:
+        "python -m pipeline.note.tokens_bert"
+        " --notes {input.notes:q}"
+        " --episode-notes {input.used:q}"
+        " --model {params.model:q}"
+        " --tokens {params.tokens}"
+        " --output {output:q}"
+        " 2> {log:q}"
+
+
+rule embed_reports:
+    input:
+        tokens=rules.cut_reports.output,
+        bert=BERT_FILES if BERT else rules.train_bert.output.weights,
+        code=modules("pipeline.note.embed_bert"),
+    output:
+        f"{STAY}/note/bert.parquet",
+    log:
+        "logs/embed_reports/{protocol}.log",
+    wildcard_constraints:
+        protocol=CORRECTED,
+    conda:
+        "../envs/pipeline.yaml"
+    threads: config["torch"]["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=480,
+        gpu=GPU,
+    params:
+        model=BERT or subpath(input.bert, parent=True),
+        torch_threads=config["torch"]["threads"],
+        device=config["torch"]["device"],
+    shell:
+        "python -m pipeline.note.embed_bert"
+        " --tokens {input.tokens:q}"
+        " --model {params.model:q}"
+        " --torch-threads {params.torch_threads}"
+        " --device {params.device:q}"
+        " --output {output:q}"
+        " 2> {log:q}"
