@@ -26,7 +26,8 @@ from pipeline.evaluation.suppression import shown, shown_attrition
 log = logging.getLogger("pipeline")
 
 
-def _json(text: str, argument: str) -> Any:
+def parsed(text: str, argument: str) -> Any:
+    """The JSON given to an argument."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -65,7 +66,7 @@ def main() -> None:
     args = _arguments()
     frames = read_folds(args.predictions)
     resampling = Resampling(args.resamples, args.seed, max(1, args.suppress_below))
-    attrition = read_json(args.attrition)
+    attrition = readparsed(args.attrition)
     without = (attrition.get("without") or {}).get("text")
     beside = Beside(args.singles, args.truth, args.episodes, args.labels, without, args.absent)
     measured, drawn = measure(frames, args.target, beside, resampling, args.suppress_below)
@@ -75,7 +76,7 @@ def main() -> None:
         "target": args.target,
         **parts(args.target),
         "protocol": args.protocol,
-        "source": _json(args.source, "--source"),
+        "source": parsed(args.source, "--source"),
         **rounded(measured),
         "bootstrap": {
             "unit": "subject_id",
@@ -86,7 +87,7 @@ def main() -> None:
         "seeds": seeds(frames[0]),
         "folds": len(frames),
         "threads": args.threads,
-        "settings": _json(args.settings, "--settings"),
+        "settings": parsed(args.settings, "--settings"),
         "cohort": {
             "fingerprint": cohort_fingerprint(*frames),
             "episodes": shown(everyone["episode_id"].n_unique(), args.suppress_below),
@@ -95,9 +96,9 @@ def main() -> None:
         },
         "environment": environment(args.modules, args.lock),
     }
-    write_json(args.curves, rounded(drawn))
-    write_json(args.sidecar, {"target": args.target, **usage(args.usage, args.modules)})
-    write_json(args.output, result)
+    writeparsed(args.curves, rounded(drawn))
+    writeparsed(args.sidecar, {"target": args.target, **usage(args.usage, args.modules)})
+    writeparsed(args.output, result)
     auroc = result["metrics"]["test"]["auroc"]
     log.info("%s: test AUROC %s", args.target, auroc["value"])
 
