@@ -69,7 +69,7 @@ def diagnoses(
     curve: dict[str, Any] = {"reason": reason, "k": CURVE.tolist(), **dict.fromkeys(KINDS)}
     metrics = {}
     for name, own in parts.items():
-        metrics[name] = head = _counted(own, smallest)
+        metrics[name] = head = counted(own, smallest)
         if head["reason"]:
             head["recall"], head["groups_ranked"] = None, None
             head |= {which: {**NOTHING, "sd": None} for which in AUROCS}
@@ -90,7 +90,7 @@ def _why_not(parts: list[Stays], smallest: int) -> str | None:
     return None
 
 
-def _counted(parts: list[Stays], smallest: int) -> dict[str, Any]:
+def counted(parts: list[Stays], smallest: int) -> dict[str, Any]:
     """Stays, patients, stays with a group; few without one would follow, so they are hidden."""
     episode = np.concatenate([part.episode for part in parts])
     counts = np.concatenate([part.counts for part in parts])

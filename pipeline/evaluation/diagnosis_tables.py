@@ -9,6 +9,7 @@ import polars as pl
 from pipeline.cohort.rows import UNIMED_DIAGNOSES
 from pipeline.common.errors import InputError
 from pipeline.common.tables import check, read_table
+from pipeline.evaluation.folds import seeds
 from pipeline.evaluation.metrics import Floats
 from pipeline.evaluation.ranking import Whole
 
@@ -25,11 +26,6 @@ class Fold:
     frame: pl.DataFrame
     groups: pl.DataFrame
     share: Floats
-
-    @property
-    def seeds(self) -> list[int]:
-        """The training seeds, ascending."""
-        return self.frame["seed"].unique().sort().to_list()
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ def read_diagnoses(
     folds = [fold for fold in read if fold is not None]
     if folds and len(folds) < len(read):
         raise InputError(f"--diagnoses: {len(read) - len(folds)} of {len(read)} tables are empty")
-    if any(fold.seeds != folds[0].seeds for fold in folds):
+    if any(seeds(fold.frame) != seeds(folds[0].frame) for fold in folds):
         raise InputError(f"{', '.join(paths)}: the seeds of the folds differ")
     tested = [f.frame.filter(split="test")["subject_id"].unique() for f in folds]
     if folds and (shared := len(pl.concat(tested)) - pl.concat(tested).n_unique()):
@@ -113,9 +109,10 @@ def read_diagnoses(
 def stays(fold: Fold, split: str) -> Stays:
     """One split of a fold, as arrays."""
     part = fold.frame.filter(split=split).sort("seed", "episode_id")
-    one = part.head(part.height // len(fold.seeds)).select("episode_id", "subject_id")
+    runs = len(seeds(fold.frame))
+    one = part.head(part.height // runs).select("episode_id", "subject_id")
     pairs = one.with_row_index("row").join(fold.groups, on="episode_id").sort("row", "group")
-    shape = (len(fold.seeds), one.height, len(fold.share))
+    shape = (runs, one.height, len(fold.share))
     return Stays(
         episode=one["episode_id"].to_numpy(),
         subject=one["subject_id"].to_numpy(),

@@ -20,7 +20,7 @@ from pipeline.evaluation.attention import attention, read_attention
 from pipeline.evaluation.bootstrap import Resampling
 from pipeline.evaluation.diagnoses import diagnoses
 from pipeline.evaluation.diagnosis_tables import Fold, read_diagnoses
-from pipeline.evaluation.folds import runs
+from pipeline.evaluation.folds import seeds
 from pipeline.evaluation.measures import Beside, measure, parts, rounded
 from pipeline.evaluation.panel import described
 from pipeline.evaluation.provenance import cohort_fingerprint, environment, usage
@@ -67,7 +67,7 @@ def measured(
     for task, labels in pairs(args.labels, "--labels").items():
         if is_diagnoses(task):
             hold_diagnoses(folds, labels, task)
-            named = [{"seed": s, "fold": f} for f, fold in enumerate(folds) for s in fold.seeds]
+            named = [{"seed": s, "fold": f} for f, fold in enumerate(folds) for s in seeds(fold.frame)]
             found[task], drawn[task] = diagnoses(folds, named, resampling, args.suppress_below)
         else:
             hold_against_labels(tasks[task], labels, task)
@@ -118,7 +118,10 @@ def main() -> None:
     folds = read_diagnoses(args.diagnoses, args.groups, args.vocabulary)
     required(pairs(args.labels, "--labels"), tasks, bool(folds))
     found, drawn = measured(args, tasks, folds)
-    seeds = folds[0].seeds if folds else [run["seed"] for run in runs(next(iter(tasks.values()))[:1])]
+    known = {tuple(seeds(f.frame)) for f in folds} | {tuple(seeds(t[0])) for t in tasks.values()}
+    if len(known) > 1:
+        raise InputError(f"{args.diagnoses[0]}: other seeds than in {args.predictions[0]}")
+    own = list(*known)
     cohort = everyone(tasks, folds)
     who = pl.concat(table.select("episode_id", "subject_id") for table in cohort).unique()
     result = {
@@ -128,9 +131,9 @@ def main() -> None:
         "protocol": args.protocol,
         "source": parsed(args.source, "--source"),
         "tasks": rounded(found),
-        "attention": rounded(attention(read_attention(args.attention, seeds))),
+        "attention": rounded(attention(read_attention(args.attention, own))),
         "bootstrap": described(Resampling(args.resamples, args.seed)),
-        "seeds": seeds,
+        "seeds": own,
         "folds": len(args.predictions),
         "threads": args.threads,
         "settings": parsed(args.settings, "--settings"),
