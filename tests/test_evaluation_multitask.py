@@ -113,8 +113,7 @@ def plain_recall(score, true, k):
     """Mean over 200 random orders of equal scores."""
     random = np.random.default_rng(0)
     hits = [
-        np.isin(np.lexsort((random.random(len(score)), -score))[:k], true).sum()
-        for _ in range(200)
+        np.isin(np.lexsort((random.random(len(score)), -score))[:k], true).sum() for _ in range(200)
     ]
     return np.mean(hits) / len(true)
 
@@ -327,7 +326,11 @@ def broken(folder, name, **columns):
         ("vocabulary", {"group": pl.col("group") + 1}, rf"groups are not 0 to {GROUPS - 1}"),
         ("groups", {"group": pl.col("group") + 5}, r"group\(s\) are not in .*vocabulary"),
         ("en_unimed_all.diagnoses", {"split": pl.lit("train")}, r"split is none of val, test"),
-        ("en_unimed_all.diagnoses", {"seed": pl.col("seed") * 2 + pl.col("episode_id") % 2}, r"every seed must predict"),
+        (
+            "en_unimed_all.diagnoses",
+            {"seed": pl.col("seed") * 2 + pl.col("episode_id") % 2},
+            r"every seed must predict",
+        ),
         ("en_unimed_all", {"probability": 1.5}, r"probability is outside"),
     ],
 )

@@ -47,9 +47,7 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("contrasts")
     for number, (name, noise) in enumerate(NOISE.items()):
         task = name.split("_", 2)[2]
-        write(
-            folder, name, noise=noise, number=number, tasks=TASKS if task == "all" else (task,)
-        )
+        write(folder, name, noise=noise, number=number, tasks=TASKS if task == "all" else (task,))
     with pytest.MonkeyPatch.context() as patch:
         return folder, compare(patch, folder, NOISE)
 

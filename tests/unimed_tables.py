@@ -79,7 +79,7 @@ def write(folder, target="en_unimed_all", n=400, seeds=2, noise=1.0, tasks=TASKS
     facts.with_columns(sex=pl.lit("F"), age=pl.lit(70)).write_parquet(folder / "episodes.parquet")
     shares = {"S": 0.25, "X": 0.5, "n": 0.25}
     own = {
-        "modality": {task: shares for task in tasks},
+        "modality": dict.fromkeys(tasks, shares),
         "task": {task: dict.fromkeys(tasks[:k], 1 / max(k, 1)) for k, task in enumerate(tasks)},
     }
     attention = {"seeds": {str(seed): own for seed in range(seeds)}}

@@ -53,6 +53,7 @@ def unimed_diagnoses(groups: int) -> Contract:
         key=("episode_id", "seed"),
     )
 
+
 # Several tasks of ICU stays by one model; of the binary tasks their eligible stays
 UNIMED = Contract(
     columns={"task": pl.String, **PREDICTIONS.columns},

@@ -28,7 +28,7 @@ def diagnoses_panel(
     test stays.
     """
     first: list[Stays] = []
-    columns = {}
+    columns: dict[str, Floats] = {}
     for name, paths in tables.items():
         parts = [stays(fold, "test") for fold in read_diagnoses(paths, groups, vocabularies)]
         if not parts:

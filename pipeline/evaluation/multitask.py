@@ -20,7 +20,7 @@ from pipeline.evaluation.attention import attention, read_attention
 from pipeline.evaluation.bootstrap import Resampling
 from pipeline.evaluation.diagnoses import diagnoses
 from pipeline.evaluation.diagnosis_tables import Fold, read_diagnoses
-from pipeline.evaluation.folds import seeds
+from pipeline.evaluation.folds import runs, seeds
 from pipeline.evaluation.measures import Beside, measure, parts, rounded
 from pipeline.evaluation.panel import described
 from pipeline.evaluation.provenance import cohort_fingerprint, environment, usage
@@ -67,7 +67,7 @@ def measured(
     for task, labels in pairs(args.labels, "--labels").items():
         if is_diagnoses(task):
             hold_diagnoses(folds, labels, task)
-            named = [{"seed": s, "fold": f} for f, fold in enumerate(folds) for s in seeds(fold.frame)]
+            named = runs([fold.frame for fold in folds])
             found[task], drawn[task] = diagnoses(folds, named, resampling, args.suppress_below)
         else:
             hold_against_labels(tasks[task], labels, task)
@@ -121,7 +121,7 @@ def main() -> None:
     known = {tuple(seeds(f.frame)) for f in folds} | {tuple(seeds(t[0])) for t in tasks.values()}
     if len(known) > 1:
         raise InputError(f"{args.diagnoses[0]}: other seeds than in {args.predictions[0]}")
-    own = list(*known)
+    own = [seed for one in known for seed in one]
     cohort = everyone(tasks, folds)
     who = pl.concat(table.select("episode_id", "subject_id") for table in cohort).unique()
     result = {

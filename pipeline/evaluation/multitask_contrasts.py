@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-
 from pipeline.common.command import parser, run
 from pipeline.common.files import write_json
 from pipeline.evaluation.bootstrap import Resampling, estimate
@@ -110,7 +109,9 @@ def binary_panels(tables: Mapping[str, list[str]]) -> dict[str, Panel]:
             panel = found.setdefault(task, Panel({}, {}))
             tests = {**panel.tests, name: samples(frames, "test")}
             found[task] = Panel(tests, {})
-            same_episodes(found[task].first, tests[name], folds[0], paths.setdefault(task, folds[0]))
+            same_episodes(
+                found[task].first, tests[name], folds[0], paths.setdefault(task, folds[0])
+            )
     return found
 
 
@@ -135,7 +136,7 @@ def corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     >>> [row["p_holm"] for row in corrected(rows)]
     [0.02, 0.01, 0.04]
     """
-    found = {}
+    found: dict[int, float | None] = {}
     for question in {row["family"] for row in rows}:
         own = [i for i, row in enumerate(rows) if row["family"] == question]
         found |= dict(zip(own, holm([rows[i]["p"] for i in own]), strict=True))
@@ -158,11 +159,13 @@ def contrasts(
             tasks[task]["models"], more = of_task(compared, task, variants)
             rows += more
     named = {Path(name).stem: paths for name, paths in by_name(args.diagnoses).items()}
-    test, compared = diagnoses_panel(named, args.groups, args.vocabulary, resampling, smallest)
-    if test:
-        models, more = of_task(compared, args.diagnoses_task, variants) if compared[0] else ({}, [])
-        tasks[args.diagnoses_task] = {"metric": "recall@10", "test": test, "models": models}
-        rows += more
+    counts, compared = diagnoses_panel(named, args.groups, args.vocabulary, resampling, smallest)
+    if counts:
+        tasks[args.diagnoses_task] = {"metric": "recall@10", "test": counts, "models": {}}
+        if not counts["reason"]:
+            models, more = of_task(compared, args.diagnoses_task, variants)
+            tasks[args.diagnoses_task]["models"] = models
+            rows += more
     return {"margin": MARGIN, "tasks": tasks, "contrasts": corrected(rows)}
 
 

@@ -44,7 +44,8 @@ def recall(score: Floats, row: Whole, label: Whole, first: Whole) -> Floats:
     below, tied = placed(score.ravel(), everyone, score[row, label], row)
     above = labels - below - tied
     found = np.clip((first[None] - above[:, None]) / tied[:, None], 0.0, 1.0)  # (pairs, K)
-    sums = np.stack([np.bincount(row, weights=each, minlength=n) for each in found.T], axis=1)
+    each = [np.bincount(row, weights=column, minlength=n) for column in found.T]
+    sums: Floats = np.stack(each, axis=1).astype(np.float64)
     return _share(sums, np.bincount(row, minlength=n)[:, None].astype(np.float64))
 
 

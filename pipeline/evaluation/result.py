@@ -27,7 +27,7 @@ log = logging.getLogger("pipeline")
 
 
 def parsed(text: str, argument: str) -> Any:
-    """The JSON given to an argument."""
+    """The JSON given to an argument; `InputError` where it is none."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -66,7 +66,7 @@ def main() -> None:
     args = _arguments()
     frames = read_folds(args.predictions)
     resampling = Resampling(args.resamples, args.seed, max(1, args.suppress_below))
-    attrition = readparsed(args.attrition)
+    attrition = read_json(args.attrition)
     without = (attrition.get("without") or {}).get("text")
     beside = Beside(args.singles, args.truth, args.episodes, args.labels, without, args.absent)
     measured, drawn = measure(frames, args.target, beside, resampling, args.suppress_below)
@@ -96,9 +96,9 @@ def main() -> None:
         },
         "environment": environment(args.modules, args.lock),
     }
-    writeparsed(args.curves, rounded(drawn))
-    writeparsed(args.sidecar, {"target": args.target, **usage(args.usage, args.modules)})
-    writeparsed(args.output, result)
+    write_json(args.curves, rounded(drawn))
+    write_json(args.sidecar, {"target": args.target, **usage(args.usage, args.modules)})
+    write_json(args.output, result)
     auroc = result["metrics"]["test"]["auroc"]
     log.info("%s: test AUROC %s", args.target, auroc["value"])
 

@@ -1,4 +1,4 @@
-"""Predictions of several tasks in one table: read per task and fold, and held against the labels."""
+"""Predictions of several tasks in one table: read task by task, and held against the labels."""
 
 from collections.abc import Mapping, Sequence
 

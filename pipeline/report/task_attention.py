@@ -46,14 +46,14 @@ def figure(results: list[dict[str, Any]]) -> "Figure":
 
 
 def columns(weights: dict[str, dict[str, Any]], kind: str) -> list[str]:
-    """Everything that some task attends to: tokens in the order of TOKENS, tasks as they come.
+    """All that some task attends to: tokens in the order of TOKENS, tasks as they come.
 
     >>> columns({"arf_12h": {"n": 0.5, "S": 0.5}}, "modality")
     ['S', 'n']
     """
     found = dict.fromkeys(key for own in weights.values() for key in own)
     if kind == "task":
-        return [*dict.fromkeys([task for task in weights if task in found]), *(found.keys() - weights)]
+        return list(found)
     order = list(TOKENS)
     return sorted(found, key=lambda token: order.index(token) if token in order else len(order))
 

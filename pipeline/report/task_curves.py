@@ -59,7 +59,9 @@ def _recall(panel: "Axes", test: dict[str, Any], curve: dict[str, Any]) -> None:
     if curve["model"] is None:
         panel.text(curve["k"][-1] / 2, 0.5, f"not shown: {curve['reason']}", ha="center")
         return
-    at = {kind: with_interval(test["recall"][MARKED][kind]) for kind in ("model", "ceiling", "prior")}
+    at = {
+        kind: with_interval(test["recall"][MARKED][kind]) for kind in ("model", "ceiling", "prior")
+    }
     panel.plot(curve["k"], curve["ceiling"], color=ORACLE, lw=1, ls="--",
                label=f"ceiling {at['ceiling']}")  # fmt: skip
     panel.fill_between(curve["k"], curve["low"], curve["high"], color=MODEL, alpha=0.18, lw=0)
