@@ -178,6 +178,16 @@ def test_verdicts_and_signs_are_shown_whatever_they_are(monkeypatch, tmp_path):
     assert line(sizes, "all")[1:3] == ["+.050 (+.020 to +.080)", "−.050 (−.080 to −.020)"]
 
 
+def test_other_horizons_have_a_table_of_their_own(monkeypatch, tmp_path):
+    text, _ = write(
+        monkeypatch, tmp_path, [result("en_unimed_all"), result("en_unimed_arf_4h", 0.7)]
+    )
+    assert "| `en_unimed_arf_4h` | ARF 4 h | .700 (.680–.720) |" in section(
+        text, "Other predictions"
+    )
+    assert "ARF 4 h" not in section(text, "Ablations").split("## ")[0]
+
+
 def test_tasks_are_in_the_order_of_time():
     results = {("e", "unimed", task): result(f"e_unimed_{task}") for task in reversed(TASKS)}
     assert tasks_of(results)[:2] == ["shock_4h", "arf_12h"]
@@ -238,8 +248,9 @@ def test_attention_shows_its_numbers_or_says_that_there_is_none(monkeypatch, tmp
     for results, said in (
         (
             [result("en_unimed_all"), alone, without],
-            ["time-invariant", ".600", ".333", "none before"],
+            ["time-invariant", ".600", ".333", "en_unimed_all"],
         ),
+        ([alone], ["en_unimed_arf_12h", "none before it"]),
         ([without], ["no model with attention"]),
     ):
         paths = []

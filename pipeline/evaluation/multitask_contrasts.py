@@ -19,6 +19,7 @@ from typing import Any
 
 from pipeline.common.command import parser, run
 from pipeline.common.files import write_json
+from pipeline.common.multitask import hours
 from pipeline.evaluation.bootstrap import Resampling, estimate
 from pipeline.evaluation.diagnoses_panel import diagnoses_panel
 from pipeline.evaluation.folds import by_name, samples
@@ -150,7 +151,9 @@ def contrasts(
     resampling, smallest = Resampling(args.resamples, args.seed), args.suppress_below
     tasks: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
-    for task, panel in binary_panels(by_name(args.predictions)).items():
+    panels = binary_panels(by_name(args.predictions))
+    for task in sorted(panels, key=hours):
+        panel = panels[task]
         reason = why_no_metrics(panel.first, smallest)
         test = {**shown_counts(panel.first, smallest), "reason": reason}
         tasks[task] = {"metric": "auroc", "test": test, "models": {}}

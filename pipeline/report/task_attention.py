@@ -24,15 +24,17 @@ DARK = 0.55  # shares above it are written in white
 
 
 def figure(results: list[dict[str, Any]]) -> "Figure":
-    """A row per result with attention, over several tasks; a note where there is none."""
+    """A row per result with attention: those of several tasks, if any; a note where none has it."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    shown = [result for result in results if result["attention"]]
+    known = [result for result in results if result["attention"]]
+    shown = [result for result in known if len(result["tasks"]) > 1] or known
     with rc_context(STYLE | {"axes.grid": False}):
         size = max((len(result["tasks"]) for result in shown), default=1)
         high = 0.6 + max(1, len(shown)) * (1.15 + INCH * size)
-        drawn = Figure(figsize=(10.5, high), layout="constrained")
+        drawn = Figure(figsize=(10.5, high), layout=ConstrainedLayoutEngine(h_pad=0.08))
         drawn.suptitle(f"{TITLE}: mean share over the test stays", x=0.01, ha="left", fontsize=10)
         if not shown:
             drawn.text(0.5, 0.4, "no model with attention", ha="center")

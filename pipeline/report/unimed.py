@@ -41,7 +41,8 @@ DAGGER = (
 
 def page(results: Results, contrasts: dict[str, Any] | None, figures: list[str]) -> str:
     """The Markdown page; `figures` are paths relative to it."""
-    tasks, own = tasks_of(results), reference(results)
+    together = {name: result for name, result in results.items() if name[2] == ALL}
+    tasks, own = tasks_of(together or results), reference(results)
     margin = (contrasts or {}).get("margin", 0.02)
     multitask, ablation, sets = (
         of_family(contrasts, family) for family in ("multitask", "ablation", "modality")
@@ -67,6 +68,7 @@ def page(results: Results, contrasts: dict[str, Any] | None, figures: list[str])
         "## Ablations",
         table(["model", *map(in_words, tasks)], ablations(results, own, tasks)),
         differences(ablation, margin),
+        others(results),
         "## Diagnoses",
         diagnoses(results),
         *(f"![{Path(path).stem}]({path})" for path in figures),
@@ -146,6 +148,18 @@ def ablations(results: Results, own: str, tasks: list[str]) -> list[list[str]]:
         [f"`{model}`", *(cell(figure_of(results, (own, model, ALL), task)) for task in tasks)]
         for model in sorted(models, key=lambda model: model != MODEL)
     ]
+
+
+def others(results: Results) -> str:
+    """Tasks that the paper has no column for."""
+    rows = [
+        [f"`{'_'.join(name)}`", in_words(task), cell(figure_of(results, name, task))]
+        for name, result in results.items()
+        for task in result["tasks"]
+        if task not in published.COLUMNS
+    ]
+    header = ["model", "task", "AUROC"]
+    return f"## Other predictions\n\n{table(header, rows, words=2)}" if rows else ""
 
 
 def diagnoses(results: Results) -> str:

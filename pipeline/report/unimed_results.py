@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json
+from pipeline.common.multitask import hours
 from pipeline.report.catalogue import SIDECAR, unique
 
 ALL, MODEL = "all", "unimed"
@@ -40,7 +41,7 @@ def read_results(paths: list[str]) -> Results:
 def tasks_of(results: Results) -> list[str]:
     """Every task, in the order of time."""
     known = unique(task for result in results.values() for task in result["tasks"])
-    return sorted(known, key=lambda task: int(task.rsplit("_", 1)[1].removesuffix("h")))
+    return sorted(known, key=hours)
 
 
 def reference(results: Results) -> str:
