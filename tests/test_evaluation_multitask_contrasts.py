@@ -11,8 +11,9 @@ from unimed_tables import BINARY, TASKS, write
 from pipeline.common.errors import InputError
 from pipeline.evaluation import multitask_contrasts as stage
 from pipeline.evaluation.bootstrap import Resampling, auroc_difference
-from pipeline.evaluation.multitask_contrasts import families, reference, verdict
+from pipeline.evaluation.multitask_contrasts import families, reference
 from pipeline.evaluation.predictions import sample
+from pipeline.evaluation.significance import verdict
 
 VARIANTS = {
     "gru": {"decoder": "gru"},

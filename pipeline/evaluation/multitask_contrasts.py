@@ -27,14 +27,13 @@ from pipeline.evaluation.measures import rounded
 from pipeline.evaluation.metrics import Floats
 from pipeline.evaluation.panel import Panel, aurocs, described, differences, same_episodes
 from pipeline.evaluation.result import parsed
-from pipeline.evaluation.significance import holm
+from pipeline.evaluation.significance import MARGIN, holm, verdict
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 from pipeline.evaluation.task_tables import read_tasks
 
 log = logging.getLogger("pipeline")
 
 SCHEMA_VERSION = 1
-MARGIN = 0.02  # differences below it are called equivalent
 ALL, MODEL = "all", "unimed"
 
 Pair = tuple[str, str]  # names of two targets; the difference is first − second
@@ -81,21 +80,6 @@ def families(
     return {
         question: [pair for pair in pairs if pair[1] in names] for question, pairs in wanted.items()
     }
-
-
-def verdict(difference: Mapping[str, Any], margin: float = MARGIN) -> str:
-    """What the interval says, in this order of questions: negligible? better or worse? else open.
-
-    >>> [verdict({"low": low, "high": high}) for low, high in
-    ...  [(-0.01, 0.019), (0.01, 0.05), (-0.05, -0.01), (-0.05, 0.01), (None, None)]]
-    ['equivalent', 'better', 'worse', 'undecided', 'undecided']
-    """
-    low, high = difference["low"], difference["high"]
-    if low is None or high is None:
-        return "undecided"
-    if -margin < low and high < margin:
-        return "equivalent"
-    return "better" if low > 0 else "worse" if high < 0 else "undecided"
 
 
 def binary_panels(tables: Mapping[str, list[str]]) -> dict[str, Panel]:
