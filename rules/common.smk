@@ -16,6 +16,7 @@ from pipeline.common.errors import InputError
 from pipeline.common.names import FUSIONS
 from pipeline.common.wiring import (
     ABSENT,
+    ONSETS,
     PREDICTIONS,
     STAY,
     UNIT,
@@ -28,11 +29,13 @@ from pipeline.extract import contracts, preflight, release
 
 LETTERS = config["modalities"]
 ENCODERS = {}  # modality → the files and settings that its rules file offers to training
+STAYS = {}  # the same, of ICU stays
 SYNTHETIC = config["source"]["root"] == configuration.SYNTHETIC
 SOURCE = configuration.source(config)
 SUPPRESS = 0 if SYNTHETIC else 10  # counts below are hidden
 RESULTS = {"corrected": "results", "published": "results/published"}
 CORRECTED = "corrected(/fold[0-9]+)?"
+UNIMED = f"{multitask.NAME}(-[a-z0-9-]+)?"  # models of ICU stays
 PROCESSES = config["torch"]["processes"]
 GPU = PROCESSES if shutil.which("nvidia-smi") else 0
 TORCHRUN = f"torch.distributed.run --standalone --nproc-per-node {PROCESSES} -m"
@@ -42,7 +45,7 @@ misspelt = configuration.misspelt(config, set(SCHEMA["properties"])) + multitask
 if misspelt:
     sys.exit("\n".join(misspelt))
 
-wiring = Wiring(config, ENCODERS)
+wiring = Wiring(config, ENCODERS, STAYS)
 setting, known_from, schedule = wiring.setting, wiring.known_from, wiring.schedule
 
 
@@ -51,7 +54,7 @@ def checked(modalities, model, task, protocol):
     if why := planning.refusal(config, modalities, model, task, protocol):
         sys.exit(why)
     if not SYNTHETIC:
-        preflighted(planning.needs(config, modalities, protocol))
+        preflighted(planning.needs(config, modalities, model, protocol))
 
 
 @cache

@@ -12,24 +12,25 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from pipeline.hospital import make, truth
+from pipeline.hospital import make, truth, truth_stay
 from pipeline.hospital.layout import CXR, location
 from pipeline.hospital.population import draw_chunk
-from pipeline.hospital.settings import CHUNK, PREDICTION, Settings
+from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Settings
 
 PATIENTS = 1000
 
 
 @cache
-def files(patients=PATIENTS, films=True, release="3.1", seed=0):
+def files(patients=PATIENTS, films=True, release="3.1", seed=0, chain=1.0):
     """The root of a hospital; its ceilings (a population quantity) are left out."""
     root = Path(tempfile.mkdtemp(prefix="hospital"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
-    counted, truth.ceilings = truth.ceilings, lambda *_: {}
+    counted = truth.ceilings, truth_stay.ceilings
+    truth.ceilings = truth_stay.ceilings = lambda *_: {}
     try:
-        make.make(root, Settings(patients, seed, films, release))
+        make.make(root, Settings(patients, seed, films, release, Effects(chain=chain)))
     finally:
-        truth.ceilings = counted
+        truth.ceilings, truth_stay.ceilings = counted
     return root
 
 
@@ -69,6 +70,18 @@ def eligible(rows=None):
     """In an ICU by 48 h, alive and in hospital then: the episodes of the mortality task."""
     rows = admissions() if rows is None else rows
     return rows.filter(pl.col("icu").is_between(0, PREDICTION), pl.col("stay") > PREDICTION)
+
+
+def early_stays():
+    """ICU stays that began within 48 h of admission: the first, charted from the EHR's latent."""
+    stays = timed(table("icu/icustays"), start="intime", end="outtime")
+    stays = stays.sort("hadm_id", "start").unique("hadm_id", keep="first", maintain_order=True)
+    return stays.filter(pl.col("start") < PREDICTION)
+
+
+def later_stays():
+    """The other ICU stays."""
+    return table("icu/icustays").join(early_stays(), on="stay_id", how="anti")
 
 
 def timed(rows, **minutes):

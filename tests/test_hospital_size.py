@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.common.errors import InputError
-from pipeline.hospital import make, truth
+from pipeline.hospital import make, truth, truth_stay
 
 
 @pytest.fixture
 def command(monkeypatch, tmp_path):
     """Runs the command with these arguments, without the ceilings (a population quantity)."""
-    monkeypatch.setattr(truth, "ceilings", lambda *_: {})
+    for oracles in (truth, truth_stay):
+        monkeypatch.setattr(oracles, "ceilings", lambda *_: {})
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["make", "--output", str(tmp_path), *arguments])
@@ -29,8 +30,8 @@ def peak_mb(folder, patients):
     made = f"""if 1:
         import resource
         from pathlib import Path
-        from pipeline.hospital import make, settings, truth
-        truth.ceilings = lambda *_: {{}}
+        from pipeline.hospital import make, settings, truth, truth_stay
+        truth.ceilings = truth_stay.ceilings = lambda *_: {{}}
         make.make(Path("{folder / str(patients)}"), settings.Settings({patients}, films=False))
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"""
     at = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
-from hospital_files import admissions, eligible, files, table, timed
+from hospital_files import admissions, early_stays, eligible, files, later_stays, table, timed
 
 from pipeline.cohort.split import Split, split_of
 from pipeline.hospital import truth
@@ -217,6 +217,7 @@ def test_each_event_of_the_chain_raises_the_next_one_and_only_with_the_chain(cha
 def first_start(item):
     name = "icu/inputevents" if item == 221906 else "icu/procedureevents"
     rows = timed(table(name), minute="starttime").filter(pl.col("itemid") == item)
+    rows = rows.join(early_stays(), on="stay_id", how="semi")
     return rows.group_by("hadm_id").agg(pl.col("minute").min().alias(f"at_{item}"))
 
 
@@ -232,6 +233,7 @@ def test_vasopressors_precede_ventilation_with_peep_which_precedes_death_and_cod
     assert both.select((pl.col("at_221906") < pl.col("at_225792")).all()).item()
     assert both.select((pl.col("at_225792") < pl.col("stay")).all()).item()
     peep = timed(table("icu/chartevents").filter(pl.col("itemid") == 220339), minute="charttime")
+    peep = peep.join(early_stays(), on="stay_id", how="semi")
     peep = peep.join(rows, on="hadm_id", how="left")
     assert peep["hadm_id"].n_unique() > 0.9 * rows["arf"].sum()
     assert peep.select((pl.col("minute") > pl.col("at_225792")).all()).item()
@@ -244,7 +246,8 @@ def test_vasopressors_precede_ventilation_with_peep_which_precedes_death_and_cod
 )
 def test_codes_follow_the_events(event, codes):
     coded = table("hosp/diagnoses_icd").filter(pl.col("icd_code").cast(pl.String).is_in(codes))
-    rows = admissions().with_columns(coded=pl.col("hadm_id").is_in(coded["hadm_id"].implode()))
+    rows = admissions().join(later_stays(), on="hadm_id", how="anti")
+    rows = rows.with_columns(coded=pl.col("hadm_id").is_in(coded["hadm_id"].implode()))
     happened = pl.col(event).cast(float) > 0
     assert rows.filter(happened)["coded"].mean() > 0.8
     assert rows.filter(~happened)["coded"].mean() < 0.05

@@ -73,21 +73,31 @@ def as_text(table: Mapping[str, Any]) -> str:
     return "\n\n".join(attrition.as_text(rows) for rows in parts if rows)
 
 
-def check_classes(task: str, table: Mapping[str, Any], fitted: list[str]) -> None:
+def check_classes(
+    task: str, table: Mapping[str, Any], fitted: list[str], together: bool = False
+) -> None:
     """`InputError`, with the attrition table, where a `fitted` split lacks one of the two classes.
 
-    In any other split one class only means null metrics later: logged.
+    `together`: the fitted splits are one training set, so that their sum must have both. In any
+    other split one class only means null metrics later: logged.
     """
     text = as_text(table)
     if not table["conditions"][-1]["episodes"]:
         raise InputError(f"task {task}: no episode is eligible\n{text}")
-    poor = [row["split"] for row in table["splits"] if row["positives"] in (0, row["episodes"])]
-    absent = set(fitted) - {row["split"] for row in table["splits"]}
-    if bad := [name for name in fitted if name in poor or name in absent]:
+    sets = [fitted] if together else [[name] for name in fitted]
+    if bad := [name for names in sets if _one_class(table, names) for name in names]:
         raise InputError(
             f"task {task}: not both classes in {', '.join(bad)}, so that no model can be fitted;"
             f" widen the cohort\n{text}"
         )
     log.info("task %s:\n%s", task, text)
-    for name in poor:
-        log.warning("task %s: not both classes in %s, so its metrics are null", task, name)
+    others = [row["split"] for row in table["splits"] if row["split"] not in fitted]
+    for name in others:
+        if _one_class(table, [name]):
+            log.warning("task %s: not both classes in %s, so its metrics are null", task, name)
+
+
+def _one_class(table: Mapping[str, Any], names: list[str]) -> bool:
+    rows = [row for row in table["splits"] if row["split"] in names]
+    positives = sum(row["positives"] for row in rows)
+    return positives in (0, sum(row["episodes"] for row in rows))

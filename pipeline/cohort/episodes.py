@@ -118,9 +118,9 @@ def asked(frame: pl.DataFrame, cohort: Cohort) -> dict[str, str]:
     return conditions
 
 
-def log_oddities(database: duckdb.DuckDBPyConnection) -> None:
-    """One log line per kind of oddity that the source tables hold."""
-    counts = database.sql(sql_beside(__file__, "episodes_oddities.sql")).pl().row(0, named=True)
+def log_oddities(database: duckdb.DuckDBPyConnection, query: str) -> None:
+    """One log line per kind of oddity that the source tables hold, counted by a query beside."""
+    counts = database.sql(sql_beside(__file__, query)).pl().row(0, named=True)
     for name, number in counts.items():
         if number:
             log.info("odd in the source: %s %s", attrition.shown(number), name)
@@ -144,7 +144,7 @@ def select_episodes(
         inputs.require(source, name, columns.split(), key)
         database.register(name, source)
     database.register("ids", ids)
-    log_oddities(database)
+    log_oddities(database, "episodes_oddities.sql")
     query = Path(__file__).with_name(QUERIES[cohort.definition])
     admissions = inputs.answer(database, query, cohort.settings)
     conditions = asked(admissions, cohort)

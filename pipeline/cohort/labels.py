@@ -68,18 +68,29 @@ def label_task(
         database.register(name, table)
     query = Path(__file__).parent / FOLDERS[definition] / f"{task}.sql"
     found = inputs.answer(database, query, {})
-    inputs.require(found, query.name, ("episode_id", "label"), key="episode_id")
-    episodes = sources["episodes"].select("episode_id", "subject_id", "split")
+    labelled = joined(task, sources["episodes"], found)
+    labelled = decide(labelled.with_columns(complete_cases(present or {})))
+    check_known(task, labelled)
+    return labelled
+
+
+def joined(task: str, episodes: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """The answer of a task's query with patient and split; `InputError` unless one row each."""
+    inputs.require(found, f"{task}.sql", ("episode_id", "label"), key="episode_id")
+    episodes = episodes.select("episode_id", "subject_id", "split")
     labelled = episodes.join(found, on="episode_id", how="inner")
     if not episodes.height == labelled.height == found.height:
         raise InputError(
             f"task {task}: {found.height} row(s) for {episodes.height} episodes; expected one each:"
             " episodes and admissions must come from the same source"
         )
-    labelled = decide(labelled.with_columns(complete_cases(present or {})))
+    return labelled
+
+
+def check_known(task: str, labelled: pl.DataFrame) -> None:
+    """`InputError` where an eligible episode has no label."""
     if unknown := labelled.filter(pl.col("eligible") & pl.col("label").is_null()).height:
         raise InputError(f"task {task}: the label is unknown in {unknown} eligible episode(s)")
-    return labelled
 
 
 def complete_cases(present: Mapping[str, pl.DataFrame]) -> list[pl.Expr]:

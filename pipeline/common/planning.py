@@ -61,14 +61,17 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
     )
 
 
-def needs(config: Config, modalities: str, protocol: str) -> tuple[str, ...]:
-    """What a target needs of the source: letters and its protocol.
+def needs(config: Config, modalities: str, model: str, protocol: str) -> tuple[str, ...]:
+    """What a target needs of the source: letters, its protocol, for ICU stays their labels.
 
-    Complete cases need every modality, whatever the target's are.
+    Complete cases need every modality, whatever the target's are; stays are never complete cases.
 
-    >>> needs({"modalities": {"e": "ehr", "c": "cxr"}, "missing": "any"}, "e", "corrected")
-    ('e', 'corrected')
+    >>> config = {"modalities": {"e": "ehr", "c": "cxr"}, "missing": "any"}
+    >>> needs(config, "e", "unimodal", "corrected"), needs(config, "c", "unimed", "corrected")
+    (('e', 'corrected'), ('c', 'corrected', 'unimed'))
     """
+    if multitask.is_model(model):
+        return (*modalities, protocol, multitask.NAME)
     found = protocols.settings(config, protocol)
     if found["missing"] == "complete":
         own = found["complete_of"] or config["modalities"].values()
@@ -116,10 +119,16 @@ def grid(config: Config, protocol: str) -> list[str]:
 def settings_of(config: Config, protocol: str, modalities: str, model: str) -> str:
     """The settings behind a result, as JSON with sorted keys; of files their name alone."""
     found = protocols.settings(config, protocol)
-    parts = ["availability", "cohort", "missing", "sample", "split", "torch", "folds", "head_on"]
-    parts += ["schedule", "schedules", "class_weights", "modality_dropout"]
+    parts = ["availability", "cohort", "sample", "split", "torch", "folds"]
     parts += [config["modalities"][letter] for letter in modalities] + [model] * (model in found)
     parts += ["hospital"] * (config["source"]["root"] == SYNTHETIC)
+    if multitask.is_model(model):
+        own = {key: found["unimed"][key] for key in ("all", "schedule")}
+        found["unimed"] = own | {"model": multitask.settings(config, model)}
+        parts += ["unimed"] + ["fiddle"] * ("e" in modalities)
+    else:
+        parts += ["missing", "head_on", "schedule", "schedules", "class_weights"]
+        parts += ["modality_dropout"]
     kept = json.loads(json.dumps({part: found[part] for part in parts if part in found}))
     for part, key in (("cohort", "ids"), ("cxr", "pretrained")):
         if kept.get(part, {}).get(key):

@@ -15,6 +15,8 @@ from pipeline.common.names import FUSIONS
 
 UNIT = "results/{protocol}/admission"
 STAY = "results/{protocol}/stay"
+# events that the tasks of ICU stays are labelled from, beside admissions
+ONSETS = {"shock": ["inputevents"], "arf": ["chartevents", "procedureevents"], "mortality": []}
 PREDICTIONS = "results/{protocol}/predictions"
 ABSENT = "results/{protocol}/missing"
 Files = str | list[str]
@@ -64,14 +66,17 @@ def only_published(path: str) -> Of:
 
 
 class Wiring:
-    """The config, and what the modalities' rules files offer to training (`encoders`).
+    """The config, and what the modalities' rules files offer to training.
 
-    `encoders`: modality → files (name → path or paths), settings (name → function of wildcards),
-    present (a table with the episodes that have the modality).
+    `encoders`, `stays`: modality → files (name → path or paths), settings (name → function of
+    wildcards), of admissions and of ICU stays; `encoders` also present: a table with the episodes
+    that have the modality.
     """
 
-    def __init__(self, config: Mapping[str, Any], encoders: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, config: Mapping[str, Any], encoders: dict[str, dict[str, Any]],
+                 stays: dict[str, dict[str, Any]] | None = None) -> None:  # fmt: skip
         self.config, self.encoders, self.letters = config, encoders, config["modalities"]
+        self.stays = {} if stays is None else stays
 
     def _found(self, wildcards: Any) -> dict[str, Any]:
         return protocols.settings(self.config, wildcards.protocol)
@@ -129,21 +134,23 @@ class Wiring:
         pattern = f"{UNIT}/embeddings/{{task}}/{{name}}.parquet"
         return [filled(pattern, name=name, **own) for name in self._names(wildcards)]
 
-    def encoder_files(self, *own: str) -> Of:
+    def encoder_files(self, *own: str, stays: bool = False) -> Of:
         """The files that encoders read: of these modalities, or of the target's."""
+        offered = self.stays if stays else self.encoders
         return lambda wildcards: flat([
             filled(files, protocol=wildcards.protocol)
             for name in own or self._names(wildcards)
-            for files in self.encoders[name]["files"].values()
+            for files in offered[name]["files"].values()
         ])  # fmt: skip
 
-    def encoder_data(self, *own: str) -> Of:
+    def encoder_data(self, *own: str, stays: bool = False) -> Of:
         """The same with the modalities' settings, as the JSON that a stage's --data takes."""
+        offered = self.stays if stays else self.encoders
 
         def of(wildcards: Any) -> str:
             data = {}
             for name in own or self._names(wildcards):
-                each = self.encoders[name]
+                each = offered[name]
                 files = each["files"].items()
                 data[name] = {k: filled(file, protocol=wildcards.protocol) for k, file in files}
                 data[name] |= {key: get(wildcards) for key, get in each["settings"].items()}
@@ -151,10 +158,10 @@ class Wiring:
 
         return of
 
-    def encoder_modules(self, stage: str) -> Of:
-        """The code of a stage that trains the encoders of a target."""
+    def encoder_modules(self, stage: str, offer: str = "modality") -> Of:
+        """The code of a stage that trains the encoders of a target; `offer`: modality or stays."""
         return lambda wildcards: modules(
-            stage, *(f"pipeline.{name}.modality" for name in self._names(wildcards))
+            stage, *(f"pipeline.{name}.{offer}" for name in self._names(wildcards))
         )
 
     def single_models(self, protocol: str | None = None) -> Of:

@@ -30,7 +30,7 @@ class SourceTable:
     without `.csv.gz` or `.csv`. `columns`: name → DuckDB type, in the order of the output.
     `found_as`: the names under which a column may be found, where they differ from its own.
     `derived`: name → SQL over the columns. `needed_by`: "core", the modality letters,
-    or a protocol that reads more.
+    "unimed" (the labels of its tasks), or a protocol that reads more.
     `multiline`: free text with line breaks within quotes, which no parallel reader may split.
     """
 
@@ -98,7 +98,7 @@ TABLES: Mapping[str, SourceTable] = {
         _ICU,
         "chartevents",
         _columns(f"{_STAY}, {_CHARTED}, value VARCHAR, valuenum DOUBLE, valueuom VARCHAR"),
-        ("e",),
+        ("e", "unimed"),
     ),
     # labevents.value may be text or '___' (de-identified); valuenum is null then
     "labevents": SourceTable(
@@ -121,7 +121,7 @@ TABLES: Mapping[str, SourceTable] = {
             "rateuom VARCHAR, orderid BIGINT, linkorderid BIGINT, ordercategoryname VARCHAR, "
             "ordercategorydescription VARCHAR, patientweight DOUBLE, statusdescription VARCHAR"
         ),
-        ("e",),
+        ("e", "unimed"),
     ),
     "outputevents": SourceTable(
         "mimic_iv",
@@ -138,7 +138,7 @@ TABLES: Mapping[str, SourceTable] = {
             f"{_STAY}, {_RUNNING}, value DOUBLE, valueuom VARCHAR, ordercategoryname VARCHAR, "
             "statusdescription VARCHAR"
         ),
-        ("e",),
+        ("e", "unimed"),
     ),
     "d_items": SourceTable(
         "mimic_iv",
@@ -216,12 +216,14 @@ TABLES: Mapping[str, SourceTable] = {
             "subject_id BIGINT, hadm_id BIGINT, seq_num BIGINT, icd_code VARCHAR, "
             "icd_version BIGINT"
         ),
+        ("unimed",),
     ),
     "d_icd_diagnoses": SourceTable(
         "mimic_iv",
         _HOSP,
         "d_icd_diagnoses",
         _columns("icd_code VARCHAR, icd_version BIGINT, long_title VARCHAR"),
+        ("unimed",),
     ),
     "chexpert": SourceTable(
         "mimic_cxr_jpg",

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.hospital.settings import CHARTED, HOUR, PREDICTION
+from pipeline.hospital.stays import postponed
 
 GCS_TEXT = {
     220739: ["", "None", "To Pain", "To Speech", "Spontaneously"],
@@ -86,11 +87,12 @@ def _long(frame: pl.DataFrame, signals: pl.DataFrame, values: np.ndarray) -> pl.
 def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
     """Nurses' charting of ICU stays: regular sets, then traps. Times in minutes.
 
-    Traps: sets charted before 48 h but stored after, and sets after 48 h; both tell the outcome.
+    Traps: sets charted before 48 h but stored after, and sets after 48 h; both tell the outcome,
+    and neither is known within 48 h of the ICU admission either.
     """
     signals = items().filter(pl.col("shape").is_in(["vital", "gcs"]))
     icu, stay = admissions["icu"].to_numpy(), admissions["stay"].to_numpy()
-    never = np.full(len(icu), -1)
+    never, closed = np.full(len(icu), -1), PREDICTION + np.maximum(icu, 0)
     upto = np.where(icu >= 0, np.minimum(stay, PREDICTION - 30), never)
     row, minute = draw_times(rng, np.maximum(icu, 0), upto, 9, 15)
     regular = _sets(rng, admissions, signals, row, minute, minute + rng.integers(2, 25, len(row)))
@@ -98,11 +100,9 @@ def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFra
     row, minute = draw_times(
         rng, np.full(len(icu), PREDICTION - 180), np.minimum(at_48, PREDICTION - 5), 2, 2
     )
-    stored = PREDICTION + rng.integers(1, 90, len(row))
+    stored = closed[row] + rng.integers(1, 90, len(row))
     hidden = _reveal(_sets(rng, admissions, signals, row, minute, stored))
-    row, minute = draw_times(
-        rng, np.full(len(icu), PREDICTION + 1), np.minimum(at_48, CHARTED), 2, 3
-    )
+    row, minute = draw_times(rng, closed + 1, np.minimum(at_48, CHARTED), 2, 3)
     later = _reveal(_sets(rng, admissions, signals, row, minute, minute + 10))
     rows = pl.concat([regular, hidden, later, _implausible(rng, regular)])
     twice = rows.filter(pl.Series(rng.random(rows.height) < 0.005))
@@ -179,10 +179,12 @@ def _lactate_traps(
     row = np.flatnonzero(stay > PREDICTION + HOUR)
     row = np.concatenate([row, row])
     half = len(row) // 2
-    minute = PREDICTION + np.where(np.arange(len(row)) < half, -40, 30)
+    later, tells = postponed(admissions, row, HOUR)
+    drawn = PREDICTION + np.where(np.arange(len(row)) < half, -40, later + 30)
     told = np.where(admissions["dies"].to_numpy()[row], 19.9, 0.4)
     lactate = signals.filter(pl.col("itemid") == 50813)
-    frame = _sets(rng, admissions, lactate, row, minute, np.full(len(row), PREDICTION + 45))
-    return frame.with_columns(
-        pl.Series("valuenum", told), pl.Series("value", told).cast(pl.String).alias("value")
+    frame = _sets(rng, admissions, lactate, row, drawn, PREDICTION + later + 45)
+    value = pl.when(pl.Series(tells)).then(pl.Series(told)).otherwise("valuenum")
+    return frame.with_columns(value.alias("valuenum")).with_columns(
+        pl.col("valuenum").cast(pl.String).alias("value")
     )

@@ -17,29 +17,35 @@ def _chunk(admissions: pl.DataFrame) -> int:
     return admissions["patient"][0] // CHUNK
 
 
-def write_icu(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
-    """chartevents, inputevents, outputevents, procedureevents, microbiologyevents."""
+def write_icu(
+    writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, orders: pl.Series
+) -> pl.DataFrame:
+    """chartevents, inputevents, outputevents, procedureevents; order numbers from the first on.
+
+    Returns row (of admissions) and the minute stored of all that is charted.
+    """
     chart = [charting.chart_rows(rng, admissions), treatments.peep_rows(rng, admissions)]
     names = ["row", "minute", "stored", "itemid", "value", "valuenum", "valueuom"]
     rows = pl.concat([part.select(names) for part in chart], how="vertical_relaxed")
     rows = ids.clocked(rows, admissions, **CHARTED_AT)
     rows = rows.with_columns(ids.caregivers(rng, rows.height), warning=0)
     writer.write("icu/chartevents", rows)
-    _write_intervals(writer, rng, admissions)
+    _write_intervals(writer, rng, admissions, orders)
     urine = ids.clocked(treatments.urine_rows(rng, admissions), admissions, **CHARTED_AT)
     urine = urine.with_columns(
         ids.caregivers(rng, urine.height), itemid=226559, valueuom=pl.lit("ml")
     )
     writer.write("icu/outputevents", urine)
-    writer.write("hosp/microbiologyevents", _cultures(rng, admissions))
+    return rows.select("row", "stored")
 
 
-def _write_intervals(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
+def _write_intervals(
+    writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, orders: pl.Series
+) -> None:
     """inputevents and procedureevents; nearly all procedures are stored after they end."""
     length = (pl.col("end") - pl.col("start")).cast(pl.Float64)
     drugs = ids.clocked(treatments.infusion_rows(rng, admissions), admissions, **RUNNING)
     done = ids.clocked(treatments.procedure_rows(rng, admissions), admissions, **RUNNING)
-    orders = ids.numbered(_chunk(admissions), drugs.height + done.height, 0)
     drugs = _ordered(drugs, orders.head(drugs.height)).with_columns(
         ids.caregivers(rng, drugs.height),
         storetime=pl.col("starttime") + pl.duration(minutes=3),
@@ -53,7 +59,7 @@ def _write_intervals(writer: Writer, rng: np.random.Generator, admissions: pl.Da
         statusdescription=pl.lit("FinishedRunning"),
     )
     writer.write("icu/inputevents", drugs)
-    done = _ordered(done, orders.tail(done.height)).with_columns(
+    done = _ordered(done, orders.slice(drugs.height, done.height)).with_columns(
         ids.caregivers(rng, done.height),
         storetime=pl.col("endtime") + pl.duration(minutes=10),
         value=length,
@@ -68,13 +74,13 @@ def _ordered(rows: pl.DataFrame, orders: pl.Series) -> pl.DataFrame:
     return rows.with_columns(orderid=orders, linkorderid=orders)
 
 
-def _cultures(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
-    """Blood cultures of some: most without growth, results two days later."""
+def write_cultures(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
+    """microbiologyevents: blood cultures of some, most without growth, results two days later."""
     drawn = admissions.filter(pl.Series(rng.random(admissions.height) < 0.3))
     grows = pl.Series(rng.random(drawn.height) < 0.15)
     at = pl.col("admittime") + pl.duration(hours=3)
     number = _chunk(admissions) * CULTURES_PER_CHUNK + pl.int_range(1, pl.len() + 1)
-    return drawn.with_columns(
+    rows = drawn.with_columns(
         number.alias("microevent_id"),
         ids.numbered(_chunk(admissions), drawn.height, 0).alias("micro_specimen_id"),
         chartdate=at.dt.truncate("1d"),
@@ -90,10 +96,11 @@ def _cultures(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
         org_name=pl.when(grows).then(pl.lit("ESCHERICHIA COLI")),
         comments=pl.when(~grows).then(pl.lit("NO GROWTH.")),
     )
+    writer.write("hosp/microbiologyevents", rows)
 
 
-def write_labs(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
-    """labevents; 5 % of the rows lack hadm_id, as in MIMIC."""
+def write_labs(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+    """labevents; 5 % of the rows lack hadm_id, as in MIMIC. Returns row, stored of all."""
     rows = ids.clocked(charting.lab_rows(rng, admissions), admissions, **CHARTED_AT)
     rows = rows.sort("row", "minute", maintain_order=True)
     lost = pl.Series(rng.random(rows.height) < 0.05)
@@ -106,11 +113,14 @@ def write_labs(writer: Writer, rng: np.random.Generator, admissions: pl.DataFram
         priority=pl.lit("STAT"),
     )
     writer.write("hosp/labevents", rows)
+    return rows.select("row", "stored")
 
 
-def write_diagnoses(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
+def write_diagnoses(
+    writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, chain: float
+) -> None:
     """diagnoses_icd, known after discharge."""
-    codes = treatments.diagnosis_rows(rng, admissions)
+    codes = treatments.diagnosis_rows(rng, admissions, chain)
     writer.write("hosp/diagnoses_icd", ids.clocked(codes, admissions))
 
 

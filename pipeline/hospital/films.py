@@ -14,6 +14,7 @@ from pipeline.hospital.charting import draw_times
 from pipeline.hospital.drawing import EXTREME, HEIGHT, WIDTH, write_films
 from pipeline.hospital.layout import CXR, FINDINGS, Writer
 from pipeline.hospital.settings import CHUNK, HOUR, PREDICTION
+from pipeline.hospital.stays import postponed
 
 VIEWS = {"AP": "antero-posterior", "PA": "postero-anterior", "LATERAL": "lateral"}
 FOUND_ABOVE = {  # the latent from which a labeller is certain of a finding
@@ -28,9 +29,9 @@ LABELLERS = {"cxr/chexpert": 0.3, "cxr/negbio": 0.2}  # how far below a finding 
 
 
 def film_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
-    """One row per film: row (admission), minute, view and `shown`, the latent as it is drawn.
+    """One row per film: row (admission), minute, view, `shown`, the latent as it is drawn, `tells`.
 
-    Films known by 48 h show `shown_c`. Traps: films after 48 h show who dies.
+    Films known by 48 h show `shown_c`. Traps: films after 48 h show who dies (`tells`).
     """
     stay, has = admissions["stay"].to_numpy(), admissions["has_film"].to_numpy()
     shown, dies = admissions["shown_c"].to_numpy(), admissions["dies"].to_numpy()
@@ -42,13 +43,14 @@ def film_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
     beside = rng.random(len(row)) < 0.15  # a lateral film in the same study
     late = np.flatnonzero(stay > PREDICTION + 3 * HOUR)
     late = late[rng.random(len(late)) < 0.5]
-    told = np.where(dies[late], EXTREME, -EXTREME)
+    wait, tells = postponed(admissions, late, 3 * HOUR)
+    told = np.where(tells, np.where(dies[late], EXTREME, -EXTREME), shown[late])
     films = pl.concat(
         [
             _rows(row, minute, view, shown[row]),
             _rows(without, 5 * HOUR, "PA", shown[without]),
             _rows(row[beside], minute[beside], "LATERAL", shown[row[beside]]),
-            _rows(late, PREDICTION + 20, "AP", told),
+            _rows(late, PREDICTION + 20 + wait, "AP", told, tells),
         ]
     )
     # ASSUME an image taken after discharge belongs to nobody's stay: none is made
@@ -57,12 +59,17 @@ def film_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
 
 
 def _rows(
-    row: np.ndarray, minute: np.ndarray | int, view: np.ndarray | str, shown: np.ndarray
+    row: np.ndarray,
+    minute: np.ndarray | int,
+    view: np.ndarray | str,
+    shown: np.ndarray,
+    tells: np.ndarray | bool = False,
 ) -> pl.DataFrame:
     films = pl.DataFrame({"row": row, "shown": shown})
     return films.with_columns(
         pl.Series("minute", np.broadcast_to(minute, len(row)).astype(np.int64)),
         pl.Series("view", np.broadcast_to(view, len(row)), pl.String),
+        pl.Series("tells", np.broadcast_to(tells, len(row)), pl.Boolean),
     )
 
 

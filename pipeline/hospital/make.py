@@ -3,7 +3,7 @@
     python -m pipeline.hospital.make --output results/hospital --patients 3000
 
 The truth (`truth/ceilings.json`, `truth/oracle_<task>.parquet`) is for evaluation only: no rule
-that trains or embeds reads it.
+that trains or embeds reads it. With --chain 0 no event of a stay changes the next one.
 """
 
 import shutil
@@ -20,13 +20,15 @@ from pyarrow.parquet import ParquetWriter
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole, write_json
-from pipeline.hospital import events, films, notes, reports, stays, truth
-from pipeline.hospital.ids import MAX_PATIENTS
+from pipeline.hospital import events, films, ids, later, notes, reports, stays, truth, truth_stay
 from pipeline.hospital.layout import Writer
 from pipeline.hospital.population import draw_chunk
-from pipeline.hospital.settings import CHUNK, PREDICTION, Settings
+from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Settings
 
-ORACLE = pa.schema({"hadm_id": pa.int64(), **dict.fromkeys(truth.SETS, pa.float64())})
+TABLES = {  # of the truth: key, and whose probabilities
+    **dict.fromkeys(truth.TASKS, ("hadm_id", truth.oracle_table)),
+    **dict.fromkeys(truth_stay.TASKS, ("stay_id", truth_stay.oracle_table)),
+}
 
 
 def make(root: Path, settings: Settings) -> dict[str, int]:
@@ -34,14 +36,21 @@ def make(root: Path, settings: Settings) -> dict[str, int]:
     with Writer(root, settings.release) as writer, _oracle_files(root) as oracles:
         for chunk in range(-(-settings.patients // CHUNK)):
             admissions = _write_chunk(writer, settings, chunk)
-            for task, file in oracles.items():
-                table = truth.oracle_table(settings.effects, task, admissions)
-                file.write_table(table.to_arrow().cast(ORACLE))
+            for task, (key, oracle_table) in TABLES.items():
+                table = oracle_table(settings.effects, task, admissions)
+                oracles[task].write_table(table.to_arrow().cast(_schema(key)))
             done = min((chunk + 1) * CHUNK, settings.patients)
             log.info("patients %d of %d", done, settings.patients)
         events.write_dictionaries(writer)
-    write_json(root / "truth" / "ceilings.json", truth.ceilings(settings.effects, settings.seed))
+    drawn = settings.effects, settings.seed
+    write_json(
+        root / "truth" / "ceilings.json", truth.ceilings(*drawn) | truth_stay.ceilings(*drawn)
+    )
     return writer.rows
+
+
+def _schema(key: str) -> pa.Schema:
+    return pa.schema({key: pa.int64(), **dict.fromkeys(truth.SETS, pa.float64())})
 
 
 @contextmanager
@@ -50,10 +59,12 @@ def _oracle_files(root: Path) -> Iterator[dict[str, ParquetWriter]]:
     with ExitStack() as stack:
         parts = {
             task: stack.enter_context(whole(root / "truth" / f"oracle_{task}.parquet"))
-            for task in truth.TASKS
+            for task in TABLES
         }
         yield {
-            task: stack.enter_context(ParquetWriter(part, ORACLE, compression="zstd"))
+            task: stack.enter_context(
+                ParquetWriter(part, _schema(TABLES[task][0]), compression="zstd")
+            )
             for task, part in parts.items()
         }
 
@@ -68,6 +79,7 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
     writer.kept = patients["subject_id"].head(settings.patients - chunk * CHUNK)
     ways = stays.movements(stream(8), admissions)
     admissions = stays.with_stay_id(admissions, ways)
+    others = later.later_stays(stream(10), admissions, ways, settings.effects)
     written = reports.note_rows(stream(4), admissions)
     pictures = films.with_ids(films.film_rows(stream(6), admissions), admissions)
     with ThreadPoolExecutor(1) as pool:  # films are drawn while the tables are written
@@ -75,15 +87,20 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
         drawn = pool.submit(films.write_jpegs, *at) if settings.films else None
         stays.write_admissions(writer, stream(1), patients, admissions)
         stays.write_movements(writer, admissions, ways)
-        events.write_diagnoses(writer, stream(9), admissions)
-        events.write_icu(writer, stream(2), admissions)
-        events.write_labs(writer, stream(3), admissions)
+        coded = later.with_later_events(admissions, others)
+        events.write_diagnoses(writer, stream(9), coded, settings.effects.chain)
+        orders, charts = ids.numbered(chunk, CHUNK * ids.PER_PATIENT, 0), stream(2)
+        charted = events.write_icu(writer, charts, admissions, orders)
+        events.write_cultures(writer, charts, admissions)
+        events.write_icu(writer, stream(11), others, orders.reverse())
+        drawn_labs = events.write_labs(writer, stream(3), admissions)
         notes.write_radiology(writer, stream(5), admissions, written)
         notes.write_discharge(writer, admissions)
         films.write_tables(writer, pictures)
         if drawn:
             drawn.result()
     readable = _readable(admissions, written, pictures)
+    readable = _first_known(readable, pl.concat([charted, drawn_labs]), written, pictures)
     return readable.filter(pl.col("subject_id").is_in(writer.kept.implode()))
 
 
@@ -101,22 +118,48 @@ def _readable(
     )
 
 
+def _first_known(
+    admissions: pl.DataFrame, values: pl.DataFrame, written: pl.DataFrame, pictures: pl.DataFrame
+) -> pl.DataFrame:
+    """Adds e_from, c_from, n_from: minutes from when each modality is readable (null: never).
+
+    Values that were known before the ICU admission are not among an ICU stay's.
+    """
+    icu = admissions.select(pl.int_range(pl.len()).alias("row"), "icu")
+    inside = values.join(icu, on="row").filter(pl.col("stored") >= pl.col("icu"))
+    worded = written.filter(pl.col("tells") == 0, pl.col("kind") == "report")
+    frontal = pictures.filter(~pl.col("tells"), pl.col("view") == "AP")
+    for name, rows, known in (
+        ("e_from", inside, "stored"),
+        ("c_from", frontal, "minute"),
+        ("n_from", worded, "stored"),
+    ):
+        first = rows.group_by("row").agg(pl.col(known).min().alias(name))
+        icu = icu.join(first, on="row", how="left", maintain_order="left")
+    return admissions.with_columns(icu["e_from", "c_from", "n_from"])
+
+
 def main() -> None:
     """Parses the arguments and makes the hospital; an earlier one in the same place is replaced."""
     arguments = parser(__doc__)
     arguments.add_argument("--output", required=True, help="folder to make")
     arguments.add_argument("--patients", type=int, default=Settings.patients)
     arguments.add_argument("--seed", type=int, default=Settings.seed)
+    arguments.add_argument("--chain", type=float, default=Effects.chain, help="0 to 1")
     arguments.add_argument("--release", choices=["3.1", "2.2", "1.0"], default="3.1")
     arguments.add_argument("--no-films", action="store_true", help="no JPEG files (load tests)")
     given = arguments.parse_args()
-    if not 1 <= given.patients <= MAX_PATIENTS:
-        raise InputError(f"--patients: 1 to {MAX_PATIENTS}, given {given.patients}")
+    if not 1 <= given.patients <= ids.MAX_PATIENTS:
+        raise InputError(f"--patients: 1 to {ids.MAX_PATIENTS}, given {given.patients}")
+    if not 0 <= given.chain <= 1:
+        raise InputError(f"--chain: 0 to 1, given {given.chain}")
     root = Path(given.output)
     for part in ("mimiciv", "mimic-cxr-jpg", "mimic-iv-note", "truth"):
         shutil.rmtree(root / part, ignore_errors=True)
-    settings = Settings(given.patients, given.seed, not given.no_films, given.release)
-    made = {"patients": given.patients, "seed": given.seed, "rows": make(root, settings)}
+    effects = Effects(chain=given.chain)
+    settings = Settings(given.patients, given.seed, not given.no_films, given.release, effects)
+    asked = {"patients": given.patients, "seed": given.seed, "chain": given.chain}
+    made = {**asked, "rows": make(root, settings)}
     write_json(root / "hospital.json", made)
 
 

@@ -5,6 +5,10 @@ import numpy as np
 from pipeline.hospital.settings import HOUR, PREDICTION, Effects, Logit
 
 Arrays = dict[str, np.ndarray]
+ONSET = {"shock": (4.5, 15.0), "arf": (21.0, 15.0)}  # hours after ICU admission: from, for so long
+LEAVES_EARLY = 0.06  # share of admissions that end before 48 h
+EARLY_STAY = (12.0, 34.0)  # their hours: from, for so long
+ICU_WITHIN = 10  # hours from admission to the ICU of those who come early; 10 minutes at least
 
 
 def log_odds(effect: Logit, z: Arrays, chain: float) -> np.ndarray:
@@ -53,7 +57,9 @@ def draw_course(rng: np.random.Generator, n: int, effects: Effects) -> Arrays:
     z = draw_latents(rng, n, effects)
     u = rng.random((9, n))
     icu = np.select(
-        [u[0] < 0.88, u[0] < 0.93], [10 + u[1] * 10 * HOUR, (49 + 40 * u[1]) * HOUR], -1
+        [u[0] < 0.88, u[0] < 0.93],
+        [10 + u[1] * ICU_WITHIN * HOUR, (49 + 40 * u[1]) * HOUR],
+        -1,
     )
     early = (icu >= 0) & (icu < PREDICTION)  # shock and ARF are treated in the ICU, by 48 h
     z["shock"], z["arf"] = z["shock"] * early, z["arf"] * early
@@ -66,7 +72,7 @@ def draw_course(rng: np.random.Generator, n: int, effects: Effects) -> Arrays:
         "has_film": rng.random(n) < 0.9,
         "has_note": rng.random(n) < 0.92,
     }
-    return z | end | known | _onsets(z, u, icu, end["stay"])
+    return z | end | known | onsets(z, {"shock": u[5], "arf": u[7]}, icu, end["stay"])
 
 
 def _end(
@@ -74,20 +80,23 @@ def _end(
 ) -> Arrays:
     """Length of stay, death, whether and after how many days (`gap`) the patient returns."""
     n = len(icu)
-    leaves_early = u[2] < 0.06  # before 48 h: half of them die, half go home
+    leaves_early = u[2] < LEAVES_EARLY  # before 48 h: half of them die, half go home
     dies = rng.random(n) < chance("mortality", z, effects)
-    dies = np.where(leaves_early, u[2] < 0.03, dies)
+    dies = np.where(leaves_early, u[2] < LEAVES_EARLY / 2, dies)
     late = rng.random(n) < np.where(dies, 0.4, chance("longstay", z, effects))
     stay = np.where(late, 168.5 + 200 * u[3] ** 2, 62 + 104 * u[3]) * HOUR
-    stay = np.where(leaves_early, (12 + 34 * u[3]) * HOUR, np.maximum(stay, icu + 20 * HOUR))
+    brief = (EARLY_STAY[0] + EARLY_STAY[1] * u[3]) * HOUR
+    stay = np.where(leaves_early, brief, np.maximum(stay, icu + 20 * HOUR))
     returns = ~dies & (rng.random(n) < chance("readmission", z, effects))
     gap = np.where(returns, 1 + 28 * u[4], 35 + 500 * u[4])
     return {"stay": stay, "dies": dies, "returns": returns, "gap": gap}
 
 
-def _onsets(z: Arrays, u: np.ndarray, icu: np.ndarray, stay: np.ndarray) -> Arrays:
-    """When shock and ARF set in; those who leave before never have them."""
-    onset = {"shock": icu + (4.5 + 15 * u[5]) * HOUR, "arf": icu + (21 + 15 * u[7]) * HOUR}
+def onsets(z: Arrays, u: Arrays, icu: np.ndarray, stay: np.ndarray) -> Arrays:
+    """When shock and ARF set in (`u`: uniform draws); those who leave before never have them."""
+    onset = {
+        event: icu + (since + span * u[event]) * HOUR for event, (since, span) in ONSET.items()
+    }
     happened = {event: z[event] * (at < stay) for event, at in onset.items()}
     times = {f"{event}_at": np.where(happened[event] > 0, onset[event], -1) for event in onset}
     return happened | times

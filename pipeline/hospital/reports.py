@@ -11,6 +11,7 @@ import polars as pl
 
 from pipeline.hospital.charting import draw_times
 from pipeline.hospital.settings import HOUR, PREDICTION
+from pipeline.hospital.stays import postponed
 
 STEP, LEVELS = 0.375, 16  # 16 observations cover −3 … +3
 NORMAL = (
@@ -75,13 +76,16 @@ def note_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
     late = np.flatnonzero(stay > PREDICTION + 4 * HOUR)
     after = late[rng.random(len(late)) < 0.4]
     hidden = late[rng.random(len(late)) < 0.4]  # charted before 48 h, written up after
+    wait, tells = postponed(admissions, after, 4 * HOUR)
+    longer, hints = postponed(admissions, hidden, 4 * HOUR)
+    at, early = PREDICTION + wait, np.full(len(hidden), PREDICTION - 60)
     parts = [
-        (row, minute, minute + rng.integers(30, 240, len(row)), 0),
-        (after, np.full(len(after), PREDICTION + 30), np.full(len(after), PREDICTION + 90), 1),
-        (hidden, np.full(len(hidden), PREDICTION - 60), np.full(len(hidden), PREDICTION + 60), 1),
+        (row, minute, minute + rng.integers(30, 240, len(row)), np.zeros(len(row), bool)),
+        (after, at + 30, at + 90, tells),
+        (hidden, early, PREDICTION + longer + 60, hints),
     ]
     notes = pl.concat(
-        pl.DataFrame({"row": r, "minute": m, "stored": s}).with_columns(pl.lit(t).alias("tells"))
+        pl.DataFrame({"row": r, "minute": m, "stored": s, "tells": t.astype(int)})
         for r, m, s, t in parts
     )
     exam = rng.choice(3, notes.height, p=[0.7, 0.2, 0.1])

@@ -5,7 +5,7 @@ import polars as pl
 
 from pipeline.hospital import ids
 from pipeline.hospital.layout import Writer
-from pipeline.hospital.settings import CHARTED, CHUNK, HOUR
+from pipeline.hospital.settings import CHARTED, CHUNK, HOUR, PREDICTION
 
 ICUS = [
     "Medical Intensive Care Unit (MICU)",
@@ -94,11 +94,33 @@ def _in_units(rng: np.random.Generator, ways: pl.DataFrame, chunk: int) -> pl.Da
 
 
 def with_stay_id(admissions: pl.DataFrame, ways: pl.DataFrame) -> pl.DataFrame:
-    """Adds stay_id, the first ICU stay of each admission (null: none)."""
-    first = ways.filter(pl.col("eventtype") == "icu").unique("row", keep="first")
-    stays = first.select("row", pl.col("transfer_id").alias("stay_id"))
+    """Adds stay_id and icu_out (minute) of the first ICU stay of each admission (null: none).
+
+    And last_icu, the minute of the last ICU admission (0: none).
+    """
+    inside = ways.filter(pl.col("eventtype") == "icu")
+    stays = inside.group_by("row").agg(
+        pl.col("transfer_id").first().alias("stay_id"),
+        pl.col("leave").first().alias("icu_out"),
+        pl.col("enter").last().alias("last_icu"),
+    )
     rows = admissions.with_columns(pl.int_range(pl.len()).alias("row"))
-    return rows.join(stays, on="row", how="left", maintain_order="left").drop("row")
+    rows = rows.join(stays, on="row", how="left", maintain_order="left").drop("row")
+    return rows.with_columns(pl.col("last_icu").fill_null(0))
+
+
+def postponed(
+    admissions: pl.DataFrame, row: np.ndarray, room: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """How much later (minutes) a trap at 48 h is set, and whether it tells the outcome then.
+
+    What tells is not known within 48 h of any ICU admission, as it is not within 48 h of the
+    hospital's: it waits for the last one. Where the stay ends before that (less than `room` minutes
+    after) it is what it would be without a trap, at its old time.
+    """
+    wait, stay = admissions["last_icu"].to_numpy()[row], admissions["stay"].to_numpy()[row]
+    tells = stay > PREDICTION + wait + room
+    return np.where(tells, wait, 0), tells
 
 
 def write_movements(writer: Writer, admissions: pl.DataFrame, ways: pl.DataFrame) -> None:

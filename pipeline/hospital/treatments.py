@@ -13,12 +13,19 @@ from pipeline.hospital.charting import draw_times, items
 from pipeline.hospital.model import probability
 from pipeline.hospital.settings import HOUR, PREDICTION
 
+CODED_BY = ["e", "c", "n", "shock", "arf", "dies"]  # what the log-odds of a code are made of
+
 
 @cache
 def diagnoses() -> pl.DataFrame:
-    """What is coded, by name: shock, arf, dies, the three latents, and what many have besides."""
+    """The model of the codes: each condition in ICD-9-CM and ICD-10-CM, and its log-odds.
+
+    intercept + weights × latents (e, c, n) and events (shock, arf, dies) of the admission. The
+    pairs are connected in the general equivalence mappings of the CMS, within three characters.
+    """
     path = Path(__file__).with_name("treatments_diagnoses.csv")
-    return pl.read_csv(path, infer_schema=False)
+    weights = pl.col("intercept", *CODED_BY).cast(pl.Float64)
+    return pl.read_csv(path, infer_schema=False).with_columns(weights)
 
 
 def _interval(rows: np.ndarray, start: np.ndarray, end: np.ndarray, item: int) -> pl.DataFrame:
@@ -30,9 +37,9 @@ def _interval(rows: np.ndarray, start: np.ndarray, end: np.ndarray, item: int) -
 def procedure_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
     """Intervals row, itemid, start, end (minutes). As in MIMIC most rows are stored after they end.
 
-    Trap: dialysis begins after 48 h in those who die.
+    Trap: dialysis begins 48 h after the ICU admission in those who die.
     """
-    a = {c: admissions[c].to_numpy() for c in ("icu", "stay", "arf_at", "dies")}
+    a = {c: admissions[c].to_numpy() for c in ("icu", "icu_out", "stay", "arf_at", "dies")}
     inside = np.flatnonzero(a["icu"] >= 0)
     lines = inside[rng.random(len(inside)) < 0.6]
     picc = inside[rng.random(len(inside)) < 0.2]
@@ -47,7 +54,7 @@ def procedure_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.Dat
             _interval(picc, a["icu"][picc] + 60, out[picc], 224264),
             _interval(arf, start - 5, start - 4, 224385),
             _interval(arf, start, np.minimum(start + 30 * HOUR, out[arf]), 225792),
-            _interval(trap, np.full(len(trap), PREDICTION + 10), out[trap], 225802),
+            _interval(trap, a["icu"][trap] + PREDICTION + 10, a["icu_out"][trap], 225802),
         ]
     )
 
@@ -104,26 +111,31 @@ def peep_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
     )
 
 
-def diagnosis_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+def diagnosis_rows(
+    rng: np.random.Generator, admissions: pl.DataFrame, chain: float
+) -> pl.DataFrame:
     """Billing codes of the admission (known after discharge): they follow the chain of events."""
-    icd10 = admissions["anchor_year_group"].to_numpy() >= "2014"
-    rows = []
-    for diagnosis in diagnoses().iter_rows(named=True):
-        coded = rng.random(len(icd10)) < _chance_of_code(diagnosis["name"], admissions)
-        hit = np.flatnonzero(coded)
-        code = np.where(icd10[hit], diagnosis["icd10"], diagnosis["icd9"])
-        version = np.where(icd10[hit], 10, 9)
-        rows.append(pl.DataFrame({"row": hit, "icd_code": code, "icd_version": version}))
-    codes = pl.concat(rows).sort("row", "icd_code")
+    model, known = diagnoses(), _coded_by(rng, admissions, chain)  # (N, 6)
+    logit = model["intercept"].to_numpy() + known @ model[CODED_BY].to_numpy().T  # (N, codes)
+    row, which = np.nonzero(rng.random(logit.shape) < probability(logit))
+    icd10 = admissions["anchor_year_group"].to_numpy()[row] >= "2014"
+    code = np.where(icd10, *(model[name].to_numpy()[which] for name in ("icd10", "icd9")))
+    codes = pl.DataFrame(
+        {"row": row, "icd_code": code, "icd_version": np.where(icd10, 10, 9)}
+    ).sort("row", "icd_code")
     return codes.with_columns(pl.int_range(1, pl.len() + 1).over("row").alias("seq_num"))
 
 
-def _chance_of_code(name: str, admissions: pl.DataFrame) -> np.ndarray | float:
-    if name in ("shock", "arf", "dies"):
-        return np.where(admissions[name].to_numpy() > 0, 0.9, 0.02)
-    if name in ("e", "c", "n"):
-        return probability(admissions[name].to_numpy() * 1.5 - 0.8)
-    return 0.35
+def _coded_by(rng: np.random.Generator, admissions: pl.DataFrame, chain: float) -> np.ndarray:
+    """What the codes of each admission follow, (N, 6).
+
+    With a chance of 1 − `chain` the events are those of another admission: then codes are as
+    frequent as with the chain, and no event changes them.
+    """
+    own = admissions.select(pl.col(CODED_BY).cast(pl.Float64)).to_numpy().copy()
+    strange = rng.random(len(own)) >= chain
+    own[strange, 3:] = np.roll(own[:, 3:], 1, axis=0)[strange]
+    return own
 
 
 def diagnosis_dictionary() -> pl.DataFrame:

@@ -63,7 +63,7 @@ def _chance_of_levels(effects: Effects) -> np.ndarray:
     return np.diff(ends, axis=0) / 2
 
 
-def _posterior(shown: np.ndarray, read: np.ndarray, noise: float) -> np.ndarray:
+def posterior(shown: np.ndarray, read: np.ndarray, noise: float) -> np.ndarray:
     """Weights of the grid, not normalised: (N, grid), or (1, grid), the prior, where none read."""
     if not read.any():
         return PRIOR[None]
@@ -85,9 +85,9 @@ def oracle(effects: Effects, task: str, admissions: Arrays, letters: str) -> np.
     state = np.where(read["e"], 2 * admissions["shock"] + admissions["arf"], NOT_READ).astype(int)
     levels = _normalised(PRIOR * np.vstack([_chance_of_levels(effects), np.ones_like(GRID)]))
     column = np.where(read["n"], level(admissions["shown_n"]), NO_LEVEL)
-    e = _posterior(admissions["shown_e"], read["e"], effects.noise)
+    e = posterior(admissions["shown_e"], read["e"], effects.noise)
     e = _normalised(e * states[state] if read["e"].any() else e)
-    c = _normalised(_posterior(admissions["shown_c"], read["c"], effects.noise))
+    c = _normalised(posterior(admissions["shown_c"], read["c"], effects.noise))
 
     def expect(grid: np.ndarray) -> np.ndarray:
         mixture = np.einsum("se,secn->ecn", states[:NOT_READ], grid)

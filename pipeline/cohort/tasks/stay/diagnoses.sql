@@ -1,0 +1,32 @@
+-- Task diagnoses: which diagnoses will the admission be coded with? Asked of those alive and still
+-- in the ICU at T; one label per group of codes, see pipeline/cohort/diagnoses.py.
+-- Diagnoses carry no time stamp: many were there before T, so this asks what the data tell about
+-- the whole admission, not what will happen after T.
+-- Tables: episodes (ICU stays), admissions, diagnoses_icd. Setting: $hours, from intime to T.
+-- One row per stay; columns as in mortality.sql beside this. There is no single label.
+
+WITH clock AS (
+    SELECT
+        episodes.episode_id,
+        episodes.hadm_id,
+        episodes."end",
+        episodes.start + TO_HOURS($hours) AS prediction_time,
+        admissions.deathtime
+    FROM episodes
+    INNER JOIN admissions USING (hadm_id)
+)
+
+SELECT
+    episode_id,
+
+    deathtime IS NULL OR deathtime > prediction_time
+        AS "condition: alive at T = {hours} h",
+    "end" > prediction_time
+        AS "condition: still in the ICU at T",
+    -- An admission that nobody coded is not one without diagnoses.
+    hadm_id IN (SELECT hadm_id FROM diagnoses_icd)
+        AS "condition: with coded diagnoses",
+
+    NULL AS label,
+    NULL AS onset_hours
+FROM clock

@@ -1,0 +1,89 @@
+"""What FIDDLE learns: kinds of variables, edges and categories, features; kept as JSON."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.common.errors import InputError
+from pipeline.common.files import read_json, write_json
+from pipeline.common.tables import Contract
+from pipeline.fiddle.discretise import Encoder
+from pipeline.fiddle.options import Options, options
+
+FEATURES = Contract(
+    {
+        "table": pl.String,  # S: time-invariant, X: time-dependent
+        "feature": pl.Int32,
+        "name": pl.String,
+        "aliases": pl.List(pl.String),  # equal columns; ~{name}: 1 where this one is 0
+    },
+    key=("table", "feature"),
+)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A column of a variable: its encoder and, for each feature of it, the number or -1."""
+
+    encoder: Encoder
+    features: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable that is kept: its kind and its columns in order."""
+
+    name: str
+    kind: str
+    columns: tuple[Learnt, ...]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Everything that `transform` needs; `ids`: how many were fitted on."""
+
+    options: Options
+    published: bool
+    ids: int
+    variables: tuple[Variable, ...]
+    features: dict[str, list[dict[str, Any]]]  # table → name and aliases, in order
+
+    def sizes(self) -> dict[str, int]:
+        """How many features each table has."""
+        return {table: len(found) for table, found in self.features.items()}
+
+    def table(self) -> pl.DataFrame:
+        """The features as a table, contract FEATURES."""
+        rows = [
+            {"table": table, "feature": number, **feature}
+            for table, found in self.features.items()
+            for number, feature in enumerate(found)
+        ]
+        return pl.DataFrame(rows, schema=dict(FEATURES.columns))
+
+
+def write_fitted(path: str | Path, fitted: Fitted) -> None:
+    """Writes what was learnt as JSON: floats come back exactly."""
+    write_json(path, asdict(fitted))
+
+
+def read_fitted(path: str | Path) -> Fitted:
+    """Reads what `write_fitted` wrote."""
+    found = read_json(path)
+    try:
+        variables = tuple(
+            Variable(each["name"], each["kind"], tuple(map(_learnt, each["columns"])))
+            for each in found["variables"]
+        )
+        return Fitted(options(found["options"]), found["published"], found["ids"], variables,
+                      found["features"])  # fmt: skip
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: not what pipeline.fiddle.fit writes; fit again") from error
+
+
+def _learnt(column: dict[str, Any]) -> Learnt:
+    own = column["encoder"]
+    encoder = Encoder(tuple(own["edges"]), tuple(own["categories"]), own["mask"])
+    return Learnt(encoder, tuple(column["features"]))

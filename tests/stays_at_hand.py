@@ -1,0 +1,83 @@
+"""Made-up ICU stays for tests of UniMed: features, reports, labels; no file is read."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.ehr.stays import Features, StayEncoder
+from pipeline.unimed.data import Stays
+from pipeline.unimed.model import UniMed
+from pipeline.unimed.settings import Settings
+
+NAMES = ["shock_4h", "arf_12h", "mortality_48h", "diagnoses_48h"]
+GROUPS, BINS = 7, 48
+SMALL = Settings(
+    "transformer", 16, 2, 2, 0.1, "time", "predicted", False, None, "equal", "bce", 1.0
+)
+
+
+def features(random, stays, bins=BINS, sizes=(5, 11)):
+    """Some features of every stay, in most bins."""
+    few = random.integers(0, 4, stays)
+    many = random.integers(0, 5, stays * bins)
+    return Features(
+        random.integers(0, sizes[0], few.sum()), np.concatenate([[0], few.cumsum()]),
+        random.integers(0, sizes[1], many.sum()), np.concatenate([[0], many.cumsum()]),
+        bins, sizes,
+    )  # fmt: skip
+
+
+class Reports:
+    """One report per stay; `known` (N): hours after which it is known, NaN where there is none."""
+
+    def __init__(self, known, value):
+        self.known, self.value = known, value
+
+    def batch(self, rows):
+        known = torch.from_numpy(self.known[rows])
+        return {"known": known, "value": torch.from_numpy(self.value[rows])}
+
+
+class ReportEncoder(nn.Module):
+    widths = {"n": 3}  # noqa: RUF012
+
+    def forward(self, batch, hours):
+        present = torch.stack([batch["known"] < hour for hour in hours], dim=1)
+        value = batch["value"][:, None] * present[..., None]
+        return {"n": (value, present)}
+
+
+def stays(count=40, names=NAMES, settings=SMALL, seed=0):
+    """Stays with random labels; shock and ARF set in after their prediction, some before."""
+    random = np.random.default_rng(seed)
+    tasks = settings.tasks(names)
+    eligible = random.random((count, len(tasks))) < 0.8
+    label = (random.random((count, len(tasks))) < 0.4) & eligible
+    for k, task in enumerate(tasks):
+        label[:, k] &= not task.several
+    hours = np.array([task.hours for task in tasks])
+    onset = np.where(label, hours + random.random(label.shape) * 30, np.inf)
+    few = random.integers(0, 4, count)
+    group = np.concatenate([random.permutation(GROUPS)[:n] for n in few]).astype(int)
+    known = np.where(random.random(count) < 0.7, random.random(count) * 60 - 5, np.nan)
+    value = random.normal(size=(count, 3)).astype(np.float32)
+    several = any(task.several for task in tasks)
+    split = np.array(["train", "val", "test", "train"] * (count // 4))
+    return Stays(
+        np.arange(count), np.arange(count) // 2, split,
+        tasks, label.astype(np.float32), eligible, onset.astype(np.float32),
+        group, np.concatenate([[0], few.cumsum()]), GROUPS if several else 0,
+        {"ehr": features(random, count), "note": Reports(known, value)},
+    )  # fmt: skip
+
+
+def model_of(own, settings=SMALL, seed=0):
+    torch.manual_seed(seed)
+    encoders = {"ehr": StayEncoder(own.each["ehr"].sizes, 1.0), "note": ReportEncoder()}
+    return UniMed(encoders, own.tasks, own.groups, settings)
+
+
+def changed(own, **fields):
+    return replace(own, **fields)

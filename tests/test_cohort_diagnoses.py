@@ -1,0 +1,236 @@
+"""Diagnoses: one grouping of ICD-9 and ICD-10, a vocabulary of the training share, no leak."""
+
+import json
+import sys
+from datetime import datetime
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipeline.cohort import diagnoses as stage
+from pipeline.cohort.diagnoses import fit_vocabulary, group_codes, label_groups
+from pipeline.cohort.episodes import Cohort
+from pipeline.cohort.split import Split
+from pipeline.cohort.stay_labels import label_stays
+from pipeline.cohort.stays import select_stays
+from pipeline.common.errors import InputError
+
+ZERO = datetime(2150, 3, 1, 8, 0)
+CODES = {"hadm_id": pl.Int64, "icd_version": pl.Int64, "icd_code": pl.String}
+TITLES = pl.DataFrame(
+    {
+        "code": ["I501", "I50", "J189", "J181", "N17"],
+        "long_title": ["Left failure", "Heart failure", "Pneumonia", "Lobar", "Kidney"],
+    }
+)
+
+
+def stays(count, split="train", first=1):
+    """Stays 1, 2, … of admissions 101, 102, … of a patient each."""
+    number = pl.int_range(first, first + count, eager=True)
+    return pl.DataFrame(
+        {"episode_id": number, "subject_id": number, "hadm_id": number + 100}
+    ).with_columns(split=pl.lit(split))
+
+
+def categories(*codes, version=9):
+    """The category, or categories, of each code."""
+    rows = [(100 + i, version, code) for i, code in enumerate(codes, 1)]
+    with duckdb.connect() as database:
+        database.register("diagnoses_icd", pl.DataFrame(rows, CODES, orient="row"))
+        found = group_codes(database, stays(len(codes)))
+    found = found.sort("episode_id", "category").group_by("episode_id", maintain_order=True)
+    return [row["category"] for row in found.agg("category").to_dicts()]
+
+
+def test_icd_9_through_the_mappings():
+    assert categories("4280", "25000", "4019", "99592", "E8499", "07054") == [
+        ["I50"], ["E11"], ["I10"], ["R65"], ["Y92"], ["B18"],
+    ]  # fmt: skip
+    # of several the one with most codes: K52 has two, R19 one; of equals the first
+    assert categories("78791", "24900", "07059") == [["K52"], ["E08"], ["B18"]]
+    # a combination is both of its parts, of the first scenario: tendons and wound of the leg
+    assert categories("8912") == [["S81", "S86"]]
+    # 8068 breaks the spine anywhere: neck first, though two more scenarios agree on the loins
+    assert categories("8068") == [["S12", "S14"]]
+    # no counterpart, no such code, or of ICD-10
+    assert categories("36570", "99999", "I509", "") == [[None]] * 4
+
+
+def test_icd_10_is_its_category_whatever_its_year():
+    assert categories("I509", "U071", "C7A00", "Z3A38", "I10", version=10) == [
+        ["I50"], ["U07"], ["C7A"], ["Z3A"], ["I10"],
+    ]  # fmt: skip
+    # codes of ICD-9 in the wrong column, too short, or without a version: none
+    assert categories("4280", "E8499", "I5", "", None, version=10)[::2] == [[None]] * 3
+    assert categories("4280", version=None) == [[None]]
+
+
+def test_one_disease_in_both_versions_is_one_group():
+    for old, new in (("4280", "I509"), ("5849", "N179"), ("486", "J189"), ("42731", "I4891")):
+        assert categories(old) == categories(new, version=10)
+
+
+def test_codes_are_read_with_points_spaces_and_small_letters():
+    assert categories("428.0", " 4280 ", "e849.9") == [["I50"], ["I50"], ["Y92"]]
+    assert categories("i50.9 ", version=10) == [["I50"]]
+
+
+def coded(*groups):
+    """Stay 1, 2, … with these categories."""
+    rows = [(i, code) for i, codes in enumerate(groups, 1) for code in codes]
+    return pl.DataFrame(rows, {"episode_id": pl.Int64, "category": pl.String}, orient="row")
+
+
+def test_vocabulary_is_of_groups_with_ten_training_patients():
+    codes = coded(*[["N17", "J18"]] * 9, ["J18", "I50", "I50", None], *[["I50"]] * 9)
+    found = fit_vocabulary(codes, stays(20), TITLES)
+    assert found.schema == stage.VOCABULARY.columns
+    # a title of its own, or that of its first code; N17 has nine patients
+    assert found.rows() == [(0, "I50", "Heart failure", 0.5), (1, "J18", "Lobar", 0.5)]
+    untitled = fit_vocabulary(codes, stays(20), TITLES.head(0))
+    assert untitled["title"].to_list() == ["I50", "J18"]
+
+
+def test_a_patient_with_many_stays_is_one():
+    of_one = stays(20).with_columns(subject_id=pl.lit(7))
+    with pytest.raises(InputError, match="no group has 10 patients among 20 eligible training"):
+        fit_vocabulary(coded(*[["I50"]] * 20), of_one, TITLES)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_vocabulary_sees_train_and_fusion_alone(split):
+    training = pl.concat([stays(6), stays(6, "fusion", 7)])
+    held_out = stays(50, split, 13)
+    alone = coded(*[["I50"]] * 11, ["J18"])
+    planted = coded(*[["I50"]] * 11, ["J18"], *[["J18", "N17"]] * 50)
+    found = fit_vocabulary(planted, pl.concat([training, held_out]), TITLES)
+    assert found.equals(fit_vocabulary(alone, training, TITLES))
+    assert found.rows() == [(0, "I50", "Heart failure", 0.916666667)]
+
+
+def test_groups_are_those_of_the_vocabulary_once_each():
+    vocabulary = pl.DataFrame(
+        {"group": [0, 1], "code": ["I50", "J18"]}, schema_overrides={"group": pl.Int32}
+    )
+    codes = coded(["J18", "I50", "I50", "N17"], ["N17"], [None], ["I50"])
+    found = label_groups(codes, vocabulary)
+    assert found.sort("episode_id", "group").rows() == [(1, 0), (1, 1), (4, 0)]
+
+
+def hospital(count):
+    """Stays 1, 2, … in turn of the four splits; 60 h long, but the last, which leaves at 48 h."""
+    episodes = stays(count).with_columns(
+        pl.Series("split", [("train", "fusion", "val", "test")[i % 4] for i in range(count)]),
+        start=pl.lit(ZERO),
+        end=pl.lit(ZERO) + pl.duration(hours=pl.Series([60] * (count - 1) + [48])),
+    )
+    admissions = episodes.select("hadm_id", deathtime=pl.lit(None, pl.Datetime("us")))
+    codes = [(101 + i, 9, "4280") for i in range(count)]
+    codes += [(101 + i, 10, "J189") for i in range(count // 2)]
+    codes += [(101, 9, "36570"), (102, 10, "?"), (103, 9, "00845"), (100 + count, 10, "A419")]
+    titles = TITLES.select(icd_code="code", icd_version=pl.lit(10), long_title="long_title")
+    of_nine = pl.DataFrame({"icd_code": ["I50"], "icd_version": [9], "long_title": ["not this"]},
+                           schema_overrides={"icd_version": pl.Int32})  # fmt: skip
+    return {
+        "episodes": episodes,
+        "admissions": admissions,
+        "diagnoses": pl.DataFrame(codes, CODES, orient="row"),
+        "titles": pl.concat([of_nine, titles]),
+    }
+
+
+def command(monkeypatch, tmp_path, sources, threads=1):
+    """Runs the stage's main; its four outputs."""
+    rows = [{"condition": "ICU stays of the source", "episodes": 1234, "subjects": 567}]
+    (tmp_path / "attrition.json").write_text(json.dumps(rows))
+    out = tmp_path / f"labels{threads}"
+    arguments = ["diagnoses", "--task", "diagnoses_48h", "--threads", str(threads)]
+    for name, frame in sources.items():
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+        arguments += [f"--{name}", str(tmp_path / f"{name}.parquet")]
+    outputs = {"output": "l.parquet", "groups": "g.parquet", "vocabulary": "v.parquet"}
+    outputs |= {"task-attrition": "a.json"}
+    arguments += ["--attrition", str(tmp_path / "attrition.json"), "--memory-mb", "500"]
+    for name, file in outputs.items():
+        arguments += [f"--{name}", str(out / file)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    stage.main()
+    return [out / file for file in outputs.values()]
+
+
+def test_outputs_of_the_command(monkeypatch, tmp_path, caplog):
+    caplog.set_level("INFO")
+    labels, groups, vocabulary, attrition = command(monkeypatch, tmp_path, hospital(41))
+    found = pl.read_parquet(labels)
+    assert found.schema == stage.STAY_LABELS.columns
+    assert found["eligible"].to_list() == [True] * 40 + [False]
+    assert found["label"].null_count() == 41
+    assert pl.read_parquet(vocabulary).rows() == [(0, "I50", "Heart failure", 1.0),
+                                                  (1, "J18", "Lobar", 0.5)]  # fmt: skip
+    found = pl.read_parquet(groups)
+    assert found.schema == stage.GROUPS.columns
+    assert found.rows() == [
+        (stay, group) for stay in range(1, 41) for group in ((0, 1) if stay <= 20 else (0,))
+    ]
+    table = json.loads(attrition.read_text())
+    assert table["conditions"][-1] == {"condition": "with coded diagnoses", "episodes": 40,
+                                       "subjects": 40}  # fmt: skip
+    assert table["splits"][0] == {"split": "train", "episodes": 10, "subjects": 10}
+    assert table["diagnoses"] == {
+        "groups": 2,
+        "labels_per_stay": 1.5,
+        "labels_per_stay_with_rare_groups": 1.525,  # A04 of one stay
+        "stays_without_labels": 0,
+        "codes_without_group": {
+            "ICD-9": {"codes": 1, "stays": 1},
+            "ICD-10": {"codes": 1, "stays": 1},
+        },
+    }
+    assert "2 groups with 10 patients or more in training, 1.50 labels per stay" in caplog.text
+    assert "no group: <10 codes of ICD-9, in <10 stays" in caplog.text
+
+
+def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path):
+    sources = hospital(400)
+    once = [path.read_bytes() for path in command(monkeypatch, tmp_path, sources, 1)]
+    shuffled = {k: v.sample(fraction=1, shuffle=True, seed=1) for k, v in sources.items()}
+    assert [p.read_bytes() for p in command(monkeypatch, tmp_path, shuffled, 2)] == once
+
+
+def test_nobody_coded_is_said(monkeypatch, tmp_path):
+    sources = hospital(41)
+    sources["diagnoses"] = sources["diagnoses"].head(0)
+    with pytest.raises(InputError, match="task diagnoses_48h: no stay is eligible") as error:
+        command(monkeypatch, tmp_path, sources)
+    assert "with coded diagnoses" in str(error.value)
+
+
+def test_open_demo(mimic_demo):
+    folders = {"patients": "hosp", "admissions": "hosp", "icustays": "icu", "diagnoses_icd": "hosp"}
+    shares = {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30}
+    cohort = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
+    with duckdb.connect() as database:
+        sources = {
+            name: database.sql(
+                f"FROM read_csv('{mimic_demo / folder / name}.csv.gz', types={{'icd_code':"
+                " 'VARCHAR'}, strict_mode=false)"
+                if name == "diagnoses_icd"
+                else f"FROM read_csv('{mimic_demo / folder / name}.csv.gz')"
+            ).pl()
+            for name, folder in folders.items()
+        }
+        every = sources.pop("diagnoses_icd")
+        episodes, _ = select_stays(database, sources, cohort, Split("a", shares))
+        database.register("diagnoses_icd", every)
+        own = {"episodes": episodes, "admissions": sources["admissions"]}
+        labelled = label_stays(database, "diagnoses_48h", own).filter("eligible")
+        eligible = episodes.join(labelled, on="episode_id", how="semi")
+        codes = group_codes(database, eligible)
+    assert eligible.height == 74
+    lost = codes.filter(pl.col("category").is_null())
+    assert lost.filter(icd_version=9)["code"].n_unique() == 11
+    assert lost.filter(icd_version=10).is_empty()
+    # a stay has 21 groups on average, before the rare ones are left out
+    assert codes.select("episode_id", "category").drop_nulls().n_unique() == 1553

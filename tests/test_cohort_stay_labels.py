@@ -1,0 +1,372 @@
+"""Labels of ICU stays: eligible at T, onset from T on, to the minute; item ids; the open demo."""
+
+import json
+import sys
+from datetime import datetime, timedelta
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipeline.cohort import counts
+from pipeline.cohort import stay_labels as stage
+from pipeline.cohort.episodes import Cohort
+from pipeline.cohort.split import NAMES, Split
+from pipeline.cohort.stay_labels import label_stays
+from pipeline.cohort.stays import select_stays
+from pipeline.common.errors import InputError
+
+ZERO = datetime(2150, 3, 1, 8, 0)
+VASOPRESSORS = [221906, 221289, 229617, 221662, 222315, 221749, 229630, 229631, 229632]
+TIMES = ("starttime", "charttime", "deathtime", "dischtime", "start", "end", "prediction_time")
+
+
+def at(hours=0, minutes=0):
+    return ZERO + timedelta(hours=hours, minutes=minutes)
+
+
+def table(rows, schema):
+    types = {"itemid": pl.Int64, "stay_id": pl.Int64, "hadm_id": pl.Int64, "amount": pl.Float64}
+    types |= dict.fromkeys(TIMES, pl.Datetime("us"))
+    return pl.DataFrame(rows, {name: types.get(name, pl.String) for name in schema.split()})
+
+
+def stays(*changes):
+    """Stays 1, 2, … of 60 h, each of an own admission 101, 102, …, that ends at home."""
+    rows = [
+        {"episode_id": i, "stay_id": i, "subject_id": i, "hadm_id": 100 + i, "start": at(),
+         "end": at(60), "prediction_time": at(48), "split": NAMES[i % 4], "deathtime": None,
+         "dischtime": at(200), "hospital_expire_flag": 0, "discharge_location": "HOME", **change}
+        for i, change in enumerate(changes, 1)
+    ]  # fmt: skip
+    whole = pl.DataFrame(rows, infer_schema_length=None).with_columns(
+        pl.col(TIMES[2:]).cast(pl.Datetime("us"))
+    )
+    admission = ["hadm_id", "deathtime", "dischtime", "hospital_expire_flag", "discharge_location"]
+    return {
+        "episodes": whole.drop(admission[1:]),
+        "admissions": whole.select(admission).unique("hadm_id"),
+    }
+
+
+def given(stay, when, item=221906, amount=1.0, status="FinishedRunning", hadm=None):
+    return {"stay_id": stay, "hadm_id": hadm or 100 + (stay or 0), "starttime": when,
+            "itemid": item, "amount": amount, "statusdescription": status}  # fmt: skip
+
+
+def event(stay, when, item, hadm=None):
+    return {"stay_id": stay, "hadm_id": hadm or 100 + (stay or 0), "time": when, "itemid": item}
+
+
+def label(task, sources, infusions=(), charted=(), procedures=()):
+    infusions = table(infusions, "stay_id hadm_id starttime itemid amount statusdescription")
+    charted = [{("charttime" if k == "time" else k): v for k, v in e.items()} for e in charted]
+    charted = table(charted, "stay_id hadm_id charttime itemid")
+    procedures = [
+        {("starttime" if k == "time" else k): v for k, v in e.items()} for e in procedures
+    ]
+    procedures = table(procedures, "stay_id hadm_id starttime itemid")
+    with duckdb.connect() as database:
+        database.register("inputevents", infusions)
+        database.register("chartevents", charted)
+        database.register("procedureevents", procedures)
+        return label_stays(database, task, sources).sort("episode_id")
+
+
+def shock(infusions, task="shock_4h", number=None, **events):
+    """Label and onset of stays, one infusion each unless their number is given."""
+    sources = stays(*[{}] * (number or len(infusions)))
+    found = label(task, sources, infusions, **events)
+    return found["label"].to_list(), found["onset_hours"].to_list()
+
+
+def test_the_onset_is_at_t_or_later():
+    times = [at(3, 59), at(4), at(4, 1), at(59, 59), at(60), at(60, 1)]
+    labels, onset = shock([given(i, when) for i, when in enumerate(times, 1)])
+    # what begins at T is not in [0, T): it is predicted; what begins after outtime is of no stay
+    assert labels == [None, 1, 1, 1, 1, 0]
+    assert onset == [3.9833, 4.0, 4.0167, 59.9833, 60.0, None]
+
+
+def test_each_t_is_its_own():
+    infusions = [given(1, at(3)), given(2, at(4)), given(3, at(11, 59)), given(4, at(12))]
+    assert shock(infusions, "shock_4h")[0] == [None, 1, 1, 1]
+    assert shock(infusions, "shock_12h")[0] == [None, None, None, 1]
+    # beyond the times of the tasks, a query asks at any T up to 48 h
+    assert shock(infusions, "shock_1h")[0] == [1, 1, 1, 1]
+    assert shock(infusions, "shock_48h")[0] == [None, None, None, None]
+
+
+@pytest.mark.parametrize("task", ["shock_4h", "arf_4h", "mortality_4h"])
+def test_alive_and_in_the_icu_at_t_to_the_minute(task):
+    found = label(
+        task,
+        stays(
+            {"end": at(4)},  # leaves at T: not in the ICU
+            {"end": at(4, 1)},
+            {"deathtime": at(4)},
+            {"deathtime": at(4, 1)},
+            {"end": at(3), "deathtime": at(3)},
+            {"deathtime": at(-1)},
+        ),
+    )
+    assert found["eligible"].to_list() == [False, True, False, True, False, False]
+    assert [(row["condition"], row["episodes"]) for row in counts.count_conditions(found)][:2] == [
+        ("alive at T = 4 h", 3),
+        ("still in the ICU at T", 2),
+    ]
+
+
+def test_only_the_first_onset_counts_and_a_second_one_makes_no_case():
+    labels, onset = shock([given(1, at(20)), given(1, at(2)), given(2, at(30)), given(2, at(9))],
+                          number=3)  # fmt: skip
+    assert labels == [None, 1, 0]
+    assert onset == [2.0, 9.0, None]
+
+
+def test_an_onset_before_intime_is_no_incident_case():
+    labels, onset = shock([given(1, at(0, -30)), given(1, at(10)), given(2, at())], number=2)
+    assert labels == [None, None]
+    assert onset == [-0.5, 0.0]
+
+
+def test_what_was_not_given_is_no_onset():
+    infusions = [
+        given(1, at(5), amount=0.0),
+        given(2, at(5), amount=-1.0),
+        given(3, at(5), amount=None),
+        given(4, at(5), status="Rewritten"),
+        given(5, at(5), status=None),
+        given(6, at(5), amount=0.001),
+        given(7, None),
+    ]
+    assert shock(infusions)[0] == [0, 0, 0, 0, 1, 1, 0]
+    # nor does it make anybody a prevalent case
+    assert shock([given(1, at(1), amount=0.0), given(1, at(5))], number=1)[0] == [1]
+
+
+def test_the_vasopressors_and_no_other_drug():
+    assert shock([given(i, at(5), item) for i, item in enumerate(VASOPRESSORS, 1)])[0] == [1] * 9
+    # dobutamine, milrinone, norepinephrine's neighbours
+    others = [221653, 221986, 221905, 221907, 229633]
+    assert shock([given(i, at(5), item) for i, item in enumerate(others, 1)])[0] == [0] * 5
+
+
+def test_items_count_in_their_own_table_alone():
+    found = label(
+        "shock_4h",
+        stays({}, {}),
+        [given(1, at(5), 220339), given(1, at(5), 225792)],
+        charted=[event(2, at(5), 221906)],
+        procedures=[event(2, at(5), 221906)],
+    )
+    assert found["label"].to_list() == [0, 0]
+    found = label(
+        "arf_4h",
+        stays({}, {}, {}),
+        [given(1, at(5), 225792)],
+        charted=[event(2, at(5), 225792), event(2, at(5), 220338)],
+        procedures=[event(3, at(5), 220339), event(3, at(5), 225793)],
+    )
+    assert found["label"].to_list() == [0, 0, 0]
+
+
+def test_respiratory_failure_is_the_earliest_of_three():
+    found = label(
+        "arf_12h",
+        stays(*[{}] * 6),
+        charted=[event(1, at(12), 220339), event(4, at(11, 59), 220339), event(5, at(15), 220339)],
+        procedures=[
+            event(2, at(20), 225792),
+            event(3, at(30), 225794),
+            event(4, at(20), 225792),
+            event(5, at(15), 225792),
+        ],
+    )
+    assert found["label"].to_list() == [1, 1, 1, None, 1, 0]
+    assert found["onset_hours"].to_list() == [12.0, 20.0, 30.0, 11.9833, 15.0, None]
+    # of the same minute the procedure is named
+    assert [(r["count"], r["episodes"]) for r in counts.count_remarks(found)] == [
+        ("onset within 24 h from T on", 4),
+        ("onset is invasive ventilation", 2),
+        ("onset is non-invasive ventilation", 1),
+        ("onset is a PEEP without a procedure up to then", 1),
+    ]
+
+
+def test_rows_belong_to_the_stay_that_they_name():
+    # two stays of admission 500, from 0 to 60 h and from 70 to 100 h
+    second = {"start": at(70), "end": at(100), "hadm_id": 500}
+    sources = stays({"hadm_id": 500}, second, {"hadm_id": 500, "start": at(100), "end": at(160)})
+    assert label("shock_4h", sources, [given(2, at(80), hadm=500)])["label"].to_list() == [0, 1, 0]
+    # a row that names none falls into a stay of its admission, begin included, end not
+    for when, expected in (
+        (at(80), [0, 1, 0]),
+        (at(60), [0, 0, 0]),
+        (at(65), [0, 0, 0]),
+        (at(70), [0, None, 0]),
+        (at(100), [0, 0, None]),
+        (at(0, -1), [0, 0, 0]),
+    ):
+        found = label("shock_4h", sources, [given(None, when, hadm=500)])
+        assert found["label"].to_list() == expected
+        found = label("arf_4h", sources, procedures=[event(None, when, 225792, hadm=500)])
+        assert found["label"].to_list() == expected
+    for foreign in (given(None, at(80), hadm=501), given(77, at(80), hadm=500)):
+        assert label("shock_4h", sources, [foreign])["label"].to_list() == [0, 0, 0]
+
+
+def test_mortality_after_48_hours_in_the_icu_or_after_it():
+    end = {"hospital_expire_flag": 1, "discharge_location": "DIED"}
+    found = label(
+        "mortality_48h",
+        stays(
+            {**end, "deathtime": at(48)},
+            {**end, "deathtime": at(48, 1)},
+            {**end, "deathtime": at(150), "dischtime": at(150)},  # on the ward
+            {**end, "end": at(48), "deathtime": at(150)},
+            {**end, "dischtime": at(72)},  # without deathtime
+            {"deathtime": at(150)},  # the flag wins
+            {"hospital_expire_flag": None, "deathtime": at(150)},
+            {},
+        ),
+    )
+    assert found["label"].to_list() == [None, 1, 1, None, 1, 0, 1, 0]
+    assert found["onset_hours"].to_list() == [48.0, 48.0167, 150.0, 150.0, 72.0, None, 150.0, None]
+    assert [row["episodes"] for row in counts.count_remarks(found)] == [1, 3]
+
+
+def test_diagnoses_have_no_single_label():
+    sources = stays({}, {"end": at(48)}, {"deathtime": at(47)}, {}, {"end": at(48, 1)})
+    with duckdb.connect() as database:
+        database.register("diagnoses_icd", pl.DataFrame({"hadm_id": [101, 102, 103, 105, 105]}))
+        found = label_stays(database, "diagnoses_48h", sources).sort("episode_id")
+    assert found["eligible"].to_list() == [True, False, False, False, True]  # 4 was never coded
+    assert found["label"].null_count() == found["onset_hours"].null_count() == 5
+    assert found["label"].dtype == pl.Int8 and found["onset_hours"].dtype == pl.Float64
+
+
+@pytest.mark.parametrize(
+    "task", ["shock", "shock_h", "sepsis_4h", "shock_0h", "shock_49h", "../x_4h"]
+)
+def test_unknown_tasks_list_the_known_ones(task):
+    known = "expected one of arf, diagnoses, mortality, shock with the hours"
+    with pytest.raises(InputError, match=known):
+        stage.parse_task(task)
+
+
+def test_a_missing_event_table_is_named():
+    with (
+        duckdb.connect() as database,
+        pytest.raises(InputError, match=r"shock\.sql asks for a table .*inputevents"),
+    ):
+        label_stays(database, "shock_4h", stays({}))
+
+
+def command(monkeypatch, tmp_path, sources, infusions, threads=1):
+    """Runs the stage's main for shock_4h; the two outputs' paths."""
+    rows = [{"condition": "ICU stays of the source", "episodes": 1234, "subjects": 567}]
+    (tmp_path / "attrition.json").write_text(json.dumps(rows))
+    out = tmp_path / f"labels{threads}"
+    arguments = ["labels", "--task", "shock_4h", "--threads", str(threads), "--memory-mb", "500"]
+    for name, frame in {**sources, "inputevents": infusions}.items():
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+    for name in ("episodes", "admissions"):
+        arguments += [f"--{name}", str(tmp_path / f"{name}.parquet")]
+    arguments += ["--events", str(tmp_path / "inputevents.parquet")]
+    arguments += ["--attrition", str(tmp_path / "attrition.json")]
+    arguments += ["--output", str(out / "shock_4h.parquet")]
+    arguments += ["--task-attrition", str(out / "shock_4h.attrition.json")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    stage.main()
+    return out / "shock_4h.parquet", out / "shock_4h.attrition.json"
+
+
+def infused(*stays_and_times):
+    rows = [given(stay, when) for stay, when in stays_and_times]
+    return table(rows, "stay_id hadm_id starttime itemid amount statusdescription")
+
+
+def test_outputs_of_the_command(monkeypatch, tmp_path):
+    # stays 1 to 12 lie in fusion, val, test, train, fusion, …
+    infusions = infused(*((i, at(5)) for i in (4, 1, 2, 3)), (5, at(1)), (6, at(0, -5)))
+    output, attrition = command(monkeypatch, tmp_path, stays(*[{}] * 12), infusions)
+    found = pl.read_parquet(output)
+    assert found.schema == stage.STAY_LABELS.columns
+    assert found["label"].to_list() == [1, 1, 1, 1, None, None] + [0] * 6
+    assert not found["left_out"].any()
+    table = json.loads(attrition.read_text())
+    assert [(row["condition"], row["episodes"]) for row in table["conditions"]] == [
+        ("ICU stays of the source", 1234),
+        ("alive at T = 4 h", 12),
+        ("still in the ICU at T", 12),
+        ("without shock before T", 10),
+    ]
+    assert [(r["split"], r["episodes"], r["positives"]) for r in table["splits"]] == [
+        ("train", 3, 1),
+        ("fusion", 2, 1),
+        ("val", 2, 1),
+        ("test", 3, 1),
+    ]
+    assert [(row["count"], row["episodes"]) for row in table["counts"]] == [
+        ("onset within 24 h from T on", 4),
+        ("of all stays of the cohort: with an onset at any time", 6),
+        ("of all stays of the cohort: with an onset before intime", 1),
+    ]
+
+
+def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path):
+    sources = stays(*[{}] * 400)
+    infusions = infused(*((i, at(hour)) for i in range(1, 200) for hour in (i % 30, 5)))
+    once = [p.read_bytes() for p in command(monkeypatch, tmp_path, sources, infusions, 1)]
+    *shuffled, infusions = [
+        frame.sample(fraction=1, shuffle=True, seed=1) for frame in (*sources.values(), infusions)
+    ]
+    again = command(monkeypatch, tmp_path, dict(zip(sources, shuffled, strict=True)), infusions, 2)
+    assert [path.read_bytes() for path in again] == once
+
+
+def test_train_and_fusion_need_both_classes_together(monkeypatch, tmp_path, caplog):
+    # a positive in fusion is enough, and none in val or test is logged
+    command(monkeypatch, tmp_path, stays(*[{}] * 8), infused((1, at(5))))
+    assert "not both classes in val, so its metrics are null" in caplog.text
+    assert "not both classes in train" not in caplog.text
+    with pytest.raises(InputError, match="task shock_4h: not both classes in train, fusion"):
+        command(monkeypatch, tmp_path, stays(*[{}] * 8), infused((2, at(5)), (3, at(5))))
+    with pytest.raises(InputError, match="task shock_4h: no episode is eligible"):
+        command(monkeypatch, tmp_path, stays(*[{"end": at(4)}] * 8), infused((2, at(5))))
+
+
+DEMO = {  # task → eligible, positive, with an onset at any time
+    "shock_4h": (105, 21, 52),
+    "shock_12h": (90, 8, 52),
+    "arf_4h": (83, 14, 67),
+    "arf_12h": (75, 8, 67),
+    "mortality_48h": (74, 12, 20),
+}
+
+
+def test_open_demo(mimic_demo):
+    events = ("chartevents", "inputevents", "procedureevents")
+    folders = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
+    shares = {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30}
+    cohort = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
+    counted = {}
+    with duckdb.connect() as database:
+        sources = {
+            name: database.sql(f"FROM read_csv('{mimic_demo / folder / name}.csv.gz')").pl()
+            for name, folder in folders.items()
+        }
+        sources["episodes"], _ = select_stays(database, sources, cohort, Split("a", shares))
+        for name in events:
+            items = (220339, 225792, 225794, *VASOPRESSORS)
+            path = mimic_demo / "icu" / f"{name}.csv.gz"
+            database.execute(
+                f"CREATE TABLE {name} AS FROM read_csv('{path}') WHERE itemid IN {items}"
+            )
+        own = {name: sources[name] for name in ("episodes", "admissions")}
+        for task in DEMO:
+            found = label_stays(database, task, own)
+            onsets = found["onset_hours"].drop_nulls().len()
+            counted[task] = (found["eligible"].sum(), found["label"].sum(), onsets)
+    assert counted == DEMO

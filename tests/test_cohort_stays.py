@@ -1,0 +1,219 @@
+"""ICU stays as episodes: which count, their times and columns; odd rows; same bytes."""
+
+import json
+import sys
+from datetime import datetime, timedelta
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipeline.cohort import stays as stage
+from pipeline.cohort.episodes import Cohort
+from pipeline.cohort.split import Split, split_of
+from pipeline.cohort.stays import select_stays
+from pipeline.common.errors import InputError
+
+ZERO = datetime(2150, 3, 1, 8, 0)
+COHORT = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
+SPLIT = Split("a", {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30})
+
+
+def at(hours=0, minutes=0):
+    return ZERO + timedelta(hours=hours, minutes=minutes)
+
+
+def table(rows, **defaults):
+    frame = pl.DataFrame([{**defaults, **row} for row in rows], infer_schema_length=None)
+    times = [name for name in frame.columns if name.endswith("time")]
+    return frame.with_columns(pl.col(times).cast(pl.Datetime("us")))
+
+
+def hospital(stays, admissions=({},), patients=({},)):
+    """Stays of admission 101 of patient 1, 60 years old, in the ICU from hour 1 to 60."""
+    stays = [{"stay_id": i, **stay} for i, stay in enumerate(stays, 1001)]
+    admissions = [{"subject_id": i, "hadm_id": 100 + i, **a} for i, a in enumerate(admissions, 1)]
+    patients = [{"subject_id": i, **patient} for i, patient in enumerate(patients, 1)]
+    names = ("insurance", "language", "marital_status", "race", "admission_type")
+    text = dict.fromkeys((*names, "admission_location"), "Other")
+    return {
+        "patients": table(
+            patients, gender="F", anchor_age=60, anchor_year=2150, anchor_year_group="2011 - 2013"
+        ),
+        "admissions": table(admissions, admittime=at(), edregtime=None, **text),
+        "icustays": table(
+            stays, subject_id=1, hadm_id=101, intime=at(1), outtime=at(60), first_careunit="MICU"
+        ),
+    }
+
+
+def select(sources, cohort=COHORT, split=SPLIT):
+    with duckdb.connect() as database:
+        found, rows = select_stays(database, sources, cohort, split)
+    return found.sort("episode_id"), rows
+
+
+def test_one_stay_in_full():
+    admission = {"edregtime": at(-3), "race": "White", "admission_location": None}
+    found, rows = select(hospital([{"intime": at(1, 6)}], [admission]))
+    assert found.schema == stage.STAYS.columns
+    assert found.to_dicts() == [
+        {
+            "episode_id": 1001,
+            "subject_id": 1,
+            "hadm_id": 101,
+            "stay_id": 1001,
+            "start": at(1, 6),
+            "end": at(60),
+            "observed_from": at(-3),
+            "prediction_time": at(49, 6),
+            "split": split_of(1, SPLIT),
+            "age": 60,
+            "sex": "F",
+            "insurance": "OTHER",
+            "language": "OTHER",
+            "marital_status": "OTHER",
+            "race": "WHITE",
+            "era": "2011 - 2013",
+            "admission_type": "OTHER",
+            "admission_location": None,
+            "first_careunit": "MICU",
+            "hours_to_icu": 1.1,
+        }
+    ]
+    assert [row["condition"] for row in rows] == [
+        "ICU stays of the source",
+        "that end after they begin",
+        "aged 18 or over at admission",
+    ]
+
+
+def test_every_stay_of_an_admission_is_an_episode_however_short_or_late():
+    stays = [
+        {},
+        {"intime": at(100), "outtime": at(100, 1)},
+        {"intime": at(-1, 30), "outtime": at(2)},  # received before the admission was entered
+    ]
+    found, rows = select(hospital(stays))
+    assert found["episode_id"].to_list() == [1001, 1002, 1003]
+    assert found["hours_to_icu"].to_list() == [1.0, 100.0, -0.5]
+    assert rows[-1] == {
+        "condition": "aged 18 or over at admission",
+        "episodes": 3,
+        "subjects": 1,
+    }
+
+
+def test_stays_without_a_time_or_that_end_before_they_begin_are_counted(caplog):
+    caplog.set_level("INFO")
+    stays = [
+        {},
+        {"intime": None},
+        {"outtime": None},
+        {"outtime": at(1)},  # ends as it begins
+        {"outtime": at(1, 1)},
+        {"outtime": at(0)},
+        {"hadm_id": 999},  # of no admission
+        {"subject_id": 2},  # of another patient than the admission
+    ]
+    found, rows = select(hospital([*stays, *[{"intime": None}] * 11]))
+    assert found["episode_id"].to_list() == [1001, 1005]
+    assert [row["episodes"] for row in rows] == [17, 2, 2]
+    assert "12 ICU stays without intime (not used)" in caplog.text
+    assert "<10 ICU stays without outtime (not used)" in caplog.text
+    assert "<10 ICU stays that end before they begin, or as they do (not used)" in caplog.text
+    assert "<10 ICU stays whose subject_id, hadm_id are not in admissions (not used)" in caplog.text
+    assert "begin before their admission" not in caplog.text
+
+
+def test_age_is_that_at_admission():
+    patients = [{"anchor_age": 17}, {"anchor_age": 17, "anchor_year": 2149}, {"anchor_age": 18}]
+    admissions = [{}, {}, {"admittime": datetime(2149, 12, 31)}]
+    stays = [{"subject_id": i, "hadm_id": 100 + i} for i in (1, 2, 3)]
+    found, rows = select(hospital(stays, admissions, patients))
+    assert found.select("subject_id", "age").rows() == [(2, 18)]
+    assert [row["episodes"] for row in rows] == [3, 3, 1]
+    everybody = Cohort(min_age=None, window_hours=48, icu_within_hours=48, ids=None)
+    found, rows = select(hospital(stays, admissions, patients), everybody)
+    assert found.height == 3 and len(rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("registered", "expected"),
+    [(at(-24), at(-24)), (at(-24, -1), at()), (at(0, 1), at()), (None, at()), (at(), at())],
+)
+def test_emergency_department_within_a_day(registered, expected):
+    found, _ = select(hospital([{}], [{"edregtime": registered}]))
+    assert found["observed_from"].to_list() == [expected]
+
+
+def test_list_of_admissions(tmp_path):
+    ids = tmp_path / "mine.csv"
+    ids.write_text("hadm_id,why\n102,x\n999,x\n")
+    stays = [{}, {"subject_id": 2, "hadm_id": 102}, {"subject_id": 2, "hadm_id": 102}]
+    sources = hospital(stays, [{}, {}], [{}, {}])
+    cohort = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=str(ids))
+    found, rows = select(sources, cohort)
+    assert found["episode_id"].to_list() == [1002, 1003]
+    assert rows[2] == {"condition": "of admissions on the list mine.csv", "episodes": 2,
+                       "subjects": 1}  # fmt: skip
+
+
+def test_a_patient_is_in_one_split_and_folds_turn_it():
+    stays = [{"subject_id": i, "hadm_id": 100 + i} for i in range(1, 201) for _ in range(2)]
+    sources = hospital(stays, [{}] * 200, [{}] * 200)
+    found, _ = select(sources)
+    assert found.group_by("subject_id").agg(pl.col("split").n_unique())["split"].max() == 1
+    assert found["split"].to_list() == [split_of(i, SPLIT) for i in found["subject_id"]]
+    turned, _ = select(sources, split=Split("a", SPLIT.shares, fold=1, folds=3))
+    assert (turned["split"] != found["split"]).any()
+
+
+def test_nobody_left_shows_the_table():
+    with pytest.raises(InputError, match="no ICU stay is left\ncondition") as error:
+        select(hospital([{}], patients=[{"anchor_age": 3}]))
+    assert "aged 18 or over at admission" in str(error.value)
+
+
+def test_a_stay_twice_or_a_missing_column_is_named():
+    with pytest.raises(InputError, match=r"icustays: stay_id repeats in 1 row"):
+        select(hospital([{"stay_id": 5}, {"stay_id": 5}]))
+    sources = hospital([{}])
+    sources["icustays"] = sources["icustays"].drop("outtime")
+    with pytest.raises(InputError, match=r"icustays: column\(s\) outtime missing"):
+        select(sources)
+
+
+def command(monkeypatch, tmp_path, sources, threads):
+    out = tmp_path / f"{threads}"
+    arguments = ["stays", "--threads", str(threads), "--memory-mb", "500"]
+    for name, frame in sources.items():
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+        arguments += [f"--{name}", str(tmp_path / f"{name}.parquet")]
+    arguments += ["--cohort", json.dumps(COHORT.settings)]
+    arguments += ["--split", json.dumps({"salt": "a", **SPLIT.shares})]
+    arguments += ["--output", str(out / "stays.parquet"), "--attrition", str(out / "a.json")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    stage.main()
+    return out / "stays.parquet", out / "a.json"
+
+
+def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path):
+    stays = [{"subject_id": i, "hadm_id": 100 + i} for i in range(1, 301)]
+    sources = hospital(stays, [{}] * 300, [{}] * 300)
+    once = [path.read_bytes() for path in command(monkeypatch, tmp_path, sources, 1)]
+    shuffled = {k: v.sample(fraction=1, shuffle=True, seed=1) for k, v in sources.items()}
+    assert [p.read_bytes() for p in command(monkeypatch, tmp_path, shuffled, 2)] == once
+    assert pl.read_parquet(tmp_path / "1" / "stays.parquet")["episode_id"].is_sorted()
+
+
+def test_open_demo(mimic_demo):
+    folders = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
+    sources = {
+        name: duckdb.sql(f"FROM read_csv('{mimic_demo / folder / name}.csv.gz')").pl()
+        for name, folder in folders.items()
+    }
+    found, rows = select(sources)
+    assert [(row["episodes"], row["subjects"]) for row in rows] == [(140, 100)] * 3
+    assert (found["end"] > found["prediction_time"]).sum() == 74
+    assert found.null_count().select(pl.exclude(stage.STAYS.nullable)).row(0) == (0,) * 12
