@@ -77,10 +77,11 @@ def known_truth(protocol):
 
     def of(wildcards):
         checked(wildcards.modalities, wildcards.model, wildcards.task, protocol)
-        known = SYNTHETIC and protocol == "corrected" and wildcards.task in TRUTH
+        own = multitask.tasks(config, wildcards.task)
+        known = [task for task in own if task in TRUTH] * (SYNTHETIC and protocol == "corrected")
         folder = "results/hospital/truth"
-        oracle = f"{folder}/oracle_{wildcards.task}.parquet"
-        return [f"{folder}/ceilings.json", oracle] if known else []
+        oracles = [f"{folder}/oracle_{task}.parquet" for task in known]
+        return [f"{folder}/ceilings.json", *oracles] if known else []
 
     return of
 

@@ -30,6 +30,8 @@ for protocol, folder in RESULTS.items():
             curves=f"results/{protocol}/curves/{{modalities}}_{{model}}_{{task}}.json",
         log:
             f"logs/evaluate_model/{protocol}/{{modalities}}_{{model}}_{{task}}.log",
+        wildcard_constraints:
+            model="(?!unimed)[^_/]+",
         conda:
             "../envs/pipeline.yaml"
         resources:

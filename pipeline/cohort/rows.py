@@ -54,6 +54,25 @@ def unimed_diagnoses(groups: int) -> Contract:
     )
 
 
+# Several tasks of ICU stays by one model; of the binary tasks their eligible stays
+UNIMED = Contract(
+    columns={"task": pl.String, **PREDICTIONS.columns},
+    key=("task", *PREDICTIONS.key),
+)
+
+# The diagnoses of eligible stays of val and test: a probability for each group of the vocabulary
+UNIMED_DIAGNOSES = Contract(
+    columns={
+        "episode_id": pl.Int64,
+        "subject_id": pl.Int64,
+        "seed": pl.Int64,
+        "split": pl.String,
+        "probability": pl.Array,  # of Float64, as wide as the vocabulary
+    },
+    key=("episode_id", "seed"),
+)
+
+
 @dataclass(frozen=True)
 class TaskRows:
     """Eligible episodes in the order of their ids: four arrays of one length."""

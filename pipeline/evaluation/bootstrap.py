@@ -9,6 +9,7 @@ same episodes see the same resamples, and so do the two sides of a difference.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,23 @@ def estimate(value: float, replicates: Floats) -> Estimate:
     low, high = interval(replicates)
     numbers = {"value": float(value), "low": float(low), "high": float(high)}
     return {key: None if np.isnan(number) else number for key, number in numbers.items()}
+
+
+def over_runs(values: Floats, replicates: Floats, names: list[dict[str, int]]) -> dict[str, Any]:
+    """A metric: mean over its runs with the interval of its (B,) replicates, spread, and each run.
+
+    `names`: seed and fold of each run.
+
+    >>> found = over_runs(np.array([0.6, 0.8]), np.ones(9), [{"seed": 0}, {"seed": 1}])
+    >>> round(found["value"], 3), round(found["sd"], 3), found["by_run"][1]
+    (0.7, 0.141, {'seed': 1, 'value': 0.8})
+    """
+    result: dict[str, Any] = {**estimate(values.mean(), replicates), "sd": None}
+    if len(values) > 1:
+        result["sd"] = float(values.std(ddof=1))
+        pairs = zip(names, values.tolist(), strict=True)
+        result["by_run"] = [{**run, "value": value} for run, value in pairs]
+    return result
 
 
 def per_run(measure: Measure, sample: Sample, weights: Floats) -> Floats:

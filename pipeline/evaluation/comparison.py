@@ -36,13 +36,15 @@ def read_oracle(truth: str | Path, task: str, modalities: str, test: Sample) -> 
 
     None where no truth is known for this task and modality set. Episodes that the oracle does not
     know are left out, and counted by the comparison. One file per task, `oracle_<task>.parquet`:
-    hadm_id and a column of probabilities per modality set.
+    the source's key of an episode (stay_id of an ICU stay, else hadm_id) and a column of
+    probabilities per modality set.
     """
     path = Path(truth) / f"oracle_{task}.parquet"
     table = read_table(path) if path.is_file() else pl.DataFrame()
     if modalities not in table.columns:
         return None
-    known = table.select(episode_id="hadm_id", best=modalities).drop_nulls()
+    key = "stay_id" if "stay_id" in table.columns else "hadm_id"
+    known = table.select(episode_id=key, best=modalities).drop_nulls()
     index = pl.DataFrame({"episode_id": test.episode}).with_row_index("row")
     joined = index.join(known, on="episode_id").sort("row")
     chosen = test.rows(joined["row"].cast(pl.Int64).to_numpy())

@@ -4,7 +4,7 @@ A run is a fold and a seed. Every metric is computed within a run and then avera
 of different models are never ranked against each other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,16 @@ from pipeline.evaluation.predictions import Sample, read_predictions, sample
 
 
 def read_folds(paths: Iterable[str | Path]) -> list[pl.DataFrame]:
-    """Reads one table of predictions per fold and checks each, and that they are folds.
+    """Reads one table of predictions per fold and checks each, and that they are folds."""
+    paths = list(paths)
+    return as_folds([read_predictions(path) for path in paths], paths)
+
+
+def as_folds(frames: list[pl.DataFrame], paths: Sequence[str | Path]) -> list[pl.DataFrame]:
+    """The tables of `paths`, checked to be folds of one model.
 
     Raises `InputError` where seeds differ between folds, or a patient is in several test sets.
     """
-    paths = list(paths)
-    frames = [read_predictions(path) for path in paths]
     for path, frame in zip(paths[1:], frames[1:], strict=True):
         if seeds(frame) != seeds(frames[0]):
             raise InputError(f"{path}: seeds {seeds(frame)}, but {seeds(frames[0])} in {paths[0]}")

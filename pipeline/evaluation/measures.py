@@ -14,6 +14,7 @@ from pipeline.evaluation.bootstrap import (
     NOTHING,
     Resampling,
     estimate,
+    over_runs,
     per_run,
     replicate,
     seed_mean,
@@ -82,13 +83,7 @@ def split_metrics(
     replicates, discarded = replicate(part, lambda w: each_run(w).mean(axis=2), resampling)
     result["discarded_resamples"] = discarded
     for position, name in enumerate(METRICS):
-        values = at[position]
-        several = len(values) > 1
-        sd = float(values.std(ddof=1)) if several else None
-        result[name] = {**estimate(values.mean(), replicates[:, position]), "sd": sd}
-        if several:
-            pairs = zip(names, values.tolist(), strict=True)
-            result[name]["by_run"] = [{**run, "value": value} for run, value in pairs]
+        result[name] = over_runs(at[position], replicates[:, position], names)
     return result
 
 

@@ -35,8 +35,7 @@ def read_panel(paths: Mapping[str, Sequence[str]], least: int = 1) -> Panel:
     """Reads the tables of predictions of each model, one per fold.
 
     With fewer than `least` episodes of a class, validation has no AUROC. Raises `InputError` where
-    two models differ in test episodes or in labels: a difference would then mix models with
-    patients.
+    two models differ in test episodes or in labels; see `same_episodes`.
     """
     if not paths:
         raise InputError("--predictions: none given")
@@ -48,11 +47,15 @@ def read_panel(paths: Mapping[str, Sequence[str]], least: int = 1) -> Panel:
     panel = Panel(tests, validation)
     first_path = next(iter(paths.values()))[0]
     for name, test in tests.items():
-        _same_episodes(panel.first, test, paths[name][0], first_path)
+        same_episodes(panel.first, test, paths[name][0], first_path)
     return panel
 
 
-def _same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> None:
+def same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> None:
+    """Raises `InputError` where two models (named by a path) differ in test episodes or labels.
+
+    A difference between them would then mix models with patients.
+    """
     if first.folds != second.folds:
         raise InputError(
             f"{path}: {second.folds} fold(s), but {first.folds} of {first_path}; "

@@ -70,13 +70,18 @@ class Sample:
 
 
 def read_predictions(path: str | Path) -> pl.DataFrame:
-    """Reads a table of predictions and checks it, row by row and as a whole.
+    """Reads a table of predictions and checks it; see `checked`."""
+    return checked(read_table(path), str(path))
+
+
+def checked(frame: pl.DataFrame, path: str) -> pl.DataFrame:
+    """The table of predictions `path`, checked row by row and as a whole.
 
     Raises `InputError` where the contract is broken, a probability is outside [0, 1], a label is
     neither 0 nor 1, an episode has another split, label or subject under another seed, or a seed
     lacks episodes that others have.
     """
-    frame = check(read_table(path), PREDICTIONS, str(path))
+    frame = check(frame, PREDICTIONS, path)
     if frame.is_empty():
         raise InputError(f"{path}: no predictions; the stage that made it had no episodes")
     wrong = {

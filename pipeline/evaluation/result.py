@@ -26,7 +26,8 @@ from pipeline.evaluation.suppression import shown, shown_attrition
 log = logging.getLogger("pipeline")
 
 
-def _json(text: str, argument: str) -> Any:
+def parsed(text: str, argument: str) -> Any:
+    """The JSON given to an argument; `InputError` where it is none."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -75,7 +76,7 @@ def main() -> None:
         "target": args.target,
         **parts(args.target),
         "protocol": args.protocol,
-        "source": _json(args.source, "--source"),
+        "source": parsed(args.source, "--source"),
         **rounded(measured),
         "bootstrap": {
             "unit": "subject_id",
@@ -86,7 +87,7 @@ def main() -> None:
         "seeds": seeds(frames[0]),
         "folds": len(frames),
         "threads": args.threads,
-        "settings": _json(args.settings, "--settings"),
+        "settings": parsed(args.settings, "--settings"),
         "cohort": {
             "fingerprint": cohort_fingerprint(*frames),
             "episodes": shown(everyone["episode_id"].n_unique(), args.suppress_below),

@@ -1,10 +1,13 @@
-"""P-values of bootstrapped differences, and their correction for how many there are."""
+"""P-values of bootstrapped differences, their correction for how many there are, and verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from pipeline.evaluation.metrics import Floats
+
+MARGIN = 0.02  # differences below it are called equivalent
 
 
 def p_value(replicates: Floats) -> float:
@@ -38,3 +41,18 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, p * (len(order) - rank)))
         corrected[i] = largest
     return corrected
+
+
+def verdict(difference: Mapping[str, Any], margin: float = MARGIN) -> str:
+    """What the interval says, in this order of questions: negligible? better or worse? else open.
+
+    >>> [verdict({"low": low, "high": high}) for low, high in
+    ...  [(-0.01, 0.019), (0.01, 0.05), (-0.05, -0.01), (-0.05, 0.01), (None, None)]]
+    ['equivalent', 'better', 'worse', 'undecided', 'undecided']
+    """
+    low, high = difference["low"], difference["high"]
+    if low is None or high is None:
+        return "undecided"
+    if -margin < low and high < margin:
+        return "equivalent"
+    return "better" if low > 0 else "worse" if high < 0 else "undecided"

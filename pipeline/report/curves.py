@@ -5,6 +5,7 @@ aggregates only. The same result gives the same bytes: no date, and identifiers 
 from a fixed salt. Text stays text, in the reader's sans-serif font.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,17 +51,22 @@ def figure(result: dict[str, Any], curves: dict[str, Any]) -> "Figure":
         count = 4 if result["missing"] else 3
         drawn = Figure(figsize=(4.2 * count, 4.7), layout="constrained")
         panels = drawn.subplots(1, count)
-        for panel, (name, (draw, title, x, y)) in zip(panels, _panels().items(), strict=False):
-            panel.set(xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1.01), title=title)
-            panel.set_box_aspect(1)
-            if curves[name] is None:
-                panel.text(0.5, 0.5, f"not shown:\n{curves['reason']}", ha="center", va="center")
-            else:
-                draw(panel, curves[name], result)
+        draw_curves(panels, result, curves)
         if result["missing"]:
             _missing(panels[3], result["missing"], result["modalities"])
         drawn.suptitle(_title(result), x=0.01, ha="left", fontsize=10)
     return drawn
+
+
+def draw_curves(panels: Iterable["Axes"], result: dict[str, Any], curves: dict[str, Any]) -> None:
+    """ROC, precision-recall and calibration of one task in the first three panels."""
+    for panel, (name, (draw, title, x, y)) in zip(panels, _panels().items(), strict=False):
+        panel.set(xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1.01), title=title)
+        panel.set_box_aspect(1)
+        if curves[name] is None:
+            panel.text(0.5, 0.5, f"not shown:\n{curves['reason']}", ha="center", va="center")
+        else:
+            draw(panel, curves[name], result)
 
 
 def _panels() -> dict[str, tuple[Any, str, str, str]]:

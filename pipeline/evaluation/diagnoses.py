@@ -1,0 +1,164 @@
+"""How well diagnosis groups are ranked: recall among the first k, its ceiling, a prior; AUROC.
+
+Recall@k of a stay: share of its true groups among the k that are ranked highest; the mean over
+stays. A stay with n > k groups cannot reach 1, so the ceiling is the mean of min(k, n) / n. The
+prior ranks the groups by their share of the training stays, the same for every stay: what is known
+without reading the record. Stays without a group of the vocabulary have no recall; they are
+counted, and are negatives in the AUROC of every group.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.evaluation.bootstrap import (
+    NOTHING,
+    Resampling,
+    estimate,
+    interval,
+    over_runs,
+    resamples,
+)
+from pipeline.evaluation.diagnosis_tables import SPLITS, Fold, Stays, stays
+from pipeline.evaluation.metrics import Floats
+from pipeline.evaluation.ranking import Whole, auroc_and_influence, reachable, recall
+from pipeline.evaluation.significance import p_value
+from pipeline.evaluation.suppression import shown
+
+FIRST = (5, 10, 20, 30)  # k of the result
+CURVE = np.arange(1, 51)  # k of the curve; holds FIRST
+AUROCS = {"macro_auroc": False, "micro_auroc": True}  # name → whether pairs are pooled
+KINDS = ("model", "ceiling", "prior")
+
+
+def recalls(part: Stays, first: Whole) -> Floats:
+    """Recall@k by every seed: (S, n, K)."""
+    return np.stack([recall(score, part.row, part.group, first) for score in part.score])
+
+
+def fold_mean(values: Floats, weights: Floats, sizes: Sequence[int]) -> Floats:
+    """Weighted mean over each fold's stays, then over folds: (N, M), (B, N) → (B, M).
+
+    NaN values do not count. `sizes`: stays of each fold, in the order of the rows.
+    """
+    ends = np.cumsum(sizes)
+    means = []
+    for rows in map(slice, ends - sizes, ends):
+        known = ~np.isnan(values[rows])
+        part = weights[:, rows] @ np.nan_to_num(values[rows])
+        whole = weights[:, rows] @ known.astype(np.float64)
+        means.append(np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0))
+    return np.mean(means, axis=0)
+
+
+def resampled(values: Floats, parts: Sequence[Stays], resampling: Resampling) -> Floats:
+    """`fold_mean` of the stays' values on every resample of the patients: (B, M)."""
+    subject = np.concatenate([part.subject for part in parts])
+    sizes = [len(part.episode) for part in parts]
+    drawn = resamples(subject, resampling)
+    return np.concatenate([fold_mean(values, weights, sizes) for weights in drawn])
+
+
+def diagnoses(
+    folds: list[Fold], runs: list[dict[str, int]], resampling: Resampling, smallest: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The result's part on diagnoses and the test's recall curve. `runs`: seed and fold of each."""
+    parts = {name: [stays(fold, name) for fold in folds] for name in SPLITS}
+    reason = _why_not(parts["test"], smallest)
+    curve: dict[str, Any] = {"reason": reason, "k": CURVE.tolist(), **dict.fromkeys(KINDS)}
+    metrics = {}
+    for name, own in parts.items():
+        metrics[name] = head = counted(own, smallest)
+        if head["reason"]:
+            head["recall"], head["groups_ranked"] = None, None
+            head |= {which: {**NOTHING, "sd": None} for which in AUROCS}
+            continue
+        head["recall"], drawn = _recall(own, runs, resampling)
+        head |= _aurocs(own, runs, resampling)
+        curve |= drawn if name == "test" else {}
+    return {"vocabulary": [len(fold.share) for fold in folds], "metrics": metrics}, curve
+
+
+def _why_not(parts: list[Stays], smallest: int) -> str | None:
+    if not all(len(part.episode) for part in parts):
+        return "no episodes in this split"
+    fewest = min(int((part.counts > 0).sum()) for part in parts)
+    if fewest < max(1, smallest):
+        few = f"fewer than {smallest}" if fewest else "no"
+        return f"{few} stays with a group of the vocabulary"
+    return None
+
+
+def counted(parts: list[Stays], smallest: int) -> dict[str, Any]:
+    """Stays, patients, stays with a group; few without one would follow, so they are hidden."""
+    episode = np.concatenate([part.episode for part in parts])
+    counts = np.concatenate([part.counts for part in parts])
+    n, having = len(np.unique(episode)), len(np.unique(episode[counts > 0]))
+    patients = len(np.unique(np.concatenate([part.subject for part in parts])))
+    without = 0 < n - having < smallest <= n
+    return {
+        "n": shown(n, smallest),
+        "patients": shown(patients, smallest),
+        "with_group": f">{n - smallest}" if without else shown(having, smallest),
+        "labels_per_stay": float(counts.mean()) if having >= max(1, smallest) else None,
+        "reason": _why_not(parts, smallest),
+    }
+
+
+def _recall(
+    parts: list[Stays], runs: list[dict[str, int]], resampling: Resampling
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Recall at each k of FIRST beside its ceiling and the prior's; and the curve over CURVE."""
+    own = [recalls(part, CURVE) for part in parts]
+    best = [reachable(part.counts, CURVE) for part in parts]
+    prior = [
+        recall(np.broadcast_to(p.share, p.score.shape[1:]), p.row, p.group, CURVE) for p in parts
+    ]
+    values = np.concatenate(
+        [np.hstack([r.mean(axis=0), b, p]) for r, b, p in zip(own, best, prior, strict=True)]
+    )
+    sizes = [len(part.episode) for part in parts]
+    at = fold_mean(values, np.ones((1, len(values))), sizes)[0].reshape(3, -1)
+    drawn = resampled(values, parts, resampling).reshape(-1, 3, len(CURVE))
+    by_run = np.concatenate([np.nanmean(r, axis=1) for r in own])  # (runs, K)
+    found = {}
+    for k in FIRST:
+        i = k - 1
+        lead, leads = at[0, i] - at[2, i], drawn[:, 0, i] - drawn[:, 2, i]
+        found[str(k)] = {
+            "model": over_runs(by_run[:, i], drawn[:, 0, i], runs),
+            "ceiling": estimate(at[1, i], drawn[:, 1, i]),
+            "prior": estimate(at[2, i], drawn[:, 2, i]),
+            "model_minus_prior": {**estimate(lead, leads), "p": p_value(leads)},
+        }
+    low, high = interval(drawn[:, 0])
+    curve = {kind: at[number].tolist() for number, kind in enumerate(KINDS)}
+    return found, {**curve, "low": low.tolist(), "high": high.tolist()}
+
+
+def _aurocs(
+    parts: list[Stays], runs: list[dict[str, int]], resampling: Resampling
+) -> dict[str, Any]:
+    """Macro and micro AUROC over the groups that enough stays have and enough have not."""
+    usable = []
+    for part in parts:
+        having = np.bincount(part.group, minlength=len(part.share))
+        fewest = np.minimum(having, len(part.episode) - having)
+        usable.append(fewest >= max(1, resampling.least))
+    ranked = min(int(own.sum()) for own in usable)
+    found: dict[str, Any] = {"groups_ranked": ranked}
+    for name, pooled in AUROCS.items():
+        if not ranked:
+            found[name] = {**NOTHING, "sd": None}
+            continue
+        each = [
+            [auroc_and_influence(s, p.row, p.group, own, pooled) for s in p.score]
+            for p, own in zip(parts, usable, strict=True)
+        ]
+        values = np.array([value for fold in each for value, _ in fold])
+        # a mean over stays of n × influence is the sum that the first order asks for
+        moved = [np.mean([len(i) * i for _, i in fold], axis=0) for fold in each]
+        drawn = values.mean() + resampled(np.concatenate(moved)[:, None], parts, resampling)[:, 0]
+        found[name] = over_runs(values, np.clip(drawn, 0.0, 1.0), runs)
+    return found

@@ -1,0 +1,154 @@
+"""One result of several tasks of ICU stays: each task's metrics, and what each task attends to.
+
+In: UniMed's predictions (a table per fold), those of diagnoses with the true groups and the
+vocabulary, attention, and the labels of the target's tasks. Out: the result
+(`multitask.schema.json` describes every field), its curves, and a sidecar with time, memory and
+host per stage. A binary task is measured as in `pipeline.evaluation.result`. Diagnoses carry no
+time stamp: they are coded after the stay, and a code may say what had happened before it.
+"""
+
+import argparse
+import logging
+from typing import Any
+
+import polars as pl
+
+from pipeline.common.command import parser, run
+from pipeline.common.errors import InputError
+from pipeline.common.files import read_json, write_json
+from pipeline.evaluation.attention import attention, read_attention
+from pipeline.evaluation.bootstrap import Resampling
+from pipeline.evaluation.diagnoses import diagnoses
+from pipeline.evaluation.diagnosis_tables import Fold, read_diagnoses
+from pipeline.evaluation.folds import runs, seeds
+from pipeline.evaluation.measures import Beside, measure, parts, rounded
+from pipeline.evaluation.panel import described
+from pipeline.evaluation.provenance import cohort_fingerprint, environment, usage
+from pipeline.evaluation.result import parsed
+from pipeline.evaluation.suppression import shown, shown_attrition
+from pipeline.evaluation.task_tables import (
+    hold_against_labels,
+    hold_diagnoses,
+    is_diagnoses,
+    pairs,
+    read_tasks,
+    required,
+)
+
+log = logging.getLogger("pipeline")
+
+SCHEMA_VERSION = 1
+KEPT = ("metrics", "ceiling", "calibration", "threshold", "subgroups")  # of what is measured
+
+
+def everyone(tasks: dict[str, list[pl.DataFrame]], folds: list[Fold]) -> list[pl.DataFrame]:
+    """All predicted stays with split and label, a table per task and fold: the cohort.
+
+    The label of diagnoses is the list of the stay's groups, as text.
+    """
+    tables = [frame for frames in tasks.values() for frame in frames]
+    for fold in folds:
+        groups = fold.groups.sort("episode_id", "group").group_by("episode_id")
+        listed = groups.agg(label=pl.col("group").sort().cast(pl.String).str.join(" "))
+        tables.append(fold.frame.join(listed, on="episode_id", how="left"))
+    columns = ("episode_id", "subject_id", "split", "label")
+    return [table.select(*columns).unique() for table in tables]
+
+
+def measured(
+    args: argparse.Namespace, tasks: dict[str, list[pl.DataFrame]], folds: list[Fold]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Every task's part of the result and its curves, in the order of --labels."""
+    resampling = Resampling(args.resamples, args.seed, max(1, args.suppress_below))
+    head, attrition = parts(args.target), pairs(args.attrition, "--attrition")
+    beside = Beside(truth=args.truth, episodes=args.episodes)
+    found: dict[str, Any] = {}
+    drawn: dict[str, Any] = {}
+    for task, labels in pairs(args.labels, "--labels").items():
+        if is_diagnoses(task):
+            hold_diagnoses(folds, labels, task)
+            named = runs([fold.frame for fold in folds])
+            found[task], drawn[task] = diagnoses(folds, named, resampling, args.suppress_below)
+        else:
+            hold_against_labels(tasks[task], labels, task)
+            name = f"{head['modalities']}_{head['model']}_{task}"
+            own = (resampling, args.suppress_below)
+            everything, drawn[task] = measure(tasks[task], name, beside, *own)
+            found[task] = {key: everything[key] for key in KEPT}
+        if task not in attrition:
+            raise InputError(f"--attrition: none of {task}")
+        conditions = read_json(attrition[task])["conditions"]
+        found[task]["attrition"] = shown_attrition(conditions, args.suppress_below)
+    return found, drawn
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = parser(__doc__)
+    add = arguments.add_argument
+    add("--target", required=True, help="modalities_model_task, e.g. en_unimed_all")
+    add("--protocol", required=True, help="recorded")
+    add("--source", default="{}", help="JSON of the kind of source behind the result; recorded")
+    add("--predictions", nargs="+", required=True, help="of the binary tasks, one table per fold")
+    add("--diagnoses", nargs="+", required=True, help="predictions of diagnoses, one per fold")
+    add("--groups", nargs="+", required=True, help="true groups of stays, one per fold")
+    add("--vocabulary", nargs="+", required=True, help="of the groups, one per fold")
+    add("--attention", nargs="*", default=[], help="JSON, one per fold")
+    add("--episodes", help="table of stays, for subgroups")
+    add("--labels", nargs="+", required=True, metavar="TASK=PATH", help="of the target's tasks")
+    add("--attrition", nargs="+", required=True, metavar="TASK=PATH", help="JSON of their labels")
+    add("--truth", help="folder with ceilings.json and oracle_<task>.parquet, where it is known")
+    add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
+    add("--threads", type=int, default=1, help="torch threads of the training; recorded")
+    add("--lock", default="requirements.lock", help="pinned requirements; their hash is recorded")
+    add("--modules", nargs="+", required=True, help="modules and files that made it; hashed")
+    add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
+    add("--resamples", type=int, default=1000, help="bootstrap resamples of the patients")
+    add("--seed", type=int, default=0, help="seed of the bootstrap")
+    add("--usage", default="results/usage", help="folder of the stages' records, for the sidecar")
+    add("--output", required=True, help="the result, JSON")
+    add("--curves", required=True, help="its curves, JSON")
+    add("--sidecar", required=True, help="time, memory and host per stage, JSON")
+    return arguments.parse_args()
+
+
+def main() -> None:
+    """Reads predictions, measures every task, writes the result, its curves and its sidecar."""
+    args = _arguments()
+    tasks = read_tasks(args.predictions)
+    folds = read_diagnoses(args.diagnoses, args.groups, args.vocabulary)
+    required(pairs(args.labels, "--labels"), tasks, bool(folds))
+    found, drawn = measured(args, tasks, folds)
+    known = {tuple(seeds(f.frame)) for f in folds} | {tuple(seeds(t[0])) for t in tasks.values()}
+    if len(known) > 1:
+        raise InputError(f"{args.diagnoses[0]}: other seeds than in {args.predictions[0]}")
+    own = [seed for one in known for seed in one]
+    cohort = everyone(tasks, folds)
+    who = pl.concat(table.select("episode_id", "subject_id") for table in cohort).unique()
+    result = {
+        "schema_version": SCHEMA_VERSION,
+        "target": args.target,
+        **parts(args.target),
+        "protocol": args.protocol,
+        "source": parsed(args.source, "--source"),
+        "tasks": rounded(found),
+        "attention": rounded(attention(read_attention(args.attention, own))),
+        "bootstrap": described(Resampling(args.resamples, args.seed)),
+        "seeds": own,
+        "folds": len(args.predictions),
+        "threads": args.threads,
+        "settings": parsed(args.settings, "--settings"),
+        "cohort": {
+            "fingerprint": cohort_fingerprint(*cohort),
+            "episodes": shown(who["episode_id"].n_unique(), args.suppress_below),
+            "patients": shown(who["subject_id"].n_unique(), args.suppress_below),
+        },
+        "environment": environment(args.modules, args.lock),
+    }
+    write_json(args.curves, {"target": args.target, "split": "test", "tasks": rounded(drawn)})
+    write_json(args.sidecar, {"target": args.target, **usage(args.usage, args.modules)})
+    write_json(args.output, result)
+    log.info("%s: %s", args.target, ", ".join(found))
+
+
+if __name__ == "__main__":
+    run(main)

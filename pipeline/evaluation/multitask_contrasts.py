@@ -1,0 +1,187 @@
+"""Differences between UniMed's models on the same test stays, with what follows from each.
+
+Three questions, each a family of comparisons:
+
+* `multitask`: the decoder of all tasks minus the decoder of this task alone;
+* `ablation`: each variant minus the model that it changes, both on all tasks;
+* `modality`: a set of modalities minus the set without one of them.
+
+Binary tasks are compared by AUROC, diagnoses by Recall@10; both are means over seeds, patients are
+resampled, and both sides see the same patients. p-values are Holm-corrected over a family, all its
+tasks together. In: tables of predictions named {modalities}_{model}_{task}. Out: one JSON.
+"""
+
+import argparse
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.common.command import parser, run
+from pipeline.common.files import write_json
+from pipeline.common.multitask import hours
+from pipeline.evaluation.bootstrap import Resampling, estimate
+from pipeline.evaluation.diagnoses_panel import diagnoses_panel
+from pipeline.evaluation.folds import by_name, samples
+from pipeline.evaluation.measures import rounded
+from pipeline.evaluation.metrics import Floats
+from pipeline.evaluation.panel import Panel, aurocs, described, differences, same_episodes
+from pipeline.evaluation.result import parsed
+from pipeline.evaluation.significance import MARGIN, holm, verdict
+from pipeline.evaluation.suppression import shown_counts, why_no_metrics
+from pipeline.evaluation.task_tables import read_tasks
+
+log = logging.getLogger("pipeline")
+
+SCHEMA_VERSION = 1
+ALL, MODEL = "all", "unimed"
+
+Pair = tuple[str, str]  # names of two targets; the difference is first − second
+Compared = tuple[list[str], Floats, Floats]  # names, values (M,), replicates (B, M)
+
+
+def reference(model: str, variants: Mapping[str, Mapping[str, Any]]) -> str:
+    """The model that a variant changes: of those whose changes are part of its own the nearest.
+
+    >>> variants = {"first-4h": {"hours": 4}, "x": {"hours": 4, "order": "reversed"}}
+    >>> reference("unimed-x", variants), reference("unimed-first-4h", variants)
+    ('unimed-first-4h', 'unimed')
+    """
+    own = variants.get(model.removeprefix(f"{MODEL}-"), {}).items()
+    within = {
+        name: len(change)
+        for name, change in variants.items()
+        if change.items() <= own and len(change) < len(own)
+    }
+    nearest = max(within, key=lambda name: within[name], default="")
+    return f"{MODEL}-{nearest}" if nearest else MODEL
+
+
+def families(
+    names: list[str], task: str, variants: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[Pair]]:
+    """The comparisons of each question about one task, as far as both targets are there.
+
+    >>> names = ["e_unimed_all", "en_unimed_all", "en_unimed_arf_12h", "en_unimed-gru_all"]
+    >>> families(names, "arf_12h", {"gru": {"decoder": "gru"}})
+    {'multitask': [('en_unimed_all', 'en_unimed_arf_12h')], \
+'ablation': [('en_unimed-gru_all', 'en_unimed_all')], \
+'modality': [('en_unimed_all', 'e_unimed_all')]}
+    """
+    together = [name.split("_")[:2] for name in names if name.endswith(f"_{ALL}")]
+    wanted: dict[str, list[Pair]] = {"multitask": [], "ablation": [], "modality": []}
+    for letters, model in together:
+        name = f"{letters}_{model}_{ALL}"
+        wanted["multitask"].append((name, f"{letters}_{model}_{task}"))
+        if model != MODEL:
+            wanted["ablation"].append((name, f"{letters}_{reference(model, variants)}_{ALL}"))
+        less = [letters.replace(letter, "") for letter in reversed(letters)]
+        wanted["modality"] += [(name, f"{rest}_{model}_{ALL}") for rest in less]
+    return {
+        question: [pair for pair in pairs if pair[1] in names] for question, pairs in wanted.items()
+    }
+
+
+def binary_panels(tables: Mapping[str, list[str]]) -> dict[str, Panel]:
+    """Test predictions of every target by binary task; `tables`: name → a table per fold.
+
+    Raises `InputError` where two targets differ in a task's test stays or labels.
+    """
+    found: dict[str, Panel] = {}
+    paths: dict[str, str] = {}
+    for name, folds in tables.items():
+        for task, frames in read_tasks(folds).items():
+            panel = found.setdefault(task, Panel({}, {}))
+            tests = {**panel.tests, name: samples(frames, "test")}
+            found[task] = Panel(tests, {})
+            same_episodes(
+                found[task].first, tests[name], folds[0], paths.setdefault(task, folds[0])
+            )
+    return found
+
+
+def of_task(
+    compared: Compared, task: str, variants: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Every target's figure, and every difference of one task (p not yet corrected)."""
+    names, values, replicates = compared
+    models = {name: estimate(values[i], replicates[:, i]) for i, name in enumerate(names)}
+    rows = [
+        {"family": question, "task": task, **row, "verdict": verdict(row)}
+        for question, pairs in families(names, task, variants).items()
+        for row in differences(pairs, names, values, replicates)
+    ]
+    return models, rows
+
+
+def corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The differences with Holm's p over the family of each, all tasks together.
+
+    >>> rows = [{"family": f, "p": p} for f, p in [("a", 0.01), ("b", 0.01), ("a", 0.04)]]
+    >>> [row["p_holm"] for row in corrected(rows)]
+    [0.02, 0.01, 0.04]
+    """
+    found: dict[int, float | None] = {}
+    for question in {row["family"] for row in rows}:
+        own = [i for i, row in enumerate(rows) if row["family"] == question]
+        found |= dict(zip(own, holm([rows[i]["p"] for i in own]), strict=True))
+    return [{**row, "p_holm": found[i]} for i, row in enumerate(rows)]
+
+
+def contrasts(
+    args: argparse.Namespace, variants: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Figures of every target and every comparison, task by task."""
+    resampling, smallest = Resampling(args.resamples, args.seed), args.suppress_below
+    tasks: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    panels = binary_panels(by_name(args.predictions))
+    for task in sorted(panels, key=hours):
+        panel = panels[task]
+        reason = why_no_metrics(panel.first, smallest)
+        test = {**shown_counts(panel.first, smallest), "reason": reason}
+        tasks[task] = {"metric": "auroc", "test": test, "models": {}}
+        if not reason:
+            compared = (list(panel.tests), *aurocs(panel, resampling))
+            tasks[task]["models"], more = of_task(compared, task, variants)
+            rows += more
+    named = {Path(name).stem: paths for name, paths in by_name(args.diagnoses).items()}
+    counts, compared = diagnoses_panel(named, args.groups, args.vocabulary, resampling, smallest)
+    if counts:
+        tasks[args.diagnoses_task] = {"metric": "recall@10", "test": counts, "models": {}}
+        if not counts["reason"]:
+            models, more = of_task(compared, args.diagnoses_task, variants)
+            tasks[args.diagnoses_task]["models"] = models
+            rows += more
+    return {"margin": MARGIN, "tasks": tasks, "contrasts": corrected(rows)}
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = parser(__doc__)
+    add = arguments.add_argument
+    add("--protocol", required=True, help="recorded")
+    add("--predictions", nargs="+", required=True, help="modalities_model_task.parquet, all folds")
+    add("--diagnoses", nargs="+", required=True, help="….diagnoses.parquet of the same targets")
+    add("--diagnoses-task", default="diagnoses_48h", help="the name of that task")
+    add("--groups", nargs="+", required=True, help="true groups of stays, one per fold")
+    add("--vocabulary", nargs="+", required=True, help="of the groups, one per fold")
+    add("--variants", default="{}", help="JSON: variant → the settings that it changes")
+    add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
+    add("--resamples", type=int, default=5000, help="p-values cannot fall below 2 / resamples")
+    add("--seed", type=int, default=0, help="seed of the bootstrap")
+    add("--output", required=True, help="the comparisons, JSON")
+    return arguments.parse_args()
+
+
+def main() -> None:
+    """Reads all predictions, writes the comparisons of all models on every task."""
+    args = _arguments()
+    found = rounded(contrasts(args, parsed(args.variants, "--variants")))
+    head = {"schema_version": SCHEMA_VERSION, "protocol": args.protocol}
+    bootstrap = described(Resampling(args.resamples, args.seed))
+    write_json(args.output, {**head, **found, "bootstrap": bootstrap})
+    log.info("%d tasks, %d comparisons", len(found["tasks"]), len(found["contrasts"]))
+
+
+if __name__ == "__main__":
+    run(main)

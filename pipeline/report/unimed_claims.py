@@ -1,0 +1,118 @@
+"""What the comparisons of UniMed's models say, in tables and in sentences that follow from them."""
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+from pipeline.report.cells import SIGNIFICANT, cell, p_cell, short, table
+from pipeline.report.task_names import in_words
+from pipeline.report.unimed_results import ALL, MODEL
+
+Rows = list[dict[str, Any]]
+# share of the training patients, smallest first; the models of config unimed.variants
+SIZES = {f"{MODEL}-quarter": "a quarter", f"{MODEL}-half": "half", MODEL: "all"}
+AUROC_TASKS = "binary tasks"
+
+
+def said(row: dict[str, Any], margin: float) -> str:
+    """A difference's verdict in words; better and worse must outlast Holm's correction.
+
+    >>> row = {"verdict": "better", "p_holm": 0.2}
+    >>> said(row, 0.02), said({**row, "p_holm": 0.01}, 0.02)
+    ('undecided (not after correction)', 'better')
+    """
+    if row["verdict"] == "equivalent":
+        return f"equivalent within {short(margin).rstrip('0')}"
+    if row["verdict"] in ("better", "worse") and row["p_holm"] >= SIGNIFICANT:
+        return "undecided (not after correction)"
+    return row["verdict"]
+
+
+def of_family(contrasts: dict[str, Any] | None, family: str) -> Rows:
+    """The comparisons of one question."""
+    return [row for row in (contrasts or {"contrasts": []})["contrasts"] if row["family"] == family]
+
+
+def differences(rows: Rows, margin: float) -> str:
+    """Every comparison as a line of a table; a dash where there is none."""
+    if not rows:
+        return "–"
+    lines = [
+        [
+            f"`{row['first']}`",
+            f"`{row['second']}`",
+            in_words(row["task"]),
+            said(row, margin),
+            cell(row, sign=True),
+            p_cell(row["p_holm"]),
+        ]
+        for row in rows
+    ]
+    header = ["model", "minus", "task", "so it is", "difference", "p (Holm)"]
+    return table(header, lines, words=4)
+
+
+def count(rows: Rows, margin: float, what: str) -> str:
+    """One sentence: how many comparisons came out how.
+
+    >>> count([], 0.02, "Multitask"), count([{"verdict": "worse", "p_holm": 0.01}], 0.02, "It")
+    ('Multitask: nothing was compared.', 'It: of 1 comparison 1 is worse.')
+    """
+    if not rows:
+        return f"{what}: nothing was compared."
+    found = Counter(said(row, margin) for row in rows)
+    parts = [f"{number} {'is' if number == 1 else 'are'} {name}"
+             for name, number in found.most_common()]  # fmt: skip
+    return f"{what}: of {len(rows)} comparison{'s' * (len(rows) > 1)} {', '.join(parts)}."
+
+
+def by_size(rows: Rows, tasks: list[str], modalities: str) -> str:
+    """Multitask minus single task by training size and task; a dash where it was not compared."""
+    found = {(row["first"], row["task"]): row for row in rows}
+    lines = []
+    for model, words in SIZES.items():
+        own = [found.get((f"{modalities}_{model}_{ALL}", task)) for task in tasks]
+        if any(own):
+            lines.append([words, *(cell(row, sign=True) for row in own)])
+    header = ["training patients", *map(in_words, tasks)]
+    return table(header, lines) if lines else "–"
+
+
+def size_sentence(rows: Rows, modalities: str, margin: float) -> str:
+    """What the numbers by size say about multitask learning, whatever their sign."""
+    means, own = {}, {}
+    for model, words in SIZES.items():
+        own[words] = [row for row in rows if row["first"] == f"{modalities}_{model}_{ALL}"]
+        binary = [row["value"] for row in own[words] if not row["task"].startswith("diagnoses")]
+        if binary:
+            means[words] = sum(binary) / len(binary)
+    if not means:
+        return "Multitask was not compared with single task at any training size."
+    lines = [count(own[words], margin, f"With {words} of the training patients") for words in means]
+    listed = ", ".join(f"{short(mean, sign=True)} with {words}" for words, mean in means.items())
+    trend = f"Mean difference over the {AUROC_TASKS}: {listed}."
+    return " ".join([*lines, trend, *_trend(list(means.values()))])
+
+
+def _trend(values: list[float]) -> list[str]:
+    """How the gain moves as training shrinks, from mean differences, the smallest size first.
+
+    In principle the best single-task model of the same memory equals the multitask one: multitask
+    can win by needing fewer patients only, so its gain should shrink as they become more.
+    """
+    if len(values) < 2:
+        return []
+    if not all(a > b for a, b in pairwise(values)):
+        return [
+            "It does not grow steadily as the training patients become fewer: the numbers do not "
+            "show the sample efficiency by which alone multitask can win."
+        ]
+    if values[0] <= 0:
+        return [
+            "It rises as the training patients become fewer, but is not above 0 at any size: "
+            "multitask does not win."
+        ]
+    return [
+        "It grows as the training patients become fewer, as sample efficiency predicts (a trend of "
+        "point estimates, not tested)."
+    ]

@@ -1,0 +1,45 @@
+"""Tables of ICU stays that the paper does not have: other horizons, recall beside its bounds."""
+
+from pipeline.report import unimed_published as published
+from pipeline.report.catalogue import unique
+from pipeline.report.cells import cell, table
+from pipeline.report.task_names import in_words
+from pipeline.report.unimed_results import Results, figure_of, is_diagnoses
+
+
+def others(results: Results) -> str:
+    """Tasks that the paper has no column for."""
+    rows = [
+        [f"`{'_'.join(name)}`", in_words(task), cell(figure_of(results, name, task))]
+        for name, result in results.items()
+        for task in result["tasks"]
+        if task not in published.COLUMNS
+    ]
+    header = ["model", "task", "AUROC"]
+    return f"## Other predictions\n\n{table(header, rows, words=2)}" if rows else ""
+
+
+def diagnoses(results: Results) -> str:
+    """Vocabulary and labels per stay; recall of every model beside its ceiling and the prior."""
+    rows, sizes = [], []
+    for name, result in results.items():
+        for found in filter(is_diagnoses, result["tasks"].values()):
+            test = found["metrics"]["test"]
+            size = " / ".join(map(str, found["vocabulary"]))
+            sizes.append(f"{size} groups, {_one(test['labels_per_stay'])} per test stay")
+            for k, at in (test["recall"] or {}).items():
+                kinds = (cell(at[kind]) for kind in ("model", "prior", "ceiling"))
+                gain = cell(at["model_minus_prior"], sign=True)
+                rows.append([f"`{'_'.join(name)}`", k, *kinds, gain])
+    if not rows:
+        return "–"
+    header = ["model", "k", "Recall@k", "prior", "ceiling", "model − prior"]
+    text = (
+        f"Vocabulary: {'; '.join(unique(sizes))}. The ceiling is the mean of min(k, n) / n over "
+        "stays with n groups; the prior names the groups that are most frequent in training."
+    )
+    return f"{text}\n\n{table(header, rows)}"
+
+
+def _one(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"

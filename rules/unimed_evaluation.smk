@@ -1,0 +1,163 @@
+"""Results of ICU stays: each task's metrics, comparisons of UniMed's models, the paper's tables.
+
+Needs UniMed's predictions of every task in every fold, labels, diagnosis groups and episodes of the
+stays. Makes results/{modalities}_{unimed…}_{task}.json with its figure .svg and sidecar .run.json;
+results/{protocol}/contrasts/unimed.json; results/tables/unimed.md, .csv and unimed_attention.svg.
+"""
+
+UNIMED_TABLES = [f"results/{name}.json" for name in multitask.grid(config)]
+
+
+rule evaluate_unimed:
+    input:
+        predictions=wiring.in_folds(
+            f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet", "corrected"
+        ),
+        diagnoses=wiring.in_folds(
+            f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.diagnoses.parquet", "corrected"
+        ),
+        attention=wiring.in_folds(
+            f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.attention.json", "corrected"
+        ),
+        groups=wiring.in_folds(f"{STAY}/labels/diagnoses_48h.groups.parquet", "corrected"),
+        vocabulary=wiring.in_folds(f"{STAY}/labels/diagnoses_48h.vocabulary.parquet", "corrected"),
+        episodes="results/corrected/stay/episodes.parquet",
+        labels=lambda wildcards: expand(
+            "results/corrected/stay/labels/{task}.parquet",
+            task=multitask.tasks(config, wildcards.task),
+        ),
+        attrition=lambda wildcards: expand(
+            "results/corrected/stay/labels/{task}.attrition.json",
+            task=multitask.tasks(config, wildcards.task),
+        ),
+        truth=known_truth("corrected"),
+        lock="requirements.lock",
+        code=modules("pipeline.evaluation.multitask", "pipeline.report.task_curves"),
+        made_by=lambda wildcards: modules(*wiring.made_by("corrected")(wildcards)),
+    output:
+        result="results/{modalities}_{model}_{task}.json",
+        sidecar="results/{modalities}_{model}_{task}.run.json",
+        figure="results/{modalities}_{model}_{task}.svg",
+        curves="results/corrected/curves/{modalities}_{model}_{task}.json",
+    log:
+        "logs/evaluate_unimed/{modalities}_{model}_{task}.log",
+    wildcard_constraints:
+        model="unimed[^_/]*",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        labels=lambda wildcards, input: [
+            f"{task}={path}"
+            for task, path in zip(multitask.tasks(config, wildcards.task), input.labels)
+        ],
+        attrition=lambda wildcards, input: [
+            f"{task}={path}"
+            for task, path in zip(multitask.tasks(config, wildcards.task), input.attrition)
+        ],
+        settings=wiring.behind("corrected"),
+        modules=wiring.made_by("corrected"),
+        truth=lambda wildcards, input: (
+            ["--truth", "results/hospital/truth"] if input.truth else []
+        ),
+        suppress=SUPPRESS,
+        source=json.dumps({"kind": "synthetic" if SYNTHETIC else "mimic"}),
+        torch_threads=config["torch"]["threads"],
+    shell:
+        "(python -m pipeline.evaluation.multitask"
+        " --target {wildcards.modalities:q}_{wildcards.model:q}_{wildcards.task:q}"
+        " --protocol corrected"
+        " --predictions {input.predictions:q}"
+        " --diagnoses {input.diagnoses:q}"
+        " --groups {input.groups:q}"
+        " --vocabulary {input.vocabulary:q}"
+        " --attention {input.attention:q}"
+        " --episodes {input.episodes:q}"
+        " --labels {params.labels:q}"
+        " --attrition {params.attrition:q}"
+        " {params.truth:q}"
+        " --suppress-below {params.suppress}"
+        " --settings {params.settings:q}"
+        " --source {params.source:q}"
+        " --threads {params.torch_threads}"
+        " --lock {input.lock:q}"
+        " --modules {params.modules:q}"
+        " --output {output.result:q}"
+        " --curves {output.curves:q}"
+        " --sidecar {output.sidecar:q}"
+        " && python -m pipeline.report.task_curves"
+        " --result {output.result:q}"
+        " --curves {output.curves:q}"
+        " --output {output.figure:q}"
+        ") 2> {log:q}"
+
+
+rule compare_unimed:
+    input:
+        predictions=[
+            table
+            for name in multitask.grid(config)
+            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.parquet", "corrected")
+        ],
+        diagnoses=[
+            table
+            for name in multitask.grid(config)
+            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.diagnoses.parquet", "corrected")
+        ],
+        groups=wiring.in_folds(f"{STAY}/labels/diagnoses_48h.groups.parquet", "corrected"),
+        vocabulary=wiring.in_folds(f"{STAY}/labels/diagnoses_48h.vocabulary.parquet", "corrected"),
+        code=modules("pipeline.evaluation.multitask_contrasts"),
+    output:
+        "results/corrected/contrasts/unimed.json",
+    log:
+        "logs/compare_unimed.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        variants=json.dumps(config["unimed"]["variants"], sort_keys=True),
+        suppress=SUPPRESS,
+    shell:
+        "python -m pipeline.evaluation.multitask_contrasts"
+        " --protocol corrected"
+        " --predictions {input.predictions:q}"
+        " --diagnoses {input.diagnoses:q}"
+        " --groups {input.groups:q}"
+        " --vocabulary {input.vocabulary:q}"
+        " --variants {params.variants:q}"
+        " --suppress-below {params.suppress}"
+        " --output {output:q}"
+        " 2> {log:q}"
+
+
+rule write_unimed_tables:
+    input:
+        results=UNIMED_TABLES,
+        contrasts="results/corrected/contrasts/unimed.json",
+        code=modules("pipeline.report.unimed", "pipeline.report.task_attention"),
+    output:
+        markdown="results/tables/unimed.md",
+        csv="results/tables/unimed.csv",
+        attention="results/tables/unimed_attention.svg",
+    log:
+        "logs/write_unimed_tables.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "(python -m pipeline.report.task_attention"
+        " --results {input.results:q}"
+        " --output {output.attention:q}"
+        " && python -m pipeline.report.unimed"
+        " --results {input.results:q}"
+        " --contrasts {input.contrasts:q}"
+        " --figures {output.attention:q}"
+        " --markdown {output.markdown:q}"
+        " --csv {output.csv:q}"
+        ") 2> {log:q}"

@@ -1,0 +1,265 @@
+"""UniMed's page, csv and figures: cells, published columns, what is not there, sentences, bytes."""
+
+import csv
+import json
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+from pipeline.common.errors import InputError
+from pipeline.common.files import write_json
+from pipeline.report import task_attention, task_curves, unimed
+from pipeline.report.unimed_claims import size_sentence
+from pipeline.report.unimed_results import tasks_of
+
+TASKS = ("shock_4h", "arf_12h", "mortality_48h", "diagnoses_48h")
+GRID = [k / 10 for k in range(11)]
+
+
+def estimate(value, half=0.02):
+    if value is None:
+        return {"value": None, "low": None, "high": None}
+    return {"value": value, "low": round(value - half, 6), "high": round(value + half, 6)}
+
+
+def binary(value):
+    names = ("auroc", "auprc", "brier", "log_loss")
+    metrics = {name: {**estimate(value), "sd": 0.004} for name in names}
+    test = {"n": 900, "patients": 700, "positives": 90, "reason": None, **metrics}
+    fit = {"slope": estimate(1.0), "intercept": estimate(0.0)}
+    return {"metrics": {"test": test}, "ceiling": None, "calibration": fit}
+
+
+def many(value):
+    at = {"model": {**estimate(value), "sd": 0.004}, "prior": estimate(0.21)}
+    at |= {"ceiling": estimate(0.91), "model_minus_prior": estimate(round(value - 0.21, 6))}
+    test = {"n": 900, "patients": 700, "with_group": 880, "labels_per_stay": 11.26, "reason": None}
+    test |= {"recall": dict.fromkeys(["5", "10", "20", "30"], at)}
+    test |= {key: {**estimate(0.8), "sd": None} for key in ("macro_auroc", "micro_auroc")}
+    return {"vocabulary": [187], "metrics": {"test": test}}
+
+
+def result(name, value=0.8, tasks=TASKS):
+    modalities, model, task = name.split("_", 2)
+    own = tasks if task == "all" else [task]
+    parts = {t: many(value / 2) if t.startswith("diagnoses") else binary(value) for t in own}
+    weights = {t: {"S": {"value": 0.4, "sd": None}, "X": {"value": 0.6, "sd": None}} for t in own}
+    before = {t: {e: {"value": 1 / max(k, 1), "sd": None} for e in list(own)[:k]}
+              for k, t in enumerate(own)}  # fmt: skip
+    return {
+        "target": name,
+        "modalities": modalities,
+        "model": model,
+        "task": task,
+        "protocol": "corrected",
+        "source": {"kind": "synthetic"},
+        "seeds": [0, 1],
+        "folds": 1,
+        "tasks": parts,
+        "attention": {"modality": weights, "task": before},
+    }
+
+
+def difference(first, second, value, task="arf_12h", family="multitask", half=0.03, p=0.001):
+    row = {"family": family, "task": task, "first": first, "second": second}
+    own = estimate(value, half)
+    verdict = "better" if own["low"] > 0 else "worse" if own["high"] < 0 else "undecided"
+    if abs(value) + half < 0.02:
+        verdict = "equivalent"
+    return row | own | {"p": p, "p_holm": p, "verdict": verdict}
+
+
+def write(patch, folder, results, rows=(), figures=()):
+    paths = []
+    for one in results:
+        paths.append(folder / f"{one['target']}.json")
+        write_json(paths[-1], one)
+    write_json(folder / "contrasts.json", {"margin": 0.02, "contrasts": list(rows)})
+    known = ["--contrasts", f"{folder}/contrasts.json"] if rows else []
+    out = ["--markdown", f"{folder}/t/page.md", "--csv", f"{folder}/t/page.csv"]
+    command = ["unimed", "--results", *map(str, paths), *known, "--figures", *figures, *out]
+    patch.setattr(sys, "argv", command)
+    unimed.main()
+    with (folder / "t/page.csv").open() as file:
+        return (folder / "t/page.md").read_text(), list(csv.DictReader(file))
+
+
+def line(text, start):
+    (found,) = [row for row in text.splitlines() if row.startswith(f"| {start} |")]
+    return [part.strip() for part in found.strip("|").split("|")]
+
+
+def section(text, title):
+    return text.split(f"## {title}")[1].split("\n## ")[0]
+
+
+def test_the_three_tables_hold_own_and_published_numbers(monkeypatch, tmp_path):
+    results = [result("en_unimed_all", 0.812), result("e_unimed_all", 0.7)]
+    results += [result("en_unimed_arf_12h", 0.79), result("en_unimed-gru_all", 0.81)]
+    text, _ = write(monkeypatch, tmp_path, results)
+    one = section(text, "Table I: models")
+    assert line(one, "UniMed, multitask")[1:5] == [
+        ".812 (.792–.832)", ".836", ".812 (.792–.832)", ".781",
+    ]  # fmt: skip
+    assert line(one, "UniMed, single task")[1:5] == ["–", ".831", ".790 (.770–.810)", ".764"]
+    assert line(one, "MUFASA")[7:] == ["–", ".344"]
+    assert line(one, "CNN (Tang)")[1:] == ["–", ".831", "–", ".768", "–", ".886", "–", "–"]
+    assert "not comparable" in one
+    two = section(text, "Table II")
+    assert line(two, "`e`")[1:3] == [".700 (.680–.720)", ".802"]
+    assert line(two, "`n`")[1:3] == ["–", ".742"]
+    three = section(text, "Table III")
+    assert line(three, "GRU, multi")[7:] == [".405 (.385–.425)", ".331"]
+    assert line(three, "GRU, single")[1:3] == ["–", ".815"]
+    assert "a split by stay" in text
+
+
+def test_diagnoses_have_ceiling_and_prior_beside_every_number(monkeypatch, tmp_path):
+    text, rows = write(monkeypatch, tmp_path, [result("en_unimed_all")])
+    own = section(text, "Diagnoses")
+    assert "187 groups, 11.3 per test stay" in own
+    for k in ("5", "10", "20", "30"):
+        assert (
+            f"| `en_unimed_all` | {k} | .400 (.380–.420) | .210 (.190–.230) | .910 (.890–.930) | "
+            "+.190 (+.170 to +.210) |" in own
+        )
+    found = {row["metric"]: row for row in rows if row["task"] == "diagnoses_48h"}
+    assert found["recall@10 prior"]["value"] == "0.21"
+    assert found["recall@10 model"]["sd"] == "0.004"
+    assert len(rows) == 3 * 4 + 4 * 4 + 2
+
+
+def test_any_subset_of_results_makes_a_page(monkeypatch, tmp_path):
+    only = result("e_unimed_diagnoses_48h")
+    only["tasks"]["diagnoses_48h"]["metrics"]["test"]["recall"] = None
+    text, _ = write(monkeypatch, tmp_path, [only])
+    assert section(text, "Diagnoses").strip() == "–"
+    assert "Multitask was not compared" in text
+    assert "nothing was compared" in text
+    assert "None" not in text
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((0.05, 0.02, 0.01), "It grows as the training patients become fewer"),
+        ((0.01, 0.02, 0.05), "It does not grow steadily"),
+        ((-0.01, -0.04, -0.05), "not above 0 at any size"),
+        ((0.01, 0.01, 0.01), "It does not grow steadily"),
+    ],
+)
+def test_the_sentence_follows_from_the_numbers(values, said):
+    models = ("unimed-quarter", "unimed-half", "unimed")
+    rows = [
+        difference(f"en_{model}_all", f"en_{model}_arf_12h", value)
+        for model, value in zip(models, values, strict=True)
+    ]
+    rows.append(difference("en_unimed_all", "en_unimed_diagnoses_48h", 9.0, "diagnoses_48h"))
+    text = size_sentence(rows, "en", 0.02)
+    assert said in text
+    assert "with a quarter" in text
+    assert "9" not in text  # recall is not averaged with AUROC
+
+
+def test_verdicts_and_signs_are_shown_whatever_they_are(monkeypatch, tmp_path):
+    rows = [
+        difference("en_unimed_all", "en_unimed_arf_12h", -0.05),
+        difference("en_unimed_all", "en_unimed_shock_4h", 0.05, "shock_4h", p=0.2),
+        difference("en_unimed-gru_all", "en_unimed_all", 0.005, family="ablation", half=0.01),
+    ]
+    text, _ = write(monkeypatch, tmp_path, [result("en_unimed_all")], rows)
+    three = section(text, "Table III")
+    assert "| worse | −.050 (−.080 to −.020) | .001 |" in three
+    assert "undecided (not after correction)" in three
+    assert "of 2 comparisons 1 is worse, 1 is undecided (not after correction)" in three
+    assert "equivalent within .02" in section(text, "Ablations")
+    sizes = section(text, "Multitask minus single task by")
+    assert line(sizes, "all")[1:3] == ["+.050 (+.020 to +.080)", "−.050 (−.080 to −.020)"]
+
+
+def test_other_horizons_have_a_table_of_their_own(monkeypatch, tmp_path):
+    text, _ = write(
+        monkeypatch, tmp_path, [result("en_unimed_all"), result("en_unimed_arf_4h", 0.7)]
+    )
+    assert "| `en_unimed_arf_4h` | ARF 4 h | .700 (.680–.720) |" in section(
+        text, "Other predictions"
+    )
+    assert "ARF 4 h" not in section(text, "Ablations").split("## ")[0]
+
+
+def test_tasks_are_in_the_order_of_time():
+    results = {("e", "unimed", task): result(f"e_unimed_{task}") for task in reversed(TASKS)}
+    assert tasks_of(results)[:2] == ["shock_4h", "arf_12h"]
+
+
+def test_files_that_do_not_fit_are_refused(monkeypatch, tmp_path):
+    write_json(tmp_path / "x.json", {"metrics": {}})
+    monkeypatch.setattr(sys, "argv", f"u --results {tmp_path}/x.json --markdown a --csv b".split())
+    with pytest.raises(InputError, match=r"x.json: not a result; expected .*multitask"):
+        unimed.main()
+    with pytest.raises(InputError, match="a second result of en_unimed_all"):
+        write(monkeypatch, tmp_path, [result("en_unimed_all")] * 2)
+
+
+def curve(task):
+    if task.startswith("diagnoses"):
+        rising = [k / 50 for k in range(1, 51)]
+        kinds = ("model", "low", "high", "ceiling", "prior")
+        return {"reason": None, "k": list(range(1, 51)), **dict.fromkeys(kinds, rising)}
+    band = {"low": GRID, "high": GRID, "oracle": None}
+    return {
+        "reason": None,
+        "roc": {"fpr": GRID, "tpr": GRID, **band},
+        "pr": {"recall": GRID, "precision": GRID, "prevalence": 0.1, **band},
+        "calibration": {"predicted": GRID, "observed": GRID, **band},
+    }
+
+
+def words_of(path):
+    return " ".join(ElementTree.parse(path).getroot().itertext())
+
+
+def test_curves_of_every_task_and_of_none(monkeypatch, tmp_path):
+    made = result("en_unimed_all")
+    drawn = {task: curve(task) for task in TASKS}
+    drawn["shock_4h"] = {"reason": "one class only", "roc": None, "pr": None, "calibration": None}
+    empty = dict.fromkeys(["model", "low", "high", "ceiling", "prior"])
+    for number, last in enumerate(
+        (drawn["diagnoses_48h"], {"reason": "no stays", "k": [50], **empty})
+    ):
+        write_json(tmp_path / "r.json", made)
+        write_json(tmp_path / "c.json", {"tasks": {**drawn, "diagnoses_48h": last}})
+        outputs = [tmp_path / f"{number}{run}.svg" for run in range(2)]
+        for output in outputs:
+            arguments = f"x --result {tmp_path}/r.json --curves {tmp_path}/c.json --output {output}"
+            monkeypatch.setattr(sys, "argv", arguments.split())
+            task_curves.main()
+        assert outputs[0].read_bytes() == outputs[1].read_bytes()
+        words = words_of(outputs[0])
+        assert "not shown:" in words
+        assert "880 with one of 187 groups" in words
+        assert ("prior 0.210" in words) == (number == 0)
+
+
+def test_attention_shows_its_numbers_or_says_that_there_is_none(monkeypatch, tmp_path):
+    alone = result("en_unimed_arf_12h")
+    without = result("en_unimed-gru_all") | {"attention": None}
+    for results, said in (
+        (
+            [result("en_unimed_all"), alone, without],
+            ["time-invariant", ".600", ".333", "en_unimed_all"],
+        ),
+        ([alone], ["en_unimed_arf_12h", "none before it"]),
+        ([without], ["no model with attention"]),
+    ):
+        paths = []
+        for one in results:
+            paths.append(tmp_path / f"{one['target']}.json")
+            paths[-1].write_text(json.dumps(one))
+        command = ["x", "--results", *map(str, paths), "--output", f"{tmp_path}/a.svg"]
+        monkeypatch.setattr(sys, "argv", command)
+        task_attention.main()
+        words = words_of(tmp_path / "a.svg")
+        assert all(part in words for part in said)
+        assert "unimed-gru_all" not in words
