@@ -23,6 +23,13 @@ STAYS["note"] = {
         "model": lambda wildcards: BERT or OWN_BERT.format(protocol=wildcards.protocol),
         "before": wiring.last_horizon,
     },
+    "modules": [
+        "pipeline.note.notes",
+        "pipeline.note.train_bert",
+        "pipeline.note.tokens_bert",
+        "pipeline.note.embed_bert",
+        "pipeline.note.stays",
+    ],
 }
 
 

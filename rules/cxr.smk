@@ -29,6 +29,7 @@ STAYS["cxr"] = {
         "pretrained": config["cxr"]["pretrained"] or [],
     },
     "settings": {**ENCODERS["cxr"]["settings"], "before": wiring.last_horizon},
+    "modules": ["pipeline.cxr.films", "pipeline.cxr.decode", "pipeline.cxr.stays"],
 }
 
 

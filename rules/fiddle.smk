@@ -12,6 +12,12 @@ STAYS["ehr"] = {
         "series": f"{STAY}/fiddle/X.parquet",
     },
     "settings": {"hours": setting("fiddle", "hours"), "step": setting("fiddle", "step")},
+    "modules": [
+        "pipeline.ehr.long",
+        "pipeline.fiddle.fit",
+        "pipeline.fiddle.transform",
+        "pipeline.ehr.stays",
+    ],
 }
 
 

@@ -5,6 +5,7 @@ horizon, 48 hours after the admission to the ICU; films are decoded as those of 
 the same store.
 """
 
+
 rule select_stay_notes:
     input:
         episodes=f"{STAY}/episodes.parquet",

@@ -33,27 +33,6 @@ ABSENT = Contract(
     units={"modality": "letter of the modality", "rate": "share of episodes that lack it"},
 )
 
-# Predictions of the binary tasks of ICU stays, each for the stays that are eligible for it
-UNIMED = Contract(
-    columns={"task": pl.String, **PREDICTIONS.columns},
-    key=("task", "episode_id", "seed"),
-)
-
-
-def unimed_diagnoses(groups: int) -> Contract:
-    """Probabilities of `groups` groups of diagnoses, of the eligible stays of val and test."""
-    return Contract(
-        columns={
-            "episode_id": pl.Int64,
-            "subject_id": pl.Int64,
-            "seed": pl.Int64,
-            "split": pl.String,
-            "probability": pl.Array(pl.Float32, groups),
-        },
-        key=("episode_id", "seed"),
-    )
-
-
 # Several tasks of ICU stays by one model; of the binary tasks their eligible stays
 UNIMED = Contract(
     columns={"task": pl.String, **PREDICTIONS.columns},

@@ -112,6 +112,20 @@ hours to 4 or less
     return lines
 
 
+def made_by(names: list[str], modalities: list[str]) -> list[str]:
+    """The code that decides a result of these tasks; `modalities`: the modules of its modalities.
+
+    >>> [file for file in made_by(["shock_4h", "shock_12h"], []) if file.endswith(".sql")]
+    ['pipeline/cohort/tasks/stay/shock.sql']
+    """
+    kinds = dict.fromkeys(task.rsplit("_", 1)[0] for task in names)
+    several = ["pipeline.cohort.diagnoses"] * ("diagnoses" in kinds)
+    first = ["pipeline.extract.tables", "pipeline.cohort.stays", "pipeline.cohort.stay_labels"]
+    queries = [f"pipeline/cohort/tasks/stay/{kind}.sql" for kind in kinds]
+    last = ["pipeline.unimed.train", "pipeline.evaluation.multitask"]
+    return [*first, *several, *queries, *modalities, *last]
+
+
 def reference(config: Config) -> str:
     """The modalities of the paper: the record and the notes, where both are in the config.
 

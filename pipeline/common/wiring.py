@@ -70,7 +70,7 @@ class Wiring:
 
     `encoders`, `stays`: modality → files (name → path or paths), settings (name → function of
     wildcards), of admissions and of ICU stays; `encoders` also present: a table with the episodes
-    that have the modality.
+    that have the modality; `stays` also modules: the code behind its files.
     """
 
     def __init__(self, config: Mapping[str, Any], encoders: dict[str, dict[str, Any]],
@@ -206,9 +206,16 @@ class Wiring:
 
     def made_by(self, protocol: str) -> Of:
         """The modules behind a result."""
-        return lambda wildcards: planning.made_by(
-            self.config, wildcards.modalities, wildcards.model, wildcards.task, protocol
-        )
+
+        def of(wildcards: Any) -> list[str]:
+            if multitask.is_model(wildcards.model):
+                rooms = [self.stays[name]["modules"] for name in self._names(wildcards)]
+                return multitask.made_by(multitask.tasks(self.config, wildcards.task), flat(rooms))
+            return planning.made_by(
+                self.config, wildcards.modalities, wildcards.model, wildcards.task, protocol
+            )
+
+        return of
 
     def behind(self, protocol: str) -> Of:
         """The settings behind a result."""

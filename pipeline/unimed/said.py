@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.cohort.rows import UNIMED, unimed_diagnoses
+from pipeline.cohort.rows import UNIMED, UNIMED_DIAGNOSES
 from pipeline.common.files import write_json
 from pipeline.common.tables import write_table
 from pipeline.training.batches import ahead, batches
@@ -119,24 +119,23 @@ def _binary(logits: torch.Tensor, stays: Stays, seed: int) -> pl.DataFrame:
 
 def _diagnoses(logits: torch.Tensor, stays: Stays, seed: int, model: UniMed) -> pl.DataFrame:
     """The probability of each group for the eligible stays of val and test."""
-    contract = unimed_diagnoses(stays.groups)
+    kind = pl.Array(pl.Float64, stays.groups)
     for k, (task, part) in enumerate(
         zip(stays.tasks, columns(stays.tasks, stays.groups), strict=True)
     ):
         if task.several:
             rows = np.flatnonzero(stays.eligible[:, k] & np.isin(stays.split, ["val", "test"]))
-            own = logits[rows, part]
+            own = logits[rows, part].double()
             soft = model.settings.diagnoses == "softmax"
             share = own.softmax(1) if soft else own.sigmoid()
-            values = pl.Series("probability", share.numpy(), dtype=contract.columns["probability"])
+            values = pl.Series("probability", share.numpy().round(7), dtype=kind)
             return _frame(stays, seed, rows).with_columns(values)
-    return pl.DataFrame(schema=dict(contract.columns))
+    return pl.DataFrame(schema={**UNIMED_DIAGNOSES.columns, "probability": kind})
 
 
 def write_said(said: list[Said], stays: Stays, binary: str, diagnoses: str, attention: str) -> None:
     """Writes the tables of all seeds and the attention."""
     write_table(pl.concat(own.binary.select(list(UNIMED.columns)) for own in said), binary, UNIMED)
-    contract = unimed_diagnoses(stays.groups)
-    frames = [own.diagnoses.select(list(contract.columns)) for own in said]
-    write_table(pl.concat(frames), diagnoses, contract)
+    frames = [own.diagnoses.select(list(UNIMED_DIAGNOSES.columns)) for own in said]
+    write_table(pl.concat(frames), diagnoses, UNIMED_DIAGNOSES)
     write_json(attention, {"seeds": {str(own.seed): own.attention for own in said}})

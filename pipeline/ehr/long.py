@@ -1,0 +1,152 @@
+"""The long table of ICU stays: all that became known during each stay, as FIDDLE reads it.
+
+    python -m pipeline.ehr.long --episodes results/corrected/stay/episodes.parquet
+        --source results/source --availability '{…}' --output long.parquet
+
+One row per value: t is the time at which it was known, in hours from the stay's start, so that one
+table serves every horizon T as t < T. Time-invariant values have no t. Inputs and merged variables
+(`long_items.csv`: item → variable, value · scale + shift) as listed by Tang et al. 2020 (FIDDLE),
+here with their units converted.
+
+The rows of a full release are more than memory holds: `long.sql` streams them to files by chunks
+of stays, then each chunk is sorted (`long_chunk.sql`) and appended to the output.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from pyarrow.parquet import ParquetWriter
+
+from pipeline.cohort.attrition import shown
+from pipeline.common.availability import known_from, stands_in
+from pipeline.common.command import log, parser, run
+from pipeline.common.database import add_resource_arguments, connect, sql_beside
+from pipeline.common.files import whole
+from pipeline.common.tables import ROW_GROUP, Contract, check
+
+TABLES = ["chartevents", "outputevents", "labevents", "microbiologyevents", "procedureevents",
+          "inputevents", "d_items", "d_labitems"]  # fmt: skip
+CHARTED = {"vitals": "charttime", "outputs": "charttime", "labs": "charttime",
+           "procedures": "starttime", "infusions": "starttime"}  # fmt: skip
+LONG = Contract(
+    {"episode_id": pl.Int64, "t": pl.Float64, "variable": pl.String, "value": pl.String},
+    key=("episode_id", "t", "variable", "value"),
+    nullable=("t",),
+    units={"t": "hours since the stay's start; null: time-invariant"},
+)
+PARTS = ("readings", "states", "rates", "amounts", "registered")
+CHUNK = 1000  # stays, about 1.6 million rows of 48 hours
+AS_TEXT = """
+    CREATE MACRO as_text(number) AS CASE
+        WHEN NOT isfinite(number) THEN NULL
+        WHEN number = trunc(number) AND abs(number) < 1e15
+        THEN CAST(TRY_CAST(number AS BIGINT) AS VARCHAR)
+        ELSE CAST(number AS VARCHAR)
+    END
+"""  # the shortest text that reads as the number
+
+
+def query(availability: Mapping[str, object], part: str) -> str:
+    """One part of `long.sql` under an availability rule.
+
+    With the rule off everything is known when it is charted.
+    """
+    if availability["enforced"]:
+        rule = {f"known_{kind}": known_from(availability, kind) for kind in CHARTED}
+        rule |= {f"stands_in_{kind}": stands_in(availability, kind) for kind in CHARTED}
+    else:
+        rule = {f"known_{kind}": time for kind, time in CHARTED.items()}
+        rule |= {f"stands_in_{kind}": "FALSE" for kind in CHARTED}
+    return sql_beside(__file__, "long.sql").format(part=part, **rule)
+
+
+def merged() -> pl.DataFrame:
+    """The chart's items that are one variable, with their conversion.
+
+    >>> merged().filter(variable="height").rows()
+    [(226707, 'height', 2.54, 0.0), (226730, 'height', 1.0, 0.0)]
+    """
+    numbers = {"scale": pl.Float64, "shift": pl.Float64}
+    return pl.read_csv(Path(__file__).with_name("long_items.csv"), schema_overrides=numbers)
+
+
+def stage_rows(
+    database: duckdb.DuckDBPyConnection, availability: Mapping[str, object], folder: Path
+) -> None:
+    """Streams all rows to parquet files below `folder`, one folder per chunk of stays."""
+    database.register("merged", merged().to_arrow())
+    database.execute(AS_TEXT)
+    database.execute(f"CREATE TABLE items AS {sql_beside(__file__, 'long_names.sql')}")
+    for part in PARTS:
+        database.execute(
+            f"COPY ({query(availability, part)}) TO '{folder}' (FORMAT parquet, "
+            f"PARTITION_BY (chunk), OVERWRITE_OR_IGNORE, FILENAME_PATTERN '{part}_{{i}}')",
+            {"stays": CHUNK},
+        )
+
+
+def log_sources(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Logs how many values each source gave, and how many of them have no storetime."""
+    found = database.sql(
+        "SELECT source, count(*), count_if(stood_in) FROM read_parquet($files) "
+        "WHERE value IS NOT NULL GROUP BY source ORDER BY source",
+        params={"files": f"{folder}/*/*.parquet"},
+    ).fetchall()
+    for source, rows, guessed in found:
+        log.info("%s: %s values, %s of them without storetime", source, shown(rows), shown(guessed))
+
+
+def write_chunks(
+    database: duckdb.DuckDBPyConnection, chunks: list[Path], output: str
+) -> tuple[int, int]:
+    """Sorts and checks the rows of one chunk after the other; returns rows and variables.
+
+    Chunks hold stays in their order, so the whole is in the order of the contract's key.
+    """
+    text, rows = sql_beside(__file__, "long_chunk.sql"), 0
+    variables: set[str] = set()
+    level = pl.CompatLevel.oldest()
+    schema = pl.DataFrame(schema=LONG.columns).to_arrow(compat_level=level).schema
+    names = database.sql("SELECT DISTINCT item, name FROM items").pl()
+    name = pl.concat_str("name", "aspect", ignore_nulls=True)
+    with whole(output) as part, ParquetWriter(part, schema, compression="zstd") as writer:
+        for chunk in chunks:
+            found = database.sql(text, params={"files": f"{chunk}/*.parquet"}).pl()
+            found = found.join(names, on="item", how="left").with_columns(variable=name)
+            frame = check(found, LONG, output)
+            writer.write_table(frame.to_arrow(compat_level=level), row_group_size=ROW_GROUP)
+            rows, variables = rows + frame.height, variables | set(frame["variable"].unique())
+    return rows, len(variables)
+
+
+def main() -> None:
+    """Parses the arguments, stages the rows of all stays, writes them chunk by chunk."""
+    arguments = parser(__doc__)
+    add = arguments.add_argument
+    add("--episodes", required=True, help="ICU stays")
+    add("--source", required=True, help="folder of the source tables")
+    add("--availability", type=json.loads, required=True, help="JSON, see config")
+    add("--output", required=True)
+    add_resource_arguments(arguments)
+    given = arguments.parse_args()
+    with (
+        connect(given.threads, given.memory_mb, given.temp) as database,
+        tempfile.TemporaryDirectory(dir=given.temp, prefix="long-") as folder,
+    ):
+        database.execute(f"CREATE VIEW episodes AS FROM '{given.episodes}'")
+        for table in TABLES:
+            database.execute(f"CREATE VIEW {table} AS FROM '{given.source}/{table}.parquet'")
+        stage_rows(database, given.availability, Path(folder))
+        chunks = sorted(Path(folder).glob("chunk=*"), key=lambda path: int(path.name[6:]))
+        if chunks:
+            log_sources(database, Path(folder))
+        rows, variables = write_chunks(database, chunks, given.output)
+    log.info("%s rows of %s variables", shown(rows), shown(variables))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,155 @@
+-- Everything known during each stay, in no order: one row per value, with the hours from the stay's
+-- start at which it was KNOWN: not before the start, before the prediction time and the stay's end.
+-- Views: episodes, items (long_names.sql), chartevents, outputevents, labevents,
+-- microbiologyevents, procedureevents, inputevents. The known_… and stands_in_… fields come from the
+-- config's availability table; as_text writes a number. $stays: how many stays make a chunk.
+-- A variable is an item's number and a text that goes behind its name, which is added at the end.
+-- One part at a time, each a stream; a value may be null. (No filter on computed texts: DuckDB 2.0.0
+-- fails on those of millions of rows, "dict-surviving cache".)
+WITH windows AS (
+    SELECT
+        *, least(prediction_time, "end") AS stop,
+        (row_number() OVER (ORDER BY episode_id) - 1) // $stays AS chunk
+    FROM episodes
+),
+charted AS (
+    SELECT w.chunk, w.episode_id, w.start, w.stop, r.* EXCLUDE (hadm_id, stay_id)
+    FROM (
+        SELECT
+            'chart' AS source, hadm_id, stay_id, itemid, charttime, valuenum, value,
+            {known_vitals} AS known, {stands_in_vitals} AS stood_in
+        FROM chartevents
+        UNION ALL
+        SELECT
+            'output', hadm_id, stay_id, itemid, charttime, value, NULL,
+            {known_outputs}, {stands_in_outputs}
+        FROM outputevents
+    ) AS r
+    JOIN windows AS w
+        ON w.hadm_id = r.hadm_id
+        AND coalesce(r.stay_id, w.stay_id) = w.stay_id
+        AND r.charttime >= w.start
+),
+-- ASSUME: that a specimen was taken is known when it is taken, like a procedure; where the hour is
+-- not recorded, at the end of that day. What grew in it, known days later, is not used.
+specimens AS (
+    SELECT *, coalesce(charttime, chartdate + INTERVAL 1 DAY) AS taken FROM microbiologyevents
+),
+-- Drawn in the stay, or before it in the same admission if known only in the stay. Without hadm_id
+-- (emergency department): of the admission in whose observation it was drawn.
+drawn AS (
+    SELECT w.chunk, w.episode_id, w.start, w.stop, r.* EXCLUDE (subject_id, hadm_id)
+    FROM (
+        SELECT
+            'lab' AS source, subject_id, hadm_id, itemid, charttime, valuenum, value,
+            {known_labs} AS known, {stands_in_labs} AS stood_in
+        FROM labevents
+        UNION ALL
+        SELECT 'micro', subject_id, hadm_id, spec_itemid, taken, NULL, 'taken', taken, FALSE
+        FROM specimens
+    ) AS r
+    JOIN windows AS w
+        ON w.subject_id = r.subject_id
+        AND coalesce(r.hadm_id, w.hadm_id) = w.hadm_id
+        AND r.charttime >= w.observed_from
+),
+-- ASSUME: nothing is known before the time that it is charted for, though many outputs are stored
+-- earlier. Merged variables are numbers only.
+readings AS (
+    SELECT
+        r.chunk, r.source, r.stood_in, r.episode_id, r.start, r.stop, r.charttime AS begun,
+        CASE WHEN r.known IS NOT NULL THEN greatest(r.charttime, r.known) END AS moment,
+        i.item, '' AS aspect,
+        CASE
+            WHEN i.scale IS NOT NULL THEN as_text(round(r.valuenum * i.scale + i.shift, 4))
+            ELSE coalesce(as_text(r.valuenum), nullif(nullif(trim(r.value), ''), '___'))
+        END AS value
+    FROM (FROM charted UNION ALL FROM drawn) AS r JOIN items AS i USING (source, itemid)
+    WHERE moment >= r.start AND moment < r.stop
+),
+-- Infusions, ventilation, lines: that one runs is known from its start, and its rate and route;
+-- its amount, or that it was void (nothing given, or rewritten), at its end.
+running AS (
+    SELECT
+        'procedure' AS source, hadm_id, stay_id, itemid, starttime, endtime, '' AS aspect,
+        'runs' AS state, NULL AS rate, NULL AS rateuom, NULL AS amount, NULL AS amountuom,
+        {known_procedures} AS known, {stands_in_procedures} AS stood_in
+    FROM procedureevents
+    UNION ALL
+    SELECT
+        'input', hadm_id, stay_id, itemid, starttime, endtime, ' route',
+        coalesce(nullif(trim(ordercategoryname), ''), 'runs'), rate, rateuom,
+        CASE WHEN amount > 0 AND statusdescription IS DISTINCT FROM 'Rewritten' THEN amount END,
+        amountuom, {known_infusions}, {stands_in_infusions}
+    FROM inputevents
+),
+-- An item's units differ between rows: they are part of the name. What began before the stay, in
+-- the same admission, runs on into it.
+intervals AS NOT MATERIALIZED (
+    SELECT
+        w.chunk, w.episode_id, w.start, w.stop, i.item, r.* EXCLUDE (itemid, hadm_id, stay_id),
+        greatest(r.starttime, r.known) AS begun, greatest(begun, w.start) AS entered
+    FROM running AS r
+    JOIN windows AS w
+        ON w.hadm_id = r.hadm_id
+        AND (coalesce(r.stay_id, w.stay_id) = w.stay_id OR r.starttime < w.start)
+    JOIN items AS i USING (source, itemid)
+    WHERE r.known IS NOT NULL AND greatest(r.starttime, r.known) < w.stop
+        AND (r.starttime >= w.start OR r.endtime IS NULL OR r.endtime >= w.start)
+),
+-- ASSUME: void rows run like others until they end, for until then nothing told them apart.
+-- A row where the interval enters the stay and one at each full hour at which it had not ended: so
+-- what stands in an hour is known in that hour, whatever becomes of the interval.
+marks AS NOT MATERIALIZED (
+    SELECT
+        *,
+        unnest(
+            CASE WHEN begun >= start OR coalesce(endtime > start, TRUE) THEN [entered] ELSE [] END
+            || range(
+                start + to_hours(date_diff('microsecond', start, entered) // 3600000000 + 1),
+                least(endtime, stop),
+                INTERVAL 1 HOUR
+            )
+        ) AS moment
+    FROM intervals
+),
+states AS (
+    SELECT * EXCLUDE (begun), CAST(NULL AS TIMESTAMP) AS begun, state AS value FROM marks
+),
+rates AS (
+    SELECT
+        * EXCLUDE (aspect), concat_ws(' ', ' rate', rateuom) AS aspect, as_text(rate) AS value
+    FROM marks
+    WHERE rate IS NOT NULL
+),
+amounts AS (
+    SELECT
+        * EXCLUDE (aspect), concat_ws(' ', ' amount', amountuom) AS aspect,
+        as_text(amount) AS value, greatest(endtime, entered) AS moment
+    FROM intervals
+    WHERE endtime IS NOT NULL AND amount IS NOT NULL AND moment < stop
+),
+-- ASSUME: all of these are registered on admission (the unit: on entering it), and not corrected.
+columns AS (
+    UNPIVOT (
+        SELECT
+            chunk, episode_id, start, CAST(age AS VARCHAR) AS age, sex,
+            admission_type, admission_location, insurance, language, marital_status, race,
+            first_careunit,
+            as_text(hours_to_icu) AS hours_to_icu
+        FROM windows
+    ) ON COLUMNS(* EXCLUDE (chunk, episode_id, start)) INTO NAME aspect VALUE value
+),
+registered AS (
+    SELECT
+        *, 'stay' AS source, FALSE AS stood_in, CAST(NULL AS INTEGER) AS item,
+        CAST(NULL AS TIMESTAMP) AS begun, start AS moment
+    FROM columns
+    WHERE trim(value) NOT IN ('', '___')
+)
+SELECT
+    chunk, source, stood_in, episode_id, item, aspect, value, begun,
+    CASE
+        WHEN source <> 'stay' THEN round(date_diff('microsecond', start, moment) / 3.6e9, 6)
+    END AS hours
+FROM {part}

@@ -1,0 +1,49 @@
+"""The long table of ICU stays.
+
+Needs the stays and the event tables. Makes one row per value that became known during a stay, with
+the time at which it was known: what FIDDLE reads.
+"""
+
+
+rule list_values:
+    input:
+        source=expand(
+            "results/source/{table}.parquet",
+            table=[
+                "chartevents",
+                "outputevents",
+                "labevents",
+                "microbiologyevents",
+                "procedureevents",
+                "inputevents",
+                "d_items",
+                "d_labitems",
+            ],
+        ),
+        episodes="results/{protocol}/stay/episodes.parquet",
+        code=modules("pipeline.ehr.long"),
+    output:
+        "results/{protocol}/stay/ehr/long.parquet",
+    log:
+        "logs/list_values/{protocol}.log",
+    wildcard_constraints:
+        protocol=CORRECTED,
+    priority: 10
+    conda:
+        "../envs/pipeline.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=180,
+    params:
+        availability=known_from("vitals", "outputs", "labs", "procedures", "infusions"),
+    shell:
+        "python -m pipeline.ehr.long"
+        " --episodes {input.episodes:q}"
+        " --source results/source"
+        " --availability {params.availability:q}"
+        " --output {output:q}"
+        " --threads {threads}"
+        " --memory-mb {resources.mem_mb}"
+        " --temp {resources.tmpdir:q}"
+        " 2> {log:q}"

@@ -1,0 +1,425 @@
+"""The long table: when a value was known, to the minute; what runs in which hour; whose it is."""
+
+import json
+import logging
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline.common.errors import InputError
+from pipeline.ehr import long as stage
+
+ZERO = datetime(2150, 3, 1, 8, 0)
+STORED = ["storetime", "charttime"]
+RULE = {
+    "enforced": True,
+    **dict.fromkeys(("vitals", "outputs", "labs"), STORED),
+    "procedures": ["starttime"],
+    "infusions": ["starttime"],
+}
+TIME, TEXT = pl.Datetime("us"), pl.String
+WHOSE = dict.fromkeys(("subject_id", "hadm_id", "stay_id", "itemid"), pl.Int64)
+CHARTED = WHOSE | {"charttime": TIME, "storetime": TIME}
+RUNNING = WHOSE | dict.fromkeys(("starttime", "endtime", "storetime"), TIME)
+RUNNING |= {"statusdescription": TEXT, "ordercategoryname": TEXT}
+SCHEMAS = {
+    "chartevents": CHARTED | {"value": TEXT, "valuenum": pl.Float64},
+    "outputevents": CHARTED | {"value": pl.Float64},
+    "labevents": CHARTED | {"value": TEXT, "valuenum": pl.Float64},
+    "microbiologyevents": {
+        **CHARTED,
+        "chartdate": TIME,
+        "spec_itemid": pl.Int64,
+        "spec_type_desc": TEXT,
+    },
+    "procedureevents": RUNNING,
+    "inputevents": RUNNING
+    | {"amount": pl.Float64, "amountuom": TEXT, "rate": pl.Float64, "rateuom": TEXT},
+}
+HR, PULSE_ALARM, GCS, WBC_CHART, FOLEY, VENTILATION, DRUG, LACTATE, SWAB = (
+    220045, 220046, 223900, 220546, 226559, 225792, 221906, 50813, 70070
+)  # fmt: skip
+ITEMS = [
+    (HR, "Heart Rate", "chartevents", "Routine Vital Signs"),
+    (PULSE_ALARM, "HR Alarm", "chartevents", None),
+    (GCS, "GCS - Verbal Response", "chartevents", "Neurological"),
+    (WBC_CHART, "WBC", "chartevents", "Labs"),
+    (223761, "Temperature Fahrenheit", "chartevents", "Routine Vital Signs"),
+    (226707, "Height", "chartevents", "General"),
+    (226531, "Admission Weight (lbs.)", "chartevents", "General"),
+    (FOLEY, "Foley", "outputevents", "Output"),
+    (VENTILATION, "Invasive Ventilation", "procedureevents", "Ventilation"),
+    (DRUG, "Norepinephrine", "inputevents", "Medications"),
+]
+RATE = f"input {DRUG} Norepinephrine rate mcg/kg/min"
+ROUTE = f"input {DRUG} Norepinephrine route"
+AMOUNT = f"input {DRUG} Norepinephrine amount mg"
+VENTILATED = f"procedure {VENTILATION} Invasive Ventilation"
+STATIC = {
+    "age": 70,
+    **dict.fromkeys(("insurance", "language", "marital_status", "race"), "Other"),
+    **dict.fromkeys(("admission_type", "admission_location", "first_careunit"), "Unit"),
+    "sex": "F",
+    "hours_to_icu": 3.25,
+}
+
+
+def at(hours=0, minutes=0):
+    return ZERO + timedelta(hours=hours, minutes=minutes)
+
+
+def stay(number=1, start=ZERO, end=None, subject=10, hadm=5, **change):
+    row = {"episode_id": number, "stay_id": number, "subject_id": subject, "hadm_id": hadm}
+    row |= {"start": start, "end": end or start + timedelta(hours=90)}
+    row |= {"observed_from": start - timedelta(hours=6)}
+    return row | {"prediction_time": start + timedelta(hours=48), **STATIC, **change}
+
+
+def read(charttime, itemid=HR, number=80.0, **change):
+    """A reading of stay 1, stored when it was charted."""
+    row = {"subject_id": 10, "hadm_id": 5, "stay_id": 1, "charttime": charttime}
+    row |= {"storetime": charttime, "itemid": itemid, "valuenum": number, "value": "text"}
+    return row | change
+
+
+def drawn(charttime, value=2.0, **change):
+    return read(charttime, LACTATE, value) | {"stay_id": None} | change
+
+
+def runs(starttime, endtime, itemid=DRUG, **change):
+    """An infusion (or procedure) of stay 1, stored once it is over."""
+    row = {"subject_id": 10, "hadm_id": 5, "stay_id": 1, "itemid": itemid}
+    row |= {"starttime": starttime, "endtime": endtime, "storetime": endtime}
+    row |= {"statusdescription": "FinishedRunning", "ordercategoryname": "01-Drips"}
+    row |= {"amount": 4.0, "amountuom": "mg", "rate": 0.1, "rateuom": "mcg/kg/min"}
+    return row | change
+
+
+def frame(rows, schema):
+    return pl.DataFrame([{c: r.get(c) for c in schema} for r in rows], schema=schema, orient="row")
+
+
+def stage_main(monkeypatch, folder, output, rule=RULE, threads=1, source=None):
+    given = {"episodes": folder / "episodes.parquet", "source": source or folder}
+    given |= {"availability": json.dumps(rule), "output": output, "temp": folder / "temp"}
+    flags = [str(word) for key, value in given.items() for word in (f"--{key}", value)]
+    monkeypatch.setattr(sys, "argv", ["long", *flags, "--threads", str(threads)])
+    stage.main()
+    return pl.read_parquet(output)
+
+
+def write_episodes(path, rows):
+    times = pl.col("start", "end", "observed_from", "prediction_time").cast(TIME)
+    pl.DataFrame(rows).with_columns(times).write_parquet(path)
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """Runs the stage on tiny source tables (by name); its rows with a time, unless `static`."""
+
+    def run(episodes=None, rule=RULE, threads=1, static=False, **tables):
+        for name, schema in SCHEMAS.items():
+            frame(tables.get(name, []), schema).write_parquet(tmp_path / f"{name}.parquet")
+        names = ["itemid", "label", "linksto", "category"]
+        items = pl.DataFrame(ITEMS, schema=names, orient="row")
+        items.write_parquet(tmp_path / "d_items.parquet")
+        labs = pl.DataFrame({"itemid": [LACTATE], "label": ["Lactate"]})
+        labs.write_parquet(tmp_path / "d_labitems.parquet")
+        write_episodes(tmp_path / "episodes.parquet", episodes or [stay()])
+        table = stage_main(monkeypatch, tmp_path, tmp_path / "long.parquet", rule, threads)
+        return table.filter(pl.col("t").is_null() == static)
+
+    return run
+
+
+def times(table, variable=None):
+    return table.filter(pl.col("variable") == variable if variable else pl.lit(True))["t"].to_list()
+
+
+def test_readings_count_from_the_start_on_and_before_48_hours(build):
+    moments = [at(0, -1), at(), at(3, 59), at(4), at(47, 59), at(48), at(48, 1)]
+    kept = build(chartevents=[read(moment) for moment in moments])
+    assert times(kept) == [0.0, 3.983333, 4.0, 47.983333]
+    assert kept.row(0) == (1, 0.0, "HR", "80")
+
+
+def test_what_is_stored_later_is_known_later(build):
+    late = [read(at(3), storetime=at(4)), read(at(3, 30), storetime=at(3, 59))]
+    assert times(build(chartevents=late)) == [3.983333, 4.0]
+    assert times(build(chartevents=[read(at(40), storetime=at(48))])) == []
+    assert times(build(outputevents=[read(at(3), FOLEY, storetime=at(9)) | {"value": 1.5}])) == [9]
+
+
+def test_what_is_stored_ahead_is_not_known_before_its_charted_time(build):
+    early = {"storetime": at(4, -20), "value": 50.0}
+    assert times(build(outputevents=[read(at(4), FOLEY) | early])) == [4.0]
+
+
+def test_charttime_stands_in_for_a_missing_storetime_and_is_counted(build, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    rows = [drawn(at(hour), storetime=None) for hour in range(1, 13)]
+    assert times(build(labevents=[*rows, drawn(at(20))])) == [*range(1, 13), 20]
+    assert "lab: 13 values, 12 of them without storetime" in caplog.text
+    only_stored = RULE | {"labs": ["storetime"]}
+    assert times(build(labevents=[*rows, drawn(at(20))], rule=only_stored)) == [20]
+
+
+def test_small_counts_are_hidden_in_the_log(build, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    build(chartevents=[read(at(1), storetime=None)])
+    assert "chart: <10 values, <10 of them without storetime" in caplog.text
+
+
+def test_after_the_stay_nothing_is_of_it(build):
+    left = stay(end=at(10))
+    rows = {"labevents": [drawn(at(9, 59)), drawn(at(10)), drawn(at(9), storetime=at(10, 1))]}
+    kept = build([left], **rows, procedureevents=[runs(at(8), at(12), VENTILATION)])
+    assert times(kept, "lab 50813 Lactate") == [9.983333]
+    assert times(kept, VENTILATED) == [8, 9]
+
+
+def test_a_lab_drawn_before_the_stay_counts_when_it_is_known_in_it(build):
+    labs = [
+        drawn(at(-2), 1.0, storetime=at(0, 30)),
+        drawn(at(-2), 2.0, storetime=at(0, -1)),  # known before
+        drawn(at(-7), 3.0, storetime=at(1)),  # before the observation
+    ]
+    assert build(labevents=labs).select("t", "value").rows() == [(0.5, "1")]
+
+
+def test_labs_without_admission_are_of_the_stay_they_fall_into(build):
+    episodes = [stay(1, end=at(20)), stay(2, at(100), hadm=6), stay(3, subject=20, hadm=7)]
+    labs = [drawn(at(hour), hadm_id=None) for hour in (5, 30, 110)]
+    labs += [drawn(at(6), hadm_id=6), drawn(at(7), subject_id=20, hadm_id=None)]
+    kept = build(episodes, labevents=labs)
+    assert kept.select("episode_id", "t").rows() == [(1, 5), (2, 10), (3, 7)]
+
+
+def test_two_stays_of_an_admission_share_labs_by_time_and_charts_by_stay(build):
+    episodes = [stay(1, end=at(10)), stay(2, at(20), observed_from=at(-6))]
+    charts = [read(at(5)), read(at(25), stay_id=2), read(at(26), stay_id=None)]
+    labs = [drawn(at(5)), drawn(at(9), storetime=at(21)), drawn(at(15))]
+    kept = build(episodes, chartevents=charts, labevents=labs)
+    assert kept.select("episode_id", "t", "variable").rows() == [
+        (1, 5, "HR"),
+        (1, 5, "lab 50813 Lactate"),
+        (2, 1, "lab 50813 Lactate"),
+        (2, 5, "HR"),
+        (2, 6, "HR"),
+    ]
+
+
+def test_an_infusion_stands_in_every_hour_that_it_touches(build):
+    kept = build(inputevents=[runs(at(1, 30), at(3, 15))])
+    assert times(kept, RATE) == times(kept, ROUTE) == [1.5, 2, 3]
+    assert set(kept.filter(variable=RATE)["value"]) == {"0.1"}
+    assert set(kept.filter(variable=ROUTE)["value"]) == {"01-Drips"}
+    assert kept.filter(variable=AMOUNT).select("t", "value").rows() == [(3.25, "4")]
+
+
+@pytest.mark.parametrize(
+    ("starttime", "endtime", "running", "amount"),
+    [
+        (at(1), at(3), [1, 2], [3]),  # ends on the edge: not in the hour that follows
+        (at(1, 59), at(2), [1.983333], [2]),
+        (at(2), at(2), [2], [2]),  # a push
+        (at(3), at(2), [3], [3]),  # an end before the start: known at the start
+        (at(46, 30), at(48), [46.5, 47], []),  # its amount is known too late
+        (at(46, 30), at(60), [46.5, 47], []),
+        (at(46, 30), None, [46.5, 47], []),
+        (at(48), at(50), [], []),
+        (at(-3), at(1, 30), [0, 1], [1.5]),  # began before the stay
+        (at(-3), at(0), [], [0]),
+        (at(-3), at(-1), [], []),
+    ],
+)
+def test_edges_of_intervals(build, starttime, endtime, running, amount):
+    kept = build(inputevents=[runs(starttime, endtime)])
+    assert times(kept, RATE) == times(kept, ROUTE) == running
+    assert times(kept, AMOUNT) == amount
+
+
+def test_what_began_in_an_earlier_stay_of_the_admission_runs_on(build):
+    episodes = [stay(1, end=at(10)), stay(2, at(12)), stay(3, at(12), subject=11, hadm=8)]
+    rows = [runs(at(8), at(14), VENTILATION), runs(at(13), at(14), VENTILATION, stay_id=2)]
+    kept = build(episodes, procedureevents=rows)
+    assert kept.select("episode_id", "t").rows() == [(1, 8), (1, 9), (2, 0), (2, 1)]
+
+
+@pytest.mark.parametrize("void", [{"statusdescription": "Rewritten"}, {"amount": 0.0}])
+def test_a_void_row_runs_until_its_end_and_gives_nothing(build, void):
+    kept = build(inputevents=[runs(at(1), at(2, 30), **void)])
+    assert times(kept, RATE) == times(kept, ROUTE) == [1, 2]
+    assert times(kept, AMOUNT) == []
+
+
+def test_units_of_an_item_are_kept_apart(build):
+    rows = [runs(at(1), at(1, 5)), runs(at(2), at(2, 5), amountuom="dose", rate=None)]
+    kept = build(inputevents=rows)
+    assert times(kept, AMOUNT) == [1.083333]
+    assert times(kept, f"input {DRUG} Norepinephrine amount dose") == [2.083333]
+
+
+def test_units_are_converted_and_merged(build):
+    rows = [
+        read(at(1), 223761, 98.6),
+        read(at(2), 226707, 70.0),
+        read(at(3), 226531, 200.0),
+        read(at(4), HR, None, value="99"),  # a merged variable is a number
+    ]
+    assert build(chartevents=rows).select("variable", "value").rows() == [
+        ("temperature", "37"),
+        ("height", "177.8"),
+        ("weight", "90.7185"),
+    ]
+
+
+def test_text_counts_where_there_is_no_number(build):
+    rows = [
+        read(at(1), GCS, 5.0, value="Oriented"),
+        read(at(2), GCS, None, value=" Confused "),
+        read(at(3), GCS, None, value="___"),
+        read(at(4), GCS, None, value=" "),
+        read(at(5), GCS, None, value=None),
+        read(at(6), PULSE_ALARM, 0.05),
+        read(at(7), WBC_CHART, 9.0),  # a copy of a lab
+        read(at(8), PULSE_ALARM, float("inf"), value=None),
+    ]
+    assert build(chartevents=rows).select("variable", "value").rows() == [
+        ("chart 223900 GCS - Verbal Response", "5"),
+        ("chart 223900 GCS - Verbal Response", "Confused"),
+        ("chart 220046 HR Alarm", "0.05"),
+    ]
+
+
+def test_a_specimen_is_known_when_taken_or_at_the_end_of_its_day(build):
+    swab = read(at(3), None, storetime=at(72), spec_itemid=SWAB, spec_type_desc="SWAB")
+    dated = swab | {"charttime": None, "chartdate": datetime(2150, 3, 1), "hadm_id": None}
+    kept = build(microbiologyevents=[swab, swab, dated])
+    assert kept.select("t", "variable", "value").rows() == [
+        (3, f"micro {SWAB} SWAB", "taken"),
+        (16, f"micro {SWAB} SWAB", "taken"),
+    ]
+
+
+def test_time_invariant_values_have_no_time(build):
+    kept = build([stay(race="___", language=None)], static=True)
+    assert dict(kept.select("variable", "value").rows()) == {
+        name: str(value) for name, value in STATIC.items() if name not in ("race", "language")
+    }
+
+
+def test_of_values_stored_together_the_newest_is_the_last(build):
+    together = at(3, 59)
+    rows = [
+        read(at(hour), number=v, storetime=together) for hour, v in ((1, 99), (2, 99), (3, 100))
+    ]
+    kept = build(chartevents=[*rows, *rows])
+    assert kept["value"].to_list() == ["99", "99", "100"]
+    assert kept["t"].is_between(3.983333, 3.9834).all()
+
+
+def history():
+    """Sources in which every hour has something, stored at once and late."""
+    hours = range(-2, 52)
+    late = timedelta(minutes=100)
+    return {
+        "chartevents": [read(at(h), number=float(h), storetime=at(h) + late) for h in hours],
+        "labevents": [drawn(at(h, 20), float(h), storetime=at(h) + late) for h in hours],
+        "outputevents": [read(at(h), FOLEY) | {"value": float(h)} for h in hours],
+        "procedureevents": [runs(at(h, 10), at(h + 5), VENTILATION) for h in hours[::4]],
+        "inputevents": [runs(at(h, 5), at(h + 3, 30), rate=float(h + 3)) for h in hours[::3]],
+    }
+
+
+def until(rows, hour):
+    """The same sources as one would have found them at `hour`, the future made up otherwise."""
+    now, kept = at(hour), []
+    for row in rows:
+        began = row.get("starttime") or max(row["storetime"], row["charttime"])
+        if began >= now:
+            continue
+        if row.get("endtime") and row["endtime"] >= now:
+            row = row | {"endtime": now + timedelta(hours=30), "amount": 0.0}
+            row |= {"statusdescription": "Rewritten", "storetime": None}
+        kept.append(row)
+    return kept
+
+
+@pytest.mark.parametrize("hour", [1, 4, 12, 47])
+def test_what_becomes_known_later_changes_nothing_before(build, hour):
+    whole = build(**history()).filter(pl.col("t") < hour)
+    then = build(**{name: until(rows, hour) for name, rows in history().items()})
+    assert whole.height >= 5 * hour
+    assert then.filter(pl.col("t") < hour).equals(whole)
+
+
+def test_with_the_rule_off_values_are_known_when_charted(build):
+    off = RULE | {"enforced": False}
+    assert times(build(chartevents=[read(at(3), storetime=at(60))], rule=off)) == [3]
+
+
+def test_a_rule_that_names_no_time_is_refused(build):
+    with pytest.raises(InputError, match=r"availability\.labs: dischtime is not one of"):
+        build(rule=RULE | {"labs": ["dischtime"]})
+
+
+def test_bytes_repeat_whatever_the_threads_and_chunks(build, tmp_path, monkeypatch):
+    episodes = [stay(number, hadm=number, subject=number) for number in (30, 4, 200)]
+    tables = {
+        name: [row | {"subject_id": n, "hadm_id": n, "stay_id": n} for n in (30, 4) for row in rows]
+        for name, rows in history().items()
+    }
+    found = []
+    for threads, chunk in ((1, 1000), (2, 1000), (2, 1)):
+        monkeypatch.setattr(stage, "CHUNK", chunk)
+        table = build(episodes, threads=threads, **tables)
+        found.append((table, (tmp_path / "long.parquet").read_bytes()))
+    assert found[0][1] == found[1][1]
+    assert found[2][0].equals(found[0][0])
+    everything = pl.read_parquet(tmp_path / "long.parquet")
+    assert everything.equals(everything.sort(stage.LONG.key))
+    assert not list((tmp_path / "temp").iterdir())
+
+
+def test_no_stays_is_an_empty_table(build, tmp_path):
+    build([stay()])
+    path = tmp_path / "episodes.parquet"
+    nobody = pl.read_parquet(path).clear()
+    nobody.write_parquet(path)
+    command = ["pipeline.ehr.long", "--episodes", path, "--source", tmp_path]
+    command += ["--availability", json.dumps(RULE), "--output", tmp_path / "empty.parquet"]
+    subprocess.run([sys.executable, "-m", *map(str, command)], check=True)
+    assert pl.read_parquet(tmp_path / "empty.parquet").schema == stage.LONG.columns
+
+
+def extract(mimic_demo, table, folder):
+    file = next(Path(mimic_demo).glob(f"*/{table}.csv.gz"))
+    command = ["pipeline.extract.tables", "--table", table, "--source-file", file]
+    command += ["--output", folder / f"{table}.parquet", "--temp", folder]
+    subprocess.run([sys.executable, "-m", *map(str, command)], check=True, capture_output=True)
+
+
+def test_the_open_demo_comes_out(mimic_demo, tmp_path, monkeypatch):
+    for table in [*stage.TABLES, "icustays"]:
+        extract(mimic_demo, table, tmp_path)
+    stays = pl.read_parquet(tmp_path / "icustays.parquet")
+    rows = stays.select(
+        pl.col("stay_id").alias("episode_id"), "subject_id", "hadm_id", "stay_id",
+        pl.col("intime").alias("start"), pl.col("outtime").alias("end"),
+        pl.col("intime").alias("observed_from"),
+        (pl.col("intime") + pl.duration(hours=48)).alias("prediction_time"),
+        *(pl.lit(value).alias(name) for name, value in STATIC.items()),
+    )  # fmt: skip
+    rows.write_parquet(tmp_path / "episodes.parquet")
+    found = stage_main(monkeypatch, tmp_path, tmp_path / "long.parquet", threads=2)
+    assert found["episode_id"].n_unique() == 140
+    assert found.height > 190_000
+    median = found.filter(pl.col("variable") == "temperature")["value"].cast(pl.Float64).median()
+    assert 36 < median < 38
+    assert found["t"].max() < 48
+    assert VENTILATED in found["variable"].to_list()
