@@ -20,10 +20,10 @@ rule list_values:
                 "d_labitems",
             ],
         ),
-        episodes="results/{protocol}/stay/episodes.parquet",
+        episodes=f"{STAY}/episodes.parquet",
         code=modules("pipeline.ehr.long"),
     output:
-        "results/{protocol}/stay/ehr/long.parquet",
+        f"{STAY}/ehr/long.parquet",
     log:
         "logs/list_values/{protocol}.log",
     wildcard_constraints:

@@ -37,7 +37,7 @@ def plain(own, output, rows, diagnoses="bce"):
                 errors.append(-(true / max(1, true.sum()) * log).sum())
             else:
                 p = 1 / (1 + np.exp(-z))
-                errors.append(-(true * np.log(p) + (1 - true) * np.log(1 - p)).mean())
+                errors.append(-(true * np.log(p) + (1 - true) * np.log(1 - p)).sum())
         total += np.mean(errors)
     return total
 

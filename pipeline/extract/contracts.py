@@ -207,6 +207,7 @@ TABLES: Mapping[str, SourceTable] = {
             "spec_type_desc VARCHAR, storedate TIMESTAMP, storetime TIMESTAMP, "
             "test_itemid BIGINT, test_name VARCHAR, org_itemid BIGINT, org_name VARCHAR"
         ),
+        ("unimed",),
     ),
     "diagnoses_icd": SourceTable(
         "mimic_iv",

@@ -32,7 +32,8 @@ def columns(tasks: list[Task], groups: int) -> list[slice]:
 class StayExamples(Examples):
     """Several tasks; `data` are `Stays`, `labels` theirs. The schedule's class weights are unused.
 
-    `diagnoses`: bce, mean over the groups [choice], or softmax over them as published.
+    `diagnoses`: bce, summed over the groups (each counts as a binary task does), or softmax over
+    them as published.
     """
 
     diagnoses: str = "bce"
@@ -73,7 +74,7 @@ class StayExamples(Examples):
         if self.diagnoses == "softmax":
             share = target / target.sum(1, keepdim=True).clamp(min=1)
             return -(share * logits.log_softmax(1)).sum(1)
-        return F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(1)
+        return F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(1)
 
     def can_choose(self) -> bool:
         """Whether the validation rows of any task can choose an epoch."""
