@@ -1,8 +1,10 @@
 """Differences between UniMed's models on the same test stays, with what follows from each.
 
-Three questions, each a family of comparisons:
+Four questions, each a family of comparisons:
 
 * `multitask`: the decoder of all tasks minus the decoder of this task alone;
+* `bound`: a model that is told the truth about earlier tasks minus the decoder of this task alone:
+  what multitask learning could win at most by feeding outcomes on;
 * `ablation`: each variant minus the model that it changes, both on all tasks;
 * `modality`: a set of modalities minus the set without one of them.
 
@@ -35,6 +37,7 @@ log = logging.getLogger("pipeline")
 
 SCHEMA_VERSION = 1
 ALL, MODEL = "all", "unimed"
+QUESTIONS = ("multitask", "bound", "ablation", "modality")
 
 Pair = tuple[str, str]  # names of two targets; the difference is first − second
 Compared = tuple[list[str], Floats, Floats]  # names, values (M,), replicates (B, M)
@@ -64,17 +67,20 @@ def families(
 
     >>> names = ["e_unimed_all", "en_unimed_all", "en_unimed_arf_12h", "en_unimed-gru_all"]
     >>> families(names, "arf_12h", {"gru": {"decoder": "gru"}})
-    {'multitask': [('en_unimed_all', 'en_unimed_arf_12h')], \
+    {'multitask': [('en_unimed_all', 'en_unimed_arf_12h')], 'bound': [], \
 'ablation': [('en_unimed-gru_all', 'en_unimed_all')], \
 'modality': [('en_unimed_all', 'e_unimed_all')]}
     """
     together = [name.split("_")[:2] for name in names if name.endswith(f"_{ALL}")]
-    wanted: dict[str, list[Pair]] = {"multitask": [], "ablation": [], "modality": []}
+    wanted: dict[str, list[Pair]] = {question: [] for question in QUESTIONS}
     for letters, model in together:
         name = f"{letters}_{model}_{ALL}"
         wanted["multitask"].append((name, f"{letters}_{model}_{task}"))
         if model != MODEL:
-            wanted["ablation"].append((name, f"{letters}_{reference(model, variants)}_{ALL}"))
+            changed = reference(model, variants)
+            wanted["ablation"].append((name, f"{letters}_{changed}_{ALL}"))
+            if variants[model.removeprefix(f"{MODEL}-")].get("feedback") == "truth":
+                wanted["bound"].append((name, f"{letters}_{changed}_{task}"))
         less = [letters.replace(letter, "") for letter in reversed(letters)]
         wanted["modality"] += [(name, f"{rest}_{model}_{ALL}") for rest in less]
     return {

@@ -18,7 +18,14 @@ from pipeline.report.catalogue import in_order, unique
 from pipeline.report.cells import cell, short, table
 from pipeline.report.claims import PLANTED
 from pipeline.report.task_names import in_words
-from pipeline.report.unimed_claims import by_size, count, differences, of_family, size_sentence
+from pipeline.report.unimed_claims import (
+    bound_sentence,
+    by_size,
+    count,
+    differences,
+    of_family,
+    size_sentence,
+)
 from pipeline.report.unimed_further import diagnoses, others
 from pipeline.report.unimed_results import (
     ALL,
@@ -44,8 +51,8 @@ def page(results: Results, contrasts: dict[str, Any] | None, figures: list[str])
     together = {name: result for name, result in results.items() if name[2] == ALL}
     tasks, own = tasks_of(together or results), reference(results)
     margin = (contrasts or {}).get("margin", 0.02)
-    multitask, ablation, sets = (
-        of_family(contrasts, family) for family in ("multitask", "ablation", "modality")
+    multitask, bound, ablation, sets = (
+        of_family(contrasts, family) for family in ("multitask", "bound", "ablation", "modality")
     )
     synthetic = any((r.get("source") or {}).get("kind") == "synthetic" for r in results.values())
     parts = [
@@ -65,6 +72,9 @@ def page(results: Results, contrasts: dict[str, Any] | None, figures: list[str])
         "## Multitask minus single task by training size",
         by_size(multitask, tasks, own),
         size_sentence(multitask, own, margin),
+        "## Told the truth about earlier tasks: the upper bound minus single task",
+        differences(bound, margin),
+        bound_sentence(bound, margin),
         "## Ablations",
         table(["model", *map(in_words, tasks)], ablations(results, own, tasks)),
         differences(ablation, margin),

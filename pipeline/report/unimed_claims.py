@@ -94,6 +94,28 @@ def size_sentence(rows: Rows, modalities: str, margin: float) -> str:
     return " ".join([*lines, trend, *_trend(list(means.values()))])
 
 
+def bound_sentence(rows: Rows, margin: float) -> str:
+    """What the upper bound says about the paper's claim that tasks inform later ones.
+
+    >>> row = {"task": "arf_12h", "verdict": "better", "p_holm": 0.01}
+    >>> bound_sentence([row], 0.02).split(": ")[1]
+    'knowing the outcomes of earlier tasks helps to predict ARF 12 h; a decoder could gain there.'
+    >>> bound_sentence([{**row, "verdict": "equivalent"}], 0.02).split(": ")[1]
+    'within .02 the bound equals single task for every task; feeding outcomes on gains nothing.'
+    """
+    if not rows:
+        return "No teacher-forced model was compared."
+    helped = [in_words(row["task"]) for row in rows if said(row, margin) == "better"]
+    if helped:
+        return (f"The claim can hold here: knowing the outcomes of earlier tasks helps to predict "
+                f"{', '.join(helped)}; a decoder could gain there.")  # fmt: skip
+    if all(row["verdict"] == "equivalent" for row in rows):
+        within = short(margin).rstrip("0")
+        return (f"The claim is refuted here: within {within} the bound equals single task for "
+                "every task; feeding outcomes on gains nothing.")  # fmt: skip
+    return "Undecided: the bound is clearly better for no task, and not equivalent for all."
+
+
 def _trend(values: list[float]) -> list[str]:
     """How the gain moves as training shrinks, from mean differences, the smallest size first.
 
