@@ -16,6 +16,9 @@ SMALL = {  # a hospital and trainings that take seconds
     "hospital.patients": 700,
     "schedule.epochs": 1,
     "note.doc2vec.epochs": 5,
+    "note.bert.tiny.reports": 300,
+    "note.bert.tiny.vocabulary": 400,
+    "unimed.schedule.epochs": 1,
     "torch.device": "cpu",
 }
 

@@ -56,6 +56,49 @@ def test_missing_storetimes_are_counted_in_the_log(demo):
     )
 
 
+@pytest.fixture(scope="module")
+def stays(demo):
+    """Labels and features of the demo's 140 ICU stays."""
+    labels = [f"results/corrected/stay/labels/{task}.parquet" for task in COUNTS]
+    demo.make(*labels, "results/corrected/stay/fiddle/X.parquet")
+    return demo
+
+
+COUNTS = {  # eligible, positive; stays with an onset at any time
+    "shock_4h": (105, 21, 52),
+    "shock_12h": (90, 8, 52),
+    "arf_4h": (83, 14, 67),
+    "arf_12h": (75, 8, 67),
+    "mortality_48h": (74, 12, 20),
+    "diagnoses_48h": (74, None, 0),
+}
+
+
+@pytest.mark.parametrize("task", COUNTS)
+def test_counts_per_task_and_onset_are_those_of_the_demo_and_in_the_log(stays, task):
+    labels = pl.read_parquet(stays / f"results/corrected/stay/labels/{task}.parquet")
+    eligible, positive, onsets = COUNTS[task]
+    assert labels.height == 140
+    assert labels["eligible"].sum() == eligible
+    assert labels["onset_hours"].is_not_null().sum() == onsets
+    if positive is not None:
+        assert labels["label"].sum() == positive
+        log = (stays / f"logs/label_stay_task/corrected/{task}.log").read_text()
+        assert f"of all stays of the cohort: with an onset at any time {onsets:>9}" in log
+
+
+def test_fiddle_reads_the_demo(stays):
+    folder = stays / "results/corrected/stay/fiddle"
+    log = (stays / "logs/apply_fiddle/corrected.log").read_text()
+    assert "N = 140 episodes, L = 48 bins" in log
+    series, names = (pl.read_parquet(folder / f"{x}.parquet") for x in ("X", "features"))
+    assert series["bin"].max() == 47
+    assert names.filter(pl.col("table") == "X").height > 1000
+    heart = names.filter(pl.col("name").str.starts_with("HR_value_"))
+    assert heart.height == 5
+    assert series.join(heart.select("feature"), on="feature")["episode_id"].n_unique() > 130
+
+
 def test_result_hides_small_counts_and_knows_no_ceiling(demo):
     result = json.loads((demo / TARGET).read_text())
     assert result["ceiling"] is None

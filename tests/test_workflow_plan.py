@@ -32,6 +32,17 @@ def jobs(rules, tables, *made, **more):
 
 
 ALL = jobs(EHR | CXR | NOTE, 12, decode_films=10)
+STAY = ["shock_4h", "arf_12h", "mortality_48h"]
+FIDDLE = {"list_values", "fit_fiddle", "apply_fiddle"}
+BERT = {"clean_notes", "select_stay_notes", "train_bert", "cut_reports", "embed_reports"}
+FILMS = {"select_stay_films"}
+
+
+def stay_jobs(rules, tables, **more):
+    made = {"make_hospital", "select_stays", "label_diagnoses", "train_unimed", "evaluate_unimed"}
+    return dict.fromkeys([*rules, *made], 1) | {"extract_table": tables} | more
+
+
 PLANS = {
     "ecn_early_mortality": ALL | {"fuse_early": 1},
     "ecn_joint_longstay": ALL | {"fuse_jointly": 1},  # the singles that it is compared with, too
@@ -41,6 +52,10 @@ PLANS = {
     "en_gbdt_mortality": jobs(EHR | NOTE, 11) | {"fit_baseline": 1},
     "e_unimodal_mortality": jobs(EHR, 10),
     "e_logistic-stats_mortality": jobs(EHR | {"describe_events", "fit_statistics"}, 10),
+    "ecn_unimed_all": stay_jobs(FIDDLE | BERT | FILMS, 15, label_stay_task=3, decode_films=10),
+    "en_unimed-gru_shock_4h": stay_jobs(FIDDLE | BERT, 14, label_stay_task=1),
+    "c_unimed-teacher-forced_all": stay_jobs(FILMS, 9, label_stay_task=3, decode_films=10),
+    "e_unimed_diagnoses_48h": stay_jobs(FIDDLE, 13),
     "published/c_unimodal_mortality": jobs(
         PRESENT | {"pretrain_cxr", "embed_cxr"}, 11, "evaluate_published", decode_films=10
     ),
@@ -105,6 +120,9 @@ def test_folds_share_the_source_and_the_clean_notes(tmp_path):
         ("ecn_clever_mortality", "no model 'clever'"),
         ("ecn_early_death", "no task 'death'"),
         ("ecn_early_mortality_48h", "no task 'mortality_48h'"),
+        ("en_unimed_mortality", "no task 'mortality' of ICU stays"),
+        ("en_unimed-clever_all", "no model 'unimed-clever'"),
+        ("en_early_all", "no task 'all'"),
     ],
 )
 def test_impossible_targets_are_refused_with_the_table_of_targets(target, why):
@@ -118,7 +136,9 @@ def test_impossible_targets_are_refused_with_the_table_of_targets(target, why):
         assert f"\n  {name}: " in message
 
 
-@pytest.mark.parametrize("target", ["ecn_gbdt_mortality", "e_logistic-stats_mortality"])
+@pytest.mark.parametrize(
+    "target", ["ecn_gbdt_mortality", "e_logistic-stats_mortality", "en_unimed_all"]
+)
 def test_the_published_protocol_has_no_baselines(target):
     assert planning.refusal(CONFIG, *target.split("_", 2)) is None
     message = planning.refusal(CONFIG, *target.split("_", 2), "published")
@@ -146,6 +166,15 @@ def test_a_refusal_is_one_message_without_traceback(fresh, target):
         ("folds", 5, "config.folds: 5 test shares of 0.25 overlap"),
         ("tasks", ["death"], "config.tasks: death has no query pipeline/cohort/tasks/death.sql"),
         ("seeds", [], r"config.seeds: \[\] should be non-empty"),
+        ("unimed.variants.x", {"decodr": "gru"}, "config.unimed.variants.x: .*'decodr'"),
+        ("unimed.variants.x", {"order": "reversed"}, "what is known only later; set hours to 4"),
+        ("unimed.all", ["arf_12h", "shock_4h"], "unimed.all: the tasks are not in the order of"),
+        (
+            "unimed.tasks",
+            [*CONFIG["unimed"]["tasks"], "sepsis_4h"],
+            "sepsis_4h has no query .*stay/sepsis.sql",
+        ),
+        ("fiddle.step", 3, "fiddle.step: bins of 3 hours do not end when a task is predicted"),
     ],
 )
 def test_a_misspelt_or_empty_setting_is_named(tmp_path, setting, value, message):

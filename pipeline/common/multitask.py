@@ -8,6 +8,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.common.modules import ROOT
 from pipeline.common.names import subsets
 
 Config = Mapping[str, Any]
@@ -61,6 +62,15 @@ def hours(task: str) -> int:
     return int(task.rsplit("_", 1)[1].removesuffix("h"))
 
 
+def query(task: str) -> str:
+    """The query of a task, whatever its hours.
+
+    >>> query("shock_4h")
+    'pipeline/cohort/tasks/stay/shock.sql'
+    """
+    return f"pipeline/cohort/tasks/stay/{task.rsplit('_', 1)[0]}.sql"
+
+
 def horizons(own: Mapping[str, Any], names: list[str]) -> list[int]:
     """How many hours each task sees: those before its prediction, or the settings' `hours` if less.
 
@@ -87,6 +97,11 @@ hours to 4 or less
         f"config.unimed.all: {task} is not among unimed.tasks"
         for task in own["all"]
         if task not in own["tasks"]
+    ]
+    lines += [
+        f"config.unimed.tasks: {task} has no query {query(task)}"
+        for task in own["tasks"]
+        if not (ROOT / query(task)).is_file()
     ]
     if sorted(own["all"], key=hours) != own["all"]:
         lines.append("config.unimed.all: the tasks are not in the order of time")
@@ -118,10 +133,9 @@ def made_by(names: list[str], modalities: list[str]) -> list[str]:
     >>> [file for file in made_by(["shock_4h", "shock_12h"], []) if file.endswith(".sql")]
     ['pipeline/cohort/tasks/stay/shock.sql']
     """
-    kinds = dict.fromkeys(task.rsplit("_", 1)[0] for task in names)
-    several = ["pipeline.cohort.diagnoses"] * ("diagnoses" in kinds)
+    queries = list(dict.fromkeys(map(query, names)))
+    several = ["pipeline.cohort.diagnoses"] * any(task.startswith("diagnoses") for task in names)
     first = ["pipeline.extract.tables", "pipeline.cohort.stays", "pipeline.cohort.stay_labels"]
-    queries = [f"pipeline/cohort/tasks/stay/{kind}.sql" for kind in kinds]
     last = ["pipeline.unimed.train", "pipeline.evaluation.multitask"]
     return [*first, *several, *queries, *modalities, *last]
 

@@ -1,0 +1,107 @@
+"""UniMed through the workflow: from source files to results of ICU stays."""
+
+import json
+
+import jsonschema
+import polars as pl
+import pytest
+import referencing
+from checkout import REPOSITORY
+
+MULTI, SINGLE = "results/ecn_unimed_all.json", "results/e_unimed-gru-attention_shock_4h.json"
+TASKS = ["shock_4h", "arf_12h", "mortality_48h", "diagnoses_48h"]
+EVALUATION = REPOSITORY / "pipeline/evaluation"
+
+
+def validated(path):
+    """A result that keeps to its schema, parts of which are those of the other results."""
+    schemas = [json.loads((EVALUATION / f"{name}.schema.json").read_text())
+               for name in ("multitask", "result")]  # fmt: skip
+    resources = [(s["$id"], referencing.Resource.from_contents(s)) for s in schemas]
+    registry = referencing.Registry().with_resources(resources)
+    result = json.loads(path.read_text())
+    jsonschema.Draft202012Validator(schemas[0], registry=registry).validate(result)
+    return result
+
+
+@pytest.fixture(scope="module")
+def stays(finished, tmp_path_factory):
+    """The finished run with results of ICU stays beside those of admissions."""
+    checkout = finished.copy(tmp_path_factory.mktemp("unimed") / "checkout")
+    checkout.ran = checkout.make(MULTI, SINGLE).ran
+    return checkout
+
+
+def test_results_of_stays_need_no_encoder_of_admissions(stays):
+    assert not {rule for rule in stays.ran if rule.startswith(("pretrain_", "embed_ehr", "make_"))}
+    assert stays.plan(MULTI, SINGLE).planned == {}
+    assert stays.plan("results/ecn_early_mortality.json").planned == {}
+
+
+def test_a_result_of_all_tasks_speaks_of_each(stays):
+    result = validated(stays / MULTI)
+    assert list(result["tasks"]) == TASKS
+    for task in TASKS[:3]:
+        own = result["tasks"][task]
+        assert own["metrics"]["test"]["auroc"]["low"] < own["metrics"]["test"]["auroc"]["high"]
+        assert own["ceiling"]["oracle_auroc"]["value"] > 0.5
+    recall = result["tasks"]["diagnoses_48h"]["metrics"]["test"]["recall"]
+    assert set(recall) == {"5", "10", "20", "30"}
+    for own in recall.values():
+        assert own["model"]["value"] <= own["ceiling"]["value"]
+    looked = result["attention"]["modality"]["arf_12h"]
+    assert set(looked) == {"S", "X", "c", "n"}
+    assert list(result["attention"]["task"]["mortality_48h"]) == TASKS[:3]
+    assert (stays / MULTI.replace(".json", ".svg")).read_text().count("ROC") >= 3
+
+
+def test_a_result_of_one_task_has_a_decoder_of_its_own(stays):
+    result = validated(stays / SINGLE)
+    assert list(result["tasks"]) == ["shock_4h"]
+    assert result["settings"]["unimed"]["model"]["decoder"] == "gru-attention"
+    assert set(result["attention"]["modality"]["shock_4h"]) == {"S", "X"}
+
+
+def test_predictions_are_of_eligible_stays_and_patients_keep_their_split(stays):
+    said = pl.read_parquet(stays / "results/corrected/predictions/ecn_unimed_all.parquet")
+    split = pl.read_parquet(stays / "results/corrected/admission/episodes.parquet")
+    for task in TASKS[:3]:
+        labels = pl.read_parquet(stays / f"results/corrected/stay/labels/{task}.parquet")
+        own = said.filter(pl.col("task") == task).join(labels, on="episode_id", suffix="_known")
+        assert own.height == labels["eligible"].sum()
+        assert own["eligible"].all()
+        assert (own["label"] == own["label_known"]).all()
+    both = said.join(split, on="subject_id", suffix="_of_admission")
+    assert both.height
+    assert (both["split"] == both["split_of_admission"]).all()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "again"),
+    [
+        ("unimed.variants.gru-attention", {"decoder": "gru-attention", "layers": 2}, {SINGLE}),
+        ("unimed.model.dropout", 0.2, {MULTI, SINGLE}),
+        ("unimed.variants.gru", {"decoder": "gru", "width": 64}, set()),
+        ("early.dropout", 0.4, set()),
+    ],
+)
+def test_a_changed_variant_trains_its_own_results_alone(stays, tmp_path, setting, value, again):
+    changed = stays.copy(tmp_path / "changed")
+    changed.configure({setting: value})
+    planned = changed.plan(MULTI, SINGLE).planned
+    assert planned == dict.fromkeys(["train_unimed", "evaluate_unimed"] * bool(again), len(again))
+
+
+def test_an_edit_of_a_task_relabels_it_and_what_learns_it(stays, tmp_path):
+    changed = stays.copy(tmp_path / "changed")
+    changed.edit("pipeline/cohort/tasks/stay/arf.sql", "-- Task arf", "-- The task arf")
+    assert changed.plan(MULTI, SINGLE).planned == {
+        "label_stay_task": 1, "train_unimed": 1, "evaluate_unimed": 1
+    }  # fmt: skip
+
+
+def test_a_vocabulary_of_another_cohort_is_not_asked_for_a_single_task(stays):
+    result = validated(stays / SINGLE)
+    assert "diagnoses_48h" not in result["tasks"]
+    diagnoses = "results/corrected/predictions/e_unimed-gru-attention_shock_4h.diagnoses.parquet"
+    assert pl.read_parquet(stays / diagnoses).is_empty()
