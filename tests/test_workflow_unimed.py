@@ -2,25 +2,18 @@
 
 import json
 
-import jsonschema
 import polars as pl
 import pytest
-import referencing
-from checkout import REPOSITORY
+from test_evaluation_multitask import VALID
 
 MULTI, SINGLE = "results/ecn_unimed_all.json", "results/e_unimed-gru-attention_shock_4h.json"
 TASKS = ["shock_4h", "arf_12h", "mortality_48h", "diagnoses_48h"]
-EVALUATION = REPOSITORY / "pipeline/evaluation"
 
 
 def validated(path):
     """A result that keeps to its schema, parts of which are those of the other results."""
-    schemas = [json.loads((EVALUATION / f"{name}.schema.json").read_text())
-               for name in ("multitask", "result")]  # fmt: skip
-    resources = [(s["$id"], referencing.Resource.from_contents(s)) for s in schemas]
-    registry = referencing.Registry().with_resources(resources)
     result = json.loads(path.read_text())
-    jsonschema.Draft202012Validator(schemas[0], registry=registry).validate(result)
+    VALID.validate(result)
     return result
 
 
