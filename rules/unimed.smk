@@ -13,7 +13,10 @@ rule train_unimed:
         episodes=f"{STAY}/episodes.parquet",
         labels=lambda wildcards: [
             f"{LABELS}/{task}.parquet".format(protocol=wildcards.protocol)
-            for task in multitask.tasks(config, wildcards.task)
+            for task in [
+                *multitask.told(config, wildcards.model, wildcards.task),
+                *multitask.tasks(config, wildcards.task),
+            ]
         ],
         diagnoses=lambda wildcards: [
             f"{LABELS}/{task}.{part}.parquet".format(protocol=wildcards.protocol)
@@ -44,6 +47,7 @@ rule train_unimed:
         launch=LAUNCH,
         folder=subpath(output.history, parent=True),
         tasks=lambda wildcards: multitask.tasks(config, wildcards.task),
+        told=lambda wildcards: multitask.told(config, wildcards.model, wildcards.task),
         labels=lambda wildcards, input: [
             f"{Path(path).name.removesuffix('.parquet')}={path}" for path in input.labels
         ],
@@ -64,6 +68,7 @@ rule train_unimed:
         "python -m {params.launch} pipeline.unimed.train"
         " --episodes {input.episodes:q}"
         " --tasks {params.tasks:q}"
+        " --told {params.told:q}"
         " --labels {params.labels:q}"
         " {params.diagnoses:q}"
         " --model {params.model:q}"

@@ -64,6 +64,7 @@ def stays(count=40, names=NAMES, settings=SMALL, seed=0):
     known = np.where(random.random(count) < 0.7, random.random(count) * 60 - 5, np.nan)
     value = random.normal(size=(count, 3)).astype(np.float32)
     several = any(task.several for task in tasks)
+    few, group = (few, group) if several else (few * 0, group[:0])
     split = np.array(["train", "val", "test", "train"] * (count // 4))
     return Stays(
         np.arange(count), np.arange(count) // 2, split,

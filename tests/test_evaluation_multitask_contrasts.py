@@ -18,6 +18,7 @@ from pipeline.evaluation.significance import verdict
 VARIANTS = {
     "gru": {"decoder": "gru"},
     "gru-attention": {"decoder": "gru-attention"},
+    "teacher-forced": {"feedback": "truth"},
     "first-4h": {"hours": 4},
     "first-4h-reversed": {"hours": 4, "order": "reversed"},
 }
@@ -56,6 +57,14 @@ def found(tmp_path_factory):
 def of(result, family, task):
     rows = [r for r in result["contrasts"] if (r["family"], r["task"]) == (family, task)]
     return {(row["first"], row["second"]): row for row in rows}
+
+
+def test_the_bound_of_a_task_is_that_task_told_the_earlier_ones():
+    names = ["en_unimed_all", "en_unimed-teacher-forced_all", "en_unimed_arf_12h"]
+    told = "en_unimed-teacher-forced_arf_12h"
+    pairs = stage.families([*names, told], "arf_12h", VARIANTS)
+    assert pairs["bound"] == [(told, "en_unimed_arf_12h")]
+    assert stage.families(names, "arf_12h", VARIANTS)["bound"] == []
 
 
 def test_which_are_compared(found):

@@ -8,7 +8,9 @@ import torch
 from stays_at_hand import BINS, GROUPS, NAMES, SMALL, model_of, stays
 
 from pipeline.common.errors import InputError
-from pipeline.unimed.examples import columns
+from pipeline.training.schedule import Schedule
+from pipeline.unimed.examples import StayExamples, columns
+from pipeline.unimed.said import Said
 from pipeline.unimed.settings import Task
 
 DECODERS = ["transformer", "gru", "gru-attention"]
@@ -74,7 +76,9 @@ def test_with_the_first_four_hours_only_no_task_feels_the_fifth():
 def test_a_prediction_needs_no_truth(decoder):
     own = stays()
     model = model_of(own, replace(SMALL, decoder=decoder))
-    lies = replace(own, label=1 - own.label, onset=own.onset * 0, group=(own.group + 1) % GROUPS)
+    lies = replace(
+        own, label=1 - own.label, onset=np.zeros_like(own.onset), group=(own.group + 1) % GROUPS
+    )
     assert all(map(torch.equal, said(model, own), said(model, lies)))
 
 
@@ -227,3 +231,28 @@ def test_the_published_size():
     decoder = model_of(own, settings).decoder
     attention, feed, norms = 4 * (512**2 + 512), 2 * 512 * 2048 + 2048 + 512, 3 * 2 * 512
     assert sum(p.numel() for p in decoder.parameters()) == 3 * (2 * attention + feed + norms)
+
+
+def test_a_bound_of_one_task_is_told_the_earlier_ones_and_learns_and_says_its_own_alone():
+    settings = replace(SMALL, feedback="truth")
+    tasks = settings.tasks(["arf_12h"], ["shock_4h"])
+    assert [(task.name, task.told) for task in tasks] == [("shock_4h", True), ("arf_12h", False)]
+    own = replace(stays(names=NAMES[:2], settings=settings), tasks=tasks)
+    model = model_of(own, settings)
+    other = replace(own, label=np.stack([1 - own.label[:, 0], own.label[:, 1]], axis=1))
+    before, now = said(model, own), said(model, other)
+    heard = own.eligible[:, 0]
+    assert np.array_equal((before[1] != now[1])[:, 0].numpy(), heard)
+    given = StayExamples(own, own.label, own.of("train"), own.of("val"))
+    output = torch.zeros(40, 2, requires_grad=True)
+    schedule = Schedule(1, 8, 0.01, 0.0)
+    given.loss(output, ROWS, ROWS, schedule, 1).backward()
+    assert not output.grad[:, 0].any()
+    assert output.grad[own.eligible[:, 1], 1].all()
+    tables = Said.of(model, own, 0, torch.device("cpu"))
+    assert tables.binary["task"].unique().to_list() == ["arf_12h"]
+
+
+def test_nothing_is_told_to_a_model_that_is_not_fed_the_truth():
+    with pytest.raises(InputError, match="where feedback is truth"):
+        SMALL.tasks(["arf_12h"], ["shock_4h"])

@@ -48,6 +48,22 @@ def tasks(config: Config, task: str) -> list[str]:
     return list(config["unimed"]["all"]) if task == ALL else [task]
 
 
+def told(config: Config, model: str, task: str) -> list[str]:
+    """The earlier tasks whose outcomes a model of a single task is told: none, but for the bound.
+
+    >>> own = {"all": ["shock_4h", "arf_12h"], "model": {"feedback": "predicted"},
+    ...        "variants": {"x": {"feedback": "truth"}}}
+    >>> told({"unimed": own}, "unimed-x", "arf_12h"), told({"unimed": own}, "unimed", "arf_12h")
+    (['shock_4h'], [])
+    """
+    if task == ALL or settings(config, model)["feedback"] != "truth":
+        return []
+    sequence = list(config["unimed"]["all"])
+    if task in sequence:
+        return sequence[: sequence.index(task)]
+    return [earlier for earlier in sequence if hours(earlier) < hours(task)]
+
+
 def known_tasks(config: Config) -> list[str]:
     """What may stand as the task of a target."""
     return [*config["unimed"]["tasks"], ALL]
@@ -154,7 +170,8 @@ def grid(config: Config) -> list[str]:
     """The names {modalities}_{model}_{task} of every result of the tables.
 
     On the reference modalities every model on all tasks, and on each of them those that are
-    compared so (decoders and training sizes); every task alone; and each set of modalities.
+    compared so (decoders, training sizes, and the upper bound); every task alone; and each set of
+    modalities.
     """
     own, paper = config["unimed"], reference(config)
     sets = [*subsets(paper), "".join(config["modalities"])]
@@ -163,7 +180,15 @@ def grid(config: Config) -> list[str]:
         for name, change in own["variants"].items()
         if set(change) <= {"decoder", "training_share"}
     ]
+    bounds = [
+        f"{paper}_{model}_{task}"
+        for model in models(config)
+        for task in own["all"]
+        if told(config, model, task)
+    ]
     alone = [f"{paper}_{model}_{task}" for model in [NAME, *sized] for task in own["all"]]
     more = [f"{paper}_{NAME}_{task}" for task in own["tasks"]]
     together = [f"{paper}_{model}_{ALL}" for model in models(config)]
-    return list(dict.fromkeys([*(f"{own}_{NAME}_{ALL}" for own in sets), *together, *alone, *more]))
+    return list(
+        dict.fromkeys([*(f"{own}_{NAME}_{ALL}" for own in sets), *together, *alone, *bounds, *more])
+    )

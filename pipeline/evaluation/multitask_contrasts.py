@@ -3,8 +3,8 @@
 Four questions, each a family of comparisons:
 
 * `multitask`: the decoder of all tasks minus the decoder of this task alone;
-* `bound`: a model that is told the truth about earlier tasks minus the decoder of this task alone:
-  what multitask learning could win at most by feeding outcomes on;
+* `bound`: the decoder of this task alone, told the truth about earlier tasks, minus itself without:
+  what feeding outcomes on could win at most;
 * `ablation`: each variant minus the model that it changes, both on all tasks;
 * `modality`: a set of modalities minus the set without one of them.
 
@@ -80,7 +80,8 @@ def families(
             changed = reference(model, variants)
             wanted["ablation"].append((name, f"{letters}_{changed}_{ALL}"))
             if variants[model.removeprefix(f"{MODEL}-")].get("feedback") == "truth":
-                wanted["bound"].append((name, f"{letters}_{changed}_{task}"))
+                told = f"{letters}_{model}_{task}"
+                wanted["bound"] += [(told, f"{letters}_{changed}_{task}")] * (told in names)
         less = [letters.replace(letter, "") for letter in reversed(letters)]
         wanted["modality"] += [(name, f"{rest}_{model}_{ALL}") for rest in less]
     return {

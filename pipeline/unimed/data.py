@@ -54,6 +54,11 @@ class Stays:
         table[np.repeat(np.arange(len(rows)), count), self.group[found]] = 1
         return table
 
+    @property
+    def asked(self) -> list[int]:
+        """The tasks, by number, that are learnt and predicted."""
+        return [k for k, task in enumerate(self.tasks) if not task.told]
+
     def of(self, *splits: str) -> np.ndarray:
         """Row numbers of splits."""
         return np.flatnonzero(np.isin(self.split, splits))
@@ -67,12 +72,14 @@ class Stays:
 
 def read_stays(episodes: str, labels: Mapping[str, str], tasks: list[Task], groups: str,
                vocabulary: str) -> Stays:  # fmt: skip
-    """The stays that are eligible for a task; `labels`: task → its table.
+    """The stays that are eligible for a task that is asked; `labels`: task → its table.
 
     `groups`, `vocabulary`: tables of the diagnoses, read where one of the tasks is theirs.
     """
     tables = {task.name: read_table(labels[task.name]) for task in tasks}
-    anyone = pl.concat(table.filter("eligible").select("episode_id") for table in tables.values())
+    anyone = pl.concat(
+        tables[task.name].filter("eligible").select("episode_id") for task in tasks if not task.told
+    )
     known = read_table(episodes, ["episode_id", "subject_id", "split"])
     known = known.join(anyone.unique(), on="episode_id", how="semi").sort("episode_id")
     if known.is_empty():

@@ -53,7 +53,8 @@ class StayExamples(Examples):
         stays, total = self.stays, output.new_zeros((), dtype=torch.float32)
         own = columns(stays.tasks, stays.groups)
         output = output.float()
-        for k, (task, part) in enumerate(zip(stays.tasks, own, strict=True)):
+        for k in stays.asked:
+            task, part = stays.tasks[k], own[k]
             size = stays.eligible[whole, k].sum() / count
             if not size:
                 continue
@@ -78,7 +79,7 @@ class StayExamples(Examples):
 
     def can_choose(self) -> bool:
         """Whether the validation rows of any task can choose an epoch."""
-        return any(self._choosers(k) is not None for k in range(len(self.stays.tasks)))
+        return any(self._choosers(k) is not None for k in self.stays.asked)
 
     def _choosers(self, k: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Validation rows, by position, and truth (n, labels) of a task with both classes."""
@@ -92,9 +93,11 @@ class StayExamples(Examples):
     def score(self, output: torch.Tensor) -> float | None:
         """Mean over tasks of the AUROC; of the diagnoses the mean over groups with both classes."""
         found = []
-        for k, part in enumerate(columns(self.stays.tasks, self.stays.groups)):
+        parts = columns(self.stays.tasks, self.stays.groups)
+        for k in self.stays.asked:
             if (chosen := self._choosers(k)) is None:
                 continue
+            part = parts[k]
             here, truth = chosen
             both = truth[0] >= 0
             said = output[:, part].numpy()[here][:, both]

@@ -103,7 +103,7 @@ def _binary(logits: torch.Tensor, stays: Stays, seed: int) -> pl.DataFrame:
     for k, (task, part) in enumerate(
         zip(stays.tasks, columns(stays.tasks, stays.groups), strict=True)
     ):
-        if task.several:
+        if task.several or task.told:
             continue
         rows = np.flatnonzero(stays.eligible[:, k])
         said = logits[rows, part].double().sigmoid()[:, 0].numpy().round(7)
@@ -123,7 +123,7 @@ def _diagnoses(logits: torch.Tensor, stays: Stays, seed: int, model: UniMed) -> 
     for k, (task, part) in enumerate(
         zip(stays.tasks, columns(stays.tasks, stays.groups), strict=True)
     ):
-        if task.several:
+        if task.several and not task.told:
             rows = np.flatnonzero(stays.eligible[:, k] & np.isin(stays.split, ["val", "test"]))
             own = logits[rows, part].double()
             soft = model.settings.diagnoses == "softmax"

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,15 @@ SHUFFLE = 0  # seed of the order `shuffled`: four tasks as 3, 1, 2, 4
 
 @dataclass(frozen=True)
 class Task:
-    """A task of ICU stays. `hours`: when it is predicted; `horizon`: hours that it sees."""
+    """A task of ICU stays. `hours`: when it is predicted; `horizon`: hours that it sees.
+
+    `told`: its outcome is told to later tasks and not learnt (an upper bound of a single task).
+    """
 
     name: str
     hours: int
     horizon: int
+    told: bool = False
 
     @property
     def several(self) -> bool:
@@ -43,11 +48,20 @@ class Settings:
     diagnoses: str
     training_share: float
 
-    def tasks(self, names: list[str]) -> list[Task]:
-        """The tasks of these names with the horizon that the settings allow."""
-        horizons = multitask.horizons({"hours": self.hours}, names)
-        hours = [multitask.hours(name) for name in names]
-        return [Task(*each) for each in zip(names, hours, horizons, strict=True)]
+    def tasks(self, names: list[str], told: Sequence[str] = ()) -> list[Task]:
+        """Tasks with the horizon that the settings allow: first those whose outcome is `told`.
+
+        Raises `InputError` where an outcome is told that no task is fed.
+        """
+        if told and self.feedback != "truth":
+            raise InputError(
+                f"unimed: outcomes are told where feedback is truth, not {self.feedback}"
+            )
+        every = [*told, *names]
+        horizons = multitask.horizons({"hours": self.hours}, every)
+        hours = [multitask.hours(name) for name in every]
+        known = [name in told for name in every]
+        return [Task(*each) for each in zip(every, hours, horizons, known, strict=True)]
 
     def steps(self, tasks: list[Task]) -> list[int]:
         """The tasks, by number, in the order in which the decoder meets them.

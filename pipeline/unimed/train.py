@@ -50,6 +50,7 @@ def _arguments() -> argparse.Namespace:
     add = arguments.add_argument
     add("--episodes", required=True, help="ICU stays")
     add("--tasks", nargs="+", required=True, help="in the order of time")
+    add("--told", nargs="*", default=[], help="earlier tasks whose outcomes are told, not learnt")
     add("--labels", nargs="+", type=table_of_task, required=True, help="task=table")
     add("--groups", help="diagnoses of stays, for the task diagnoses")
     add("--vocabulary", help="groups of diagnoses")
@@ -72,7 +73,7 @@ def build(given: argparse.Namespace, stays: Stays, train: np.ndarray) -> UniMed:
 
 def read(given: argparse.Namespace) -> Stays:
     """The stays with every modality that is asked for."""
-    tasks = given.model.tasks(given.tasks)
+    tasks = given.model.tasks(given.tasks, given.told)
     stays = read_stays(given.episodes, dict(given.labels), tasks, given.groups, given.vocabulary)
     each = {}
     for name, own in given.data.items():
@@ -82,17 +83,22 @@ def read(given: argparse.Namespace) -> Stays:
     return stays
 
 
+def check_classes(stays: Stays, train: np.ndarray) -> None:
+    """`InputError` where a task cannot be learnt from these rows."""
+    for k in stays.asked:
+        own, task = train[stays.eligible[train, k]], stays.tasks[k]
+        if not len(own) or (not task.several and len(np.unique(stays.label[own, k])) < 2):
+            raise InputError(f"task {task.name}: not both classes among the training stays; "
+                             "enlarge the cohort")  # fmt: skip
+
+
 def main() -> None:
     """Trains one model per seed; predicts every eligible stay."""
     given = _arguments()
     stays = read(given)
     train = stays.some(stays.of("train", "fusion"), given.model.training_share)
     examples = StayExamples(stays, stays.label, train, stays.of("val"), given.model.diagnoses)
-    for k, task in enumerate(stays.tasks):
-        own = train[stays.eligible[train, k]]
-        if not len(own) or (not task.several and len(np.unique(stays.label[own, k])) < 2):
-            raise InputError(f"task {task.name}: not both classes among the training stays; "
-                             "enlarge the cohort")  # fmt: skip
+    check_classes(stays, train)
     device = pick_device(given.device)
     histories, said = {}, []
     with from_environment(device) as processes:
@@ -100,7 +106,7 @@ def main() -> None:
             make_repeatable(seed, given.torch_threads)
             model = build(given, stays, train).to(device)
             progress = progress_file(given.weights, seed)
-            name = f"unimed of {len(stays.tasks)} task(s)"
+            name = f"unimed of {len(stays.asked)} task(s)"
             epochs = fit(model, examples, given.schedule, seed, device, progress, name, processes)
             histories[seed] = {"trained_on": len(train), "epochs": epochs}
             if processes.first:
