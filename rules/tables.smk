@@ -133,6 +133,10 @@ rule cohorts:
             protocol=RESULTS,
             task=config["tasks"],
         ),
+        expand(
+            "results/corrected/stay/labels/{task}.parquet",
+            task=config["unimed"]["tasks"],
+        ),
 
 
 rule embeddings:
