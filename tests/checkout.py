@@ -12,6 +12,7 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 MAIN = "results/ecn_early_mortality.json"
 SINGLE = "results/e_unimodal_mortality.json"
+MULTI, ALONE = "results/ecn_unimed_all.json", "results/e_unimed-gru-attention_shock_4h.json"
 SMALL = {  # a hospital and trainings that take seconds
     "hospital.patients": 700,
     "schedule.epochs": 1,

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from checkout import MAIN, REPOSITORY, SINGLE, Checkout
+from checkout import ALONE, MAIN, MULTI, REPOSITORY, SINGLE, Checkout
 
 
 def pytest_addoption(parser):
@@ -47,6 +47,14 @@ def finished(tmp_path_factory):
     """A checkout with two results of a small hospital. For reading: `copied` is there to change."""
     checkout = Checkout.fresh(tmp_path_factory.mktemp("workflow") / "finished")
     checkout.printed = checkout.make(MAIN, SINGLE).text
+    return checkout
+
+
+@pytest.fixture(scope="session")
+def stays(finished, tmp_path_factory):
+    """The finished run with results of ICU stays beside those of admissions. For reading."""
+    checkout = finished.copy(tmp_path_factory.mktemp("stays") / "checkout")
+    checkout.ran = checkout.make(MULTI, ALONE).ran
     return checkout
 
 

@@ -4,9 +4,9 @@ import json
 
 import polars as pl
 import pytest
+from checkout import ALONE, MULTI
 from test_evaluation_multitask import VALID
 
-MULTI, SINGLE = "results/ecn_unimed_all.json", "results/e_unimed-gru-attention_shock_4h.json"
 TASKS = ["shock_4h", "arf_12h", "mortality_48h", "diagnoses_48h"]
 
 
@@ -17,17 +17,9 @@ def validated(path):
     return result
 
 
-@pytest.fixture(scope="module")
-def stays(finished, tmp_path_factory):
-    """The finished run with results of ICU stays beside those of admissions."""
-    checkout = finished.copy(tmp_path_factory.mktemp("unimed") / "checkout")
-    checkout.ran = checkout.make(MULTI, SINGLE).ran
-    return checkout
-
-
 def test_results_of_stays_need_no_encoder_of_admissions(stays):
     assert not {rule for rule in stays.ran if rule.startswith(("pretrain_", "embed_ehr", "make_"))}
-    assert stays.plan(MULTI, SINGLE).planned == {}
+    assert stays.plan(MULTI, ALONE).planned == {}
     assert stays.plan("results/ecn_early_mortality.json").planned == {}
 
 
@@ -49,7 +41,7 @@ def test_a_result_of_all_tasks_speaks_of_each(stays):
 
 
 def test_a_result_of_one_task_has_a_decoder_of_its_own(stays):
-    result = validated(stays / SINGLE)
+    result = validated(stays / ALONE)
     assert list(result["tasks"]) == ["shock_4h"]
     assert result["settings"]["unimed"]["model"]["decoder"] == "gru-attention"
     assert set(result["attention"]["modality"]["shock_4h"]) == {"S", "X"}
@@ -72,8 +64,8 @@ def test_predictions_are_of_eligible_stays_and_patients_keep_their_split(stays):
 @pytest.mark.parametrize(
     ("setting", "value", "again"),
     [
-        ("unimed.variants.gru-attention", {"decoder": "gru-attention", "layers": 2}, {SINGLE}),
-        ("unimed.model.dropout", 0.2, {MULTI, SINGLE}),
+        ("unimed.variants.gru-attention", {"decoder": "gru-attention", "layers": 2}, {ALONE}),
+        ("unimed.model.dropout", 0.2, {MULTI, ALONE}),
         ("unimed.variants.gru", {"decoder": "gru", "width": 64}, set()),
         ("early.dropout", 0.4, set()),
     ],
@@ -81,20 +73,20 @@ def test_predictions_are_of_eligible_stays_and_patients_keep_their_split(stays):
 def test_a_changed_variant_trains_its_own_results_alone(stays, tmp_path, setting, value, again):
     changed = stays.copy(tmp_path / "changed")
     changed.configure({setting: value})
-    planned = changed.plan(MULTI, SINGLE).planned
+    planned = changed.plan(MULTI, ALONE).planned
     assert planned == dict.fromkeys(["train_unimed", "evaluate_unimed"] * bool(again), len(again))
 
 
 def test_an_edit_of_a_task_relabels_it_and_what_learns_it(stays, tmp_path):
     changed = stays.copy(tmp_path / "changed")
     changed.edit("pipeline/cohort/tasks/stay/arf.sql", "-- Task arf", "-- The task arf")
-    assert changed.plan(MULTI, SINGLE).planned == {
+    assert changed.plan(MULTI, ALONE).planned == {
         "label_stay_task": 1, "train_unimed": 1, "evaluate_unimed": 1
     }  # fmt: skip
 
 
 def test_a_vocabulary_of_another_cohort_is_not_asked_for_a_single_task(stays):
-    result = validated(stays / SINGLE)
+    result = validated(stays / ALONE)
     assert "diagnoses_48h" not in result["tasks"]
     diagnoses = "results/corrected/predictions/e_unimed-gru-attention_shock_4h.diagnoses.parquet"
     assert pl.read_parquet(stays / diagnoses).is_empty()
