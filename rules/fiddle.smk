@@ -11,7 +11,7 @@ STAYS["ehr"] = {
         "static": f"{STAY}/fiddle/S.parquet",
         "series": f"{STAY}/fiddle/X.parquet",
     },
-    "settings": {"hours": setting("fiddle", "hours"), "step": setting("fiddle", "step")},
+    "settings": {"step": setting("fiddle", "step"), "before": wiring.last_horizon},
     "modules": [
         "pipeline.ehr.long",
         "pipeline.fiddle.fit",

@@ -40,7 +40,7 @@ rule train_unimed:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"] * PROCESSES
     resources:
-        mem_mb=6000,
+        mem_mb=16000,
         runtime=480,
         gpu=GPU,
     params:

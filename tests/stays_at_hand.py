@@ -1,7 +1,5 @@
 """Made-up ICU stays for tests of UniMed: features, reports, labels; no file is read."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import nn
@@ -25,7 +23,7 @@ def features(random, stays, bins=BINS, sizes=(5, 11)):
     return Features(
         random.integers(0, sizes[0], few.sum()), np.concatenate([[0], few.cumsum()]),
         random.integers(0, sizes[1], many.sum()), np.concatenate([[0], many.cumsum()]),
-        bins, sizes,
+        (many.reshape(stays, bins) > 0).argmax(1), bins, sizes,
     )  # fmt: skip
 
 
@@ -50,7 +48,7 @@ class ReportEncoder(nn.Module):
 
 
 def stays(count=40, names=NAMES, settings=SMALL, seed=0):
-    """Stays with random labels; shock and ARF set in after their prediction, some before."""
+    """Stays with random labels; events set in after the prediction, of the ineligible before."""
     random = np.random.default_rng(seed)
     tasks = settings.tasks(names)
     eligible = random.random((count, len(tasks))) < 0.8
@@ -59,6 +57,7 @@ def stays(count=40, names=NAMES, settings=SMALL, seed=0):
         label[:, k] &= not task.several
     hours = np.array([task.hours for task in tasks])
     onset = np.where(label, hours + random.random(label.shape) * 30, np.inf)
+    onset = np.where(eligible, onset, random.random(label.shape) * hours)
     few = random.integers(0, 4, count)
     group = np.concatenate([random.permutation(GROUPS)[:n] for n in few]).astype(int)
     known = np.where(random.random(count) < 0.7, random.random(count) * 60 - 5, np.nan)
@@ -78,7 +77,3 @@ def model_of(own, settings=SMALL, seed=0):
     torch.manual_seed(seed)
     encoders = {"ehr": StayEncoder(own.each["ehr"].sizes, 1.0), "note": ReportEncoder()}
     return UniMed(encoders, own.tasks, own.groups, settings)
-
-
-def changed(own, **fields):
-    return replace(own, **fields)

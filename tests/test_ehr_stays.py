@@ -14,11 +14,15 @@ def given(tmp_path):
     """Stay 7 has S 0, 2 and X in bins 0 and 3; stay 5 has nothing but one X in bin 11."""
     tables = {
         "features": pl.DataFrame(
-            {"table": ["S"] * 3 + ["X"] * 4, "feature": [0, 1, 2, 0, 1, 2, 3]}
+            {
+                "table": ["S"] * 3 + ["X"] * 4,
+                "feature": [0, 1, 2, 0, 1, 2, 3],
+                "name": ["a", "b", "c", "HR_mask", "HR_value_(1, 2]", "x", "HR_delta_time_(-1, 1]"],
+            }
         ),
-        "static": pl.DataFrame({"episode_id": [7, 7, 9], "feature": [2, 0, 1]}),
+        "static": pl.DataFrame({"episode_id": [7, 7, 9], "feature": [0, 2, 1]}),
         "series": pl.DataFrame(
-            {"episode_id": [7, 7, 7, 5, 9], "bin": [3, 0, 0, 11, 1], "feature": [1, 3, 0, 2, 2]}
+            {"episode_id": [5, 7, 7, 7, 9], "bin": [11, 0, 0, 3, 1], "feature": [2, 0, 3, 1, 2]}
         ),
     }
     paths = {}
@@ -27,7 +31,7 @@ def given(tmp_path):
         if name != "features":
             table = table.with_columns(pl.col("feature").cast(pl.Int32))
         table.write_parquet(paths[name])
-    return {**paths, "hours": 12, "step": 1}
+    return {**paths, "before": 12, "step": 1}
 
 
 def test_features_follow_the_rows_asked_for(given):
@@ -73,11 +77,14 @@ def test_one_pass_gives_the_last_state_of_every_horizon(given):
 
 def test_a_short_horizon_reads_no_later_bin(given):
     data = STAYS.data(given, np.array([5, 7, 9]))
+    short = STAYS.data({**given, "before": 4}, np.array([5, 7, 9]))
+    assert short.series.tolist() == [0, 3, 1, 2]
     encoder = StayEncoder(data.sizes, 1)
     with torch.no_grad():
-        few = encoder(data.batch(np.arange(3)), [1, 4])["X"][0]
-        all_bins = encoder(data.batch(np.arange(3)), [1, 4, 12])["X"][0][:, :2]
-    assert torch.allclose(few, all_bins, atol=1e-6)
+        few = encoder(short.batch(np.arange(3)), [1, 4])
+        all_bins = encoder(data.batch(np.arange(3)), [1, 4, 12])
+    assert torch.allclose(few["X"][0], all_bins["X"][0][:, :2], atol=1e-6)
+    assert torch.equal(few["X"][1], all_bins["X"][1][:, :2])
 
 
 def test_wider_bins_end_at_the_horizon_or_before(given):
@@ -86,10 +93,28 @@ def test_wider_bins_end_at_the_horizon_or_before(given):
     encoder = StayEncoder(data.sizes, 4)
     with torch.no_grad():
         tokens = encoder(data.batch(np.array([0])), [4, 8])
-    assert tokens["X"][0].shape == (1, 2, 128)
+    assert tokens["X"][1].tolist() == [[False, True]]
+
+
+def test_hours_since_a_record_that_never_was_are_no_record(given):
+    """FIDDLE's delta_time is 0, a feature, where a frequent variable was never recorded."""
+    series = pl.DataFrame({"episode_id": [5, 5, 7], "bin": [0, 2, 1], "feature": [3, 0, 3]})
+    series.with_columns(pl.col("feature").cast(pl.Int32)).write_parquet(given["series"])
+    data = STAYS.data(given, np.array([5, 7]))
+    assert data.first.tolist() == [2, 12]
+
+
+def test_a_table_is_read_in_pieces(given, monkeypatch):
+    whole = STAYS.data(given, np.array([5, 7, 9]))
+    monkeypatch.setattr("pipeline.ehr.stays.PART", 2)
+    pieces = STAYS.data(given, np.array([5, 7, 9]))
+    for name in ("static", "static_start", "series", "series_start", "first"):
+        assert np.array_equal(getattr(whole, name), getattr(pieces, name))
 
 
 def test_no_feature_at_all_is_said(given, tmp_path):
-    pl.DataFrame(schema={"table": pl.String, "feature": pl.Int32}).write_parquet(given["features"])
+    pl.DataFrame(schema={"table": pl.String, "feature": pl.Int32, "name": pl.String}).write_parquet(
+        given["features"]
+    )
     with pytest.raises(InputError, match="FIDDLE kept no feature"):
         STAYS.data(given, np.array([7]))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from stays_at_hand import GROUPS, SMALL, model_of, stays
+from stays_at_hand import GROUPS, NAMES, SMALL, model_of, stays
 
+from pipeline.training.loop import fingerprint
 from pipeline.training.schedule import Schedule
 from pipeline.unimed.examples import StayExamples
 
@@ -16,7 +17,8 @@ ROWS = np.arange(40)
 
 
 def examples(own, diagnoses="bce"):
-    return StayExamples(own, own.label, own.of("train"), own.of("val"), diagnoses)
+    settings = replace(SMALL, diagnoses=diagnoses)
+    return StayExamples(own, own.label, own.of("train"), own.of("val"), settings)
 
 
 def plain(own, output, rows, diagnoses="bce"):
@@ -130,10 +132,37 @@ def test_the_truth_is_told_less_and_less():
 
 
 def test_a_smaller_share_of_the_training_patients_is_part_of_a_larger_one():
-    own = stays(200)
+    own = stays(400)
     rows = own.of("train")
     half, quarter = own.some(rows, 0.5), own.some(rows, 0.25)
     assert set(quarter) < set(half) < set(rows)
     assert np.array_equal(own.some(rows, 1.0), rows)
+    assert len(half) / len(rows) == pytest.approx(0.5, abs=0.1)
     patients = set(own.subject[half])
     assert set(rows[np.isin(own.subject[rows], list(patients))]) == set(half)  # whole patients
+
+
+def test_the_same_patients_are_the_half_of_every_target():
+    own = stays(400)
+    rows = own.of("train")
+    some = rows[::3]  # another task, other stays
+    both = np.intersect1d(own.subject[rows], own.subject[some])
+    chosen = [set(own.subject[own.some(given, 0.5)]) & set(both) for given in (rows, some)]
+    assert chosen[0] == chosen[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"feedback": "none"}, {"dropout": 0.2}, {"heads": 1}, {"hours": 4},
+        {"diagnoses": "softmax"}, {"parallel": True}, {"hours": 4, "order": "reversed"},
+    ],
+)  # fmt: skip
+def test_another_model_is_another_training_and_never_resumed(change):
+    own = stays()
+    given = examples(own)
+    settings = replace(SMALL, **change)
+    other = replace(own, tasks=settings.tasks(NAMES))
+    changed = StayExamples(other, own.label, given.train, given.val, settings)
+    prints = {fingerprint(model_of(own), one) for one in (given, changed, examples(own))}
+    assert len(prints) == 2

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from stays_at_hand import BINS, GROUPS, NAMES, SMALL, model_of, stays
+from stays_at_hand import BINS, GROUPS, NAMES, SMALL, ReportEncoder, model_of, stays
 
 from pipeline.common.errors import InputError
 from pipeline.training.schedule import Schedule
 from pipeline.unimed.examples import StayExamples, columns
+from pipeline.unimed.model import UniMed
 from pipeline.unimed.said import Said
 from pipeline.unimed.settings import Task
 
@@ -134,8 +135,31 @@ def test_a_stay_that_was_not_eligible_is_unknown_to_the_next_task():
     assert torch.equal(before[0], now[0])
 
 
-def test_parallel_tasks_do_not_see_each_other():
-    settings = replace(SMALL, feedback="none", parallel=True)
+@pytest.mark.parametrize("order", ["time", "reversed"])
+def test_who_was_eligible_later_is_not_told_to_a_task_that_ends_before(order):
+    """With the first four hours only, whoever is alive in the ICU at 12 or 48 h is not known."""
+    settings = replace(SMALL, hours=4, order=order)
+    own = stays(settings=settings)
+    model = model_of(own, settings)
+    before = said(model, own)
+    for k in (1, 2, 3):
+        eligible = own.eligible.copy()
+        eligible[:, k] = ~eligible[:, k]
+        assert all(map(torch.equal, before, said(model, replace(own, eligible=eligible))))
+
+
+def test_reports_do_not_tell_who_was_treated():
+    own = stays()
+    own = replace(own, each={"note": own.each["note"]})
+    torch.manual_seed(0)
+    model = UniMed({"note": ReportEncoder()}, own.tasks, own.groups, SMALL)
+    same = replace(own, eligible=~own.eligible)
+    assert all(map(torch.equal, said(model, own), said(model, same)))
+
+
+@pytest.mark.parametrize("feedback", ["none", "predicted"])
+def test_parallel_tasks_do_not_see_each_other(feedback):
+    settings = replace(SMALL, feedback=feedback, parallel=True)
     own = stays()
     model = model_of(own, settings)
     before = said(model, own)
@@ -255,7 +279,7 @@ def test_a_bound_of_one_task_is_told_the_earlier_ones_and_learns_and_says_its_ow
     before, now = said(model, own), said(model, other)
     heard = own.eligible[:, 0]
     assert np.array_equal((before[1] != now[1])[:, 0].numpy(), heard)
-    given = StayExamples(own, own.label, own.of("train"), own.of("val"))
+    given = StayExamples(own, own.label, own.of("train"), own.of("val"), settings)
     output = torch.zeros(40, 2, requires_grad=True)
     schedule = Schedule(1, 8, 0.01, 0.0)
     given.loss(output, ROWS, ROWS, schedule, 1).backward()

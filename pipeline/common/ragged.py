@@ -14,3 +14,12 @@ def take(start: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     count = start[rows + 1] - start[rows]
     first = np.repeat(start[rows] - np.concatenate([[0], np.cumsum(count)[:-1]]), count)
     return first + np.arange(count.sum()), count
+
+
+def offsets(count: np.ndarray) -> np.ndarray:
+    """Where each row begins, given how many each has; one more than rows.
+
+    >>> offsets(np.array([2, 0, 3])).tolist()
+    [0, 2, 2, 5]
+    """
+    return np.concatenate([[0], np.cumsum(count)]).astype(np.int64)

@@ -8,34 +8,39 @@ but for the rank of its input weights, and no dense (stays, hours, features) ten
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
+from pyarrow.parquet import ParquetFile
 from torch import nn
 
 from pipeline.common.errors import InputError
-from pipeline.common.ragged import take
+from pipeline.common.ragged import offsets, take
 from pipeline.common.tables import read_table
 from pipeline.training.modality import Given, Tokens
 
 STATIC, SERIES = 64, 128
+PART = 4 * 1024 * 1024  # rows read at a time
 
 
 @dataclass
 class Features:
     """Stays in a fixed order. `static`, `series`: features, flat; `static_start` (N + 1) and
-    `series_start` (N · bins + 1) tell where each stay and each bin begins."""
+    `series_start` (N · bins + 1) tell where each stay and each bin begins. `first` (N): the first
+    bin in which anything was recorded, `bins` where nothing ever was."""
 
     static: np.ndarray
     static_start: np.ndarray
     series: np.ndarray
     series_start: np.ndarray
+    first: np.ndarray
     bins: int
     sizes: tuple[int, int]  # number of features of S and X
 
     def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """static (nnz), static_count (B); series (nnz), series_count (B, bins)."""
+        """static (nnz), static_count (B); series (nnz), series_count (B, bins), first (B)."""
         static, few = take(self.static_start, rows)
         cells = (rows[:, None] * self.bins + np.arange(self.bins)).ravel()
         series, many = take(self.series_start, cells)
@@ -44,6 +49,7 @@ class Features:
             "static_count": torch.from_numpy(few),
             "series": torch.from_numpy(self.series[series]),
             "series_count": torch.from_numpy(many).view(len(rows), self.bins),
+            "first": torch.from_numpy(self.first[rows]),
         }
 
 
@@ -70,13 +76,11 @@ class StayEncoder(nn.Module):
         self.lstm = nn.LSTM(SERIES, SERIES, batch_first=True)
 
     def forward(self, batch: dict[str, torch.Tensor], hours: list[int]) -> Tokens:
-        """Token → (feature (B, K, width), present (B, K)); X is absent before its first feature."""
+        """Token → (feature (B, K, width), present (B, K)); X is absent before the first record."""
         static = _bag(self.static, batch["static"], batch["static_count"]) + self.bias["S"]
         last = [int(horizon / self.step) for horizon in hours]  # bins that end by then
-        count = batch["series_count"][:, : max(last)]  # (B, L)
-        kept = int(count.sum()) == len(batch["series"])
-        series = batch["series"] if kept else _of_bins(batch, max(last))
-        inputs = _bag(self.series, series, count.flatten()).view(*count.shape, SERIES)
+        count = batch["series_count"]  # (B, L), L bins up to the last horizon or later
+        inputs = _bag(self.series, batch["series"], count.flatten()).view(*count.shape, SERIES)
         states, _ = self.lstm(inputs + self.bias["X"])  # (B, L, 128)
         at = torch.tensor(last, device=count.device) - 1
         return {
@@ -84,7 +88,7 @@ class StayEncoder(nn.Module):
                 static.relu().unsqueeze(1).expand(-1, len(hours), -1),
                 torch.ones_like(at, dtype=torch.bool).expand(len(count), -1),
             ),
-            "X": (states[:, at], count.cumsum(1)[:, at] > 0),
+            "X": (states[:, at], batch["first"][:, None] <= at),
         }
 
 
@@ -95,44 +99,50 @@ def _bag(layer: nn.EmbeddingBag, feature: torch.Tensor, count: torch.Tensor) -> 
     return layer(feature.long(), start)
 
 
-def _of_bins(batch: dict[str, torch.Tensor], bins: int) -> torch.Tensor:
-    """The features of the first bins of every stay."""
-    count = batch["series_count"]
-    within = torch.arange(count.shape[1], device=count.device) < bins
-    return batch["series"][within.repeat(len(count)).repeat_interleave(count.flatten())]
+def read_cells(path: str | Path, episodes: np.ndarray, bins: int, silent: np.ndarray
+               ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Features, where each of N · bins cells begins, and each stay's first bin with a record.
 
-
-def _starts(table: pl.DataFrame, cells: int) -> np.ndarray:
-    found = np.bincount(table["cell"].to_numpy(), minlength=cells)
-    return np.concatenate([[0], np.cumsum(found)])
+    `path`: S or X, ordered by stay, bin and feature, read piece by piece: of all MIMIC it has some
+    10⁹ rows. `episodes`: ascending ids. `silent` (features): those that are there without any
+    record. Bins from `bins` on are not kept.
+    """
+    count = np.zeros(len(episodes) * bins, np.int64)
+    first = np.full(len(episodes), bins)
+    kept = []
+    file = ParquetFile(path)
+    for part in file.iter_batches(PART):
+        columns = {name: part[name].to_numpy() for name in part.schema.names}
+        bin_ = columns.get("bin", np.zeros(part.num_rows, np.int64))
+        row = np.searchsorted(episodes, columns["episode_id"])
+        own = (row < len(episodes)) & (bin_ < bins)
+        own[own] = episodes[row[own]] == columns["episode_id"][own]
+        row, bin_, feature = row[own], bin_[own], columns["feature"][own]
+        count += np.bincount(row * bins + bin_, minlength=len(count))
+        said = ~silent[feature]
+        np.minimum.at(first, row[said], bin_[said])
+        kept.append(feature)
+    return np.concatenate([np.empty(0, np.int32), *kept]), offsets(count), first
 
 
 class EhrOfStays:
     """FIDDLE's tables."""
 
     def data(self, given: Given, episodes: np.ndarray) -> Features:
-        """Features of these stays. Given: features, static, series (tables of
-        `pipeline.fiddle`), hours and step of its bins."""
-        names = read_table(given["features"], ["table"])
-        sizes = tuple(names.filter(pl.col("table") == own).height for own in ("S", "X"))
-        if not sizes[0] + sizes[1]:
+        """Features of these stays (ids, ascending). Given: features, static, series (tables of
+        `pipeline.fiddle`), step of its bins and before, the last horizon, in hours."""
+        names = read_table(given["features"])
+        static, series = (names.filter(pl.col("table") == own).sort("feature") for own in "SX")
+        if names.is_empty():
             raise InputError(f"{given['features']}: FIDDLE kept no feature; enlarge the cohort")
-        bins = round(given["hours"] / given["step"])
-        order = pl.DataFrame({"episode_id": episodes}).with_row_index("row")
-        order = order.with_columns(pl.col("row").cast(pl.Int64))
-        static = order.join(read_table(given["static"]), on="episode_id")
-        static = static.select(pl.col("row").alias("cell"), "feature").sort("cell", "feature")
-        series = order.join(read_table(given["series"]), on="episode_id")
-        series = series.select((pl.col("row") * bins + pl.col("bin")).alias("cell"), "feature")
-        series = series.sort("cell", "feature")
-        return Features(
-            static["feature"].to_numpy(),
-            _starts(static, len(episodes)),
-            series["feature"].to_numpy(),
-            _starts(series, len(episodes) * bins),
-            bins,
-            (sizes[0], sizes[1]),
-        )
+        # hours since a record are 0 where there never was one
+        silent = series["name"].str.contains("_delta_time_").to_numpy()
+        bins = int(given["before"] / given["step"])
+        loud = np.zeros(max(1, static.height), bool)
+        stay, stay_start, _ = read_cells(given["static"], episodes, 1, loud)
+        cell, cell_start, first = read_cells(given["series"], episodes, bins, silent)
+        sizes = (static.height, series.height)
+        return Features(stay, stay_start, cell, cell_start, first, bins, sizes)
 
     def encoder(self, given: Given, data: Features, train: np.ndarray) -> StayEncoder:
         """Linear and LSTM. Given: step, hours of a bin."""

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.common.ragged import take
+from pipeline.common.ragged import offsets, take
 from pipeline.common.tables import read_table
 from pipeline.note.bert import padded
 
@@ -72,15 +72,6 @@ class StayNotes:
     def present(self) -> np.ndarray:
         """Which stays have a report (bool)."""
         return np.diff(self.start) > 0
-
-
-def offsets(count: np.ndarray) -> np.ndarray:
-    """Where each row begins, given how many each has.
-
-    >>> offsets(np.array([2, 0, 3])).tolist()
-    [0, 2, 2, 5]
-    """
-    return np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
 
 
 def read_vectors(path: str | Path) -> tuple[pl.Series, Vectors]:

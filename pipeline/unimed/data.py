@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import duckdb
 import numpy as np
 import polars as pl
 import torch
 
 from pipeline.common.errors import InputError
-from pipeline.common.ragged import take
+from pipeline.common.ragged import offsets, take
 from pipeline.common.tables import read_table
 from pipeline.training.batches import Batch, Data
 from pipeline.unimed.settings import Task
@@ -64,10 +65,16 @@ class Stays:
         return np.flatnonzero(np.isin(self.split, splits))
 
     def some(self, rows: np.ndarray, share: float) -> np.ndarray:
-        """Of `rows` those of a share of their patients; a smaller share is part of a larger one."""
-        patients = np.unique(self.subject[rows])
-        chosen = np.random.default_rng(0).permutation(patients)[: round(share * len(patients))]
-        return rows[np.isin(self.subject[rows], chosen)]
+        """Of `rows` those of a share of all patients, by a hash: the same ones for every target.
+
+        A smaller share is part of a larger one.
+        """
+        patients = pl.DataFrame({"subject_id": self.subject[rows]}).to_arrow()
+        with duckdb.connect() as database:
+            database.register("patients", patients)
+            place = "md5_number_lower('training share:' || subject_id) / 2^64"
+            found = database.sql(f"SELECT {place} AS place FROM patients").pl()
+        return rows[(found["place"] < share).to_numpy()]
 
 
 def read_stays(episodes: str, labels: Mapping[str, str], tasks: list[Task], groups: str,
@@ -108,5 +115,4 @@ def _diagnoses(known: pl.DataFrame, groups: str, vocabulary: str
     order = known.select("episode_id").with_row_index("row")
     found = order.join(read_table(groups), on="episode_id").sort("row", "group")
     count = np.bincount(found["row"].to_numpy(), minlength=known.height)
-    start = np.concatenate([[0], np.cumsum(count)])
-    return start, found["group"].to_numpy(), read_table(vocabulary, ["group"]).height
+    return offsets(count), found["group"].to_numpy(), read_table(vocabulary, ["group"]).height

@@ -1,6 +1,7 @@
 """What UniMed's errors cost: the sum over tasks, each over the stays that are eligible for it."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from pipeline.training.examples import Examples
 from pipeline.training.schedule import Schedule
 from pipeline.unimed.data import Stays
 from pipeline.unimed.model import UniMed
-from pipeline.unimed.settings import Task
+from pipeline.unimed.settings import Settings, Task
 
 
 def columns(tasks: list[Task], groups: int) -> list[slice]:
@@ -32,11 +33,11 @@ def columns(tasks: list[Task], groups: int) -> list[slice]:
 class StayExamples(Examples):
     """Several tasks; `data` are `Stays`, `labels` theirs. The schedule's class weights are unused.
 
-    `diagnoses`: bce, summed over the groups (each counts as a binary task does), or softmax over
-    them as published.
+    Of the `settings` diagnoses: bce, summed over the groups (each counts as a binary task does), or
+    softmax over them as published.
     """
 
-    diagnoses: str = "bce"
+    settings: Settings
 
     @property
     def stays(self) -> Stays:
@@ -72,7 +73,7 @@ class StayExamples(Examples):
             target = torch.as_tensor(self.stays.label[rows, k], device=logits.device)
             return F.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none")
         target = torch.as_tensor(self.stays.multi_hot(rows), device=logits.device)
-        if self.diagnoses == "softmax":
+        if self.settings.diagnoses == "softmax":
             share = target / target.sum(1, keepdim=True).clamp(min=1)
             return -(share * logits.log_softmax(1)).sum(1)
         return F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(1)
@@ -105,8 +106,9 @@ class StayExamples(Examples):
         return float(np.mean(found)) if found else None
 
     def facts(self) -> dict[str, np.ndarray]:
-        """Rows, labels, eligibility and diagnoses."""
+        """Rows, labels, eligibility, diagnoses; and what the model is: its start does not tell."""
         rows = np.concatenate([self.train, self.val])
+        said = json.dumps([asdict(self.settings), *map(asdict, self.stays.tasks)], sort_keys=True)
         own = {"eligible": self.stays.eligible[rows], "onset": self.stays.onset[rows]}
         own |= {"group": self.stays.group, "group_start": self.stays.group_start}
-        return {**super().facts(), **own}
+        return {**super().facts(), **own, "model": np.frombuffer(said.encode(), np.uint8)}

@@ -17,6 +17,7 @@ from pipeline.unimed.memory import Memory
 from pipeline.unimed.settings import Settings, Task
 
 NO, YES, UNKNOWN = range(3)  # outcomes of a task; unknown: the stay was not eligible for it
+# ASSUME an infusion that will turn out void is none from its start: eligibility knows it, if fed.
 
 
 class Outcome(nn.Module):
@@ -94,10 +95,11 @@ class UniMed(nn.Module):
              ) -> torch.Tensor:  # fmt: skip
         """The outcome (B, D) of the task `before` as task `now` may know it."""
         size = len(batch["eligible"])
-        if before is None or self.settings.feedback == "none":
+        if before is None or self.settings.parallel or self.settings.feedback == "none":
             return self.begin.expand(size, -1)
-        share = said[before].detach().float().sigmoid()
-        several = self.tasks[before].several
+        share, several = said[before].detach().float(), self.tasks[before].several
+        soft = several and self.settings.diagnoses == "softmax"
+        share = share.softmax(1) if soft else share.sigmoid()
         if self.settings.feedback == "truth":
             share = batch["groups"] if several else batch["label"][:, before]
         elif not several:
@@ -106,4 +108,15 @@ class UniMed(nn.Module):
                 known = batch["onset"][:, before] < self.tasks[now].horizon
                 told = torch.rand(size, device=share.device) < self.sampling
                 share = torch.where(told, batch["label"][:, before] * known, share)
-        return self.outcome[before](share, batch["eligible"][:, before])
+        return self.outcome[before](share, self._status(before, now, batch))
+
+    def _status(self, before: int, now: int, batch: Batch) -> torch.Tensor:
+        """Who was eligible for task `before` (B): alive, in the ICU, without an onset so far.
+
+        Known to task `now` where its horizon reaches to that task's time, and to a model that reads
+        the record: reports and films do not tell it. Elsewhere all count as eligible.
+        """
+        reads = "ehr" in self.memory.encoders
+        if reads and self.tasks[before].hours <= self.tasks[now].horizon:
+            return batch["eligible"][:, before]
+        return torch.ones_like(batch["eligible"][:, before])

@@ -86,7 +86,7 @@ def main() -> None:
     given = _arguments()
     stays = read(given)
     train = stays.some(stays.of("train", "fusion"), given.model.training_share)
-    examples = StayExamples(stays, stays.label, train, stays.of("val"), given.model.diagnoses)
+    examples = StayExamples(stays, stays.label, train, stays.of("val"), given.model)
     check_classes(stays, train)
     device = pick_device(given.device)
     histories, said = {}, []
