@@ -77,10 +77,12 @@ def known_truth(protocol):
 
     def of(wildcards):
         checked(wildcards.modalities, wildcards.model, wildcards.task, protocol)
-        own = multitask.tasks(config, wildcards.task)
-        known = [task for task in own if task in TRUTH] * (SYNTHETIC and protocol == "corrected")
+        own = {task: task for task in [wildcards.task] if task in TRUTH}
+        if multitask.is_model(wildcards.model):
+            own = multitask.truths(config, wildcards.model, wildcards.task, TRUTH)
+        known = [*own.values()] * (SYNTHETIC and protocol == "corrected")
         folder = "results/hospital/truth"
-        oracles = [f"{folder}/oracle_{task}.parquet" for task in known]
+        oracles = [f"{folder}/oracle_{name}.parquet" for name in known]
         return [f"{folder}/ceilings.json", *oracles] if known else []
 
     return of

@@ -6,6 +6,7 @@ results/{protocol}/contrasts/unimed.json; results/tables/unimed.md, .csv and uni
 """
 
 UNIMED_TABLES = [f"results/{name}.json" for name in multitask.grid(config)]
+RANKED = [task for task in config["unimed"]["all"] if task.startswith("diagnoses")]
 
 
 rule evaluate_unimed:
@@ -19,8 +20,18 @@ rule evaluate_unimed:
         attention=wiring.in_folds(
             f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.attention.json", "corrected"
         ),
-        groups=wiring.in_folds(f"{STAY}/labels/diagnoses_48h.groups.parquet", "corrected"),
-        vocabulary=wiring.in_folds(f"{STAY}/labels/diagnoses_48h.vocabulary.parquet", "corrected"),
+        groups=lambda wildcards: [
+            path
+            for task in multitask.tasks(config, wildcards.task)
+            if task.startswith("diagnoses")
+            for path in wiring.in_folds(f"{STAY}/labels/{task}.groups.parquet", "corrected")
+        ],
+        vocabulary=lambda wildcards: [
+            path
+            for task in multitask.tasks(config, wildcards.task)
+            if task.startswith("diagnoses")
+            for path in wiring.in_folds(f"{STAY}/labels/{task}.vocabulary.parquet", "corrected")
+        ],
         episodes="results/corrected/stay/episodes.parquet",
         labels=lambda wildcards: expand(
             "results/corrected/stay/labels/{task}.parquet",
@@ -49,6 +60,15 @@ rule evaluate_unimed:
         mem_mb=4000,
         runtime=60,
     params:
+        diagnoses=lambda wildcards, input: (
+            [
+                *("--diagnoses", *input.diagnoses),
+                *("--groups", *input.groups),
+                *("--vocabulary", *input.vocabulary),
+            ]
+            if input.groups
+            else []
+        ),
         labels=lambda wildcards, input: [
             f"{task}={path}"
             for task, path in zip(multitask.tasks(config, wildcards.task), input.labels)
@@ -62,6 +82,13 @@ rule evaluate_unimed:
         truth=lambda wildcards, input: (
             ["--truth", "results/hospital/truth"] if input.truth else []
         ),
+        truth_of=lambda wildcards, input: [
+            f"{task}={known}"
+            for task, known in multitask.truths(
+                config, wildcards.model, wildcards.task, TRUTH
+            ).items()
+            if input.truth and task != known
+        ],
         suppress=SUPPRESS,
         source=json.dumps({"kind": "synthetic" if SYNTHETIC else "mimic"}),
         torch_threads=config["torch"]["threads"],
@@ -70,14 +97,13 @@ rule evaluate_unimed:
         " --target {wildcards.modalities:q}_{wildcards.model:q}_{wildcards.task:q}"
         " --protocol corrected"
         " --predictions {input.predictions:q}"
-        " --diagnoses {input.diagnoses:q}"
-        " --groups {input.groups:q}"
-        " --vocabulary {input.vocabulary:q}"
+        " {params.diagnoses:q}"
         " --attention {input.attention:q}"
         " --episodes {input.episodes:q}"
         " --labels {params.labels:q}"
         " --attrition {params.attrition:q}"
         " {params.truth:q}"
+        " --truth-of {params.truth_of:q}"
         " --suppress-below {params.suppress}"
         " --settings {params.settings:q}"
         " --source {params.source:q}"
@@ -104,10 +130,19 @@ rule compare_unimed:
         diagnoses=[
             table
             for name in multitask.grid(config)
+            if {*multitask.tasks(config, name.split("_", 2)[2])} & {*RANKED}
             for table in wiring.in_folds(f"{PREDICTIONS}/{name}.diagnoses.parquet", "corrected")
         ],
-        groups=wiring.in_folds(f"{STAY}/labels/diagnoses_48h.groups.parquet", "corrected"),
-        vocabulary=wiring.in_folds(f"{STAY}/labels/diagnoses_48h.vocabulary.parquet", "corrected"),
+        groups=[
+            table
+            for task in RANKED
+            for table in wiring.in_folds(f"{STAY}/labels/{task}.groups.parquet", "corrected")
+        ],
+        vocabulary=[
+            table
+            for task in RANKED
+            for table in wiring.in_folds(f"{STAY}/labels/{task}.vocabulary.parquet", "corrected")
+        ],
         code=modules("pipeline.evaluation.multitask_contrasts"),
     output:
         "results/corrected/contrasts/unimed.json",
@@ -119,6 +154,7 @@ rule compare_unimed:
         mem_mb=4000,
         runtime=60,
     params:
+        ranked=RANKED,
         variants=json.dumps(config["unimed"]["variants"], sort_keys=True),
         suppress=SUPPRESS,
     shell:
@@ -126,6 +162,7 @@ rule compare_unimed:
         " --protocol corrected"
         " --predictions {input.predictions:q}"
         " --diagnoses {input.diagnoses:q}"
+        " --diagnoses-task {params.ranked:q}"
         " --groups {input.groups:q}"
         " --vocabulary {input.vocabulary:q}"
         " --variants {params.variants:q}"

@@ -36,12 +36,15 @@ def evaluate(patch, folder, *more, target="en_unimed_all", tasks=TASKS, out=None
     file = f"{folder}/{target}"
     named = [f"{task}={folder}/labels_{task}.parquet" for task in tasks]
     attrition = [f"{task}={folder}/attrition.json" for task in tasks]
+    ranked = (
+        f"--diagnoses {file}.diagnoses.parquet --groups {folder}/groups.parquet "
+        f"--vocabulary {folder}/vocabulary.parquet "
+    ) * (MANY in tasks)
     command = (
         f"multitask --target {target} --protocol corrected --predictions {file}.parquet "
-        f"--diagnoses {file}.diagnoses.parquet --groups {folder}/groups.parquet "
-        f"--vocabulary {folder}/vocabulary.parquet --attention {file}.attention.json "
-        f"--episodes {folder}/episodes.parquet --truth {folder} --resamples 100 "
-        f"--lock {ROOT}/requirements.lock --modules pipeline.evaluation.multitask "
+        f"{ranked}--attention {file}.attention.json --episodes {folder}/episodes.parquet "
+        f"--truth {folder} --resamples 100 --lock {ROOT}/requirements.lock "
+        f"--modules pipeline.evaluation.multitask "
         f"--usage {folder}/use --output {out}/r.json --curves {out}/c.json --sidecar {out}/s.json"
     ).split()
     own = ["--labels", *named, "--attrition", *attrition, *more]
@@ -214,6 +217,56 @@ def test_attention_is_the_mean_over_seeds(monkeypatch, tmp_path):
     assert evaluate(monkeypatch, tmp_path)[0]["attention"] is None
 
 
+def test_a_run_that_lacks_a_task_leaves_the_others_their_mean(monkeypatch, tmp_path):
+    write(tmp_path)
+    path = tmp_path / "en_unimed_all.attention.json"
+    found = json.loads(path.read_text())
+    for kind in ("modality", "task", "stays"):
+        del found["seeds"]["0"][kind]["arf_12h"]
+    found["seeds"]["1"]["modality"]["arf_12h"]["S"] = 0.75
+    path.write_text(json.dumps(found))
+    weights = evaluate(monkeypatch, tmp_path)[0]["attention"]["modality"]
+    assert list(weights) == list(TASKS)
+    assert weights["arf_12h"]["S"] == {"value": 0.75, "sd": None}
+    assert weights["shock_4h"]["S"] == {"value": 0.25, "sd": 0.0}
+
+
+@pytest.mark.parametrize(("stays", "shown"), [(9, False), (10, True), (None, False)])
+def test_few_stays_have_no_attention(monkeypatch, tmp_path, stays, shown):
+    write(tmp_path)
+    path = tmp_path / "en_unimed_all.attention.json"
+    found = json.loads(path.read_text())
+    for own in found["seeds"].values():
+        own["stays"] |= {"arf_12h": stays}
+        if stays is None:
+            del own["stays"]["arf_12h"]
+    path.write_text(json.dumps(found))
+    result, _ = evaluate(monkeypatch, tmp_path, "--suppress-below", "10")
+    VALID.validate(result)
+    for kind in ("modality", "task"):
+        assert ("arf_12h" in result["attention"][kind]) == shown
+        assert "mortality_48h" in result["attention"][kind]
+    assert "arf_12h" in evaluate(monkeypatch, tmp_path)[0]["attention"]["modality"]
+
+
+def test_a_model_that_is_told_outcomes_has_the_ceiling_of_one_that_is(monkeypatch, tmp_path):
+    target = "en_unimed-told_arf_12h"
+    write(tmp_path, target, tasks=("arf_12h",))
+    own = {"target": target, "tasks": ("arf_12h",)}
+    result, drawn = evaluate(monkeypatch, tmp_path, "--truth-of", "arf_12h=arf_12h_forced", **own)
+    ceiling = result["tasks"]["arf_12h"]["ceiling"]
+    assert (ceiling["population_auroc"], ceiling["oracle_auroc"]["value"]) == (0.95, 1.0)
+    assert drawn["tasks"]["arf_12h"]["target"] == target
+    plain = evaluate(monkeypatch, tmp_path, **own)[0]["tasks"]["arf_12h"]["ceiling"]
+    assert plain["population_auroc"] == 0.85
+
+
+def test_diagnoses_of_no_truth_are_refused(monkeypatch, tmp_path):
+    write(tmp_path)
+    with pytest.raises(InputError, match="--diagnoses 1, --groups 0, --vocabulary 1"):
+        evaluate(monkeypatch, tmp_path, "--groups")
+
+
 @pytest.mark.parametrize("task", ["arf_12h", MANY])
 def test_a_target_of_one_task(monkeypatch, tmp_path, task):
     target = f"en_unimed_{task}"
@@ -348,6 +401,17 @@ def test_a_dropped_stay_is_noticed(monkeypatch, tmp_path):
     table = pl.read_parquet(path)
     table.filter(pl.col("episode_id") != table["episode_id"][0]).write_parquet(path)
     with pytest.raises(InputError, match=r"1 eligible stay\(s\) without a prediction"):
+        evaluate(monkeypatch, tmp_path)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_stay_dropped_from_the_diagnoses_is_noticed(monkeypatch, tmp_path, split):
+    write(tmp_path)
+    path = tmp_path / "en_unimed_all.diagnoses.parquet"
+    table = pl.read_parquet(path)
+    dropped = table.filter(split=split)["episode_id"][0]
+    table.filter(pl.col("episode_id") != dropped).write_parquet(path)
+    with pytest.raises(InputError, match=r"1 eligible .* without a prediction for diagnoses_48h"):
         evaluate(monkeypatch, tmp_path)
 
 

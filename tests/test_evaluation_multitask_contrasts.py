@@ -2,12 +2,15 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from unimed_tables import BINARY, TASKS, write
 
+from pipeline.common import multitask
 from pipeline.common.errors import InputError
 from pipeline.evaluation import multitask_contrasts as stage
 from pipeline.evaluation.bootstrap import Resampling, auroc_difference
@@ -35,7 +38,8 @@ MANY = "diagnoses_48h"
 def compare(patch, folder, targets, *more):
     command = (
         f"contrasts --protocol corrected --groups {folder}/groups.parquet --vocabulary "
-        f"{folder}/vocabulary.parquet --resamples 200 --output {folder}/out.json"
+        f"{folder}/vocabulary.parquet --resamples 200 --output {folder}/out.json "
+        f"--diagnoses-task {MANY}"
     ).split()
     files = ["--predictions", *(f"{folder}/{name}.parquet" for name in targets)]
     files += ["--diagnoses", *(f"{folder}/{name}.diagnoses.parquet" for name in targets)]
@@ -65,6 +69,27 @@ def test_the_bound_of_a_task_is_that_task_told_the_earlier_ones():
     pairs = stage.families([*names, told], "arf_12h", VARIANTS)
     assert pairs["bound"] == [(told, "en_unimed_arf_12h")]
     assert stage.families(names, "arf_12h", VARIANTS)["bound"] == []
+
+
+def test_no_bound_of_the_grid_is_of_the_first_task():
+    """Nobody could have told it anything; the others are told, and compared with themselves."""
+    config = yaml.safe_load((Path(stage.__file__).parents[2] / "config.yaml").read_text())
+    names, variants = multitask.grid(config), config["unimed"]["variants"]
+    first, *others = config["unimed"]["all"]
+    assert families(names, first, variants)["bound"] == []
+    for task in others:
+        own = (f"en_unimed-teacher-forced_{task}", f"en_unimed_{task}")
+        assert families(names, task, variants)["bound"] == [own]
+
+
+def test_targets_without_diagnoses_need_no_truth_of_them(monkeypatch, tmp_path):
+    write(tmp_path, "en_unimed_shock_4h", tasks=("shock_4h",))
+    names = ["en_unimed_shock_4h"]
+    none = ["--diagnoses", "--diagnoses-task", "--groups", "--vocabulary"]
+    assert list(compare(monkeypatch, tmp_path, names, *none)["tasks"]) == ["shock_4h"]
+    write(tmp_path, "en_unimed_all")
+    with pytest.raises(InputError, match="--diagnoses without --diagnoses-task"):
+        compare(monkeypatch, tmp_path, ["en_unimed_all"], "--diagnoses-task")
 
 
 def test_which_are_compared(found):

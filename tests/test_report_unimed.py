@@ -178,6 +178,21 @@ def test_verdicts_and_signs_are_shown_whatever_they_are(monkeypatch, tmp_path):
     assert line(sizes, "all")[1:3] == ["+.050 (+.020 to +.080)", "−.050 (−.080 to −.020)"]
 
 
+def test_the_bound_has_a_section_and_no_row_among_the_papers(monkeypatch, tmp_path):
+    told = "en_unimed-teacher-forced_arf_12h"
+    results = [result("en_unimed_all"), result("en_unimed_arf_12h"), result(told, 0.93)]
+    results.append(result("en_unimed-teacher-forced_diagnoses_48h", 0.62))
+    rows = [difference(told, "en_unimed_arf_12h", 0.05, family="bound")]
+    text, _ = write(monkeypatch, tmp_path, results, rows)
+    own = section(text, "Single task told the truth about earlier tasks, minus single task")
+    assert f"| `{told}` | `en_unimed_arf_12h` | ARF 12 h | better |" in own
+    assert "helps to predict ARF 12 h" in own
+    for title in ("Table I", "Table II", "Table III", "Ablations"):
+        assert ".930" not in section(text, f"{title}:" if "Table" in title else title)
+        assert "teacher" not in section(text, f"{title}:" if "Table" in title else title)
+    assert "`en_unimed-teacher-forced_diagnoses_48h` | 10 | .310" in section(text, "Diagnoses")
+
+
 def test_other_horizons_have_a_table_of_their_own(monkeypatch, tmp_path):
     text, _ = write(
         monkeypatch, tmp_path, [result("en_unimed_all"), result("en_unimed_arf_4h", 0.7)]

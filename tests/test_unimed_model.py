@@ -218,6 +218,18 @@ def test_attention_is_a_distribution_over_tokens_and_steps(decoder):
     )
 
 
+def test_attention_comes_with_the_number_of_its_stays():
+    own = stays()
+    eligible = own.eligible.copy()
+    test = own.split == "test"
+    eligible[test, 1] = False
+    found = Said.of(model_of(own), replace(own, eligible=eligible), 0, torch.device("cpu"))
+    counts = (eligible & test[:, None]).sum(axis=0).tolist()
+    assert found.attention["stays"] == dict(zip(NAMES, counts, strict=True))
+    assert counts[0] > counts[1] == 0
+    assert list(found.attention["modality"]) == [NAMES[0], *NAMES[2:]]
+
+
 @pytest.mark.parametrize("order", ["reversed", "shuffled"])
 def test_another_order_of_tasks_needs_one_horizon(order):
     settings = replace(SMALL, order=order)

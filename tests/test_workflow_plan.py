@@ -15,6 +15,7 @@ from test_extract_release import header_of, put
 
 from pipeline.common import planning
 from pipeline.common.wiring import Wiring
+from pipeline.extract.contracts import TABLES, tables_for
 
 COMMON = dict.fromkeys(["make_hospital", "select_episodes", "label_task"], 1)
 EHR = {"select_events", "fit_bins", "tokenise_events", "pretrain_ehr", "embed_ehr"}
@@ -36,10 +37,11 @@ STAY = ["shock_4h", "arf_12h", "mortality_48h"]
 FIDDLE = {"list_values", "fit_fiddle", "apply_fiddle"}
 BERT = {"clean_notes", "select_stay_notes", "train_bert", "cut_reports", "embed_reports"}
 FILMS = {"select_stay_films"}
+CODES = {"label_diagnoses"}
 
 
 def stay_jobs(rules, tables, **more):
-    made = {"make_hospital", "select_stays", "label_diagnoses", "train_unimed", "evaluate_unimed"}
+    made = {"make_hospital", "select_stays", "train_unimed", "evaluate_unimed"}
     return dict.fromkeys([*rules, *made], 1) | {"extract_table": tables} | more
 
 
@@ -52,10 +54,13 @@ PLANS = {
     "en_gbdt_mortality": jobs(EHR | NOTE, 11) | {"fit_baseline": 1},
     "e_unimodal_mortality": jobs(EHR, 10),
     "e_logistic-stats_mortality": jobs(EHR | {"describe_events", "fit_statistics"}, 10),
-    "ecn_unimed_all": stay_jobs(FIDDLE | BERT | FILMS, 15, label_stay_task=3, decode_films=10),
-    "en_unimed-gru_shock_4h": stay_jobs(FIDDLE | BERT, 14, label_stay_task=1),
-    "c_unimed-teacher-forced_all": stay_jobs(FILMS, 9, label_stay_task=3, decode_films=10),
-    "e_unimed_diagnoses_48h": stay_jobs(FIDDLE, 13),
+    "ecn_unimed_all": stay_jobs(
+        FIDDLE | BERT | FILMS | CODES, 15, label_stay_task=3, decode_films=10
+    ),
+    "en_unimed-gru_shock_4h": stay_jobs(FIDDLE | BERT, 12, label_stay_task=1),
+    "c_unimed-teacher-forced_all": stay_jobs(FILMS | CODES, 9, label_stay_task=3, decode_films=10),
+    "en_unimed-teacher-forced_arf_12h": stay_jobs(FIDDLE | BERT, 12, label_stay_task=2),
+    "e_unimed_diagnoses_48h": stay_jobs(FIDDLE | CODES, 13),
     "published/c_unimodal_mortality": jobs(
         PRESENT | {"pretrain_cxr", "embed_cxr"}, 11, "evaluate_published", decode_films=10
     ),
@@ -220,6 +225,35 @@ def test_a_target_without_films_needs_none_in_a_real_source(real):
         rule: n for rule, n in PLANS["en_early_mortality"].items() if rule != "make_hospital"
     }
     assert checkout.plan("results/en_early_mortality.json").planned == expected
+
+
+def test_microbiology_is_needed_by_the_record_of_stays_alone(real):
+    checkout, root = real
+    stay_tables(root)
+    table = root / "mimiciv/3.1/hosp/microbiologyevents.csv.gz"
+    table.unlink()
+    assert checkout.plan("results/c_unimed_all.json").planned["train_unimed"] == 1
+    refused = checkout.plan("results/e_unimed_all.json")
+    assert refused.status == 1
+    assert f"{table}: missing table microbiologyevents (for unimed e)" in refused.text
+    assert refused.text.count("missing table") == 1
+
+
+def stay_tables(root):
+    """Beside `hospital`: what UniMed reads more."""
+    for name in set(tables_for(("e", "unimed", "unimed e"))) - set(tables_for("ecn")):
+        put(root / f"mimiciv/3.1/hosp/{TABLES[name].file}.csv.gz", header_of(name) + "\n")
+
+
+def test_a_bert_of_ones_own_is_named_without_its_folder_and_a_hub_name_in_full(tmp_path):
+    (tmp_path / "own-bert").mkdir()
+    hub = "emilyalsentzer/Bio_ClinicalBERT"
+    for model, said in ((f"{tmp_path}/own-bert", "own-bert"), (hub, hub), (None, None)):
+        bert = CONFIG["note"]["bert"] | {"model": model}
+        config = CONFIG | {"note": CONFIG["note"] | {"bert": bert}}
+        text = planning.settings_of(config, "corrected", "en", "unimed")
+        assert json.loads(text)["note"]["bert"]["model"] == said
+        assert str(tmp_path) not in text
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,15 @@ def test_an_edit_of_a_task_relabels_it_and_what_learns_it(stays, tmp_path):
     }  # fmt: skip
 
 
+def test_an_edit_of_the_diagnoses_leaves_results_without_them(stays, tmp_path):
+    changed = stays.copy(tmp_path / "changed")
+    changed.edit("pipeline/cohort/tasks/stay/diagnoses.sql", "-- Task diag", "-- The task diag")
+    assert changed.plan(SINGLE).planned == {}
+    assert changed.plan(MULTI).planned == dict.fromkeys(
+        ["label_diagnoses", "train_unimed", "evaluate_unimed"], 1
+    )
+
+
 def test_a_vocabulary_of_another_cohort_is_not_asked_for_a_single_task(stays):
     result = validated(stays / ALONE)
     assert "diagnoses_48h" not in result["tasks"]

@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.common.errors import InputError
@@ -28,6 +28,21 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         pass
 
     return argparse.ArgumentParser(description=description, formatter_class=Formatter)
+
+
+def pairs(texts: Sequence[str], argument: str) -> dict[str, str]:
+    """Paths by task, of `task=path` arguments.
+
+    >>> pairs(["shock_4h=a.parquet"], "--labels")
+    {'shock_4h': 'a.parquet'}
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        task, equals, path = text.partition("=")
+        if not (task and equals and path) or task in found:
+            raise InputError(f"{argument} {text}: expected task=path, each task once")
+        found[task] = path
+    return found
 
 
 def run(main: Callable[[], None]) -> None:

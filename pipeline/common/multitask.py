@@ -64,6 +64,20 @@ def told(config: Config, model: str, task: str) -> list[str]:
     return [earlier for earlier in sequence if hours(earlier) < hours(task)]
 
 
+def truths(config: Config, model: str, task: str, known: list[str]) -> dict[str, str]:
+    """The known truth of each of a target's tasks, as far as `known`: of one that is told, forced.
+
+    >>> own = {"all": ["shock_4h", "arf_12h"], "model": {"feedback": "truth"}, "variants": {}}
+    >>> truths({"unimed": own}, "unimed", "all", ["shock_4h", "arf_12h", "arf_12h_forced"])
+    {'shock_4h': 'shock_4h', 'arf_12h': 'arf_12h_forced'}
+    """
+    found = {}
+    for own in tasks(config, task):
+        forced = f"{own}_forced"
+        found[own] = forced if forced in known and told(config, model, own) else own
+    return {own: name for own, name in found.items() if name in known}
+
+
 def known_tasks(config: Config) -> list[str]:
     """What may stand as the task of a target."""
     return [*config["unimed"]["tasks"], ALL]

@@ -62,16 +62,17 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
 
 
 def needs(config: Config, modalities: str, model: str, protocol: str) -> tuple[str, ...]:
-    """What a target needs of the source: letters, its protocol, for ICU stays their labels.
+    """What a target needs of the source: letters, its protocol, for ICU stays their labels too.
 
     Complete cases need every modality, whatever the target's are; stays are never complete cases.
 
     >>> config = {"modalities": {"e": "ehr", "c": "cxr"}, "missing": "any"}
     >>> needs(config, "e", "unimodal", "corrected"), needs(config, "c", "unimed", "corrected")
-    (('e', 'corrected'), ('c', 'corrected', 'unimed'))
+    (('e', 'corrected'), ('c', 'corrected', 'unimed', 'unimed c'))
     """
     if multitask.is_model(model):
-        return (*modalities, protocol, multitask.NAME)
+        more = (f"{multitask.NAME} {letter}" for letter in modalities)
+        return (*modalities, protocol, multitask.NAME, *more)
     found = protocols.settings(config, protocol)
     if found["missing"] == "complete":
         own = found["complete_of"] or config["modalities"].values()
@@ -133,6 +134,9 @@ def settings_of(config: Config, protocol: str, modalities: str, model: str) -> s
     for part, key in (("cohort", "ids"), ("cxr", "pretrained")):
         if kept.get(part, {}).get(key):
             kept[part][key] = Path(kept[part][key]).name
+    bert = kept.get("note", {}).get("bert", {})
+    if bert.get("model") and Path(bert["model"]).is_dir():  # else a hub name, owner and all
+        bert["model"] = Path(bert["model"]).name
     return json.dumps(kept, sort_keys=True)
 
 

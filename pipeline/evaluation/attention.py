@@ -12,8 +12,13 @@ KINDS = ("modality", "task")  # over tokens S, X, n, c; over the tasks before it
 Weights = dict[str, dict[str, float]]
 
 
-def read_attention(paths: Sequence[str], seeds: list[int]) -> list[dict[str, Weights]]:
-    """The weights of every run, fold by fold and seed by seed; empty where the model has none."""
+def read_attention(
+    paths: Sequence[str], seeds: list[int], smallest: int = 0
+) -> list[dict[str, Weights]]:
+    """The weights of every run, fold by fold and seed by seed; empty where the model has none.
+
+    A task of fewer than `smallest` test stays in a run has none there: they would be seen.
+    """
     runs = []
     for path in paths:
         found = read_json(path).get("seeds") or {}
@@ -22,12 +27,24 @@ def read_attention(paths: Sequence[str], seeds: list[int]) -> list[dict[str, Wei
                 f"{path}: attention of seeds {', '.join(found)}, but the predictions are of "
                 f"{', '.join(map(str, seeds))}"
             )
-        runs += [found[str(seed)] for seed in seeds if found]
+        runs += [_of_many(found[str(seed)], smallest) for seed in seeds if found]
     return runs
 
 
+def _of_many(run: dict[str, Any], smallest: int) -> dict[str, Weights]:
+    stays = run.get("stays") or {}
+    return {
+        kind: {
+            task: weights
+            for task, weights in (run.get(kind) or {}).items()
+            if stays.get(task, 0) >= smallest
+        }
+        for kind in KINDS
+    }
+
+
 def attention(runs: list[dict[str, Weights]]) -> dict[str, Any] | None:
-    """Mean and standard deviation over runs of every weight; None where there are no runs.
+    """Mean and standard deviation of every weight over the runs that have it; None without runs.
 
     >>> one, two = ({"modality": {"shock_4h": {"S": w}}, "task": {}} for w in (0.2, 0.4))
     >>> {key: round(n, 3) for key, n in attention([one, two])["modality"]["shock_4h"]["S"].items()}
@@ -35,13 +52,16 @@ def attention(runs: list[dict[str, Weights]]) -> dict[str, Any] | None:
     """
     if not runs:
         return None
-    return {
-        kind: {
-            task: {key: _over_runs([run[kind][task][key] for run in runs]) for key in weights}
-            for task, weights in (runs[0].get(kind) or {}).items()
+    found: dict[str, Any] = {}
+    for kind in KINDS:
+        own = [run.get(kind) or {} for run in runs]
+        named = dict.fromkeys(task for run in sorted(own, key=len, reverse=True) for task in run)
+        each = {task: [run[task] for run in own if task in run] for task in named}
+        found[kind] = {
+            task: {key: _over_runs([weights[key] for weights in many]) for key in many[0]}
+            for task, many in each.items()
         }
-        for kind in KINDS
-    }
+    return found
 
 
 def _over_runs(values: list[float]) -> dict[str, float | None]:

@@ -14,18 +14,12 @@ from pipeline.evaluation.metrics import Floats
 FIRST = np.array([10])
 
 
-def diagnoses_panel(
-    tables: Mapping[str, list[str]],
-    groups: list[str],
-    vocabularies: list[str],
-    resampling: Resampling,
-    smallest: int,
-) -> tuple[dict[str, Any] | None, tuple[list[str], Floats, Floats]]:
-    """Counts of the test stays; names, recall (M,) and its replicates (B, M), mean over seeds.
+def of_targets(
+    tables: Mapping[str, list[str]], groups: list[str], vocabularies: list[str]
+) -> tuple[list[Stays], dict[str, Floats]]:
+    """The test stays, fold by fold, and each target's recall: name → (n, 1), mean over seeds.
 
-    `tables`: target → a table per fold. Targets without diagnoses are passed over; None where all
-    are. Without enough stays there are no names. Raises `InputError` where two targets differ in
-    test stays.
+    Targets without diagnoses are passed over. Raises `InputError` where two differ in test stays.
     """
     first: list[Stays] = []
     columns: dict[str, Floats] = {}
@@ -39,8 +33,23 @@ def diagnoses_panel(
                 f"{paths[0]}: its test stays are not those of {tables[next(iter(columns))][0]}; "
                 "models are compared on the same episodes only"
             )
-        each = [recalls(part, FIRST).mean(axis=0) for part in parts]  # (n, 1), mean over seeds
-        columns[name] = np.concatenate(each)
+        columns[name] = np.concatenate([recalls(part, FIRST).mean(axis=0) for part in parts])
+    return first, columns
+
+
+def diagnoses_panel(
+    tables: Mapping[str, list[str]],
+    groups: list[str],
+    vocabularies: list[str],
+    resampling: Resampling,
+    smallest: int,
+) -> tuple[dict[str, Any] | None, tuple[list[str], Floats, Floats]]:
+    """Counts of the test stays; names, recall (M,) and its replicates (B, M), mean over seeds.
+
+    `tables`: target → a table per fold; None where no target has diagnoses. Without enough stays
+    there are no names.
+    """
+    first, columns = of_targets(tables, groups, vocabularies)
     nothing: tuple[list[str], Floats, Floats] = ([], np.zeros(0), np.zeros((0, 0)))
     if not columns:
         return None, nothing

@@ -49,19 +49,12 @@ class Stays:
         return np.bincount(self.row, minlength=len(self.episode))
 
 
-def read_fold(path: str, groups: str, vocabulary: str) -> Fold | None:
-    """One table of predictions with its truth; None where diagnoses were not among the tasks.
+def checked(frame: pl.DataFrame, path: str, size: int) -> pl.DataFrame:
+    """The table of predictions of `path`, of `size` groups.
 
-    Raises `InputError` where the contract is broken, the vocabulary is not 0 … G − 1 or not as wide
-    as the predictions, a probability is outside [0, 1], or a seed lacks stays that others have.
+    Raises `InputError` where a row is not of this width, outside [0, 1] or of another split, or a
+    seed lacks stays that others have.
     """
-    frame = check(read_table(path), UNIMED_DIAGNOSES, path)
-    if frame.is_empty():
-        return None
-    known = read_table(vocabulary).sort("group")
-    size = known.height
-    if known["group"].to_list() != list(range(size)):
-        raise InputError(f"{vocabulary}: groups are not 0 to {size - 1}, each once")
     wanted = pl.Array(pl.Float64, size)
     if frame.schema["probability"] != wanted:
         raise InputError(f"{path}: probability is {frame.schema['probability']}, expected {wanted}")
@@ -76,6 +69,23 @@ def read_fold(path: str, groups: str, vocabulary: str) -> Fold | None:
     facts = frame.select("episode_id", "subject_id", "split").unique().height
     if frame.height != facts * frame["seed"].n_unique():
         raise InputError(f"{path}: every seed must predict every stay once, in one split")
+    return frame
+
+
+def read_fold(path: str, groups: str, vocabulary: str) -> Fold | None:
+    """One table of predictions with its truth; None where diagnoses were not among the tasks.
+
+    Raises `InputError` where the contract is broken, the vocabulary is not 0 … G − 1, or
+    predictions do not keep to it (`checked`).
+    """
+    frame = check(read_table(path), UNIMED_DIAGNOSES, path)
+    if frame.is_empty():
+        return None
+    known = read_table(vocabulary).sort("group")
+    size = known.height
+    if known["group"].to_list() != list(range(size)):
+        raise InputError(f"{vocabulary}: groups are not 0 to {size - 1}, each once")
+    frame = checked(frame, path, size)
     true = read_table(groups, ["episode_id", "group"])
     if outside := true.filter(~pl.col("group").is_between(0, size - 1)).height:
         raise InputError(f"{groups}: {outside} group(s) are not in {vocabulary}")

@@ -39,13 +39,15 @@ DIGITS = 6
 class Beside:
     """Files that say more about the evaluated episodes; each may be absent.
 
-    `singles`: predictions of single-modality models; `truth`: folder of the known truth;
+    `singles`: predictions of single-modality models; `truth`: folder of the known truth, there
+    `truth_of` if it has not the task's name;
     `episodes`: demographics; `labels`: labels of the task, with `without`, what a sensitivity
     analysis leaves out, in words; `absent`: predictions with a modality missing, per fold.
     """
 
     singles: Sequence[str] = ()
     truth: str | None = None
+    truth_of: str | None = None
     episodes: str | None = None
     labels: str | None = None
     without: str | None = None
@@ -110,7 +112,8 @@ def measure(
     names, run = parts(target), runs(frames)
     split = {name: samples(frames, name) for name in SPLITS}
     test, truth = split["test"], beside.truth
-    oracle = read_oracle(truth, names["task"], names["modalities"], test) if truth else None
+    known = (beside.truth_of or names["task"], names["modalities"])
+    oracle = read_oracle(truth, *known, test) if truth else None
     measured = {
         "metrics": {s: split_metrics(split[s], run, resampling, smallest) for s in SPLITS},
         "ceiling": None,
@@ -120,8 +123,7 @@ def measure(
         **_more(frames, test, beside, resampling, smallest),
     }
     if truth and oracle:
-        task = (names["task"], names["modalities"])
-        measured["ceiling"] = ceiling(truth, task, test, oracle, resampling, smallest)
+        measured["ceiling"] = ceiling(truth, known, test, oracle, resampling, smallest)
     drawn: dict[str, Any] = {"roc": None, "pr": None, "calibration": None}
     reason = measured["metrics"]["test"]["reason"]
     if not reason:

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.common.command import parser, run
+from pipeline.common.command import pairs, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, write_json
 from pipeline.evaluation.attention import attention, read_attention
@@ -30,7 +30,6 @@ from pipeline.evaluation.task_tables import (
     hold_against_labels,
     hold_diagnoses,
     is_diagnoses,
-    pairs,
     read_tasks,
     required,
 )
@@ -55,25 +54,46 @@ def everyone(tasks: dict[str, list[pl.DataFrame]], folds: list[Fold]) -> list[pl
     return [table.select(*columns).unique() for table in tables]
 
 
+def cohort(tables: list[pl.DataFrame], smallest: int) -> dict[str, Any]:
+    """Fingerprint and size of the cohort; `tables`: of `everyone`."""
+    who = pl.concat(table.select("episode_id", "subject_id") for table in tables).unique()
+    return {
+        "fingerprint": cohort_fingerprint(*tables),
+        "episodes": shown(who["episode_id"].n_unique(), smallest),
+        "patients": shown(who["subject_id"].n_unique(), smallest),
+    }
+
+
+def same_seeds(
+    args: argparse.Namespace, tasks: dict[str, list[pl.DataFrame]], folds: list[Fold]
+) -> list[int]:
+    """The seeds of all predictions; `InputError` where diagnoses have others."""
+    known = {tuple(seeds(f.frame)) for f in folds} | {tuple(seeds(t[0])) for t in tasks.values()}
+    if len(known) > 1:
+        raise InputError(f"{args.diagnoses[0]}: other seeds than in {args.predictions[0]}")
+    return [seed for one in known for seed in one]
+
+
 def measured(
     args: argparse.Namespace, tasks: dict[str, list[pl.DataFrame]], folds: list[Fold]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Every task's part of the result and its curves, in the order of --labels."""
     resampling = Resampling(args.resamples, args.seed, max(1, args.suppress_below))
     head, attrition = parts(args.target), pairs(args.attrition, "--attrition")
-    beside = Beside(truth=args.truth, episodes=args.episodes)
+    truths = pairs(args.truth_of, "--truth-of")
     found: dict[str, Any] = {}
     drawn: dict[str, Any] = {}
     for task, labels in pairs(args.labels, "--labels").items():
         if is_diagnoses(task):
-            hold_diagnoses(folds, labels, task)
+            hold_diagnoses(folds, labels, task, args.episodes)
             named = runs([fold.frame for fold in folds])
             found[task], drawn[task] = diagnoses(folds, named, resampling, args.suppress_below)
         else:
             hold_against_labels(tasks[task], labels, task)
             name = f"{head['modalities']}_{head['model']}_{task}"
-            own = (resampling, args.suppress_below)
-            everything, drawn[task] = measure(tasks[task], name, beside, *own)
+            beside = Beside(truth=args.truth, truth_of=truths.get(task), episodes=args.episodes)
+            own = (beside, resampling, args.suppress_below)
+            everything, drawn[task] = measure(tasks[task], name, *own)
             found[task] = {key: everything[key] for key in KEPT}
         if task not in attrition:
             raise InputError(f"--attrition: none of {task}")
@@ -89,14 +109,15 @@ def _arguments() -> argparse.Namespace:
     add("--protocol", required=True, help="recorded")
     add("--source", default="{}", help="JSON of the kind of source behind the result; recorded")
     add("--predictions", nargs="+", required=True, help="of the binary tasks, one table per fold")
-    add("--diagnoses", nargs="+", required=True, help="predictions of diagnoses, one per fold")
-    add("--groups", nargs="+", required=True, help="true groups of stays, one per fold")
-    add("--vocabulary", nargs="+", required=True, help="of the groups, one per fold")
+    add("--diagnoses", nargs="*", default=[], help="predictions of diagnoses, one per fold")
+    add("--groups", nargs="*", default=[], help="true groups of stays, one per fold")
+    add("--vocabulary", nargs="*", default=[], help="of the groups, one per fold")
     add("--attention", nargs="*", default=[], help="JSON, one per fold")
-    add("--episodes", help="table of stays, for subgroups")
+    add("--episodes", required=True, help="table of stays: their split, and for subgroups")
     add("--labels", nargs="+", required=True, metavar="TASK=PATH", help="of the target's tasks")
     add("--attrition", nargs="+", required=True, metavar="TASK=PATH", help="JSON of their labels")
     add("--truth", help="folder with ceilings.json and oracle_<task>.parquet, where it is known")
+    add("--truth-of", nargs="*", default=[], metavar="TASK=NAME", help="if not the task's own")
     add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
     add("--threads", type=int, default=1, help="torch threads of the training; recorded")
     add("--lock", default="requirements.lock", help="pinned requirements; their hash is recorded")
@@ -117,13 +138,9 @@ def main() -> None:
     tasks = read_tasks(args.predictions)
     folds = read_diagnoses(args.diagnoses, args.groups, args.vocabulary)
     required(pairs(args.labels, "--labels"), tasks, bool(folds))
+    own = same_seeds(args, tasks, folds)
     found, drawn = measured(args, tasks, folds)
-    known = {tuple(seeds(f.frame)) for f in folds} | {tuple(seeds(t[0])) for t in tasks.values()}
-    if len(known) > 1:
-        raise InputError(f"{args.diagnoses[0]}: other seeds than in {args.predictions[0]}")
-    own = [seed for one in known for seed in one]
-    cohort = everyone(tasks, folds)
-    who = pl.concat(table.select("episode_id", "subject_id") for table in cohort).unique()
+    looked = attention(read_attention(args.attention, own, args.suppress_below))
     result = {
         "schema_version": SCHEMA_VERSION,
         "target": args.target,
@@ -131,17 +148,13 @@ def main() -> None:
         "protocol": args.protocol,
         "source": parsed(args.source, "--source"),
         "tasks": rounded(found),
-        "attention": rounded(attention(read_attention(args.attention, own))),
+        "attention": rounded(looked),
         "bootstrap": described(Resampling(args.resamples, args.seed)),
         "seeds": own,
         "folds": len(args.predictions),
         "threads": args.threads,
         "settings": parsed(args.settings, "--settings"),
-        "cohort": {
-            "fingerprint": cohort_fingerprint(*cohort),
-            "episodes": shown(who["episode_id"].n_unique(), args.suppress_below),
-            "patients": shown(who["subject_id"].n_unique(), args.suppress_below),
-        },
+        "cohort": cohort(everyone(tasks, folds), args.suppress_below),
         "environment": environment(args.modules, args.lock),
     }
     write_json(args.curves, {"target": args.target, "split": "test", "tasks": rounded(drawn)})

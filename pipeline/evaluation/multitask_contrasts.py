@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.common.command import parser, run
+from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.common.multitask import hours
 from pipeline.evaluation.bootstrap import Resampling, estimate
@@ -155,10 +156,11 @@ def contrasts(
     named = {Path(name).stem: paths for name, paths in by_name(args.diagnoses).items()}
     counts, compared = diagnoses_panel(named, args.groups, args.vocabulary, resampling, smallest)
     if counts:
-        tasks[args.diagnoses_task] = {"metric": "recall@10", "test": counts, "models": {}}
+        if not (task := args.diagnoses_task):
+            raise InputError("--diagnoses without --diagnoses-task")
+        tasks[task] = {"metric": "recall@10", "test": counts, "models": {}}
         if not counts["reason"]:
-            models, more = of_task(compared, args.diagnoses_task, variants)
-            tasks[args.diagnoses_task]["models"] = models
+            tasks[task]["models"], more = of_task(compared, task, variants)
             rows += more
     return {"margin": MARGIN, "tasks": tasks, "contrasts": corrected(rows)}
 
@@ -168,10 +170,10 @@ def _arguments() -> argparse.Namespace:
     add = arguments.add_argument
     add("--protocol", required=True, help="recorded")
     add("--predictions", nargs="+", required=True, help="modalities_model_task.parquet, all folds")
-    add("--diagnoses", nargs="+", required=True, help="….diagnoses.parquet of the same targets")
-    add("--diagnoses-task", default="diagnoses_48h", help="the name of that task")
-    add("--groups", nargs="+", required=True, help="true groups of stays, one per fold")
-    add("--vocabulary", nargs="+", required=True, help="of the groups, one per fold")
+    add("--diagnoses", nargs="*", default=[], help="….diagnoses.parquet, of targets with that task")
+    add("--diagnoses-task", nargs="?", help="the name of that task, such as diagnoses_48h")
+    add("--groups", nargs="*", default=[], help="true groups of stays, one per fold")
+    add("--vocabulary", nargs="*", default=[], help="of the groups, one per fold")
     add("--variants", default="{}", help="JSON: variant → the settings that it changes")
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
     add("--resamples", type=int, default=5000, help="p-values cannot fall below 2 / resamples")

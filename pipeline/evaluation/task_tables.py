@@ -7,7 +7,7 @@ import polars as pl
 from pipeline.cohort.rows import UNIMED
 from pipeline.common.errors import InputError
 from pipeline.common.tables import check, read_table
-from pipeline.evaluation.diagnosis_tables import Fold
+from pipeline.evaluation.diagnosis_tables import SPLITS, Fold
 from pipeline.evaluation.folds import as_folds
 from pipeline.evaluation.predictions import checked
 
@@ -21,21 +21,6 @@ def is_diagnoses(task: str) -> bool:
     (True, False)
     """
     return task.rsplit("_", 1)[0] == DIAGNOSES
-
-
-def pairs(texts: Sequence[str], argument: str) -> dict[str, str]:
-    """Paths by task, of `task=path` arguments.
-
-    >>> pairs(["shock_4h=a.parquet"], "--labels")
-    {'shock_4h': 'a.parquet'}
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        task, equals, path = text.partition("=")
-        if not (task and equals and path) or task in found:
-            raise InputError(f"{argument} {text}: expected task=path, each task once")
-        found[task] = path
-    return found
 
 
 def read_tasks(paths: Sequence[str]) -> dict[str, list[pl.DataFrame]]:
@@ -72,13 +57,21 @@ def hold_against_labels(frames: list[pl.DataFrame], labels: str, task: str) -> N
         raise InputError(f"{labels}: {missing} eligible stay(s) without a prediction for {task}")
 
 
-def hold_diagnoses(folds: list[Fold], labels: str, task: str) -> None:
-    """Raises `InputError` where diagnoses are predicted of stays that are not eligible."""
+def hold_diagnoses(folds: list[Fold], labels: str, task: str, episodes: str) -> None:
+    """Raises `InputError` where diagnoses are predicted of stays that are not eligible.
+
+    Nor may an eligible stay of val or test lack predictions; `episodes`: with the first fold's
+    split.
+    """
     eligible = read_table(labels).filter("eligible").select("episode_id")
     for fold in folds:
         stays = fold.frame.select("episode_id").unique()
         if wrong := stays.join(eligible, on="episode_id", how="anti").height:
             raise InputError(f"{labels}: {wrong} stay(s) predicted for {task} are not eligible")
+    split = read_table(episodes, ["episode_id", "split"]).filter(pl.col("split").is_in(SPLITS))
+    due = split.join(eligible, on="episode_id", how="semi")
+    if missing := due.join(folds[0].frame, on="episode_id", how="anti").height:
+        raise InputError(f"{labels}: {missing} eligible stay(s) without a prediction for {task}")
 
 
 def required(asked: Mapping[str, str], tasks: Mapping[str, object], diagnoses: bool) -> None:

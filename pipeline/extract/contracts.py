@@ -30,7 +30,8 @@ class SourceTable:
     without `.csv.gz` or `.csv`. `columns`: name → DuckDB type, in the order of the output.
     `found_as`: the names under which a column may be found, where they differ from its own.
     `derived`: name → SQL over the columns. `needed_by`: "core", the modality letters,
-    "unimed" (the labels of its tasks), or a protocol that reads more.
+    "unimed" (the labels of its tasks), "unimed e" (of `e` UniMed alone), or a protocol that reads
+    more.
     `multiline`: free text with line breaks within quotes, which no parallel reader may split.
     """
 
@@ -207,7 +208,7 @@ TABLES: Mapping[str, SourceTable] = {
             "spec_type_desc VARCHAR, storedate TIMESTAMP, storetime TIMESTAMP, "
             "test_itemid BIGINT, test_name VARCHAR, org_itemid BIGINT, org_name VARCHAR"
         ),
-        ("unimed",),
+        ("unimed e",),
     ),
     "diagnoses_icd": SourceTable(
         "mimic_iv",

@@ -33,6 +33,11 @@ def of_family(contrasts: dict[str, Any] | None, family: str) -> Rows:
     return [row for row in (contrasts or {"contrasts": []})["contrasts"] if row["family"] == family]
 
 
+def margin_of(contrasts: dict[str, Any] | None) -> float:
+    """Within which two models are equivalent."""
+    return (contrasts or {}).get("margin", 0.02)
+
+
 def differences(rows: Rows, margin: float) -> str:
     """Every comparison as a line of a table; a dash where there is none."""
     if not rows:
@@ -101,7 +106,8 @@ def bound_sentence(rows: Rows, margin: float) -> str:
     >>> bound_sentence([row], 0.02).split(": ")[1]
     'knowing the outcomes of earlier tasks helps to predict ARF 12 h; a decoder could gain there.'
     >>> bound_sentence([{**row, "verdict": "equivalent"}], 0.02).split(": ")[1]
-    'within .02 the bound equals single task for every task; feeding outcomes on gains nothing.'
+    'within .02 the bound equals single task for every task compared; feeding outcomes on gains \
+nothing.'
     """
     if not rows:
         return "No teacher-forced model was compared."
@@ -112,7 +118,7 @@ def bound_sentence(rows: Rows, margin: float) -> str:
     if all(row["verdict"] == "equivalent" for row in rows):
         within = short(margin).rstrip("0")
         return (f"The claim is refuted here: within {within} the bound equals single task for "
-                "every task; feeding outcomes on gains nothing.")  # fmt: skip
+                "every task compared; feeding outcomes on gains nothing.")  # fmt: skip
     return "Undecided: the bound is clearly better for no task, and not equivalent for all."
 
 

@@ -1,6 +1,7 @@
 """What a trained UniMed says: predictions of every task, and where it looked."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from pipeline.unimed.examples import columns
 from pipeline.unimed.model import UniMed
 
 BATCH = 256
-Weights = dict[str, dict[str, dict[str, float]]]
+Weights = dict[str, dict[str, Any]]
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Looked:
     def __init__(self, model: UniMed, stays: Stays) -> None:
         self.model, self.stays = model, stays
         size = len(stays.tasks)
-        self.count = np.zeros(size)
+        self.count = np.zeros(size, dtype=int)
         self.sums: dict[str, list[np.ndarray | float]] = {
             "memory": [0.0] * size,
             "steps": [0.0] * size,
@@ -71,9 +72,10 @@ class Looked:
                     )
 
     def mean(self) -> Weights:
-        """modality: task → token → weight; task: task → earlier task → weight."""
+        """modality: task → token → weight; task: task → earlier task → weight; stays: task → n."""
         names = [task.name for task in self.stays.tasks]
-        found: Weights = {"modality": {}, "task": {}}
+        stays = dict(zip(names, self.count.tolist(), strict=True))
+        found: Weights = {"modality": {}, "task": {}, "stays": stays}
         for position, k in enumerate(self.model.steps):
             met = [names[j] for j in self.model.steps[: position + 1]]
             met = [names[k]] if self.model.settings.parallel else met

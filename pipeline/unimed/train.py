@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.common.command import log, parser, run
+from pipeline.common.command import log, pairs, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.training.arguments import add_compute_arguments
@@ -30,18 +30,6 @@ from pipeline.unimed.said import Said, write_said
 from pipeline.unimed.settings import parse
 
 
-def table_of_task(text: str) -> tuple[str, str]:
-    """`shock_4h=labels.parquet` as task and path.
-
-    >>> table_of_task("shock_4h=labels.parquet")
-    ('shock_4h', 'labels.parquet')
-    """
-    task, separator, path = text.partition("=")
-    if not (task and separator and path):
-        raise argparse.ArgumentTypeError(f"{text}: expected task=table, as in shock_4h=x.parquet")
-    return task, path
-
-
 def _arguments() -> argparse.Namespace:
     arguments = parser(__doc__)
     add_compute_arguments(arguments)
@@ -51,7 +39,7 @@ def _arguments() -> argparse.Namespace:
     add("--episodes", required=True, help="ICU stays")
     add("--tasks", nargs="+", required=True, help="in the order of time")
     add("--told", nargs="*", default=[], help="earlier tasks whose outcomes are told, not learnt")
-    add("--labels", nargs="+", type=table_of_task, required=True, help="task=table")
+    add("--labels", nargs="+", required=True, metavar="TASK=PATH", help="of them")
     add("--groups", help="diagnoses of stays, for the task diagnoses")
     add("--vocabulary", help="groups of diagnoses")
     add("--model", type=parse, required=True, help="JSON, config unimed.model")
@@ -74,7 +62,8 @@ def build(given: argparse.Namespace, stays: Stays, train: np.ndarray) -> UniMed:
 def read(given: argparse.Namespace) -> Stays:
     """The stays with every modality that is asked for."""
     tasks = given.model.tasks(given.tasks, given.told)
-    stays = read_stays(given.episodes, dict(given.labels), tasks, given.groups, given.vocabulary)
+    labels = pairs(given.labels, "--labels")
+    stays = read_stays(given.episodes, labels, tasks, given.groups, given.vocabulary)
     each = {}
     for name, own in given.data.items():
         with reading(name):
