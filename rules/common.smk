@@ -41,7 +41,11 @@ GPU = PROCESSES if shutil.which("nvidia-smi") else 0
 TORCHRUN = f"torch.distributed.run --standalone --nproc-per-node {PROCESSES} -m"
 LAUNCH = TORCHRUN if PROCESSES > 1 else ""  # between `python -m` and a stage
 
-misspelt = configuration.misspelt(config, set(SCHEMA["properties"])) + multitask.misspelt(config)
+misspelt = [
+    *configuration.misspelt(config, set(SCHEMA["properties"])),
+    *configuration.misspelt_tasks(config),
+    *configuration.misspelt_variants(config),
+]
 if misspelt:
     sys.exit("\n".join(misspelt))
 

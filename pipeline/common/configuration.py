@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.common import multitask
 from pipeline.common.modules import ROOT
 
 SYNTHETIC = "synthetic"  # a source that is made
@@ -85,4 +86,62 @@ def misspelt(config: Config, known: set[str]) -> list[str]:
         lines.append(f"config.split: {shares} sum to {total:.4g}, expected 1")
     if config["folds"] * split["test"] > 1 + 1e-9:
         lines.append(f"config.folds: {config['folds']} test shares of {split['test']} overlap")
+    return lines
+
+
+def misspelt_tasks(config: Config) -> list[str]:
+    """The same for ICU stays: tasks without a query, out of order, or beyond FIDDLE's hours.
+
+    >>> own = {"tasks": ["shock_4h"], "all": ["shock_4h", "arf_12h"]}
+    >>> misspelt_tasks({"unimed": own, "fiddle": {"hours": 48, "step": 1}})
+    ['config.unimed.all: arf_12h is not among unimed.tasks']
+    """
+    own, fiddle = config["unimed"], config["fiddle"]
+    lines = [
+        f"config.unimed.all: {task} is not among unimed.tasks"
+        for task in own["all"]
+        if task not in own["tasks"]
+    ]
+    lines += [
+        f"config.unimed.tasks: {task} has no query {multitask.query(task)}"
+        for task in own["tasks"]
+        if not (ROOT / multitask.query(task)).is_file()
+    ]
+    if sorted(own["all"], key=multitask.hours) != own["all"]:
+        lines.append("config.unimed.all: the tasks are not in the order of time")
+    times = [multitask.hours(task) for task in own["tasks"]]
+    if max(times) > fiddle["hours"]:
+        lines.append(f"config.fiddle.hours: a task needs {max(times)} hours")
+    if any(time % fiddle["step"] for time in times):
+        step = fiddle["step"]
+        lines.append(
+            f"config.fiddle.step: bins of {step} hours do not end when a task is predicted"
+        )
+    return lines
+
+
+def misspelt_variants(config: Config) -> list[str]:
+    """The same for UniMed's models: an order of tasks that looks ahead, heads that do not fit.
+
+    >>> base = {"order": "time", "hours": None, "width": 8, "heads": 2}
+    >>> own = {"tasks": ["shock_4h", "arf_12h"], "all": ["shock_4h", "arf_12h"], "model": base,
+    ...        "variants": {"x": {"order": "reversed"}, "y": {"heads": 3}}}
+    >>> print(*misspelt_variants({"unimed": own}), sep="\n")
+    config.unimed.variants.x: in the order reversed a task would see what is known only later; set \
+hours to 4 or less
+    config.unimed.variants.y: width 8 is no multiple of heads 3
+    """
+    own, lines = config["unimed"], []
+    times = [multitask.hours(task) for task in own["all"]]
+    for model in multitask.models(config):
+        found = multitask.settings(config, model)
+        where = f"config.unimed.variants.{model.removeprefix(f'{multitask.NAME}-')}"
+        where = "config.unimed.model" if model == multitask.NAME else where
+        if found["order"] != "time" and (found["hours"] or max(times)) > min(times):
+            why = f"in the order {found['order']} a task would see what is known only later"
+            lines.append(f"{where}: {why}; set hours to {min(times)} or less")
+        if found["width"] % found["heads"]:
+            lines.append(
+                f"{where}: width {found['width']} is no multiple of heads {found['heads']}"
+            )
     return lines

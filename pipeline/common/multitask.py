@@ -8,7 +8,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.common.modules import ROOT
 from pipeline.common.names import subsets
 
 Config = Mapping[str, Any]
@@ -108,53 +107,6 @@ def horizons(own: Mapping[str, Any], names: list[str]) -> list[int]:
     ([4, 12], [4])
     """
     return [min(own["hours"] or hours(task), hours(task)) for task in names]
-
-
-def misspelt(config: Config) -> list[str]:
-    """What the schema cannot see: tasks out of order, and an order of tasks that would look ahead.
-
-    >>> base = {"order": "time", "hours": None, "width": 8, "heads": 2}
-    >>> own = {"tasks": ["shock_4h"], "all": ["shock_4h", "arf_12h"], "model": base,
-    ...        "variants": {"x": {"order": "reversed"}, "y": {"heads": 3}}}
-    >>> print(*misspelt({"unimed": own, "fiddle": {"hours": 48, "step": 1}}), sep="\\n")
-    config.unimed.all: arf_12h is not among unimed.tasks
-    config.unimed.variants.x: in the order reversed a task would see what is known only later; set \
-hours to 4 or less
-    config.unimed.variants.y: width 8 is no multiple of heads 3
-    """
-    own = config["unimed"]
-    lines = [
-        f"config.unimed.all: {task} is not among unimed.tasks"
-        for task in own["all"]
-        if task not in own["tasks"]
-    ]
-    lines += [
-        f"config.unimed.tasks: {task} has no query {query(task)}"
-        for task in own["tasks"]
-        if not (ROOT / query(task)).is_file()
-    ]
-    if sorted(own["all"], key=hours) != own["all"]:
-        lines.append("config.unimed.all: the tasks are not in the order of time")
-    first = min(map(hours, own["all"]))
-    latest = max(map(hours, [*own["tasks"], *own["all"]]))
-    if latest > config["fiddle"]["hours"]:
-        lines.append(f"config.fiddle.hours: a task needs {latest} hours")
-    step = config["fiddle"]["step"]
-    if any(hours(task) % step for task in {*own["tasks"], *own["all"]}):
-        lines.append(
-            f"config.fiddle.step: bins of {step} hours do not end when a task is predicted"
-        )
-    for model in models(config):
-        found = settings(config, model)
-        variant = model.removeprefix(f"{NAME}-")
-        where = "model" if model == NAME else f"variants.{variant}"
-        if found["order"] != "time" and (found["hours"] or latest) > first:
-            lines.append(f"config.unimed.{where}: in the order {found['order']} a task would see "
-                         f"what is known only later; set hours to {first} or less")  # fmt: skip
-        if found["width"] % found["heads"]:
-            lines.append(f"config.unimed.{where}: width {found['width']} is no multiple of heads "
-                         f"{found['heads']}")  # fmt: skip
-    return lines
 
 
 def made_by(names: list[str], modalities: list[str]) -> list[str]:

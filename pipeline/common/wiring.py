@@ -210,7 +210,9 @@ class Wiring:
         def of(wildcards: Any) -> list[str]:
             if multitask.is_model(wildcards.model):
                 rooms = [self.stays[name]["modules"] for name in self._names(wildcards)]
-                return multitask.made_by(multitask.tasks(self.config, wildcards.task), flat(rooms))
+                told = multitask.told(self.config, wildcards.model, wildcards.task)
+                tasks = [*told, *multitask.tasks(self.config, wildcards.task)]
+                return multitask.made_by(tasks, flat(rooms))
             return planning.made_by(
                 self.config, wildcards.modalities, wildcards.model, wildcards.task, protocol
             )
