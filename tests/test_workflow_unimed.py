@@ -88,7 +88,7 @@ def test_an_edit_of_a_task_relabels_it_and_what_learns_it(stays, tmp_path):
 def test_an_edit_of_the_diagnoses_leaves_results_without_them(stays, tmp_path):
     changed = stays.copy(tmp_path / "changed")
     changed.edit("pipeline/cohort/tasks/stay/diagnoses.sql", "-- Task diag", "-- The task diag")
-    assert changed.plan(SINGLE).planned == {}
+    assert changed.plan(ALONE).planned == {}
     assert changed.plan(MULTI).planned == dict.fromkeys(
         ["label_diagnoses", "train_unimed", "evaluate_unimed"], 1
     )

@@ -126,7 +126,7 @@ def misspelt_variants(config: Config) -> list[str]:
     >>> base = {"order": "time", "hours": None, "width": 8, "heads": 2}
     >>> own = {"tasks": ["shock_4h", "arf_12h"], "all": ["shock_4h", "arf_12h"], "model": base,
     ...        "variants": {"x": {"order": "reversed"}, "y": {"heads": 3}}}
-    >>> print(*misspelt_variants({"unimed": own}), sep="\n")
+    >>> print(*misspelt_variants({"unimed": own}), sep="\\n")
     config.unimed.variants.x: in the order reversed a task would see what is known only later; set \
 hours to 4 or less
     config.unimed.variants.y: width 8 is no multiple of heads 3
