@@ -119,8 +119,9 @@ def hourly(*stays):
     return [(i, k + 0.5, "hr", str(60 + k)) for i, n in enumerate(stays, 1) for k in range(n)]
 
 
-def kinds(rows, ids, published=False):
-    return {one.name: one.kind for one in made(rows, ids, PLAIN, published=published)[0].variables}
+def kinds(rows, ids, published=False, **settings):
+    fitted, _ = made(rows, ids, PLAIN | settings, published=published)
+    return {one.name: one.kind for one in fitted.variables}
 
 
 def test_stays_that_end_early_hide_no_frequent_variable_but_as_published():
@@ -136,6 +137,9 @@ def test_a_stay_is_observed_up_to_its_last_record_of_any_timed_variable():
     assert kinds([*rows, (2, 1.99, "lab", "x")], [1, 2])["hr"] == "frequent"
     assert kinds([*rows, (2, 2.0, "lab", "x")], [1, 2])["hr"] == "sparse"  # a third hour
     assert kinds([*rows, (2, 4.0, "lab", "x")], [1, 2])["hr"] == "frequent"  # beyond the horizon
+    part = [(i, 4.5, "lab", "x") for i in (1, 2)]  # in the half of a bin before the horizon
+    halves = [row for row in hourly(4, 4) if row[1] in (0.5, 2.5)]
+    assert kinds(halves + part, [1, 2], hours=5, step=2)["hr"] == "frequent"
     fixed = [(3, None, "age", "50"), (2, 3.0, "age", "51")]  # time-invariant: observes nothing
     assert kinds(rows + fixed, [1, 2, 3, 4])["hr"] == "frequent"
     assert kinds([*rows[:-1], (2, 1.5, "lab", "x")], [1, 2])["hr"] == "sparse"  # 5 of 6
