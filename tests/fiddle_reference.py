@@ -28,10 +28,10 @@ def shown(edge, digits):
     return round(edge, digits + extra)
 
 
-def kind(records, static, ids, bins, theta_freq):
+def kind(records, static, ids, observed, theta_freq):
     if static:
         return STATIC
-    often = len(records) / ids >= theta_freq * bins
+    often = len(records) / ids >= theta_freq * observed / ids
     return FREQUENT if often and all(number(v) is not None for *_, v in records) else SPARSE
 
 
@@ -42,12 +42,17 @@ def table(long, ids, settings):
     named = defaultdict(list)
     for episode, t, variable, value in rows:
         named[variable].append((episode, t, value))
+    bins_seen = dict.fromkeys(ids, 0)  # of each id, by its last record of what changes with time
+    for records in named.values():
+        for episode, t, _ in records if all(r[1] is not None for r in records) else []:
+            bins_seen[episode] = max(bins_seen[episode], min(int(t // step) + 1, bins))
+    observed = sum(bins_seen.values())
     found = {}
     for variable, records in sorted(named.items()):
         if len({r[0] for r in records}) / len(ids) <= settings["theta_1"]:
             continue
         static = any(t is None for _, t, _ in records)
-        what = kind(records, static, len(ids), bins, settings["theta_freq"])
+        what = kind(records, static, len(ids), observed, settings["theta_freq"])
         if static:
             columns = {"value": {(r[0], 0): r[2] for r in records if r[1] is None}}
         else:

@@ -68,6 +68,7 @@ def test_null_is_no_record_and_text_that_parses_is_a_number():
 
 def test_value_on_an_edge_is_in_the_lower_bin_and_beyond_the_range_in_the_outer_ones():
     rows = [(i, 0.0, "a", str(i)) for i in range(1, 12)]  # edges 1, 3, 5, 7, 9, 11
+    rows += [(i, 3.0, "b", "x") for i in range(1, 12)]  # observed for long: a is not frequent
     rows += [
         (20, 0.0, "a", "3.0"),
         (21, 0.0, "a", "3.01"),
@@ -111,6 +112,38 @@ def test_frequent_variable_is_carried_and_never_filled_before_its_first_record()
     assert own["hr_mask"] == {1, 3}
     assert own["hr_delta_time_0"] == {0, 1, 3}
     assert own["hr_delta_time_1"] == {2}
+
+
+def hourly(*stays):
+    """Each stay has one record of hr in each of its first hours."""
+    return [(i, k + 0.5, "hr", str(60 + k)) for i, n in enumerate(stays, 1) for k in range(n)]
+
+
+def kinds(rows, ids, published=False, **settings):
+    fitted, _ = made(rows, ids, PLAIN | settings, published=published)
+    return {one.name: one.kind for one in fitted.variables}
+
+
+def test_stays_that_end_early_hide_no_frequent_variable_but_as_published():
+    rows = hourly(4, 4, 2, 1)
+    assert kinds(rows, [1, 2, 3, 4])["hr"] == "frequent"
+    assert kinds(rows, [1, 2, 3, 4], published=True)["hr"] == "sparse"
+    assert kinds(hourly(4, 4), [1, 2], published=True)["hr"] == "frequent"
+    assert kinds([*hourly(5, 3), (2, 3.5, "hr", "1")], [1, 2], published=True)["hr"] == "frequent"
+
+
+def test_a_stay_is_observed_up_to_its_last_record_of_any_timed_variable():
+    rows = hourly(4, 2)
+    assert kinds([*rows, (2, 1.99, "lab", "x")], [1, 2])["hr"] == "frequent"
+    assert kinds([*rows, (2, 2.0, "lab", "x")], [1, 2])["hr"] == "sparse"  # a third hour
+    assert kinds([*rows, (2, 4.0, "lab", "x")], [1, 2])["hr"] == "frequent"  # beyond the horizon
+    part = [(i, 4.5, "lab", "x") for i in (1, 2)]  # in the half of a bin before the horizon
+    halves = [row for row in hourly(4, 4) if row[1] in (0.5, 2.5)]
+    assert kinds(halves + part, [1, 2], hours=5, step=2)["hr"] == "frequent"
+    fixed = [(3, None, "age", "50"), (2, 3.0, "age", "51")]  # time-invariant: observes nothing
+    assert kinds(rows + fixed, [1, 2, 3, 4])["hr"] == "frequent"
+    assert kinds([*rows[:-1], (2, 1.5, "lab", "x")], [1, 2])["hr"] == "sparse"  # 5 of 6
+    assert kinds([*rows, (1, 0.0, "hr", "high")], [1, 2])["hr"] == "sparse"  # not numeric
 
 
 def test_an_id_without_rows_is_counted_and_has_no_ones():
@@ -198,12 +231,12 @@ def files(tmp_path):
     return tmp_path
 
 
-def stages(monkeypatch, folder, to, threads):
+def stages(monkeypatch, folder, to, threads, *mode, **settings):
     to.mkdir()
     shared = ["--long", folder / "long.parquet", "--episodes", folder / "episodes.parquet",
               "--threads", threads, "--memory-mb", 500, "--temp", folder]  # fmt: skip
     run(monkeypatch, fit_stage.main, *shared, "--fitted-on", "train", "fusion", "--settings",
-        json.dumps(PLAIN), "--output", to / "fitted.json")  # fmt: skip
+        json.dumps(PLAIN | settings), *mode, "--output", to / "fitted.json")  # fmt: skip
     made = {"output": "X", "static": "S", "features": "features"}
     paths = [
         part for option, name in made.items() for part in (f"--{option}", to / f"{name}.parquet")
@@ -227,6 +260,41 @@ def test_stages_repeat_to_the_byte_and_keep_their_contracts(files, monkeypatch):
         assert table.equals(table.sort(contract.key))
     fitted = json.loads((files / "once/fitted.json").read_text())
     assert fitted["ids"] == 21
+
+
+@pytest.mark.parametrize("mode", [[], ["--published"]], ids=["corrected", "published"])
+def test_texts_without_a_feature_are_not_written_and_nothing_else_changes(files, monkeypatch, mode):
+    long = pl.read_parquet(files / "long.parquet")
+    rows = [(i, i % 4 + 0.1, "note", f"only of {i}" if i % 5 else "often") for i in range(40)]
+    rows += [(i, i % 3 + 0.2, "mixed", f"only of {i}" if i % 9 == 0 else str(i)) for i in range(40)]
+    more = pl.DataFrame(rows, schema=LONG, orient="row")
+    pl.concat([long, more]).write_parquet(files / "long.parquet")
+    once = stages(monkeypatch, files, files / "once", 1, *mode, theta_2=0.08)
+    monkeypatch.setattr(fit_stage, "kept_only", lambda learnt: learnt)
+    every = stages(monkeypatch, files, files / "every", 1, *mode, theta_2=0.08)
+    changed = {name for name in once if once[name] != every[name]}
+    assert changed == {"fitted.json"}
+    assert b"only of" in every["fitted.json"]
+    assert b"only of" not in once["fitted.json"]
+    assert b"often" in once["fitted.json"]
+    features = pl.read_parquet(files / "once/features.parquet")["name"]
+    assert features.str.starts_with("mixed_value_(").any()
+
+
+@pytest.mark.parametrize(("more", "said"), [(3, "<10"), (12, "12")])
+def test_few_values_without_a_feature_are_not_counted_in_the_log(
+    files, monkeypatch, caplog, more, said
+):
+    long = pl.read_parquet(files / "long.parquet").filter(~pl.col("variable").str.starts_with("v"))
+    rows = [(i, float(k), "v", "ab"[(i + k) % 2]) for i in range(40) for k in (0, 1)]
+    # not in training, but in test stays: 3, 7, …
+    rows += [(3 + 4 * (k // 2), 2.0 + k % 2, "v", "unseen") for k in range(more)]
+    pl.concat([long, pl.DataFrame(rows, schema=LONG, orient="row")]).write_parquet(
+        files / "long.parquet"
+    )
+    with caplog.at_level("INFO"):
+        stages(monkeypatch, files, files / "told", 1)
+    assert f"{said} value(s) of a category without a feature of its own" in caplog.text
 
 
 def test_parts_of_episodes_make_no_difference(files, monkeypatch):

@@ -97,6 +97,7 @@ def test_fiddle_reads_the_demo(stays):
     assert names.filter(pl.col("table") == "X").height > 1000
     heart = names.filter(pl.col("name").str.starts_with("HR_value_"))
     assert heart.height == 5
+    assert "HR_mask" in names["name"]  # frequent, though half of the stays end before 48 h
     assert series.join(heart.select("feature"), on="feature")["episode_id"].n_unique() > 130
 
 

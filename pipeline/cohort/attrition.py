@@ -9,6 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.common.privacy import shown
+
 CONDITION = "condition: "
 
 
@@ -48,15 +50,6 @@ def count(frame: pl.DataFrame, conditions: Mapping[str, str]) -> list[dict[str, 
 def size(frame: pl.DataFrame) -> dict[str, int]:
     """How many episodes and patients a table of episodes holds."""
     return {"episodes": frame.height, "subjects": frame["subject_id"].n_unique()}
-
-
-def shown(number: int) -> str:
-    """A count as messages and logs show it: 1 to 9 become <10, so that nobody is singled out.
-
-    >>> shown(0), shown(9), shown(10)
-    ('0', '<10', '10')
-    """
-    return "<10" if 0 < number < 10 else f"{number:,}"
 
 
 def as_text(rows: list[dict[str, Any]]) -> str:

@@ -67,21 +67,29 @@ def carried(
     last = np.append(first[1:], len(cell))[: len(first)] - 1
     recorded = cell[first]  # (K,) cells with a record
     yield Column(MASK, recorded, None, None)
-    source = np.full((ids, chosen.bins), -1)  # which of them a cell repeats
-    source.reshape(-1)[recorded] = np.arange(len(recorded))
-    carry = np.maximum.accumulate(source, axis=1).reshape(-1)
-    cells = np.flatnonzero(carry >= 0)
-    source = carry[cells]
+    cells, source = filled(recorded, ids, chosen.bins)
     since = np.zeros(ids * chosen.bins)  # 0 where nothing was ever recorded
     since[cells] = cells - recorded[source]
     yield Column(DELTA, np.arange(ids * chosen.bins), since, None)
-    now = since[cells] == 0
-    value = numbers[text[last]][source]
+    number, now = numbers[text], since[cells] == 0
+    value = number[last][source]
     yield Column(VALUE, cells, value, text[last][source])
-    number = numbers[text]
     for name in chosen.statistics:
         here = statistic(name, number, first, last)[source] if len(first) else value
         yield Column(name, cells, np.where(now, here, value), None)
+
+
+def filled(recorded: np.ndarray, ids: int, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Forward fill: the cells that have a value, and which of the `recorded` cells each repeats.
+
+    >>> filled(np.array([1, 4]), ids=2, bins=3)
+    (array([1, 2, 4, 5]), array([0, 0, 1, 1]))
+    """
+    source = np.full((ids, bins), -1)
+    source.reshape(-1)[recorded] = np.arange(len(recorded))
+    carry = np.maximum.accumulate(source, axis=1).reshape(-1)
+    cells = np.flatnonzero(carry >= 0)
+    return cells, carry[cells]
 
 
 def statistic(name: str, number: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ def _printed(numbers: np.ndarray, column: Column) -> Iterable[str]:
 def encode(
     column: Column, encoder: Encoder, texts: pl.Series, published: int | None = None
 ) -> np.ndarray:
-    """(C,) Int16: the feature of each cell, -1 for a category that was not seen in fitting.
+    """(C,) Int16: the feature of each cell, -1 for a category that has none.
 
     `published`: the number of all cells, where bins are to be found as in the original.
 
@@ -69,7 +69,7 @@ def encode(
     if encoder.edges:  # the outer edges are open: only the inner ones divide
         numeric = ~np.isnan(column.number)
         number = column.number[numeric]
-        if published and encoder.categories:
+        if published and not numeric.all():
             found[numeric] = misplaced(column.cells, column.number, encoder.edges, published)
         else:
             found[numeric] = np.searchsorted(encoder.edges[1:-1], number, side="left")
@@ -139,8 +139,6 @@ def ones(
         step = (np.arange(many.sum()) - begin).astype(np.int16)
         found = np.where(np.repeat(numeric, many), step, np.repeat(found, many))
         return np.repeat(cells, many), found, int((~hit).sum())
-    if hit.all():
-        return cells, found, 0
     return cells[hit], found[hit], int((~hit).sum())
 
 

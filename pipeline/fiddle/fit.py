@@ -10,7 +10,10 @@ longest horizon serves every horizon: X[0:T).
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -19,13 +22,43 @@ import polars as pl
 from pipeline.common.command import log, parser, run
 from pipeline.common.database import add_resource_arguments, connect
 from pipeline.common.errors import InputError
+from pipeline.common.privacy import shown
 from pipeline.common.tables import read_table
 from pipeline.fiddle.columns import DELTA, FREQUENT, MASK, SPARSE, STATIC, VALUE, columns_of
 from pipeline.fiddle.discretise import Encoder, learn, names, ones
-from pipeline.fiddle.fitted import Fitted, Learnt, Variable, write_fitted
+from pipeline.fiddle.fitted import Fitted, Learnt, Variable, kept_only, write_fitted
+from pipeline.fiddle.kinds import kinds_of
 from pipeline.fiddle.options import Options, options
 from pipeline.fiddle.rows import Rows, choose, open_long, read_rows, variables
 from pipeline.fiddle.select import measure, select
+
+Numbers = dict[tuple[int, int], tuple[int, ...]]  # (variable, column) → number or -1 per feature
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A column of the fitted ids: `place` in its variable, encoder and candidate features.
+
+    `features`: name, and what `measure` says of it.
+    """
+
+    variable: int
+    kind: str
+    place: int
+    part: str
+    encoder: Encoder
+    features: pl.DataFrame
+
+    @property
+    def table(self) -> str:
+        """S or X: where the features go."""
+        return "S" if self.kind == STATIC else "X"
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """The original's: masks, other variables, then of frequent ones delta_time, value, …"""
+        section = {MASK: 0, DELTA: 2, VALUE: 3}.get(self.part, 4) if self.kind == FREQUENT else 1
+        return section, self.variable, self.place
 
 
 def fit(
@@ -43,95 +76,66 @@ def fit(
     choose(database, ids)
     known = variables(database, chosen.hours)
     rows = read_rows(database, known, chosen, published)
-    kinds = kinds_of(rows, known, len(ids), chosen)
-    columns = [
-        (variable, kind, place, *one)
-        for variable, kind in enumerate(kinds)
-        for place, one in enumerate(
-            _learnt(rows, variable, kind, known, len(ids), chosen, published)
-        )
-    ]
-    features: dict[str, list[dict[str, object]]] = {}
-    numbers: dict[tuple[int, int], tuple[int, ...]] = {}
+    kinds = kinds_of(rows, known["static"].to_numpy(), len(ids), chosen, published)
+    columns = list(measured(rows, known["variable"], kinds, len(ids), chosen, published))
+    features: dict[str, list[dict[str, Any]]] = {}
+    numbers: Numbers = {}
     for table, bins in (("S", 1), ("X", chosen.bins)):
-        own = [one for one in columns if (one[1] == STATIC) == (table == "S")]
-        kept, found = number(sorted(own, key=_order), len(ids), bins, chosen.theta_2)
-        features[table] = kept.select("name", "aliases").to_dicts()
+        own = sorted((one for one in columns if one.table == table), key=lambda one: one.order)
+        features[table], found = number(own, len(ids), bins, chosen.theta_2)
         numbers |= found
-    learnt = tuple(
-        Variable(known["variable"][variable], kind, tuple(
-            Learnt(one[4], numbers[variable, one[2]]) for one in columns if one[0] == variable
-        )) for variable, kind in enumerate(kinds) if kind
-    )  # fmt: skip
     log_fit(kinds, features)
+    learnt = learnt_of(known["variable"], columns, numbers)
     return Fitted(chosen, published, len(ids), learnt, features)
 
 
-def kinds_of(rows: Rows, known: pl.DataFrame, ids: int, chosen: Options) -> list[str]:
-    """The kind of each variable; empty for one recorded in theta_1 of the ids or fewer."""
-    kinds = []
-    for variable, static in enumerate(known["static"]):
-        row, _, text = rows.of(variable)
-        if not len(row) or (1 + np.count_nonzero(row[1:] != row[:-1])) / ids <= chosen.theta_1:
-            kinds.append("")
-        elif static:
-            kinds.append(STATIC)
-        else:
-            often = len(row) / ids >= chosen.theta_freq * chosen.bins
-            numeric = often and not np.isnan(rows.numbers[text]).any()
-            kinds.append(FREQUENT if numeric else SPARSE)
-    return kinds
-
-
-def _learnt(
-    rows: Rows,
-    variable: int,
-    kind: str,
-    known: pl.DataFrame,
-    ids: int,
-    chosen: Options,
-    published: bool,
-) -> Iterator[tuple[str, Encoder, pl.DataFrame]]:
-    """Part, encoder and measured features of each column of a variable."""
-    if not kind:
-        return
-    bins = 1 if kind == STATIC else chosen.bins
-    for column in columns_of(rows, variable, kind, ids, chosen):
-        encoder = learn(column, rows.texts)
+def measured(
+    rows: Rows, variable: pl.Series, kinds: list[str], ids: int, chosen: Options, published: bool
+) -> Iterator[Measured]:
+    """The columns of each variable that is kept; `variable`: the names."""
+    for at, kind in enumerate(kinds):
+        if not kind:
+            continue
+        bins = 1 if kind == STATIC else chosen.bins
         total = ids * bins if published else None
-        cells, feature, _ = ones(column, encoder, rows.texts, chosen.ordinal, total)
-        named = names(known["variable"][variable], column.part, encoder, chosen.ordinal)
-        measured = measure(cells, feature, len(encoder), bins)
-        yield column.part, encoder, measured.insert_column(0, pl.Series("name", named, pl.String))
-
-
-def _order(column: tuple[int, str, int, str, Encoder, pl.DataFrame]) -> tuple[int, int, int]:
-    """The original's: masks, other variables, then of frequent ones delta_time, value, the rest."""
-    variable, kind, place, part, *_ = column
-    section = {MASK: 0, DELTA: 2, VALUE: 3}.get(part, 4) if kind == FREQUENT else 1
-    return section, variable, place
+        for place, column in enumerate(columns_of(rows, at, kind, ids, chosen)):
+            encoder = learn(column, rows.texts)
+            cells, feature, _ = ones(column, encoder, rows.texts, chosen.ordinal, total)
+            named = names(variable[at], column.part, encoder, chosen.ordinal)
+            features = measure(cells, feature, len(encoder), bins)
+            features.insert_column(0, pl.Series("name", named, pl.String))
+            yield Measured(at, kind, place, column.part, encoder, features)
 
 
 def number(
-    columns: list[tuple[int, str, int, str, Encoder, pl.DataFrame]],
-    ids: int,
-    bins: int,
-    theta_2: float,
-) -> tuple[pl.DataFrame, dict[tuple[int, int], tuple[int, ...]]]:
-    """The features kept of columns in order, and (variable, column) → number or -1 of each."""
+    columns: list[Measured], ids: int, bins: int, theta_2: float
+) -> tuple[list[dict[str, Any]], Numbers]:
+    """Name and aliases of the features kept of columns in order; and what number each has."""
     if not columns:
-        return pl.DataFrame(schema={"name": pl.String, "aliases": pl.List(pl.String)}), {}
-    kept = select(pl.concat([one[5] for one in columns]), ids, bins, theta_2)
-    numbers = np.full(sum(len(one[4]) for one in columns), -1)
+        return [], {}
+    kept = select(pl.concat([one.features for one in columns]), ids, bins, theta_2)
+    ends = np.cumsum([len(one.encoder) for one in columns])
+    numbers = np.full(ends[-1], -1)
     numbers[kept["place"]] = np.arange(kept.height)
-    ends = np.cumsum([len(one[4]) for one in columns])
-    return kept, {
-        (one[0], one[2]): tuple(numbers[end - len(one[4]) : end].tolist())
-        for one, end in zip(columns, ends.tolist(), strict=True)
+    parts = np.split(numbers, ends[:-1])
+    return kept.select("name", "aliases").to_dicts(), {
+        (one.variable, one.place): tuple(part.tolist())
+        for one, part in zip(columns, parts, strict=True)
     }
 
 
-def log_fit(kinds: list[str], features: dict[str, list[dict[str, object]]]) -> None:
+def learnt_of(
+    variable: pl.Series, columns: list[Measured], numbers: Numbers
+) -> tuple[Variable, ...]:
+    """What is kept of each variable's columns, which lie together; `variable`: the names."""
+    learnt = []
+    for (at, kind), own in groupby(columns, lambda one: (one.variable, one.kind)):
+        kept = tuple(kept_only(Learnt(one.encoder, numbers[at, one.place])) for one in own)
+        learnt.append(Variable(variable[at], kind, kept))
+    return tuple(learnt)
+
+
+def log_fit(kinds: list[str], features: dict[str, list[dict[str, Any]]]) -> None:
     """Says how many variables of each kind there are, and how many features."""
     count = [sum(kind == one for one in kinds) for kind in (FREQUENT, SPARSE, STATIC, "")]
     log.info("variables: %d frequent, %d other, %d time-invariant; %d dropped as rare", *count)
@@ -156,7 +160,7 @@ def main() -> None:
     with connect(given.threads, given.memory_mb, given.temp) as database:
         fitted = fit(database, given.long, ids, options(given.settings), given.published)
     write_fitted(given.output, fitted)
-    log.info("N = %d episodes, L = %d bins", fitted.ids, fitted.options.bins)
+    log.info("N = %s episodes, L = %d bins", shown(fitted.ids), fitted.options.bins)
 
 
 if __name__ == "__main__":

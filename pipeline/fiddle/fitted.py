@@ -1,6 +1,6 @@
 """What FIDDLE learns: kinds of variables, edges and categories, features; kept as JSON."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,22 @@ class Learnt:
 
     encoder: Encoder
     features: tuple[int, ...]
+
+
+def kept_only(learnt: Learnt) -> Learnt:
+    """Without the categories that have no feature: texts of a few patients are not written.
+
+    >>> kept_only(Learnt(Encoder(categories=("low", "of one patient")), (3, -1)))
+    Learnt(encoder=Encoder(edges=(), categories=('low',), mask=False), features=(3,))
+    """
+    categories = learnt.encoder.categories
+    before = len(learnt.features) - len(categories)
+    own = list(zip(categories, learnt.features[before:], strict=True))
+    kept = [(category, feature) for category, feature in own if feature >= 0]
+    return Learnt(
+        replace(learnt.encoder, categories=tuple(category for category, _ in kept)),
+        learnt.features[:before] + tuple(feature for _, feature in kept),
+    )
 
 
 @dataclass(frozen=True)

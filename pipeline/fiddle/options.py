@@ -17,7 +17,7 @@ class Options:
     step: float = 1  # hours per bin
     theta_1: float = 0.001  # a variable is recorded in more than this share of the ids
     theta_2: float = 0.001  # a feature is 1 and is 0 in more than this share of the ids
-    theta_freq: float = 1.0  # frequent: at least so many records per id and bin
+    theta_freq: float = 1.0  # frequent: at least so many records per observed bin
     statistics: tuple[str, ...] = STATISTICS
     ordinal: bool = False  # one feature per lower edge, not one per bin
 

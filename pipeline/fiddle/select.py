@@ -64,15 +64,7 @@ def select(measured: pl.DataFrame, ids: int, bins: int, theta_2: float) -> pl.Da
     >>> select(measured, ids=2, bins=1, theta_2=0).rows()
     [(0, 'a', ['b', '~{c}'])]
     """
-    cells = ids * bins
-    whole = hashes(np.arange(cells)).sum() if cells else np.uint64(0)
-    hash_ = measured["hash"].to_numpy()
-    flipped = whole - hash_ < hash_
-    compared = measured.with_row_index("place").with_columns(
-        key=np.where(flipped, whole - hash_, hash_),
-        ones=pl.when(pl.Series(flipped)).then(cells - pl.col("count")).otherwise("count"),
-        flipped=pl.Series(flipped),
-    )
+    compared = either_way(measured.with_row_index("place"), ids * bins)
     varying = (pl.col("some") / ids > theta_2) & ((ids - pl.col("always")) / ids > theta_2)
     other_way = pl.col("flipped") != pl.col("flipped").first()
     alias = (
@@ -84,4 +76,19 @@ def select(measured: pl.DataFrame, ids: int, bins: int, theta_2: float) -> pl.Da
         .agg(pl.col("place").first(), pl.col("name").first(), alias.slice(1).alias("aliases"))
         .sort("place")
         .select("place", "name", "aliases")
+    )
+
+
+def either_way(measured: pl.DataFrame, cells: int) -> pl.DataFrame:
+    """With key, ones: hash and count of a column or of its complement, `flipped` if of the latter.
+
+    The smaller hash is taken, so a column and its complement have the same key.
+    """
+    whole = hashes(np.arange(cells)).sum() if cells else np.uint64(0)
+    hash_ = measured["hash"].to_numpy()
+    flipped = whole - hash_ < hash_
+    return measured.with_columns(
+        key=np.where(flipped, whole - hash_, hash_),
+        ones=pl.when(pl.Series(flipped)).then(cells - pl.col("count")).otherwise("count"),
+        flipped=pl.Series(flipped),
     )

@@ -20,6 +20,7 @@ from pipeline.common.command import log, parser, run
 from pipeline.common.database import add_resource_arguments, connect
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
+from pipeline.common.privacy import shown
 from pipeline.common.tables import ROW_GROUP, Contract, read_table, write_table
 from pipeline.fiddle.columns import STATIC, columns_of
 from pipeline.fiddle.discretise import ones
@@ -76,7 +77,7 @@ def keys_of(rows: Rows, ids: int, fitted: Fitted) -> tuple[dict[str, np.ndarray]
                 column, learnt.encoder, rows.texts, fitted.options.ordinal,
                 ids * bins if fitted.published else None,
             )  # fmt: skip
-            number = np.array(learnt.features)[feature]
+            number = np.array(learnt.features, np.int64)[feature]
             found[table].append((cells * size + number)[number >= 0])
             unseen += without if column.text is not None else 0
     empty = np.empty(0, np.int64)
@@ -133,12 +134,18 @@ def main() -> None:
 
 
 def log_sizes(fitted: Fitted, ids: int, count: dict[str, int]) -> None:
-    """Says shapes, densities and how many values were not seen in fitting."""
+    """Says shapes, densities and how many values have no feature."""
     sizes, bins = fitted.sizes(), fitted.options.bins
-    log.info("N = %d episodes, L = %d bins, D = %d, d = %d", ids, bins, sizes["X"], sizes["S"])
+    log.info(
+        "N = %s episodes, L = %d bins, D = %d, d = %d", shown(ids), bins, sizes["X"], sizes["S"]
+    )
     for name, cells in (("S", ids * sizes["S"]), ("X", ids * bins * sizes["X"])):
         log.info("%s: %d ones, density %.4f", name, count[name], count[name] / max(cells, 1))
-    log.info("%d value(s) of a category that fitting had not seen: no feature", count["unseen"])
+    log.info(
+        "%s value(s) of a category without a feature of its own: fitting had not seen it, or had"
+        " filtered it out, or found it equal to another",
+        shown(count["unseen"]),
+    )
 
 
 if __name__ == "__main__":
