@@ -7,6 +7,8 @@ import pytest
 from checkout import ALONE, MULTI
 from test_evaluation_multitask import VALID
 
+from pipeline.report.words import words
+
 TASKS = ["shock_4h", "arf_12h", "mortality_48h", "diagnoses_48h"]
 
 
@@ -38,6 +40,18 @@ def test_a_result_of_all_tasks_speaks_of_each(stays):
     assert set(looked) == {"S", "X", "c", "n"}
     assert list(result["attention"]["task"]["mortality_48h"]) == TASKS[:3]
     assert (stays / MULTI.replace(".json", ".svg")).read_text().count("ROC") >= 3
+
+
+def test_a_result_of_stays_in_words(stays):
+    result = json.loads((stays / MULTI).read_text())
+    lines = words(result, stays / MULTI).splitlines()
+    assert lines[0] == "ecn_unimed_all, corrected protocol"
+    assert [line[2:18].strip() for line in lines[1:5]] == [
+        "Shock 4 h", "ARF 12 h", "Mortality 48 h", "Diagnoses 48 h"
+    ]  # fmt: skip
+    auroc = result["tasks"]["arf_12h"]["metrics"]["test"]["auroc"]["value"]
+    assert f"AUROC {auroc:.3f}" in lines[2]
+    assert "by frequency alone" in lines[4]
 
 
 def test_a_result_of_one_task_has_a_decoder_of_its_own(stays):

@@ -40,18 +40,18 @@ class Beside:
     """Files that say more about the evaluated episodes; each may be absent.
 
     `singles`: predictions of single-modality models; `truth`: folder of the known truth, there
-    `truth_of` if it has not the task's name;
-    `episodes`: demographics; `labels`: labels of the task, with `without`, what a sensitivity
-    analysis leaves out, in words; `absent`: predictions with a modality missing, per fold.
+    under the name `truth_of` where that is not the task's; `episodes`: demographics; `labels`:
+    labels of the task, with `without`, what a sensitivity analysis leaves out, in words; `absent`:
+    predictions with a modality missing, per fold.
     """
 
     singles: Sequence[str] = ()
     truth: str | None = None
-    truth_of: str | None = None
     episodes: str | None = None
     labels: str | None = None
     without: str | None = None
     absent: Sequence[str] = ()
+    truth_of: str | None = None
 
 
 def parts(target: str) -> dict[str, str]:

@@ -6,14 +6,26 @@ from typing import Any
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json
 from pipeline.report.numbers import averaged, modality_name, number, with_interval
+from pipeline.report.task_words import task_lines
 
 WIDTH = 16
 
 
 def words(result: dict[str, Any], path: Path) -> str:
-    """The lines that are printed for the result in the file `path`; see `result.schema.json`."""
+    """The lines that are printed for the result in the file `path`."""
+    lines = task_lines(result) if "tasks" in result else _lines(result)
+    lines |= {
+        "Intervals": f"95 %, {result['bootstrap']['resamples']:,} bootstrap resamples of patients",
+        "Files": ", ".join(str(path.with_suffix(end)) for end in (".json", ".svg", ".run.json")),
+    }
+    head = f"{result['target']}, {result['protocol']} protocol"
+    return "\n".join([head, *(f"  {name:<{WIDTH}}{text}" for name, text in lines.items())])
+
+
+def _lines(result: dict[str, Any]) -> dict[str, str]:
+    """What a result of one task says, see `result.schema.json`."""
     test = result["metrics"]["test"]
-    lines = {
+    return {
         "Test episodes": _who(test, averaged(result)),
         "AUROC": _auroc(result["metrics"]),
         "Other metrics": "average precision {auprc}, Brier {brier}, log loss {log_loss}".format(
@@ -27,11 +39,7 @@ def words(result: dict[str, Any], path: Path) -> str:
         "Threshold": _threshold(result["threshold"]),
         **_subgroups(result["subgroups"]),
         **_missing(result["missing"], result["modalities"]),
-        "Intervals": f"95 %, {result['bootstrap']['resamples']:,} bootstrap resamples of patients",
-        "Files": ", ".join(str(path.with_suffix(end)) for end in (".json", ".svg", ".run.json")),
     }
-    head = f"{result['target']}, {result['protocol']} protocol"
-    return "\n".join([head, *(f"  {name:<{WIDTH}}{text}" for name, text in lines.items())])
 
 
 def _who(test: dict[str, Any], mean: str) -> str:
