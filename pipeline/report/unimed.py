@@ -27,7 +27,7 @@ from pipeline.report.unimed_claims import (
     of_family,
     size_sentence,
 )
-from pipeline.report.unimed_further import diagnoses, others
+from pipeline.report.unimed_further import ablations, diagnoses, others
 from pipeline.report.unimed_results import (
     ALL,
     MODEL,
@@ -165,15 +165,6 @@ def table_three(results: Results, own: str) -> list[list[str]]:
         [f"{words}, {kind}", *_beside(_cells(results, (own, model, task)), row)]
         for model, (words, alone, together) in published.DECODERS.items()
         for kind, task, row in (("single", "each", alone), ("multi", ALL, together))
-    ]
-
-
-def ablations(results: Results, own: str, tasks: list[str]) -> list[list[str]]:
-    """Every model of all tasks on the reference modalities, the reference first."""
-    models = [model for letters, model, task in results if (letters, task) == (own, ALL)]
-    return [
-        [f"`{model}`", *(cell(figure_of(results, (own, model, ALL), task)) for task in tasks)]
-        for model in sorted(models, key=lambda model: model != MODEL)
     ]
 
 

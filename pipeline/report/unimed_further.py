@@ -1,10 +1,19 @@
-"""Tables of ICU stays that the paper does not have: other horizons, recall beside its bounds."""
+"""Tables of ICU stays that the paper does not have: ablations, horizons, recall and its bounds."""
 
 from pipeline.report import unimed_published as published
 from pipeline.report.catalogue import unique
 from pipeline.report.cells import cell, table
 from pipeline.report.task_names import in_words
-from pipeline.report.unimed_results import Results, figure_of, is_diagnoses
+from pipeline.report.unimed_results import ALL, MODEL, Results, figure_of, is_diagnoses
+
+
+def ablations(results: Results, own: str, tasks: list[str]) -> list[list[str]]:
+    """Every model of all tasks on the reference modalities, the reference first."""
+    models = [model for letters, model, task in results if (letters, task) == (own, ALL)]
+    return [
+        [f"`{model}`", *(cell(figure_of(results, (own, model, ALL), task)) for task in tasks)]
+        for model in sorted(models, key=lambda model: model != MODEL)
+    ]
 
 
 def others(results: Results) -> str:

@@ -1,0 +1,88 @@
+"""Tables of ICU stays: comparisons of UniMed's models, and the paper's tables.
+
+Needs every result of the grid, see `grid` of pipeline/common/multitask.py. Makes
+results/{protocol}/contrasts/unimed.json; results/tables/unimed.md, .csv and unimed_attention.svg.
+"""
+
+UNIMED_TABLES = [f"results/{name}.json" for name in multitask.grid(config)]
+RANKED = [task for task in config["unimed"]["all"] if task.startswith("diagnoses")]
+
+
+rule compare_unimed:
+    input:
+        predictions=[
+            table
+            for name in multitask.grid(config)
+            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.parquet", "corrected")
+        ],
+        diagnoses=[
+            table
+            for name in multitask.grid(config)
+            if {*multitask.tasks(config, name.split("_", 2)[2])} & {*RANKED}
+            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.diagnoses.parquet", "corrected")
+        ],
+        groups=[
+            table
+            for task in RANKED
+            for table in wiring.in_folds(f"{STAY}/labels/{task}.groups.parquet", "corrected")
+        ],
+        vocabulary=[
+            table
+            for task in RANKED
+            for table in wiring.in_folds(f"{STAY}/labels/{task}.vocabulary.parquet", "corrected")
+        ],
+        code=modules("pipeline.evaluation.multitask_contrasts"),
+    output:
+        "results/corrected/contrasts/unimed.json",
+    log:
+        "logs/compare_unimed.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        ranked=RANKED,
+        variants=json.dumps(config["unimed"]["variants"], sort_keys=True),
+        suppress=SUPPRESS,
+    shell:
+        "python -m pipeline.evaluation.multitask_contrasts"
+        " --protocol corrected"
+        " --predictions {input.predictions:q}"
+        " --diagnoses {input.diagnoses:q}"
+        " --diagnoses-task {params.ranked:q}"
+        " --groups {input.groups:q}"
+        " --vocabulary {input.vocabulary:q}"
+        " --variants {params.variants:q}"
+        " --suppress-below {params.suppress}"
+        " --output {output:q}"
+        " 2> {log:q}"
+
+
+rule write_unimed_tables:
+    input:
+        results=UNIMED_TABLES,
+        contrasts="results/corrected/contrasts/unimed.json",
+        code=modules("pipeline.report.unimed", "pipeline.report.task_attention"),
+    output:
+        markdown="results/tables/unimed.md",
+        csv="results/tables/unimed.csv",
+        attention="results/tables/unimed_attention.svg",
+    log:
+        "logs/write_unimed_tables.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "(python -m pipeline.report.task_attention"
+        " --results {input.results:q}"
+        " --output {output.attention:q}"
+        " && python -m pipeline.report.unimed"
+        " --results {input.results:q}"
+        " --contrasts {input.contrasts:q}"
+        " --figures {output.attention:q}"
+        " --markdown {output.markdown:q}"
+        " --csv {output.csv:q}"
+        ") 2> {log:q}"
