@@ -45,6 +45,7 @@ misspelt = [
     *configuration.misspelt(config, set(SCHEMA["properties"])),
     *configuration.misspelt_tasks(config),
     *configuration.misspelt_variants(config),
+    *configuration.misspelt_bert(config),
 ]
 if misspelt:
     sys.exit("\n".join(misspelt))

@@ -31,7 +31,8 @@ for protocol, folder in RESULTS.items():
         log:
             f"logs/evaluate_model/{protocol}/{{modalities}}_{{model}}_{{task}}.log",
         wildcard_constraints:
-            model="(?!unimed)[^_/]+",
+            # UniMed's results have a rule of their own; published, they are refused here
+            model="(?!unimed)[^_/]+" if protocol == "corrected" else "[^_/]+",
         conda:
             "../envs/pipeline.yaml"
         resources:

@@ -38,7 +38,7 @@ if SYNTHETIC:
         params:
             patients=config["hospital"]["patients"],
             seed=config["hospital"]["seed"],
-            chain=config["hospital"]["chain"],
+            chain=float(config["hospital"]["chain"]),  # 1 is 1.0
         shell:
             "python -m pipeline.hospital.make"
             " --output results/hospital"

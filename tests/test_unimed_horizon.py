@@ -45,7 +45,7 @@ def logits(checkout, fiddle, vectors):
     labels = stay / "labels"
     given = argparse.Namespace(
         episodes=str(stay / "episodes.parquet"), tasks=TASKS, told=[],
-        labels={task: str(labels / f"{task}.parquet") for task in TASKS},
+        labels=[f"{task}={labels}/{task}.parquet" for task in TASKS],
         groups=str(labels / "diagnoses_48h.groups.parquet"),
         vocabulary=str(labels / "diagnoses_48h.vocabulary.parquet"),
         model=parse(json.dumps(model)),

@@ -12,6 +12,7 @@ from pipeline.common.errors import InputError
 log = logging.getLogger("pipeline.cohort")
 
 COUNT = "count: "
+SMALL = 10  # counts below are hidden in logs
 WITHOUT = "without: "
 
 
@@ -64,9 +65,26 @@ def count_left_out(labelled: pl.DataFrame) -> dict[str, Any] | None:
     return None
 
 
+def twice_hidden(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a total's parts; beside a lone small count the next one is hidden, too.
+
+    Else the small one would follow from the total, which stands above.
+
+    >>> twice_hidden([{"split": "val", "n": 4}, {"split": "test", "n": 19}])
+    [{'split': 'val', 'n': 4}, {'split': 'test', 'n': 'hidden'}]
+    """
+    hidden = [dict(row) for row in rows]
+    for name in [key for key in (rows[0] if rows else {}) if key != "split"]:
+        counts = sorted((row[name], place) for place, row in enumerate(rows) if row[name])
+        small = [count for count, _ in counts if count < SMALL]
+        if len(small) == 1 and len(counts) > 1:
+            hidden[counts[1][1]][name] = "hidden"
+    return hidden
+
+
 def as_text(table: Mapping[str, Any]) -> str:
     """The task's attrition as text; small counts are hidden."""
-    parts = [table[name] for name in ("conditions", "splits", "counts")]
+    parts = [table["conditions"], twice_hidden(table["splits"]), table["counts"]]
     if without := table["without"]:
         parts.append([{"a sensitivity analysis is without": without["text"],
                        "episodes": without["episodes"]}])  # fmt: skip

@@ -145,3 +145,29 @@ hours to 4 or less
                 f"{where}: width {found['width']} is no multiple of heads {found['heads']}"
             )
     return lines
+
+
+def misspelt_bert(config: Config) -> list[str]:
+    """A BERT that is neither a folder of one nor a hub name, before anything is set aside for it.
+
+    >>> misspelt_bert({"note": {"bert": {"model": "/no/folder"}}})
+    ['config.note.bert.model: no folder /no/folder, and no hub name (owner/name)']
+    """
+    model = config["note"]["bert"]["model"]
+    if model is None:
+        return []
+    folder, line = Path(model), f"config.note.bert.model: {model}"
+    if not folder.is_dir():
+        hub = model.count("/") == 1 and not model.startswith((".", "/", "~"))
+        missing = f"config.note.bert.model: no folder {model}, and no hub name (owner/name)"
+        return [] if hub else [missing]
+    needs = {
+        "config.json": ["config.json"],
+        "tokenizer.json or vocab.txt": ["tokenizer.json", "vocab.txt"],
+        "model.safetensors or pytorch_model.bin": ["model.safetensors", "pytorch_model.bin"],
+    }
+    return [
+        f"{line} lacks {what}"
+        for what, names in needs.items()
+        if not any((folder / name).is_file() for name in names)
+    ]

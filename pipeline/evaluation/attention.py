@@ -44,7 +44,7 @@ def _of_many(run: dict[str, Any], smallest: int) -> dict[str, Weights]:
 
 
 def attention(runs: list[dict[str, Weights]]) -> dict[str, Any] | None:
-    """Mean and standard deviation of every weight over the runs that have it; None without runs.
+    """Mean and standard deviation of every weight over the runs that have it; None without any.
 
     >>> one, two = ({"modality": {"shock_4h": {"S": w}}, "task": {}} for w in (0.2, 0.4))
     >>> {key: round(n, 3) for key, n in attention([one, two])["modality"]["shock_4h"]["S"].items()}
@@ -61,7 +61,7 @@ def attention(runs: list[dict[str, Weights]]) -> dict[str, Any] | None:
             task: {key: _over_runs([weights[key] for weights in many]) for key in many[0]}
             for task, many in each.items()
         }
-    return found
+    return found if any(found.values()) else None
 
 
 def _over_runs(values: list[float]) -> dict[str, float | None]:

@@ -29,7 +29,7 @@ from pipeline.fiddle.discretise import Encoder, learn, names, ones
 from pipeline.fiddle.fitted import Fitted, Learnt, Variable, kept_only, write_fitted
 from pipeline.fiddle.kinds import kinds_of
 from pipeline.fiddle.options import Options, options
-from pipeline.fiddle.rows import Rows, choose, open_long, read_rows, variables
+from pipeline.fiddle.rows import COLUMNS, Rows, choose, open_long, read_rows, variables
 from pipeline.fiddle.select import measure, select
 
 Numbers = dict[tuple[int, int], tuple[int, ...]]  # (variable, column) → number or -1 per feature
@@ -145,11 +145,12 @@ def log_fit(kinds: list[str], features: dict[str, list[dict[str, Any]]]) -> None
 def main() -> None:
     """Parses the arguments, fits, writes what was learnt."""
     arguments = parser(__doc__)
-    arguments.add_argument("--long", required=True, help="long table, parquet")
+    arguments.add_argument("--long", required=True, help=COLUMNS)
     arguments.add_argument("--episodes", required=True, help="episode_id, split; parquet")
     arguments.add_argument("--fitted-on", nargs="+", default=["train", "fusion"], help="splits")
     arguments.add_argument("--published", action="store_true", help="fit on all episodes")
-    arguments.add_argument("--settings", type=json.loads, default={}, help="JSON, see config")
+    arguments.add_argument("--settings", type=json.loads, default={},
+                           help="JSON, as `fiddle:` in config.yaml")  # fmt: skip
     arguments.add_argument("--output", required=True, help="json")
     add_resource_arguments(arguments)
     given = arguments.parse_args()

@@ -17,6 +17,7 @@ from pipeline.common.errors import InputError
 from pipeline.fiddle.options import Options
 
 LONG = {"episode_id": pl.Int64, "t": pl.Float64, "variable": pl.String, "value": pl.String}
+COLUMNS = "long table, parquet: episode_id Int64, t (hours, null: time-invariant), variable, value"
 VARIABLES = """
 SELECT variable, bool_or(l.t IS NULL) AS static
 FROM long AS l JOIN ids AS i USING (episode_id)

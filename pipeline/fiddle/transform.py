@@ -25,7 +25,7 @@ from pipeline.common.tables import ROW_GROUP, Contract, read_table, write_table
 from pipeline.fiddle.columns import STATIC, columns_of
 from pipeline.fiddle.discretise import ones
 from pipeline.fiddle.fitted import FEATURES, Fitted, read_fitted
-from pipeline.fiddle.rows import Rows, choose, chunks, open_long, read_rows
+from pipeline.fiddle.rows import COLUMNS, Rows, choose, chunks, open_long, read_rows
 
 PART = 1024  # episodes at a time; fixed, for the bytes depend on it
 S = Contract({"episode_id": pl.Int64, "feature": pl.Int32}, key=("episode_id", "feature"))
@@ -106,7 +106,7 @@ def schema(contract: Contract) -> pa.Schema:
 def main() -> None:
     """Parses the arguments, writes S and X part by part, and the features."""
     arguments = parser(__doc__)
-    arguments.add_argument("--long", required=True, help="long table, parquet")
+    arguments.add_argument("--long", required=True, help=COLUMNS)
     arguments.add_argument("--episodes", required=True, help="episode_id; parquet")
     arguments.add_argument("--fitted", required=True, help="of pipeline.fiddle.fit, json")
     arguments.add_argument("--output", required=True, help="X, parquet")
