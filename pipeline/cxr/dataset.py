@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.common.ragged import take
+from pipeline.common.ragged import offsets, take
 from pipeline.common.tables import read_table
 from pipeline.cxr.store import open_chunk, size_folder
 
@@ -71,8 +71,6 @@ def load(films: str | Path, decoded: list[str], store: Path, pixels: int, episod
         chunk=table["number"].to_numpy(),
         row=table["row"].to_numpy(),
         hours=(table["minute"] / 60).cast(pl.Float32).to_numpy(),
-        start=np.concatenate(
-            [[0], np.cumsum(np.bincount(table["position"].to_numpy(), minlength=len(episodes)))]
-        ),
+        start=offsets(np.bincount(table["position"].to_numpy(), minlength=len(episodes))),
         pixels=pixels,
     )

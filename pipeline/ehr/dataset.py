@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.common.ragged import take
+from pipeline.common.ragged import offsets, take
 from pipeline.common.tables import read_table
 from pipeline.ehr.signals import BINS, CLASSES
 
@@ -71,7 +71,7 @@ def load(tokens: str | Path, demographics: str | Path, episodes: np.ndarray, win
     return EhrData(
         time_bin=steps.select(bins).to_series().to_numpy(),
         token=table["token"].drop_nulls().cast(pl.Int64).to_numpy(),
-        step_start=np.concatenate([[0], np.cumsum(steps["tokens"].to_numpy())]).astype(np.int64),
-        episode_start=np.concatenate([[0], np.cumsum(per_episode)]).astype(np.int64),
+        step_start=offsets(steps["tokens"].to_numpy()),
+        episode_start=offsets(per_episode),
         demographics=statics.select(codes).cast(pl.Int64).to_numpy(),
     )

@@ -24,7 +24,7 @@ from pipeline.evaluation.folds import runs, seeds
 from pipeline.evaluation.measures import Beside, measure, parts, rounded
 from pipeline.evaluation.panel import described
 from pipeline.evaluation.provenance import cohort_fingerprint, environment, usage
-from pipeline.evaluation.result import parsed
+from pipeline.evaluation.result import add_result_arguments, parsed
 from pipeline.evaluation.suppression import shown, shown_attrition
 from pipeline.evaluation.task_tables import (
     hold_against_labels,
@@ -104,10 +104,8 @@ def measured(
 
 def _arguments() -> argparse.Namespace:
     arguments = parser(__doc__)
+    add_result_arguments(arguments)
     add = arguments.add_argument
-    add("--target", required=True, help="modalities_model_task, e.g. en_unimed_all")
-    add("--protocol", required=True, help="recorded")
-    add("--source", default="{}", help="JSON of the kind of source behind the result; recorded")
     add("--predictions", nargs="+", required=True, help="of the binary tasks, one table per fold")
     add("--diagnoses", nargs="*", default=[], help="predictions of diagnoses, one per fold")
     add("--groups", nargs="*", default=[], help="true groups of stays, one per fold")
@@ -116,19 +114,7 @@ def _arguments() -> argparse.Namespace:
     add("--episodes", required=True, help="table of stays: their split, and for subgroups")
     add("--labels", nargs="+", required=True, metavar="TASK=PATH", help="of the target's tasks")
     add("--attrition", nargs="+", required=True, metavar="TASK=PATH", help="JSON of their labels")
-    add("--truth", help="folder with ceilings.json and oracle_<task>.parquet, where it is known")
     add("--truth-of", nargs="*", default=[], metavar="TASK=NAME", help="if not the task's own")
-    add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
-    add("--threads", type=int, default=1, help="torch threads of the training; recorded")
-    add("--lock", default="requirements.lock", help="pinned requirements; their hash is recorded")
-    add("--modules", nargs="+", required=True, help="modules and files that made it; hashed")
-    add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
-    add("--resamples", type=int, default=1000, help="bootstrap resamples of the patients")
-    add("--seed", type=int, default=0, help="seed of the bootstrap")
-    add("--usage", default="results/usage", help="folder of the stages' records, for the sidecar")
-    add("--output", required=True, help="the result, JSON")
-    add("--curves", required=True, help="its curves, JSON")
-    add("--sidecar", required=True, help="time, memory and host per stage, JSON")
     return arguments.parse_args()
 
 

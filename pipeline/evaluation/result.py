@@ -34,19 +34,13 @@ def parsed(text: str, argument: str) -> Any:
         raise InputError(f"{argument}: not valid JSON ({error})") from error
 
 
-def _arguments() -> argparse.Namespace:
-    arguments = parser(__doc__)
+def add_result_arguments(arguments: argparse.ArgumentParser) -> None:
+    """What every result is told: what it is of, what it records, and where it is written."""
     add = arguments.add_argument
     add("--target", required=True, help="modalities_model_task, e.g. ecn_early_mortality")
     add("--protocol", required=True, help="corrected or published; recorded")
     add("--source", default="{}", help="JSON of the kind of source behind the result; recorded")
-    add("--predictions", nargs="+", required=True, help="predictions of this target, one per fold")
-    add("--singles", nargs="*", default=[], help="those of single models, each named by its target")
-    add("--absent", nargs="*", default=[], help="those with a modality missing, one per fold")
-    add("--episodes", help="table of episodes, for subgroups")
-    add("--labels", help="table of labels, for the sensitivity analysis named by --attrition")
     add("--truth", help="folder with ceilings.json and oracle_<task>.parquet, where it is known")
-    add("--attrition", required=True, help="JSON of the labels stage: conditions, without")
     add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
     add("--threads", type=int, default=1, help="torch threads of the training; recorded")
     add("--lock", default="requirements.lock", help="pinned requirements; their hash is recorded")
@@ -58,6 +52,18 @@ def _arguments() -> argparse.Namespace:
     add("--output", required=True, help="the result, JSON")
     add("--curves", required=True, help="its curves, JSON")
     add("--sidecar", required=True, help="time, memory and host per stage, JSON")
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = parser(__doc__)
+    add_result_arguments(arguments)
+    add = arguments.add_argument
+    add("--predictions", nargs="+", required=True, help="predictions of this target, one per fold")
+    add("--singles", nargs="*", default=[], help="those of single models, each named by its target")
+    add("--absent", nargs="*", default=[], help="those with a modality missing, one per fold")
+    add("--episodes", help="table of episodes, for subgroups")
+    add("--labels", help="table of labels, for the sensitivity analysis named by --attrition")
+    add("--attrition", required=True, help="JSON of the labels stage: conditions, without")
     return arguments.parse_args()
 
 

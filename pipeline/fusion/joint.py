@@ -25,7 +25,7 @@ from pipeline.common.tables import write_table
 from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import HEADS, Dropping, LateHead
 from pipeline.training.arguments import add_head_argument, add_training_arguments
-from pipeline.training.batches import Batch, evaluate
+from pipeline.training.batches import Batch, evaluate, within
 from pipeline.training.checkpoint import progress_file, remove_progress, save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.embeddings import Embeddings
@@ -63,12 +63,8 @@ class Encoders(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """(B, M, D)."""
-        features = [encoder(_own(batch, f"{name}.")) for name, encoder in self.each.items()]
+        features = [encoder(within(batch, name)) for name, encoder in self.each.items()]
         return torch.stack(features, dim=1) * batch["here"].unsqueeze(-1)
-
-
-def _own(batch: Batch, prefix: str) -> Batch:
-    return {k.removeprefix(prefix): v for k, v in batch.items() if k.startswith(prefix)}
 
 
 class JointModel(nn.Module):

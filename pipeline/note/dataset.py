@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.common.ragged import take
+from pipeline.common.ragged import offsets, take
 from pipeline.common.tables import read_table
 
 
@@ -46,5 +46,5 @@ def load(notes: str | Path, vectors: str | Path, episodes: np.ndarray) -> NoteDa
     return NoteData(
         vector=inferred["vector"].to_numpy(),
         which=table["which"].to_numpy(),
-        start=np.concatenate([[0], np.cumsum(count)]),
+        start=offsets(count),
     )

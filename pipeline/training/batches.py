@@ -16,6 +16,12 @@ from pipeline.training.device import half_precision
 Batch = dict[str, torch.Tensor]
 
 
+def within(batch: Batch, name: str) -> Batch:
+    """The tensors of one modality in a batch of several, where they are `<name>.<tensor>`."""
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in batch.items() if k.startswith(prefix)}
+
+
 class Data(Protocol):
     """Rows that a model can be trained on."""
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from pipeline.training.batches import Batch
+from pipeline.training.batches import Batch, within
 from pipeline.training.modality import Tokens
 
 
@@ -28,9 +28,7 @@ class Memory(nn.Module):
         """(B, K, M, D)."""
         found: Tokens = {}
         for name, encoder in self.encoders.items():
-            prefix = f"{name}."
-            own = {k.removeprefix(prefix): v for k, v in batch.items() if k.startswith(prefix)}
-            found |= encoder(own, horizons)
+            found |= encoder(within(batch, name), horizons)
         tokens = []
         for name in self.names:
             feature, present = found[name]
