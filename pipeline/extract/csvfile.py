@@ -1,34 +1,44 @@
-"""A csv or csv.gz file of a source: its header line, and whether it is whole.
+"""A csv or csv.gz file of a source: its header line, and its bytes, checked while they are read.
 
 DuckDB names a truncated gzip stream but does not compare checksums: of 120 single flipped bits or
-bytes 4 changed values in silence. So each source file is read a second time, beside DuckDB, by a
-thread that checks every checksum (about a quarter of DuckDB's own time). Imports nothing heavy.
+bytes 4 changed values in silence. So a thread unzips the file into a pipe from which DuckDB or
+Arrow reads: by ISA-L, in half of DuckDB's time, with every checksum. Imports nothing heavy.
 """
 
 import csv
 import gzip
 import io
+import os
+import select
 import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from types import ModuleType
+from typing import IO, Any
+
+from isal import igzip, isal_zlib
 
 from pipeline.common.errors import InputError
 
 SUFFIXES = (".csv.gz", ".csv")
 CHUNK = 1 << 20  # bytes
+_BAD_GZIP: Any = (gzip.BadGzipFile, isal_zlib.error, zlib.error)
 _LONGEST_HEADER = 1 << 16  # characters; a "line" beyond that is not a header
 
 
-def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    """Opens the file for reading, through gzip where its name ends in `.gz`."""
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+def open_bytes(path: Path, unzip: ModuleType = gzip) -> IO[bytes]:
+    """Opens the file for reading, through `unzip` where its name ends in `.gz`."""
+    return unzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def damage(path: Path, error: Exception) -> InputError:
     """What is wrong with a file that could not be read, in words, without its content."""
     if isinstance(error, EOFError):
         reason = "the gzip stream is truncated: copy the file again"
-    elif isinstance(error, gzip.BadGzipFile | zlib.error):
+    elif isinstance(error, _BAD_GZIP):
         reason = "not a gzip file, or a damaged one: copy it again (is it a renamed .csv?)"
     elif isinstance(error, OSError):
         reason = f"cannot be read ({error.strerror or type(error).__name__})"
@@ -44,7 +54,7 @@ def read_rows(path: Path, count: int) -> list[list[str]]:
             lines = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
             head = (lines.readline(_LONGEST_HEADER) for _ in range(count))
             return list(csv.reader(line for line in head if line))
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, *_BAD_GZIP, UnicodeDecodeError, csv.Error) as error:
         raise damage(path, error) from None
 
 
@@ -67,22 +77,71 @@ def read_header(path: Path) -> list[str]:
     return rows[0]
 
 
-def verify(path: Path, stop: Event, count_quotes: bool = False) -> None:
-    """Reads the file to its end, whatever its size in bounded memory, or until `stop` is set.
+def check_end(path: Path) -> None:
+    """Raises `InputError` where the last line of a plain csv has no end: it was cut off."""
+    try:
+        with path.open("rb") as binary:
+            binary.seek(max(path.stat().st_size - 1, 0))
+            last = binary.read()
+    except OSError as error:
+        raise damage(path, error) from None
+    if last not in (b"\r", b"\n", b""):
+        raise _cut_off(path)
 
-    Raises `InputError` where a checksum differs, the stream is truncated, the last line has no
-    end (a plain csv that was cut off) or, with `count_quotes` (for text within quotes), a
-    quotation is never closed.
+
+@contextmanager
+def feed(path: Path, count_quotes: bool = False) -> Iterator[str]:
+    """Gives a path from which the unzipped bytes of a file may be read, once and in order.
+
+    At the end of the block the whole file was read and checked, in bounded memory. Raises
+    `InputError`, also in place of an error of the block, since damage explains a row that cannot
+    be read: where a checksum differs, the stream is truncated, the last line has no end or, with
+    `count_quotes` (for text within quotes), a quotation is never closed.
     """
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)  # a reader that has stopped reading must not hold the thread
+    unread, stop = Event(), Event()
+    with ThreadPoolExecutor(1) as beside:
+        fed = beside.submit(_pour, path, write_end, unread, stop, count_quotes)
+        try:
+            yield f"/dev/fd/{read_end}"
+        except Exception:
+            unread.set()
+            fed.result()
+            raise
+        except BaseException:  # the job was cancelled
+            stop.set()
+            raise
+        finally:
+            unread.set()
+            os.close(read_end)
+        fed.result()
+
+
+def _pour(path: Path, pipe: int, unread: Event, stop: Event, count_quotes: bool) -> None:
+    """Unzips a file into a pipe; goes on to the file's end, unless stopped, when nobody reads."""
     last, quotes = b"\n", 0
     try:
-        with open_bytes(path) as binary:
-            if path.suffix != ".gz" and not count_quotes:  # no checksum: the end is enough
-                binary.seek(max(path.stat().st_size - 1, 0))
+        with open_bytes(path, igzip) as binary, os.fdopen(pipe, "wb", buffering=0):
             while not stop.is_set() and (chunk := binary.read(CHUNK)):
                 last = chunk[-1:]
                 quotes += chunk.count(b'"') if count_quotes else 0
-    except (OSError, EOFError, zlib.error) as error:
+                _write(pipe, chunk, unread)
+    except (OSError, EOFError, *_BAD_GZIP) as error:
         raise damage(path, error) from None
     if not stop.is_set() and (last not in b"\r\n" or quotes % 2):
-        raise InputError(f"{path}: the file is cut off in its last row: copy it again")
+        raise _cut_off(path)
+
+
+def _write(pipe: int, chunk: bytes, unread: Event) -> None:
+    rest = memoryview(chunk)
+    while rest and not unread.is_set():
+        if select.select([], [pipe], [], 0.1)[1]:
+            try:
+                rest = rest[os.write(pipe, rest) :]
+            except BrokenPipeError:
+                unread.set()
+
+
+def _cut_off(path: Path) -> InputError:
+    return InputError(f"{path}: the file is cut off in its last row: copy it again")

@@ -9,7 +9,7 @@ import duckdb
 
 from pipeline.common.errors import InputError
 from pipeline.extract import contracts
-from pipeline.extract.csvfile import read_header
+from pipeline.extract.csvfile import check_end, feed, read_header
 from pipeline.extract.failures import reason
 
 _ARROW_BLOCK = 8 << 20  # bytes; longer than any report
@@ -63,21 +63,33 @@ def quoted(text: str | Path) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
-def scan(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
+@contextmanager
+def checked(file: SourceFile) -> Iterator[str]:
+    """The path to read the file's bytes from: its own (a plain csv is read by all threads at once),
+    or a pipe that checks them; raises `InputError` where the file is not whole."""
+    if file.path.suffix == ".gz" or file.contract.multiline:
+        with feed(file.path, file.contract.multiline) as path:
+            yield path
+    else:
+        check_end(file.path)
+        yield str(file.path)
+
+
+def scan(database: duckdb.DuckDBPyConnection, file: SourceFile, path: str) -> str:
     """What to select from: DuckDB's csv reader, or a stream for text with line breaks.
 
-    DuckDB is told everything, so nothing is guessed from the first rows.
+    DuckDB is told everything, so nothing is guessed from the first rows. `path`: of `checked`.
     """
     if file.contract.multiline:
-        return _register_text(database, file)
+        return _register_text(database, file, path)
     types = ", ".join(f"{quoted(name)}: '{dtype}'" for name, dtype in file.types.items())
     return (
-        f"read_csv({quoted(file.path)}, columns = {{{types}}}, header = true, auto_detect = false, "
+        f"read_csv({quoted(path)}, columns = {{{types}}}, header = true, auto_detect = false, "
         "delim = ',', quote = '\"', escape = '\"', nullstr = '')"
     )
 
 
-def _register_text(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
+def _register_text(database: duckdb.DuckDBPyConnection, file: SourceFile, path: str) -> str:
     """Registers a file with line breaks within quotes, cut into rows by Arrow from the start.
 
     DuckDB's parallel reader, which starts in the middle, takes a line of text for a row, and its
@@ -95,7 +107,7 @@ def _register_text(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str
     wanted = {name: arrow[dtype] for name, dtype in file.types.items()}
     try:
         stream = csv.open_csv(
-            file.path,
+            Path(path).open("rb"),  # noqa: SIM115 — Arrow closes it
             csv.ReadOptions(
                 use_threads=False, block_size=_ARROW_BLOCK, column_names=file.header, skip_rows=1
             ),
