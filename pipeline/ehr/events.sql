@@ -94,8 +94,7 @@ intervals AS (
     WHERE s.starttime > w.observed_from AND s.starttime <= w.cut AND s.known <= w.cut
         AND NOT (s.void AND s.endtime <= w.cut)
 )
--- Grouped: rows are duplicated in the source; a reading twice is one reading.
-SELECT episode_id, minute, end_minute, kind, signal, value, bool_and(stood_in) AS stood_in
+-- By episodes, so that they can be read one after the other; duplicates are left to the reader.
+SELECT episode_id, minute, end_minute, kind, signal, value, stood_in
 FROM (SELECT * FROM points UNION ALL SELECT * FROM intervals)
-GROUP BY ALL
-ORDER BY ALL
+ORDER BY episode_id

@@ -14,19 +14,18 @@ of stays, then each chunk is sorted (`long_chunk.sql`) and appended to the outpu
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import duckdb
 import polars as pl
-from pyarrow.parquet import ParquetWriter
 
 from pipeline.cohort.attrition import shown
 from pipeline.common.availability import known_from, stands_in
 from pipeline.common.command import log, parser, run
 from pipeline.common.database import add_resource_arguments, connect, sql_beside
-from pipeline.common.files import whole
-from pipeline.common.tables import ROW_GROUP, Contract, check
+from pipeline.common.parts import write_parts
+from pipeline.common.tables import Contract
 
 TABLES = ["chartevents", "outputevents", "labevents", "microbiologyevents", "procedureevents",
           "inputevents", "d_items", "d_labitems"]  # fmt: skip
@@ -100,27 +99,19 @@ def log_sources(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
         log.info("%s: %s values, %s of them without storetime", source, shown(rows), shown(guessed))
 
 
-def write_chunks(
-    database: duckdb.DuckDBPyConnection, chunks: list[Path], output: str
-) -> tuple[int, int]:
-    """Sorts and checks the rows of one chunk after the other; returns rows and variables.
+def sorted_chunks(
+    database: duckdb.DuckDBPyConnection, chunks: list[Path]
+) -> Iterator[pl.DataFrame]:
+    """The rows of one chunk after the other, each with the name of its variable.
 
     Chunks hold stays in their order, so the whole is in the order of the contract's key.
     """
-    text, rows = sql_beside(__file__, "long_chunk.sql"), 0
-    variables: set[str] = set()
-    level = pl.CompatLevel.oldest()
-    schema = pl.DataFrame(schema=LONG.columns).to_arrow(compat_level=level).schema
+    text = sql_beside(__file__, "long_chunk.sql")
     names = database.sql("SELECT DISTINCT item, name FROM items").pl()
     name = pl.concat_str("name", "aspect", ignore_nulls=True)
-    with whole(output) as part, ParquetWriter(part, schema, compression="zstd") as writer:
-        for chunk in chunks:
-            found = database.sql(text, params={"files": f"{chunk}/*.parquet"}).pl()
-            found = found.join(names, on="item", how="left").with_columns(variable=name)
-            frame = check(found, LONG, output)
-            writer.write_table(frame.to_arrow(compat_level=level), row_group_size=ROW_GROUP)
-            rows, variables = rows + frame.height, variables | set(frame["variable"].unique())
-    return rows, len(variables)
+    for chunk in chunks:
+        found = database.sql(text, params={"files": f"{chunk}/*.parquet"}).pl()
+        yield found.join(names, on="item", how="left").with_columns(variable=name)
 
 
 def main() -> None:
@@ -144,7 +135,9 @@ def main() -> None:
         chunks = sorted(Path(folder).glob("chunk=*"), key=lambda path: int(path.name[6:]))
         if chunks:
             log_sources(database, Path(folder))
-        rows, variables = write_chunks(database, chunks, given.output)
+        rows = write_parts(sorted_chunks(database, chunks), given.output, LONG)
+        count = "SELECT count(DISTINCT variable) FROM read_parquet($file)"
+        ((variables,),) = database.sql(count, params={"file": given.output}).fetchall()
     log.info("%s rows of %s variables", shown(rows), shown(variables))
 
 

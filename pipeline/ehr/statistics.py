@@ -20,7 +20,9 @@ import numpy as np
 import polars as pl
 
 from pipeline.common.command import log, parser, run
+from pipeline.common.parts import read_parts
 from pipeline.common.tables import Contract, read_table, write_table
+from pipeline.ehr.events import EVENTS
 from pipeline.ehr.signals import CLASSES, vocabulary
 from pipeline.ehr.tokens import demographics
 
@@ -33,6 +35,9 @@ RUN = tuple(signal for signal, kind, _, _ in BLOCKS if kind == "interval")
 READING_COLUMNS = [f"{signal}_{name}" for signal in READ for name in NAMES]
 INTERVAL_COLUMNS = [f"{signal}_{what}" for signal in RUN for what in ("minutes", "running")]
 ONE_HOT = [f"{name}_{code}" for name in CLASSES if name != "age" for code in range(CLASSES[name])]
+NO_EVENTS = pl.DataFrame(
+    schema={n: EVENTS.columns[n] for n in ("episode_id", "minute", "end_minute", "signal", "value")}
+)
 STATISTICS = Contract(
     {
         "episode_id": pl.Int64,
@@ -137,7 +142,7 @@ def of_intervals(events: pl.DataFrame, episodes: pl.DataFrame) -> pl.DataFrame:
     total = ran.group_by(key).agg(pl.col("new").sum(), pl.col("running").any())
     table = np.zeros((episodes.height, len(RUN), 2), np.float32)
     table[total["row"], total["column"]] = total.select("new", "running").to_numpy()
-    return pl.from_numpy(table.reshape(episodes.height, -1), INTERVAL_COLUMNS)
+    return pl.from_numpy(table.reshape(episodes.height, 2 * len(RUN)), INTERVAL_COLUMNS)
 
 
 def of_demographics(episodes: pl.DataFrame) -> pl.DataFrame:
@@ -148,18 +153,27 @@ def of_demographics(episodes: pl.DataFrame) -> pl.DataFrame:
     return codes.select(pl.col("age").alias("age_decade"), *hot).cast(pl.Float32)
 
 
+def describe(events: pl.DataFrame, episodes: pl.DataFrame) -> pl.DataFrame:
+    """One row of statistics per episode of `episodes`, which may have no events (`STATISTICS`)."""
+    parts = (of_readings(events, episodes), of_intervals(events, episodes))
+    return pl.concat(
+        [episodes.select("episode_id"), *parts, of_demographics(episodes)], how="horizontal"
+    )
+
+
 def main() -> None:
-    """Parses the arguments, reads the tables, writes one row per episode."""
+    """Parses the arguments, describes the events part by part, writes one row per episode."""
     arguments = parser(__doc__)
     for name in ("episodes", "events", "output"):
         arguments.add_argument(f"--{name}", required=True)
     given = arguments.parse_args()
-    episodes = read_table(given.episodes)
-    events = read_table(given.events, ["episode_id", "minute", "end_minute", "signal", "value"])
-    parts = (of_readings(events, episodes), of_intervals(events, episodes))
-    table = pl.concat(
-        [episodes.select("episode_id"), *parts, of_demographics(episodes)], how="horizontal"
-    )
+    episodes, described = read_table(given.episodes), []
+    for events in read_parts(given.events, list(NO_EVENTS.columns)):
+        own = episodes.join(events, on="episode_id", how="semi")
+        described.append(describe(events, own))
+        episodes = episodes.join(own, on="episode_id", how="anti")
+    described.append(describe(NO_EVENTS, episodes))
+    table = pl.concat(described)
     write_table(table, given.output, STATISTICS)
     log.info("%d columns of %d episodes", table.width - 1, table.height)
 

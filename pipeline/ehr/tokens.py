@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from pipeline.common.command import log, parser, run
+from pipeline.common.parts import read_parts, write_parts
 from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.ehr.bins import bin_of
 from pipeline.ehr.signals import Vocabulary, classes, vocabulary
@@ -115,10 +116,12 @@ def main() -> None:
     for name in ("episodes", "events", "bins", "output", "demographics"):
         arguments.add_argument(f"--{name}", required=True)
     given = arguments.parse_args()
-    tokens = tokenise(read_table(given.events), read_table(given.bins), vocabulary())
-    write_table(tokens, given.output, TOKENS)
-    write_table(demographics(read_table(given.episodes)), given.demographics, DEMOGRAPHICS)
-    log.info("%d tokens of %d episodes", tokens.height, tokens["episode_id"].n_unique())
+    bounds, words = read_table(given.bins), vocabulary()
+    parts = (tokenise(events, bounds, words) for events in read_parts(given.events))
+    tokens = write_parts(parts, given.output, TOKENS)
+    episodes = read_table(given.episodes)
+    write_table(demographics(episodes), given.demographics, DEMOGRAPHICS)
+    log.info("%d tokens of %d episodes", tokens, episodes.height)
 
 
 if __name__ == "__main__":
