@@ -10,6 +10,7 @@ through in the order of episodes: those of a full release are more than memory h
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import polars as pl
 
@@ -46,7 +47,9 @@ def query(availability: Mapping[str, object]) -> str:
 
 CATALOGUE = catalogue()
 # names as numbers, in the order of the alphabet: a fraction of the cost where millions are sorted
-CODES = {name: pl.Enum(CATALOGUE[name].unique().sort()) for name in ("kind", "signal")}
+CODES: Mapping[Any, pl.DataType] = {
+    name: pl.Enum(CATALOGUE[name].unique().sort()) for name in ("kind", "signal")
+}
 
 
 def once(parts: Iterable[pl.DataFrame], seen: Counter[str]) -> Iterator[pl.DataFrame]:
