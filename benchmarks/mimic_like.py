@@ -26,7 +26,7 @@ CHUNK = 512  # films per array of the store
 
 def ehr(count: int, random: np.random.Generator, times: int = TIMES, signals: str = "corrected"
         ) -> EhrData:  # fmt: skip
-    """Tokens of `count` admissions, `times` event times each on average, of a protocol's signals."""
+    """Tokens of `count` admissions, of `times` event times on average; `signals`: of a protocol."""
     spread = random.lognormal(-0.08, 0.4, count)  # mean 1
     steps = np.clip(times * spread, 1, 4 * times).astype(np.int64)
     tokens = 1 + random.poisson(4, steps.sum())
