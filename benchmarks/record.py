@@ -111,10 +111,15 @@ class Record:
         print(text)
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """The arguments of a benchmark."""
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """What every benchmark is given."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--size", choices=["small", "full"], default="small")
     parser.add_argument("--folder", type=Path, required=True, help="for what it makes")
     parser.add_argument("--output", type=Path, required=True, help="the record, JSON")
-    return parser.parse_args()
+    return parser
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    """The arguments of a benchmark."""
+    return parser(description).parse_args()

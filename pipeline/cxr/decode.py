@@ -4,10 +4,10 @@
         --pixels 64 --store results/cxr/store --output decoded/p10.parquet
 
 Grey, resized to a square (aspect ratio not kept, as published). The JPEG is decoded at the smallest
-scale that is still twice as large as asked, then resized: half the work for full-size films, and
-less than half a grey level off. With `--full` it is decoded at its full size, as published; the
-store keeps such films apart (`<pixels>-full`). A film that cannot be decoded is counted, named in
-the log and treated as missing.
+scale that is still as large as asked, then resized: less than half the work for full-size films,
+and less than half a grey level off on average (benchmarks/films.py). With `--full` it is decoded at
+its full size, as published; the store keeps such films apart (`<pixels>-full`). A film that cannot
+be decoded is counted, named in the log and treated as missing.
 """
 
 import hashlib
@@ -47,10 +47,12 @@ def path_of(root: Path) -> pl.Expr:
 def decode(path: str, pixels: int, full: bool = False) -> np.ndarray:
     """One film as (pixels, pixels) uint8. Raises OSError where it is no whole JPEG."""
     with Image.open(path) as image:
-        if not full:
-            image.draft("L", (2 * pixels, 2 * pixels))
+        drafted = None if full else image.draft("L", (pixels, pixels))
+        # a scaled film ends within its last pixels: without the box all would lie off by a fraction
+        box = drafted[1] if drafted else None
         # ASSUME bilinear for the published "plain resize"
-        return np.asarray(image.convert("L").resize((pixels, pixels), Image.Resampling.BILINEAR))
+        grey, square = image.convert("L"), (pixels, pixels)
+        return np.asarray(grey.resize(square, Image.Resampling.BILINEAR, box))
 
 
 def stamp_of(path: str) -> str | None:

@@ -15,6 +15,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from pipeline.ehr.signals import BINS, Vocabulary
 
 WIDTH = 256
+ALIKE = 8  # episodes of similar lengths that a CPU takes together: little padding, still matrices
+LSTM_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 SMALL = 0.05  # initial scale of what must not hide the values
 
 
@@ -86,7 +88,7 @@ class EhrEncoder(nn.Module):
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Feature (B, 512): maximum over the steps of the BiLSTM's output."""
-        lengths = batch["lengths"]
+        lengths, steps = batch["lengths"], len(batch["time_bin"])
         table = torch.cat([self.chart(), self.lab(), self.interval.weight])  # (V, 256)
         known = F.embedding_bag(batch["token"], table, batch["bag"], mode="max")  # (S, 256)
         empty = torch.diff(batch["bag"], append=batch["bag"].new_tensor([len(batch["token"])])) == 0
@@ -94,19 +96,63 @@ class EhrEncoder(nn.Module):
         fixed = torch.stack([
             embed(batch["demographics"][:, k]) for k, embed in enumerate(self.demographics)
         ]).amax(dim=0)  # fmt: skip
-        fixed = fixed.repeat_interleave(lengths, dim=0)  # (S, 256)
-        steps = torch.cat([torch.maximum(known, fixed), self.times[batch["time_bin"]]], dim=1)
-        return self.over_time(steps, lengths)
+        fixed = fixed.repeat_interleave(lengths, dim=0, output_size=steps)  # (S, 256)
+        value = torch.cat([torch.maximum(known, fixed), self.times[batch["time_bin"]]], dim=1)
+        return self.over_time(value, lengths)
 
     def over_time(self, steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Flat steps (S, 512) of episodes of `lengths` (B) → feature (B, 512)."""
-        position = torch.arange(int(lengths.max()), device=lengths.device)
-        within = position[None, :] < lengths[:, None]  # (B, steps)
-        padded = steps.new_zeros(*within.shape, steps.shape[1])
-        padded[within] = steps
-        packed = pack_padded_sequence(padded, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        if steps.is_cuda:
+            return self._packed(steps, lengths)
+        first = lengths.cumsum(0) - lengths
+        by_length = lengths.argsort(stable=True)
+        features = [
+            self._padded(steps, first[part], lengths[part]) for part in by_length.split(ALIKE)
+        ]
+        return torch.cat(features)[by_length.argsort()]
+
+    def _packed(self, steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """On a GPU: cuDNN takes unequal lengths and both directions at once."""
+        here = lengths.cpu()  # all that the host waits for
+        owner = torch.arange(len(lengths), device=lengths.device).repeat_interleave(
+            lengths, output_size=len(steps)
+        )
+        place = torch.arange(len(steps), device=lengths.device)
+        place = place - (lengths.cumsum(0) - lengths)[owner]  # of a step in its episode
+        padded = steps.new_zeros(len(here), int(here.max()), steps.shape[1])
+        padded = padded.index_put((owner, place), steps)
+        packed = pack_padded_sequence(padded, here, batch_first=True, enforce_sorted=False)
         output, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
-        return output.masked_fill(~within[..., None], -math.inf).amax(dim=1)
+        return _over_steps(output, lengths)
+
+    def _padded(self, steps: torch.Tensor, first: torch.Tensor, lengths: torch.Tensor
+                ) -> torch.Tensor:  # fmt: skip
+        """On a CPU, a few episodes of similar lengths, each direction by itself.
+
+        Packed steps would be taken one by one there, with a backward pass that grows with the
+        square of their number; padded ones are one call of oneDNN. What stands in the padding comes
+        after an episode in both directions, and reaches nothing.
+        """
+        position = torch.arange(int(lengths.max()))
+        forth = first[:, None] + torch.minimum(position, lengths[:, None] - 1)  # (B, steps)
+        back = first[:, None] + (lengths[:, None] - 1 - position).clamp(min=0)
+        features = []
+        for order, way in ((forth, ""), (back, "_reverse")):
+            weights = [getattr(self.lstm, f"{name}_l0{way}") for name in LSTM_WEIGHTS]
+            state = steps.new_zeros(1, len(lengths), WIDTH)
+            output, _, _ = torch.lstm(
+                F.embedding(order, steps), (state, state), weights, True, 1, 0.0, self.training,
+                False, True,
+            )  # fmt: skip
+            features.append(_over_steps(output, lengths))
+        return torch.cat(features, dim=1)
+
+
+def _over_steps(output: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """The maximum of (B, steps, D) over the steps of each episode: (B, D)."""
+    position = torch.arange(output.shape[1], device=output.device)
+    beyond = position[None, :] >= lengths[:, None]
+    return output.masked_fill(beyond[..., None], -math.inf).amax(dim=1)
 
 
 @torch.no_grad()

@@ -9,7 +9,6 @@ import math
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 WIDTH = 512
 
@@ -43,8 +42,7 @@ class NoteEncoder(nn.Module):
         within = position[None, :] < some[:, None]  # (episodes with reports, reports)
         padded = vectors.new_zeros(*within.shape, vectors.shape[1])
         padded[within] = vectors
-        packed = pack_padded_sequence(padded, some.cpu(), batch_first=True, enforce_sorted=False)
-        output, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        output, _ = self.lstm(padded)  # what follows an episode's reports reaches none of them
         pooled = output.masked_fill(~within[..., None], -math.inf).amax(dim=1)
         feature[have] = pooled.to(feature.dtype)
         return feature

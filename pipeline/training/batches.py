@@ -42,16 +42,24 @@ def batches(rows: np.ndarray, size: int, order: np.random.Generator | None = Non
     return np.array_split(rows, max(1, -(-len(rows) // size)))
 
 
+def onto(value: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the host on the device, without waiting for the copy."""
+    return pinned(value, device).to(device, non_blocking=True)
+
+
+def pinned(value: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor in memory that a GPU reads by itself, where the device is one."""
+    return value.pin_memory() if device.type == "cuda" else value
+
+
 def ahead(data: Data, parts: list[np.ndarray], device: torch.device) -> Iterator[Batch]:
     """Batches on the device; the next one is made while the model works on this one.
 
     `parts`: the row numbers of each batch, at least one.
     """
-    cuda = device.type == "cuda"
 
     def make(rows: np.ndarray) -> Batch:
-        batch = data.batch(rows)
-        return {k: v.pin_memory() for k, v in batch.items()} if cuda else batch
+        return {name: pinned(value, device) for name, value in data.batch(rows).items()}
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(make, parts[0])
@@ -59,7 +67,7 @@ def ahead(data: Data, parts: list[np.ndarray], device: torch.device) -> Iterator
             batch = waiting.result()
             if following is not None:
                 waiting = pool.submit(make, following)
-            yield {k: v.to(device, non_blocking=cuda) for k, v in batch.items()}
+            yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.training.batches import Data
+from pipeline.training.batches import Data, onto
 from pipeline.training.schedule import Schedule
 
 
@@ -39,8 +39,8 @@ class Examples:
 
         Of the whole batch, so that the mean over processes is the gradient of one process.
         """
-        weights = torch.tensor(schedule.class_weights, dtype=torch.float32, device=output.device)
-        target = torch.as_tensor(self.labels[mine], dtype=torch.long, device=output.device)
+        weights = onto(torch.tensor(schedule.class_weights, dtype=torch.float32), output.device)
+        target = onto(torch.as_tensor(self.labels[mine], dtype=torch.long), output.device)
         mass = sum(schedule.class_weights[y] for y in self.labels[whole]) / count
         return batch_loss(output, target, weights, mass)
 

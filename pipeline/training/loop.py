@@ -29,7 +29,7 @@ def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray
                     device: torch.device, processes: Processes = SINGLE) -> float:  # fmt: skip
     """One pass over the batches `parts`; returns the mean loss over batches of this process."""
     model.train()
-    total = 0.0
+    losses = []
     mine = [processes.share(part) for part in parts]
     rates = schedule.rates(epoch, len(parts))
     loader = ahead(examples.data, mine, device)
@@ -44,7 +44,8 @@ def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray
         if schedule.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
         optimiser.step()
-        total += loss.item()
+        losses.append(loss.detach())  # read at the end: until then a GPU runs ahead of Python
+    total = sum(torch.stack(losses).tolist())
     if not math.isfinite(total):
         raise InputError("the loss is not a finite number: lower the schedule's learning_rate")
     return total / len(parts)

@@ -1,0 +1,109 @@
+"""Admissions in memory with as many events, films and reports as MIMIC's have; values at random.
+
+An admission of 48 h: about 250 event times of about 5 tokens each, 1 to 4 films of 224 pixels (2 on
+average), 1 to 8 reports (4 on average).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from pipeline.common.ragged import offsets
+from pipeline.cxr.dataset import CxrData
+from pipeline.cxr.store import open_chunk
+from pipeline.ehr.dataset import EhrData
+from pipeline.ehr.signals import BINS, classes, vocabulary
+from pipeline.note.dataset import NoteData
+from pipeline.training.modality import ModalityData
+from pipeline.training.schedule import Schedule
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+TIMES, PIXELS, VECTOR = 250, 224, 512
+CHUNK = 512  # films per array of the store
+
+
+def ehr(count: int, random: np.random.Generator, times: int = TIMES, signals: str = "corrected"
+        ) -> EhrData:  # fmt: skip
+    """Tokens of `count` admissions, of `times` event times on average; `signals`: of a protocol."""
+    spread = random.lognormal(-0.08, 0.4, count)  # mean 1
+    steps = np.clip(times * spread, 1, 4 * times).astype(np.int64)
+    tokens = 1 + random.poisson(4, steps.sum())
+    hours = np.concatenate([np.sort(random.integers(0, BINS, n)) for n in steps])
+    demographics = [random.integers(0, n, count) for n in classes(signals).values()]
+    return EhrData(
+        time_bin=hours,
+        token=random.integers(0, vocabulary(signals).size, tokens.sum()),
+        step_start=offsets(tokens),
+        episode_start=offsets(steps),
+        demographics=np.stack(demographics, axis=1),
+    )
+
+
+def cxr(count: int, random: np.random.Generator, folder: Path, pixels: int = PIXELS) -> CxrData:
+    """Films of `count` admissions, in a store in `folder` that is mapped as every store is."""
+    each = 1 + random.binomial(3, 1 / 3, count)
+    films = int(each.sum())
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = []
+    for first in range(0, films, CHUNK):
+        shape = (min(CHUNK, films - first), pixels, pixels)
+        np.save(folder / f"{first}.npy", random.integers(0, 256, shape, np.uint8))
+        arrays.append(open_chunk(folder, str(first)))
+    place = random.permutation(films)  # the films of an admission do not lie together
+    return CxrData(
+        arrays=arrays,
+        chunk=place // CHUNK,
+        row=place % CHUNK,
+        hours=random.uniform(0, 48, films).astype(np.float32),
+        start=offsets(each),
+        pixels=pixels,
+    )
+
+
+def note(count: int, random: np.random.Generator) -> NoteData:
+    """Vectors of the reports of `count` admissions."""
+    each = np.clip(random.poisson(4, count), 1, 8)
+    reports = int(each.sum())
+    return NoteData(
+        vector=random.standard_normal((reports, VECTOR), np.float32),
+        which=random.permutation(reports),
+        start=offsets(each),
+    )
+
+
+def described(data: EhrData | CxrData | NoteData) -> str:
+    """How much of a modality an admission has, in words."""
+    if isinstance(data, EhrData):
+        times = np.diff(data.episode_start).mean()
+        tokens = len(data.token) / len(data.time_bin)
+        return f"{times:.0f} event times of {tokens:.1f} tokens per admission"
+    each = np.diff(data.start).mean()
+    if isinstance(data, CxrData):
+        return f"{each:.1f} films of {data.pixels} pixels per admission"
+    return f"{each:.1f} reports of {data.vector.shape[1]} numbers per admission"
+
+
+def everything(count: int, folder: Path, pixels: int = PIXELS, times: int = TIMES
+               ) -> dict[str, ModalityData]:  # fmt: skip
+    """All modalities of the same admissions."""
+    random = np.random.default_rng(0)
+    return {
+        "ehr": ehr(count, random, times),
+        "cxr": cxr(count, random, folder, pixels),
+        "note": note(count, random),
+    }
+
+
+def settings() -> dict[str, dict[str, object]]:
+    """The encoders' settings in the corrected protocol."""
+    with (REPOSITORY / "workflow/protocols/corrected.yaml").open() as stream:
+        given = yaml.safe_load(stream)
+    return {name: given[name] | {"pretrained": None} for name in ("ehr", "cxr", "note")}
+
+
+def schedule(size: int) -> Schedule:
+    """How the configuration trains, in batches of `size`."""
+    with (REPOSITORY / "config.yaml").open() as stream:
+        return Schedule(**yaml.safe_load(stream)["schedule"] | {"batch_size": size})
