@@ -2,7 +2,7 @@
 
 A benchmark is a script `benchmarks/<question>.py --size small|full --folder DIR --output JSON`.
 Figures are of whole processes, as the operating system counts them; what is compared runs in turn
-(A B A B …), so that a machine that grows slower does so for both, and ratios are taken pair by pair.
+(A B A B …), so that a machine that grows slower does so for both; ratios are taken pair by pair.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+from pathlib import Path
 
 import pytest
 
@@ -19,8 +20,7 @@ def zipped(tmp_path):
 
 
 def read(path):
-    with open(path, "rb") as stream:
-        return stream.read()
+    return Path(path).read_bytes()
 
 
 def test_the_reader_gets_every_byte(zipped):
@@ -30,7 +30,11 @@ def test_the_reader_gets_every_byte(zipped):
 
 def test_a_reader_that_stops_early_still_hears_of_damage(zipped):
     zipped.write_bytes(zipped.read_bytes()[:-1])
-    with pytest.raises(InputError, match="truncated"), feed(zipped) as path, open(path, "rb") as s:
+    with (
+        pytest.raises(InputError, match="truncated"),
+        feed(zipped) as fed,
+        Path(fed).open("rb") as s,
+    ):
         s.read(10)
 
 

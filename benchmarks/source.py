@@ -1,0 +1,119 @@
+"""Source files of MIMIC's size, made in seconds: a chartevents.csv.gz, and tables of admissions.
+
+Tables are a small synthetic hospital, copied with other ids; readings are made denser, as MIMIC's
+are: of its 4,600 rows per ICU stay about 400 are signals of the catalogue in the first 48 hours.
+"""
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import duckdb
+from isal import igzip_threaded
+from record import Runs, once, python
+
+CHARTEVENTS = """
+COPY (
+    SELECT
+        10000000 + r // 1400 AS subject_id, 20000000 + r // 1200 AS hadm_id,
+        30000000 + r // 1100 AS stay_id,
+        CASE WHEN hash(r) % 3 > 0 THEN hash(r // 40) % 100000 END AS caregiver_id,
+        TIMESTAMP '2150-01-01' + INTERVAL (r // 1400 * 7) HOUR + INTERVAL (r % 1400 // 12) HOUR
+            AS charttime,
+        charttime + INTERVAL (hash(r) % 90) MINUTE AS storetime,
+        220000 + hash(r, 1) % 400 * 7 AS itemid,
+        CASE
+            WHEN hash(r, 2) % 3 > 0 THEN CAST(hash(r, 3) % 180 AS VARCHAR)
+            ELSE list_extract(
+                ['Alert', 'Clear', 'Diminished, bilateral', 'WNL', 'None', 'Pitting'],
+                CAST(1 + hash(r, 3) % 6 AS BIGINT)
+            )
+        END AS value,
+        CASE WHEN hash(r, 2) % 3 > 0 THEN CAST(hash(r, 3) % 180 AS DOUBLE) END AS valuenum,
+        CASE WHEN hash(r, 2) % 3 > 0 THEN list_extract(
+            ['bpm', 'mmHg', 'insp/min', '%', '°F'], CAST(1 + hash(r, 1) % 5 AS BIGINT)
+        ) END AS valueuom,
+        CAST(hash(r, 4) % 50 = 0 AS INTEGER) AS warning
+    FROM (SELECT range AS r FROM range($rows))
+) TO '{pipe}' (FORMAT csv, HEADER, TIMESTAMPFORMAT '%Y-%m-%d %H:%M:%S')
+"""
+TABLES = {  # folder → tables that the EHR is made of
+    "hosp": ("patients", "admissions", "labevents", "d_labitems"),
+    "icu": ("icustays", "chartevents", "inputevents", "outputevents", "procedureevents", "d_items"),
+}
+HOSPITAL = 4000  # patients, 5,600 admissions
+DENSER = 5  # rows of chartevents for each of the hospital's; two are signals of the catalogue
+
+
+def chartevents(path: Path, rows: int) -> None:
+    """Writes a chartevents.csv.gz of so many rows, about 12 bytes each as MIMIC's are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    read_end, write_end = os.pipe()
+
+    def zipped() -> None:
+        with (
+            os.fdopen(read_end, "rb") as text,
+            igzip_threaded.open(path, "wb", compresslevel=3, threads=1) as file,
+        ):
+            shutil.copyfileobj(text, file, 1 << 20)
+
+    thread = threading.Thread(target=zipped)
+    thread.start()
+    with duckdb.connect() as database:
+        query = CHARTEVENTS.replace("{pipe}", f"/dev/fd/{write_end}")
+        database.execute(query, {"rows": rows})
+    os.close(write_end)
+    thread.join()
+
+
+def hospital(folder: Path) -> Path:
+    """The extracted tables of a hospital of `HOSPITAL` patients; kept for the next benchmark."""
+    made, tables = folder / "hospital", folder / "hospital-tables"
+    if not (tables / "d_items.parquet").exists():
+        size = ("--output", made, "--patients", str(HOSPITAL), "--no-films")
+        once(python("pipeline.hospital.make", *size), Runs())
+        for part, names in TABLES.items():
+            for name in names:
+                file = made / "mimiciv/3.1" / part / f"{name}.csv.gz"
+                given = ("--table", name, "--source-file", file, "--threads", "2")
+                output = ("--output", tables / f"{name}.parquet")
+                once(python("pipeline.extract.tables", *given, *output), Runs())
+    return tables
+
+
+def admissions(folder: Path, copies: int) -> Path:
+    """Extracted tables of `copies` times 5,600 admissions, readings as dense as MIMIC's.
+
+    Ids times 100 plus the number of the copy: the first digits, by which films lie, stay.
+    """
+    small, large = hospital(folder), folder / f"admissions-{copies}"
+    large.mkdir(parents=True, exist_ok=True)
+    settings = {"memory_limit": "4GB", "temp_directory": str(folder / "spill"),
+                "preserve_insertion_order": False}  # fmt: skip
+    with duckdb.connect(config=settings) as database:
+        for name in (name for names in TABLES.values() for name in names):
+            if name.startswith("d_"):
+                shutil.copy(small / f"{name}.parquet", large)
+            elif not (large / f"{name}.parquet").exists():
+                _copied(database, small / f"{name}.parquet", large / f"{name}.parquet", copies)
+    return large
+
+
+def _copied(database: duckdb.DuckDBPyConnection, small: Path, large: Path, copies: int) -> None:
+    columns = database.execute(f"SELECT * FROM '{small}' LIMIT 0").description
+    changed = [f"{name[0]} * 100 + copy AS {name[0]}" for name in columns
+               if name[0] in ("subject_id", "hadm_id", "stay_id", "labevent_id")]  # fmt: skip
+    dense = DENSER if small.stem == "chartevents" else 1
+    if dense > 1:
+        changed += [
+            f"{time} + to_minutes(3 * again) AS {time}" for time in ("charttime", "storetime")
+        ]
+        changed += ["CASE WHEN again < 2 THEN itemid ELSE 900000 + again END AS itemid",
+                    "valuenum + hash(rowid, copy, again) % 20 / 10 AS valuenum"]  # fmt: skip
+    database.execute(
+        f"COPY (SELECT * EXCLUDE (copy, again, rowid) REPLACE ({', '.join(changed)}) FROM ("
+        f"SELECT row_number() OVER () AS rowid, * FROM '{small}'), range({copies}) AS c(copy), "
+        f"range({dense}) AS a(again)) TO '{large}.part' (FORMAT parquet, COMPRESSION zstd)"
+    )
+    Path(f"{large}.part").replace(large)
