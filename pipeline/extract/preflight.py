@@ -2,7 +2,8 @@
 
 Looks at folders, header lines and file sizes only, so it takes a second for the full MIMIC. Names
 every missing data set, file and column at once, with the path where it was expected; a target
-without `c` needs no films. Logs the releases found and an estimate of disk and time.
+without `c` needs no films, nor does the list of films to download. Logs the releases found and an
+estimate of disk and time.
 """
 
 import json
@@ -80,7 +81,9 @@ def _table_problems(found: Release, name: str) -> list[str]:
     return [f"{path}: column {column} of {name} (for {users}) is missing" for column in names]
 
 
-def _dataset_problems(source: Source, dataset: str, tables: list[str]) -> list[str]:
+def _dataset_problems(
+    source: Source, dataset: str, tables: list[str], films_needed: bool
+) -> list[str]:
     """What is wrong with one data set: its folder, its tables, its films."""
     found = release.locate(source, dataset)
     lines = []
@@ -90,7 +93,11 @@ def _dataset_problems(source: Source, dataset: str, tables: list[str]) -> list[s
             f"set source.root or source.{dataset} in config.yaml to where it is"
         )
     lines += [line for name in tables for line in _table_problems(found, name)]
-    if dataset == "mimic_cxr_jpg" and not _any_film_folder(release.films_folder(source)):
+    if (
+        films_needed
+        and dataset == "mimic_cxr_jpg"
+        and not _any_film_folder(release.films_folder(source))
+    ):
         films = release.films_folder(source)
         lines.append(f"{films}: no films here; expected are the folders p10 … p19 of the JPEGs")
     return lines
@@ -124,7 +131,7 @@ def problems(asked: Needs, source: Source, results: str | Path, sample: float = 
     lines = []
     for dataset in dict.fromkeys(contracts.table(name).dataset for name in tables):
         mine = [name for name in tables if contracts.table(name).dataset == dataset]
-        lines += _dataset_problems(source, dataset, mine)
+        lines += _dataset_problems(source, dataset, mine, contracts.FILM_LIST not in asked)
     needed = estimate(asked, source, results, sample).disk
     return lines + _disk_problems(needed, Path(results).absolute())
 
