@@ -61,16 +61,18 @@ rule compare_counts:
     params:
         source=json.dumps(SOURCE, sort_keys=True),
         uncompared=(
-            "nothing to compare with: the hospital is synthetic"
+            ["--uncompared", "nothing to compare with: the hospital is synthetic"]
             if SYNTHETIC
             else (
-                "nothing to compare with: a sample of the subjects" if config["sample"] < 1 else ""
+                ["--uncompared", "nothing to compare with: a sample of the subjects"]
+                if config["sample"] < 1
+                else []
             )
         ),
     shell:
         "python -m pipeline.extract.counts"
         " --source {params.source:q}"
         " --tables {input.tables:q}"
-        " --uncompared {params.uncompared:q}"
+        " {params.uncompared:q}"
         " --output {output:q}"
         " 2> {log:q}"
