@@ -114,9 +114,11 @@ def estimate(asked: Needs, source: Source, results: str | Path, sample: float = 
 def in_words(count: float) -> str:
     """Bytes for a reader.
 
-    >>> in_words(3.3e9), in_words(5e8), in_words(3e6)
-    ('3.3 GB', '0.5 GB', '3 MB')
+    >>> in_words(3.3e9), in_words(5e8), in_words(3e6), in_words(9e3)
+    ('3.3 GB', '0.5 GB', '3 MB', '< 1 MB')
     """
+    if 0 < count < 1e6:
+        return "< 1 MB"
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
 
 
