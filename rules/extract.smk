@@ -42,11 +42,14 @@ rule extract_table:
 
 rule compare_counts:
     input:
-        # those of the config's modalities, as far as the source has them: what targets need anyway
+        # those of the config's modalities, as far as the source has them: targets need them anyway
         tables=lambda wildcards: [
             f"results/source/{name}.parquet"
-            for name in contracts.tables_for(LETTERS)
-            if SYNTHETIC or release.table_path(SOURCE, name).exists()
+            for name in (
+                contracts.tables_for(LETTERS)
+                if SYNTHETIC
+                else counts.tables_there(SOURCE, LETTERS)
+            )
         ],
         code=modules("pipeline.extract.counts"),
     output:

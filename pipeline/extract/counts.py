@@ -13,7 +13,7 @@ import csv
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -21,9 +21,9 @@ from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
 from pipeline.common.privacy import shown
-from pipeline.extract.contracts import TABLES, table
+from pipeline.extract.contracts import TABLES, table, tables_for
 from pipeline.extract.failures import difference
-from pipeline.extract.release import DATASETS, Source, locate, version_of
+from pipeline.extract.release import DATASETS, Source, exists, locate, table_path, version_of
 
 log = logging.getLogger("pipeline.extract")
 
@@ -78,6 +78,17 @@ def compared_with(source: Source, dataset: str) -> tuple[str, str]:
     version = nearest(dataset, found)
     name = f"{DATASETS[dataset].title} {version}"
     return version, name if version == found else f"{name} (the nearest to {found})"
+
+
+def tables_there(source: Source, asked: Iterable[str]) -> list[str]:
+    """Those of the tables asked for that a source has: a copy may lack a whole data set."""
+    found = []
+    for name in tables_for(asked):
+        try:
+            found += [name] * exists(table_path(source, name))
+        except InputError:  # the config names no place for its data set
+            continue
+    return found
 
 
 def expected_option(source: Source, name: str, sample: float) -> list[str]:
