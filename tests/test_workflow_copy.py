@@ -5,18 +5,19 @@ import stat
 
 import polars as pl
 import pytest
-from checkout import MAIN, Checkout
+from checkout import MAIN, SMALL, Checkout
+from hospital_files import files
 
 ALONE = "results/c_unimodal_mortality.json"
 LIST = "results/download/films.txt"
 
 
 @pytest.fixture(scope="module")
-def hospitals(finished, tmp_path_factory):
-    """Two folders as a user has them: the whole synthetic hospital, and one without a film."""
+def hospitals(tmp_path_factory):
+    """Two folders as a user has them: a whole synthetic hospital, and the same without a film."""
     base = tmp_path_factory.mktemp("copies")
     for name in ("whole", "bare"):
-        shutil.copytree(finished / "results/hospital", base / name)
+        shutil.copytree(files(SMALL["hospital.patients"]), base / name)
     shutil.rmtree(films_of(base / "bare"))
     return base
 
@@ -68,22 +69,41 @@ def test_the_listed_films_are_enough_for_the_same_result(hospitals, tmp_path, py
     assert (bare / target).read_bytes() == (whole / target).read_bytes()
 
 
-def test_each_kind_of_result_has_a_list_of_its_own(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "copy")
-    shutil.rmtree(films_of(checkout / "results/hospital"))
-    names = {"films": "corrected/admission", "films-published": "published/admission"}
-    names["films-stays"] = "corrected/stay"
-    checkout.make(*(f"results/download/{name}.txt" for name in names), "results/source/counts.md")
-    sizes = {}
-    for name, unit in names.items():
+def test_each_kind_of_result_has_a_list_of_its_own(hospitals, tmp_path):
+    checkout = checkout_of(hospitals, "whole", tmp_path)
+    root = tmp_path / "no films"
+    for dataset in ("mimiciv/3.1", "mimic-cxr-jpg/2.1.0"):
+        shutil.copytree(hospitals / "whole" / dataset, root / dataset, ignore=lambda *_: {"files"})
+    checkout.configure({"source.root": str(root)})
+    kinds = {
+        "films": "corrected/admission",
+        "films-published": "published/admission",
+        "films-stays": "corrected/stay",
+    }
+    checkout.make(*(f"results/download/{name}.txt" for name in kinds))
+    lists = {}
+    for name, unit in kinds.items():
         listed = (checkout / f"results/download/{name}.txt").read_text().splitlines()
-        films = pl.read_parquet(checkout / f"results/{unit}/cxr/films.parquet")
-        assert {path.rsplit("/", 1)[1] for path in listed} == {
-            f"{x}.jpg" for x in films["dicom_id"]
-        }
-        sizes[name] = len(listed)
-    assert len(set(sizes.values())) == 3, sizes
-    assert (checkout / "results/source/counts.md").read_text().startswith("nothing to compare with")
+        films = pl.read_parquet(checkout / f"results/{unit}/cxr/films.parquet")["dicom_id"]
+        assert {path.rsplit("/", 1)[1] for path in listed} == {f"{name}.jpg" for name in films}
+        lists[name] = set(listed)
+    assert lists["films"] != lists["films-published"] != lists["films-stays"] != lists["films"]
+
+
+def test_counts_of_the_synthetic_hospital_or_a_sample_are_compared_with_nothing(
+    fresh, hospitals, tmp_path
+):
+    target = ("--dry-run", "--printshellcmds", "results/source/counts.md")
+    assert (
+        "--uncompared 'nothing to compare with: the hospital is synth"
+        in fresh.snakemake(*target).text
+    )
+    real = checkout_of(hospitals, "whole", tmp_path)
+    printed = real.snakemake(*target).text
+    assert "--uncompared" not in printed and "--expected-rows 432997491" in printed
+    real.configure({"sample": 0.5})
+    printed = real.snakemake(*target).text
+    assert "compare with: a sample of the subjects'" in printed and "--expected-rows" not in printed
 
 
 def test_a_list_is_refused_in_words_where_the_metadata_is_missing(hospitals, tmp_path):
