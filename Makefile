@@ -1,4 +1,5 @@
 # make demo — install, make the synthetic hospital, run the main job, say the result in words
+# make estimate TARGET=… — time and disk of a result, before it is made
 # make test — everything that must hold, below 15 minutes on 2 cores; make test-all — all of it
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 TARGET := results/ecn_early_mortality.json
 
-.PHONY: demo setup test test-all lint lock clean
+.PHONY: demo setup estimate test test-all lint lock clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
@@ -32,6 +33,9 @@ lint: setup
 	lint-imports
 	mypy
 	snakemake --lint
+
+estimate: setup
+	@python -m pipeline.extract.estimate $(TARGET)
 
 test: setup lint
 	pytest --durations 10

@@ -25,7 +25,7 @@ from pipeline.common.wiring import (
     only_published,
     option,
 )
-from pipeline.extract import contracts, preflight, release
+from pipeline.extract import contracts, counts, preflight, release
 
 LETTERS = config["modalities"]
 ENCODERS = {}  # modality → the files and settings that its rules file offers to training
@@ -58,13 +58,14 @@ def checked(modalities, model, task, protocol):
     """Refuses a target that cannot be made."""
     if why := planning.refusal(config, modalities, model, task, protocol):
         sys.exit(why)
-    if not SYNTHETIC:
-        preflighted(planning.needs(config, modalities, model, protocol))
+    preflighted(planning.needs(config, modalities, model, protocol))
 
 
 @cache
 def preflighted(asked):
     """Refuses a source that lacks what is asked of it; logs what it is."""
+    if SYNTHETIC:
+        return
     source = (asked, SOURCE, "results", config["sample"])
     try:
         preflight.check(*source)

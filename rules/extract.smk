@@ -1,7 +1,8 @@
 """Source tables to typed parquet.
 
 Needs the csv or csv.gz files of the source. Makes results/source/{table}.parquet, rows in file
-order, duplicates kept.
+order, duplicates kept; of a real copy each job says where its rows are not as many as the release
+has. results/source/counts.md shows all of that, and the sizes of cohorts.
 """
 
 
@@ -22,13 +23,59 @@ rule extract_table:
         runtime=120,
     params:
         sample=config["sample"],
+        # a number, not the table of all numbers: to add a release extracts nothing again
+        expected=lambda wildcards: (
+            [] if SYNTHETIC else counts.expected_option(SOURCE, wildcards.table, config["sample"])
+        ),
     shell:
         "python -m pipeline.extract.tables"
         " --table {wildcards.table:q}"
         " --source-file {input.table:q}"
         " --sample {params.sample:q}"
+        " {params.expected:q}"
         " --output {output:q}"
         " --threads {threads}"
         " --memory-mb {resources.mem_mb}"
         " --temp {resources.tmpdir:q}"
+        " 2> {log:q}"
+
+
+rule compare_counts:
+    input:
+        # those of the config's modalities, as far as the source has them: targets need them anyway
+        tables=lambda wildcards: [
+            f"results/source/{name}.parquet"
+            for name in (
+                contracts.tables_for(LETTERS)
+                if SYNTHETIC
+                else counts.tables_there(SOURCE, LETTERS)
+            )
+        ],
+        code=modules("pipeline.extract.counts"),
+    output:
+        "results/source/counts.md",
+    log:
+        "logs/compare_counts.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        source=json.dumps(SOURCE, sort_keys=True),
+        uncompared=(
+            ["--uncompared", "nothing to compare with: the hospital is synthetic"]
+            if SYNTHETIC
+            else (
+                ["--uncompared", "nothing to compare with: a sample of the subjects"]
+                if config["sample"] < 1
+                else []
+            )
+        ),
+    shell:
+        "python -m pipeline.extract.counts"
+        " --source {params.source:q}"
+        " --tables {input.tables:q}"
+        " {params.uncompared:q}"
+        " --output {output:q}"
         " 2> {log:q}"

@@ -39,6 +39,28 @@ def test_cohort_counts_are_those_of_the_demo(demo):
     assert labels["label"].sum() == 10
 
 
+def test_rows_and_cohorts_are_those_known_of_the_demo(demo):
+    demo.make("results/source/counts.md")
+    text = (demo / "results/source/counts.md").read_text()
+    assert text.startswith("10 of 10 known counts are as expected\n")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    counts = {name: (expected, found) for _, name, expected, found in rows[2:]}
+    assert counts["admissions"] == ("275", "275")
+    assert counts["chartevents"] == ("668,862", "668,862")
+    assert {row[0] for row in rows[2:]} == {"MIMIC-IV demo 2.2 (the nearest to demo 2.x)"}
+    steps = json.loads((demo / "results/corrected/admission/attrition.json").read_text())
+    named = {step["condition"]: (step["episodes"], step["subjects"]) for step in steps}
+    cohorts = [counts[f"{who} with an ICU stay"][1] for who in ("admissions", "patients")]
+    assert cohorts == [str(number) for number in named["with an ICU stay"]]
+    admitted = counts["patients with an admission"][1]
+    assert named["admissions of the source"] == (275, int(admitted))
+    assert (
+        "as many rows as MIMIC-IV demo 2.2"
+        in (demo / "logs/extract_table/labevents.log").read_text()
+    )
+    assert "expected in MIMIC" not in demo.printed
+
+
 def test_tokens_come_from_real_charting(demo):
     events = pl.read_parquet(demo / "results/corrected/admission/ehr/events.parquet")
     assert events["episode_id"].n_unique() == 112

@@ -22,6 +22,9 @@ FILM_TIME = """
 """
 
 
+FILM_LIST = "film list"  # of films to download: `c` without its films
+
+
 @dataclass(frozen=True)
 class SourceTable:
     """One table of the source.
@@ -31,7 +34,7 @@ class SourceTable:
     `found_as`: the names under which a column may be found, where they differ from its own.
     `derived`: name → SQL over the columns. `needed_by`: "core", the modality letters,
     "unimed" (the labels of its tasks), "unimed e" (of `e` UniMed alone), or a protocol that reads
-    more.
+    more, or FILM_LIST.
     `multiline`: free text with line breaks within quotes, which no parallel reader may split.
     """
 
@@ -168,7 +171,7 @@ TABLES: Mapping[str, SourceTable] = {
             "rows BIGINT, columns BIGINT, study_date VARCHAR, study_time VARCHAR, "
             "view_code_sequence_code_meaning VARCHAR"
         ),
-        ("c",),
+        ("c", FILM_LIST),
         found_as={
             "view_position": ("viewposition",),
             "study_date": ("studydate",),

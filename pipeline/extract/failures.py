@@ -1,10 +1,12 @@
-"""DuckDB's and Arrow's errors in words, without the rows that they quote.
+"""What is wrong with a source file in words: readers' errors without the rows that they quote.
 
 MIMIC's data use agreement: no message and no log may hold a row of a patient.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+
+from pipeline.common.privacy import shown
 
 _LINE = re.compile(r"CSV Error on Line: (\d+)|Row #(\d+):")
 _COLUMN = re.compile(r'converting column "([^"]+)"|CSV column #(\d+)')
@@ -42,3 +44,18 @@ def _gzip_reason(message: str) -> str:
     if "end of GZIP" in message or "Truncated" in message:
         return "the gzip stream is truncated: copy the file again"
     return "not a gzip file, or a damaged one: copy it again (is it a renamed .csv?)"
+
+
+def difference(name: str, expected: int, release: str, found: int) -> str:
+    """A count that is not the release's, in one line; empty where it is.
+
+    >>> difference("chartevents", 432_997_491, "MIMIC-IV 3.1", 431_000_000)
+    'chartevents: 432,997,491 expected in MIMIC-IV 3.1, 431,000,000 found (-0.46 %): copy it again'
+    >>> difference("admissions", 275, "MIMIC-IV demo 2.2", 275)
+    ''
+    """
+    if found == expected:
+        return ""
+    share = f" ({100 * (found / expected - 1):+.2f} %)" if found >= 10 else ""
+    advice = "copy it again" if found < expected else "more than that release has"
+    return f"{name}: {expected:,} expected in {release}, {shown(found)} found{share}: {advice}"

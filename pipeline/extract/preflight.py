@@ -2,65 +2,23 @@
 
 Looks at folders, header lines and file sizes only, so it takes a second for the full MIMIC. Names
 every missing data set, file and column at once, with the path where it was expected; a target
-without `c` needs no films. Logs the releases found and an estimate of disk and time.
+without `c` needs no films, nor does the list of films to download. Logs the releases found and an
+estimate of disk and time.
 """
 
 import json
 import logging
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.extract import contracts, release
+from pipeline.extract.costs import Cost, Needs, Settings, costs, files_found, total
 from pipeline.extract.csvfile import read_header
 from pipeline.extract.release import DATASETS, Release, Source, exists
 
 log = logging.getLogger("pipeline.extract")
-
-Needs = str | tuple[str, ...]  # modality letters, and a protocol that reads more
-
-# ASSUME sizes and speeds. "Measured": on the open demo and generated files of 4 to 48 million rows
-PARQUET_PER_GZ = 0.75  # bytes of parquet per byte of csv.gz (measured .53 to .72)
-PARQUET_PER_CSV = 0.15  # bytes of parquet per byte of plain csv (measured .10)
-DERIVED_PER_PARQUET = 0.5  # events, tokens, features of these tables; a guess
-GZ_PER_SECOND = 8e6  # bytes of csv.gz extracted per second by one job (measured 7 to 25 million)
-CSV_PER_SECOND = 100e6  # bytes of plain csv (measured 200 to 340 million)
-METADATA_PER_FILM = {".gz": 45, ".csv": 150}  # bytes of the metadata table per film
-FILM_SHARE = 0.25  # of all films are those of eligible episodes; a guess
-FILM_CACHE = 224 * 224  # bytes of a decoded film, one byte per pixel
-FILMS_PER_SECOND = 25  # decoded by one core from 2,500 × 3,050 pixels; a guess
-MODELS = 500e6  # bytes of weights, embeddings and reports; a guess
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a run will take: bytes on the disk of the results, seconds of one core, films."""
-
-    disk: float
-    seconds: float
-    films: int
-
-
-def estimate(asked: Needs, source: Source, results: str | Path, sample: float = 1.0) -> Estimate:
-    """Disk and time from the sizes of the files that are there; tables made before cost nothing.
-
-    Extraction and the decoding of films only: training depends on the model.
-    """
-    disk, seconds, films = 0.0, 0.0, 0
-    for name in contracts.tables_for(asked):
-        path = release.table_path(source, name)
-        if not exists(path) or (Path(results) / "source" / f"{name}.parquet").exists():
-            continue
-        size, zipped = path.stat().st_size, path.suffix == ".gz"
-        parquet = size * (PARQUET_PER_GZ if zipped else PARQUET_PER_CSV) * sample
-        disk += parquet * (1 + DERIVED_PER_PARQUET)
-        seconds += size / (GZ_PER_SECOND if zipped else CSV_PER_SECOND)
-        if name == "cxr_metadata":
-            films = round(size / METADATA_PER_FILM[path.suffix] * FILM_SHARE * sample)
-    disk += MODELS if disk else 0
-    return Estimate(disk + films * FILM_CACHE, seconds + films / FILMS_PER_SECOND, films)
 
 
 def _table_problems(found: Release, name: str) -> list[str]:
@@ -80,7 +38,9 @@ def _table_problems(found: Release, name: str) -> list[str]:
     return [f"{path}: column {column} of {name} (for {users}) is missing" for column in names]
 
 
-def _dataset_problems(source: Source, dataset: str, tables: list[str]) -> list[str]:
+def _dataset_problems(
+    source: Source, dataset: str, tables: list[str], films_needed: bool
+) -> list[str]:
     """What is wrong with one data set: its folder, its tables, its films."""
     found = release.locate(source, dataset)
     lines = []
@@ -90,7 +50,11 @@ def _dataset_problems(source: Source, dataset: str, tables: list[str]) -> list[s
             f"set source.root or source.{dataset} in config.yaml to where it is"
         )
     lines += [line for name in tables for line in _table_problems(found, name)]
-    if dataset == "mimic_cxr_jpg" and not _any_film_folder(release.films_folder(source)):
+    if (
+        films_needed
+        and dataset == "mimic_cxr_jpg"
+        and not _any_film_folder(release.films_folder(source))
+    ):
         films = release.films_folder(source)
         lines.append(f"{films}: no films here; expected are the folders p10 … p19 of the JPEGs")
     return lines
@@ -103,14 +67,20 @@ def _any_film_folder(films: Path) -> bool:
         return False
 
 
+def free_bytes(results: Path) -> int:
+    """What is free on the disk of the results, which may not exist yet."""
+    folder = results.absolute()
+    folder = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return shutil.disk_usage(folder).free
+
+
 def _disk_problems(needed: float, results: Path) -> list[str]:
-    """Whether the disk of the results, which may not exist yet, holds `needed` bytes."""
-    folder = next(parent for parent in (results, *results.parents) if parent.exists())
-    free = shutil.disk_usage(folder).free
+    """Whether the disk of the results holds `needed` bytes."""
+    free = free_bytes(results)
     if free >= needed:
         return []
     return [
-        f"{results}: about {_size(needed)} of disk are needed, {_size(free)} are free; "
+        f"{results}: about {in_words(needed)} of disk are needed, {in_words(free)} are free; "
         "free some, put the results elsewhere, or try a share of the subjects (sample: 0.01)"
     ]
 
@@ -124,7 +94,7 @@ def problems(asked: Needs, source: Source, results: str | Path, sample: float = 
     lines = []
     for dataset in dict.fromkeys(contracts.table(name).dataset for name in tables):
         mine = [name for name in tables if contracts.table(name).dataset == dataset]
-        lines += _dataset_problems(source, dataset, mine)
+        lines += _dataset_problems(source, dataset, mine, contracts.FILM_LIST not in asked)
     needed = estimate(asked, source, results, sample).disk
     return lines + _disk_problems(needed, Path(results).absolute())
 
@@ -136,13 +106,20 @@ def check(asked: Needs, source: Source, results: str | Path, sample: float = 1.0
         raise InputError(f"{len(lines)} problem(s) before anything starts:{listed}")
 
 
-def _size(count: float) -> str:
+def estimate(asked: Needs, source: Source, results: str | Path, sample: float = 1.0) -> Cost:
+    """Disk and time of the data stages, from the sizes of the files that are there."""
+    return total(costs(asked, files_found(asked, source), results, Settings(sample)))
+
+
+def in_words(count: float) -> str:
     """Bytes for a reader.
 
-    >>> _size(3.3e9), _size(5e8)
-    ('3.3 GB', '0.5 GB')
+    >>> in_words(3.3e9), in_words(5e8), in_words(3e6), in_words(9e3)
+    ('3.3 GB', '0.5 GB', '3 MB', '< 1 MB')
     """
-    return f"{count / 1e9:.1f} GB"
+    if 0 < count < 1e6:
+        return "< 1 MB"
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
 
 
 def report(asked: Needs, source: Source, results: str | Path, sample: float = 1.0) -> list[str]:
@@ -151,9 +128,9 @@ def report(asked: Needs, source: Source, results: str | Path, sample: float = 1.
     datasets = dict.fromkeys(contracts.table(name).dataset for name in tables)
     found = [release.describe(release.locate(source, dataset)) for dataset in datasets]
     needs = estimate(asked, source, results, sample)
-    films = f" and to decode about {needs.films:,} films" if needs.films else ""
     minutes = f"{max(needs.seconds / 60, 1):.0f} min"
-    cost = f"estimate: {_size(needs.disk)} of disk; {minutes} of one core to extract{films}"
+    cost = f"estimate: {in_words(needs.disk)} of disk; {minutes} of one core before training"
+    cost += f", {needs.films:,} films among it" if needs.films else ""
     return [*found, cost]
 
 

@@ -164,6 +164,17 @@ def _version_by_facts(release: Release) -> str:
     return "2.x" if languages - {""} else "2.0 or later"
 
 
+def version_of(release: Release) -> str:
+    """The version of a release, `demo 2.2` of the open demo; `3.x` where only that can be told.
+
+    `InputError` where its folder names none and its admissions cannot be read.
+    """
+    version = release.version or _version_by_facts(release)
+    named = (release.folder.name, release.folder.parent.name)  # …/mimic-iv-demo/2.2
+    demo = exists(release.folder / "demo_subject_id.csv") or any("demo" in name for name in named)
+    return f"demo {version}" if demo and release.dataset == "mimic_iv" else version
+
+
 def describe(release: Release) -> str:
     """One line for the log: which data set, where, which release, in which kind of file."""
     title = DATASETS[release.dataset].title

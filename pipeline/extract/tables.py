@@ -16,6 +16,7 @@ from pipeline.common.database import add_resource_arguments, connect, sql_beside
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
 from pipeline.extract.contracts import TABLES
+from pipeline.extract.failures import difference
 from pipeline.extract.reading import SourceFile, checked, faults_explained, inspect, quoted, scan
 
 log = logging.getLogger("pipeline.extract")
@@ -110,9 +111,11 @@ def main() -> None:
     arguments.add_argument("--source-file", type=Path, required=True, help="its csv or csv.gz")
     arguments.add_argument("--output", type=Path, required=True, help="parquet to write")
     arguments.add_argument("--sample", type=float, default=1.0, help="share of subjects to keep")
+    arguments.add_argument("--expected-rows", type=int, help="rows that the release has")
+    arguments.add_argument("--expected-in", default="its release", help="which release that is")
     add_resource_arguments(arguments)
     given = arguments.parse_args()
-    extract(
+    rows = extract(
         given.table,
         given.source_file,
         given.output,
@@ -121,6 +124,13 @@ def main() -> None:
         memory_mb=given.memory_mb,
         temp=given.temp,
     )
+    if given.expected_rows is None:
+        return
+    if line := difference(given.table, given.expected_rows, given.expected_in, rows):
+        log.warning(line)
+        print(f"warning: {line}")  # where the user looks; the log is a file
+    else:
+        log.info(f"  as many rows as {given.expected_in} has")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,75 @@
+"""The films that a cohort needs and that are not there yet, as a list to download.
+
+    python -m pipeline.cxr.film_list --films films.parquet --root …/mimic-cxr-jpg/2.1.0
+        --output films.txt
+
+One path a line, relative to the folder of the data set, sorted: what wget's `--input-file` takes
+together with `--base`. No film need be there. A film counts as there if its file is not empty; a
+download that was cut short is finished by the same download again, not by a new list. The list
+names films of patients: it is theirs to read who may read MIMIC, so it goes nowhere else, and the
+log holds counts.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.common.command import log, parser, run
+from pipeline.common.files import whole
+from pipeline.common.privacy import shown
+from pipeline.common.tables import read_table
+from pipeline.cxr.decode import path_of
+
+GB_PER_FILM = 557 / 377_110  # all of MIMIC-CXR-JPG 2.1.0
+
+
+def paths_needed(films: pl.DataFrame) -> list[str]:
+    """Where the films of all episodes lie below the data set's folder, each once, sorted.
+
+    >>> film = {"subject_id": [10000032] * 2, "study_id": [5] * 2, "dicom_id": ["a-b"] * 2}
+    >>> paths_needed(pl.DataFrame(film))
+    ['files/p10/p10000032/s5/a-b.jpg']
+    """
+    paths = films.select(path_of(Path())).to_series().str.strip_prefix("./")
+    return paths.unique().sort().to_list()
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file is there and not empty; what may not be looked at is not there."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def summary(needed: int, wanted: int, episodes: int) -> str:
+    """How much there is to fetch, in one line; small counts are hidden.
+
+    >>> summary(377_110, 377_110, 200_000)
+    '377,110 films of 200,000 episodes are needed, 0 are there: 377,110 to fetch, about 557.0 GB'
+    """
+    return (
+        f"{shown(needed)} films of {shown(episodes)} episodes are needed, {shown(needed - wanted)} "
+        f"are there: {shown(wanted)} to fetch, about {wanted * GB_PER_FILM:.1f} GB"
+    )
+
+
+def main() -> None:
+    """Writes the list; says how long it is in the log and, as this is what is asked, on stdout."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--films", required=True, help="the films of a cohort's episodes")
+    arguments.add_argument("--root", required=True, type=Path, help="folder of MIMIC-CXR-JPG")
+    arguments.add_argument("--output", required=True, type=Path)
+    given = arguments.parse_args()
+    films = read_table(given.films)
+    needed = paths_needed(films)
+    wanted = [path for path in needed if not is_there(given.root / path)]
+    with whole(given.output) as part:
+        part.write_text("".join(f"{path}\n" for path in wanted))
+    line = summary(len(needed), len(wanted), films["episode_id"].n_unique())
+    log.info(line)
+    print(f"{given.output}: {line}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,179 @@
+"""Row and cohort counts of a copy, beside what its release is known to hold.
+
+    python -m pipeline.extract.counts --source '{"root": "/data/…"}' --tables …/admissions.parquet …
+        --output results/source/counts.md
+
+Known counts and where each was found are in `counts.csv`. Whoever extracts a table is told at once
+where it differs (`extract_table`): then a bad copy is found before anything is trained on it. This
+stage collects the tables that were extracted and adds the counts of cohorts, as attrition tables
+have them. Neither asks for a table that the target does not need.
+"""
+
+import csv
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from pipeline.common.command import parser, run
+from pipeline.common.errors import InputError
+from pipeline.common.files import whole
+from pipeline.common.privacy import shown
+from pipeline.extract.contracts import TABLES, table, tables_for
+from pipeline.extract.failures import difference
+from pipeline.extract.release import DATASETS, Source, exists, locate, table_path, version_of
+
+log = logging.getLogger("pipeline.extract")
+
+COHORTS = {  # as attrition tables count them: table, column of which the different values count
+    "patients with an admission": ("admissions", "subject_id"),
+    "patients with an ICU stay": ("icustays", "subject_id"),
+    "admissions with an ICU stay": ("icustays", "hadm_id"),
+}
+DEMO = "demo "
+
+
+@cache
+def known() -> Mapping[str, Mapping[str, Mapping[str, int]]]:
+    """Data set → release → table or cohort → its count."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    with Path(__file__).with_suffix(".csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            release = found.setdefault(row["dataset"], {}).setdefault(row["version"], {})
+            release[row["count"]] = int(row["expected"])
+    return found
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def nearest(dataset: str, version: str) -> str:
+    """The release with known counts that a version is compared with: itself where it is known.
+
+    Where only `3.x` is known the newest of it; else the last one before it, or the first.
+
+    >>> [nearest("mimic_iv", version) for version in ("2.2", "3.x", "2.5", "0.4", "demo 2.x")]
+    ['2.2', '3.1', '2.2', '1.0', 'demo 2.2']
+    """
+    releases = [
+        name for name in known()[dataset] if name.startswith(DEMO) == version.startswith(DEMO)
+    ]
+    releases.sort(key=_numbers)
+    wanted = _numbers(version)
+    if len(wanted) < 2 or version.endswith("or later"):
+        wanted = [*wanted[:1], 99]
+    before = [name for name in releases if _numbers(name) <= wanted]
+    return before[-1] if before else releases[0]
+
+
+def compared_with(source: Source, dataset: str) -> tuple[str, str]:
+    """The release whose counts are taken, and its name in messages: which one was found, too.
+
+    `InputError` where the release cannot be told.
+    """
+    found = version_of(locate(source, dataset))
+    version = nearest(dataset, found)
+    name = f"{DATASETS[dataset].title} {version}"
+    return version, name if version == found else f"{name} (the nearest to {found})"
+
+
+def tables_there(source: Source, asked: Iterable[str]) -> list[str]:
+    """Those of the tables asked for that a source has: a copy may lack a whole data set."""
+    found = []
+    for name in tables_for(asked):
+        try:
+            found += [name] * exists(table_path(source, name))
+        except InputError:  # the config names no place for its data set
+            continue
+    return found
+
+
+def expected_option(source: Source, name: str, sample: float) -> list[str]:
+    """The options by which `extract_table` learns how many rows to expect; none if nobody knows.
+
+    A sample of the subjects has no known count.
+    """
+    dataset = table(name).dataset
+    if sample < 1 or not locate(source, dataset).found:
+        return []
+    try:
+        version, title = compared_with(source, dataset)
+    except InputError:  # no admissions to tell the release from: the preflight names them
+        return []
+    rows = known()[dataset][version].get(name)
+    return [] if rows is None else ["--expected-rows", str(rows), "--expected-in", title]
+
+
+def count(paths: Mapping[str, Path]) -> dict[str, int]:
+    """Rows of each table, from parquet's footers, and the cohorts that they tell of."""
+    import duckdb
+
+    found = {}
+    for name, path in paths.items():
+        rows = duckdb.execute("SELECT count(*) FROM read_parquet($1)", [str(path)]).fetchone()
+        found[name] = int(rows[0]) if rows else 0
+    for cohort, (name, column) in COHORTS.items():
+        if name in paths:
+            query = f"SELECT count(DISTINCT {column}) FROM read_parquet($1)"
+            rows = duckdb.execute(query, [str(paths[name])]).fetchone()
+            found[cohort] = int(rows[0]) if rows else 0
+    return found
+
+
+Row = tuple[str, str, int | None, int]  # release compared with, count, expected, found
+
+
+def compare(source: Source, paths: Mapping[str, Path]) -> list[Row]:
+    """Every count of the tables at hand, beside the known one; None where nobody knows it."""
+    found, rows = count(paths), []
+    owner = {name: table(name).dataset for name in paths}
+    owner |= {cohort: owner[name] for cohort, (name, _) in COHORTS.items() if name in paths}
+    titles = {dataset: compared_with(source, dataset) for dataset in dict.fromkeys(owner.values())}
+    for name, dataset in owner.items():
+        version, title = titles[dataset]
+        rows.append((title, name, known()[dataset][version].get(name), found[name]))
+    return rows
+
+
+def as_markdown(rows: list[Row], differences: list[str], uncompared: str) -> str:
+    """A heading that says how it stands, the differences in words, and all counts."""
+    compared = sum(expected is not None for _, _, expected, _ in rows)
+    heading = f"{compared - len(differences)} of {compared} known counts are as expected"
+    lines = [uncompared or heading, "", *(f"* {line}" for line in differences)]
+    lines += [""] * bool(differences)
+    lines += ["| release | count | expected | found |", "|---|---|---|---|"]
+    for title, name, expected, found in rows:
+        wanted = "–" if expected is None else f"{expected:,}"
+        lines.append(f"| {title} | {name} | {wanted} | {shown(found)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Counts, compares, logs every difference in one line, writes the table."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--source", type=json.loads, required=True, help="the config's source")
+    arguments.add_argument("--tables", type=Path, nargs="+", required=True, help="parquet files")
+    arguments.add_argument("--uncompared", default="", help="why nothing can be compared")
+    arguments.add_argument("--output", type=Path, required=True, help="markdown to write")
+    given = arguments.parse_args()
+    paths = {name: path for name in TABLES for path in given.tables if path.stem == name}
+    if given.uncompared:
+        rows: list[Row] = [("–", name, None, found) for name, found in count(paths).items()]
+    else:
+        rows = compare(given.source, paths)
+    differences = [
+        line
+        for title, name, expected, found in rows
+        if expected is not None and (line := difference(name, expected, title, found))
+    ]
+    for line in [given.uncompared] * bool(given.uncompared) + differences:
+        log.info(line)
+    with whole(given.output) as part:
+        part.write_text(as_markdown(rows, differences, given.uncompared))
+
+
+if __name__ == "__main__":
+    run(main)

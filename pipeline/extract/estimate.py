@@ -1,0 +1,132 @@
+"""Time and disk of a result before it is made, for the config at hand (`make estimate TARGET=…`).
+
+    python -m pipeline.extract.estimate results/ecn_early_mortality.json
+
+Prints, per table, the size found, the parquet made of it and the time; the stages up to the models;
+the films; the sum, and what the disk has free. What is already made costs nothing. Only file sizes
+are looked at. Speeds and sizes are constants of `costs.py`, guesses are marked there. Training
+is left out: it depends on the model and the device.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.common import configuration, planning, protocols
+from pipeline.common.command import parser, run
+from pipeline.common.errors import InputError
+from pipeline.extract import contracts, costs, release
+from pipeline.extract.costs import Cost, Needs
+from pipeline.extract.preflight import free_bytes, in_words
+
+TARGET = re.compile(r"results/(published/)?([^_/]+)_([^_/]+)_([^/.]+)\.json")
+
+
+def needs_of(config: Mapping[str, Any], target: str) -> Needs:
+    """What a target needs of the source; `InputError` with the table of targets if it is none."""
+    match = TARGET.fullmatch(target)
+    if not match:
+        raise InputError(
+            f"{target}: expected results/{{modalities}}_{{model}}_{{task}}.json, "
+            "such as results/ecn_early_mortality.json"
+        )
+    protocol = "published" if match[1] else "corrected"
+    if why := planning.refusal(config, match[2], match[3], match[4], protocol):
+        raise InputError(why)
+    return planning.needs(config, match[2], match[3], protocol)
+
+
+def settings_of(config: Mapping[str, Any], asked: Needs) -> costs.Settings:
+    """The settings that change what a run takes, under the target's protocol."""
+    found = protocols.settings(config, "published" if "published" in asked else "corrected")
+    synthetic = config["source"]["root"] == configuration.SYNTHETIC
+    return costs.Settings(
+        sample=found["sample"],
+        pixels=found["cxr"]["pixels"],
+        passes=found["note"]["doc2vec"]["epochs"] * found["split"].get("train", 1),
+        hospital=found["hospital"]["patients"] if synthetic else 0,
+    )
+
+
+def estimate(config: Mapping[str, Any], target: str, results: Path) -> list[Cost]:
+    """The lines of the estimate, without their sum."""
+    asked, source = needs_of(config, target), configuration.source(config)
+    settings = settings_of(config, asked)
+    made = costs.files_found(asked, source)
+    if made or not settings.hospital:
+        return costs.costs(asked, made, results, settings)
+    files = costs.hospital_files(asked, settings.hospital)
+    seconds, size = settings.hospital * costs.HOSPITAL_SECONDS, sum(f.size for f in files.values())
+    return [
+        Cost("make the hospital", 0, size, seconds),
+        *costs.costs(asked, files, results, settings),
+    ]
+
+
+def described(config: Mapping[str, Any], target: str) -> list[str]:
+    """What the source is: each data set with its release, or the hospital."""
+    if config["source"]["root"] == configuration.SYNTHETIC:
+        return [f"the synthetic hospital, {config['hospital']['patients']:,} patients"]
+    source = configuration.source(config)
+    tables = contracts.tables_for(needs_of(config, target))
+    datasets = dict.fromkeys(contracts.table(name).dataset for name in tables)
+    return [release.describe(release.locate(source, dataset)) for dataset in datasets]
+
+
+def time_in_words(seconds: float) -> str:
+    """Seconds for a reader.
+
+    >>> time_in_words(0.4), time_in_words(40), time_in_words(4000), time_in_words(4e4)
+    ('< 1 s', '40 s', '67 min', '11.1 h')
+    """
+    if seconds < 1:
+        return "< 1 s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def as_table(lines: list[Cost]) -> str:
+    """The lines and their sum in columns.
+
+    >>> print(as_table([Cost("patients", 3e6, made=True), Cost("films", 0, 5e9, 400, 10_000)]))
+                                 found to be made  one core
+    patients                      3 MB    is made         –
+    films                       10,000     5.0 GB     7 min
+    total                         3 MB     5.0 GB     7 min
+    """
+    rows = [("", "found", "to be made", "one core")]
+    for line in [*lines, costs.total(lines)]:
+        films = f"{line.films:,}" if line.films and line.what != "total" else ""
+        found = films or (in_words(line.size) if line.size else "–")
+        disk, time = in_words(line.disk), time_in_words(line.seconds)
+        if not line.seconds:
+            time = "–"
+        rows.append((line.what, found, "is made" if line.made else disk, time))
+    return "\n".join(f"{a:<24}{b:>10}{c:>11}{d:>10}" for a, b, c, d in rows)
+
+
+def main() -> None:
+    """Prints the estimate."""
+    arguments = parser(__doc__)
+    arguments.add_argument("target", help="a result: results/{modalities}_{model}_{task}.json")
+    arguments.add_argument("--config", type=Path, default=Path("config.yaml"))
+    arguments.add_argument("--results", type=Path, default=Path("results"), help="where it is made")
+    given = arguments.parse_args()
+    try:
+        config = yaml.safe_load(given.config.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{given.config}: not a readable YAML file") from error
+    lines = estimate(config, given.target, given.results)
+    print(*described(config, given.target), as_table(lines), sep="\n")
+    free = free_bytes(given.results)
+    lack = "" if free >= costs.total(lines).disk else ": too little"
+    print(f"{in_words(free)} are free where {given.results} lies{lack}")
+    print("training is not in it: it depends on the model and the device")
+
+
+if __name__ == "__main__":
+    run(main)

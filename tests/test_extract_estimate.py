@@ -1,0 +1,121 @@
+"""What a run takes before it starts: from file sizes, for one target, nothing for what is made."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from checkout import REPOSITORY
+from test_extract_preflight import hospital
+from test_extract_release import put
+
+from pipeline.common.errors import InputError
+from pipeline.extract import costs, estimate
+from pipeline.extract.contracts import TABLES
+
+CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+
+
+@pytest.fixture
+def full(tmp_path):
+    """A config whose source has files as large as MIMIC's, sparse, and its results folder."""
+    source = hospital(tmp_path / "data")
+    for path, size in {
+        "mimiciv/3.1/icu/chartevents.csv.gz": 3_500_000_000,
+        "mimiciv/3.1/hosp/labevents.csv.gz": 2_600_000_000,
+        "mimic-iv-note/2.2/note/radiology.csv.gz": 800_000_000,
+        "mimic-cxr-jpg/2.1.0/mimic-cxr-2.0.0-metadata.csv.gz": 17_000_000,
+    }.items():
+        with (tmp_path / "data" / path).open("ab") as file:
+            file.truncate(size)
+    return CONFIG | {"source": source}, tmp_path / "results"
+
+
+def lines(full, target, **more):
+    config, results = full
+    found = estimate.estimate(config | more, f"results/{target}.json", results)
+    return {line.what: line for line in found}
+
+
+def test_a_target_costs_what_its_modalities_need(full):
+    notes = lines(full, "n_unimodal_mortality")
+    assert set(notes) == {
+        *("patients", "admissions", "icustays", "radiology"),
+        *("clean reports, Doc2Vec", "models, results"),
+    }
+    every = lines(full, "ecn_early_mortality")
+    assert {"chartevents", "labevents", "films", "events, bins, tokens"} <= every.keys()
+    assert every["chartevents"].disk == pytest.approx(3.5e9 * costs.PARQUET_PER_GZ)
+    assert every["chartevents"].seconds == pytest.approx(3.5e9 / costs.GZ_PER_SECOND)
+    films = every["films"]
+    assert films.films == pytest.approx(17e6 / 45 * costs.FILM_SHARE, rel=0.01)
+    assert films.disk == films.films * CONFIG["cxr"]["pixels"] ** 2
+    stays = lines(full, "en_unimed_all")
+    assert "events, FIDDLE" in stays and "films" not in stays
+
+
+def test_settings_at_hand_change_the_estimate(full):
+    usual = lines(full, "ecn_early_mortality")
+    sampled = lines(full, "ecn_early_mortality", sample=0.01)
+    assert sampled["chartevents"].disk == pytest.approx(usual["chartevents"].disk / 100)
+    assert sampled["chartevents"].seconds == usual["chartevents"].seconds  # the file is read whole
+    assert sampled["films"].films == pytest.approx(usual["films"].films / 100, abs=1)
+    large = lines(full, "c_unimodal_mortality", cxr=CONFIG["cxr"] | {"pixels": 128})
+    assert large["films"].disk == 4 * usual["films"].disk
+    longer = CONFIG["note"]["doc2vec"] | {"epochs": 200}
+    longer = lines(full, "n_unimodal_mortality", note=CONFIG["note"] | {"doc2vec": longer})
+    assert longer["clean reports, Doc2Vec"].seconds > 5 * usual["clean reports, Doc2Vec"].seconds
+
+
+def test_what_is_made_costs_nothing(full):
+    _, results = full
+    before = lines(full, "ecn_early_mortality")
+    for name in [name for name in before if name in TABLES]:
+        put(results / "source" / f"{name}.parquet", "made")
+    tables = lines(full, "ecn_early_mortality")
+    assert all(tables[name].made and not tables[name].seconds for name in before if name in TABLES)
+    assert tables["films"] == before["films"]  # their table is extracted, they are not decoded
+    place = results / "corrected/admission"
+    for made in ("ehr/tokens", "note/vectors", *(f"cxr/decoded/p{n}" for n in range(10, 20))):
+        put(place / f"{made}.parquet", "made")
+    assert costs.total(list(lines(full, "ecn_early_mortality").values())).disk == 0
+    assert lines(full, "published/c_unimodal_mortality")["films"].films > 0  # another cohort
+
+
+def test_the_hospital_is_estimated_by_its_patients_until_it_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = lines((CONFIG, Path("results")), "ecn_early_mortality")
+    twice = CONFIG | {"hospital": CONFIG["hospital"] | {"patients": 16_000}}
+    two = lines((twice, Path("results")), "ecn_early_mortality")
+    for name in ("make the hospital", "chartevents", "films"):
+        assert two[name].seconds == pytest.approx(2 * one[name].seconds, rel=0.01)
+    put(Path("results/hospital/mimiciv/3.1/hosp/patients.csv.gz"), "x" * 999)
+    made = lines((CONFIG, Path("results")), "ecn_early_mortality")
+    assert "make the hospital" not in made
+    size = Path("results/hospital/mimiciv/3.1/hosp/patients.csv.gz").stat().st_size
+    assert made["patients"].size == size
+
+
+@pytest.mark.parametrize("target", ["results/x_early_mortality.json", "ecn_early_mortality", "all"])
+def test_what_is_no_target_is_refused_in_words(full, target):
+    with pytest.raises(InputError, match="modalities"):
+        estimate.needs_of(full[0], target)
+
+
+def test_the_command_prints_the_sum_and_what_is_free(full):
+    config, results = full
+    path = results.parent / "config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    command = [sys.executable, "-m", "pipeline.extract.estimate", "results/en_early_mortality.json"]
+    done = subprocess.run(
+        [*command, "--config", str(path), "--results", str(results)],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert re.search(r"^chartevents +3\.5 GB +2\.6 GB +7 min$", done.stdout, re.M)
+    assert re.search(r"^total +6\.9 GB +\S+ GB +\S+ (min|h)$", done.stdout, re.M)
+    assert "films" not in done.stdout
+    assert re.search(r"GB are free where .*results lies", done.stdout)
+    assert "MIMIC-IV 3.1" in done.stdout and "CXR" not in done.stdout
+    assert not results.exists()
