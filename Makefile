@@ -1,4 +1,5 @@
 # make demo — install, make the synthetic hospital, run the main job, say the result in words
+# make report — report.html: all that is made so far
 # make test — everything that must hold, below 15 minutes on 2 cores; make test-all — all of it
 
 PYTHON ?= python3
@@ -8,11 +9,15 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 TARGET := results/ecn_early_mortality.json
 
-.PHONY: demo setup test test-all lint lock clean
+.PHONY: demo setup test test-all lint lock report clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
 	@python -m pipeline.report.words --result $(TARGET)
+
+# one page of all results and tables made so far
+report: setup
+	snakemake --report report.html $(wildcard results/*_*_*.json results/published/*_*_*.json results/tables/*.md)
 
 setup: $(READY)
 

@@ -438,14 +438,14 @@ def test_attribution_shows_tasks_fusions_and_modalities(monkeypatch, tmp_path):
 
 
 def test_the_page_is_one_html_file_with_its_tables_and_pictures(monkeypatch, tmp_path):
-    (tmp_path / "forest.svg").write_text("<svg/>")
-    page, _ = write(
-        monkeypatch, tmp_path, grid(), (), (), "--figures", str(tmp_path / "forest.svg")
-    )
+    figure = tmp_path / "forest.svg"
+    figure.write_text("<svg/>")
+    page, _ = write(monkeypatch, tmp_path, grid(), (), (), "--figures", str(figure))
     html = webpage(page, tmp_path)
-    assert html.count("<table>") == page.count("\n|--") + page.count("\n| --")
-    assert "<td>.800 (.780–.820)</td>" in html
+    assert html.count("<table>") == len(re.findall(r"^\|[ :|-]+\|$", page, re.M)) == 2
+    assert re.search("<td[^>]*>.800 \\(.780–.820\\)</td>", html)
+    assert "<details>" in html and "&lt;details" not in html
     assert re.findall('src="([^"]*)"', html) == ["data:image/svg+xml;base64,PHN2Zy8+"]
-    (tmp_path / "forest.svg").unlink()
+    figure.unlink()
     with pytest.raises(InputError, match=r"forest\.svg: the page shows it"):
         webpage(page, tmp_path)

@@ -1,4 +1,4 @@
-"""`snakemake --report`: one page with the results, nothing of patients, that works without a net."""
+"""`snakemake --report`: one page with the results, nothing of patients, and no net."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dis
 WATCH = """<script>
 const seen = {errors: [], requests: []};
 const note = (...what) => seen.errors.push(what.map(String).join(" "));
-addEventListener("error", event => note(event.message || event.target.src || event.target.href), true);
+addEventListener("error", event => note(event.message || event.target.src), true);
 console.error = note;
 </script>"""
 CLICK = """<script>

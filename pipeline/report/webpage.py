@@ -30,7 +30,7 @@ def webpage(markdown: str, folder: Path) -> str:
     """
     from markdown_it import MarkdownIt
 
-    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader = MarkdownIt("commonmark").enable("table")
     tokens = reader.parse(markdown)
     for token in tokens:
         for part in token.children or []:
