@@ -1,5 +1,6 @@
 # make demo — install, make the synthetic hospital, run the main job, say the result in words
 # make estimate TARGET=… — time and disk of a result, before it is made
+# make report — report.html: all that is made so far
 # make test — everything that must hold, below 15 minutes on 2 cores; make test-all — all of it
 
 PYTHON ?= python3
@@ -9,11 +10,15 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 TARGET := results/ecn_early_mortality.json
 
-.PHONY: demo setup estimate test test-all lint lock clean
+.PHONY: demo setup estimate report test test-all lint lock clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
 	@python -m pipeline.report.words --result $(TARGET)
+
+# one page of all results and tables made so far
+report: setup
+	snakemake --report report.html $(wildcard results/*_*_*.json results/published/*_*_*.json results/tables/*.md)
 
 setup: $(READY)
 

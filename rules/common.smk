@@ -26,6 +26,7 @@ from pipeline.common.wiring import (
     option,
 )
 from pipeline.extract import contracts, counts, preflight, release
+from pipeline.report.headline import headline
 
 LETTERS = config["modalities"]
 ENCODERS = {}  # modality → the files and settings that its rules file offers to training

@@ -26,7 +26,13 @@ for protocol, folder in RESULTS.items():
         output:
             result=f"{folder}/{{modalities}}_{{model}}_{{task}}.json",
             sidecar=f"{folder}/{{modalities}}_{{model}}_{{task}}.run.json",
-            figure=f"{folder}/{{modalities}}_{{model}}_{{task}}.svg",
+            figure=report(
+                f"{folder}/{{modalities}}_{{model}}_{{task}}.svg",
+                caption="../workflow/report/result.rst",
+                category=f"Admissions, {protocol} protocol",
+                subcategory="{task}",
+                labels=headline,
+            ),
             curves=f"results/{protocol}/curves/{{modalities}}_{{model}}_{{task}}.json",
         log:
             f"logs/evaluate_model/{protocol}/{{modalities}}_{{model}}_{{task}}.log",

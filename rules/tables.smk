@@ -1,7 +1,7 @@
 """Tables over all results: comparisons of models, attribution to modalities, the paper's claims.
 
 Needs the predictions and results of every modality set, model and task, under both protocols.
-Makes results/tables/wang.md, .csv and figures.
+Makes results/tables/wang.md, .html, .csv and figures.
 """
 
 
@@ -90,11 +90,25 @@ rule write_tables:
             task=config["tasks"],
         ),
         code=modules(
-            "pipeline.report.tables", "pipeline.report.forest", "pipeline.report.attribution"
+            "pipeline.report.tables",
+            "pipeline.report.forest",
+            "pipeline.report.attribution",
+            "pipeline.report.webpage",
         ),
     output:
         markdown="results/tables/wang.md",
-        csv="results/tables/wang.csv",
+        csv=report(
+            "results/tables/wang.csv",
+            caption="../workflow/report/csv.rst",
+            category="Tables",
+            labels={"table": "Admissions, csv (download)"},
+        ),
+        page=report(
+            "results/tables/wang.html",
+            caption="../workflow/report/wang.rst",
+            category="Tables",
+            labels={"table": "Admissions"},
+        ),
         forest="results/tables/wang.svg",
         attribution="results/tables/attribution.svg",
     log:
@@ -118,6 +132,9 @@ rule write_tables:
         " --figures {output.forest:q} {output.attribution:q}"
         " --markdown {output.markdown:q}"
         " --csv {output.csv:q}"
+        " && python -m pipeline.report.webpage"
+        " --markdown {output.markdown:q}"
+        " --output {output.page:q}"
         ") 2> {log:q}"
 
 

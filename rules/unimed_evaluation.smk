@@ -44,7 +44,13 @@ rule evaluate_unimed:
     output:
         result="results/{modalities}_{model}_{task}.json",
         sidecar="results/{modalities}_{model}_{task}.run.json",
-        figure="results/{modalities}_{model}_{task}.svg",
+        figure=report(
+            "results/{modalities}_{model}_{task}.svg",
+            caption="../workflow/report/stay_result.rst",
+            category="ICU stays",
+            subcategory="{task}",
+            labels=headline,
+        ),
         curves="results/corrected/curves/{modalities}_{model}_{task}.json",
     log:
         "logs/evaluate_unimed/{modalities}_{model}_{task}.log",

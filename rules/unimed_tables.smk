@@ -1,7 +1,8 @@
 """Tables of ICU stays: comparisons of UniMed's models, and the paper's tables.
 
 Needs every result of the grid, see `grid` of pipeline/common/multitask.py. Makes
-results/{protocol}/contrasts/unimed.json; results/tables/unimed.md, .csv and unimed_attention.svg.
+results/{protocol}/contrasts/unimed.json; results/tables/unimed.md, .html, .csv and
+unimed_attention.svg.
 """
 
 UNIMED_TABLES = [f"results/{name}.json" for name in multitask.grid(config)]
@@ -63,10 +64,23 @@ rule write_unimed_tables:
     input:
         results=UNIMED_TABLES,
         contrasts="results/corrected/contrasts/unimed.json",
-        code=modules("pipeline.report.unimed", "pipeline.report.task_attention"),
+        code=modules(
+            "pipeline.report.unimed", "pipeline.report.task_attention", "pipeline.report.webpage"
+        ),
     output:
         markdown="results/tables/unimed.md",
-        csv="results/tables/unimed.csv",
+        csv=report(
+            "results/tables/unimed.csv",
+            caption="../workflow/report/csv.rst",
+            category="Tables",
+            labels={"table": "ICU stays, csv (download)"},
+        ),
+        page=report(
+            "results/tables/unimed.html",
+            caption="../workflow/report/unimed.rst",
+            category="Tables",
+            labels={"table": "ICU stays"},
+        ),
         attention="results/tables/unimed_attention.svg",
     log:
         "logs/write_unimed_tables.log",
@@ -85,4 +99,7 @@ rule write_unimed_tables:
         " --figures {output.attention:q}"
         " --markdown {output.markdown:q}"
         " --csv {output.csv:q}"
+        " && python -m pipeline.report.webpage"
+        " --markdown {output.markdown:q}"
+        " --output {output.page:q}"
         ") 2> {log:q}"

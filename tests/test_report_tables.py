@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 from itertools import combinations, dropwhile, takewhile
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ from pipeline.common.names import subsets
 from pipeline.report import attribution, forest, tables
 from pipeline.report.cells import is_clear, opposite
 from pipeline.report.claims import PLANTED, first_claim, second_claim
+from pipeline.report.webpage import webpage
 
 SETS = subsets("ecn")
 FUSIONS = ("early", "late")
@@ -433,3 +435,17 @@ def test_attribution_shows_tasks_fusions_and_modalities(monkeypatch, tmp_path):
     assert "not shown: one class only" in texts(drawn)
     with pytest.raises(InputError, match="not an attribution"):
         draw(monkeypatch, attribution, tmp_path, "attribution", [json.loads("{}")])
+
+
+def test_the_page_is_one_html_file_with_its_tables_and_pictures(monkeypatch, tmp_path):
+    figure = tmp_path / "forest.svg"
+    figure.write_text("<svg/>")
+    page, _ = write(monkeypatch, tmp_path, grid(), (), (), "--figures", str(figure))
+    html = webpage(page, tmp_path)
+    assert html.count("<table>") == len(re.findall(r"^\|[ :|-]+\|$", page, re.M)) == 2
+    assert re.search("<td[^>]*>.800 \\(.780–.820\\)</td>", html)
+    assert "<details>" in html and "&lt;details" not in html
+    assert re.findall('src="([^"]*)"', html) == ["data:image/svg+xml;base64,PHN2Zy8+"]
+    figure.unlink()
+    with pytest.raises(InputError, match=r"forest\.svg: the page shows it"):
+        webpage(page, tmp_path)

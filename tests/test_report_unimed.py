@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
-from pipeline.report import task_attention, task_curves, unimed
+from pipeline.report import headline, task_attention, task_curves, unimed
 from pipeline.report.unimed_claims import size_sentence
 from pipeline.report.unimed_results import tasks_of
 
@@ -278,3 +278,19 @@ def test_attention_shows_its_numbers_or_says_that_there_is_none(monkeypatch, tmp
         words = words_of(tmp_path / "a.svg")
         assert all(part in words for part in said)
         assert "unimed-gru_all" not in words
+
+
+def test_the_report_lists_a_figure_per_task_or_two_of_one_task():
+    columns = headline.columns(result("en_unimed_all"))
+    assert list(columns) == ["result", "Shock 4 h, AUROC", "ARF 12 h, AUROC",
+                             "Mortality 48 h, AUROC", "Diagnoses 48 h, Recall@10"]  # fmt: skip
+    assert columns["Diagnoses 48 h, Recall@10"] == "0.400 (0.380 to 0.420)"
+    alone = headline.columns(result("e_unimed_diagnoses_48h"))
+    assert list(alone) == ["result", "Recall@10", "AUROC"] and alone["AUROC"].startswith("0.800 (")
+
+
+def test_the_report_lists_a_result_without_metrics():
+    none = {"reason": "few", "recall": None, "macro_auroc": estimate(None)}
+    own = {"diagnoses_48h": {"vocabulary": [1], "metrics": {"test": none}}}
+    columns = headline.columns({"target": "e_unimed_diagnoses_48h", "tasks": own})
+    assert columns == {"result": "e_unimed_diagnoses_48h", "Recall@10": "–", "AUROC": "–"}

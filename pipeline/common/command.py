@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
+from pipeline.common.progress import CLOCK, FORMAT, reach_screen
 
 log = logging.getLogger("pipeline")
 
@@ -54,7 +55,8 @@ def run(main: Callable[[], None]) -> None:
     """
     os.umask(0o077)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a cancelled job cleans up, too
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(level=logging.INFO, format=FORMAT, datefmt=CLOCK)
+    reach_screen()
     started = time.time()
     try:
         main()

@@ -51,8 +51,8 @@ def source_files(module: str) -> list[str]:
 
     >>> source_files("pipeline.common.files")
     ['pipeline/common/files.py', 'pipeline/common/errors.py']
-    >>> source_files("pipeline.common.command")
-    ['pipeline/common/command.py', 'pipeline/common/errors.py', 'pipeline/common/files.py']
+    >>> source_files("pipeline.common.database")
+    ['pipeline/common/database.py', 'pipeline/common/progress.py']
     """
     first = Path(module) if "/" in module else path_of(module)
     if first is None or not (ROOT / first).is_file():

@@ -22,6 +22,7 @@ from PIL import Image
 
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
+from pipeline.common.progress import JobProgress
 from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.cxr.store import append, read_index, size_folder
 
@@ -90,9 +91,10 @@ def decode_new(
 ) -> list[str]:
     """Decodes films (dicom_id, stamp, path) into the store; returns the dicom ids that failed."""
     failed: list[str] = []
+    progress = JobProgress(f"decoding films of {folder.name}", films.height)
     with ThreadPoolExecutor(threads) as pool:
         for part in films.iter_slices(CHUNK):
-            images = list(pool.map(try_decode(pixels, full), part["path"]))
+            images = list(progress.each(pool.map(try_decode(pixels, full), part["path"])))
             good = pl.Series([image is not None for image in images], dtype=pl.Boolean)
             failed += part.filter(~good)["dicom_id"].to_list()
             if good.any():

@@ -23,8 +23,9 @@ import polars as pl
 from pipeline.cohort.attrition import shown
 from pipeline.common.availability import known_from, stands_in
 from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside
+from pipeline.common.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.common.parts import write_parts
+from pipeline.common.progress import JobProgress
 from pipeline.common.tables import Contract
 
 TABLES = ["chartevents", "outputevents", "labevents", "microbiologyevents", "procedureevents",
@@ -109,7 +110,7 @@ def sorted_chunks(
     text = sql_beside(__file__, "long_chunk.sql")
     names = database.sql("SELECT DISTINCT item, name FROM items").pl()
     name = pl.concat_str("name", "aspect", ignore_nulls=True)
-    for chunk in chunks:
+    for chunk in JobProgress("writing the long table", len(chunks)).each(chunks):
         found = database.sql(text, params={"files": f"{chunk}/*.parquet"}).pl()
         yield found.join(names, on="item", how="left").with_columns(variable=name)
 
@@ -131,7 +132,8 @@ def main() -> None:
         database.execute(f"CREATE VIEW episodes AS FROM '{given.episodes}'")
         for table in TABLES:
             database.execute(f"CREATE VIEW {table} AS FROM '{given.source}/{table}.parquet'")
-        stage_rows(database, given.availability, Path(folder))
+        with watched(database, "reading what was charted"):
+            stage_rows(database, given.availability, Path(folder))
         chunks = sorted(Path(folder).glob("chunk=*"), key=lambda path: int(path.name[6:]))
         if chunks:
             log_sources(database, Path(folder))

@@ -20,9 +20,10 @@ import numpy as np
 import polars as pl
 
 from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect
+from pipeline.common.database import add_resource_arguments, connect, watched
 from pipeline.common.errors import InputError
 from pipeline.common.privacy import shown
+from pipeline.common.progress import JobProgress
 from pipeline.common.tables import read_table
 from pipeline.fiddle.columns import DELTA, FREQUENT, MASK, SPARSE, STATIC, VALUE, columns_of
 from pipeline.fiddle.discretise import Encoder, learn, names, ones
@@ -74,8 +75,9 @@ def fit(
         raise InputError("fiddle: no episode to fit on")
     open_long(database, long)
     choose(database, ids)
-    known = variables(database, chosen.hours)
-    rows = read_rows(database, known, chosen, published)
+    with watched(database, "reading the long table"):
+        known = variables(database, chosen.hours)
+        rows = read_rows(database, known, chosen, published)
     kinds = kinds_of(rows, known["static"].to_numpy(), len(ids), chosen, published)
     columns = list(measured(rows, known["variable"], kinds, len(ids), chosen, published))
     features: dict[str, list[dict[str, Any]]] = {}
@@ -93,7 +95,8 @@ def measured(
     rows: Rows, variable: pl.Series, kinds: list[str], ids: int, chosen: Options, published: bool
 ) -> Iterator[Measured]:
     """The columns of each variable that is kept; `variable`: the names."""
-    for at, kind in enumerate(kinds):
+    progress = JobProgress("fitting FIDDLE's variables", len(kinds))
+    for at, kind in enumerate(progress.each(kinds)):
         if not kind:
             continue
         bins = 1 if kind == STATIC else chosen.bins

@@ -21,6 +21,7 @@ from pipeline.common.database import add_resource_arguments, connect
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
 from pipeline.common.privacy import shown
+from pipeline.common.progress import JobProgress
 from pipeline.common.tables import ROW_GROUP, Contract, read_table, write_table
 from pipeline.fiddle.columns import STATIC, columns_of
 from pipeline.fiddle.discretise import ones
@@ -124,7 +125,9 @@ def main() -> None:
             stack.enter_context(pq.ParquetWriter(part, schema(contract), compression="zstd"))
             for part, contract in zip(parts, (S, X), strict=True)
         ]
-        for static, series, unseen in transform(database, given.long, ids, fitted):
+        progress = JobProgress("making FIDDLE's features", -(-len(ids) // PART))
+        made = transform(database, given.long, ids, fitted)
+        for static, series, unseen in progress.each(made):
             writers[0].write_table(static, row_group_size=ROW_GROUP)
             writers[1].write_table(series, row_group_size=ROW_GROUP)
             for name, more in zip(count, (len(static), len(series), unseen), strict=True):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import gensim.models.doc2vec
 import numpy as np
+from gensim.models.callbacks import CallbackAny2Vec
 from gensim.models.doc2vec import Doc2Vec
 from safetensors.numpy import load_file, save_file
 
@@ -26,6 +27,7 @@ from pipeline.common.command import log, parser, run
 from pipeline.common.database import connect
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, whole, write_json
+from pipeline.common.progress import JobProgress
 
 logging.getLogger("gensim").setLevel(logging.WARNING)
 FITTED_ON = {"train": "split_of(subject_id) = 'train'", "all": "hadm_id IS NOT NULL"}
@@ -36,6 +38,17 @@ MAX_WORDS = 10_000  # gensim's limit per text; what is beyond would be ignored s
 gensim.models.doc2vec.pseudorandom_weak_vector = functools.partial(
     gensim.models.doc2vec.pseudorandom_weak_vector, hashfxn=lambda text: zlib.crc32(text.encode())
 )
+
+
+class EpochsSaid(CallbackAny2Vec):
+    """Says how far the training is, epoch by epoch."""
+
+    def __init__(self, epochs: int) -> None:
+        self.progress = JobProgress("training Doc2Vec", epochs)
+
+    def on_epoch_end(self, model: Doc2Vec) -> None:
+        """One epoch more is done."""
+        self.progress.add()
 
 
 def train(texts: list[str], settings: dict[str, int | float]) -> Doc2Vec:
@@ -52,7 +65,8 @@ def train(texts: list[str], settings: dict[str, int | float]) -> Doc2Vec:
             raise InputError("Doc2Vec: no word occurs min_count times in the training reports: "
                              "too few reports, or lower note.doc2vec.min_count")  # fmt: skip
         model.train(corpus_file=corpus.name, total_words=model.corpus_total_words,
-                    total_examples=model.corpus_count, epochs=model.epochs)  # fmt: skip
+                    total_examples=model.corpus_count, epochs=model.epochs,
+                    callbacks=[EpochsSaid(model.epochs)])  # fmt: skip
     return model
 
 

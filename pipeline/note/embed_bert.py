@@ -11,6 +11,7 @@ from transformers import BertModel
 
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
+from pipeline.common.progress import JobProgress
 from pipeline.common.tables import read_table, write_table
 from pipeline.note.bert import first_token, load_bert, mean_by, padded
 from pipeline.note.notes import vector_contract
@@ -28,12 +29,14 @@ def embed(bert: BertModel, windows: pl.DataFrame, device: torch.device) -> torch
         raise InputError(f"config: note.bert.tokens: {longest}, but this BERT takes {limit}")
     bert.to(device)  # type: ignore[arg-type]  # transformers wraps it
     by_length = np.argsort(length, kind="stable")
+    progress = JobProgress("embedding reports", int(length.sum()))  # tokens: long windows come last
     made = torch.empty(windows.height, bert.config.hidden_size)
     for rows in np.split(by_length, np.arange(BATCH, windows.height, BATCH)):
         flat = torch.from_numpy(windows["tokens"].gather(rows).explode().to_numpy().astype(int))
         tokens, mask = padded(flat, torch.from_numpy(length[rows]))
         with half_precision(device):
             made[rows] = first_token(bert, tokens.to(device), mask.to(device)).cpu()
+        progress.add(int(length[rows].sum()))
     return made
 
 

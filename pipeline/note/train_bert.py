@@ -23,6 +23,7 @@ from pipeline.cohort.split import Split, create_macro, parse
 from pipeline.common.command import log, parser, run
 from pipeline.common.database import connect
 from pipeline.common.errors import InputError
+from pipeline.common.progress import JobProgress
 from pipeline.note.bert import padded
 from pipeline.note.wordpiece import SPECIAL, train_tokenizer, windows
 from pipeline.training.device import make_repeatable, pick_device
@@ -64,10 +65,11 @@ def train(table: pl.DataFrame, config: BertConfig, settings: dict[str, int],
     steps = settings["epochs"] * len(parts)
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     pace = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.1)
+    progress = JobProgress("training BERT", steps)
     for epoch in range(settings["epochs"]):
         order = np.random.default_rng([settings["seed"], epoch]).permutation(table.height)
         losses = [_step(model, table["tokens"].gather(order[rows]), optimiser, pace, device)
-                  for rows in parts]  # fmt: skip
+                  for rows in progress.each(parts)]  # fmt: skip
         log.info("epoch %d: loss %.3f", epoch, np.mean(losses[-100:]))
     return model.cpu().eval()
 

@@ -13,10 +13,12 @@ import polars as pl
 
 from pipeline.common.command import log, parser, run
 from pipeline.common.files import read_json
+from pipeline.common.progress import JobProgress
 from pipeline.common.tables import read_table, write_table
 from pipeline.note.doc2vec import infer, load
 from pipeline.note.notes import vector_contract
 
+PART = 256  # texts that a process takes at a time: a second's work
 _model: list[object] = []  # one model per process
 
 
@@ -33,13 +35,13 @@ def infer_all(folder: Path, texts: list[str], processes: int) -> np.ndarray:
     if not texts:
         size = read_json(folder / "model.json")["settings"]["vector_size"]
         return np.empty((0, size), np.float32)
+    parts = [texts[first : first + PART] for first in range(0, len(texts), PART)]
+    progress = JobProgress("inferring report vectors", len(parts))
     if processes == 1:
         _start(folder)
-        return _vectors(texts)
-    step = -(-len(texts) // (8 * processes))  # 8 parts each: texts are of unequal length
-    parts = [texts[first : first + step] for first in range(0, len(texts), step)]
+        return np.concatenate(list(progress.each(map(_vectors, parts))))
     with multiprocessing.get_context("spawn").Pool(processes, _start, (folder,)) as pool:
-        return np.concatenate(pool.map(_vectors, parts, chunksize=1))
+        return np.concatenate(list(progress.each(pool.imap(_vectors, parts))))
 
 
 def main() -> None:
