@@ -308,7 +308,7 @@ def rules():
 
 @pytest.mark.parametrize(("name", "text"), rules(), ids=[name for name, _ in rules()])
 def test_a_rule_depends_on_the_code_that_it_runs(name, text):
-    run = set(re.findall(r"python -m (?:{params.launch} )?(pipeline[\w.]+)", text))
+    run = set(re.findall(r"(?:python -m|{params.launch}) (pipeline[\w.]+)", text))
     assert run
     code = re.search(r"code=[\w.]+\((.*?)\)", text, re.S)[1]
     assert run == {m for m in re.findall(r"\"(pipeline[\w.]+)\"", code) if "{" not in m}
