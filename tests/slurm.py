@@ -65,12 +65,13 @@ class Slurm:
     def __init__(self, root, *nodes):
         self.root, self.nodes, self.daemons = root, nodes, []
         self.environment = os.environ | {"SLURM_CONF": str(root / "slurm.conf")}
-        path = f"{self.environment['PATH']}{os.pathsep}/usr/sbin"
-        self.environment["PATH"] = path
+        folders = [root / "bin", self.environment["PATH"], "/usr/sbin"]
+        self.environment["PATH"] = os.pathsep.join(map(str, folders))
 
     def __enter__(self):
         self.root.chmod(0o755)
         (self.root / "state").mkdir()
+        self.find_configuration("srun")
         key = self.root / "munge.key"
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o400)
@@ -114,6 +115,14 @@ class Slurm:
             command, env=self.environment, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed,
         ))  # fmt: skip
         time.sleep(1)
+
+    def find_configuration(self, name):
+        """The plugin drops SLURM_CONF within jobs; elsewhere the file lies in /etc/slurm."""
+        shim = self.root / "bin" / name
+        shim.parent.mkdir()
+        config = self.root / "slurm.conf"
+        shim.write_text(f'#!/bin/sh\nSLURM_CONF={config} exec {shutil.which(name)} "$@"\n')
+        shim.chmod(0o755)
 
     def wait(self, seconds=30):
         """Until every node is idle."""
