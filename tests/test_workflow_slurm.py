@@ -64,6 +64,25 @@ def test_a_cancelled_training_runs_again_on_a_gpu_with_more_memory(cluster, copi
     assert (copied / f"{NOTE}/seed0.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
+def test_a_training_over_two_nodes_gives_the_weights_of_two_processes_on_one(
+    cluster, copied, tmp_path
+):
+    """The profile is edited as it says itself."""
+    alone = copied.copy(tmp_path / "alone")
+    alone.configure({"torch.processes": 2})
+    alone.make(f"{NOTE}/history.json")
+    copied.configure({"torch.nodes": 2})
+    copied.edit("profiles/slurm/profile.yaml", "gpu: 1", "gpu: 0\n    gres: gpu:1")
+    earlier = len(cluster.jobs())
+    submit(cluster, copied, f"{NOTE}/history.json")
+    (job,) = cluster.jobs()[earlier:]
+    assert (rule(job), job["NumNodes"], job["NodeList"]) == ("pretrain_note", "2", "one,two")
+    assert job["TresPerNode"] == "gres:gpu:1"
+    weights = [folder / f"{NOTE}/seed0.safetensors" for folder in (copied, alone)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
 @pytest.fixture(scope="module")
 def submitted(cluster, tmp_path_factory):
     """The main job; a training was cancelled as it ran."""
