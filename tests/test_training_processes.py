@@ -169,6 +169,13 @@ def test_two_nodes_of_one_process_train_as_two_processes_of_one_node(files, two)
     assert_only_the_first_wrote(apart)
 
 
+def test_several_nodes_are_refused_where_there_is_no_slurm(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert launch.refusal(1) == []
+    (line,) = launch.refusal(2)
+    assert line == "config.torch.nodes: 2 nodes need Slurm's srun, which is not here; set 1"
+
+
 @pytest.mark.slow
 def test_two_processes_fuse_jointly_as_one_does(files):
     one, two = fused(files, "one-joint", 1), fused(files, "two-joint", 2)

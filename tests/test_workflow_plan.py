@@ -342,15 +342,6 @@ def test_rules_are_plain():
         assert "input[0]" not in text, name
 
 
-def test_every_profile_repeats_what_makes_reruns_right():
-    profiles = [
-        yaml.safe_load((REPOSITORY / "profiles" / name / "profile.yaml").read_text())
-        for name in ("default", "slurm")
-    ]
-    for key in ("rerun-incomplete", "max-checksum-file-size", "show-failed-logs"):
-        assert profiles[0][key] == profiles[1][key]
-
-
 @pytest.mark.parametrize("protocol", ["corrected", "published", "corrected/fold1"])
 def test_settings_reach_rules_in_one_form_whatever_their_order(protocol):
     turned = json.loads(json.dumps(CONFIG, sort_keys=True))
