@@ -73,7 +73,8 @@ def test_a_training_over_two_nodes_gives_the_weights_of_two_processes_on_one(
     alone.configure({"torch.processes": 2})
     alone.make(f"{NOTE}/history.json")
     copied.configure({"torch.nodes": 2})
-    copied.edit("profiles/slurm/profile.yaml", "gpu: 1", "gpu: 0\n    gres: gpu:1")
+    one, per_node = "&training\n    gpu: 1", "&training\n    gpu: 0\n    gres: gpu:1"
+    copied.edit("profiles/slurm/profile.yaml", one, per_node)
     earlier = len(cluster.jobs())
     submit(cluster, copied, f"{NOTE}/history.json")
     (job,) = cluster.jobs()[earlier:]
