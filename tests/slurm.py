@@ -100,6 +100,9 @@ class Slurm:
 
     def __exit__(self, *_):
         self.run("scancel", "--user", pwd.getpwuid(os.getuid()).pw_name)
+        end = time.monotonic() + 30  # a job's own process would wait for slurmctld for ever
+        while self.run("squeue", "-h").strip() and time.monotonic() < end:
+            time.sleep(0.5)
         for daemon in reversed(self.daemons):
             daemon.terminate()
         for daemon in reversed(self.daemons):
