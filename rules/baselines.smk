@@ -21,7 +21,7 @@ rule fit_baseline:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         seeds=config["seeds"],
@@ -54,7 +54,7 @@ rule fit_statistics:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         seeds=config["seeds"],

@@ -50,7 +50,7 @@ rule train_bert:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=120,
         gpu=GPU,
     params:
@@ -87,7 +87,7 @@ rule cut_reports:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         model=BERT or subpath(input.bert, parent=True),
@@ -117,7 +117,7 @@ rule embed_reports:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=480,
         gpu=GPU,
     params:

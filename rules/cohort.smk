@@ -24,7 +24,7 @@ rule select_episodes:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         cohort=setting("cohort"),
@@ -65,7 +65,7 @@ rule label_task:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         definition=setting("definition"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from pipeline.common import configuration, multitask, planning
+from pipeline.common import configuration, launch, multitask, planning
 from pipeline.common.errors import InputError
 from pipeline.common.names import FUSIONS
 from pipeline.common.wiring import (
@@ -21,6 +21,7 @@ from pipeline.common.wiring import (
     STAY,
     UNIT,
     Wiring,
+    growing,
     modules,
     only_published,
     option,
@@ -37,16 +38,17 @@ SUPPRESS = 0 if SYNTHETIC else 10  # counts below are hidden
 RESULTS = {"corrected": "results", "published": "results/published"}
 CORRECTED = "corrected(/fold[0-9]+)?"
 UNIMED = f"{multitask.NAME}(-[a-z0-9-]+)?"  # models of ICU stays
-PROCESSES = config["torch"]["processes"]
+NODES, PROCESSES = config["torch"]["nodes"], config["torch"]["processes"]  # of a training
 GPU = PROCESSES if shutil.which("nvidia-smi") else 0
-TORCHRUN = f"torch.distributed.run --standalone --nproc-per-node {PROCESSES} -m"
-LAUNCH = TORCHRUN if PROCESSES > 1 else ""  # between `python -m` and a stage
+TRAINING = launch.resources(NODES, GPU)
+LAUNCH = launch.command(NODES, PROCESSES)  # before the module of a training
 
 misspelt = [
     *configuration.misspelt(config, set(SCHEMA["properties"])),
     *configuration.misspelt_tasks(config),
     *configuration.misspelt_variants(config),
     *configuration.misspelt_bert(config),
+    *launch.refusal(NODES),
 ]
 if misspelt:
     sys.exit("\n".join(misspelt))

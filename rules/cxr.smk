@@ -46,7 +46,7 @@ rule select_films:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         availability=known_from("films"),
@@ -81,7 +81,7 @@ rule decode_films:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=480,
     params:
         root=lambda wildcards: release.locate(SOURCE, "mimic_cxr_jpg").folder,

@@ -28,9 +28,9 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             "../envs/pipeline.yaml"
         threads: config["torch"]["threads"] * PROCESSES
         resources:
-            mem_mb=4000,
+            **TRAINING,
+            mem_mb=growing(4000),
             runtime=240,
-            gpu=GPU,
         params:
             launch=LAUNCH,
             folder=subpath(output.history, parent=True),
@@ -40,7 +40,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             device=config["torch"]["device"],
             torch_threads=config["torch"]["threads"],
         shell:
-            "python -m {params.launch} pipeline.training.pretrain"
+            "{params.launch} pipeline.training.pretrain"
             " --episodes {input.episodes:q}"
             " --labels {input.labels:q}"
             " --data {params.data:q}"
@@ -70,7 +70,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             "../envs/pipeline.yaml"
         threads: config["torch"]["threads"]
         resources:
-            mem_mb=4000,
+            mem_mb=growing(4000),
             runtime=60,
             gpu=GPU,
         params:

@@ -42,7 +42,7 @@ for protocol, folder in RESULTS.items():
         conda:
             "../envs/pipeline.yaml"
         resources:
-            mem_mb=4000,
+            mem_mb=growing(4000),
             runtime=60,
         params:
             protocol=protocol,

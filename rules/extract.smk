@@ -19,7 +19,7 @@ rule extract_table:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=120,
     params:
         sample=config["sample"],

@@ -36,7 +36,7 @@ rule fit_fiddle:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=120,
     params:
         settings=setting("fiddle"),
@@ -71,7 +71,7 @@ rule apply_fiddle:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=120,
     shell:
         "python -m pipeline.fiddle.transform"

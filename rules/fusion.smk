@@ -22,7 +22,7 @@ rule fuse_early:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
         gpu=GPU,
     params:
@@ -71,9 +71,9 @@ rule fuse_jointly:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"] * PROCESSES
     resources:
-        mem_mb=6000,
+        **TRAINING,
+        mem_mb=growing(6000),
         runtime=480,
-        gpu=GPU,
     params:
         launch=LAUNCH,
         folder=subpath(output.history, parent=True),
@@ -85,7 +85,7 @@ rule fuse_jointly:
         device=config["torch"]["device"],
         torch_threads=config["torch"]["threads"],
     shell:
-        "python -m {params.launch} pipeline.fusion.joint"
+        "{params.launch} pipeline.fusion.joint"
         " --head {wildcards.model:q}"
         " --head-on {params.head_on:q}"
         " --episodes {input.episodes:q}"
@@ -118,7 +118,7 @@ rule fuse_late:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         seeds=config["seeds"],

@@ -33,7 +33,7 @@ if SYNTHETIC:
         conda:
             "../envs/pipeline.yaml"
         resources:
-            mem_mb=1500,
+            mem_mb=growing(1500),
             runtime=30,
         params:
             patients=config["hospital"]["patients"],

@@ -33,7 +33,7 @@ rule list_values:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=180,
     params:
         availability=known_from("vitals", "outputs", "labs", "procedures", "infusions"),

@@ -26,7 +26,7 @@ rule clean_notes:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     shell:
         "python -m pipeline.note.clean"
@@ -50,7 +50,7 @@ rule train_doc2vec:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=600,
     params:
         folder=subpath(output.model, parent=True),
@@ -80,7 +80,7 @@ rule select_notes:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         availability=known_from("notes"),
@@ -115,7 +115,7 @@ rule infer_vectors:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=480,
     params:
         folder=subpath(input.model, parent=True),

@@ -20,7 +20,7 @@ rule select_stay_notes:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         availability=known_from("notes"),
@@ -51,7 +51,7 @@ rule select_stay_films:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         availability=known_from("films"),

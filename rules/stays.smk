@@ -26,7 +26,7 @@ rule select_stays:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         cohort=setting("cohort"),
@@ -70,7 +70,7 @@ rule label_stay_task:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     shell:
         "python -m pipeline.cohort.stay_labels"
@@ -111,7 +111,7 @@ rule label_diagnoses:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     shell:
         "python -m pipeline.cohort.diagnoses"

@@ -23,7 +23,7 @@ rule compare_models:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         suppress=SUPPRESS,
@@ -57,7 +57,7 @@ rule attribute_modalities:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         predictions=lambda wildcards, input: planning.by_set(config, input.predictions),
@@ -116,7 +116,7 @@ rule write_tables:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     shell:
         "(python -m pipeline.report.forest"

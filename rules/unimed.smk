@@ -40,9 +40,9 @@ rule train_unimed:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"] * PROCESSES
     resources:
-        mem_mb=16000,
+        **TRAINING,
+        mem_mb=growing(16000),
         runtime=480,
-        gpu=GPU,
     params:
         launch=LAUNCH,
         folder=subpath(output.history, parent=True),
@@ -65,7 +65,7 @@ rule train_unimed:
         device=config["torch"]["device"],
         torch_threads=config["torch"]["threads"],
     shell:
-        "python -m {params.launch} pipeline.unimed.train"
+        "{params.launch} pipeline.unimed.train"
         " --episodes {input.episodes:q}"
         " --tasks {params.tasks:q}"
         " --told {params.told:q}"

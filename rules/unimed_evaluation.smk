@@ -59,7 +59,7 @@ rule evaluate_unimed:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         diagnoses=lambda wildcards, input: (

@@ -40,7 +40,7 @@ rule compare_unimed:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         ranked=RANKED,
@@ -87,7 +87,7 @@ rule write_unimed_tables:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     shell:
         "(python -m pipeline.report.task_attention"

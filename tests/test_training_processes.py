@@ -8,8 +8,10 @@ operation), so a film's feature depends on how the batch is shared out.
 
 import json
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -19,6 +21,7 @@ from checkout import REPOSITORY
 from safetensors.torch import load_file
 from torch import nn
 
+from pipeline.common import launch
 from pipeline.ehr.signals import classes, vocabulary
 from pipeline.training.examples import batch_loss
 from pipeline.training.processes import Processes
@@ -37,6 +40,13 @@ def hook(event, arguments):
 
 sys.addaudithook(hook)
 '''
+# as Slurm's: starts the command once per task, fails where one failed
+SRUN = """#!/bin/bash
+while [ "$1" != python ]; do [ "$1" = --ntasks ] && count=$2; shift; done
+for ((node = 0; node < count; node++)); do "$@" & started+=($!); done
+for task in "${started[@]}"; do wait "$task" || failed=1; done
+exit "${failed:-0}"
+"""
 
 
 def lists(values, width):
@@ -70,20 +80,23 @@ def files(tmp_path_factory):
     return folder
 
 
-def stage(files, name, processes, module, *flags):
-    """Runs a stage in one process or several; the folder of its weights."""
+def stage(files, name, processes, module, *flags, nodes=1):
+    """Runs a stage as a rule does, in one process or several; the folder of its weights."""
     output = files / name
     output.mkdir()
-    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", processes, "-m"]
+    (output / "srun").write_text(SRUN)
+    (output / "srun").chmod(0o755)
     given = ["--episodes", files / "episodes.parquet", "--labels", files / "labels.parquet"]
     given += ["--schedule", json.dumps(SCHEDULE), "--torch-threads", 1, "--device", "cpu"]
-    command = ["-m", *(launch if processes > 1 else []), module, *given, "--seeds", 0, *flags]
+    words = shlex.join(map(str, [module, *given, "--seeds", 0, *flags]))
     path = os.pathsep.join([str(files), str(REPOSITORY)])
     spied = {"PYTHONPATH": path, "SPY": str(output / "spy.log"), "OMP_NUM_THREADS": "1"}
     spied["PIPELINE_USAGE"] = str(output / "usage")
+    spied["SLURM_JOB_ID"] = str(os.getpid())
+    spied["PATH"] = f"{output}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     found = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=files, env=os.environ | spied,
-        capture_output=True, text=True, check=False,
+        ["bash", "-euo", "pipefail", "-c", f"{launch.command(nodes, processes)} {words}"],
+        cwd=files, env=os.environ | spied, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
     return output
@@ -93,10 +106,10 @@ def paths(files, *names):
     return {name: str(files / f"{name}.parquet") for name in names}
 
 
-def pretrained(files, name, processes):
+def pretrained(files, name, processes, nodes=1):
     data = {"note": paths(files, "notes", "vectors") | {"standardise": True}}
     flags = ["--data", json.dumps(data), "--output", files / name]
-    return stage(files, name, processes, "pipeline.training.pretrain", *flags)
+    return stage(files, name, processes, "pipeline.training.pretrain", *flags, nodes=nodes)
 
 
 def fused(files, name, processes):
@@ -134,12 +147,33 @@ def assert_only_the_first_wrote(folder):
     assert any(path.endswith("seed0.safetensors") for _, path in written)
 
 
-def test_two_processes_pretrain_as_one_does(files):
-    one, two = pretrained(files, "one", 1), pretrained(files, "two", 2)
+@pytest.fixture(scope="module")
+def two(files):
+    """A training by two processes of one node."""
+    return pretrained(files, "two", 2)
+
+
+def test_two_processes_pretrain_as_one_does(files, two):
+    one = pretrained(files, "one", 1)
     assert_equal_trainings(one, two)
     assert_only_the_first_wrote(two)
     names = {path.name for path in one.iterdir()}
     assert {path.name for path in two.iterdir()} == names
+
+
+def test_two_nodes_of_one_process_train_as_two_processes_of_one_node(files, two):
+    """Two torchruns that find each other, as on two nodes; here on one."""
+    apart = pretrained(files, "apart", 1, nodes=2)
+    weights = [folder / "seed0.safetensors" for folder in (two, apart)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert_only_the_first_wrote(apart)
+
+
+def test_several_nodes_are_refused_where_there_is_no_slurm(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert launch.refusal(1) == []
+    (line,) = launch.refusal(2)
+    assert line == "config.torch.nodes: 2 nodes need Slurm's srun, which is not here; set 1"
 
 
 @pytest.mark.slow

@@ -28,6 +28,15 @@ def modules(*names: str) -> list[str]:
     return sorted({file for name in names for file in source_files(name)})
 
 
+def growing(megabytes: int) -> Callable[[Any, int], int]:
+    """Memory (MB) that grows with the attempts: a job killed for memory gets more when retried.
+
+    >>> [growing(4000)(None, attempt) for attempt in (1, 2, 3)]
+    [4000, 8000, 12000]
+    """
+    return lambda wildcards, attempt: megabytes * attempt
+
+
 def flat(files: list[Files]) -> list[str]:
     """Lists within the list opened.
 
