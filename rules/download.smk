@@ -31,7 +31,7 @@ rule list_films:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=60,
     params:
         root=lambda wildcards: release.locate(SOURCE, "mimic_cxr_jpg").folder,

@@ -59,7 +59,7 @@ rule compare_counts:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=30,
     params:
         source=json.dumps(SOURCE, sort_keys=True),

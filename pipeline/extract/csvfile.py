@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from types import ModuleType
-from typing import IO, Any
+from typing import Any
 
 from isal import igzip, isal_zlib
 
 from pipeline.common.errors import InputError
+from pipeline.common.progress import JobProgress
 
 SUFFIXES = (".csv.gz", ".csv")
 CHUNK = 1 << 20  # bytes
@@ -29,9 +29,9 @@ _BAD_GZIP: Any = (gzip.BadGzipFile, isal_zlib.error, zlib.error)
 _LONGEST_HEADER = 1 << 16  # characters; a "line" beyond that is not a header
 
 
-def open_bytes(path: Path, unzip: ModuleType = gzip) -> IO[bytes]:
-    """Opens the file for reading, through `unzip` where its name ends in `.gz`."""
-    return unzip.open(path) if path.suffix == ".gz" else path.open("rb")
+def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    """Opens the file for reading, through gzip where its name ends in `.gz`."""
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def damage(path: Path, error: Exception) -> InputError:
@@ -122,11 +122,14 @@ def _pour(path: Path, pipe: int, unread: Event, stop: Event, count_quotes: bool)
     """Unzips a file into a pipe; goes on to the file's end, unless stopped, when nobody reads."""
     last, quotes = b"\n", 0
     try:
-        with open_bytes(path, igzip) as binary, os.fdopen(pipe, "wb", buffering=0):
-            while not stop.is_set() and (chunk := binary.read(CHUNK)):
+        progress = JobProgress(f"reading {path.name}", path.stat().st_size)
+        with path.open("rb") as raw, os.fdopen(pipe, "wb", buffering=0):
+            text = igzip.IGzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            while not stop.is_set() and (chunk := text.read(CHUNK)):
                 last = chunk[-1:]
                 quotes += chunk.count(b'"') if count_quotes else 0
                 _write(pipe, chunk, unread)
+                progress.reach(raw.tell())
     except (OSError, EOFError, *_BAD_GZIP) as error:
         raise damage(path, error) from None
     if not stop.is_set() and (last not in b"\r\n" or quotes % 2):

@@ -7,12 +7,13 @@ only that share of subjects is kept. Whatever is wrong with the file, no output 
 
 import logging
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import duckdb
 
 from pipeline.common.command import parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside
+from pipeline.common.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
 from pipeline.extract.contracts import TABLES
@@ -75,7 +76,11 @@ def _copy_verified(
     memory_mb: int,
 ) -> int:
     """Copies the rows to parquet; the file is checked while it is read."""
-    with checked(file) as path, faults_explained(file, memory_mb):
+    with (
+        checked(file) as path,
+        faults_explained(file, memory_mb),
+        watched(database, f"reading {file.path.name}") if path == str(file.path) else nullcontext(),
+    ):
         return _copy(database, file, path, part, sample)
 
 
