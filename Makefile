@@ -1,6 +1,7 @@
 # make demo — install, make the synthetic hospital, run the main job, say the result in words
 # make estimate TARGET=… — time and disk of a result, before it is made
 # make report — report.html: all that is made so far
+# make bench — benchmarks/RESULTS.md, ≤ 40 min; make bench BENCH=small: a try of it, ≤ 5 min
 # make test — everything that must hold, below 15 minutes on 2 cores; make test-all — all of it
 
 PYTHON ?= python3
@@ -9,8 +10,11 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 TARGET := results/ecn_early_mortality.json
+BENCH ?= full
+MEASURED := results/benchmarks
+QUESTIONS := extraction meds stages films doc2vec training startup reruns
 
-.PHONY: demo setup estimate report test test-all lint lock clean
+.PHONY: demo setup estimate report bench test test-all lint lock clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
@@ -30,6 +34,18 @@ $(READY): requirements.lock
 	python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.lock
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes --requirement requirements.lock
 	@touch $@
+
+# a small try stays with what it made: only the full run speaks for the project
+bench: setup
+	@mkdir -p $(MEASURED)
+	@set -e; for question in $(QUESTIONS); do \
+	  echo "$$question ($$(date +%H:%M:%S))"; \
+	  python benchmarks/$$question.py --size $(BENCH) --folder $(MEASURED) \
+	    --output $(MEASURED)/$(BENCH)/$$question.json > /dev/null; \
+	done
+	python benchmarks/results.py --size $(BENCH) \
+	  --records $(QUESTIONS:%=$(MEASURED)/$(BENCH)/%.json) \
+	  --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 
 lint: setup
 	ruff check .

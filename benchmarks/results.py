@@ -1,0 +1,91 @@
+"""Writes RESULTS.md from the records of the benchmarks: every figure in it is a measured one.
+
+python benchmarks/results.py --records results/benchmarks/*.json --output benchmarks/RESULTS.md
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from record import spread
+
+PACKAGES = ("snakemake", "duckdb", "polars", "pyarrow", "torch", "torchvision", "gensim", "pillow")
+HEAD = """# What is fast, what it is compared with, and what limits it
+
+Made by `make bench BENCH={size}`; nothing here is typed by hand. Every figure is the median of the
+runs, with minimum and maximum where there are several; memory is that of the largest process. What is
+compared ran in turn, on the same machine, in the same minutes.
+
+{machine}
+"""
+
+
+def machine() -> str:
+    """The machine and the versions, as a list."""
+    model = platform.processor() or platform.machine()
+    if (info := Path("/proc/cpuinfo")).exists():
+        model = re.findall(r"model name\s*:\s*(.+)", info.read_text())[0]
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return (
+        f"* {model}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.system()} "
+        f"{platform.release()}\n* Python {platform.python_version()}, {versions}\n"
+        f"* {time.strftime('%Y-%m-%d')}, load before: {os.getloadavg()[0]:.1f}"
+    )
+
+
+def digits(values: list[float]) -> int:
+    """Digits after the point that a reader wants to see of such values.
+
+    >>> digits([0.123]), digits([12.3]), digits([1234.5])
+    (2, 1, 0)
+    """
+    largest = max(map(abs, values), default=0)
+    return 0 if largest >= 100 else 1 if largest >= 10 else 2
+
+
+def row(measured: dict[str, Any]) -> str:
+    """One line of a table."""
+    values, peak = measured["values"], measured["peak_mb"]
+    memory = f"{peak:,} MB" if peak else ""
+    shown = f"{spread(values, digits(values))} {measured['unit']}"
+    return f"| {measured['what']} | {shown} | {memory} | {measured['note']} |"
+
+
+def section(record: dict[str, Any]) -> str:
+    """A question: what was measured, what was asked, what limits it."""
+    lines = [f"## {record['title']}", ""]
+    if record["rows"]:
+        lines += ["| | | memory | |", "|---|---|---|---|", *map(row, record["rows"]), ""]
+    if record["asked"]:
+        lines += ["| asked | found | |", "|---|---|---|"]
+        lines += [
+            f"| {each['asked']} | {each['found']} | {'met' if each['met'] else '**not met**'} |"
+            for each in record["asked"]
+        ]
+        lines.append("")
+    if record["limit"]:
+        lines += [f"**What limits it now.** {record['limit']}", ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Reads the records in the order given, writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", nargs="+", type=Path, required=True)
+    parser.add_argument("--size", required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    given = parser.parse_args()
+    head = HEAD.format(size=given.size, machine=machine())
+    sections = [section(json.loads(path.read_text())) for path in given.records]
+    given.output.write_text("\n".join([head, *sections]))
+
+
+if __name__ == "__main__":
+    main()
