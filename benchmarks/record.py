@@ -11,7 +11,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,22 +38,35 @@ def python(module: str, *arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", module, *map(str, arguments)]
 
 
+# Linux counts the memory of who starts a process as the process's own, at the least: so a small one
+# starts and watches it
+WATCH = """
+import json, os, sys, time
+began = time.perf_counter()
+running = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(running, 0)
+found = {"status": os.waitstatus_to_exitcode(status), "seconds": time.perf_counter() - began,
+         "cpu": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss // 1024}
+os.write(int(sys.argv[1]), json.dumps(found).encode())
+"""
+
+
 def once(command: Command, runs: Runs, env: Mapping[str, str] | None = None) -> None:
     """Runs a command once and adds what it took; what it printed is shown where it fails."""
-    started = time.perf_counter()
-    with subprocess.Popen(
-        list(map(str, command)), cwd=REPOSITORY, env=os.environ | (env or {}),
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    ) as running:  # fmt: skip
-        assert running.stderr
-        said = running.stderr.read()
-        _, status, usage = os.wait4(running.pid, 0)
-        running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode:
-        sys.exit(f"{' '.join(map(str, command))}\n{said.decode()}")
-    runs.seconds.append(round(time.perf_counter() - started, 3))
-    runs.cpu.append(round(usage.ru_utime + usage.ru_stime, 3))
-    runs.peak_mb.append(usage.ru_maxrss // 1024)
+    words, (read_end, write_end) = list(map(str, command)), os.pipe()
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", "-c", WATCH, str(write_end), *words], cwd=REPOSITORY,
+        env=os.environ | (env or {}), pass_fds=[write_end], stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, check=False,
+    )  # fmt: skip
+    os.close(write_end)
+    with os.fdopen(read_end) as answer:
+        found = json.loads(answer.read() or '{"status": 1}')
+    if found["status"]:
+        sys.exit(f"{' '.join(words)}\n{done.stderr.decode()}")
+    runs.seconds.append(round(found["seconds"], 3))
+    runs.cpu.append(round(found["cpu"], 3))
+    runs.peak_mb.append(found["peak_mb"])
 
 
 def in_turn(commands: Mapping[str, Command], count: int) -> dict[str, Runs]:

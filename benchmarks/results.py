@@ -18,8 +18,8 @@ from record import spread
 PACKAGES = ("snakemake", "duckdb", "polars", "pyarrow", "torch", "torchvision", "gensim", "pillow")
 HEAD = """# What is fast, what it is compared with, and what limits it
 
-Made by `make bench BENCH={size}`; nothing here is typed by hand. Every figure is the median of the
-runs, with minimum and maximum where there are several; memory is that of the largest process. What is
+Made by `make bench BENCH={size}`; no figure here is typed by hand. Each is the median of the runs,
+with minimum and maximum where there are several; memory is that of the largest process. What is
 compared ran in turn, on the same machine, in the same minutes.
 
 {machine}
@@ -36,7 +36,7 @@ def machine() -> str:
     return (
         f"* {model}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.system()} "
         f"{platform.release()}\n* Python {platform.python_version()}, {versions}\n"
-        f"* {time.strftime('%Y-%m-%d')}, load before: {os.getloadavg()[0]:.1f}"
+        f"* {time.strftime('%Y-%m-%d')}"
     )
 
 
