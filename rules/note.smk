@@ -49,6 +49,7 @@ rule train_doc2vec:
         "logs/train_doc2vec/{protocol}.log",
     conda:
         "../envs/pipeline.yaml"
+    threads: setting("note", "doc2vec", "workers")
     resources:
         mem_mb=growing(4000),
         runtime=600,

@@ -75,7 +75,8 @@ def test_published_choices_are_those_of_the_sheet(published):
     assert published["split"] == {"random_state": 0, "val": 0.15, "test": 0.15}
     doc2vec = {"vector_size": 512, "epochs": 20, "min_count": 2, "seed": 0}
     defaults = {"dm": 1, "window": 5, "negative": 5}  # gensim's, named
-    assert published["note"]["doc2vec"] == doc2vec | defaults
+    workers = {"workers": 1}  # the paper's 8 give other weights in every run
+    assert published["note"]["doc2vec"] == doc2vec | defaults | workers
     assert (published["note"]["fitted_on"], published["note"]["standardise"]) == ("all", False)
     assert published["cohort"]["window_hours"] == 48
     assert published["cohort"]["icu_within_hours"] is None

@@ -53,6 +53,22 @@ def test_training_is_repeatable_to_the_bit_and_the_kept_model_infers_like_the_tr
         np.testing.assert_array_equal(kept, doc2vec.infer(trained, text, 0))
 
 
+def test_several_workers_train_a_model_that_is_kept_and_finds_topics_too(tmp_path):
+    settings = SETTINGS | {"workers": 2}
+    doc2vec.save(doc2vec.train(texts(120), settings), tmp_path, settings)
+    loaded = doc2vec.load(tmp_path)
+    assert loaded.workers == 2
+    assert same_topic(loaded) > 0.6  # chance: a third
+
+
+def same_topic(model):
+    """How often the nearest of 60 new reports is of the same topic."""
+    made = np.stack([doc2vec.infer(model, text, 0) for text in texts(60, seed=4)])
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    alike = made @ made.T - 2 * np.eye(60)
+    return (alike.argmax(axis=1) % 3 == np.arange(60) % 3).mean()
+
+
 def test_words_of_equal_frequency_keep_their_place(tmp_path):
     ties = " ".join(f"{first}{second}" for first in "abcdef" for second in "ghijkl")
     trained = doc2vec.train([ties] * 3, SETTINGS)
@@ -100,10 +116,7 @@ def test_inference_does_not_depend_on_the_hash_seed_of_the_process(model):
 
 def test_reports_of_a_topic_lie_together(model):
     trained, _ = model
-    made = np.stack([doc2vec.infer(trained, text, 0) for text in texts(60, seed=4)])
-    made /= np.linalg.norm(made, axis=1, keepdims=True)
-    alike = made @ made.T - 2 * np.eye(60)
-    assert (alike.argmax(axis=1) % 3 == np.arange(60) % 3).mean() > 0.6  # chance: a third
+    assert same_topic(trained) > 0.6  # chance: a third
 
 
 def test_a_text_beyond_the_limit_of_gensim_is_cut_and_one_of_unknown_words_has_a_vector(model):

@@ -102,14 +102,7 @@ class EhrEncoder(nn.Module):
 
     def over_time(self, steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Flat steps (S, 512) of episodes of `lengths` (B) → feature (B, 512)."""
-        if steps.is_cuda:
-            return self._packed(steps, lengths)
-        first = lengths.cumsum(0) - lengths
-        by_length = lengths.argsort(stable=True)
-        features = [
-            self._padded(steps, first[part], lengths[part]) for part in by_length.split(ALIKE)
-        ]
-        return torch.cat(features)[by_length.argsort()]
+        return self._packed(steps, lengths) if steps.is_cuda else self._padded(steps, lengths)
 
     def _packed(self, steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """On a GPU: cuDNN takes unequal lengths and both directions at once."""
@@ -125,27 +118,45 @@ class EhrEncoder(nn.Module):
         output, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         return _over_steps(output, lengths)
 
-    def _padded(self, steps: torch.Tensor, first: torch.Tensor, lengths: torch.Tensor
-                ) -> torch.Tensor:  # fmt: skip
-        """On a CPU, a few episodes of similar lengths, each direction by itself.
+    def _padded(self, steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """On a CPU: a few episodes of similar lengths at a time, each direction by itself.
 
         Packed steps would be taken one by one there, with a backward pass that grows with the
-        square of their number; padded ones are one call of oneDNN. What stands in the padding comes
-        after an episode in both directions, and reaches nothing.
+        square of their number; padded ones are one call of oneDNN.
         """
-        position = torch.arange(int(lengths.max()))
-        forth = first[:, None] + torch.minimum(position, lengths[:, None] - 1)  # (B, steps)
-        back = first[:, None] + (lengths[:, None] - 1 - position).clamp(min=0)
+        by_length, first = lengths.argsort(stable=True), lengths.cumsum(0) - lengths
+        parts = by_length.split(ALIKE)
+        orders = [_both_ways(first[part], lengths[part]) for part in parts]
+        at = torch.cat([order.flatten() for order in orders])
+        taken = F.embedding(at, steps).split([order.numel() for order in orders])
         features = []
-        for order, way in ((forth, ""), (back, "_reverse")):
-            weights = [getattr(self.lstm, f"{name}_l0{way}") for name in LSTM_WEIGHTS]
-            state = steps.new_zeros(1, len(lengths), WIDTH)
-            output, _, _ = torch.lstm(
-                F.embedding(order, steps), (state, state), weights, True, 1, 0.0, self.training,
-                False, True,
-            )  # fmt: skip
-            features.append(_over_steps(output, lengths))
-        return torch.cat(features, dim=1)
+        for part, order, value in zip(parts, orders, taken, strict=True):
+            forth, back = value.view(*order.shape, -1)  # (B, steps, 512) each
+            output = [self._one_way(forth, ""), self._one_way(back, "_reverse")]
+            features.append(torch.cat([_over_steps(o, lengths[part]) for o in output], dim=1))
+        return torch.cat(features)[by_length.argsort()]
+
+    def _one_way(self, padded: torch.Tensor, suffix: str) -> torch.Tensor:
+        """One direction of the LSTM, from the first step given to the last: (B, steps, 256)."""
+        weights = [getattr(self.lstm, f"{name}_l0{suffix}") for name in LSTM_WEIGHTS]
+        state = padded.new_zeros(1, len(padded), WIDTH)
+        output, _, _ = torch.lstm(padded, (state, state), weights, has_biases=True, num_layers=1,
+                                  dropout=0.0, train=self.training, bidirectional=False,
+                                  batch_first=True)  # fmt: skip
+        return output
+
+
+def _both_ways(first: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Which steps to read, from the first to the last and back: (2, B, steps).
+
+    What fills a shorter episode up comes after it in both directions, and reaches nothing.
+
+    >>> _both_ways(torch.tensor([5, 0]), torch.tensor([3, 1])).tolist()
+    [[[5, 6, 7], [0, 0, 0]], [[7, 6, 5], [0, 0, 0]]]
+    """
+    place = torch.minimum(torch.arange(int(lengths.max())), lengths[:, None] - 1)
+    first = first[:, None]
+    return torch.stack([first + place, first + (lengths[:, None] - 1 - place)])
 
 
 def _over_steps(output: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -5,8 +5,12 @@
 With `--fitted-on all` it trains on every report that has a hadm_id, test patients' too, as Wang et
 al. 2024 do (wang2024.md 6.6); `--split` is not read then.
 
-Repeatable: one worker, a fixed seed. The model is kept as safetensors and a table of word counts:
-gensim's own format is a pickle.
+Repeatable: one worker, a fixed seed. More workers (`workers` of the settings) are faster; they
+update the same weights at once, in an order that differs from run to run, and so do the weights.
+
+Reports go from the table to a file that gensim reads: their texts are never all in memory. The
+vectors of the reports are, `vector_size` numbers each, while it trains. The model is kept as
+safetensors and a table of word counts: gensim's own format is a pickle.
 """
 
 import functools
@@ -14,10 +18,12 @@ import json
 import logging
 import tempfile
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import gensim.models.doc2vec
 import numpy as np
+from duckdb import DuckDBPyConnection
 from gensim.models.callbacks import CallbackAny2Vec
 from gensim.models.doc2vec import Doc2Vec
 from safetensors.numpy import load_file, save_file
@@ -31,6 +37,7 @@ from pipeline.common.progress import JobProgress
 
 logging.getLogger("gensim").setLevel(logging.WARNING)
 FITTED_ON = {"train": "split_of(subject_id) = 'train'", "all": "hadm_id IS NOT NULL"}
+AT_ONCE = 4096  # reports fetched from the table
 MAX_WORDS = 10_000  # gensim's limit per text; what is beyond would be ignored silently
 
 # gensim starts the vector of a text from Python's hash of it, which differs from process to process
@@ -51,12 +58,14 @@ class EpochsSaid(CallbackAny2Vec):
         self.progress.add()
 
 
-def train(texts: list[str], settings: dict[str, int | float]) -> Doc2Vec:
+def train(texts: Iterable[str], settings: dict[str, int | float]) -> Doc2Vec:
     """A Doc2Vec model of texts (words joined by blanks). `settings`: gensim's parameters.
+
+    One worker, unless the settings say otherwise.
 
     Raises `InputError` where no word is frequent enough.
     """
-    model = Doc2Vec(workers=1, **settings)  # more workers train in an order that differs each time
+    model = Doc2Vec(**{"workers": 1} | settings)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as corpus:  # the fast path reads a file
         corpus.writelines(f"{text}\n" for text in texts)
         corpus.flush()
@@ -84,7 +93,7 @@ def save(model: Doc2Vec, folder: Path, settings: dict[str, int | float]) -> None
 def load(folder: Path) -> Doc2Vec:
     """A model for inference from what `save` wrote."""
     kept = read_json(folder / "model.json")
-    model = Doc2Vec(workers=1, **kept["settings"])
+    model = Doc2Vec(**kept["settings"])
     words = kept["words"]
     counts = dict(zip(words, kept["counts"], strict=True))
     model.build_vocab_from_freq(counts, corpus_count=kept["texts"])
@@ -106,6 +115,12 @@ def infer(model: Doc2Vec, text: str, seed: int) -> np.ndarray:
     return model.infer_vector(text.split()[:MAX_WORDS])
 
 
+def texts_of(rows: DuckDBPyConnection) -> Iterator[str]:
+    """The texts that a query found, a few thousand at a time."""
+    while part := rows.fetchmany(AT_ONCE):
+        yield from (text for (text,) in part)
+
+
 def main() -> None:
     """Parses the arguments, trains on the reports asked for, writes the model."""
     arguments = parser(__doc__)
@@ -120,14 +135,15 @@ def main() -> None:
     with connect(1, 2000, tempfile.gettempdir()) as database:
         if given.fitted_on == "train":
             create_macro(database, parse(given.split))
-        chosen = f"FROM read_parquet($notes) WHERE {FITTED_ON[given.fitted_on]} ORDER BY note_id"
-        texts = database.sql(f"SELECT words {chosen}", params={"notes": given.notes}).pl()
-    if texts.is_empty():
-        who = {"train": "of a training subject", "all": "with a hadm_id"}[given.fitted_on]
-        raise InputError(f"{given.notes}: no report {who} to train Doc2Vec on")
-    model = train(texts["words"].to_list(), given.settings)
+        chosen = f"FROM read_parquet($notes) WHERE {FITTED_ON[given.fitted_on]}"
+        notes = {"notes": given.notes}
+        if not database.execute(f"SELECT count(*) {chosen}", notes).fetchall()[0][0]:
+            who = {"train": "of a training subject", "all": "with a hadm_id"}[given.fitted_on]
+            raise InputError(f"{given.notes}: no report {who} to train Doc2Vec on")
+        database.execute(f"SELECT words {chosen} ORDER BY note_id", notes)
+        model = train(texts_of(database), given.settings)
     save(model, given.output, given.settings)
-    log.info("%d reports, %d words in the vocabulary", texts.height, len(model.wv))
+    log.info("%d reports, %d words in the vocabulary", model.corpus_count, len(model.wv))
 
 
 if __name__ == "__main__":
