@@ -132,6 +132,21 @@ def test_films_decoded_at_full_size_lie_apart_and_equal_a_plain_resize(films):
     assert {p.name for p in (films.folder / "store").iterdir()} == {"16", "16-full"}
 
 
+@pytest.mark.parametrize("size", [(1003, 1221), (1275, 1043), (905, 900)])
+def test_scaled_decoding_is_less_than_half_a_grey_level_off_and_not_shifted(tmp_path, size):
+    width, height = size  # no multiples of 8: a scaled film ends within its last pixels
+    across, down = np.linspace(0, 25, width), np.linspace(0, 31, height)[:, None]
+    shapes = 128 + 70 * np.sin(across) * np.cos(down)
+    noise = np.random.default_rng(0).normal(0, 2, (height, width))
+    film = Image.fromarray((shapes + noise).astype(np.uint8))
+    film.save(tmp_path / "film.jpg", quality=95)
+    scaled, full = (
+        decode.decode(str(tmp_path / "film.jpg"), 112, full).astype(int) for full in (False, True)
+    )
+    assert np.abs(scaled - full).mean() < 0.5
+    assert np.abs((scaled - full)[:, -8:]).mean() < 0.6  # at the edge a shift would be largest
+
+
 def test_an_index_of_an_older_format_is_ignored_and_its_films_decoded_again(films):
     films.add("a")
     folder = films.folder / "store" / str(PIXELS) / "p10"

@@ -121,6 +121,21 @@ def test_the_encoder_equals_a_plain_reading_of_the_paper_token_by_token(encoder)
     torch.testing.assert_close(encoder(data.batch(np.arange(4))), slow, atol=1e-5, rtol=0)
 
 
+def test_episodes_padded_on_a_cpu_and_packed_on_a_gpu_have_one_feature_and_one_gradient(encoder):
+    lengths = torch.tensor([3, 1, 40, 12, 12, 7, 1, 2, 30, 5, 9])  # more than are taken together
+    steps = torch.randn(int(lengths.sum()), 512, requires_grad=True)
+    found = []
+    for way in (encoder._padded, encoder._packed):
+        steps.grad = None
+        encoder.zero_grad()
+        feature = way(steps, lengths)
+        feature.square().sum().backward()
+        weights = [weight.grad.clone() for weight in encoder.lstm.parameters()]
+        found.append([feature.detach(), steps.grad.clone(), *weights])
+    for padded, packed in zip(*found, strict=True):
+        torch.testing.assert_close(padded, packed, atol=1e-5, rtol=1e-4)
+
+
 def test_the_frozen_table_holds_sines_and_cosines_and_no_value_in_row_0():
     rows = torch.stack([angle_row(j) for j in range(BINS)])
     torch.testing.assert_close(sinusoid(), rows, atol=1e-6, rtol=0)
