@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 from record import REPOSITORY, Record, Runs, arguments, once, spread
 
-SIZES = {"small": (800, 8, 1), "full": (5000, 10, 3)}  # reports, epochs, rounds
+SIZES = {"small": (600, 8, 1), "full": (5000, 10, 3)}  # reports, epochs, rounds
 WORKERS = max(2, min(8, os.cpu_count() or 1))
 FULL = 2_321_355  # reports of MIMIC-IV-Note 2.2
 Way = tuple[str, int]  # and its workers
