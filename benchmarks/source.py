@@ -38,12 +38,31 @@ COPY (
     FROM (SELECT range AS r FROM range($rows))
 ) TO '{pipe}' (FORMAT csv, HEADER, TIMESTAMPFORMAT '%Y-%m-%d %H:%M:%S')
 """
-TABLES = {  # folder → tables that the EHR is made of
-    "hosp": ("patients", "admissions", "labevents", "d_labitems"),
-    "icu": ("icustays", "chartevents", "inputevents", "outputevents", "procedureevents", "d_items"),
+TABLES = {  # folder → tables
+    "mimiciv/3.1/hosp": ("patients", "admissions", "labevents", "d_labitems"),
+    "mimic-iv-note/2.2/note": ("radiology",),
+    "mimiciv/3.1/icu": (
+        "icustays",
+        "chartevents",
+        "inputevents",
+        "outputevents",
+        "procedureevents",
+        "d_items",
+    ),
 }
 HOSPITAL = 4000  # patients, 5,600 admissions
 DENSER = 5  # rows of chartevents for each of the hospital's; two are signals of the catalogue
+REPORTS = """
+COPY (
+    SELECT
+        note_id || '-' || copy || '-' || again AS note_id,
+        (subject_id + CASE WHEN again < 2 THEN 0 ELSE 1e8 END)::BIGINT * 100 + copy AS subject_id,
+        CASE WHEN again < 2 THEN hadm_id * 100 + copy END AS hadm_id, note_type, note_seq,
+        charttime + to_minutes(7 * again) AS charttime,
+        storetime + to_minutes(7 * again) AS storetime, text
+    FROM '{small}', range({copies}) AS c(copy), range({again}) AS a(again)
+) TO '{large}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 8192)
+"""
 
 
 def chartevents(path: Path, rows: int) -> None:
@@ -75,36 +94,51 @@ def hospital(folder: Path) -> Path:
         once(python("pipeline.hospital.make", *size), Runs())
         for part, names in TABLES.items():
             for name in names:
-                file = made / "mimiciv/3.1" / part / f"{name}.csv.gz"
+                file = made / part / f"{name}.csv.gz"
                 given = ("--table", name, "--source-file", file, "--threads", "2")
                 output = ("--output", tables / f"{name}.parquet")
                 once(python("pipeline.extract.tables", *given, *output), Runs())
     return tables
 
 
-def admissions(folder: Path, copies: int) -> Path:
-    """Extracted tables of `copies` times 5,600 admissions, readings as dense as MIMIC's.
+def admissions(folder: Path, copies: int, denser: int = DENSER) -> Path:
+    """Extracted tables of the EHR of `copies` times 5,600 admissions, readings as dense as MIMIC's.
 
     Ids times 100 plus the number of the copy: the first digits, by which films lie, stay.
     """
-    small, large = hospital(folder), folder / f"admissions-{copies}"
+    small, large = hospital(folder), folder / f"admissions-{copies}-{denser}"
     large.mkdir(parents=True, exist_ok=True)
     settings = {"memory_limit": "4GB", "temp_directory": str(folder / "spill"),
                 "preserve_insertion_order": False}  # fmt: skip
     with duckdb.connect(config=settings) as database:
-        for name in (name for names in TABLES.values() for name in names):
+        for name in (name for names in TABLES.values() for name in names if name != "radiology"):
             if name.startswith("d_"):
                 shutil.copy(small / f"{name}.parquet", large)
             elif not (large / f"{name}.parquet").exists():
-                _copied(database, small / f"{name}.parquet", large / f"{name}.parquet", copies)
+                _copied(
+                    database, small / f"{name}.parquet", large / f"{name}.parquet", copies, denser
+                )
     return large
 
 
-def _copied(database: duckdb.DuckDBPyConnection, small: Path, large: Path, copies: int) -> None:
+def reports(folder: Path, copies: int, again: int) -> Path:
+    """An extracted table of reports, `again` for each of the hospital's; two are of admissions."""
+    large = folder / f"radiology-{copies}-{again}.parquet"
+    if not large.exists():
+        small, part = hospital(folder) / "radiology.parquet", Path(f"{large}.part")
+        with duckdb.connect() as database:
+            given = {"small": small, "large": part, "copies": copies, "again": again}
+            database.execute(REPORTS.format(**given))
+        part.replace(large)
+    return large
+
+
+def _copied(database: duckdb.DuckDBPyConnection, small: Path, large: Path, copies: int,
+            denser: int) -> None:  # fmt: skip
     columns = database.execute(f"SELECT * FROM '{small}' LIMIT 0").description
     changed = [f"{name[0]} * 100 + copy AS {name[0]}" for name in columns
                if name[0] in ("subject_id", "hadm_id", "stay_id", "labevent_id")]  # fmt: skip
-    dense = DENSER if small.stem == "chartevents" else 1
+    dense = denser if small.stem == "chartevents" else 1
     if dense > 1:
         changed += [
             f"{time} + to_minutes(3 * again) AS {time}" for time in ("charttime", "storetime")

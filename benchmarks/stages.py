@@ -15,13 +15,14 @@ from source import admissions
 
 COPIES = {"small": 1, "full": 18}  # of a hospital of 5,600 admissions
 STAYS = {"small": 500, "full": 10_000}
-THREADS, MEMORY_MB = "2", "8000"
+THREADS = "2"
+FIDDLE_MB = "8000"
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 
 
-def commands(source: Path, made: Path, temp: Path) -> dict[str, list[str]]:
+def commands(source: Path, made: Path, temp: Path, memory_mb: str) -> dict[str, list[str]]:
     """The stages in their order, by the names of their rules."""
-    resources = ("--threads", THREADS, "--memory-mb", MEMORY_MB, "--temp", temp)
+    resources = ("--threads", THREADS, "--memory-mb", memory_mb, "--temp", temp)
     split = ("--split", json.dumps(CONFIG["split"]))
     episodes, events, bins = (made / f"{name}.parquet" for name in ("episodes", "events", "bins"))
     attrition = made / "attrition.json"
@@ -61,7 +62,7 @@ def fiddle_stages(folder: Path, stays: int) -> dict[str, list[str]]:
     """FIDDLE's two stages on a long table of its own."""
     long, episodes = long_table.make(folder, stays, int(THREADS))
     shared = ("--long", long, "--episodes", episodes, "--threads", THREADS, "--memory-mb",
-              MEMORY_MB, "--temp", folder)  # fmt: skip
+              FIDDLE_MB, "--temp", folder)  # fmt: skip
     fitted = folder / "fitted.json"
     return {
         "fit_fiddle": python(
@@ -85,7 +86,7 @@ def main() -> None:
     )
     title = f"From tables to tokens: {people:,} admissions, {rows / 1e6:.0f} million rows charted"
     record, all_runs = Record(f"{title}; FIDDLE: {stays:,} stays of 48 h, 4,000 variables"), {}
-    stages = commands(source, made, given.folder)
+    stages = commands(source, made, given.folder, "6000")
     for name, command in {**stages, **fiddle_stages(given.folder / "fiddle", stays)}.items():
         all_runs[name] = Runs()
         once(command, all_runs[name])

@@ -1,0 +1,150 @@
+"""Whether the main job at the size of MIMIC-IV 3.1 fits into 8 GB: every stage that grows with it.
+
+    python benchmarks/full_size.py --size full --folder /tmp/bench --output full_size.json
+
+433 million rows of chartevents, 100,000 admissions, 2.3 million reports; extracted tables, since
+extraction streams whatever the size (see extraction.py). One epoch of each training: more take as
+much memory. Films are trained on at 224 pixels, from arrays of the store; some hundred admissions,
+since the store is mapped, not read. Not among the questions of `make bench`: it takes half an hour.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from record import REPOSITORY, Record, Runs, arguments, once, python
+from source import admissions, reports
+from stages import CONFIG, commands
+
+sys.path.insert(0, str(REPOSITORY))
+
+from pipeline.common import protocols
+from pipeline.cxr import store
+from pipeline.cxr.decode import DECODED
+from pipeline.cxr.films import FILMS
+
+SIZES = {"small": (1, 20, 10), "full": (18, 20, 10)}  # copies; rows and reports for each one
+LIMIT_MB = 8000
+FOUND = protocols.settings(CONFIG, "corrected")
+SCHEDULE = json.dumps(CONFIG["schedule"] | {"epochs": 1})
+PIXELS, WITH_FILMS, FILMS_EACH = 224, 640, 2
+
+
+def note_stages(folder: Path, made: Path, radiology: Path) -> dict[str, list[str]]:
+    """Reports: cleaned, Doc2Vec for one epoch, selected, a vector for each that is used."""
+    clean, model, notes = made / "clean.parquet", made / "doc2vec", made / "notes.parquet"
+    resources = ("--threads", "2", "--memory-mb", "4000", "--temp", folder)
+    settings = json.dumps(CONFIG["note"]["doc2vec"] | {"epochs": 1})
+    return {
+        "clean_notes": python("pipeline.note.clean", "--radiology", radiology, "--output", clean,
+                              *resources),
+        "train_doc2vec": python(
+            "pipeline.note.doc2vec", "--notes", clean, "--fitted-on", "train", "--split",
+            json.dumps(CONFIG["split"]), "--settings", settings, "--output", model,
+        ),
+        "select_notes": python(
+            "pipeline.note.notes", "--episodes", made / "episodes.parquet", "--notes", clean,
+            "--definition", "corrected", "--availability", json.dumps(CONFIG["availability"]),
+            "--output", notes, *resources,
+        ),
+        "infer_vectors": python(
+            "pipeline.note.vectors", "--notes", clean, "--episode-notes", notes, "--model", model,
+            "--output", made / "vectors.parquet", "--threads", "2",
+        ),
+    }  # fmt: skip
+
+
+def films(made: Path) -> dict[str, str | list[str]]:
+    """Films of some episodes in a store, and labels of these episodes alone."""
+    labels = pl.read_parquet(made / "labels.parquet")
+    first = labels.filter("eligible").head(WITH_FILMS)["episode_id"]
+    mine = pl.DataFrame({"episode_id": first}).join(
+        pl.DataFrame({"minute": pl.Series(range(60, 60 + FILMS_EACH), dtype=pl.Int32)}), how="cross"
+    )
+    ids = pl.format("{}-{}", "episode_id", "minute").alias("dicom_id")
+    table = mine.with_columns(ids, subject_id=pl.lit(10), study_id=pl.lit(1))
+    table = table.cast({"subject_id": pl.Int64, "study_id": pl.Int64}).select(list(FILMS.columns))
+    table.write_parquet(made / "films.parquet")
+    folder = store.size_folder(made / "store", PIXELS) / "p10"
+    pixels = np.random.default_rng(0).integers(0, 256, (table.height, PIXELS, PIXELS), np.uint8)
+    store.append(folder, table.select("dicom_id", stamp=pl.lit("x")), pixels)
+    placed = store.read_index(folder).select(list(DECODED.columns))
+    placed.write_parquet(made / "p10.parquet")
+    some = pl.col("eligible") & pl.col("episode_id").is_in(first.implode())
+    labels.with_columns(eligible=some).write_parquet(made / "few.parquet")
+    return {"films": str(made / "films.parquet"), "decoded": [str(made / "p10.parquet")],
+            "store": str(made / "store")}  # fmt: skip
+
+
+def training_stages(made: Path) -> dict[str, list[str]]:
+    """Every encoder, and the joint model of the three, one epoch each."""
+    data = {
+        "ehr": {"tokens": str(made / "tokens.parquet"),
+                "demographics": str(made / "demographics.parquet"),
+                "window_hours": 48, **FOUND["ehr"]},
+        "note": {"notes": str(made / "notes.parquet"), "vectors": str(made / "vectors.parquet"),
+                 "standardise": True},
+        "cxr": {**films(made), "pixels": PIXELS, "full": False, "pretrained": None,
+                "hours_scale": FOUND["cxr"]["hours_scale"]},
+    }  # fmt: skip
+    shared = ("--episodes", made / "episodes.parquet", "--schedule", SCHEDULE, "--seeds", "0",
+              "--torch-threads", "2", "--device", "cpu")  # fmt: skip
+    found = {}
+    for name, own in data.items():
+        labels = made / ("few.parquet" if name == "cxr" else "labels.parquet")
+        given = (*shared, "--labels", labels, "--data", json.dumps({name: own}))
+        found[f"pretrain_{name}"] = python(
+            "pipeline.training.pretrain", *given, "--output", made / name
+        )
+        found[f"embed_{name}"] = python(
+            "pipeline.training.embed", *given, "--weights", made / name / "seed0.safetensors",
+            "--head-on", "fusion", "--heads", made / name, "--output", made / f"of_{name}.parquet",
+            "--predictions", made / f"by_{name}.parquet",
+        )  # fmt: skip
+    found["fuse_jointly"] = python(
+        "pipeline.fusion.joint", "--head", "joint", "--head-on", "fusion", *shared, "--labels",
+        made / "few.parquet", "--data", json.dumps({k: data[k] for k in ("ehr", "cxr", "note")}),
+        "--letters", "ecn", "--modality-dropout", "0.1", "--weights", made / "joint",
+        "--absent", made / "absent.parquet", "--output", made / "joint.parquet",
+    )  # fmt: skip
+    return found
+
+
+def main() -> None:
+    """Runs every stage once; what is asked is that none takes more than 8 GB."""
+    given = arguments(__doc__)
+    copies, denser, again = SIZES[given.size]
+    source = admissions(given.folder, copies, denser)
+    radiology, made = reports(given.folder, copies, again), given.folder / f"full-size-{copies}"
+    counts = {
+        name: pl.scan_parquet(path).select(pl.len()).collect().item()
+        for name, path in (
+            ("rows charted", source / "chartevents.parquet"),
+            ("admissions", source / "admissions.parquet"),
+            ("reports", radiology),
+        )
+    }
+    sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    record, peaks = Record(f"The main job at full size in 8 GB ({sizes})"), {}
+    parts = (
+        lambda: commands(source, made, given.folder, "6000"),
+        lambda: note_stages(given.folder, made, radiology),
+        lambda: training_stages(made),
+    )
+    for part in parts:  # later ones read what earlier ones made
+        for name, command in part().items():
+            runs = Runs()
+            once(command, runs)
+            record.add(name, runs.seconds, "s", runs.peak_mb)
+            peaks[name] = runs.peak_mb[0]
+    most = max(peaks, key=lambda name: peaks[name])
+    record.ask("every stage in 8 GB", f"at most {peaks[most] / 1000:.1f} GB, of {most}",
+               peaks[most] <= LIMIT_MB)  # fmt: skip
+    record.limit = f"Memory: {most}, {peaks[most]:,} MB."
+    record.write(given.output)
+
+
+if __name__ == "__main__":
+    main()
