@@ -1,0 +1,349 @@
+"""What users change, and exactly which jobs each change runs again.
+
+The tests compare plans and runs with it; benchmarks/reruns.py makes the table of the README of it.
+An edit is a function of a `Checkout` of the finished main job. Expected are the rules that run, one
+job each but for those in `EACH`; or rule → jobs where it is otherwise.
+"""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import polars as pl
+import yaml
+from checkout import MAIN, tracked_files
+
+EACH = {"decode_films": 10, "extract_table": 12}  # shards of films; source tables of the main job
+
+EVALUATE = {"evaluate_model"}
+FUSE = {"fuse_early"} | EVALUATE
+EMBED_EHR = {"embed_ehr"} | FUSE
+TRAIN_EHR = {"pretrain_ehr"} | EMBED_EHR
+TRAIN_CXR = {"pretrain_cxr", "embed_cxr"} | FUSE
+TRAIN_NOTE = {"pretrain_note", "embed_note"} | FUSE
+EMBED = {"embed_ehr", "embed_cxr", "embed_note"} | FUSE
+TRAIN = TRAIN_EHR | TRAIN_CXR | TRAIN_NOTE
+LABEL = {"label_task"} | TRAIN
+TOKENISE = {"tokenise_events"} | TRAIN_EHR
+EVENTS = {"select_events"} | TOKENISE
+DECODE = {"decode_films"} | TRAIN_CXR
+FILMS = {"select_films"} | DECODE
+DOC2VEC = {"train_doc2vec", "infer_vectors"} | TRAIN_NOTE
+NOTES = {"select_notes", "infer_vectors"} | TRAIN_NOTE
+SELECT = EVENTS | FILMS | NOTES
+COHORT = {"select_episodes"} | LABEL | SELECT
+SPLIT = {"fit_bins", "train_doc2vec"} | COHORT
+SOURCE = {"extract_table", "clean_notes"} | SPLIT
+ALL = {"make_hospital"} | SOURCE
+
+HOSPITAL = "results/hospital/mimiciv/3.1"
+METADATA = "results/hospital/mimic-cxr-jpg/2.1.0/mimic-cxr-2.0.0-metadata.csv.gz"
+REPORTS = "results/hospital/mimic-iv-note/2.2/note/radiology.csv.gz"
+EPISODES = "results/corrected/admission/episodes.parquet"
+
+
+def jobs(expected):
+    """Rule → number of jobs."""
+    return dict(expected) if isinstance(expected, dict) else {r: EACH.get(r, 1) for r in expected}
+
+
+def tables(count, rules):
+    """The rules, and the extraction of so many source tables."""
+    return jobs(rules) | {"extract_table": count}
+
+
+def setting(name, value):
+    """An edit of config.yaml."""
+    return lambda checkout: checkout.configure({name: value})
+
+
+def comment(name):
+    """An edit of a file that changes its bytes and not what it does."""
+    mark = "-- edited\n" if name.endswith(".sql") else "# edited\n"
+
+    def edit(checkout):
+        text = (checkout / name).read_text()
+        (checkout / name).write_text(text + mark if name.endswith(".py") else mark + text)
+
+    return edit
+
+
+def replaced(name, old, new):
+    """An edit of a file's text."""
+    return lambda checkout: checkout.edit(name, old, new)
+
+
+def rows_of(path):
+    """The lines of a source file, its header first."""
+    return gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+
+
+def last_row(checkout):
+    """A laboratory table that lost its last row."""
+    path = checkout / f"{HOSPITAL}/hosp/labevents.csv.gz"
+    path.write_bytes(gzip.compress(b"".join(rows_of(path)[:-1])))
+
+
+def append(path, change):
+    """One more row of a source file: its first one, changed; both by column."""
+    table = pl.read_csv(path.read_bytes(), infer_schema=False)
+    first = table.row(0, named=True)
+    added = first | change(first)
+    more = pl.DataFrame([added], schema=table.schema)
+    path.write_bytes(gzip.compress(pl.concat([table, more]).write_csv().encode()))
+    return first, added
+
+
+def another_film(checkout):
+    """The first film once more, under another name."""
+    new = "00000000-00000000-00000000-00000000-00000000"
+    old, _ = append(checkout / METADATA, lambda row: {"dicom_id": new})
+    folder = checkout / METADATA.replace("mimic-cxr-2.0.0-metadata.csv.gz", "files")
+    film = next(folder.rglob(f"{old['dicom_id']}.jpg"))
+    shutil.copy(film, film.with_name(f"{new}.jpg"))
+
+
+def another_note(checkout):
+    """The first report once more, under another name."""
+    append(checkout / REPORTS, lambda row: {"note_id": f"{row['subject_id']}-RR-99"})
+
+
+def another_patient(checkout):
+    """The first patient, admission, ICU stay and reading once more, under other numbers."""
+    ids = {"subject_id": "19999999", "hadm_id": "29999999", "stay_id": "39999999"}
+    for table in ("hosp/patients", "hosp/admissions", "icu/icustays", "icu/chartevents"):
+        append(
+            checkout / f"{HOSPITAL}/{table}.csv.gz",
+            lambda row: {name: new for name, new in ids.items() if name in row},
+        )
+
+
+def admissions(checkout, wanted):
+    """A cohort given as a csv of admissions."""
+    episodes = pl.read_parquet(checkout / EPISODES)
+    wanted(episodes).select("hadm_id").write_csv(checkout / "cohort.csv")
+    checkout.configure({"cohort.ids": "cohort.csv"})
+
+
+def half(checkout):
+    """Half of the admissions, of all shares."""
+    admissions(checkout, lambda episodes: episodes.sample(fraction=0.5, seed=0))
+
+
+def fewer_to_test(checkout):
+    """Without a tenth of the test patients: who is trained on stays the same."""
+    left_out = (pl.col("split") == "test") & (pl.col("subject_id") % 10 == 0)
+    admissions(checkout, lambda episodes: episodes.filter(~left_out))
+
+
+def reordered(checkout):
+    """The keys of config.yaml, on every level, in the opposite order."""
+
+    def turned(value):
+        if not isinstance(value, dict):
+            return value
+        return {key: turned(own) for key, own in reversed(value.items())}
+
+    config = yaml.safe_load((checkout / "config.yaml").read_text())
+    modalities = config["modalities"]  # their order is a choice: that of the letters
+    config = turned(config) | {"modalities": modalities}
+    (checkout / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def touched(checkout):
+    """A new time for every file of code, configuration and source."""
+    source = [path for path in (checkout / "results/hospital").rglob("*") if path.is_file()]
+    for path in [*map(checkout.root.joinpath, tracked_files()), *source]:
+        path.touch()
+
+
+def failed(edit, module):
+    """An edit after which a job fails; its cause is then gone."""
+
+    def change(checkout):
+        edit(checkout)
+        outcome = checkout.snakemake("--cores", "4", MAIN, broken=f"pipeline.{module}")
+        assert outcome.status == 1, outcome.text
+
+    return change
+
+
+def killed(rule, module, target):
+    """SIGKILL while a job writes its output, to it and to Snakemake."""
+
+    def change(checkout):
+        stage = [f"pipeline.{module}"]
+        outcome = checkout.snakemake("--forcerun", rule, "--", target, killed=stage)
+        assert outcome.status == -9, outcome.text
+
+    return change
+
+
+UNIT = str(Path(EPISODES).parent)
+TASK = "pipeline/cohort/tasks/mortality.sql"
+IN_HOSPITAL = "admissions.dischtime > episodes.prediction_time"
+WITH_STAY = '    first_icu.stay_id IS NOT NULL\n        AS "condition: with an ICU stay",\n'
+NOT_OTHER = (
+    "    admissions.insurance IS DISTINCT FROM 'Other'\n        AS \"condition: insured\",\n"
+)
+
+
+def window(checkout):
+    """A shorter window, in which the ICU is entered."""
+    checkout.configure({"cohort.window_hours": 24, "cohort.icu_within_hours": 24})
+
+
+DROPOUT = setting("early.dropout", 0.4)
+TOKENS = replaced("rules/ehr.smk", "-m pipeline.ehr.tokens", " -m pipeline.ehr.tokens")
+
+EDITS = {
+    "early.dropout": (DROPOUT, FUSE),
+    "modality_dropout": (setting("modality_dropout", 0.2), FUSE),
+    "schedule": (setting("schedule.learning_rate", 0.002), TRAIN),
+    "cxr.pixels": (setting("cxr.pixels", 48), DECODE),
+    "cxr.views": (setting("cxr.views", ["antero-posterior", "postero-anterior"]), FILMS),
+    "note.doc2vec": (setting("note.doc2vec.epochs", 4), DOC2VEC),
+    "seeds": (setting("seeds", [0, 1]), TRAIN),
+    "torch.threads": (setting("torch.threads", 2), TRAIN),
+    "torch.processes": (setting("torch.processes", 2), TRAIN),
+    "folds": (setting("folds", 2), SPLIT),
+    "missing": (setting("missing", "complete"), LABEL),
+    "cohort.min_age": (setting("cohort.min_age", 40), COHORT),
+    "cohort.icu_within_hours": (setting("cohort.icu_within_hours", 96), COHORT),
+    "cohort.window_hours": (window, COHORT),
+    "cohort.ids": (half, COHORT),
+    "cohort.ids: fewer test patients": (fewer_to_test, COHORT),
+    "a condition of the cohort": (
+        replaced("pipeline/cohort/episodes.sql", WITH_STAY, NOT_OTHER + WITH_STAY),
+        COHORT,
+    ),
+    "split.salt": (setting("split.salt", "another"), SPLIT),
+    "availability.labs": (setting("availability.labs", ["charttime"]), EVENTS),
+    "availability.notes": (setting("availability.notes", ["charttime"]), NOTES),
+    "availability.enforced": (setting("availability.enforced", False), SELECT),
+    "sample": (setting("sample", 0.8), SOURCE),
+    "hospital.seed": (setting("hospital.seed", 1), ALL),
+    "tasks": (setting("tasks", ["mortality"]), set()),
+    "keys reordered": (reordered, set()),
+    "touched": (touched, set()),
+    "ehr.start_by_value": (
+        replaced("workflow/protocols/corrected.yaml", "by_value: true", "by_value: false"),
+        TRAIN_EHR,
+    ),
+    "cxr.full": (
+        replaced("workflow/protocols/corrected.yaml", "full: false", "full: true"),
+        DECODE,
+    ),
+    "note.standardise": (
+        replaced("workflow/protocols/corrected.yaml", "dise: true", "dise: false"),
+        TRAIN_NOTE,
+    ),
+    "note.fitted_on": (
+        replaced("workflow/protocols/corrected.yaml", "fitted_on: train", "fitted_on: all"),
+        DOC2VEC,
+    ),
+    "head_on": (
+        replaced("workflow/protocols/corrected.yaml", "head_on: fusion", "head_on: train"),
+        EMBED,
+    ),
+    "schedule of fusions": (
+        replaced(
+            "workflow/protocols/corrected.yaml",
+            "schedules: {}",
+            "schedules: { multimodal: { epochs: 2 } }",
+        ),
+        FUSE,
+    ),
+    "published protocol": (
+        replaced("workflow/protocols/published.yaml", "epochs: 30", "epochs: 3"),
+        set(),
+    ),
+    "task query": (comment(TASK), LABEL),
+    "task definition": (replaced(TASK, IN_HOSPITAL, f"{IN_HOSPITAL} + TO_HOURS(24)"), LABEL),
+    "query of another task": (comment("pipeline/cohort/tasks/longstay.sql"), set()),
+    "published query of a task": (
+        comment("pipeline/cohort/tasks/published/mortality.sql"),
+        set(),
+    ),
+    "query of events": (comment("pipeline/ehr/events.sql"), EVENTS),
+    "encoder of films": (comment("pipeline/cxr/encoder.py"), TRAIN_CXR),
+    "training loop": (comment("pipeline/training/loop.py"), TRAIN),
+    "heads": (comment("pipeline/fusion/heads.py"), FUSE),
+    "another fusion": (comment("pipeline/fusion/joint.py"), set()),
+    "planning": (comment("pipeline/common/planning.py"), set()),
+    "metrics": (comment("pipeline/evaluation/metrics.py"), EVALUATE),
+    "figure": (comment("pipeline/report/curves.py"), EVALUATE),
+    "helper of the datasets": (comment("pipeline/common/ragged.py"), TRAIN),
+    "shared helper": (comment("pipeline/common/files.py"), ALL),
+    "pins": (comment("requirements.lock"), EVALUATE),
+    "rule": (replaced("rules/fusion.smk", " --dropout {params", "  --dropout {params"), FUSE),
+    "readme": (comment("README.md"), set()),
+    "physiological limit": (
+        replaced("pipeline/ehr/signals.csv", "Heart Rate,10,300,", "Heart Rate,10,290,"),
+        EVENTS | {"fit_bins"},
+    ),
+    "row of a source table": (last_row, tables(1, EVENTS | {"fit_bins"})),
+    "film": (another_film, tables(1, FILMS)),
+    "note": (another_note, tables(1, NOTES | DOC2VEC | {"clean_notes"})),
+    "patient": (another_patient, tables(4, COHORT | {"fit_bins"})),
+    "failure": (failed(DROPOUT, "evaluation.result"), EVALUATE),
+    "failure of a training": (failed(TOKENS, "training.pretrain"), TRAIN_EHR),
+    "killed: a source table": (
+        killed("extract_table", "extract.tables", "results/source/outputevents.parquet"),
+        tables(1, EVENTS | {"fit_bins"}),
+    ),
+    "killed: films": (
+        killed("decode_films", "cxr.decode", f"{UNIT}/cxr/decoded/p10.parquet"),
+        jobs(TRAIN_CXR) | {"decode_films": 1},
+    ),
+    "killed: a training": (
+        killed("pretrain_ehr", "training.pretrain",
+               f"{UNIT}/models/mortality/ehr/seed0.safetensors"),
+        TRAIN_EHR,
+    ),
+    "killed: the evaluation": (killed("evaluate_model", "evaluation.result", MAIN), EVALUATE),
+}  # fmt: skip
+
+TABLE = {  # the rows of the README
+    "cohort.min_age": "`cohort.min_age`",
+    "cohort.window_hours": "`cohort.window_hours`",
+    "cohort.ids": "`cohort.ids`: half of the admissions",
+    "cohort.ids: fewer test patients": "`cohort.ids`: fewer test patients, no epoch is trained",
+    "a condition of the cohort": "a new exclusion in `pipeline/cohort/episodes.sql`",
+    "task definition": "a task's definition, `pipeline/cohort/tasks/mortality.sql`",
+    "early.dropout": "`early.dropout`",
+    "encoder of films": "an encoder's code, `pipeline/cxr/encoder.py`",
+    "helper of the datasets": "a helper of all encoders, `pipeline/common/ragged.py`",
+    "shared helper": "a helper of every stage, `pipeline/common/files.py`",
+    "film": "one more film in the source",
+    "note": "one more note in the source",
+    "patient": "one more patient in the source",
+    "keys reordered": "keys of `config.yaml` reordered",
+    "touched": "every file of code, config and source touched",
+    "failure": "`early.dropout`, but `evaluate_model` fails: the same command again",
+    "killed: a source table": "SIGKILL while a table is extracted: the same command again",
+    "killed: films": "… while films of a shard are decoded",
+    "killed: a training": "… while the EHR encoder is trained",
+    "killed: the evaluation": "… while the result is evaluated",
+}
+ORDER = [  # of the data
+    "make_hospital", "extract_table", "clean_notes", "fit_bins", "train_doc2vec", "select_episodes",
+    "label_task", "select_events", "select_films", "select_notes", "tokenise_events",
+    "decode_films", "infer_vectors", "pretrain_ehr", "pretrain_cxr", "pretrain_note", "embed_ehr",
+    "embed_cxr", "embed_note", "fuse_early", "evaluate_model",
+]  # fmt: skip
+
+
+def in_words(expected):
+    """The rules of an edit as the README names them: `pretrain_*` ×3 where all of them run."""
+    left = {rule: count for rule in ORDER if (count := jobs(expected).get(rule))}
+    words = []
+    for rule in [*left]:
+        family = [name for name in ORDER if name.split("_")[0] == rule.split("_")[0]]
+        if rule in left and len(family) > 1 and left.keys() >= set(family):
+            words.append(f"`{rule.split('_')[0]}_*` ×{len(family)}")
+            left = {name: count for name, count in left.items() if name not in family}
+        elif rule in left:
+            count = left[rule]
+            words.append(f"`{rule}`" + (f" ×{count}" if count > 1 else ""))
+    return ", ".join(words) or "nothing"
