@@ -5,13 +5,24 @@ An edit is a function of a `Checkout` of the finished main job. Expected are the
 job each but for those in `EACH`; or rule → jobs where it is otherwise.
 """
 
-import gzip
-import shutil
-from pathlib import Path
-
-import polars as pl
-import yaml
-from checkout import MAIN, tracked_files
+from changes import (
+    UNIT,
+    another_film,
+    another_note,
+    another_patient,
+    comment,
+    failed,
+    fewer_to_test,
+    half,
+    killed,
+    last_row,
+    reordered,
+    replaced,
+    setting,
+    touched,
+    window,
+)
+from checkout import MAIN
 
 EACH = {"decode_films": 10, "extract_table": 12}  # shards of films; source tables of the main job
 
@@ -36,11 +47,6 @@ SPLIT = {"fit_bins", "train_doc2vec"} | COHORT
 SOURCE = {"extract_table", "clean_notes"} | SPLIT
 ALL = {"make_hospital"} | SOURCE
 
-HOSPITAL = "results/hospital/mimiciv/3.1"
-METADATA = "results/hospital/mimic-cxr-jpg/2.1.0/mimic-cxr-2.0.0-metadata.csv.gz"
-REPORTS = "results/hospital/mimic-iv-note/2.2/note/radiology.csv.gz"
-EPISODES = "results/corrected/admission/episodes.parquet"
-
 
 def jobs(expected):
     """Rule → number of jobs."""
@@ -52,145 +58,12 @@ def tables(count, rules):
     return jobs(rules) | {"extract_table": count}
 
 
-def setting(name, value):
-    """An edit of config.yaml."""
-    return lambda checkout: checkout.configure({name: value})
-
-
-def comment(name):
-    """An edit of a file that changes its bytes and not what it does."""
-    mark = "-- edited\n" if name.endswith(".sql") else "# edited\n"
-
-    def edit(checkout):
-        text = (checkout / name).read_text()
-        (checkout / name).write_text(text + mark if name.endswith(".py") else mark + text)
-
-    return edit
-
-
-def replaced(name, old, new):
-    """An edit of a file's text."""
-    return lambda checkout: checkout.edit(name, old, new)
-
-
-def rows_of(path):
-    """The lines of a source file, its header first."""
-    return gzip.decompress(path.read_bytes()).splitlines(keepends=True)
-
-
-def last_row(checkout):
-    """A laboratory table that lost its last row."""
-    path = checkout / f"{HOSPITAL}/hosp/labevents.csv.gz"
-    path.write_bytes(gzip.compress(b"".join(rows_of(path)[:-1])))
-
-
-def append(path, change):
-    """One more row of a source file: its first one, changed; both by column."""
-    table = pl.read_csv(path.read_bytes(), infer_schema=False)
-    first = table.row(0, named=True)
-    added = first | change(first)
-    more = pl.DataFrame([added], schema=table.schema)
-    path.write_bytes(gzip.compress(pl.concat([table, more]).write_csv().encode()))
-    return first, added
-
-
-def another_film(checkout):
-    """The first film once more, under another name."""
-    new = "00000000-00000000-00000000-00000000-00000000"
-    old, _ = append(checkout / METADATA, lambda row: {"dicom_id": new})
-    folder = checkout / METADATA.replace("mimic-cxr-2.0.0-metadata.csv.gz", "files")
-    film = next(folder.rglob(f"{old['dicom_id']}.jpg"))
-    shutil.copy(film, film.with_name(f"{new}.jpg"))
-
-
-def another_note(checkout):
-    """The first report once more, under another name."""
-    append(checkout / REPORTS, lambda row: {"note_id": f"{row['subject_id']}-RR-99"})
-
-
-def another_patient(checkout):
-    """The first patient, admission, ICU stay and reading once more, under other numbers."""
-    ids = {"subject_id": "19999999", "hadm_id": "29999999", "stay_id": "39999999"}
-    for table in ("hosp/patients", "hosp/admissions", "icu/icustays", "icu/chartevents"):
-        append(
-            checkout / f"{HOSPITAL}/{table}.csv.gz",
-            lambda row: {name: new for name, new in ids.items() if name in row},
-        )
-
-
-def admissions(checkout, wanted):
-    """A cohort given as a csv of admissions."""
-    episodes = pl.read_parquet(checkout / EPISODES)
-    wanted(episodes).select("hadm_id").write_csv(checkout / "cohort.csv")
-    checkout.configure({"cohort.ids": "cohort.csv"})
-
-
-def half(checkout):
-    """Half of the admissions, of all shares."""
-    admissions(checkout, lambda episodes: episodes.sample(fraction=0.5, seed=0))
-
-
-def fewer_to_test(checkout):
-    """Without a tenth of the test patients: who is trained on stays the same."""
-    left_out = (pl.col("split") == "test") & (pl.col("subject_id") % 10 == 0)
-    admissions(checkout, lambda episodes: episodes.filter(~left_out))
-
-
-def reordered(checkout):
-    """The keys of config.yaml, on every level, in the opposite order."""
-
-    def turned(value):
-        if not isinstance(value, dict):
-            return value
-        return {key: turned(own) for key, own in reversed(value.items())}
-
-    config = yaml.safe_load((checkout / "config.yaml").read_text())
-    modalities = config["modalities"]  # their order is a choice: that of the letters
-    config = turned(config) | {"modalities": modalities}
-    (checkout / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-
-
-def touched(checkout):
-    """A new time for every file of code, configuration and source."""
-    source = [path for path in (checkout / "results/hospital").rglob("*") if path.is_file()]
-    for path in [*map(checkout.root.joinpath, tracked_files()), *source]:
-        path.touch()
-
-
-def failed(edit, module):
-    """An edit after which a job fails; its cause is then gone."""
-
-    def change(checkout):
-        edit(checkout)
-        outcome = checkout.snakemake("--cores", "4", MAIN, broken=f"pipeline.{module}")
-        assert outcome.status == 1, outcome.text
-
-    return change
-
-
-def killed(rule, module, target):
-    """SIGKILL while a job writes its output, to it and to Snakemake."""
-
-    def change(checkout):
-        stage = [f"pipeline.{module}"]
-        outcome = checkout.snakemake("--forcerun", rule, "--", target, killed=stage)
-        assert outcome.status == -9, outcome.text
-
-    return change
-
-
-UNIT = str(Path(EPISODES).parent)
 TASK = "pipeline/cohort/tasks/mortality.sql"
 IN_HOSPITAL = "admissions.dischtime > episodes.prediction_time"
 WITH_STAY = '    first_icu.stay_id IS NOT NULL\n        AS "condition: with an ICU stay",\n'
 NOT_OTHER = (
     "    admissions.insurance IS DISTINCT FROM 'Other'\n        AS \"condition: insured\",\n"
 )
-
-
-def window(checkout):
-    """A shorter window, in which the ICU is entered."""
-    checkout.configure({"cohort.window_hours": 24, "cohort.icu_within_hours": 24})
 
 
 DROPOUT = setting("early.dropout", 0.4)

@@ -197,6 +197,18 @@ def test_a_killed_training_resumes_bit_for_bit(stage, monkeypatch, when):
     assert same(whole, resumed, *(path.name for path in whole.glob("[!.]*")))
 
 
+def test_a_rerun_on_the_same_rows_trains_nothing_and_says_the_same(stage, monkeypatch):
+    first = stage("first", seeds=(0, 1))
+    whole = {path.name: path.read_bytes() for path in first.glob("[!.]*")}
+    saved = []
+    monkeypatch.setattr(Progress, "save", lambda self, *given: saved.append(self.path))
+    for name in whole:
+        (first / name).unlink()
+    assert stage("first", seeds=(0, 1)) == first
+    assert saved == []  # neither encoders nor the head
+    assert {path.name: path.read_bytes() for path in first.glob("[!.]*")} == whole
+
+
 def test_what_lies_in_the_place_of_an_absent_modality_does_not_matter(stage):
     first = stage("first")
     garbage = {"tall": TALL | {"garbage": True}, "wide": WIDE | {"garbage": True}}

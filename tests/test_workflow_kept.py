@@ -6,8 +6,9 @@ import shutil
 
 import polars as pl
 import pytest
+from changes import UNIT, comment
 from checkout import MAIN
-from edits import EDITS, UNIT, comment
+from edits import EDITS
 from test_workflow_stale import EHR_LOG, WEIGHTS
 
 SOURCES = ["results/hospital", "results/source"]

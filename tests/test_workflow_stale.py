@@ -12,8 +12,9 @@ import signal
 import time
 
 import pytest
+from changes import comment, setting
 from checkout import MAIN, SINGLE
-from edits import EDITS, TOKENS, TRAIN, comment, setting
+from edits import EDITS, TOKENS, TRAIN
 from test_workflow_reruns import cases
 
 WEIGHTS = "results/corrected/admission/models/mortality/ehr/seed0.safetensors"

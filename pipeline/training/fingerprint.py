@@ -47,7 +47,8 @@ def make_up(model: nn.Module) -> str:
         own = {
             key: value
             for key, value in sorted(vars(layer).items())
-            if isinstance(value, PLAIN) and not key.startswith("_")  # torch's own
+            # but for torch's own, and its mode, which the training sets by itself
+            if isinstance(value, PLAIN) and not key.startswith("_") and key != "training"
         }
         layers.append((name, type(layer).__qualname__, own))
     return repr(layers)
