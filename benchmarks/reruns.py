@@ -58,6 +58,7 @@ def measure(given: argparse.Namespace, names: list[str]) -> Record:
         right += ran == jobs(EDITS[name][1])
         record.add(name, [seconds], note=f"{ran.total()} jobs, {1 - seconds / full:.0%} saved")
         shutil.rmtree(copy.root)
+        print(f"{name}: {seconds} s of {full} s, {dict(ran)}", file=sys.stderr)
     took = {str(row["what"]): row["values"][0] for row in record.rows}  # type: ignore[index]
     found = f"{right} of {len(names)} edits"
     record.ask("exactly the jobs of the README's table run", found, right == len(names))
