@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -22,7 +23,7 @@ def files(checkout, *names):
     found = {}
     for name in names:
         path = checkout / name
-        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+        for file in filter(Path.is_file, [path, *path.rglob("*")]):
             status = file.stat()
             found[file.relative_to(checkout.root)] = (status.st_ino, status.st_mtime_ns)
     assert found
