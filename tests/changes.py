@@ -46,7 +46,7 @@ def rows_of(path):
 def last_row(checkout):
     """A laboratory table that lost its last row."""
     path = checkout / f"{HOSPITAL}/hosp/labevents.csv.gz"
-    path.write_bytes(gzip.compress(b"".join(rows_of(path)[:-1])))
+    path.write_bytes(gzip.compress(b"".join(rows_of(path)[:-1]), mtime=0))
 
 
 def append(path, change):
@@ -55,7 +55,7 @@ def append(path, change):
     first = table.row(0, named=True)
     added = first | change(first)
     more = pl.DataFrame([added], schema=table.schema)
-    path.write_bytes(gzip.compress(pl.concat([table, more]).write_csv().encode()))
+    path.write_bytes(gzip.compress(pl.concat([table, more]).write_csv().encode(), mtime=0))
     return first, added
 
 
@@ -138,12 +138,12 @@ def failed(edit, module):
     return change
 
 
-def killed(rule, module, target):
-    """SIGKILL while a job writes its output, to it and to Snakemake."""
+def killed(edit, module):
+    """An edit after which a job is killed while it writes its output, and Snakemake with it."""
 
     def change(checkout):
-        stage = [f"pipeline.{module}"]
-        outcome = checkout.snakemake("--forcerun", rule, "--", target, killed=stage)
+        edit(checkout)
+        outcome = checkout.snakemake(MAIN, killed=[f"pipeline.{module}"])
         assert outcome.status == -9, outcome.text
 
     return change

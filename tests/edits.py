@@ -6,7 +6,6 @@ job each but for those in `EACH`; or rule → jobs where it is otherwise.
 """
 
 from changes import (
-    UNIT,
     another_film,
     another_note,
     another_patient,
@@ -22,7 +21,6 @@ from changes import (
     touched,
     window,
 )
-from checkout import MAIN
 
 EACH = {"decode_films": 10, "extract_table": 12}  # shards of films; source tables of the main job
 
@@ -68,12 +66,22 @@ NOT_OTHER = (
 
 DROPOUT = setting("early.dropout", 0.4)
 TOKENS = replaced("rules/ehr.smk", "-m pipeline.ehr.tokens", " -m pipeline.ehr.tokens")
+PIXELS = setting("cxr.pixels", 48)
+LIMIT = replaced("pipeline/ehr/signals.csv", "Heart Rate,10,300,", "Heart Rate,10,290,")
+UNDISTURBED = {  # the edits of those after which a job fails or is killed
+    "failure": DROPOUT,
+    "failure of a training": TOKENS,
+    "killed: a source table": last_row,
+    "killed: films": PIXELS,
+    "killed: a training": LIMIT,
+    "killed: the evaluation": DROPOUT,
+}
 
 EDITS = {
     "early.dropout": (DROPOUT, FUSE),
     "modality_dropout": (setting("modality_dropout", 0.2), FUSE),
     "schedule": (setting("schedule.learning_rate", 0.002), TRAIN),
-    "cxr.pixels": (setting("cxr.pixels", 48), DECODE),
+    "cxr.pixels": (PIXELS, DECODE),
     "cxr.views": (setting("cxr.views", ["antero-posterior", "postero-anterior"]), FILMS),
     "note.doc2vec": (setting("note.doc2vec.epochs", 4), DOC2VEC),
     "seeds": (setting("seeds", [0, 1]), TRAIN),
@@ -151,10 +159,7 @@ EDITS = {
     "pins": (comment("requirements.lock"), EVALUATE),
     "rule": (replaced("rules/fusion.smk", " --dropout {params", "  --dropout {params"), FUSE),
     "readme": (comment("README.md"), set()),
-    "physiological limit": (
-        replaced("pipeline/ehr/signals.csv", "Heart Rate,10,300,", "Heart Rate,10,290,"),
-        EVENTS | {"fit_bins"},
-    ),
+    "physiological limit": (LIMIT, EVENTS | {"fit_bins"}),
     "row of a source table": (last_row, tables(1, EVENTS | {"fit_bins"})),
     "film": (another_film, tables(1, FILMS)),
     "note": (another_note, tables(1, NOTES | DOC2VEC | {"clean_notes"})),
@@ -162,26 +167,19 @@ EDITS = {
     "failure": (failed(DROPOUT, "evaluation.result"), EVALUATE),
     "failure of a training": (failed(TOKENS, "training.pretrain"), TRAIN_EHR),
     "killed: a source table": (
-        killed("extract_table", "extract.tables", "results/source/outputevents.parquet"),
+        killed(last_row, "extract.tables"),
         tables(1, EVENTS | {"fit_bins"}),
     ),
-    "killed: films": (
-        killed("decode_films", "cxr.decode", f"{UNIT}/cxr/decoded/p10.parquet"),
-        jobs(TRAIN_CXR) | {"decode_films": 1},
-    ),
-    "killed: a training": (
-        killed("pretrain_ehr", "training.pretrain",
-               f"{UNIT}/models/mortality/ehr/seed0.safetensors"),
-        TRAIN_EHR,
-    ),
-    "killed: the evaluation": (killed("evaluate_model", "evaluation.result", MAIN), EVALUATE),
-}  # fmt: skip
+    "killed: films": (killed(PIXELS, "cxr.decode"), DECODE),
+    "killed: a training": (killed(LIMIT, "training.pretrain"), TRAIN_EHR),
+    "killed: the evaluation": (killed(DROPOUT, "evaluation.result"), EVALUATE),
+}
 
 TABLE = {  # the rows of the README
     "cohort.min_age": "`cohort.min_age`",
     "cohort.window_hours": "`cohort.window_hours`",
     "cohort.ids": "`cohort.ids`: half of the admissions",
-    "cohort.ids: fewer test patients": "`cohort.ids`: fewer test patients, no epoch is trained",
+    "cohort.ids: fewer test patients": "`cohort.ids`: fewer test patients, no encoder is trained",
     "a condition of the cohort": "a new exclusion in `pipeline/cohort/episodes.sql`",
     "task definition": "a task's definition, `pipeline/cohort/tasks/mortality.sql`",
     "early.dropout": "`early.dropout`",
@@ -194,10 +192,10 @@ TABLE = {  # the rows of the README
     "keys reordered": "keys of `config.yaml` reordered",
     "touched": "every file of code, config and source touched",
     "failure": "`early.dropout`, but `evaluate_model` fails: the same command again",
-    "killed: a source table": "SIGKILL while a table is extracted: the same command again",
-    "killed: films": "… while films of a shard are decoded",
-    "killed: a training": "… while the EHR encoder is trained",
-    "killed: the evaluation": "… while the result is evaluated",
+    "killed: a source table": "SIGKILL while a source table with a row less is extracted: the same command again",
+    "killed: films": "… while films are decoded (`cxr.pixels` edited)",
+    "killed: a training": "… while the EHR encoder is trained (a limit in `pipeline/ehr/signals.csv` edited)",
+    "killed: the evaluation": "… while the result is evaluated (`early.dropout` edited)",
 }
 ORDER = [  # of the data
     "make_hospital", "extract_table", "clean_notes", "fit_bins", "train_doc2vec", "select_episodes",

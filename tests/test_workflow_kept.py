@@ -88,15 +88,16 @@ def forget(checkout):
 
 
 @pytest.mark.slow
-def test_fewer_test_patients_train_nothing_and_the_result_is_that_of_a_fresh_training(
+def test_fewer_test_patients_train_no_encoder_and_the_result_is_that_of_a_fresh_training(
     finished, copied, tmp_path
 ):
+    """Heads may be fitted again: embeddings differ in the last bit where their batch does."""
     EDITS["cohort.ids: fewer test patients"][0](copied)
     anew = copied.copy(tmp_path / "anew")
     forget(anew)
     for checkout in (copied, anew):
         checkout.make(MAIN)
-    assert trained(copied) == set()
+    assert not [rule for rule in trained(copied) if rule.startswith("pretrain_")]
     assert trained(anew) == {*STAGES, "fuse_early"}
     assert (copied / MAIN).read_bytes() == (anew / MAIN).read_bytes()
     before, after = (json.loads((c / MAIN).read_text()) for c in (finished, copied))

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from checkout import MAIN, Checkout
-from edits import DROPOUT, EDITS, TOKENS, jobs
+from edits import EDITS, UNDISTURBED, jobs
 from test_workflow_reruns import cases
 
 STAGES = {  # rule → the module that is killed, in the order of the data
@@ -29,7 +29,6 @@ STAGES = {  # rule → the module that is killed, in the order of the data
     "fuse_early": "fusion.early",
     "evaluate_model": "evaluation.result",
 }
-UNDISTURBED = {"failure": DROPOUT, "failure of a training": TOKENS}  # the edits alone
 
 
 @pytest.mark.slow
@@ -68,10 +67,8 @@ def test_what_is_left_runs_once_and_the_result_is_the_undisturbed_one(
     edit(copied)
     ran = copied.make(MAIN).ran
     assert Counter(ran) == jobs(expected)
-    smooth = finished
-    if name in UNDISTURBED:
-        smooth = finished.copy(tmp_path / "smooth")
-        UNDISTURBED[name](smooth)
-        smooth.make(MAIN)
+    smooth = finished.copy(tmp_path / "smooth")
+    UNDISTURBED[name](smooth)
+    smooth.make(MAIN)
     assert (copied / MAIN).read_bytes() == (smooth / MAIN).read_bytes()
     assert copied.plan(MAIN).planned == {}
