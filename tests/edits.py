@@ -192,7 +192,7 @@ TABLE = {  # the rows of the README
     "keys reordered": "keys of `config.yaml` reordered",
     "touched": "every file of code, config and source touched",
     "failure": "`early.dropout`, but `evaluate_model` fails: the same command again",
-    "killed: a source table": "SIGKILL while a changed source table is extracted: the same command again",
+    "killed: a source table": "SIGKILL while a table is extracted again: the same command",
     "killed: films": "… while films are decoded (`cxr.pixels` edited)",
     "killed: a training": "… while the EHR encoder is trained (`pipeline/ehr/signals.csv` edited)",
     "killed: the evaluation": "… while the result is evaluated (`early.dropout` edited)",
