@@ -105,32 +105,44 @@ class Checkout:
     def command(self, *arguments):
         return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
 
-    def start(self, *arguments, broken=None):
+    def start(self, *arguments, broken=None, killed=None):
         """Starts snakemake in the copy, in a process group of its own.
 
-        `broken`: a module whose jobs fail, whatever its code is.
+        `broken`: a module whose jobs fail, whatever its code is. `killed`: modules whose first
+        job is killed while it writes, and snakemake with it.
         """
+        kept = environment()
+        if broken or killed:
+            kept = self.breaking(broken) if broken else self.killing(killed)
         return subprocess.Popen(
             self.command(*arguments), cwd=self.root, text=True, start_new_session=True,
-            env=environment() if broken is None else self.breaking(broken),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=kept, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
     def breaking(self, module):
         """An environment whose `python` refuses to run one module."""
-        shim = self.root.parent / f"without-{module}" / "python"
-        shim.parent.mkdir(exist_ok=True)
-        shim.write_text(
-            f'#!/bin/sh\n[ "$2" = {module} ] || exec "{sys.executable}" "$@"\n'
-            'env | grep "_THREADS=\\|HASHSEED=" >&2\n'
-            'echo "error: broken on purpose" >&2\nexit 1\n'
+        return self.instead(
+            [module],
+            'env | grep "_THREADS=\\|HASHSEED=" >&2\necho "error: broken on purpose" >&2\nexit 1\n',
         )
+
+    def killing(self, modules):
+        """An environment whose `python` kills some modules in the middle, see tests/killing.py."""
+        return self.instead(modules, f'shift\nexec "{sys.executable}" tests/killing.py "$@"\n')
+
+    def instead(self, modules, lines):
+        """An environment whose `python` does something else with some modules."""
+        shim = self.root.parent / "shim" / "python"
+        shim.parent.mkdir(exist_ok=True)
+        named = "|".join(modules)
+        others = f'*) exec "{sys.executable}" "$@" ;;'
+        shim.write_text(f'#!/bin/sh\ncase "$2" in\n{named}) ;;\n{others}\nesac\n{lines}')
         shim.chmod(0o755)
         return environment() | {"PATH": f"{shim.parent}{os.pathsep}{environment()['PATH']}"}
 
-    def snakemake(self, *arguments, broken=None):
+    def snakemake(self, *arguments, **fault):
         """Runs snakemake in the copy."""
-        running = self.start(*arguments, broken=broken)
+        running = self.start(*arguments, **fault)
         text, _ = running.communicate()
         return Outcome(running.returncode, text)
 

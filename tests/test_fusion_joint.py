@@ -161,7 +161,7 @@ def same(one, two, *names):
 @pytest.mark.parametrize("head", ["joint", "late-averaged"])
 def test_two_runs_are_equal_to_the_byte_and_seeds_differ(stage, head):
     first, second = (stage(name, head, seeds=(0, 1)) for name in ("first", "second"))
-    names = sorted(path.name for path in first.iterdir())
+    names = sorted(path.name for path in first.glob("[!.]*"))
     assert names == [
         "absent.parquet", "history.json", "said.parquet", "seed0.safetensors", "seed1.safetensors",
     ]  # fmt: skip
@@ -194,8 +194,19 @@ def test_a_killed_training_resumes_bit_for_bit(stage, monkeypatch, when):
     )
     resumed = stage("killed", seeds=(0, 1))
     assert len([path for path in saved if path.name.startswith(".seed")]) == 6  # no epoch twice
-    assert same(whole, resumed, *(path.name for path in whole.iterdir()))
-    assert not list(resumed.glob(".*"))
+    assert same(whole, resumed, *(path.name for path in whole.glob("[!.]*")))
+
+
+def test_a_rerun_on_the_same_rows_trains_nothing_and_says_the_same(stage, monkeypatch):
+    first = stage("first", seeds=(0, 1))
+    whole = {path.name: path.read_bytes() for path in first.glob("[!.]*")}
+    saved = []
+    monkeypatch.setattr(Progress, "save", lambda self, *given: saved.append(self.path))
+    for name in whole:
+        (first / name).unlink()
+    assert stage("first", seeds=(0, 1)) == first
+    assert saved == []  # neither encoders nor the head
+    assert {path.name: path.read_bytes() for path in first.glob("[!.]*")} == whole
 
 
 def test_what_lies_in_the_place_of_an_absent_modality_does_not_matter(stage):

@@ -2,6 +2,8 @@
 
 import logging
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from pipeline.training import loop
 from pipeline.training.batches import batches, evaluate
 from pipeline.training.checkpoint import save_weights
 from pipeline.training.device import make_repeatable, pick_device
+from pipeline.training.fingerprint import loaded_code
 from pipeline.training.loop import Examples, Schedule, fit
 
 CPU = torch.device("cpu")
@@ -40,10 +43,10 @@ class Table:
 class Toy(nn.Module):
     """All that a resumed training must restore: weights, BatchNorm's buffers, the generator."""
 
-    def __init__(self):
+    def __init__(self, dropout=0.3):
         super().__init__()
         self.net = nn.Sequential(
-            nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 2)
+            nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 2)
         )
 
     def forward(self, batch):
@@ -107,14 +110,43 @@ def test_a_killed_training_resumed_is_the_same_to_the_bit(train, tmp_path, caplo
     assert epochs_in(caplog) == ["1", "2", "3", "4"][(batch - 2) // 9 :]
 
 
-def test_killed_after_the_last_epoch_only_the_weights_are_left_to_write(train, tmp_path, caplog):
-    whole = train()
-    make_repeatable(0, 1)
-    fit(Toy(), examples(), SCHEDULE, 0, CPU, tmp_path / ".progress", "toy")
+def kept(tmp_path, given=None, schedule=SCHEDULE, seed=0, threads=1, dropout=0.3):
+    """A training beside what an earlier one left; its weights."""
+    make_repeatable(seed, threads)
+    model = Toy(dropout)
+    fit(model, given or examples(), schedule, seed, CPU, tmp_path / ".progress", "toy")
+    save_weights(model, tmp_path / "weights.safetensors")
+    return (tmp_path / "weights.safetensors").read_bytes()
+
+
+def test_a_finished_training_is_kept_and_not_trained_again(tmp_path, caplog):
+    whole = kept(tmp_path)
     caplog.clear()
     caplog.set_level(logging.INFO, "pipeline")
-    assert train() == whole
+    assert kept(tmp_path) == whole
     assert epochs_in(caplog) == []
+    assert "toy seed 0  trained before on the same: kept" in caplog.text
+
+
+def test_of_a_finished_training_no_optimiser_is_kept(tmp_path):
+    kept(tmp_path)
+    names = set(load_file(tmp_path / ".progress"))
+    assert {name.split(".")[0] for name in names} <= {"best", "generator"}
+
+
+def test_rows_of_other_splits_may_come_and_go(tmp_path, caplog):
+    """Row numbers differ then; what the rows hold does not, nor do the weights."""
+    whole, given = kept(tmp_path), examples()
+    caplog.clear()
+    caplog.set_level(logging.INFO, "pipeline")
+    value = np.concatenate([np.full((7, 4), 9, np.float32), given.data.value])
+    labels = np.concatenate([np.ones(7, int), given.labels])
+    moved = Examples(Table(value), labels, given.train + 7, given.val + 7)
+    assert kept(tmp_path, moved) == whole
+    assert epochs_in(caplog) == []
+    (tmp_path / ".progress").unlink()
+    assert kept(tmp_path, moved) == whole
+    assert epochs_in(caplog) == ["1", "2", "3", "4"]
 
 
 def other_rows():
@@ -129,23 +161,36 @@ def other_labels():
     return Examples(given.data, labels, given.train, given.val)
 
 
-def other_data():
+def other_data(row=slice(None)):
     given = examples()
-    return Examples(Table(given.data.value + 1), given.labels, given.train, given.val)
+    value = given.data.value.copy()
+    value[row, 0] += 1
+    return Examples(Table(value), given.labels, given.train, given.val)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"seed": 5},
-        {"schedule": Schedule(5, 8, 0.01, 0.01)},
-        {"schedule": Schedule(4, 8, 0.02, 0.01)},
-        {"given": other_rows()},
-        {"given": other_labels()},
-        {"given": other_data()},
-    ],
-    ids=["seed", "epochs", "rate", "rows", "labels", "data"],
-)
+def other_label(row):
+    given = examples()
+    labels = given.labels.copy()
+    labels[row] = 1 - labels[row]
+    return Examples(given.data, labels, given.train, given.val)
+
+
+CHANGES = {
+    "seed": {"seed": 5},
+    "epochs": {"schedule": Schedule(5, 8, 0.01, 0.01)},
+    "rate": {"schedule": Schedule(4, 8, 0.02, 0.01)},
+    "order of rows": {"given": other_rows()},
+    "labels": {"given": other_labels()},
+    "data": {"given": other_data()},
+    "a value of the first row": {"given": other_data(0)},
+    "a value of the last row of train": {"given": other_data(59)},
+    "a value of validation": {"given": other_data(79)},
+    "a label of train": {"given": other_label(59)},
+    "a label of validation": {"given": other_label(79)},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_another_training_does_not_go_on_from_this_one(train, caplog, change):
     undisturbed = train(**change)
     kill(train)
@@ -153,6 +198,47 @@ def test_another_training_does_not_go_on_from_this_one(train, caplog, change):
     caplog.set_level(logging.INFO, "pipeline")
     assert train(**change) == undisturbed
     assert epochs_in(caplog)[0] == "1"
+
+
+ELSE = {"threads": {"threads": 2}, "dropout": {"dropout": 0.2}}
+
+
+@pytest.mark.parametrize("change", (CHANGES | ELSE).values(), ids=CHANGES | ELSE)
+def test_another_training_is_not_taken_for_a_finished_one(tmp_path, caplog, change):
+    kept(tmp_path)
+    caplog.clear()
+    caplog.set_level(logging.INFO, "pipeline")
+    kept(tmp_path, **change)
+    assert epochs_in(caplog)[0] == "1"
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value"),
+    [
+        ("pipeline.training.fingerprint.torch", "__version__", "9.9.9"),
+        ("pipeline.training.fingerprint", "loaded_code", lambda: "edited"),
+    ],
+    ids=["version of torch", "code"],
+)
+def test_other_versions_train_anew(tmp_path, caplog, monkeypatch, where, name, value):
+    kept(tmp_path)
+    monkeypatch.setattr(f"{where}.{name}", value)
+    caplog.clear()
+    caplog.set_level(logging.INFO, "pipeline")
+    kept(tmp_path)
+    assert epochs_in(caplog) == ["1", "2", "3", "4"]
+
+
+def test_the_code_of_a_training_is_that_of_its_stage_and_all_that_was_imported(monkeypatch):
+    digest = loaded_code()
+    assert loaded_code() == digest
+    monkeypatch.setitem(sys.modules, "pipeline.hospital.make", object())  # as if imported
+    assert loaded_code() != digest
+    monkeypatch.delitem(sys.modules, "pipeline.hospital.make")
+    stage = SimpleNamespace(name="pipeline.hospital.make")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", stage)
+    assert loaded_code() != digest
 
 
 def test_half_a_progress_file_is_ignored(train, tmp_path, caplog):

@@ -113,3 +113,15 @@ def test_a_vocabulary_of_another_cohort_is_not_asked_for_a_single_task(stays):
     assert "diagnoses_48h" not in result["tasks"]
     diagnoses = "results/corrected/predictions/e_unimed-gru-attention_shock_4h.diagnoses.parquet"
     assert pl.read_parquet(stays / diagnoses).is_empty()
+
+
+@pytest.mark.slow
+def test_a_rerun_on_the_same_stays_trains_nothing_and_says_the_same(stays, tmp_path):
+    checkout = stays.copy(tmp_path / "again")
+    name = ALONE.removeprefix("results/").removesuffix(".json")
+    log = checkout / f"logs/train_unimed/corrected/{name}.log"
+    assert "epoch 1/1" in log.read_text()
+    checkout.make("--forcerun", "train_unimed", "--", ALONE)
+    assert "trained before on the same: kept" in log.read_text()
+    assert "epoch 1/1" not in log.read_text()
+    assert (checkout / ALONE).read_bytes() == (stays / ALONE).read_bytes()

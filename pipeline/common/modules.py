@@ -6,6 +6,8 @@ workflow is planned.
 """
 
 import ast
+import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -65,3 +67,12 @@ def source_files(module: str) -> list[str]:
         waiting += [file for file in found - seen if file.name != "__init__.py"]
         seen |= {file for file in found if file.name != "__init__.py"}
     return [first.as_posix(), *sorted(path.as_posix() for path in seen - {first})]
+
+
+def digest_of_code(modules: Iterable[str]) -> str:
+    """SHA-256 over path and content of every file that the modules consist of (`source_files`)."""
+    digest = hashlib.sha256()
+    for file in sorted({file for module in modules for file in source_files(module)}):
+        content = hashlib.sha256((ROOT / file).read_bytes()).hexdigest()
+        digest.update(f"{file} {content}\n".encode())
+    return digest.hexdigest()

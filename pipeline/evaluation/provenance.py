@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.common.errors import InputError
-from pipeline.common.modules import ROOT, source_files
+from pipeline.common.modules import digest_of_code
 
 log = logging.getLogger("pipeline")
 
@@ -57,14 +57,9 @@ def cohort_fingerprint(*predictions: pl.DataFrame) -> str:
 def code_fingerprint(modules: list[str]) -> str:
     """SHA-256 over the path and content of every source file that the modules consist of."""
     try:
-        files = sorted({file for module in modules for file in source_files(module)})
+        return digest_of_code(modules)
     except ValueError as error:
         raise InputError(f"--modules: {error}") from error
-    digest = hashlib.sha256()
-    for file in files:
-        content = hashlib.sha256((ROOT / file).read_bytes()).hexdigest()
-        digest.update(f"{file} {content}\n".encode())
-    return digest.hexdigest()
 
 
 def environment(modules: list[str], lock: str | Path) -> dict[str, Any]:

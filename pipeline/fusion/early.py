@@ -22,7 +22,7 @@ from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import Dropping, EarlyHead
 from pipeline.training.arguments import add_head_argument, add_training_arguments
 from pipeline.training.batches import evaluate
-from pipeline.training.checkpoint import History, progress_file, remove_progress, save_weights
+from pipeline.training.checkpoint import History, progress_file, save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.embeddings import read_embeddings
 from pipeline.training.loop import Examples, fit
@@ -77,7 +77,6 @@ def main() -> None:
     write_json(given.weights / "history.json", {"seeds": histories})
     write_table(pl.concat(table for _, table, _ in fitted.values()), given.absent, ABSENT)
     write_table(said, given.output, PREDICTIONS)
-    remove_progress(given.weights, given.seeds)
     log.info("early fusion of %s: %d predictions", given.letters, said.height)
 
 

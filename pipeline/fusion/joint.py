@@ -26,7 +26,7 @@ from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import HEADS, Dropping, LateHead
 from pipeline.training.arguments import add_head_argument, add_training_arguments
 from pipeline.training.batches import Batch, evaluate, within
-from pipeline.training.checkpoint import progress_file, remove_progress, save_weights
+from pipeline.training.checkpoint import progress_file, save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.features import Head
@@ -151,7 +151,6 @@ def main() -> None:
         write_json(given.weights / "history.json", {"seeds": histories})
         write_table(pl.concat(without for _, without in said), given.absent, ABSENT)
         write_table(pl.concat(own for own, _ in said), given.output, PREDICTIONS)
-        remove_progress(given.weights, given.seeds)
         log.info("%s fusion of %s", given.head, given.letters)
 
 

@@ -70,17 +70,13 @@ def progress_file(folder: Path, seed: int) -> Path:
     return folder / f".seed{seed}.progress"
 
 
-def remove_progress(folder: Path, seeds: list[int]) -> None:
-    """Removes the states of a job that is done: until then no seed is trained twice."""
-    for seed in seeds:
-        progress_file(folder, seed).unlink(missing_ok=True)
-
-
 class Progress:
     """The resumable state of one training: model, best model, optimiser, generator, history.
 
-    A killed training resumes from its last whole epoch. `settings` guard against resuming another
-    training: where they differ from the file's, the file is ignored.
+    A killed training resumes from its last whole epoch; of a finished one best model and history
+    stay, so that a rerun of the same training has nothing to do. The file is no rule's output:
+    Snakemake does not delete it. `settings` tell one training from another: where they differ from
+    the file's, the file is ignored.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, object]) -> None:
@@ -88,12 +84,13 @@ class Progress:
         self.settings = json.dumps(settings, sort_keys=True)
 
     def save(self, model: nn.Module, best: Weights, optimiser: torch.optim.Optimizer,
-             history: list[Epoch]) -> None:  # fmt: skip
-        """Writes everything after an epoch."""
-        tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in best.items()}
-        for index, state in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
+             history: list[Epoch], last: bool) -> None:  # fmt: skip
+        """Writes everything after an epoch; after the `last` one no more than its outcome."""
+        tensors = {f"best.{k}": v for k, v in best.items()}
+        if not last:
+            tensors |= {f"model.{k}": v for k, v in model.state_dict().items()}
+            for index, state in optimiser.state_dict()["state"].items():
+                tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
         tensors["generator"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["generator.cuda"] = torch.cuda.get_rng_state()
@@ -113,13 +110,14 @@ class Progress:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError):  # none, or half-written
             return {}, []
-        model.load_state_dict(_part(tensors, "model."))
-        state: dict[int, Weights] = {}
-        for name, value in _part(tensors, "optimiser.").items():
-            index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = value
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": state, "param_groups": groups})
+        if own := _part(tensors, "model."):
+            model.load_state_dict(own)
+            state: dict[int, Weights] = {}
+            for name, value in _part(tensors, "optimiser.").items():
+                index, key = name.split(".")
+                state.setdefault(int(index), {})[key] = value
+            groups = optimiser.state_dict()["param_groups"]
+            optimiser.load_state_dict({"state": state, "param_groups": groups})
         torch.set_rng_state(tensors["generator"])
         if "generator.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["generator.cuda"])

@@ -1,6 +1,8 @@
 """What a model is fitted on, what its errors cost, and what chooses its epoch."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -8,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.training.batches import Data, onto
+from pipeline.training.batches import Data, batches, onto
+from pipeline.training.checkpoint import digest
 from pipeline.training.schedule import Schedule
 
 
@@ -54,7 +57,14 @@ class Examples:
         return float(roc_auc_score(self.labels[self.val], score))
 
     def facts(self) -> dict[str, np.ndarray]:
-        """What is learnt: rows and their labels, by name; two trainings may be the same training
-        only where these are."""
+        """What is learnt beside the data: the labels of the rows, in their order, by name."""
         chosen = {"train": self.train, "val": self.val}
-        return {**chosen, **{f"labels {name}": self.labels[rows] for name, rows in chosen.items()}}
+        return {f"labels {name}": self.labels[rows] for name, rows in chosen.items()}
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the facts and of all data of the rows: one pass, whatever the seeds."""
+        found = hashlib.sha256(digest(self.facts()).encode())
+        for part in batches(np.concatenate([self.train, self.val]), 256):
+            found.update(digest(self.data.batch(part)).encode())
+        return found.hexdigest()

@@ -17,9 +17,10 @@ from torch import nn
 from pipeline.common.command import log
 from pipeline.common.errors import InputError
 from pipeline.training.batches import ahead, batches, evaluate
-from pipeline.training.checkpoint import Epoch, Progress, digest
+from pipeline.training.checkpoint import Epoch, Progress
 from pipeline.training.device import half_precision
 from pipeline.training.examples import Examples
+from pipeline.training.fingerprint import fingerprint
 from pipeline.training.processes import SINGLE, Processes
 from pipeline.training.schedule import Schedule
 
@@ -78,17 +79,20 @@ def fit(model: nn.Module, examples: Examples, schedule: Schedule, seed: int, dev
 
     Returns the history: loss and validation AUROC of every epoch. A training that was killed goes
     on after its last whole epoch, found in the file `progress`; weights and history are then the
-    same as if it had not been killed. The caller removes the file when all its work is done. Of
-    several processes the first validates for all, announces, and writes `progress`.
+    same as if it had not been killed. The file keeps what came of a finished training: where
+    nothing that decides the weights has changed since, no epoch is trained. Of several processes
+    the first validates for all, announces, and writes `progress`.
     """
     if schedule.batch_size < processes.count:
         raise InputError(f"schedule.batch_size {schedule.batch_size} is below torch.processes "
                          f"{processes.count}: every process needs a part")  # fmt: skip
     optimiser = schedule.optimiser_of(model)
-    guard = asdict(schedule) | {"seed": seed, "of": fingerprint(model, examples),
+    guard = asdict(schedule) | {"seed": seed, "of": fingerprint(model, examples, device),
                                 "processes": processes.count}  # fmt: skip
     state = Progress(progress, guard)
     best, history = state.load(model, optimiser)
+    if processes.first and len(history) == schedule.epochs:
+        log.info("%s seed %d  trained before on the same: kept", name, seed)
     parallel = processes.parallel(model, device, together=schedule.eval_mode)
     said = Announcer(f"{name} seed {seed}", len(history), schedule.epochs)
     for epoch in range(len(history), schedule.epochs):
@@ -106,7 +110,7 @@ def fit(model: nn.Module, examples: Examples, schedule: Schedule, seed: int, dev
                 best = {key: value.detach().clone() for key, value in model.state_dict().items()}
         history.append({"loss": round(loss, 6), "val_auroc": auroc})
         if processes.first:
-            state.save(model, best, optimiser, history)
+            state.save(model, best, optimiser, history, len(history) == schedule.epochs)
             said.epoch(history, speed)
         processes.wait()
     if processes.first:
@@ -130,13 +134,3 @@ class Announcer:
             self.name, done, self.epochs, history[-1]["loss"],
             "–" if auroc is None else f"{auroc:.4f}", speed, each * (self.epochs - done),
         )  # fmt: skip
-
-
-def fingerprint(model: nn.Module, examples: Examples) -> str:
-    """A digest of what is fitted on what: rows, labels, start of the model, a batch of the data.
-
-    Two trainings of one fingerprint, schedule and seed are the same training.
-    """
-    start = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    sample = examples.data.batch(examples.train[:64])
-    return digest({**examples.facts(), **start, **{f"batch {k}": v for k, v in sample.items()}})

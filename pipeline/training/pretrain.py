@@ -15,7 +15,7 @@ from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.training.arguments import add_training_arguments
-from pipeline.training.checkpoint import progress_file, remove_progress, save_weights
+from pipeline.training.checkpoint import progress_file, save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.loop import Examples, fit
 from pipeline.training.modality import ModalityData, add_data_argument, find, read_data
@@ -53,7 +53,6 @@ def main() -> None:
                 save_weights(model, given.output / f"seed{seed}.safetensors")
     if processes.first:
         write_json(given.output / "history.json", {"seeds": histories})
-        remove_progress(given.output, given.seeds)
 
 
 def _present(data: ModalityData, rows: TaskRows, split: str) -> np.ndarray:

@@ -24,7 +24,7 @@ def refit(head: Head, data: Embeddings, rows: TaskRows, schedule: Schedule, seed
     """Trains `head` in place on the features of the fusion share.
 
     Episodes without any of the modalities are left out. `folder`: of the weights, for the state of
-    a killed training. Raises `InputError` where the share has one class only.
+    the training. Raises `InputError` where the share has one class only.
     """
     train, val = (own[data.here[own].any(axis=1)] for own in (rows.of("fusion"), rows.of("val")))
     if len(np.unique(rows.label[train])) < 2:
@@ -34,4 +34,3 @@ def refit(head: Head, data: Embeddings, rows: TaskRows, schedule: Schedule, seed
     head.begin(data, train, rows.label[train].mean())
     progress = folder / f".head{seed}.progress"
     fit(head, Examples(data, rows.label, train, val), schedule, seed, device, progress, "head")
-    progress.unlink()

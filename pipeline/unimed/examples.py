@@ -106,9 +106,6 @@ class StayExamples(Examples):
         return float(np.mean(found)) if found else None
 
     def facts(self) -> dict[str, np.ndarray]:
-        """Rows, labels, eligibility, diagnoses; and what the model is: its start does not tell."""
-        rows = np.concatenate([self.train, self.val])
+        """Labels, and what the model is: its start does not tell. The data hold the rest."""
         said = json.dumps([asdict(self.settings), *map(asdict, self.stays.tasks)], sort_keys=True)
-        own = {"eligible": self.stays.eligible[rows], "onset": self.stays.onset[rows]}
-        own |= {"group": self.stays.group, "group_start": self.stays.group_start}
-        return {**super().facts(), **own, "model": np.frombuffer(said.encode(), np.uint8)}
+        return {**super().facts(), "model": np.frombuffer(said.encode(), np.uint8)}

@@ -17,7 +17,7 @@ from pipeline.common.command import log, pairs, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.training.arguments import add_compute_arguments
-from pipeline.training.checkpoint import progress_file, remove_progress, save_weights
+from pipeline.training.checkpoint import progress_file, save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.loop import fit
 from pipeline.training.modality import add_data_argument, find_stays, reading
@@ -104,7 +104,6 @@ def main() -> None:
     if processes.first:
         write_json(given.weights / "history.json", {"seeds": histories})
         write_said(said, stays, given.output, given.diagnoses, given.attention)
-        remove_progress(given.weights, given.seeds)
         log.info("unimed: %s", json.dumps(given.tasks))
 
 

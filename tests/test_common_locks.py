@@ -1,0 +1,41 @@
+"""What a killed run leaves behind stands in nobody's way; what a living one holds, stands."""
+
+import errno
+import fcntl
+
+import pytest
+
+from pipeline.common.locks import release_stale
+
+
+@pytest.fixture
+def lock(tmp_path):
+    """A lock of Snakemake's."""
+    (tmp_path / "locks").mkdir()
+    path = tmp_path / "locks" / "0.output.lock"
+    path.write_text("results/x.json\n")
+    return path
+
+
+def test_the_lock_of_a_dead_run_is_removed(lock, tmp_path):
+    with release_stale(tmp_path):
+        assert not lock.exists()
+
+
+def test_the_lock_of_a_living_run_stands(lock, tmp_path):
+    with release_stale(tmp_path):
+        lock.write_text("results/x.json\n")
+        with release_stale(tmp_path), release_stale(tmp_path):  # dry runs, others that try
+            assert lock.exists()
+        assert lock.exists()
+    with release_stale(tmp_path):
+        assert not lock.exists()
+
+
+def test_a_file_system_without_locks_keeps_the_one_of_snakemake(lock, tmp_path, monkeypatch):
+    def flock(*given):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with release_stale(tmp_path):
+        assert lock.exists()
