@@ -27,21 +27,42 @@ def path_of(module: str) -> Path | None:
     return None
 
 
-@cache
-def _imports(path: Path) -> frozenset[str]:
+def _imports(file: str) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(names)
+    return names
 
 
-def _data_beside(path: Path) -> list[Path]:
+def _data_beside(file: str) -> list[str]:
     # `episodes.py` owns `episodes*.sql` and `episodes*.csv` beside it
-    files = sorted((ROOT / path).parent.glob(f"{path.stem}*.*"))
-    return [file.relative_to(ROOT) for file in files if file.suffix in {".sql", ".csv"}]
+    path = ROOT / file
+    found = sorted(path.parent.glob(f"{path.stem}*.*"))
+    return [own.relative_to(ROOT).as_posix() for own in found if own.suffix in {".sql", ".csv"}]
+
+
+# cached, as all that reads the package: a plan of the full grid asks thousands of times
+@cache
+def _direct(file: str) -> frozenset[str]:
+    """The data beside a module, and the first-party files that it imports itself."""
+    found = {path for name in _imports(file) if (path := path_of(name))}
+    imported = {path.as_posix() for path in found if path.name != "__init__.py"}
+    return frozenset([*imported, *_data_beside(file)])
+
+
+@cache
+def _consists_of(file: str) -> frozenset[str]:
+    """All that a module consists of, itself among it."""
+    seen, waiting = {file}, [file]
+    while waiting:
+        own = waiting.pop()
+        more = _direct(own) - seen if own.endswith(".py") else frozenset()
+        seen |= more
+        waiting += more
+    return frozenset(seen)
 
 
 def source_files(module: str) -> list[str]:
@@ -57,11 +78,4 @@ def source_files(module: str) -> list[str]:
     first = Path(module) if "/" in module else path_of(module)
     if first is None or not (ROOT / first).is_file():
         raise ValueError(f"no module {module} in this package")
-    seen, waiting = {first}, [first] if first.suffix == ".py" else []
-    while waiting:
-        path = waiting.pop()
-        found = {file for name in _imports(path) if (file := path_of(name))}
-        seen |= set(_data_beside(path))
-        waiting += [file for file in found - seen if file.name != "__init__.py"]
-        seen |= {file for file in found if file.name != "__init__.py"}
-    return [first.as_posix(), *sorted(path.as_posix() for path in seen - {first})]
+    return [first.as_posix(), *sorted(_consists_of(first.as_posix()) - {first.as_posix()})]
