@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@cache  # as all that reads the package: a plan of the full grid asks thousands of times
 def path_of(module: str) -> Path | None:
     """The file of a first-party module or package, relative to the repository; None if foreign.
 
@@ -20,11 +21,11 @@ def path_of(module: str) -> Path | None:
     >>> path_of("polars") is None
     True
     """
+    if module.split(".")[0] != "pipeline":
+        return None
     base = Path(*module.split("."))
-    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-        if module.split(".")[0] == "pipeline" and (ROOT / candidate).is_file():
-            return candidate
-    return None
+    found = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in found if (ROOT / path).is_file()), None)
 
 
 def _imports(file: str) -> set[str]:
@@ -44,7 +45,6 @@ def _data_beside(file: str) -> list[str]:
     return [own.relative_to(ROOT).as_posix() for own in found if own.suffix in {".sql", ".csv"}]
 
 
-# cached, as all that reads the package: a plan of the full grid asks thousands of times
 @cache
 def _direct(file: str) -> frozenset[str]:
     """The data beside a module, and the first-party files that it imports itself."""
@@ -54,15 +54,18 @@ def _direct(file: str) -> frozenset[str]:
 
 
 @cache
-def _consists_of(file: str) -> frozenset[str]:
-    """All that a module consists of, itself among it."""
-    seen, waiting = {file}, [file]
+def _consists_of(module: str) -> tuple[str, ...]:
+    first = Path(module) if "/" in module else path_of(module)
+    if first is None or not (ROOT / first).is_file():
+        raise ValueError(f"no module {module} in this package")
+    own = first.as_posix()
+    seen, waiting = {own}, [own]
     while waiting:
-        own = waiting.pop()
-        more = _direct(own) - seen if own.endswith(".py") else frozenset()
+        file = waiting.pop()
+        more = _direct(file) - seen if file.endswith(".py") else frozenset()
         seen |= more
         waiting += more
-    return frozenset(seen)
+    return (own, *sorted(seen - {own}))
 
 
 def source_files(module: str) -> list[str]:
@@ -75,7 +78,4 @@ def source_files(module: str) -> list[str]:
     >>> source_files("pipeline.common.command")
     ['pipeline/common/command.py', 'pipeline/common/errors.py', 'pipeline/common/files.py']
     """
-    first = Path(module) if "/" in module else path_of(module)
-    if first is None or not (ROOT / first).is_file():
-        raise ValueError(f"no module {module} in this package")
-    return [first.as_posix(), *sorted(_consists_of(first.as_posix()) - {first.as_posix()})]
+    return list(_consists_of(module))
