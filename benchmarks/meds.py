@@ -23,6 +23,9 @@ from types import SimpleNamespace
 import yaml
 from record import REPOSITORY, Record, Runs, arguments, once, python, spread
 
+sys.path.insert(0, str(REPOSITORY))
+from pipeline.common.wiring import Wiring
+
 MEDS = "mimic-iv-meds==0.2.0"
 PATIENTS = {"small": 1_300, "full": 27_500}  # about 0.5 and 10 million rows
 ROUNDS = 3  # of the pipeline; MIMIC_IV_MEDS runs once
@@ -111,28 +114,37 @@ def extracted(release: Path, table: str, output: Path, runs: Runs) -> None:
     )  # fmt: skip
 
 
-def selected(folder: Path, runs: Runs) -> None:
-    """Episodes, then their events, from the extracted tables, as the workflow selects them."""
-    sys.path.insert(0, str(REPOSITORY))
-    from pipeline.common.wiring import Wiring
-
-    wiring = Wiring(yaml.safe_load((REPOSITORY / "config.yaml").read_text()), {}, {})
-    job, made = SimpleNamespace(protocol="corrected"), folder / "episodes.parquet"
-    sources = [f"--{name}={folder / name}.parquet" for name in ("patients", "admissions")]
-    shared = ["--threads", "2", "--temp", tempfile.gettempdir()]
+def episodes(source: Path, runs: Runs) -> None:
+    """Selects the episodes from extracted tables, as the workflow does."""
+    wiring, job = settings()
     once(
-        python("pipeline.cohort.episodes", *sources, "--icustays", folder / "icustays.parquet",
+        python("pipeline.cohort.episodes", f"--patients={source / 'patients.parquet'}",
+               f"--admissions={source / 'admissions.parquet'}",
+               f"--icustays={source / 'icustays.parquet'}",
                "--cohort", wiring.setting("cohort")(job), "--split", wiring.setting("split")(job),
-               "--output", made, "--attrition", folder / "attrition.json",
-               "--memory-mb", "2000", *shared),
+               "--output", source / "episodes.parquet", "--attrition", source / "attrition.json",
+               "--threads", "2", "--memory-mb", "2000", "--temp", tempfile.gettempdir()),
         runs,
     )  # fmt: skip
-    known = wiring.known_from("vitals", "outputs", "labs", "procedures", "infusions")(job)
+
+
+def events(source: Path, runs: Runs) -> None:
+    """Selects the events of the episodes, as the workflow does."""
+    wiring, job = settings()
+    kinds = ("vitals", "outputs", "labs", "procedures", "infusions")
     once(
-        python("pipeline.ehr.events", "--episodes", made, "--source", folder, "--availability",
-               known, "--output", folder / "events.parquet", "--memory-mb", "8000", *shared),
+        python("pipeline.ehr.events", "--episodes", source / "episodes.parquet",
+               "--source", source, "--availability", wiring.known_from(*kinds)(job),
+               "--output", source / "events.parquet",
+               "--threads", "2", "--memory-mb", "8000", "--temp", tempfile.gettempdir()),
         runs,
     )  # fmt: skip
+
+
+def settings() -> tuple[Wiring, SimpleNamespace]:
+    """How the workflow gets its settings, and a job's wildcards."""
+    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    return Wiring(config, {}, {}), SimpleNamespace(protocol="corrected")
 
 
 def rows(pattern: Path) -> int:
@@ -156,11 +168,12 @@ def measure(record: Record, folder: Path, patients: int) -> None:
     tables = read_by_both(release, (folder / "meds.yaml").read_text())
     source, theirs = folder / "source", Runs()
     each = {table: Runs() for table in [*tables, "d_labitems"]}
-    events, gzip = Runs(), Runs()
+    gathered, gzip = Runs(), Runs()
     for number in range(ROUNDS):
         for table in each:
             extracted(release, table, source, each[table])
-        selected(source, events)
+        episodes(source, gathered)
+        events(source, gathered)
         once(["gzip", "-dc", release / "icu" / "chartevents.csv.gz"], gzip)
         if number == 0:
             stages = published(folder, commands, release, theirs)
@@ -179,10 +192,12 @@ def measure(record: Record, folder: Path, patients: int) -> None:
                note="makes what the pipeline's extraction makes: tables")  # fmt: skip
     record.add("CPU time of extraction, pipeline", cpu)
     record.add("CPU time of extraction, MIMIC_IV_MEDS 0.2.0", theirs.cpu, note="one run")
-    pairs = zip(events.seconds[::2], events.seconds[1::2], strict=True)
+    pairs = zip(gathered.seconds[::2], gathered.seconds[1::2], strict=True)
     whole = [sum(pair) + time for pair, time in zip(pairs, ours, strict=True)]
     note = f"makes {rows(source / 'events.parquet'):,} events known by the prediction time, sorted"
-    record.add("extraction, episodes and their events, pipeline", whole, "s", events.peak_mb, note)
+    record.add(
+        "extraction, episodes and their events, pipeline", whole, "s", gathered.peak_mb, note
+    )
     answer(record, ours, peaks, theirs, stages, whole)
     small = [table for table in tables if count[table] < FEW]
     took = {table: statistics.median(each[table].seconds) for table in tables}

@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@cache  # as all that reads the package: a plan of the full grid asks thousands of times
 def path_of(module: str) -> Path | None:
     """The file of a first-party module or package, relative to the repository; None if foreign.
 
@@ -22,28 +23,51 @@ def path_of(module: str) -> Path | None:
     >>> path_of("polars") is None
     True
     """
+    if module.split(".")[0] != "pipeline":
+        return None
     base = Path(*module.split("."))
-    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-        if module.split(".")[0] == "pipeline" and (ROOT / candidate).is_file():
-            return candidate
-    return None
+    found = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in found if (ROOT / path).is_file()), None)
 
 
-@cache
-def _imports(path: Path) -> frozenset[str]:
+def _imports(file: str) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(names)
+    return names
 
 
-def _data_beside(path: Path) -> list[Path]:
+def _data_beside(file: str) -> list[str]:
     # `episodes.py` owns `episodes*.sql` and `episodes*.csv` beside it
-    files = sorted((ROOT / path).parent.glob(f"{path.stem}*.*"))
-    return [file.relative_to(ROOT) for file in files if file.suffix in {".sql", ".csv"}]
+    path = ROOT / file
+    found = sorted(path.parent.glob(f"{path.stem}*.*"))
+    return [own.relative_to(ROOT).as_posix() for own in found if own.suffix in {".sql", ".csv"}]
+
+
+@cache
+def _direct(file: str) -> frozenset[str]:
+    """The data beside a module, and the first-party files that it imports itself."""
+    found = {path for name in _imports(file) if (path := path_of(name))}
+    imported = {path.as_posix() for path in found if path.name != "__init__.py"}
+    return frozenset([*imported, *_data_beside(file)])
+
+
+@cache
+def _consists_of(module: str) -> tuple[str, ...]:
+    first = Path(module) if "/" in module else path_of(module)
+    if first is None or not (ROOT / first).is_file():
+        raise ValueError(f"no module {module} in this package")
+    own = first.as_posix()
+    seen, waiting = {own}, [own]
+    while waiting:
+        file = waiting.pop()
+        more = _direct(file) - seen if file.endswith(".py") else frozenset()
+        seen |= more
+        waiting += more
+    return (own, *sorted(seen - {own}))
 
 
 def source_files(module: str) -> list[str]:
@@ -56,17 +80,7 @@ def source_files(module: str) -> list[str]:
     >>> source_files("pipeline.common.database")
     ['pipeline/common/database.py', 'pipeline/common/progress.py']
     """
-    first = Path(module) if "/" in module else path_of(module)
-    if first is None or not (ROOT / first).is_file():
-        raise ValueError(f"no module {module} in this package")
-    seen, waiting = {first}, [first] if first.suffix == ".py" else []
-    while waiting:
-        path = waiting.pop()
-        found = {file for name in _imports(path) if (file := path_of(name))}
-        seen |= set(_data_beside(path))
-        waiting += [file for file in found - seen if file.name != "__init__.py"]
-        seen |= {file for file in found if file.name != "__init__.py"}
-    return [first.as_posix(), *sorted(path.as_posix() for path in seen - {first})]
+    return list(_consists_of(module))
 
 
 def digest_of_code(modules: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ Takes the config as a mapping, reads no table and imports nothing heavy.
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -150,15 +151,20 @@ def task_query(protocol: str, task: str) -> str:
     return f"pipeline/cohort/tasks/{folder}{task}.sql"
 
 
+@cache
+def _room(modality: str) -> list[str]:
+    """All modules of a modality's folder."""
+    files = (ROOT / "pipeline" / modality).glob("[!_]*.py")
+    return [f"pipeline.{modality}.{path.stem}" for path in files]
+
+
 def made_by(config: Config, modalities: str, model: str, task: str, protocol: str = "corrected"
             ) -> list[str]:  # fmt: skip
     """The code that decides a result: modules and the task's query.
 
     All modules of its modalities' folders, and what comes before and after them.
     """
-    folders = [Path("pipeline", config["modalities"][letter]) for letter in modalities]
-    files = [path for folder in folders for path in (ROOT / folder).glob("[!_]*.py")]
-    rooms = sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files)
+    rooms = sorted(name for letter in modalities for name in _room(config["modalities"][letter]))
     first = ["pipeline.extract.tables", "pipeline.cohort.episodes", "pipeline.cohort.labels"]
     last = [*MODELS[model][2], "pipeline.evaluation.result"]
     return [*first, task_query(protocol, task), *rooms, *TRAINING, *last]
