@@ -25,6 +25,7 @@ def killed(path):
         os.killpg(0, signal.SIGKILL)
 
 
-files.whole = killed
-del sys.argv[0]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+if __name__ == "__main__":
+    files.whole = killed
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
