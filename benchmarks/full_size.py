@@ -4,8 +4,10 @@
 
 433 million rows of chartevents, 100,000 admissions, 2.3 million reports; extracted tables, since
 extraction streams whatever the size (see extraction.py). One epoch of each training: more take as
-much memory. Films are trained on at 224 pixels, from arrays of the store; some hundred admissions,
-since the store is mapped, not read. Not among the questions of `make bench`: it takes half an hour.
+much memory, and so do more training patients than `TRAINED` of those that are read. Films are
+trained on at 224 pixels, from arrays of the store, which are mapped, not read: some hundred
+admissions. Not among the questions of `make bench`, for its half hour: make bench
+QUESTIONS=full_size.
 """
 
 import json
@@ -30,6 +32,7 @@ LIMIT_MB = 8000
 FOUND = protocols.settings(CONFIG, "corrected")
 SCHEDULE = json.dumps(CONFIG["schedule"] | {"epochs": 1})
 PIXELS, WITH_FILMS, FILMS_EACH = 224, 640, 2
+TRAINED = 1500  # admissions; the other training patients are only read
 
 
 def note_stages(folder: Path, made: Path, radiology: Path) -> dict[str, list[str]]:
@@ -80,6 +83,10 @@ def films(made: Path) -> dict[str, str | list[str]]:
 
 def training_stages(made: Path) -> dict[str, list[str]]:
     """Every encoder, and the joint model of the three, one epoch each."""
+    episodes = pl.read_parquet(made / "episodes.parquet")
+    beyond = (pl.col("split") == "train") & (pl.int_range(pl.len()).over("split") >= TRAINED)
+    split = pl.when(beyond).then(pl.lit("test")).otherwise("split").alias("split")
+    episodes.with_columns(split).write_parquet(made / "fewer.parquet")
     data = {
         "ehr": {"tokens": str(made / "tokens.parquet"),
                 "demographics": str(made / "demographics.parquet"),
@@ -89,8 +96,8 @@ def training_stages(made: Path) -> dict[str, list[str]]:
         "cxr": {**films(made), "pixels": PIXELS, "full": False, "pretrained": None,
                 "hours_scale": FOUND["cxr"]["hours_scale"]},
     }  # fmt: skip
-    shared = ("--episodes", made / "episodes.parquet", "--schedule", SCHEDULE, "--seeds", "0",
-              "--torch-threads", "2", "--device", "cpu")  # fmt: skip
+    shared = ("--episodes", made / "fewer.parquet", "--schedule", SCHEDULE, "--seeds", "0",
+              "--torch-threads", "1", "--device", "cpu")  # fmt: skip
     found = {}
     for name, own in data.items():
         labels = made / ("few.parquet" if name == "cxr" else "labels.parquet")
@@ -98,11 +105,6 @@ def training_stages(made: Path) -> dict[str, list[str]]:
         found[f"pretrain_{name}"] = python(
             "pipeline.training.pretrain", *given, "--output", made / name
         )
-        found[f"embed_{name}"] = python(
-            "pipeline.training.embed", *given, "--weights", made / name / "seed0.safetensors",
-            "--head-on", "fusion", "--heads", made / name, "--output", made / f"of_{name}.parquet",
-            "--predictions", made / f"by_{name}.parquet",
-        )  # fmt: skip
     found["fuse_jointly"] = python(
         "pipeline.fusion.joint", "--head", "joint", "--head-on", "fusion", *shared, "--labels",
         made / "few.parquet", "--data", json.dumps({k: data[k] for k in ("ehr", "cxr", "note")}),

@@ -56,8 +56,8 @@ REPORTS = """
 COPY (
     SELECT
         note_id || '-' || copy || '-' || again AS note_id,
-        (subject_id + CASE WHEN again < 2 THEN 0 ELSE 1e8 END)::BIGINT * 100 + copy AS subject_id,
-        CASE WHEN again < 2 THEN hadm_id * 100 + copy END AS hadm_id, note_type, note_seq,
+        (subject_id + CASE WHEN again = 0 THEN 0 ELSE 1e8 END)::BIGINT * 100 + copy AS subject_id,
+        CASE WHEN again = 0 THEN hadm_id * 100 + copy END AS hadm_id, note_type, note_seq,
         charttime + to_minutes(7 * again) AS charttime,
         storetime + to_minutes(7 * again) AS storetime, text
     FROM '{small}', range({copies}) AS c(copy), range({again}) AS a(again)
@@ -122,7 +122,7 @@ def admissions(folder: Path, copies: int, denser: int = DENSER) -> Path:
 
 
 def reports(folder: Path, copies: int, again: int) -> Path:
-    """An extracted table of reports, `again` for each of the hospital's; two are of admissions."""
+    """An extracted table of reports, `again` for each of the hospital's; the first is of an admission."""
     large = folder / f"radiology-{copies}-{again}.parquet"
     if not large.exists():
         small, part = hospital(folder) / "radiology.parquet", Path(f"{large}.part")

@@ -54,8 +54,9 @@ def main() -> None:
     arguments.add_argument("--threads", type=int, default=1)
     given = arguments.parse_args()
     used = read_table(given.episode_notes, ["note_id"]).unique()
-    notes = read_table(given.notes, ["note_id", "words"]).join(used, on="note_id", how="semi")
-    notes = notes.sort("note_id")
+    reports = pl.scan_parquet(given.notes).select("note_id", "words")  # all of them are too many
+    wanted = reports.join(used.lazy(), on="note_id", how="semi").sort("note_id")
+    notes = wanted.collect(engine="streaming")
     vectors = infer_all(given.model, notes["words"].to_list(), given.threads).astype(np.float32)
     size = vectors.shape[1]
     frame = notes.select("note_id").with_columns(
