@@ -32,6 +32,7 @@ LIMIT_MB = 8000
 FOUND = protocols.settings(CONFIG, "corrected")
 SCHEDULE = json.dumps(CONFIG["schedule"] | {"epochs": 1})
 PIXELS, WITH_FILMS, FILMS_EACH = 224, 640, 2
+PROCESSES = {"infer_vectors": 2}  # of one size; others are one process
 TRAINED = 1500  # admissions; the other training patients are only read
 
 
@@ -131,7 +132,7 @@ def main() -> None:
     sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     record, peaks = Record(f"The main job at full size in 8 GB ({sizes})"), {}
     parts = (
-        lambda: commands(source, made, given.folder, "6000"),
+        lambda: commands(source, made, given.folder, "6000"),  # as the rules say
         lambda: note_stages(given.folder, made, radiology),
         lambda: training_stages(made),
     )
@@ -140,7 +141,7 @@ def main() -> None:
             runs = Runs()
             once(command, runs)
             record.add(name, runs.seconds, "s", runs.peak_mb)
-            peaks[name] = runs.peak_mb[0]
+            peaks[name] = runs.peak_mb[0] * PROCESSES.get(name, 1)
     most = max(peaks, key=lambda name: peaks[name])
     record.ask("every stage in 8 GB", f"at most {peaks[most] / 1000:.1f} GB, of {most}",
                peaks[most] <= LIMIT_MB)  # fmt: skip

@@ -141,7 +141,7 @@ def measure(record: Record, folder: Path, patients: int) -> None:
     record.add(
         "extraction, episodes and their events, pipeline", whole, "s", gathered.peak_mb, note
     )
-    answer(record, ours, peaks, theirs, stages, whole)
+    answer(record, ours, peaks, theirs, stages, whole, gathered.peak_mb)
     small = [table for table in tables if count[table] < FEW]
     hungry = max(tables, key=lambda table: max(each[table].peak_mb))
     took = {table: statistics.median(each[table].seconds) for table in tables}
@@ -150,27 +150,28 @@ def measure(record: Record, folder: Path, patients: int) -> None:
         f"{spread(gzip.seconds)} s. The {len(small)} tables below {FEW:,} rows take "
         f"{sum(took[table] for table in small):.1f} s of {sum(took.values()):.1f} s: starting a "
         f"process. MIMIC_IV_MEDS: {share(stages)}, its longest stage. Memory: the pipeline's "
-        f"largest process, {hungry}, reads with buffers for two threads whatever the number of rows, and "
-        f"may take {MEMORY_MB:,} MB; MIMIC_IV_MEDS states 20.3 GB for the full release 3.1."
+        f"largest process, {hungry}, reads with buffers for two threads whatever the number of "
+        f"rows, and may take {MEMORY_MB:,} MB; MIMIC_IV_MEDS states 20.3 GB for the full release 3.1."
     )
 
 
 def answer(record: Record, ours: list[float], peaks: list[int], theirs: Runs,
-           stages: dict[str, float], whole: list[float]) -> None:  # fmt: skip
+           stages: dict[str, float], whole: list[float], more: list[int]) -> None:  # fmt: skip
     """What was asked for."""
     (seconds,), (peak,) = theirs.seconds, theirs.peak_mb
     ratio = [seconds / own for own in ours]
     tables = [stages["convert_to_parquet"] / own for own in ours]
     to_events = [seconds / own for own in whole]
-    record.ask(
-        "≥ 5 × faster than MIMIC_IV_MEDS, which goes on to events per subject",
-        f"{spread(ratio)} × its whole run; {spread(tables)} × its stage that makes tables; "
-        f"{spread(to_events)} × its whole run with the pipeline's episodes and events, too",
-        statistics.median(ratio) >= 5,
-    )
-    part = [own / peak for own in peaks]
-    record.ask("≤ 1/4 of its memory, the largest process", f"{spread(part)} of {peak:,} MB",
-               max(part) <= 1 / 4)  # fmt: skip
+    for what, ratios in {
+        "extraction ≥ 5 × faster than all of MIMIC_IV_MEDS, which goes on to events": ratio,
+        "extraction ≥ 5 × faster than its stage that makes tables": tables,
+        "extraction, episodes and events ≥ 5 × faster than all of it": to_events,
+    }.items():
+        record.ask(what, f"{spread(ratios)} ×", statistics.median(ratios) >= 5)
+    for what, own in {"extraction": peaks, "extraction, episodes and events": more}.items():
+        part = [each / peak for each in own]
+        found = f"{spread(part)} of {peak:,} MB"
+        record.ask(f"{what}: ≤ 1/4 of its memory, the largest process", found, max(part) <= 1 / 4)
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ began = time.perf_counter()
 running = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(running, 0)
 found = {"status": os.waitstatus_to_exitcode(status), "seconds": time.perf_counter() - began,
-         "cpu": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss // 1024}
+         "cpu": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss * 1024 // 10**6}
 os.write(int(sys.argv[1]), json.dumps(found).encode())
 """
 

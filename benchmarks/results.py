@@ -1,6 +1,6 @@
 """Writes RESULTS.md from the records of the benchmarks: every figure in it is a measured one.
 
-python benchmarks/results.py --records results/benchmarks/*.json --output benchmarks/RESULTS.md
+python benchmarks/results.py --records results/benchmarks/full --size full --output RESULTS.md
 """
 
 import argparse
@@ -16,6 +16,13 @@ from typing import Any
 from record import spread
 
 PACKAGES = ("snakemake", "duckdb", "polars", "pyarrow", "torch", "torchvision", "gensim", "pillow")
+QUESTIONS = {  # in the order of the page; why one may have no record
+    **dict.fromkeys(("extraction", "meds", "stages", "films", "doc2vec", "training", "startup"),
+                    "it was left out of the run"),
+    "gpu": "it needs a machine with CUDA (make bench QUESTIONS=gpu)",
+    "full_size": "it takes half an hour of its own (make bench QUESTIONS=full_size)",
+    "reruns": "it takes half an hour of its own (make reruns)",
+}  # fmt: skip
 HEAD = """# What is fast, what it is compared with, and what limits it
 
 Made by `make bench BENCH={size}`; no figure here is typed by hand. Each is the median of the runs,
@@ -30,7 +37,8 @@ def machine() -> str:
     """The machine and the versions, as a list."""
     model = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
-        model = re.findall(r"model name\s*:\s*(.+)", info.read_text())[0]
+        named = re.search(r"model name\s*:\s*(.+)", info.read_text())
+        model = named[1] if named else model
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
@@ -75,15 +83,22 @@ def section(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def of_question(path: Path) -> str:
+    """The section of a question; that it was not measured, where it has no record."""
+    if path.exists():
+        return section(json.loads(path.read_text()))
+    return f"## {path.stem}\n\nNot measured here: {QUESTIONS[path.stem]}.\n"
+
+
 def main() -> None:
     """Reads the records in the order given, writes the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", nargs="+", type=Path, required=True)
+    parser.add_argument("--records", type=Path, required=True, help="their folder")
     parser.add_argument("--size", required=True)
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
     head = HEAD.format(size=given.size, machine=machine())
-    sections = [section(json.loads(path.read_text())) for path in given.records]
+    sections = [of_question(given.records / f"{question}.json") for question in QUESTIONS]
     given.output.write_text("\n".join([head, *sections]))
 
 

@@ -122,7 +122,7 @@ def admissions(folder: Path, copies: int, denser: int = DENSER) -> Path:
 
 
 def reports(folder: Path, copies: int, again: int) -> Path:
-    """An extracted table of reports, `again` for each of the hospital's; the first is of an admission."""
+    """An extracted table of reports, `again` for each of the hospital; one has a hadm_id."""
     large = folder / f"radiology-{copies}-{again}.parquet"
     if not large.exists():
         small, part = hospital(folder) / "radiology.parquet", Path(f"{large}.part")

@@ -44,7 +44,7 @@ rule select_events:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(6000),
         runtime=120,
     params:
         availability=known_from("vitals", "outputs", "labs", "procedures", "infusions"),
@@ -83,7 +83,7 @@ rule fit_bins:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(6000),
         runtime=120,
     params:
         split=setting("split"),
@@ -115,7 +115,7 @@ rule tokenise_events:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(6000),
         runtime=60,
     shell:
         "python -m pipeline.ehr.tokens"
@@ -144,7 +144,7 @@ rule tokenise_published:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(6000),
         runtime=120,
     shell:
         "python -m pipeline.ehr.published"
@@ -171,7 +171,7 @@ rule describe_events:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(6000),
         runtime=60,
     shell:
         "python -m pipeline.ehr.statistics"

@@ -23,7 +23,7 @@ rule extract_table:
         runtime=120,
     params:
         sample=config["sample"],
-        # a number, not the table of all numbers: to add a release extracts nothing again
+        # a number, not the table of all numbers: to add another release extracts nothing again
         expected=lambda wildcards: (
             [] if SYNTHETIC else counts.expected_option(SOURCE, wildcards.table, config["sample"])
         ),

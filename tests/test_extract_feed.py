@@ -2,11 +2,13 @@
 
 import gzip
 import random
+import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.common.errors import InputError
+from pipeline.extract import csvfile
 from pipeline.extract.csvfile import CHUNK, feed
 
 LONG = random.Random(0).randbytes(3 * CHUNK).hex().encode() + b"\n"  # more than a pipe holds
@@ -51,9 +53,18 @@ def whole_file(path):
     return path
 
 
-def test_a_cancelled_reader_ends_at_once(zipped):
+def test_a_cancelled_reader_ends_at_once(zipped, monkeypatch):
+    read = []
+    monkeypatch.setattr(csvfile, "_write", lambda *_: read.append(1) or time.sleep(0.5))
     with pytest.raises(KeyboardInterrupt), feed(zipped):
         raise KeyboardInterrupt
+    assert len(read) <= 2  # of six chunks
+
+
+def test_a_file_that_is_gone_is_an_error_not_a_wait(zipped):
+    zipped.unlink()
+    with pytest.raises(InputError, match="No such file"), feed(zipped) as path:
+        assert read(path) == b""
 
 
 def test_quotations_are_counted_where_asked(tmp_path):

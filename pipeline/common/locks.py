@@ -1,7 +1,8 @@
 """The lock of a run that was killed: Snakemake's would stand and refuse the same command.
 
 The kernel's own lock ends with its process, whatever ended that: where no other process of the
-workflow holds it, what Snakemake left is stale.
+workflow holds it, what Snakemake left is stale. Not seen: jobs that outlive a killed Snakemake, and
+runs on another node where the file system keeps locks to itself.
 """
 
 import fcntl

@@ -12,7 +12,7 @@ import os
 import select
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -107,7 +107,7 @@ def feed(path: Path, count_quotes: bool = False) -> Iterator[str]:
             yield f"/dev/fd/{read_end}"
         except Exception:
             unread.set()
-            fed.result()
+            _ended(fed, stop)
             raise
         except BaseException:  # the job was cancelled
             stop.set()
@@ -115,15 +115,25 @@ def feed(path: Path, count_quotes: bool = False) -> Iterator[str]:
         finally:
             unread.set()
             os.close(read_end)
+        _ended(fed, stop)
+
+
+def _ended(fed: Future[None], stop: Event) -> None:
+    """Waits until the file was read to its end, or the job is cancelled."""
+    try:
         fed.result()
+    except BaseException:
+        stop.set()
+        raise
 
 
 def _pour(path: Path, pipe: int, unread: Event, stop: Event, count_quotes: bool) -> None:
     """Unzips a file into a pipe; goes on to the file's end, unless stopped, when nobody reads."""
     last, quotes = b"\n", 0
     try:
-        progress = JobProgress(f"reading {path.name}", path.stat().st_size)
-        with path.open("rb") as raw, os.fdopen(pipe, "wb", buffering=0):
+        # the pipe first: whatever fails closes it, and its reader does not wait for ever
+        with os.fdopen(pipe, "wb", buffering=0), path.open("rb") as raw:
+            progress = JobProgress(f"reading {path.name}", path.stat().st_size)
             text = igzip.IGzipFile(fileobj=raw) if path.suffix == ".gz" else raw
             while not stop.is_set() and (chunk := text.read(CHUNK)):
                 last = chunk[-1:]

@@ -58,4 +58,6 @@ def difference(name: str, expected: int, release: str, found: int) -> str:
         return ""
     share = f" ({100 * (found / expected - 1):+.2f} %)" if found >= 10 else ""
     advice = "copy it again" if found < expected else "more than that release has"
+    if "nearest" in release:
+        advice = "another release, or an incomplete copy"
     return f"{name}: {expected:,} expected in {release}, {shown(found)} found{share}: {advice}"

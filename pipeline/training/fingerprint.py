@@ -6,6 +6,7 @@ count, only what the rows hold, in their order: whoever comes to or leaves other
 nothing.
 """
 
+import dataclasses
 import hashlib
 import sys
 
@@ -18,7 +19,7 @@ from pipeline.common.modules import digest_of_code, path_of
 from pipeline.training.checkpoint import digest
 from pipeline.training.examples import Examples
 
-PLAIN = (bool, int, float, str, tuple, list, type(None))
+PLAIN = (bool, int, float, str, tuple, list, dict, type(None), np.generic)
 
 
 def fingerprint(model: nn.Module, examples: Examples, device: torch.device) -> str:
@@ -48,7 +49,9 @@ def make_up(model: nn.Module) -> str:
             key: value
             for key, value in sorted(vars(layer).items())
             # but for torch's own, and its mode, which the training sets by itself
-            if isinstance(value, PLAIN) and not key.startswith("_") and key != "training"
+            if not key.startswith("_")
+            and key != "training"
+            and (isinstance(value, PLAIN) or dataclasses.is_dataclass(value))
         }
         layers.append((name, type(layer).__qualname__, own))
     return repr(layers)

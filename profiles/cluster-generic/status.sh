@@ -3,7 +3,8 @@
 # appears some seconds after its end; a job deleted before it began gets none.
 for wait in 0 5 10 15; do
     sleep "$wait"
-    if qstat -j "$1" > /dev/null 2>&1; then
+    # only a scheduler that answers, and does not know the job, has ended it
+    if qstat -j "$1" > /dev/null 2>&1 || ! qstat > /dev/null 2>&1; then
         echo running
         exit
     fi
