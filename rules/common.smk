@@ -13,6 +13,7 @@ from snakemake.logging import logger
 
 from pipeline.common import configuration, launch, multitask, planning
 from pipeline.common.errors import InputError
+from pipeline.common.modules import digest_of_code
 from pipeline.common.names import FUSIONS
 from pipeline.common.wiring import (
     ABSENT,

@@ -40,7 +40,6 @@ rule evaluate_unimed:
         truth=known_truth("corrected"),
         lock="requirements.lock",
         code=modules("pipeline.evaluation.multitask", "pipeline.report.task_curves"),
-        made_by=lambda wildcards: modules(*wiring.made_by("corrected")(wildcards)),
     output:
         result="results/{modalities}_{model}_{task}.json",
         sidecar="results/{modalities}_{model}_{task}.run.json",
@@ -81,6 +80,7 @@ rule evaluate_unimed:
         ],
         settings=wiring.behind("corrected"),
         modules=wiring.made_by("corrected"),
+        made_by=lambda wildcards: digest_of_code(wiring.made_by("corrected")(wildcards)),
         truth=lambda wildcards, input: (
             ["--truth", "results/hospital/truth"] if input.truth else []
         ),

@@ -1,12 +1,13 @@
 """Which files a stage consists of: what an edit must rerun."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.common.modules import ROOT, path_of, source_files
+from pipeline.common.modules import ROOT, _imports, path_of, source_files
 
 
 def test_a_stage_consists_of_its_file_its_query_and_what_it_imports_over_several_steps():
@@ -45,6 +46,19 @@ def test_a_query_stands_for_itself_and_a_foreign_or_missing_module_for_nothing()
     assert path_of("pipeline.nowhere") is None
     with pytest.raises(ValueError, match=r"no module pipeline\.nowhere"):
         source_files("pipeline.nowhere")
+
+
+def test_imports_are_those_that_python_itself_reads():
+    for path in Path(ROOT, "pipeline").rglob("*.py"):
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, path
+                names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        found = _imports(path.relative_to(ROOT).as_posix())
+        assert {path_of(name) for name in names} - {None} == {*map(path_of, found)} - {None}
 
 
 SELECTIONS = [
