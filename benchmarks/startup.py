@@ -25,10 +25,13 @@ TURNS = {"small": 3, "full": 5}
 STAGES = {"extract": "pipeline.extract.tables", "cohort": "pipeline.cohort.episodes"}
 LIBRARIES = {"extract": "duckdb", "cohort": "duckdb, polars"}
 EMPTY = 'rule all:\n    output:\n        "made",\n    shell:\n        "touch {output}"\n'
-PROFILED = {  # what a plan is made of: words → file, function; none calls another
+PROFILED = {  # what a plan is made of: words → file, function
     "importing Snakemake and its plug-ins": ("snakemake/cli.py", "<module>"),
     "reading the rules": ("snakemake/workflow.py", "include"),
-    "finding which modules a job consists of": ("pipeline/common/wiring.py", "modules"),
+    "finding the code of rules and jobs (in part while the rules are read)": (
+        "pipeline/common/wiring.py",
+        "modules",
+    ),
     "printing the jobs": ("snakemake/jobs.py", "log_info"),
 }
 
@@ -61,7 +64,9 @@ def jobs(record: Record, folder: Path, turns: int) -> str:
             f"{spread(own.seconds)} s, of these {spread(own.cpu)} s of CPU time",
             statistics.median(own.seconds) < 1.5,
         )
-        said.append(f"{statistics.median(floor.over(own, 'cpu')):.0%} of a {stage} job's start")
+        said.append(
+            f"{statistics.median(floor.over(own, 'cpu')):.0%} of the start of {'an' if stage == 'extract' else 'a'} {stage} job"
+        )
     return f"Python and the import of duckdb and polars are {' and '.join(said)} (CPU time)."
 
 
