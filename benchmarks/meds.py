@@ -15,22 +15,17 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import yaml
-from record import REPOSITORY, Record, Runs, arguments, once, python, spread
-
-sys.path.insert(0, str(REPOSITORY))
-from pipeline.common.wiring import Wiring
+from first_stages import MEMORY_MB, episodes, events, extracted, hospital
+from record import REPOSITORY, Record, Runs, arguments, once, spread
 
 MEDS = "mimic-iv-meds==0.2.0"
 PATIENTS = {"small": 1_300, "full": 27_500}  # about 0.5 and 10 million rows
 ROUNDS = 3  # of the pipeline; MIMIC_IV_MEDS runs once
 PARTS = ("hosp", "icu")
-MEMORY_MB = 4000  # of an extraction, as its rule asks for
 FEW = 100_000  # rows below which a table's time is the process's start
 
 
@@ -49,15 +44,6 @@ def environment(folder: Path) -> Path:
                         commands.parent], check=True)  # fmt: skip
         subprocess.run([uv, "pip", "install", "--quiet", "--python", own, MEDS], check=True)
     return commands.resolve()
-
-
-def hospital(folder: Path, patients: int) -> Path:
-    """The release of the synthetic hospital, made where it is not there."""
-    made = folder / f"hospital-{patients}"
-    if not (made / "hospital.json").is_file():  # written last
-        making = python("pipeline.hospital.make", "--output", made, "--patients", str(patients))
-        subprocess.run([*making, "--no-films"], cwd=REPOSITORY, check=True)
-    return made / "mimiciv" / "3.1"
 
 
 def specification(commands: Path, release: Path, output: Path) -> list[str]:
@@ -102,50 +88,6 @@ def published(folder: Path, commands: Path, release: Path, runs: Runs) -> dict[s
     began = {"begin": (made / ".meds_extract_run" / "pipeline.yaml").stat().st_mtime}
     order = sorted((began | ends).items(), key=lambda stage: stage[1])
     return {name: end - start for (_, start), (name, end) in pairwise(order)}
-
-
-def extracted(release: Path, table: str, output: Path, runs: Runs) -> None:
-    """Extracts a table as the workflow does."""
-    (path,) = release.glob(f"*/{table}.csv.gz")
-    once(
-        python("pipeline.extract.tables", "--table", table, "--source-file", path,
-               "--output", output / f"{table}.parquet", "--threads", "2",
-               "--memory-mb", str(MEMORY_MB), "--temp", tempfile.gettempdir()),
-        runs,
-    )  # fmt: skip
-
-
-def episodes(source: Path, runs: Runs) -> None:
-    """Selects the episodes from extracted tables, as the workflow does."""
-    wiring, job = settings()
-    once(
-        python("pipeline.cohort.episodes", f"--patients={source / 'patients.parquet'}",
-               f"--admissions={source / 'admissions.parquet'}",
-               f"--icustays={source / 'icustays.parquet'}",
-               "--cohort", wiring.setting("cohort")(job), "--split", wiring.setting("split")(job),
-               "--output", source / "episodes.parquet", "--attrition", source / "attrition.json",
-               "--threads", "2", "--memory-mb", "2000", "--temp", tempfile.gettempdir()),
-        runs,
-    )  # fmt: skip
-
-
-def events(source: Path, runs: Runs) -> None:
-    """Selects the events of the episodes, as the workflow does."""
-    wiring, job = settings()
-    kinds = ("vitals", "outputs", "labs", "procedures", "infusions")
-    once(
-        python("pipeline.ehr.events", "--episodes", source / "episodes.parquet",
-               "--source", source, "--availability", wiring.known_from(*kinds)(job),
-               "--output", source / "events.parquet",
-               "--threads", "2", "--memory-mb", "8000", "--temp", tempfile.gettempdir()),
-        runs,
-    )  # fmt: skip
-
-
-def settings() -> tuple[Wiring, SimpleNamespace]:
-    """How the workflow gets its settings, and a job's wildcards."""
-    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-    return Wiring(config, {}, {}), SimpleNamespace(protocol="corrected")
 
 
 def rows(pattern: Path) -> int:
@@ -207,8 +149,8 @@ def measure(record: Record, folder: Path, patients: int) -> None:
         f"The pipeline: {share(took)}; decompressing that file alone, one thread of gzip, takes "
         f"{spread(gzip.seconds)} s. The {len(small)} tables below {FEW:,} rows take "
         f"{sum(took[table] for table in small):.1f} s of {sum(took.values()):.1f} s: starting a "
-        f"process. MIMIC_IV_MEDS: {share(stages)}, its longest stage. Memory: the pipeline's largest "
-        f"process, {hungry}, reads with buffers for two threads whatever the number of rows, and "
+        f"process. MIMIC_IV_MEDS: {share(stages)}, its longest stage. Memory: the pipeline's "
+        f"largest process, {hungry}, reads with buffers for two threads whatever the number of rows, and "
         f"may take {MEMORY_MB:,} MB; MIMIC_IV_MEDS states 20.3 GB for the full release 3.1."
     )
 

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import yaml
-from meds import episodes, extracted, hospital
+from first_stages import episodes, extracted, hospital
 from record import REPOSITORY, Command, Record, Runs, arguments, in_turn, once, python, spread
 
 from pipeline.common import planning
@@ -64,10 +64,8 @@ def jobs(record: Record, folder: Path, turns: int) -> str:
             f"{spread(own.seconds)} s, of these {spread(own.cpu)} s of CPU time",
             statistics.median(own.seconds) < 1.5,
         )
-        said.append(
-            f"{statistics.median(floor.over(own, 'cpu')):.0%} of the start of {'an' if stage == 'extract' else 'a'} {stage} job"
-        )
-    return f"Python and the import of duckdb and polars are {' and '.join(said)} (CPU time)."
+        said.append(f"{statistics.median(floor.over(own, 'cpu')):.0%} of {stage}")
+    return f"Of a start Python, duckdb and polars are {' and '.join(said)} (CPU time)."
 
 
 def checkout(folder: Path) -> tuple[Path, Path]:
