@@ -3,11 +3,11 @@
     python benchmarks/full_size.py --size full --folder /tmp/bench --output full_size.json
 
 100,000 admissions, 2.3 million reports; of chartevents a quarter, with all that the cohort keeps of
-them: the rest is read past, by scans that stream. Extraction streams, too (see extraction.py). One epoch of each training: more take as
-much memory, and so do more training patients than `TRAINED` of those that are read. Films are
-trained on at 224 pixels, from arrays of the store, which are mapped, not read: some hundred
-admissions. Not among the questions of `make bench`, for its half hour: make bench
-QUESTIONS=full_size.
+them: the rest is read past, by scans that stream. Extraction streams, too (see extraction.py). One
+epoch of each training: more take as much memory, and so do more training patients than `TRAINED` of
+those that are read. Films are trained on at 224 pixels, from arrays of the store, which are mapped,
+not read: some hundred admissions. Not among the questions of `make bench`, for its half hour: make
+bench QUESTIONS=full_size.
 """
 
 import json

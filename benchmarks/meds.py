@@ -150,8 +150,8 @@ def measure(record: Record, folder: Path, patients: int) -> None:
         f"{spread(gzip.seconds)} s. The {len(small)} tables below {FEW:,} rows take "
         f"{sum(took[table] for table in small):.1f} s of {sum(took.values()):.1f} s: starting a "
         f"process. MIMIC_IV_MEDS: {share(stages)}, its longest stage. Memory: the pipeline's "
-        f"largest process, {hungry}, reads with buffers for two threads whatever the number of "
-        f"rows, and may take {MEMORY_MB:,} MB; MIMIC_IV_MEDS states 20.3 GB for all of MIMIC-IV 3.1."
+        f"largest process, {hungry}, holds row groups and buffers of two threads, limited to "
+        f"{MEMORY_MB:,} MB; MIMIC_IV_MEDS states 20.3 GB for all of MIMIC-IV 3.1."
     )
 
 

@@ -22,7 +22,7 @@ from pipeline.extract.reading import SourceFile, checked, faults_explained, insp
 
 log = logging.getLogger("pipeline.extract")
 
-ROW_GROUP = 128 * 1024  # rows
+ROW_GROUP = 64 * 1024  # rows
 ROW_GROUP_TEXT = 8 * 1024  # rows of free text, about 10 MB
 COUNTED = 1_000_000  # rows up to which duplicates are counted: a quarter of a second
 # A subject's number in [0, 1) depends on its id alone, so a larger share holds every subject of a
