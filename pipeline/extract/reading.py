@@ -13,8 +13,8 @@ from pipeline.extract.csvfile import check_end, feed, read_header
 from pipeline.extract.failures import reason
 
 _ARROW_BLOCK = 8 << 20  # bytes; longer than any report
-# bytes of a buffer of DuckDB's, which holds many: a little above its longest row (2 MiB); with 32 MB,
-# its own, a chartevents.csv.gz takes three times the memory, and as long
+# bytes of a buffer of DuckDB's, which holds many: a little above its longest row (2 MiB); with its
+# own 32 MB a chartevents.csv.gz takes three times the memory, and as long
 _BUFFER = 2_200_000
 _FAULTS_OF_FILES = (
     duckdb.ConversionException,
