@@ -10,7 +10,7 @@ import polars as pl
 
 from pipeline.cohort.split import create_macro, parse
 from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside
+from pipeline.common.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.common.tables import Contract, write_table
 from pipeline.ehr.signals import BINS, catalogue
 
@@ -50,7 +50,8 @@ def main() -> None:
         database.register("catalogue", catalogue().to_arrow())
         for table in tables:
             database.execute(f"CREATE VIEW {table} AS FROM '{given.source}/{table}.parquet'")
-        bounds = database.sql(query).pl()
+        with watched(database, "reading all that was charted"):
+            bounds = database.sql(query).pl()
     write_table(bounds, given.output, BOUNDS)
     log.info("bins of %d signals from %d readings", bounds.height, bounds["readings"].sum())
 

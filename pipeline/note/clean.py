@@ -4,7 +4,7 @@ python -m pipeline.note.clean --radiology results/source/radiology.parquet --out
 """
 
 from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside
+from pipeline.common.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.common.files import whole
 
 
@@ -19,7 +19,8 @@ def main() -> None:
     with connect(given.threads, given.memory_mb, given.temp) as database:
         database.execute(f"CREATE VIEW radiology AS FROM '{given.radiology}'")
         with whole(given.output) as part:
-            database.execute(f"COPY ({query}) TO '{part}' (FORMAT parquet, COMPRESSION zstd)")
+            with watched(database, "cleaning reports"):
+                database.execute(f"COPY ({query}) TO '{part}' (FORMAT parquet, COMPRESSION zstd)")
             reports, kept = (
                 database.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0]
                 for rows in ("radiology", f"read_parquet('{part}')")
