@@ -10,6 +10,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 TARGET := results/ecn_early_mortality.json
+MADE = $(wildcard results/*_*_*.json results/published/*_*_*.json results/tables/*.md)
 BENCH ?= full
 MEASURED := results/benchmarks
 QUESTIONS := extraction meds stages films doc2vec training startup
@@ -24,7 +25,10 @@ demo: setup
 
 # one page of all results and tables made so far
 report: setup
-	snakemake --report report.html $(wildcard results/*_*_*.json results/published/*_*_*.json results/tables/*.md)
+	@test -n "$(MADE)" || { echo "nothing is made yet: run snakemake --cores $(CORES) $(TARGET)"; exit 1; }
+	@snakemake --dry-run --quiet -- $(MADE) | grep -q "Nothing to be done" || { echo "results are older than \
+	the config or the code, whose settings the report would show: bring them up to date first, see snakemake -n"; exit 1; }
+	snakemake --report report.html $(MADE)
 
 setup: $(READY)
 
