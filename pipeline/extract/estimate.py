@@ -122,10 +122,8 @@ def main() -> None:
         raise InputError(f"{given.config}: not a readable YAML file") from error
     lines = estimate(config, given.target, given.results)
     print(*described(config, given.target), as_table(lines), sep="\n")
-    if not lines:
-        raise InputError(
-            "no table of the source was found: set source in the config to where it is"
-        )
+    if not any(line.size for line in lines):
+        raise InputError("no table of the source was found: set config.source to where it is")
     free = free_bytes(given.results)
     lack = "" if free >= costs.total(lines).disk else ": too little"
     print(f"{in_words(free)} are free where {given.results} lies{lack}")
