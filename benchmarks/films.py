@@ -176,7 +176,7 @@ def caching(record: Record, folder: Path, count: int, rounds: int) -> None:
     record.add("training ResNet-18, forward and backward", found["trained"], "films/s and core")
     cold, trained = (statistics.median(found[name]) for name in ("cold", "trained"))
     record.ask("reading the cache is never the bottleneck of training",
-               f"{cold / trained:.0f} × the films that a core trains on, even from disk",
+               f"{cold / trained:.0f} × the films that a core trains on, with pages dropped before",
                cold > trained)  # fmt: skip
     record.limit += (
         f"Reading: a GPU may train on up to {cold:.0f} films/s before it waits for this disk, "
