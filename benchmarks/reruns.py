@@ -57,7 +57,9 @@ def measure(given: argparse.Namespace, names: list[str]) -> Record:
     found = f"{right} of {len(names)} edits"
     record.ask("exactly the jobs of the README's table run", found, right == len(names))
     saved = [1 - seconds / full for name, seconds in took.items() if name != FULL]
-    idle = f"; to find that nothing is to be done, {took['touched']:.1f} s" * ("touched" in took)
+    idle = ""
+    if "touched" in took:
+        idle = f"; to find that nothing is to be done, {took['touched']:.1f} s"
     record.limit = (
         f"A run from nothing takes {full:.0f} s of processors; reruns save {min(saved):.0%} to "
         f"{max(saved):.0%}{idle}. So few patients cost less than starting the jobs does."
