@@ -9,7 +9,7 @@ import duckdb
 
 from pipeline.common.errors import InputError
 from pipeline.extract import contracts
-from pipeline.extract.csvfile import check_end, feed, read_header
+from pipeline.extract.csvfile import read_header
 from pipeline.extract.failures import reason
 
 _ARROW_BLOCK = 8 << 20  # bytes; longer than any report
@@ -66,33 +66,21 @@ def quoted(text: str | Path) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
-@contextmanager
-def checked(file: SourceFile) -> Iterator[str]:
-    """The path to read the file's bytes from: its own (a plain csv is read by all threads at once),
-    or a pipe that checks them; raises `InputError` where the file is not whole."""
-    if file.path.suffix == ".gz" or file.contract.multiline:
-        with feed(file.path, file.contract.multiline) as path:
-            yield path
-    else:
-        check_end(file.path)
-        yield str(file.path)
-
-
-def scan(database: duckdb.DuckDBPyConnection, file: SourceFile, path: str) -> str:
+def scan(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
     """What to select from: DuckDB's csv reader, or a stream for text with line breaks.
 
-    DuckDB is told everything, so nothing is guessed from the first rows. `path`: of `checked`.
+    DuckDB is told everything, so nothing is guessed from the first rows.
     """
     if file.contract.multiline:
-        return _register_text(database, file, path)
+        return _register_text(database, file)
     types = ", ".join(f"{quoted(name)}: '{dtype}'" for name, dtype in file.types.items())
     return (
-        f"read_csv({quoted(path)}, columns = {{{types}}}, header = true, auto_detect = false, "
+        f"read_csv({quoted(file.path)}, columns = {{{types}}}, header = true, auto_detect = false, "
         f"delim = ',', quote = '\"', escape = '\"', nullstr = '', buffer_size = {_BUFFER})"
     )
 
 
-def _register_text(database: duckdb.DuckDBPyConnection, file: SourceFile, path: str) -> str:
+def _register_text(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
     """Registers a file with line breaks within quotes, cut into rows by Arrow from the start.
 
     DuckDB's parallel reader, which starts in the middle, takes a line of text for a row, and its
@@ -110,7 +98,7 @@ def _register_text(database: duckdb.DuckDBPyConnection, file: SourceFile, path: 
     wanted = {name: arrow[dtype] for name, dtype in file.types.items()}
     try:
         stream = csv.open_csv(
-            Path(path).open("rb"),  # noqa: SIM115 — Arrow closes it
+            file.path,
             csv.ReadOptions(
                 use_threads=False, block_size=_ARROW_BLOCK, column_names=file.header, skip_rows=1
             ),

@@ -7,8 +7,9 @@ only that share of subjects is kept. Whatever is wrong with the file, no output 
 
 import logging
 import time
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import duckdb
 
@@ -17,8 +18,9 @@ from pipeline.common.database import add_resource_arguments, connect, sql_beside
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
 from pipeline.extract.contracts import TABLES
+from pipeline.extract.csvfile import verify
 from pipeline.extract.failures import difference
-from pipeline.extract.reading import SourceFile, checked, faults_explained, inspect, quoted, scan
+from pipeline.extract.reading import SourceFile, faults_explained, inspect, quoted, scan
 
 log = logging.getLogger("pipeline.extract")
 
@@ -75,18 +77,26 @@ def _copy_verified(
     sample: float,
     memory_mb: int,
 ) -> int:
-    """Copies the rows to parquet; the file is checked while it is read."""
-    with (
-        checked(file) as path,
-        faults_explained(file, memory_mb),
-        watched(database, f"reading {file.path.name}") if path == str(file.path) else nullcontext(),
-    ):
-        return _copy(database, file, path, part, sample)
+    """Copies the rows to parquet while a thread checks that the file is whole."""
+    stop = Event()
+    with ThreadPoolExecutor(1) as beside:
+        whole_file = beside.submit(verify, file.path, stop, file.contract.multiline)
+        try:
+            name = f"reading {file.path.name}"
+            with faults_explained(file, memory_mb), watched(database, name):
+                rows = _copy(database, file, part, sample)
+        except InputError:
+            whole_file.result()  # damage explains a row that cannot be read: it is named first
+            raise
+        except BaseException:
+            stop.set()
+            raise
+        whole_file.result()
+    return rows
 
 
-def _copy(database: duckdb.DuckDBPyConnection, file: SourceFile, path: str, part: Path,
-          sample: float) -> int:  # fmt: skip
-    query = _select(file, scan(database, file, path), sample)
+def _copy(database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path, sample: float) -> int:
+    query = _select(file, scan(database, file), sample)
     row_group = ROW_GROUP_TEXT if file.contract.multiline else ROW_GROUP
     copied = database.execute(
         f"COPY ({query}) TO {quoted(part)} "
