@@ -13,7 +13,7 @@ TARGET := results/ecn_early_mortality.json
 MADE = $(wildcard results/*_*_*.json results/published/*_*_*.json results/tables/*.md)
 BENCH ?= full
 MEASURED := results/benchmarks
-QUESTIONS := extraction meds stages films doc2vec training startup
+QUESTIONS := extraction meds stages films doc2vec training startup reruns
 RESULTS = python benchmarks/results.py --records $(MEASURED)/$(BENCH) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 

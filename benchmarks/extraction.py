@@ -89,8 +89,8 @@ def main() -> None:
     alone, all_of_it = check.seconds[0], spread(ours.cpu, 1)
     record.limit = (
         f"The {THREADS} threads are busy for {spread([100 * b for b in busy], 0)} % of the time. "
-        f"Unzipping for the checksums takes {alone:.1f} s of one core, of {all_of_it} s; the rest is "
-        "DuckDB's: unzipping, which it cannot share among threads, text to types, and zstd."
+        f"Unzipping for the checksums takes {alone:.1f} s of one core, of {all_of_it} s; the rest "
+        "is DuckDB's: unzipping, which it cannot share among threads, text to types, and zstd."
     )
     record.write(given.output)
 

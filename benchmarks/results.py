@@ -17,11 +17,11 @@ from record import spread
 
 PACKAGES = ("snakemake", "duckdb", "polars", "pyarrow", "torch", "torchvision", "gensim", "pillow")
 QUESTIONS = {  # in the order of the page; why one may have no record
-    **dict.fromkeys(("extraction", "meds", "stages", "films", "doc2vec", "training", "startup"),
+    **dict.fromkeys(("extraction", "meds", "stages", "films", "doc2vec", "training", "startup",
+                     "reruns"),
                     "it was left out of the run"),
     "gpu": "it needs a machine with CUDA (make bench QUESTIONS=gpu)",
     "full_size": "it takes half an hour of its own (make bench QUESTIONS=full_size)",
-    "reruns": "it takes half an hour of its own (make reruns)",
 }  # fmt: skip
 HEAD = """# What is fast, what it is compared with, and what limits it
 
