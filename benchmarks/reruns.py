@@ -3,8 +3,8 @@
     python benchmarks/reruns.py --size full --folder /tmp/reruns --output reruns.json
         [--readme README.md]
 
-The main job runs once on two cores; its log tells how long the jobs of each rule took. A rerun costs
-the jobs that the tests find to run after the edit. An upper bound: a training that is kept and films
+The main job runs once on two cores; its log tells how long the jobs of each rule took. A rerun
+costs the jobs that the tests find to run after the edit, at most: a training that is kept and films
 that are decoded already end sooner. `--readme` fills the column "time saved" of the table.
 """
 
