@@ -84,9 +84,13 @@ def section(record: dict[str, Any]) -> str:
 
 
 def of_question(path: Path) -> str:
-    """The section of a question; that it was not measured, where it has no record."""
+    """The section of a question; of a small try, or that it was not measured, without a record."""
     if path.exists():
         return section(json.loads(path.read_text()))
+    small = path.parents[1] / "small" / path.name
+    if small.exists():
+        head, rest = section(json.loads(small.read_text())).split("\n", 1)
+        return f"{head}\n\n*Of a small try (BENCH=small): the full size was not measured here.*\n{rest}"
     return f"## {path.stem}\n\nNot measured here: {QUESTIONS[path.stem]}.\n"
 
 
