@@ -90,7 +90,7 @@ def of_question(path: Path) -> str:
     small = path.parents[1] / "small" / path.name
     if small.exists():
         head, rest = section(json.loads(small.read_text())).split("\n", 1)
-        return f"{head}\n\n*Of a small try (BENCH=small): the full size was not measured here.*\n{rest}"
+        return f"{head}\n\n*Of a small try (BENCH=small); not measured here at full size.*\n{rest}"
     return f"## {path.stem}\n\nNot measured here: {QUESTIONS[path.stem]}.\n"
 
 
