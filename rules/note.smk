@@ -51,7 +51,7 @@ rule train_doc2vec:
         "../envs/pipeline.yaml"
     threads: setting("note", "doc2vec", "workers")
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(6000),
         runtime=600,
     params:
         folder=subpath(output.model, parent=True),
