@@ -22,6 +22,7 @@ from changes import (
     window,
 )
 
+CORRECTED = "workflow/protocols/corrected.yaml"
 EACH = {"decode_films": 10, "extract_table": 12}  # shards of films; source tables of the main job
 
 EVALUATE = {"evaluate_model"}
@@ -108,28 +109,28 @@ EDITS = {
     "keys reordered": (reordered, set()),
     "touched": (touched, set()),
     "ehr.start_by_value": (
-        replaced("workflow/protocols/corrected.yaml", "by_value: true", "by_value: false"),
+        replaced(CORRECTED, "by_value: true", "by_value: false"),
         TRAIN_EHR,
     ),
     "cxr.full": (
-        replaced("workflow/protocols/corrected.yaml", "full: false", "full: true"),
+        replaced(CORRECTED, "full: false", "full: true"),
         DECODE,
     ),
     "note.standardise": (
-        replaced("workflow/protocols/corrected.yaml", "dise: true", "dise: false"),
+        replaced(CORRECTED, "dise: true", "dise: false"),
         TRAIN_NOTE,
     ),
     "note.fitted_on": (
-        replaced("workflow/protocols/corrected.yaml", "fitted_on: train", "fitted_on: all"),
+        replaced(CORRECTED, "fitted_on: train", "fitted_on: all"),
         DOC2VEC,
     ),
     "head_on": (
-        replaced("workflow/protocols/corrected.yaml", "head_on: fusion", "head_on: train"),
+        replaced(CORRECTED, "head_on: fusion", "head_on: train"),
         EMBED,
     ),
     "schedule of fusions": (
         replaced(
-            "workflow/protocols/corrected.yaml",
+            CORRECTED,
             "schedules: {}",
             "schedules: { multimodal: { epochs: 2 } }",
         ),

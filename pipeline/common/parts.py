@@ -10,7 +10,7 @@ from pyarrow.parquet import ParquetFile, ParquetWriter
 
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
-from pipeline.common.tables import ROW_GROUP, Contract, check
+from pipeline.common.tables import ROW_GROUP, Contract, check, reading
 
 ROWS = 2_000_000  # of a part: some hundred MB while it is worked on
 KEY = "episode_id"
@@ -41,12 +41,8 @@ def in_parts(batches: Iterable[pa.RecordBatch], rows: int = ROWS) -> Iterator[pl
 
 def read_parts(path: str | Path, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
     """The parts of a parquet table in the order of episodes; `InputError` if it cannot be read."""
-    try:
-        with ParquetFile(path) as file:
-            yield from in_parts(file.iter_batches(batch_size=ROW_GROUP, columns=columns))
-    except (OSError, pa.ArrowException) as error:
-        kind = type(error).__name__
-        raise InputError(f"{path}: not a readable parquet table ({kind})") from error
+    with reading(path, pa.ArrowException), ParquetFile(path) as file:
+        yield from in_parts(file.iter_batches(batch_size=ROW_GROUP, columns=columns))
 
 
 def query_parts(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[pl.DataFrame]:

@@ -1,6 +1,7 @@
 """Tables with contracts: columns, types, key, nullability, checked whenever one is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,8 +81,16 @@ def write_table(frame: pl.DataFrame, path: str | Path, contract: Contract) -> No
 
 def read_table(path: str | Path, columns: list[str] | None = None) -> pl.DataFrame:
     """Reads a parquet table; `InputError` with the file's name where it cannot be read."""
-    try:
+    with reading(path):
         return pl.read_parquet(path, columns=columns)
-    except (OSError, pl.exceptions.PolarsError) as error:
+
+
+@contextmanager
+def reading(path: str | Path, *more: type[Exception]) -> Iterator[None]:
+    """Turns what Polars (and `more`, of another reader) says of a table into an `InputError`."""
+    kinds: tuple[type[Exception], ...] = (OSError, pl.exceptions.PolarsError, *more)
+    try:
+        yield
+    except kinds as error:
         kind = type(error).__name__
         raise InputError(f"{path}: not a readable parquet table ({kind})") from error

@@ -14,7 +14,7 @@ import polars as pl
 from pipeline.common.command import log, parser, run
 from pipeline.common.files import read_json
 from pipeline.common.progress import JobProgress
-from pipeline.common.tables import read_table, write_table
+from pipeline.common.tables import read_table, reading, write_table
 from pipeline.note.doc2vec import infer, load
 from pipeline.note.notes import vector_contract
 
@@ -56,7 +56,8 @@ def main() -> None:
     used = read_table(given.episode_notes, ["note_id"]).unique()
     reports = pl.scan_parquet(given.notes).select("note_id", "words")  # all of them are too many
     wanted = reports.join(used.lazy(), on="note_id", how="semi").sort("note_id")
-    notes = wanted.collect(engine="streaming")
+    with reading(given.notes):
+        notes = wanted.collect(engine="streaming")
     vectors = infer_all(given.model, notes["words"].to_list(), given.threads).astype(np.float32)
     size = vectors.shape[1]
     frame = notes.select("note_id").with_columns(
