@@ -69,10 +69,10 @@ estimate: setup
 	@python -m pipeline.extract.estimate $(TARGET)
 
 test: setup lint
-	pytest --durations 10
+	pytest -n 3 --dist loadfile --durations 10
 
 test-all: setup lint
-	pytest --durations 20 --all
+	pytest -n 3 --dist loadfile --durations 20 --all
 
 lock: setup
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group dev --output-file requirements.lock pyproject.toml

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from checkout import ALONE, MAIN, MULTI, REPOSITORY, SINGLE, Checkout
+from checkout import ALONE, MAIN, MULTI, REPOSITORY, SINGLE, Checkout, Outcome
+from filelock import FileLock
 
 
 def pytest_addoption(parser):
@@ -43,19 +44,34 @@ def mimic_demo(open_data):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A checkout with two results of a small hospital. For reading: `copied` is there to change."""
-    checkout = Checkout.fresh(tmp_path_factory.mktemp("workflow") / "finished")
-    checkout.printed = checkout.make(MAIN, SINGLE).text
-    return checkout
+def once(tmp_path_factory):
+    """Makes a checkout in one of the processes that run tests; the others wait for it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name, prepare, *targets):
+        root, text = shared / name / "checkout", shared / f"{name}.txt"
+        with FileLock(shared / f"{name}.lock"):
+            if not text.exists():
+                root.parent.mkdir(exist_ok=True)
+                text.write_text(prepare(root).make(*targets).text)
+        checkout = Checkout(root)
+        checkout.outcome = Outcome(0, text.read_text())
+        return checkout
+
+    return once
 
 
 @pytest.fixture(scope="session")
-def stays(finished, tmp_path_factory):
+def finished(once):
+    """A checkout with two results of a small hospital. For reading: `copied` is there to change."""
+    return once("finished", Checkout.fresh, MAIN, SINGLE)
+
+
+@pytest.fixture(scope="session")
+def stays(finished, once):
     """The finished run with results of ICU stays beside those of admissions. For reading."""
-    checkout = finished.copy(tmp_path_factory.mktemp("stays") / "checkout")
-    checkout.ran = checkout.make(MULTI, ALONE).ran
-    return checkout
+    return once("stays", finished.copy, MULTI, ALONE)
 
 
 @pytest.fixture

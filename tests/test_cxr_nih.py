@@ -75,6 +75,7 @@ def test_every_real_film_is_decoded(labels, data):
         assert np.abs(decoded - original).mean() < 2  # JPEG against PNG, of 255
 
 
+@pytest.mark.slow
 def test_effusion_is_told_from_no_finding_in_patients_never_seen(labels, data, tmp_path):
     """Two halves of the patients, each judged by an encoder trained on the other, from scratch.
 

@@ -8,7 +8,6 @@ import pytest
 from checkout import MAIN, SMALL, Checkout
 from hospital_files import files
 
-ALONE = "results/c_unimodal_mortality.json"
 LIST = "results/download/films.txt"
 
 
@@ -38,10 +37,9 @@ def fetch(listed, hospitals):
         shutil.copyfile(films_of(hospitals / "whole").parent / path, target)
 
 
-def test_the_listed_films_are_enough_for_the_same_result(hospitals, tmp_path, pytestconfig):
-    target = MAIN if pytestconfig.getoption("--all") else ALONE
+def test_films_that_a_result_needs_are_listed_without_any_until_they_are_there(hospitals, tmp_path):
     bare = checkout_of(hospitals, "bare", tmp_path)
-    refused = bare.plan(target)
+    refused = bare.plan(MAIN)
     assert refused.status == 1 and "no films here" in refused.text
     assert "decode_films" not in bare.plan(LIST).planned
     made = bare.make(LIST)
@@ -62,11 +60,15 @@ def test_the_listed_films_are_enough_for_the_same_result(hospitals, tmp_path, py
     assert (bare / LIST).read_text().splitlines() == listed[100:]
     assert f"100 are there: {len(listed) - 100:,} to fetch" in again.text
 
-    fetch(listed[100:], hospitals)
-    bare.make(target)
-    whole = checkout_of(hospitals, "whole", tmp_path)
-    whole.make(target)
-    assert (bare / target).read_bytes() == (whole / target).read_bytes()
+
+@pytest.mark.slow
+def test_the_listed_films_are_enough_for_the_same_result(hospitals, tmp_path):
+    bare, whole = (checkout_of(hospitals, name, tmp_path) for name in ("bare", "whole"))
+    bare.make(LIST)
+    fetch((bare / LIST).read_text().splitlines(), hospitals)
+    for checkout in (bare, whole):
+        checkout.make(MAIN)
+    assert (bare / MAIN).read_bytes() == (whole / MAIN).read_bytes()
 
 
 def test_each_kind_of_result_has_a_list_of_its_own(hospitals, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import jsonschema
 import pytest
@@ -23,8 +24,8 @@ def result_of(checkout, name):
 
 def shorten(checkout):
     """Trainings of the published protocol of one epoch each."""
-    for epochs in (30, 20):
-        checkout.edit("workflow/protocols/published.yaml", f"epochs: {epochs}", "epochs: 1")
+    path = checkout / "workflow/protocols/published.yaml"
+    path.write_text(re.sub(r"epochs: \d+", "epochs: 1", path.read_text()))
 
 
 def test_every_model_makes_a_result_from_what_others_left(finished, copied):

@@ -103,6 +103,7 @@ def train_longer(checkout, epochs):
     checkout.configure({"schedule.epochs": epochs})
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_from_its_last_epoch(finished, copied, tmp_path):
     train_longer(copied, 3)
     running = copied.start(SINGLE)

@@ -20,7 +20,9 @@ def validated(path):
 
 
 def test_results_of_stays_need_no_encoder_of_admissions(stays):
-    assert not {rule for rule in stays.ran if rule.startswith(("pretrain_", "embed_ehr", "make_"))}
+    assert not {
+        rule for rule in stays.outcome.ran if rule.startswith(("pretrain_", "embed_ehr", "make_"))
+    }
     assert stays.plan(MULTI, ALONE).planned == {}
     assert stays.plan("results/ecn_early_mortality.json").planned == {}
 
