@@ -140,7 +140,7 @@ def main() -> None:
         for name, command in part().items():
             runs = Runs()
             once(command, runs)
-            record.add(name, runs.seconds, "s", runs.peak_mb)
+            record.stage(name, runs)
             peaks[name] = runs.peak_mb[0] * PROCESSES.get(name, 1)
     most = max(peaks, key=lambda name: peaks[name])
     record.ask("every stage in 8 GB", f"at most {peaks[most] / 1000:.1f} GB, of {most}",

@@ -21,11 +21,15 @@ Command = Sequence[str | Path]
 
 @dataclass
 class Runs:
-    """What the runs of one command took: wall and CPU seconds, the largest process in MB."""
+    """What the runs of one command took: wall and CPU seconds, the largest process in MB.
+
+    `written_mb`: all that it wrote to a disk, temporary files too: at most so much lay there.
+    """
 
     seconds: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     peak_mb: list[int] = field(default_factory=list)
+    written_mb: list[int] = field(default_factory=list)
 
     def over(self, other: "Runs", what: str = "seconds") -> list[float]:
         """The ratio to another command, pair by pair."""
@@ -46,7 +50,8 @@ began = time.perf_counter()
 running = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(running, 0)
 found = {"status": os.waitstatus_to_exitcode(status), "seconds": time.perf_counter() - began,
-         "cpu": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss * 1024 // 10**6}
+         "cpu": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss * 1024 // 10**6,
+         "written_mb": usage.ru_oublock * 512 // 10**6}
 os.write(int(sys.argv[1]), json.dumps(found).encode())
 """
 
@@ -67,6 +72,7 @@ def once(command: Command, runs: Runs, env: Mapping[str, str] | None = None) -> 
     runs.seconds.append(round(found["seconds"], 3))
     runs.cpu.append(round(found["cpu"], 3))
     runs.peak_mb.append(found["peak_mb"])
+    runs.written_mb.append(found["written_mb"])
 
 
 def in_turn(commands: Mapping[str, Command], count: int) -> dict[str, Runs]:
@@ -110,6 +116,11 @@ class Record:
         """A row of the table; `peak_mb`: of each run, the largest is shown."""
         self.rows.append({"what": what, "unit": unit, "values": list(values),
                           "peak_mb": max(peak_mb, default=None), "note": note})  # fmt: skip
+
+    def stage(self, name: str, runs: Runs) -> None:
+        """A row of a stage of the pipeline, with what it wrote."""
+        written = f"writes {max(runs.written_mb):,} MB"
+        self.add(name, runs.seconds, "s", runs.peak_mb, written)
 
     def ask(self, asked: str, found: str, met: bool) -> None:
         """What was asked for, and whether it is so."""

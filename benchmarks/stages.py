@@ -99,7 +99,7 @@ def main() -> None:
     for name, command in {**stages, **fiddle_stages(given.folder / "fiddle", stays)}.items():
         all_runs[name] = Runs()
         once(command, all_runs[name])
-        record.add(name, all_runs[name].seconds, "s", all_runs[name].peak_mb)
+        record.stage(name, all_runs[name])
     tokens = sum(all_runs[name].seconds[0] for name in stages)
     record.add("cohort, events, tokens, statistics together", [tokens])
     wide = [all_runs[name] for name in ("fit_fiddle", "transform_fiddle")]
