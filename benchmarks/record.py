@@ -36,6 +36,11 @@ class Runs:
         own, others = getattr(self, what), getattr(other, what)
         return [a / b for a, b in zip(own, others, strict=True)]
 
+    def minus(self, other: "Runs", what: str = "seconds") -> list[float]:
+        """What it takes more than another command, pair by pair."""
+        own, others = getattr(self, what), getattr(other, what)
+        return [a - b for a, b in zip(own, others, strict=True)]
+
 
 def python(module: str, *arguments: str | Path) -> list[str]:
     """The command of a stage of the pipeline."""

@@ -14,26 +14,28 @@ from pipeline.extract.release import Source, exists
 
 Needs = str | tuple[str, ...]  # modality letters, and a protocol that reads more
 
-# ASSUME sizes and speeds, of one core. "Measured": on the open demo and generated files of 4 to 48
-# million rows; "a guess": not yet at full size.
+# ASSUME sizes and speeds, of one core. "Measured": on the open demo and generated files of 4 to 107
+# million rows (benchmarks/RESULTS.md); "a guess": not yet at full size.
 # -- bytes of parquet per byte of the file
-PARQUET_PER_GZ = 0.75  # measured .53 to .72
+PARQUET_PER_GZ = 0.75  # measured .52 to .72
 PARQUET_PER_CSV = 0.15  # measured .10
 # -- bytes of the file per second of extraction
-GZ_PER_SECOND = 8e6  # measured 7 to 25 million
+GZ_PER_SECOND = 6e6  # measured: 590 MB in 94 s of processors; small tables are faster
 CSV_PER_SECOND = 100e6  # measured 200 to 340 million
 # -- bytes of a modality's parquet tables per second, all its stages of data together
-EVENTS_PER_SECOND = 20e6  # events, bins, tokens; a guess
-FIDDLE_PER_SECOND = 5e6  # events to FIDDLE's features of ICU stays; a guess
+# events, bins, tokens; measured: 107 million rows in 150 s of processors, MIMIC's have 6 bytes each
+EVENTS_PER_SECOND = 4e6
+# events to FIDDLE's features; measured: 10,000 stays in 240 s of processors, MIMIC-IV 3.1 has 94,458
+FIDDLE_PER_SECOND = 2e6
 NOTES_PER_SECOND = 10e6  # clean and select; a guess
-WORDS_PER_SECOND = 450_000  # Doc2Vec, per epoch; measured on generated reports
+WORDS_PER_SECOND = 270_000  # Doc2Vec, 512 numbers, per epoch; measured on generated reports
 WORDS_PER_BYTE = 0.5  # of a parquet of reports; a guess
 # -- bytes of events, tokens, features per byte of a modality's parquet tables
 DERIVED_PER_PARQUET = 0.5  # a guess
 # -- films
 METADATA_PER_FILM = {True: 45, False: 150}  # bytes of the metadata, zipped or not; a guess
 FILM_SHARE = 0.25  # of all films are those of eligible episodes; a guess
-FILMS_PER_SECOND = 25  # decoded from 2,500 × 3,050 pixels; a guess
+FILMS_PER_SECOND = 50  # decoded from 2,500 × 3,050 pixels; measured
 # -- the synthetic hospital, per patient
 HOSPITAL_SECONDS = 0.013  # measured, 700 patients
 HOSPITAL_FILMS = 1.5  # of eligible admissions; measured
