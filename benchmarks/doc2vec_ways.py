@@ -17,8 +17,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 TOPICS, OWN, COMMON = 20, 40, 20_000  # topics, words of each, words of the language
-SHARE = 0.2  # of a report's words that are of its topic
-HELD_OUT, NEAREST = 200, 10
+SHARE = 0.1  # of a report's words that are of its topic
+HELD_OUT, NEAREST = 400, 10  # 19 others of a report's topic: all ten may be right
 
 
 def make(count: int, path: Path) -> None:

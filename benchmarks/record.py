@@ -23,7 +23,7 @@ Command = Sequence[str | Path]
 class Runs:
     """What the runs of one command took: wall and CPU seconds, the largest process in MB.
 
-    `written_mb`: all that it wrote to a disk, temporary files too: at most so much lay there.
+    `written_mb`: given to a file system on disk, temporary files too: at most so much lay there.
     """
 
     seconds: list[float] = field(default_factory=list)

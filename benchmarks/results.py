@@ -27,7 +27,8 @@ HEAD = """# What is fast, what it is compared with, and what limits it
 
 Made by `make bench BENCH={size}`; no figure here is typed by hand. Each is the median of the runs,
 with minimum and maximum where there are several; memory is that of the largest process. What is
-compared ran in turn, on the same machine, in the same minutes.
+compared ran in turn, on the same machine; stages of the pipeline, MIMIC_IV_MEDS and the run that
+reruns are computed from ran once. "Writes": to a file system on disk, temporary files too.
 
 {machine}
 """

@@ -1,8 +1,8 @@
 """Modality `e`: what was charted, drawn and given.
 
 Needs the episodes and the event tables. Selects events known by the prediction time, fits bins on
-the training subjects of the source, makes tokens. The longest chain: it has priority. Published:
-tokens straight from the source, by the paper's rules.
+the training subjects of the source, makes tokens. A long chain: it has priority. Published: tokens
+straight from the source, by the paper's rules.
 """
 
 EHR_TABLES = [
@@ -114,6 +114,7 @@ rule tokenise_events:
     priority: 10
     conda:
         "../envs/pipeline.yaml"
+    threads: 2
     resources:
         mem_mb=growing(6000),
         runtime=60,

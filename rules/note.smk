@@ -1,7 +1,8 @@
 """Modality `n`: radiology reports.
 
 Needs the reports. Cleans them once, whatever the cohort; trains Doc2Vec on the training subjects of
-the source (published: on all); infers a vector per report of an episode.
+the source (published: on all); infers a vector per report of an episode. The longest chain where
+reports are as many as MIMIC's: it has priority.
 """
 
 ENCODERS["note"] = {
@@ -22,6 +23,7 @@ rule clean_notes:
         "results/note/clean.parquet",
     log:
         "logs/clean_notes.log",
+    priority: 20
     conda:
         "../envs/pipeline.yaml"
     threads: 2
@@ -47,6 +49,7 @@ rule train_doc2vec:
         model="results/{protocol}/note/doc2vec/model.json",
     log:
         "logs/train_doc2vec/{protocol}.log",
+    priority: 20
     conda:
         "../envs/pipeline.yaml"
     threads: setting("note", "doc2vec", "workers")

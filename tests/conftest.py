@@ -1,7 +1,9 @@
 """What the tests share: `--all`, the open data, and one run of the workflow from end to end."""
 
 import atexit
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: runs with --all only (make test-all)")
-    if "PYTEST_XDIST_WORKER" in os.environ:  # DuckDB's binding would list what is still held then
+    if "PYTEST_XDIST_WORKER" in os.environ:  # DuckDB's binding lists objects still held
         atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 
 
@@ -52,17 +54,20 @@ def once(tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
-    def once(name, prepare, *targets):
-        root, text = shared / name / "checkout", shared / f"{name}.txt"
+    def made(name, prepare, *targets):
+        root, said = shared / name / "checkout", shared / f"{name}.json"
         with FileLock(shared / f"{name}.lock"):
-            if not text.exists():
-                root.parent.mkdir(exist_ok=True)
-                text.write_text(prepare(root).make(*targets).text)
+            if not said.exists():
+                shutil.rmtree(root.parent, ignore_errors=True)  # of a process that died
+                root.parent.mkdir()
+                done = prepare(root).snakemake(*targets)
+                said.write_text(json.dumps([done.status, done.text]))
         checkout = Checkout(root)
-        checkout.outcome = Outcome(0, text.read_text())
+        checkout.outcome = Outcome(*json.loads(said.read_text()))
+        assert checkout.outcome.status == 0, checkout.outcome.text
         return checkout
 
-    return once
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 from checkout import REPOSITORY
-from test_extract_preflight import hospital
+from test_extract_preflight import hospital, put_table
 from test_extract_release import put
 
+from pipeline.common import configuration
 from pipeline.common.errors import InputError
 from pipeline.extract import costs, estimate
 from pipeline.extract.contracts import TABLES
@@ -70,10 +71,10 @@ def test_settings_at_hand_change_the_estimate(full):
 
 
 def test_what_is_made_costs_nothing(full):
-    _, results = full
+    config, results = full
     before = lines(full, "ecn_early_mortality")
     for name in [name for name in before if name in TABLES]:
-        put(results / "source" / f"{name}.parquet", "made")
+        put_table(configuration.source(config), results, name)
     tables = lines(full, "ecn_early_mortality")
     assert all(tables[name].made and not tables[name].seconds for name in before if name in TABLES)
     assert tables["films"] == before["films"]  # their table is extracted, they are not decoded
@@ -82,6 +83,17 @@ def test_what_is_made_costs_nothing(full):
         put(place / f"{made}.parquet", "made")
     assert costs.total(list(lines(full, "ecn_early_mortality").values())).disk == 0
     assert lines(full, "published/c_unimodal_mortality")["films"].films > 0  # another cohort
+
+
+def test_what_another_source_left_is_not_taken_for_made(full):
+    _, results = full
+    before = lines(full, "ecn_early_mortality")
+    old = hospital(results.parent / "old")
+    for name in [name for name in before if name in TABLES]:
+        put_table(old, results, name)
+    for made in ("ehr/tokens", "note/vectors", *(f"cxr/decoded/p{n}" for n in range(10, 20))):
+        put(results / "corrected/admission" / f"{made}.parquet", "made")
+    assert lines(full, "ecn_early_mortality") == before
 
 
 def test_the_hospital_is_estimated_by_its_patients_until_it_is_made(tmp_path, monkeypatch):

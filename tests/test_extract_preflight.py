@@ -1,14 +1,16 @@
 """The preflight names everything that is missing for the asked target, and nothing else."""
 
+import json
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from collections import namedtuple
 
 import pytest
 from test_extract_release import header_of, put
 
 from pipeline.common.errors import InputError
-from pipeline.extract import costs, preflight
+from pipeline.extract import costs, preflight, release
 from pipeline.extract.contracts import FILM_LIST, TABLES, tables_for
 
 
@@ -21,6 +23,15 @@ def hospital(root):
         put(base / f"{contract.file}.csv.gz", header_of(name) + "\n")
     (root / "mimic-cxr-jpg/2.1.0/files/p10").mkdir(parents=True)
     return {"root": str(root), "mimic_iv": None, "mimic_cxr_jpg": None, "mimic_note": None}
+
+
+def put_table(source, results, name):
+    """A table as if it was made: with Snakemake's record of what it was made of."""
+    put(results / "source" / f"{name}.parquet", "made")
+    path = release.table_path(source, name)
+    output = f"results/source/{name}.parquet".encode()
+    record = results.parent / ".snakemake/metadata" / urlsafe_b64encode(output).decode()
+    put(record, json.dumps({"input": ["pipeline/extract/tables.py", str(path)]}))
 
 
 def test_complete_source_has_no_problems(tmp_path):
@@ -96,7 +107,7 @@ def test_estimate_grows_with_the_files_and_shrinks_with_the_sample(tmp_path):
     assert full.seconds > 4e9 / costs.GZ_PER_SECOND
     tenth = preflight.estimate("e", source, results, sample=0.1)
     assert tenth.disk - none.disk == pytest.approx((full.disk - none.disk) / 10, rel=0.01)
-    put(results / "source" / "chartevents.parquet", "made before")
+    put_table(source, results, "chartevents")
     again = preflight.estimate("e", source, results)
     assert again.disk - none.disk < 1e6 and again.seconds < 1
     assert preflight.estimate("ec", source, results).films > 0

@@ -5,7 +5,9 @@ long a training takes depends on the model and the device. Imports nothing heavy
 table: it is used while the workflow is planned.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +22,12 @@ Needs = str | tuple[str, ...]  # modality letters, and a protocol that reads mor
 PARQUET_PER_GZ = 0.75  # measured .52 to .72
 PARQUET_PER_CSV = 0.15  # measured .10
 # -- bytes of the file per second of extraction
-GZ_PER_SECOND = 6e6  # measured: 590 MB in 94 s of processors; small tables are faster
+GZ_PER_SECOND = 4.3e6  # measured: 50 million rows in 94 s of processors, MIMIC's have 8 bytes each
 CSV_PER_SECOND = 100e6  # measured 200 to 340 million
 # -- bytes of a modality's parquet tables per second, all its stages of data together
 # events, bins, tokens; measured: 107 million rows in 150 s of processors, MIMIC's have 6 bytes each
 EVENTS_PER_SECOND = 4e6
-# events to FIDDLE's features; measured: 10,000 stays in 240 s of processors, MIMIC-IV 3.1 has 94,458
+# events to FIDDLE's features; measured: 10,000 stays in 240 s of processors, MIMIC has 94,458
 FIDDLE_PER_SECOND = 2e6
 NOTES_PER_SECOND = 10e6  # clean and select; a guess
 WORDS_PER_SECOND = 270_000  # Doc2Vec, 512 numbers, per epoch; measured on generated reports
@@ -66,10 +68,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Found:
-    """A file of a source: bytes, and whether it is zipped."""
+    """A file of a source: bytes, whether it is zipped, where it lies if it is there."""
 
     size: float
     zipped: bool = True
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def files_found(asked: Needs, source: Source) -> dict[str, Found]:
     """The files that are there of the tables asked for; naming the others is the preflight's."""
     paths = {name: release.table_path(source, name) for name in contracts.tables_for(asked)}
     return {
-        name: Found(path.stat().st_size, path.suffix == ".gz")
+        name: Found(path.stat().st_size, path.suffix == ".gz", path)
         for name, path in paths.items()
         if exists(path)
     }
@@ -103,21 +106,38 @@ def hospital_files(asked: Needs, patients: int) -> dict[str, Found]:
     return {name: Found(HOSPITAL_BYTES.get(name, 0) * patients) for name in names}
 
 
+def is_made(made: Path, file: Found) -> bool:
+    """Whether results/source/… is there and of this file, not of another source.
+
+    By Snakemake's records: what each output was made of.
+    """
+    if not exists(made) or file.path is None:
+        return False
+    root = made.parents[2]
+    name = urlsafe_b64encode(str(made.relative_to(root)).encode()).decode()
+    try:
+        read = json.loads((root / ".snakemake" / "metadata" / name).read_text())["input"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return root / file.path in {root / each for each in read}
+
+
 def table_cost(name: str, file: Found, made: Path, settings: Settings) -> Cost:
     """The extraction of one table."""
-    if exists(made):
+    if is_made(made, file):
         return Cost(name, file.size, made=True)
     per_byte = PARQUET_PER_GZ if file.zipped else PARQUET_PER_CSV
     seconds = file.size / (GZ_PER_SECOND if file.zipped else CSV_PER_SECOND)
     return Cost(name, file.size, file.size * per_byte * settings.sample, seconds)
 
 
-def film_cost(metadata: Found, place: Path, settings: Settings) -> Cost:
+def film_cost(metadata: Found, place: Path, settings: Settings, known: bool) -> Cost:
     """The decoding of the films of a cohort, their number told by the size of their metadata.
 
-    `place`: the folder of a protocol's unit, such as results/corrected/admission.
+    `place`: the folder of a protocol's unit, such as results/corrected/admission. `known`: its
+    metadata are made.
     """
-    if len(list(place.glob("cxr/decoded/p1[0-9].parquet"))) == 10:
+    if known and len(list(place.glob("cxr/decoded/p1[0-9].parquet"))) == 10:
         return Cost("films", 0, made=True)
     films, speed = metadata.size / METADATA_PER_FILM[metadata.zipped] * FILM_SHARE, FILMS_PER_SECOND
     if settings.hospital:
@@ -126,9 +146,13 @@ def film_cost(metadata: Found, place: Path, settings: Settings) -> Cost:
     return Cost("films", 0, number * settings.pixels**2, number / speed, number)
 
 
-def stage_costs(asked: Needs, parquet: Mapping[str, float], place: Path, settings: Settings
-                ) -> Iterator[Cost]:  # fmt: skip
-    """The stages between tables and models. `parquet`: table → bytes of it, made or to be made."""
+def stage_costs(asked: Needs, parquet: Mapping[str, float], kept: Collection[str], place: Path,
+                settings: Settings) -> Iterator[Cost]:  # fmt: skip
+    """The stages between tables and models.
+
+    `parquet`: table → bytes of it, made or to be made. `kept`: those that are made: a stage that
+    reads another is to be done again.
+    """
     stays = "unimed" in asked
     reports = WORDS_PER_SECOND / WORDS_PER_BYTE / settings.passes
     stages = [  # letter, its stages in words, what they end in, bytes per second
@@ -143,10 +167,9 @@ def stage_costs(asked: Needs, parquet: Mapping[str, float], place: Path, setting
         ]
     for letter, what, end, speed in stages:
         if letter in asked:
-            read = sum(
-                size for name, size in parquet.items() if letter in contracts.table(name).needed_by
-            )
-            done = exists(place / end)
+            mine = [name for name in parquet if letter in contracts.table(name).needed_by]
+            read = sum(parquet[name] for name in mine)
+            done = exists(place / end) and set(mine) <= set(kept)
             yield (
                 Cost(what, read, made=True)
                 if done
@@ -165,9 +188,11 @@ def costs(
         made = Path(results, "source", f"{name}.parquet")
         lines.append(table_cost(name, file, made, settings))
         parquet[name] = made.stat().st_size if lines[-1].made else lines[-1].disk
-    lines += stage_costs(asked, parquet, place, settings)
+    kept = {line.what for line in lines if line.made}
+    lines += stage_costs(asked, parquet, kept, place, settings)
     if "c" in asked and "cxr_metadata" in found:
-        lines.append(film_cost(found["cxr_metadata"], place, settings))
+        known = "cxr_metadata" in kept
+        lines.append(film_cost(found["cxr_metadata"], place, settings, known))
     if any(line.disk for line in lines):
         lines.append(Cost("models, results", 0, MODELS))
     return lines
