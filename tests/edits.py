@@ -126,7 +126,7 @@ EDITS = {
     ),
     "head_on": (
         replaced(CORRECTED, "head_on: fusion", "head_on: train"),
-        EMBED,
+        LABEL,
     ),
     "schedule of fusions": (
         replaced(

@@ -132,3 +132,17 @@ def test_the_command_prints_the_sum_and_what_is_free(full):
     assert re.search(r"GB are free where .*results lies", done.stdout)
     assert "MIMIC-IV 3.1" in done.stdout and "CXR" not in done.stdout
     assert not results.exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "setting", "named"),
+    [("cohort", {"minage": 18}, "minage"), ("hospital", {"patients": "many"}, "patients")],
+)
+def test_a_config_that_the_workflow_refuses_is_refused(full, section, setting, named):
+    config = full[0] | {section: CONFIG[section] | setting}
+    with pytest.raises(InputError, match=rf"config\.yaml: config\.{section}.*{named}"):
+        estimate.check(config, Path("config.yaml"))
+
+
+def test_the_config_at_hand_is_not_refused():
+    estimate.check(CONFIG, Path("config.yaml"))

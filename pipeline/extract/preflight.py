@@ -56,7 +56,10 @@ def _dataset_problems(
         and not _any_film_folder(release.films_folder(source))
     ):
         films = release.films_folder(source)
-        lines.append(f"{films}: no films here; expected are the folders p10 … p19 of the JPEGs")
+        lines.append(
+            f"{films}: no films here; expected are the folders p10 … p19 of the JPEGs: "
+            "results/download/films.txt lists those to fetch, targets without c need none"
+        )
     return lines
 
 
