@@ -51,6 +51,7 @@ rule train_bert:
     threads: config["torch"]["threads"]
     resources:
         mem_mb=growing(4000),
+        disk_mb=2000,  # weights of BERT-base and, while it trains, its optimiser's
         runtime=120,
         gpu=GPU,
     params:
@@ -118,6 +119,7 @@ rule embed_reports:
     threads: config["torch"]["threads"]
     resources:
         mem_mb=growing(8000),
+        disk_mb=4000,  # 3 kB a report
         runtime=480,
         gpu=GPU,
     params:

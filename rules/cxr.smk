@@ -82,6 +82,7 @@ rule decode_films:
         "../envs/pipeline.yaml"
     resources:
         mem_mb=growing(2000),
+        disk_mb=2000,  # 50 kB a film of 224 pixels, 38,000 in a tenth of the subjects
         runtime=480,
     params:
         root=lambda wildcards: release.locate(SOURCE, "mimic_cxr_jpg").folder,

@@ -45,6 +45,7 @@ rule select_events:
     threads: 2
     resources:
         mem_mb=growing(6000),
+        disk_mb=2000,  # 6 bytes an event, and rows that find no memory
         runtime=120,
     params:
         availability=known_from("vitals", "outputs", "labs", "procedures", "infusions"),

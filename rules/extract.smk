@@ -20,6 +20,7 @@ rule extract_table:
     threads: 2
     resources:
         mem_mb=growing(4000),
+        disk_mb=4000,  # 0.75 of the file: chartevents.csv.gz has 3.5 GB
         runtime=120,
     params:
         sample=config["sample"],

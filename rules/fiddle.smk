@@ -72,6 +72,7 @@ rule apply_fiddle:
     threads: 2
     resources:
         mem_mb=growing(8000),
+        disk_mb=4000,  # 30 kB a stay of 48 h, 94,458 stays
         runtime=120,
     shell:
         "python -m pipeline.fiddle.transform"

@@ -34,6 +34,7 @@ rule list_values:
     threads: 2
     resources:
         mem_mb=growing(8000),
+        disk_mb=4000,  # 26 kB a stay of 48 h, 94,458 stays
         runtime=180,
     params:
         availability=known_from("vitals", "outputs", "labs", "procedures", "infusions"),

@@ -29,6 +29,7 @@ rule clean_notes:
     threads: 2
     resources:
         mem_mb=growing(4000),
+        disk_mb=2000,  # 0.75 of radiology.csv.gz
         runtime=60,
     shell:
         "python -m pipeline.note.clean"
@@ -55,6 +56,7 @@ rule train_doc2vec:
     threads: setting("note", "doc2vec", "workers")
     resources:
         mem_mb=growing(6000),
+        disk_mb=2000,  # the words' vectors, and the corpus as a file for the fast mode
         runtime=600,
     params:
         folder=subpath(output.model, parent=True),
@@ -120,6 +122,7 @@ rule infer_vectors:
     threads: 2
     resources:
         mem_mb=growing(4000),
+        disk_mb=2000,  # 2 kB a report
         runtime=480,
     params:
         folder=subpath(input.model, parent=True),
