@@ -138,8 +138,8 @@ def measure(record: Record, folder: Path, patients: int) -> None:
     pairs = zip(gathered.seconds[::2], gathered.seconds[1::2], strict=True)
     whole = [sum(pair) + time for pair, time in zip(pairs, ours, strict=True)]
     note = f"makes {rows(source / 'events.parquet'):,} events known by the prediction time, sorted"
-    pairs = zip(peaks, gathered.peak_mb[::2], gathered.peak_mb[1::2], strict=True)
-    largest = [max(each) for each in pairs]
+    processes = zip(peaks, gathered.peak_mb[::2], gathered.peak_mb[1::2], strict=True)
+    largest = [max(turn) for turn in processes]
     record.add("extraction, episodes and their events, pipeline", whole, "s", largest, note)
     answer(record, ours, peaks, theirs, stages, whole, largest)
     small = [table for table in tables if count[table] < FEW]

@@ -45,7 +45,7 @@ TRAINING = launch.resources(NODES, GPU)
 LAUNCH = launch.command(NODES, PROCESSES)  # before the module of a training
 
 misspelt = [
-    *configuration.misspelt(config, set(SCHEMA["properties"])),
+    *configuration.misspelt(config, set(configuration.schema()["properties"])),
     *configuration.misspelt_tasks(config),
     *configuration.misspelt_variants(config),
     *configuration.misspelt_bert(config),

@@ -138,11 +138,16 @@ def test_the_command_prints_the_sum_and_what_is_free(full):
     ("section", "setting", "named"),
     [("cohort", {"minage": 18}, "minage"), ("hospital", {"patients": "many"}, "patients")],
 )
-def test_a_config_that_the_workflow_refuses_is_refused(full, section, setting, named):
-    config = full[0] | {section: CONFIG[section] | setting}
+def test_a_config_that_the_workflow_refuses_is_refused(
+    tmp_path, monkeypatch, section, setting, named
+):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(CONFIG | {section: CONFIG[section] | setting}))
+    command = ["estimate", "results/en_early_mortality.json", "--config", str(path)]
+    monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(InputError, match=rf"config\.yaml: config\.{section}.*{named}"):
-        estimate.check(config, Path("config.yaml"))
+        estimate.main()
 
 
 def test_the_config_at_hand_is_not_refused():
-    estimate.check(CONFIG, Path("config.yaml"))
+    assert configuration.unlike_schema(CONFIG) is None

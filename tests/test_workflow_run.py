@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -11,6 +13,7 @@ import polars as pl
 import pytest
 import yaml
 from checkout import MAIN, REPOSITORY, SINGLE, Checkout
+from test_workflow_kept import forget
 from test_workflow_stale import EHR_LOG
 
 SCHEMA = json.loads((REPOSITORY / "pipeline/evaluation/result.schema.json").read_text())
@@ -129,9 +132,15 @@ def test_no_patient_can_be_found_in_logs_and_results(finished):
         assert not found & ids, path
 
 
+def test_an_estimate_takes_for_made_what_snakemake_made(finished):
+    command = [sys.executable, "-m", "pipeline.extract.estimate", MAIN]
+    told = subprocess.run(command, cwd=finished.root, capture_output=True, text=True, check=True)
+    for line in ("patients", "chartevents", "films", "events, bins, tokens"):
+        assert re.search(rf"^{line} .*is made +–$", told.stdout, re.M), told.stdout
+
+
 def test_retraining_with_the_same_seed_gives_the_same_bytes(copied):
-    for kept in (copied / "results").rglob(".*.progress"):
-        kept.unlink()  # else the finished training would be taken up
+    forget(copied)  # else the finished training would be taken up
     before = digests(copied)
     assert f"{MODELS}/ehr/seed0.safetensors" in before and SINGLE in before
     ran = copied.make("--forcerun", "pretrain_ehr", "--", SINGLE).ran

@@ -1,17 +1,36 @@
-"""What the schema of the config cannot see, and where the source lies.
+"""The config: its schema, what the schema cannot see, and where the source lies.
 
 Read while the workflow is planned: nothing heavy is imported, no table is read.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from pipeline.common import multitask
 from pipeline.common.modules import ROOT
 
 SYNTHETIC = "synthetic"  # a source that is made
 Config = Mapping[str, Any]
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The schema of the config."""
+    text = (ROOT / "workflow/schemas/config.schema.yaml").read_text()
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+def unlike_schema(config: object) -> str | None:
+    """What the schema refuses, by its key, in one line."""
+    wrong = best_match(Draft202012Validator(schema()).iter_errors(config))
+    return wrong and f"{'.'.join(['config', *map(str, wrong.absolute_path)])}: {wrong.message}"
 
 
 def source(config: Config) -> dict[str, str | None]:

@@ -22,19 +22,7 @@ from pipeline.extract import contracts, costs, release
 from pipeline.extract.costs import Cost, Needs
 from pipeline.extract.preflight import free_bytes, in_words
 
-SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
 TARGET = re.compile(r"results/(published/)?([^_/]+)_([^_/]+)_([^/.]+)\.json")
-
-
-def check(config: object, path: Path) -> None:
-    """Refuses what the config's schema refuses; the workflow does so itself."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    schema = yaml.safe_load(SCHEMA.read_text())
-    if wrong := best_match(Draft202012Validator(schema).iter_errors(config)):
-        key = ".".join(["config", *map(str, wrong.absolute_path)])
-        raise InputError(f"{path}: {key}: {wrong.message}")
 
 
 def needs_of(config: Mapping[str, Any], target: str) -> Needs:
@@ -132,7 +120,8 @@ def main() -> None:
         config = yaml.safe_load(given.config.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise InputError(f"{given.config}: not a readable YAML file") from error
-    check(config, given.config)
+    if wrong := configuration.unlike_schema(config):
+        raise InputError(f"{given.config}: {wrong}")
     lines = estimate(config, given.target, given.results)
     if not any(line.size or line.what == "make the hospital" for line in lines):
         raise InputError("no table of the source was found: set source.root to where it is")
