@@ -19,7 +19,7 @@ from pipeline.common.database import OWN_SHARE
 from pipeline.extract.reading import inspect
 
 ROWS = {"small": 2_000_000, "full": 50_000_000}
-ROUNDS = {"small": 3, "full": 2}
+ROUNDS = {"small": 1, "full": 2}
 RELEASE = 432_997_491  # rows of chartevents in MIMIC-IV 3.1
 THREADS, MEMORY_MB = 2, 4000
 PLAIN = """

@@ -23,8 +23,8 @@ from first_stages import MEMORY_MB, episodes, events, extracted, hospital
 from record import REPOSITORY, Record, Runs, arguments, once, spread
 
 MEDS = "mimic-iv-meds==0.2.0"
-PATIENTS = {"small": 1_300, "full": 27_500}  # about 0.5 and 10 million rows
-ROUNDS = 3  # of the pipeline; MIMIC_IV_MEDS runs once
+# patients (about 0.5 and 10 million rows), rounds of the pipeline; MIMIC_IV_MEDS runs once
+SIZES = {"small": (1_300, 1), "full": (27_500, 3)}
 PARTS = ("hosp", "icu")
 FEW = 100_000  # rows below which a table's time is the process's start
 
@@ -104,7 +104,7 @@ def share(seconds: dict[str, float]) -> str:
     return f"{longest} ({seconds[longest] / sum(seconds.values()):.0%})"
 
 
-def measure(record: Record, folder: Path, patients: int) -> None:
+def measure(record: Record, folder: Path, patients: int, rounds: int) -> None:
     """Both in turn: the pipeline, MIMIC_IV_MEDS, the pipeline again."""
     commands, release = environment(folder), hospital(folder, patients)
     absent = specification(commands, release, folder / "meds.yaml")
@@ -112,7 +112,7 @@ def measure(record: Record, folder: Path, patients: int) -> None:
     source, theirs = folder / "source", Runs()
     each = {table: Runs() for table in [*tables, "d_labitems"]}
     gathered, gzip = Runs(), Runs()
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for table in each:
             extracted(release, table, source, each[table])
         episodes(source, gathered)
@@ -122,9 +122,9 @@ def measure(record: Record, folder: Path, patients: int) -> None:
             stages = published(folder, commands, release, theirs)
     count = {table: rows(source / f"{table}.parquet") for table in each}
     read = sum(count[table] for table in tables)
-    ours = [sum(each[table].seconds[k] for table in tables) for k in range(ROUNDS)]
-    cpu = [sum(each[table].cpu[k] for table in tables) for k in range(ROUNDS)]
-    peaks = [max(each[table].peak_mb[k] for table in tables) for k in range(ROUNDS)]
+    ours = [sum(each[table].seconds[k] for table in tables) for k in range(rounds)]
+    cpu = [sum(each[table].cpu[k] for table in tables) for k in range(rounds)]
+    peaks = [max(each[table].peak_mb[k] for table in tables) for k in range(rounds)]
     product = rows(folder / "meds-output" / "data" / "**" / "*.parquet")
     note = f"{read:,} rows of {len(tables)} tables; makes typed tables, one file each"
     record.add("extraction, pipeline, sum of its processes", ours, "s", peaks, note)
@@ -180,7 +180,7 @@ def main() -> None:
     record = Record("Extraction: the pipeline against MIMIC_IV_MEDS 0.2.0, the same tables")
     if (concept_maps() / "meas_chartevents_main.csv").is_file():
         given.folder.mkdir(parents=True, exist_ok=True)
-        measure(record, given.folder, PATIENTS[given.size])
+        measure(record, given.folder, *SIZES[given.size])
     else:
         why = "not measured: MIMIC_IV_MEDS needs MIT-LCP's concept maps, and they are not at hand"
         record.ask("≥ 5 × faster, ≤ 1/4 of its memory", why, False)

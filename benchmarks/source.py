@@ -86,11 +86,11 @@ def chartevents(path: Path, rows: int) -> None:
     thread.join()
 
 
-def hospital(folder: Path) -> Path:
-    """The extracted tables of a hospital of `HOSPITAL` patients; kept for the next benchmark."""
-    made, tables = folder / "hospital", folder / "hospital-tables"
+def hospital(folder: Path, patients: int = HOSPITAL) -> Path:
+    """The extracted tables of a hospital of so many patients; kept for the next benchmark."""
+    made, tables = folder / f"source-{patients}", folder / f"tables-{patients}"
     if not (tables / "d_items.parquet").exists():
-        size = ("--output", made, "--patients", str(HOSPITAL), "--no-films")
+        size = ("--output", made, "--patients", str(patients), "--no-films")
         once(python("pipeline.hospital.make", *size), Runs())
         for part, names in TABLES.items():
             for name in names:
@@ -101,12 +101,13 @@ def hospital(folder: Path) -> Path:
     return tables
 
 
-def admissions(folder: Path, copies: int, denser: int = DENSER) -> Path:
-    """Extracted tables of the EHR of `copies` times 5,600 admissions, readings as dense as MIMIC's.
+def admissions(folder: Path, copies: int, denser: int = DENSER, patients: int = HOSPITAL) -> Path:
+    """Extracted tables of the EHR of `copies` hospitals, readings as dense as MIMIC's.
 
     Ids times 100 plus the number of the copy: the first digits, by which films lie, stay.
     """
-    small, large = hospital(folder), folder / f"admissions-{copies}-{denser}"
+    small = hospital(folder, patients)
+    large = folder / f"admissions-{patients}-{copies}-{denser}"
     large.mkdir(parents=True, exist_ok=True)
     settings = {"memory_limit": "4GB", "temp_directory": str(folder / "spill"),
                 "preserve_insertion_order": False}  # fmt: skip

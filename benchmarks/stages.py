@@ -13,7 +13,7 @@ import yaml
 from record import REPOSITORY, Record, Runs, arguments, once, python
 from source import admissions
 
-COPIES = {"small": 1, "full": 18}  # of a hospital of 5,600 admissions
+SIZES = {"small": (1, 1_000, 100), "full": (18, 4_000, 10_000)}  # copies of patients, ICU stays
 WORK = {  # what each stage is busy with
     "select_episodes": "It reads three tables and writes one row per admission.",
     "label_task": "It reads two tables and writes one row per episode.",
@@ -23,7 +23,6 @@ WORK = {  # what each stage is busy with
     "tokenise_events": "It streams the events in parts: bins, intervals that run, order.",
     "describe_events": "It streams the events in parts: order, then one pass for all statistics.",
 }
-STAYS = {"small": 500, "full": 10_000}
 THREADS = "2"
 FIDDLE_MB = "8000"
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
@@ -88,8 +87,9 @@ def fiddle_stages(folder: Path, stays: int) -> dict[str, list[str]]:
 def main() -> None:
     """Makes the tables where they are not there, runs every stage once, writes the record."""
     given = arguments(__doc__)
-    source = admissions(given.folder, COPIES[given.size])
-    made, stays = given.folder / "stages", STAYS[given.size]
+    copies, patients, stays = SIZES[given.size]
+    source = admissions(given.folder, copies, patients=patients)
+    made = given.folder / "stages"
     rows, people = (
         long_table.rows(source / f"{name}.parquet") for name in ("chartevents", "admissions")
     )

@@ -32,7 +32,7 @@ from pipeline.training.unimodal import Unimodal
 BATCH = 32
 # pixels, rounds, admissions read literally per round
 SIZES = {
-    "small": (64, 2, {"ehr": 4, "cxr": 4, "note": 16}),
+    "small": (64, 1, {"ehr": 4, "cxr": 4, "note": 16}),
     "full": (224, 3, {"ehr": 16, "cxr": 8, "note": 32}),
 }
 PUBLISHED = {
