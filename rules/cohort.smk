@@ -22,7 +22,7 @@ rule select_episodes:
     priority: 30
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(2000),
         runtime=30,
@@ -63,7 +63,7 @@ rule label_task:
     priority: 30
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(2000),
         runtime=30,

@@ -42,7 +42,7 @@ rule select_events:
     priority: 10
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(6000),
         disk_mb=2000,  # 6 bytes an event, and rows that find no memory
@@ -82,7 +82,7 @@ rule fit_bins:
     priority: 10
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(6000),
         runtime=120,
@@ -115,7 +115,7 @@ rule tokenise_events:
     priority: 10
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(6000),
         runtime=60,
@@ -144,7 +144,7 @@ rule tokenise_published:
         "logs/tokenise_published.log",
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(6000),
         runtime=120,
@@ -171,7 +171,7 @@ rule describe_events:
         "logs/describe_events/{protocol}.log",
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(6000),
         runtime=60,

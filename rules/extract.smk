@@ -17,7 +17,7 @@ rule extract_table:
     priority: 20
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(4000),
         disk_mb=4000,  # 0.75 of the file: chartevents.csv.gz has 3.5 GB

@@ -34,7 +34,7 @@ rule fit_fiddle:
         protocol=CORRECTED,
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(8000),
         runtime=120,
@@ -69,7 +69,7 @@ rule apply_fiddle:
         protocol=CORRECTED,
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(8000),
         disk_mb=4000,  # 30 kB a stay of 48 h, 94,458 stays

@@ -31,7 +31,7 @@ rule list_values:
     priority: 10
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(8000),
         disk_mb=4000,  # 26 kB a stay of 48 h, 94,458 stays

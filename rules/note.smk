@@ -26,7 +26,7 @@ rule clean_notes:
     priority: 20
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(4000),
         disk_mb=2000,  # 0.75 of radiology.csv.gz
@@ -119,7 +119,7 @@ rule infer_vectors:
         "logs/infer_vectors/{protocol}.log",
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(4000),
         disk_mb=2000,  # 2 kB a report

@@ -24,7 +24,7 @@ rule select_stays:
     priority: 30
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(2000),
         runtime=30,
@@ -68,7 +68,7 @@ rule label_stay_task:
     priority: 30
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(4000),
         runtime=60,
@@ -109,7 +109,7 @@ rule label_diagnoses:
     priority: 30
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=growing(4000),
         runtime=60,
