@@ -27,7 +27,7 @@ def embed(bert: BertModel, windows: pl.DataFrame, device: torch.device) -> torch
     longest, limit = length.max(initial=0), bert.config.max_position_embeddings
     if longest > limit:
         raise InputError(f"config: note.bert.tokens: {longest}, but this BERT takes {limit}")
-    bert.to(device)  # type: ignore[arg-type]  # transformers wraps it
+    bert.to(device)
     by_length = np.argsort(length, kind="stable")
     progress = JobProgress("embedding reports", int(length.sum()))  # tokens: long windows come last
     made = torch.empty(windows.height, bert.config.hidden_size)
