@@ -17,7 +17,7 @@ QUESTIONS := extraction meds stages films doc2vec training startup reruns
 RESULTS = python benchmarks/results.py --records $(MEASURED)/$(BENCH) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 
-.PHONY: demo setup estimate report bench reruns test test-all lint lock clean
+.PHONY: demo setup estimate report bench test test-all lint lock clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
@@ -41,7 +41,8 @@ $(READY): requirements.lock
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes --requirement requirements.lock
 	@touch $@
 
-# a small try stays with what it made: only the full run speaks for the project
+# a small try stays with what it made; the full run speaks for the project, in the README's table of
+# reruns, too
 bench: setup
 	@mkdir -p $(MEASURED)
 	@set -e; for question in $(QUESTIONS); do \
@@ -49,12 +50,6 @@ bench: setup
 	  python benchmarks/$$question.py --size $(BENCH) --folder $(MEASURED) \
 	    --output $(MEASURED)/$(BENCH)/$$question.json > /dev/null; \
 	done
-	$(RESULTS)
-
-# fills the README's table of reruns, too
-reruns: setup
-	python benchmarks/reruns.py --size full --folder $(MEASURED)/reruns \
-	  --output $(MEASURED)/full/reruns.json --readme README.md
 	$(RESULTS)
 
 lint: setup

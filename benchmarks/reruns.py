@@ -1,11 +1,10 @@
 """What a rerun costs after each edit of the README's table, against a run from nothing.
 
     python benchmarks/reruns.py --size full --folder /tmp/reruns --output reruns.json
-        [--readme README.md]
 
 The main job runs once on two cores; its log tells how long the jobs of each rule took. A rerun
 costs the jobs that the tests find to run after the edit, at most: a training that is kept and films
-that are decoded already end sooner. `--readme` fills the column "time saved" of the table.
+that are decoded already end sooner. The full size fills the column "time saved" of the README.
 """
 
 import re
@@ -15,7 +14,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from record import REPOSITORY, Record, parser
+from record import REPOSITORY, Record, arguments
 
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
@@ -23,6 +22,7 @@ from checkout import MAIN, Checkout
 from edits import EDITS, TABLE, in_words, jobs
 
 PATIENTS = {"small": 200, "full": 700}
+README = REPOSITORY / "README.md"
 MARK = "<!-- reruns -->"
 HEAD = "| edit | what runs, and nothing else | jobs | time saved |\n|---|---|---|---|\n"
 STARTED = re.compile(r"^\[(.+)\]\n(?:local)?rule (\w+):\n(?:    .*\n)*?    jobid: (\d+)$", re.M)
@@ -82,14 +82,12 @@ def filled(text: str, saved: dict[str, float]) -> str:
 
 def main() -> None:
     """Measures, leaves the record, fills the README's table."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--readme", type=Path, help="fill its table of reruns")
-    given = arguments.parse_args()
+    given = arguments(__doc__)
     given.folder.mkdir(parents=True, exist_ok=True)
     record, saved = measure(given.folder, PATIENTS[given.size])
     record.write(given.output)
-    if given.readme:
-        given.readme.write_text(filled(given.readme.read_text(), saved))
+    if given.size == "full":
+        README.write_text(filled(README.read_text(), saved))
 
 
 if __name__ == "__main__":
