@@ -5,11 +5,16 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
+import polars as pl
 import pytest
+import torch
 
 from pipeline.common import database as databases
 from pipeline.common import progress as module
+from pipeline.common.parts import read_parts
 from pipeline.common.progress import JobProgress
+from pipeline.training.batches import evaluate
 
 JOB = """
 import time
@@ -103,3 +108,30 @@ def test_a_query_that_fails_ends_its_watch(tmp_path):
     ):
         database.execute("SELECT * FROM nothing")
     assert threading.active_count() == threads
+
+
+def test_a_table_that_is_read_in_parts_says_how_far_it_is(clock, caplog, tmp_path):
+    caplog.set_level("INFO")
+    path = tmp_path / "tokens.parquet"
+    pl.DataFrame({"episode_id": np.arange(5_000_000)}).write_parquet(path)
+    for _ in read_parts(path):
+        clock[0] += 20
+    assert [line.partition(":")[0] for line in said(caplog)] == ["reading tokens.parquet"]
+    assert re.search(r": 4\d %, \d+ s left$", said(caplog)[0])
+
+
+def test_a_pass_through_a_model_says_how_far_it_is(clock, caplog):
+    class Slow(torch.nn.Module):
+        def forward(self, batch):
+            clock[0] += 15
+            return batch["row"]
+
+    class Rows:
+        def batch(self, rows):
+            return {"row": torch.from_numpy(rows).float()}
+
+    caplog.set_level("INFO")
+    made = evaluate(Slow(), Rows(), np.arange(8), 2, torch.device("cpu"))
+    assert made.tolist() == list(range(8))
+    line = "passing rows through the model: {}"
+    assert said(caplog) == [line.format("25 %, 45 s left"), line.format("75 %, 15 s left")]

@@ -10,6 +10,7 @@ from pyarrow.parquet import ParquetFile, ParquetWriter
 
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
+from pipeline.common.progress import JobProgress
 from pipeline.common.tables import ROW_GROUP, Contract, check, reading
 
 ROWS = 2_000_000  # of a part: some hundred MB while it is worked on
@@ -42,7 +43,10 @@ def in_parts(batches: Iterable[pa.RecordBatch], rows: int = ROWS) -> Iterator[pl
 def read_parts(path: str | Path, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
     """The parts of a parquet table in the order of episodes; `InputError` if it cannot be read."""
     with reading(path, pa.ArrowException), ParquetFile(path) as file:
-        yield from in_parts(file.iter_batches(batch_size=ROW_GROUP, columns=columns))
+        progress = JobProgress(f"reading {Path(path).name}", file.metadata.num_rows)
+        for part in in_parts(file.iter_batches(batch_size=ROW_GROUP, columns=columns)):
+            yield part
+            progress.add(part.height)
 
 
 def query_parts(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[pl.DataFrame]:

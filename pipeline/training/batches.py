@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from pipeline.common.progress import JobProgress
 from pipeline.training.device import half_precision
 
 Batch = dict[str, torch.Tensor]
@@ -78,8 +79,9 @@ def evaluate(model: nn.Module, data: Data, rows: np.ndarray, size: int, device: 
     `eval_mode`: False leaves BatchNorm in training mode, as the published code does by mistake.
     """
     model.train(not eval_mode)
-    outputs = []
-    for batch in ahead(data, batches(rows, size), device):
+    outputs, parts = [], batches(rows, size)
+    progress = JobProgress("passing rows through the model", len(parts))
+    for batch in progress.each(ahead(data, parts, device)):
         with half_precision(device):
             outputs.append(model(batch).float().cpu())
     return torch.cat(outputs)
