@@ -14,7 +14,8 @@ MADE = $(wildcard results/*_*_*.json results/published/*_*_*.json results/tables
 BENCH ?= full
 MEASURED := results/benchmarks
 QUESTIONS := extraction meds stages films doc2vec training startup reruns
-RESULTS = python benchmarks/results.py --records $(MEASURED)/$(BENCH) --size $(BENCH) \
+RECORDS = $(if $(filter full,$(BENCH)),benchmarks/records,$(MEASURED)/$(BENCH))
+RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 
 .PHONY: demo setup estimate report bench test test-all lint lock clean
@@ -48,7 +49,7 @@ bench: setup
 	@set -e; for question in $(QUESTIONS); do \
 	  echo "$$question ($$(date +%H:%M:%S))"; \
 	  python benchmarks/$$question.py --size $(BENCH) --folder $(MEASURED) \
-	    --output $(MEASURED)/$(BENCH)/$$question.json > /dev/null; \
+	    --output $(RECORDS)/$$question.json > /dev/null; \
 	done
 	$(RESULTS)
 

@@ -1,6 +1,6 @@
 """Writes RESULTS.md from the records of the benchmarks: every figure in it is a measured one.
 
-python benchmarks/results.py --records results/benchmarks/full --size full --output RESULTS.md
+python benchmarks/results.py --records benchmarks/records --size full --output RESULTS.md
 """
 
 import argparse
@@ -85,13 +85,9 @@ def section(record: dict[str, Any]) -> str:
 
 
 def of_question(path: Path) -> str:
-    """The section of a question; of a small try, or that it was not measured, without a record."""
+    """The section of a question; without a record that it was not measured."""
     if path.exists():
         return section(json.loads(path.read_text()))
-    small = path.parents[1] / "small" / path.name
-    if small.exists():
-        head, rest = section(json.loads(small.read_text())).split("\n", 1)
-        return f"{head}\n\n*Of a small try (BENCH=small); not measured here at full size.*\n{rest}"
     return f"## {path.stem}\n\nNot measured here: {QUESTIONS[path.stem]}.\n"
 
 

@@ -1,8 +1,10 @@
 """What the repository promises about itself: pins, documentation, README, privacy of addresses."""
 
 import ast
+import json
 import re
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -88,3 +90,17 @@ def test_results_are_ignored_by_git():
     ignored = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False)
     assert ignored.returncode == 0
     assert len(ignored.stdout.split()) == 3
+
+
+def test_every_figure_of_the_results_page_and_of_the_table_of_reruns_is_a_record(tmp_path):
+    page, records = tmp_path / "RESULTS.md", REPOSITORY / "benchmarks/records"
+    script = REPOSITORY / "benchmarks/results.py"
+    given = ["--records", records, "--size", "full", "--output", page]
+    subprocess.run([sys.executable, script, *given], check=True)
+    committed = (REPOSITORY / "benchmarks/RESULTS.md").read_text()
+    assert committed.partition("\n## ")[2] == page.read_text().partition("\n## ")[2]
+    rows = json.loads((records / "reruns.json").read_text())["rows"][1:]
+    saved = {row["what"]: re.search(r"(\S+)% saved", row["note"])[1] for row in rows}
+    table = README.split("<!-- reruns -->")[1].splitlines()[3:]
+    cells = [line.strip("|").split("|") for line in table]
+    assert {first.strip(): last.strip().removesuffix(" %") for first, *_, last in cells} == saved
