@@ -1,7 +1,7 @@
 # make demo — install, make the synthetic hospital, run the main job, say the result in words
 # make estimate TARGET=… — time and disk of a result, before it is made
 # make report — report.html: all that is made so far
-# make bench — benchmarks/RESULTS.md, ≤ 40 min; make bench BENCH=small: a try of it, ≤ 5 min
+# make bench — benchmarks/RESULTS.md and README's table of reruns, ≤ 40 min; BENCH=small: a try, ≤ 5
 # make test — everything that must hold, below 15 minutes on 2 cores; make test-all — all of it
 
 PYTHON ?= python3

@@ -1,4 +1,4 @@
-"""The hospital and the first stages as the workflow starts them, for benchmarks that time them."""
+"""The hospital and the first stages as the workflow starts them on four cores or more."""
 
 import subprocess
 import sys

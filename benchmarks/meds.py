@@ -5,9 +5,9 @@
 MIMIC_IV_MEDS comes into an environment of its own in the folder. Its specification is cut to the
 tables that the synthetic hospital makes; nothing else of it is changed. It needs MIT-LCP's concept
 maps (mimic-code/mimic-iv/concepts/concept_map) in `mimic-concept-maps` below MIMIC_OPEN_DATA (else
-below ../shared/data beside the repository). The pipeline runs as the workflow with --cores 2 does:
-one process per table, one after the other. Memory is the largest process; of MIMIC_IV_MEDS, which
-runs one stage at a time, the processes that wait for it are left out.
+below ../shared/data beside the repository). The pipeline runs as the workflow does, two threads a
+table, but one table after the other. Memory is the largest process; of MIMIC_IV_MEDS, which runs
+one stage at a time, the processes that wait for it are left out.
 """
 
 import os
@@ -105,7 +105,7 @@ def share(seconds: dict[str, float]) -> str:
 
 
 def measure(record: Record, folder: Path, patients: int, rounds: int) -> None:
-    """Both in turn: the pipeline, MIMIC_IV_MEDS, the pipeline again."""
+    """The pipeline, MIMIC_IV_MEDS once, the pipeline again where it has more rounds."""
     commands, release = environment(folder), hospital(folder, patients)
     absent = specification(commands, release, folder / "meds.yaml")
     tables = read_by_both(release, (folder / "meds.yaml").read_text())
@@ -181,6 +181,8 @@ def main() -> None:
     if (concept_maps() / "meas_chartevents_main.csv").is_file():
         given.folder.mkdir(parents=True, exist_ok=True)
         measure(record, given.folder, *SIZES[given.size])
+    elif given.output.exists():
+        return  # what was measured where they were at hand stays
     else:
         why = "not measured: MIMIC_IV_MEDS needs MIT-LCP's concept maps, and they are not at hand"
         record.ask("≥ 5 × faster, ≤ 1/4 of its memory", why, False)

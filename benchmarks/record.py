@@ -8,15 +8,20 @@ Figures are of whole processes, as the operating system counts them; what is com
 import argparse
 import json
 import os
+import platform
+import re
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import distributions
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 Command = Sequence[str | Path]
+PACKAGES = ("snakemake", "duckdb", "polars", "pyarrow", "torch", "torchvision", "gensim", "pillow")
 
 
 @dataclass
@@ -103,18 +108,35 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     return f"{middle} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
+def machine() -> str:
+    """The machine, the versions of what is measured, the day."""
+    model = platform.processor() or platform.machine()
+    if (info := Path("/proc/cpuinfo")).exists():
+        named = re.search(r"model name\s*:\s*(.+)", info.read_text())
+        model = named[1] if named else model
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    installed = {each.name.lower(): each.version for each in distributions()}
+    versions = ", ".join(f"{name} {installed[name]}" for name in PACKAGES if name in installed)
+    return (
+        f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.system()} "
+        f"{platform.release()}; Python {platform.python_version()}, {versions}; "
+        f"{time.strftime('%Y-%m-%d')}"
+    )
+
+
 @dataclass
 class Record:
     """The answer to one question.
 
     `rows`: what was measured, with every run's value. `asked`: what was asked for, what was found.
-    `limit`: what limits it now.
+    `limit`: what limits it now. `machine`: where, with what, when.
     """
 
     title: str
     rows: list[dict[str, object]] = field(default_factory=list)
     asked: list[dict[str, object]] = field(default_factory=list)
     limit: str = ""
+    machine: str = ""
 
     def add(self, what: str, values: Sequence[float], unit: str = "s",
             peak_mb: Sequence[int] = (), note: str = "") -> None:  # fmt: skip
@@ -133,6 +155,7 @@ class Record:
 
     def write(self, output: Path) -> None:
         """Leaves the record as JSON, and prints it."""
+        self.machine = machine()
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text + "\n")

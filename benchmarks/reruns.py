@@ -75,7 +75,7 @@ def filled(text: str, saved: dict[str, float]) -> str:
     lines = []
     for name, label in TABLE.items():
         expected = EDITS[name][1]
-        count, share = sum(jobs(expected).values()), f"{100 * saved[name]:.0f} %".replace("-", "−")
+        count, share = sum(jobs(expected).values()), f"{100 * saved[name]:.0f} %"
         lines.append(f"| {label} | {in_words(expected)} | {count} | {share} |\n")
     return f"{before}{MARK}\n{HEAD}{''.join(lines)}{MARK}{after}"
 

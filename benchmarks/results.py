@@ -5,17 +5,11 @@ python benchmarks/results.py --records benchmarks/records --size full --output R
 
 import argparse
 import json
-import os
-import platform
-import re
-import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from record import spread
 
-PACKAGES = ("snakemake", "duckdb", "polars", "pyarrow", "torch", "torchvision", "gensim", "pillow")
 QUESTIONS = {  # in the order of the page; why one may have no record
     **dict.fromkeys(("extraction", "meds", "stages", "films", "doc2vec", "training", "startup",
                      "reruns"),
@@ -29,24 +23,7 @@ Made by `make bench BENCH={size}`; no figure here is typed by hand. Each is the 
 with minimum and maximum where there are several; memory is that of the largest process. What is
 compared ran in turn, on the same machine; stages of the pipeline, MIMIC_IV_MEDS and the run that
 reruns are computed from ran once. "Writes": to a file system on disk, temporary files too.
-
-{machine}
 """
-
-
-def machine() -> str:
-    """The machine and the versions, as a list."""
-    model = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).exists():
-        named = re.search(r"model name\s*:\s*(.+)", info.read_text())
-        model = named[1] if named else model
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return (
-        f"* {model}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.system()} "
-        f"{platform.release()}\n* Python {platform.python_version()}, {versions}\n"
-        f"* {time.strftime('%Y-%m-%d')}"
-    )
 
 
 def digits(values: list[float]) -> int:
@@ -69,7 +46,7 @@ def row(measured: dict[str, Any]) -> str:
 
 def section(record: dict[str, Any]) -> str:
     """A question: what was measured, what was asked, what limits it."""
-    lines = [f"## {record['title']}", ""]
+    lines = [f"## {record['title']}", "", record["machine"], ""]
     if record["rows"]:
         lines += ["| | | memory | |", "|---|---|---|---|", *map(row, record["rows"]), ""]
     if record["asked"]:
@@ -98,7 +75,7 @@ def main() -> None:
     parser.add_argument("--size", required=True)
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
-    head = HEAD.format(size=given.size, machine=machine())
+    head = HEAD.format(size=given.size)
     sections = [of_question(given.records / f"{question}.json") for question in QUESTIONS]
     given.output.write_text("\n".join([head, *sections]))
 

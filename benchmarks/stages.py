@@ -2,7 +2,8 @@
 
     python benchmarks/stages.py --size full --folder /tmp/bench --output stages.json
 
-Each stage once, in a process of its own, as its rule starts it, on tables as dense as MIMIC's.
+Each stage once, in a process of its own, as its rule starts it on four cores or more, on tables as
+dense as MIMIC's.
 """
 
 import json

@@ -106,7 +106,8 @@ def main() -> None:
     for name, data in each.items():
         compared = Compared(name, data)
         off = compared.difference(np.arange(4))
-        compared.speed(compared.batched, np.arange(2))  # starts what starts once
+        for feature in (compared.batched, compared.one_by_one):
+            compared.speed(feature, np.arange(2))  # starts what starts once
         few = literally[name]
         ours, theirs = [], []
         for number in range(rounds):

@@ -44,7 +44,7 @@ GPU = PROCESSES if shutil.which("nvidia-smi") else 0
 TRAINING = launch.resources(NODES, GPU)
 LAUNCH = launch.command(NODES, PROCESSES)  # before the module of a training
 # of a job on tables: on a few cores one, lest it waits for two while a training keeps the other busy
-CORES = workflow.resource_settings.cores  # none where jobs go to a cluster
+CORES = workflow.resource_settings.cores  # none where jobs go to a cluster (give it none)
 THREADS = 1 if CORES and CORES < 4 and workflow.is_main_process else 2
 
 misspelt = [

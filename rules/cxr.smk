@@ -2,7 +2,7 @@
 
 Needs the episodes, the films' metadata and the JPEGs. Selects films taken by the prediction time;
 decodes each once, for admissions or ICU stays, into a store that outlives cohorts. The longest chain
-where CPUs train: it has priority.
+where CPUs train: it has priority, as the notes have.
 """
 
 STORE = "results/cxr/store"  # no rule's output: a changed cohort must not delete it
@@ -44,7 +44,7 @@ rule select_films:
         f"{UNIT}/cxr/films.parquet",
     log:
         "logs/select_films/{protocol}.log",
-    priority: 25
+    priority: 20
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -80,7 +80,7 @@ rule decode_films:
         "logs/decode_films/{protocol}/{unit}/{shard}.log",
     wildcard_constraints:
         unit="admission|stay",
-    priority: 25
+    priority: 20
     conda:
         "../envs/pipeline.yaml"
     resources:

@@ -2,7 +2,7 @@
 
 Needs the reports. Cleans them once, whatever the cohort; trains Doc2Vec on the training subjects of
 the source (published: on all); infers a vector per report of an episode. The longest chain where
-reports are as many as MIMIC's: it has priority.
+reports are as many as MIMIC's: it has priority, as the films have.
 """
 
 ENCODERS["note"] = {
