@@ -8,7 +8,6 @@ from collections import Counter
 import pytest
 from checkout import MAIN, Checkout
 from edits import EDITS, UNDISTURBED, jobs
-from test_workflow_reruns import cases
 
 STAGES = {  # rule → the module that is killed, in the order of the data
     "make_hospital": "hospital.make",
@@ -52,13 +51,11 @@ def test_a_run_that_is_killed_in_every_stage_ends_as_an_undisturbed_one(finished
     assert checkout.plan(MAIN).planned == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    cases(
-        ["killed: the evaluation"],
-        ["killed: a source table", "killed: films", "killed: a training", "failure",
-         "failure of a training"],
-    ),
+    ["killed: a source table", "killed: films", "killed: a training", "killed: the evaluation",
+     "failure", "failure of a training"],
 )  # fmt: skip
 def test_what_is_left_runs_once_and_the_result_is_the_undisturbed_one(
     finished, copied, tmp_path, name
