@@ -2,7 +2,7 @@
 
 Needs patients, admissions and ICU stays (published: CheXpert's table, too). Makes the episodes with
 their attrition, then per task the labels, with the attrition continued. They have priority: an
-impossible cohort is refused at the latest while the first films are decoded; those are kept.
+impossible cohort is refused before films are decoded.
 """
 
 

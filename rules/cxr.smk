@@ -2,7 +2,8 @@
 
 Needs the episodes, the films' metadata and the JPEGs. Selects films taken by the prediction time;
 decodes each once, for admissions or ICU stays, into a store that outlives cohorts. The longest chain
-where CPUs train: it has priority, as the notes have.
+where CPUs train: decoding has priority, as the notes have. Selection has none: labels come first, and
+may refuse the cohort.
 """
 
 STORE = "results/cxr/store"  # no rule's output: a changed cohort must not delete it
@@ -44,7 +45,6 @@ rule select_films:
         f"{UNIT}/cxr/films.parquet",
     log:
         "logs/select_films/{protocol}.log",
-    priority: 20
     conda:
         "../envs/pipeline.yaml"
     resources:

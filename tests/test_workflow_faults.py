@@ -65,7 +65,7 @@ def test_an_empty_cohort_shows_its_attrition(copied):
     assert not (copied / EPISODES).exists()
 
 
-def test_one_class_only_in_train_shows_the_attrition_before_all_films_are_decoded(copied):
+def test_one_class_only_in_train_shows_the_attrition_before_films_are_decoded(copied):
     rows = labelled(copied)
     only(copied, rows.filter((pl.col("split") != "train") | (pl.col("label") == 0))["hadm_id"])
     text = refused(copied)
@@ -73,7 +73,7 @@ def test_one_class_only_in_train_shows_the_attrition_before_all_films_are_decode
     assert re.search(r"on the list cohort.csv +\d", text)
     assert re.search(r"train +\d+ +\d+ +0\n", text)
     assert not (copied / f"{UNIT}/labels/mortality.parquet").exists()
-    assert text.count("rule decode_films:") < 10  # of ten shards, on the second core
+    assert "rule decode_films:" not in text
 
 
 @pytest.mark.parametrize(
