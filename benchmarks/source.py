@@ -10,8 +10,9 @@ import threading
 from pathlib import Path
 
 import duckdb
+import first_stages
 from isal import igzip_threaded
-from record import Runs, once, python
+from record import Runs
 
 CHARTEVENTS = """
 COPY (
@@ -38,18 +39,11 @@ COPY (
     FROM (SELECT range AS r FROM range($rows))
 ) TO '{pipe}' (FORMAT csv, HEADER, TIMESTAMPFORMAT '%Y-%m-%d %H:%M:%S')
 """
-TABLES = {  # folder → tables
-    "mimiciv/3.1/hosp": ("patients", "admissions", "labevents", "d_labitems"),
-    "mimic-iv-note/2.2/note": ("radiology",),
-    "mimiciv/3.1/icu": (
-        "icustays",
-        "chartevents",
-        "inputevents",
-        "outputevents",
-        "procedureevents",
-        "d_items",
-    ),
-}
+TABLES = {  # release → tables
+    "mimic-iv-note/2.2": ("radiology",),
+    "mimiciv/3.1": ("patients", "admissions", "labevents", "d_labitems", "icustays", "chartevents",
+                    "inputevents", "outputevents", "procedureevents", "d_items"),
+}  # fmt: skip
 HOSPITAL = 4000  # patients, 5,600 admissions
 DENSER = 5  # rows of chartevents for each of the hospital's; two are signals of the catalogue
 REPORTS = """
@@ -88,16 +82,12 @@ def chartevents(path: Path, rows: int) -> None:
 
 def hospital(folder: Path, patients: int = HOSPITAL) -> Path:
     """The extracted tables of a hospital of so many patients; kept for the next benchmark."""
-    made, tables = folder / f"source-{patients}", folder / f"tables-{patients}"
+    tables = folder / f"tables-{patients}"
     if not (tables / "d_items.parquet").exists():
-        size = ("--output", made, "--patients", str(patients), "--no-films")
-        once(python("pipeline.hospital.make", *size), Runs())
-        for part, names in TABLES.items():
+        made = first_stages.hospital(folder, patients).parents[1]
+        for release, names in TABLES.items():
             for name in names:
-                file = made / part / f"{name}.csv.gz"
-                given = ("--table", name, "--source-file", file, "--threads", "2")
-                output = ("--output", tables / f"{name}.parquet")
-                once(python("pipeline.extract.tables", *given, *output), Runs())
+                first_stages.extracted(made / release, name, tables, Runs())
     return tables
 
 

@@ -14,7 +14,7 @@ import yaml
 from record import REPOSITORY, Record, Runs, arguments, once, python
 from source import admissions
 
-SIZES = {"small": (1, 1_000, 100), "full": (18, 4_000, 10_000)}  # copies of patients, ICU stays
+SIZES = {"small": (1, 1_300, 100), "full": (18, 4_000, 10_000)}  # copies of patients, ICU stays
 WORK = {  # what each stage is busy with
     "select_episodes": "It reads three tables and writes one row per admission.",
     "label_task": "It reads two tables and writes one row per episode.",
