@@ -39,10 +39,12 @@ if SYNTHETIC:
             patients=config["hospital"]["patients"],
             seed=config["hospital"]["seed"],
             chain=float(config["hospital"]["chain"]),  # 1 is 1.0
+            habits=json.dumps(config["hospital"]["habits"], sort_keys=True),
         shell:
             "python -m pipeline.hospital.make"
             " --output results/hospital"
             " --patients {params.patients:q}"
             " --seed {params.seed:q}"
             " --chain {params.chain:q}"
+            " --habits {params.habits:q}"
             " 2> {log:q}"

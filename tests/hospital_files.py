@@ -15,20 +15,21 @@ from PIL import Image
 from pipeline.hospital import make, truth, truth_stay
 from pipeline.hospital.layout import CXR, location
 from pipeline.hospital.population import draw_chunk
-from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Settings
+from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Habits, Settings
 
 PATIENTS = 1000
+HABITS = Habits()
 
 
 @cache
-def files(patients=PATIENTS, films=True, release="3.1", seed=0, chain=1.0):
+def files(patients=PATIENTS, films=True, release="3.1", seed=0, chain=1.0, habits=HABITS):
     """The root of a hospital; its ceilings (a population quantity) are left out."""
     root = Path(tempfile.mkdtemp(prefix="hospital"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     counted = truth.ceilings, truth_stay.ceilings
     truth.ceilings = truth_stay.ceilings = lambda *_: {}
     try:
-        make.make(root, Settings(patients, seed, films, release, Effects(chain=chain)))
+        make.make(root, Settings(patients, seed, films, release, Effects(chain=chain), habits))
     finally:
         truth.ceilings, truth_stay.ceilings = counted
     return root

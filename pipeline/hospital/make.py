@@ -6,10 +6,12 @@ The truth (`truth/ceilings.json`, `truth/oracle_<task>.parquet`) is for evaluati
 that trains or embeds reads it. With --chain 0 no event of a stay changes the next one.
 """
 
+import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from pipeline.common.files import whole, write_json
 from pipeline.hospital import events, films, ids, later, notes, reports, stays, truth, truth_stay
 from pipeline.hospital.layout import Writer
 from pipeline.hospital.population import draw_chunk
-from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Settings
+from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Habits, Settings
 
 TABLES = {  # of the truth: key, and whose probabilities
     **dict.fromkeys(truth.TASKS, ("hadm_id", truth.oracle_table)),
@@ -139,6 +141,24 @@ def _first_known(
     return admissions.with_columns(icu["e_from", "c_from", "n_from"])
 
 
+def parse_habits(text: str) -> Habits:
+    """Habits from JSON; those that are not named stay as they are by default.
+
+    >>> parse_habits('{"late_arrival": false}').late_arrival
+    False
+    """
+    known = asdict(Habits())
+    try:
+        chosen = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--habits: not JSON ({error})") from error
+    if not isinstance(chosen, dict) or any(
+        name not in known or type(value) is not bool for name, value in chosen.items()
+    ):
+        raise InputError(f"--habits: expected true or false for some of {', '.join(known)}")
+    return Habits(**chosen)
+
+
 def main() -> None:
     """Parses the arguments and makes the hospital; an earlier one in the same place is replaced."""
     arguments = parser(__doc__)
@@ -146,6 +166,9 @@ def main() -> None:
     arguments.add_argument("--patients", type=int, default=Settings.patients)
     arguments.add_argument("--seed", type=int, default=Settings.seed)
     arguments.add_argument("--chain", type=float, default=Effects.chain, help="0 to 1")
+    arguments.add_argument(
+        "--habits", type=parse_habits, default=Habits(), help="JSON: habit → true or false"
+    )
     arguments.add_argument("--release", choices=["3.1", "2.2", "1.0"], default="3.1")
     arguments.add_argument("--no-films", action="store_true", help="no JPEG files (load tests)")
     given = arguments.parse_args()
@@ -157,9 +180,11 @@ def main() -> None:
     for part in ("mimiciv", "mimic-cxr-jpg", "mimic-iv-note", "truth"):
         shutil.rmtree(root / part, ignore_errors=True)
     effects = Effects(chain=given.chain)
-    settings = Settings(given.patients, given.seed, not given.no_films, given.release, effects)
+    settings = Settings(
+        given.patients, given.seed, not given.no_films, given.release, effects, given.habits
+    )
     asked = {"patients": given.patients, "seed": given.seed, "chain": given.chain}
-    made = {**asked, "rows": make(root, settings)}
+    made = {**asked, "habits": asdict(given.habits), "rows": make(root, settings)}
     write_json(root / "hospital.json", made)
 
 

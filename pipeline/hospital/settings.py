@@ -46,6 +46,21 @@ class Effects:
 
 
 @dataclass(frozen=True)
+class Habits:
+    """What real files show and a clean generator hides; one switch each.
+
+    None depends on the latents, so that the ceilings stand, but `sparse_films`: films of few.
+    """
+
+    late_arrival: bool = True  # a bed is assigned hours before the patient arrives
+    later_years: bool = True  # admissions years after the patient's anchor year
+    intubated_gcs: bool = True  # "No Response-ETT" of the intubated
+    repeated_rows: bool = True  # rows written twice
+    impossible_values: bool = True  # typing errors, Fahrenheit charted as Celsius
+    sparse_films: bool = False
+
+
+@dataclass(frozen=True)
 class Settings:
     """One hospital. The same settings and seed give the same bytes."""
 
@@ -54,3 +69,4 @@ class Settings:
     films: bool = True
     release: str = "3.1"
     effects: Effects = field(default_factory=Effects)
+    habits: Habits = field(default_factory=Habits)
