@@ -27,6 +27,7 @@ def main():
     for sheep in said.each(range(5)):
         time.sleep(0.02)
     log.info("counted")
+    log.warning("one is lame")
 
 run(main)
 """
@@ -68,18 +69,19 @@ def run_job(first, **streams):
                           **streams)  # fmt: skip
 
 
-def test_progress_reaches_the_screen_where_the_log_is_a_file(tmp_path):
+def test_progress_and_warnings_reach_the_screen_where_the_log_is_a_file(tmp_path):
     with (tmp_path / "job.log").open("w") as log:
         screen = run_job(0, stdout=subprocess.PIPE, stderr=log).stdout
     written = (tmp_path / "job.log").read_text()
-    assert re.fullmatch(LINE, screen.strip()), screen  # progress alone
+    assert re.fullmatch(f"{LINE}\nwarning: one is lame", screen.strip()), screen  # these alone
     assert re.search(f"^{LINE}$", written, re.M) and "counted" in written
+    assert written.count("one is lame") == 1
     assert "\r" not in written and "\x1b" not in written
 
 
-def test_progress_is_said_once_where_log_and_screen_are_one():
+def test_progress_and_warnings_are_said_once_where_log_and_screen_are_one():
     both = run_job(0, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
-    assert len(re.findall("counting", both)) == 1
+    assert both.count("counting") == both.count("one is lame") == 1
     assert "counting" not in run_job(60, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
 
 

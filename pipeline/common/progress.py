@@ -19,11 +19,17 @@ log = logging.getLogger("pipeline.progress")
 
 
 def reach_screen() -> None:
-    """Sends lines of progress to standard output, too, unless the log goes there anyway."""
-    if not os.path.sameopenfile(1, 2):
+    """Sends progress and warnings to standard output, too, unless the log goes there anyway."""
+    if os.path.sameopenfile(1, 2):
+        return
+    for name, least, form in (
+        ("pipeline.progress", logging.INFO, FORMAT),
+        ("pipeline", logging.WARNING, "warning: %(message)s"),
+    ):
         screen = logging.StreamHandler(sys.stdout)
-        screen.setFormatter(logging.Formatter(FORMAT, CLOCK))
-        log.addHandler(screen)
+        screen.setLevel(least)
+        screen.setFormatter(logging.Formatter(form, CLOCK))
+        logging.getLogger(name).addHandler(screen)
 
 
 class JobProgress:

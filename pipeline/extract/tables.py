@@ -143,7 +143,6 @@ def main() -> None:
         return
     if line := difference(given.table, given.expected_rows, given.expected_in, rows):
         log.warning(line)
-        print(f"warning: {line}")  # where the user looks; the log is a file
     else:
         log.info(f"  as many rows as {given.expected_in} has")
 
