@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 from checkout import ALONE, MAIN, MULTI, REPOSITORY, SINGLE, Checkout, Outcome
 from filelock import FileLock
+from hypothesis import settings
+
+# no test depends on time: a busy machine fails none
+settings.register_profile("repository", deadline=None)
+settings.load_profile("repository")
 
 
 def pytest_addoption(parser):

@@ -60,7 +60,7 @@ RECORDS = st.lists(
 FIXED = st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["sex", "age"]), TEXTS), max_size=8)
 
 
-@effort(max_examples=25, deadline=None)
+@effort(max_examples=25)
 @given(RECORDS, FIXED, st.sampled_from([0.0, 0.3]), st.sampled_from([0.3, 1.0]))
 def test_every_cell_is_that_of_the_sheet(records, fixed, theta, often):
     rows = [(i, t, variable, value) for i, t, (variable, value) in records]

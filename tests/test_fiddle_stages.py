@@ -175,7 +175,7 @@ LATER = st.lists(
               st.sampled_from(["1", "55", "-3", "odd", "x"])), max_size=12)  # fmt: skip
 
 
-@effort(max_examples=12, deadline=None)
+@effort(max_examples=12)
 @given(LATER, st.integers(0, 10**6))
 def test_cells_depend_on_nothing_that_is_later(later, seed):
     draw = random.Random(seed)
