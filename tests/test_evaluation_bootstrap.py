@@ -8,9 +8,9 @@ from pipeline.evaluation.bootstrap import (
     Resampling,
     auroc_difference,
     auroc_estimate,
+    per_seed,
     replicate,
     resamples,
-    seed_mean,
 )
 from pipeline.evaluation.metrics import auroc
 from pipeline.evaluation.predictions import Sample
@@ -78,9 +78,9 @@ def test_several_seeds_are_averaged_within_each_resample():
     ones = [
         Sample(three.episode, three.subject, three.label, three.probability[[s]]) for s in range(3)
     ]
-    mean, _ = replicate(three, seed_mean(auroc, three), FEW)
-    each = [replicate(one, seed_mean(auroc, one), FEW)[0] for one in ones]
-    np.testing.assert_allclose(mean, np.mean(each, axis=0), atol=1e-12)
+    mean = replicate(three, per_seed(auroc, three), FEW)
+    each = [replicate(one, per_seed(auroc, one), FEW).patients for one in ones]
+    np.testing.assert_allclose(mean.patients, np.mean(each, axis=0), atol=1e-12)
 
 
 def test_difference_is_paired():
@@ -90,7 +90,7 @@ def test_difference_is_paired():
     other = Sample(good.episode, good.subject, good.label, similar)
     same = auroc_difference(good, good, FEW)
     there, back = auroc_difference(good, other, FEW), auroc_difference(other, good, FEW)
-    assert same == {"value": 0, "low": 0, "high": 0}
+    assert same == {"value": 0, "low": 0, "high": 0, "seed_sd": None}
     assert there["value"] == -back["value"]
     assert there["low"] == pytest.approx(-back["high"], abs=1e-12)
     assert width(there) < 0.3 * width(auroc_estimate(good, FEW))
@@ -99,14 +99,14 @@ def test_difference_is_paired():
 def test_resamples_with_one_class_are_discarded_and_counted():
     label = np.array([True] + [False] * 9)
     part = Sample(np.arange(10), np.arange(10), label, np.linspace(1, 0, 10)[None])
-    values, discarded = replicate(part, seed_mean(auroc, part), Resampling(1000))
-    assert discarded == pytest.approx(1000 * 0.9**10, abs=50)
-    assert len(values) == 1000 - discarded
-    assert (values == 1).all()
+    found = replicate(part, per_seed(auroc, part), Resampling(1000))
+    assert found.discarded == pytest.approx(1000 * 0.9**10, abs=50)
+    assert len(found.patients) == 1000 - found.discarded
+    assert (found.patients == 1).all()
 
 
 def test_one_class_has_no_auroc_and_no_difference():
     part = example()
     negatives = part.rows(np.flatnonzero(~part.label))
     assert auroc_estimate(negatives, FEW) == NOTHING
-    assert auroc_difference(negatives, negatives, FEW) == NOTHING
+    assert auroc_difference(negatives, negatives, FEW) == {**NOTHING, "seed_sd": None}

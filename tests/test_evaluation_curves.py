@@ -49,7 +49,7 @@ def test_bins_have_equal_counts_and_true_shares():
     assert members.shape == (1, 10, 600)
     assert members[0].sum(axis=1).tolist() == [60] * 10
     lowest = np.argsort(part.probability[0])[:60]
-    assert observed(members, part.label, np.ones((1, 600)))[0, 0] == part.label[lowest].mean()
+    assert observed(members, part.label, np.ones((1, 600)))[0, 0, 0] == part.label[lowest].mean()
 
 
 def test_equal_predictions_share_a_bin():

@@ -47,7 +47,7 @@ def test_each_scenario_is_paired_with_everything(tmp_path):
     keys = [(row["modality"], row["rate"]) for row in made]
     assert keys == [(letter, rate) for letter in "ce" for rate in (0, 0.5, 1)]
     rows = dict(zip(keys, made, strict=True))
-    none = {"value": 0, "low": 0, "high": 0}
+    none = {"value": 0, "low": 0, "high": 0, "seed_sd": 0}
     for key in [("e", 0), ("c", 0), ("c", 0.5), ("c", 1)]:
         assert rows[key]["minus_complete"] == none
         assert rows[key]["auroc"] == rows["e", 0]["auroc"]

@@ -118,7 +118,30 @@ def test_a_difference_is_the_paired_one_of_means_over_seeds(found):
     )
     expected = auroc_difference(first, second, Resampling(200))
     assert {key: row[key] for key in expected} == pytest.approx(expected, abs=1e-6)
-    assert row["verdict"] == "better"
+    assert (row["seeds"], row["verdict"]) == (2, "too few seeds")
+    assert row["low"] > 0
+    assert result["bootstrap"]["training_noise"] is False
+
+
+def test_five_seeds_are_enough_for_a_verdict(monkeypatch, tmp_path):
+    for number, name in enumerate(("en_unimed_all", "e_unimed_all")):
+        write(tmp_path, name, noise=NOISE[name], number=number, seeds=5)
+    result = compare(monkeypatch, tmp_path, ["en_unimed_all", "e_unimed_all"])
+    for task, said in (("shock_4h", "better"), (MANY, "equivalent")):
+        (row,) = of(result, "modality", task).values()
+        assert (row["seeds"], row["verdict"]) == (5, said)
+        assert row["seed_sd"] > 0
+    assert result["bootstrap"]["training_noise"] is True
+
+
+def test_other_numbers_of_seeds_are_refused(monkeypatch, tmp_path):
+    write(tmp_path, "en_unimed_all")
+    write(tmp_path, "e_unimed_all", seeds=3)
+    with pytest.raises(InputError, match=r"e_unimed_all.*: 3 training seed\(s\), but 2 of"):
+        compare(monkeypatch, tmp_path, ["en_unimed_all", "e_unimed_all"])
+    none = ["--predictions", f"{tmp_path}/en_unimed_all.parquet"]
+    with pytest.raises(InputError, match=r"e_unimed_all.*: 3 training seed\(s\), but 2 of"):
+        compare(monkeypatch, tmp_path, ["en_unimed_all", "e_unimed_all"], *none)
 
 
 def test_recall_is_paired_by_stay_and_averaged_over_seeds(found):
@@ -171,7 +194,8 @@ def test_a_variant_is_compared_with_the_model_that_it_changes():
     ],
 )
 def test_verdict_at_its_edges(low, high, said):
-    assert verdict({"low": low, "high": high}) == said
+    assert verdict({"low": low, "high": high, "seeds": 5}) == said
+    assert verdict({"low": low, "high": high, "seeds": 4}) == "too few seeds"
 
 
 def test_other_stays_are_refused(monkeypatch, tmp_path):

@@ -300,7 +300,7 @@ def test_small_counts_are_hidden_everywhere(monkeypatch, source, tmp_path):
     assert made["ceiling"]["oracle_auroc"] == made["calibration"]["slope"] == NOTHING
     for single in made["comparisons"]["singles"].values():
         assert single["validation_auroc"] is single["test_auroc"] is single["p"] is None
-        assert single["model_minus_single"] == NOTHING
+        assert single["model_minus_single"] == NOTHING | {"seed_sd": None}
     assert made["cohort"]["attrition"][1]["positives"] == "<10"
     assert drawn["reason"] == "fewer than 10 positive or negative episodes"
     assert drawn["roc"] is drawn["pr"] is drawn["calibration"] is None

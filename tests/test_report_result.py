@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from pipeline.common.files import write_json
-from pipeline.evaluation.bootstrap import Resampling
+from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.measures import Beside, measure, parts, rounded
 from pipeline.report import curves, words
 
@@ -45,7 +45,8 @@ def made(folder, truth, positives=None, suppress=0):
     beside = Beside(single, known)
     resampling = Resampling(100, least=max(1, suppress))
     measured, drawn = measure([frame], TARGET, beside, resampling, suppress)
-    more = {"protocol": "corrected", "seeds": [0, 1], "folds": 1, "bootstrap": {"resamples": 100}}
+    more = {"protocol": "corrected", "seeds": [0, 1], "folds": 1, "bootstrap": {}}
+    more["bootstrap"] = described(resampling, 2)
     result = {"target": TARGET, **parts(TARGET), **more, **rounded(measured)}
     write_json(folder / "x.json", result)
     write_json(folder / "x.curves.json", rounded(drawn))
@@ -161,9 +162,23 @@ def test_words_say_how_good_on_whom_and_where(monkeypatch, capsys, tmp_path):
     assert f"100, of 100 patients, {test['positives']} positive (prevalence" in printed
     assert "0.812 in the population" in printed
     assert "Best single     e_unimodal_mortality" in printed
-    assert "+0.000 (+0.000 to +0.000), includes 0" in printed
+    decided = "over patients alone; not decided: 2 seeds, 5 needed"
+    assert f"+0.000 (+0.000 to +0.000), {decided}" in printed
+    assert "of patients; training noise is not in them (2 seeds, 5 needed)" in printed
     for name in ("x.json", "x.svg", "x.run.json"):
         assert str(tmp_path / name) in lines[-1]
+
+
+def test_words_of_five_seeds_tell_the_noise_of_training(monkeypatch, capsys, tmp_path):
+    result = made(tmp_path, truth=True) | {"seeds": [*range(5)]}
+    result["bootstrap"] = described(Resampling(100), 5)
+    (single,) = result["comparisons"]["singles"].values()
+    single["model_minus_single"] = {"value": 0.1, "low": 0.08, "high": 0.12, "seed_sd": 0.004}
+    write_json(tmp_path / "x.json", result)
+    printed = say(monkeypatch, capsys, tmp_path)
+    assert "+0.100 (+0.080 to +0.120), excludes 0, SD between seeds 0.004; p " in printed
+    assert "100 bootstrap resamples of patients and training seeds (5 seeds)" in printed
+    assert "not decided" not in printed
 
 
 def test_words_without_a_truth_or_singles(monkeypatch, capsys, tmp_path):

@@ -45,8 +45,14 @@ def result(modalities, model, task="mortality", protocol="corrected", auroc=0.8,
         "ceiling": None,
         "missing": None,
         "sensitivity": None,
+        "seeds": [*range(5)],
+        "bootstrap": bootstrap(5),
         **more,
     }
+
+
+def bootstrap(seeds):
+    return {"resamples": 1000, "training_noise": seeds >= 5}
 
 
 def ceiling(population):
@@ -54,21 +60,23 @@ def ceiling(population):
     return {"population_auroc": population, **oracle}
 
 
-def contrast(task, gains, protocol="corrected", p_holm=0.004, p=None):
+def contrast(task, gains, protocol="corrected", p_holm=0.004, p=None, seeds=5):
     rows = [
         {"family": "best-single", "first": name, "second": "c_unimodal", **estimate(gain)}
-        | {"p": p or p_holm / 1000, "p_holm": p_holm}
+        | {"seeds": seeds, "seed_sd": 0.004, "p": p or p_holm / 1000, "p_holm": p_holm}
         for name, gain in gains.items()
     ]
     return {"task": task, "protocol": protocol, "contrasts": rows}
 
 
-def shapley(values, task="mortality", fusion="early", protocol="corrected", p_holm=0.004):
+def shapley(values, task="mortality", fusion="early", protocol="corrected", p_holm=0.004, seeds=5):
     pairs = [
         {
             "first": one,
             "second": two,
             **estimate(values[one] - values[two]),
+            "seeds": seeds,
+            "seed_sd": 0.004,
             "p": p_holm,
             "p_holm": p_holm,
         }
@@ -83,6 +91,7 @@ def shapley(values, task="mortality", fusion="early", protocol="corrected", p_ho
         "shapley": {letter: estimate(value) for letter, value in values.items()},
         "total": estimate(sum(values.values())),
         "differences": pairs,
+        "bootstrap": bootstrap(seeds),
     }
 
 
@@ -299,10 +308,24 @@ def test_second_claim_counts_tasks_and_fusions():
     assert second_claim("published", found).startswith("not answered")
 
 
+def test_nothing_is_claimed_of_fewer_than_five_seeds():
+    contrasts = {("corrected", "mortality"): contrast("mortality", {"ecn_early": 0.1}, seeds=1)}
+    first = first_claim("corrected", contrasts)
+    assert first.startswith("**Not decided: 1 seed, 5 needed.**")
+    assert "early +.100 (+.080 to +.120)" in first
+    assert "training noise not in them" in first
+    second = second_claim("corrected", [shapley({"e": 0.2, "c": 0.1}, seeds=3)])
+    assert second.startswith("**Not decided: 3 seeds, 5 needed.**")
+    assert "EHR .200, chest films .100" in second
+    for claim in (first, second):
+        assert "clear" not in claim and "holds" not in claim
+
+
 def test_a_difference_turned_round():
-    turned = opposite({"first": "e", "second": "c", **estimate(-0.1), "p_holm": 0.01})
+    turned = opposite({"first": "e", "second": "c", **estimate(-0.1), "p_holm": 0.01, "seeds": 5})
     assert (turned["first"], turned["value"], turned["low"]) == ("c", 0.1, 0.08)
     assert is_clear(turned)
+    assert not is_clear({**turned, "seeds": 4})
     assert not is_clear(opposite(turned))
     assert not is_clear({**estimate(None), "p_holm": None})
 
@@ -315,7 +338,8 @@ def test_shapley_table_shows_the_values_that_the_ceilings_give(monkeypatch, tmp_
     page, _ = write(monkeypatch, tmp_path, results, (), attributions)
     rows = rows_of(page, "What each modality contributes")
     assert find(rows, fusion="early")["chest films"] == ".150 (.130–.170)"
-    assert find(rows, fusion="early")["e − c, p (Holm)"] == "+.050 (+.030 to +.070), .004"
+    between = find(rows, fusion="early")["e − c, SD between seeds, p (Holm)"]
+    assert between == "+.050 (+.030 to +.070), .004, .004"
     planted = find(rows, fusion="ceiling")
     assert [planted[n] for n in ("EHR", "chest films", "notes")] == [".200", ".200", ".000"]
     assert PLANTED in page

@@ -54,20 +54,23 @@ def result(name, value=0.8, tasks=TASKS):
         "task": task,
         "protocol": "corrected",
         "source": {"kind": "synthetic"},
-        "seeds": [0, 1],
+        "seeds": [*range(5)],
+        "bootstrap": {"resamples": 1000, "training_noise": True},
         "folds": 1,
         "tasks": parts,
         "attention": {"modality": weights, "task": before},
     }
 
 
-def difference(first, second, value, task="arf_12h", family="multitask", half=0.03, p=0.001):
+def difference(first, second, value, task="arf_12h", family="multitask", half=0.03, p=0.001,
+               seeds=5):  # fmt: skip
     row = {"family": family, "task": task, "first": first, "second": second}
     own = estimate(value, half)
     verdict = "better" if own["low"] > 0 else "worse" if own["high"] < 0 else "undecided"
     if abs(value) + half < 0.02:
         verdict = "equivalent"
-    return row | own | {"p": p, "p_holm": p, "verdict": verdict}
+    more = {"seeds": seeds, "seed_sd": 0.004}
+    return row | own | more | {"p": p, "p_holm": p, "verdict": verdict}
 
 
 def write(patch, folder, results, rows=(), figures=()):
@@ -170,12 +173,36 @@ def test_verdicts_and_signs_are_shown_whatever_they_are(monkeypatch, tmp_path):
     ]
     text, _ = write(monkeypatch, tmp_path, [result("en_unimed_all")], rows)
     three = section(text, "Table III")
-    assert "| worse | −.050 (−.080 to −.020) | .001 |" in three
+    assert "| worse | −.050 (−.080 to −.020) | .004 | .001 |" in three
     assert "undecided (not after correction)" in three
     assert "of 2 comparisons 1 is worse, 1 is undecided (not after correction)" in three
     assert "equivalent within .02" in section(text, "Ablations")
     sizes = section(text, "Multitask minus single task by")
-    assert line(sizes, "all")[1:3] == ["+.050 (+.020 to +.080)", "−.050 (−.080 to −.020)"]
+    assert line(sizes, "all")[1:3] == [
+        "+.050 (+.020 to +.080), SD .004",
+        "−.050 (−.080 to −.020), SD .004",
+    ]
+
+
+def test_fewer_than_five_seeds_decide_nothing(monkeypatch, tmp_path):
+    told = "en_unimed-teacher-forced_arf_12h"
+    rows = [
+        difference("en_unimed_all", "en_unimed_arf_12h", -0.05, seeds=1),
+        difference(told, "en_unimed_arf_12h", 0.05, family="bound", seeds=1),
+    ]
+    few = {"seeds": [0], "bootstrap": {"resamples": 1000, "training_noise": False}}
+    text, _ = write(monkeypatch, tmp_path, [result("en_unimed_all") | few], rows)
+    assert "| not decided: 1 seed, 5 needed | −.050 (−.080 to −.020)" in text
+    assert "training noise is not in them (1 seed, 5 needed)" in text
+    own = section(text, "Single task told the truth about earlier tasks, minus single task")
+    assert "Not decided: 1 seed, 5 needed." in own
+    assert "helps" not in text and "refuted" not in text
+
+
+def test_the_margin_is_said_to_be_fixed_beforehand(monkeypatch, tmp_path):
+    rows = [difference("en_unimed_all", "en_unimed_arf_12h", 0.0, half=0.01)]
+    text, _ = write(monkeypatch, tmp_path, [result("en_unimed_all")], rows)
+    assert "within ±.02, a margin fixed before any result was seen" in text
 
 
 def test_the_bound_has_a_section_and_no_row_among_the_papers(monkeypatch, tmp_path):

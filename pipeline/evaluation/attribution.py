@@ -3,7 +3,8 @@
 In: the predictions of one kind of fusion for each set of two modalities and more, and of the
 unimodal models. The worth v of a set is the test AUROC of its model, .5 for no modality. A modality
 receives its gain in AUROC averaged over all orders in which the modalities can be added, so that
-the values of all modalities sum to v(all) − .5. The same patients are resampled for every set.
+the values of all modalities sum to v(all) − .5. The same patients (and, where there are enough,
+the same seeds) are resampled for every set.
 Out: values and their differences with intervals, as JSON.
 """
 
@@ -19,15 +20,15 @@ from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.common.names import subsets
-from pipeline.evaluation.bootstrap import Resampling, estimate
+from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.measures import rounded
 from pipeline.evaluation.metrics import Floats
-from pipeline.evaluation.panel import Panel, aurocs, described, differences, read_panel
+from pipeline.evaluation.panel import Panel, aurocs, differences, read_panel
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 
 log = logging.getLogger("pipeline")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 EMPTY = 0.5  # AUROC of a model that sees nothing
 
 
@@ -94,15 +95,16 @@ def attribution(panel: Panel, resampling: Resampling, smallest: int = 0) -> dict
     }
     if reason:
         return {**head, "aurocs": {}, "shapley": {}, "total": None, "differences": []}
-    worth, replicates = aurocs(panel, resampling)
-    values, drawn = shapley(worth, modalities), shapley(replicates, modalities)
+    worth = aurocs(panel, resampling)
+    values = worth.of(lambda each: shapley(each, modalities))
+    total = values.of(lambda each: each.sum(axis=-1))  # is v(all) − .5
     pairs = list(combinations(modalities, 2))
     return {
         **head,
-        "aurocs": {s: estimate(worth[i], replicates[:, i]) for i, s in enumerate(sets)},
-        "shapley": {m: estimate(values[i], drawn[:, i]) for i, m in enumerate(modalities)},
-        "total": estimate(values.sum(), drawn.sum(axis=1)),  # is v(all) − .5
-        "differences": differences(pairs, modalities, values, drawn),
+        "aurocs": {s: worth.estimate(i) for i, s in enumerate(sets)},
+        "shapley": {m: values.difference(i) for i, m in enumerate(modalities)},
+        "total": total.difference(),
+        "differences": differences(pairs, modalities, values),
     }
 
 
@@ -134,7 +136,7 @@ def main() -> None:
             "fusion": args.fusion,
             "protocol": args.protocol,
             **found,
-            "bootstrap": described(resampling),
+            "bootstrap": described(resampling, len(panel.first.probability)),
         },
     )
     shown = ", ".join(f"{m} {value['value']}" for m, value in found["shapley"].items())

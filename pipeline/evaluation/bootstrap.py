@@ -1,10 +1,11 @@
-"""Percentile intervals by bootstrap over patients, and paired differences under it.
+"""Intervals by bootstrap over patients (and training seeds), and paired differences under it.
 
 Patients (subject_id), not episodes, are drawn with replacement: admissions of one patient are
 alike, and drawing them one by one would make the intervals too narrow. A resample is a row of
 integer weights, so a statistic that takes (B, n) weights is computed on many resamples by one
 matrix operation. The draws depend on the seed and on the set of patients only: statistics of the
-same episodes see the same resamples, and so do the two sides of a difference.
+same episodes see the same resamples, and so do the two sides of a difference. How training seeds
+come in is told in `pipeline.evaluation.figures`.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.common.errors import InputError
+from pipeline.evaluation.figures import NOTHING, Estimate, Figures
 from pipeline.evaluation.metrics import Flags, Floats, auroc, unit_weights
 from pipeline.evaluation.predictions import Sample
+from pipeline.evaluation.significance import SEEDS
 
-PERCENTILES = (2.5, 97.5)
 CELLS = 1_000_000  # weights held at a time: 8 MB for each array of a statistic
 
-Statistic = Callable[[Floats], Floats]
+Statistic = Callable[[Floats], Floats]  # weights (B, n) → (B, S, …): a figure of each seed
 Measure = Callable[[Flags, Floats, Floats], Floats]  # label (n,), score (n,), weights (B, n) → B, …
-Estimate = dict[str, float | None]
-NOTHING: Estimate = {"value": None, "low": None, "high": None}
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,23 @@ def resamples(
         yield times[:, patient].astype(np.float64)
 
 
-def replicate(sample: Sample, statistic: Statistic, resampling: Resampling) -> tuple[Floats, int]:
-    """The statistic on every resample, (kept, …), and how many resamples were discarded.
+def described(resampling: Resampling, seeds: int) -> dict[str, Any]:
+    """How the intervals of figures of so many seeds were made, for the record.
+
+    >>> described(Resampling(1000), 1)
+    {'unit': 'subject_id', 'level': 0.95, 'resamples': 1000, 'seed': 0, 'training_noise': False}
+    """
+    return {
+        "unit": "subject_id",
+        "level": 0.95,
+        "resamples": resampling.count,
+        "seed": resampling.seed,
+        "training_noise": seeds >= SEEDS,
+    }
+
+
+def replicate(sample: Sample, statistic: Statistic, resampling: Resampling) -> Figures:
+    """The statistic of each seed on the sample, and its mean on every resample of the patients.
 
     A resample in which one class is missing (in one of the folds) has no AUROC; it is discarded for
     every statistic, so that all of them rest on the same resamples. The sample must hold both
@@ -75,43 +91,26 @@ def replicate(sample: Sample, statistic: Statistic, resampling: Resampling) -> t
             positives = weights[:, rows] @ sample.label[rows].astype(np.float64)
             both &= (positives > 0) & (positives < weights[:, rows].sum(axis=1))
         kept += int(both.sum())
-        values.append(statistic(weights if both.all() else weights[both]))
-    return np.concatenate(values), resampling.count - kept
+        values.append(statistic(weights if both.all() else weights[both]).mean(axis=1))
+    each = statistic(unit_weights(sample.label))[0]
+    discarded = resampling.count - kept
+    return Figures(each, np.concatenate(values), resampling.seed, discarded)
 
 
-def interval(replicates: Floats) -> tuple[Floats, Floats]:
-    """Percentile 95 % interval over the first axis; NaN replicates do not count.
+def over_runs(figure: Figures, by_run: Floats, names: list[dict[str, int]]) -> dict[str, Any]:
+    """A metric: mean over its runs with its interval, their standard deviation, and each run.
 
-    >>> [float(bound) for bound in interval(np.arange(1001.0))]
-    [25.0, 975.0]
-    """
-    usable = ~np.isnan(replicates).all(axis=0)
-    low, high = np.full((2, *replicates.shape[1:]), np.nan)
-    if len(replicates) and usable.any():
-        low, high = np.nanpercentile(replicates, PERCENTILES, axis=0)
-    return low, high
+    `figure`: the metric, by seed. `by_run`: (F · S,) fold by fold; `names`: seed and fold of each.
 
-
-def estimate(value: float, replicates: Floats) -> Estimate:
-    """A value and the interval of its (B,) replicates; null where there is none."""
-    low, high = interval(replicates)
-    numbers = {"value": float(value), "low": float(low), "high": float(high)}
-    return {key: None if np.isnan(number) else number for key, number in numbers.items()}
-
-
-def over_runs(values: Floats, replicates: Floats, names: list[dict[str, int]]) -> dict[str, Any]:
-    """A metric: mean over its runs with the interval of its (B,) replicates, spread, and each run.
-
-    `names`: seed and fold of each run.
-
-    >>> found = over_runs(np.array([0.6, 0.8]), np.ones(9), [{"seed": 0}, {"seed": 1}])
+    >>> figure = Figures(np.array([0.6, 0.8]), np.ones(9))
+    >>> found = over_runs(figure, figure.each, [{"seed": 0}, {"seed": 1}])
     >>> round(found["value"], 3), round(found["sd"], 3), found["by_run"][1]
     (0.7, 0.141, {'seed': 1, 'value': 0.8})
     """
-    result: dict[str, Any] = {**estimate(values.mean(), replicates), "sd": None}
-    if len(values) > 1:
-        result["sd"] = float(values.std(ddof=1))
-        pairs = zip(names, values.tolist(), strict=True)
+    result: dict[str, Any] = {**figure.estimate(), "sd": None}
+    if len(by_run) > 1:
+        result["sd"] = float(by_run.std(ddof=1))
+        pairs = zip(names, by_run.tolist(), strict=True)
         result["by_run"] = [{**run, "value": value} for run, value in pairs]
     return result
 
@@ -126,40 +125,51 @@ def per_run(measure: Measure, sample: Sample, weights: Floats) -> Floats:
     return np.stack(each, axis=1)
 
 
-def seed_mean(measure: Measure, sample: Sample) -> Statistic:
-    """The mean of a measure over seeds and folds, as a function of the weights: (B, n) → (B, …)."""
-    return lambda weights: per_run(measure, sample, weights).mean(axis=1)
+def over_folds(by_run: Floats, folds: int) -> Floats:
+    """The mean over folds of each seed: (B, F · S, …) → (B, S, …).
+
+    >>> over_folds(np.array([[0.0, 1.0, 2.0, 3.0]]), 2)
+    array([[1., 2.]])
+    """
+    rows, runs, *shape = by_run.shape
+    mean: Floats = by_run.reshape(rows, folds, runs // folds, *shape).mean(axis=1)
+    return mean
+
+
+def per_seed(measure: Measure, sample: Sample) -> Statistic:
+    """A measure of each seed, mean over its folds, as a function of the weights."""
+    return lambda weights: over_folds(per_run(measure, sample, weights), sample.folds)
 
 
 def auroc_estimate(sample: Sample, resampling: Resampling) -> Estimate:
     """AUROC, mean over runs, with its interval; null where one class is missing."""
     if sample.fewest < resampling.least:
         return dict(NOTHING)
-    statistic = seed_mean(auroc, sample)
-    values, _ = replicate(sample, statistic, resampling)
-    return estimate(statistic(unit_weights(sample.label))[0], values)
+    return replicate(sample, per_seed(auroc, sample), resampling).estimate()
 
 
-def differences(
-    first: Sample, second: Sample, resampling: Resampling
-) -> tuple[float, Floats] | None:
-    """Paired difference first − second of the AUROC, and its (B,) replicates.
+def differences(first: Sample, second: Sample, resampling: Resampling) -> Figures | None:
+    """Paired difference first − second of the AUROC.
 
-    The samples hold the same episodes. Each side is the mean over its runs; both sides of a
-    replicate see the same patients. None where one class is missing.
+    The samples hold the same episodes and as many seeds, but for the oracle: one is never trained.
+    Both sides of a replicate see the same patients. None where one class is missing.
     """
     if first.fewest < resampling.least:
         return None
-    one, two = seed_mean(auroc, first), seed_mean(auroc, second)
-
-    def difference(weights: Floats) -> Floats:
-        return one(weights) - two(weights)
-
-    values, _ = replicate(first, difference, resampling)
-    return float(difference(unit_weights(first.label))[0]), values
+    one, two = per_seed(auroc, first), per_seed(auroc, second)
+    return replicate(first, lambda weights: one(weights) - two(weights), resampling)
 
 
 def auroc_difference(first: Sample, second: Sample, resampling: Resampling) -> Estimate:
     """Paired difference first − second of the AUROC with its interval; see `differences`."""
     found = differences(first, second, resampling)
-    return estimate(*found) if found else dict(NOTHING)
+    return found.difference() if found else {**NOTHING, "seed_sd": None}
+
+
+def same_seeds(first: Sample, second: Sample, path: str) -> None:
+    """Raises `InputError` where two models have not as many seeds: they are compared by seed."""
+    if len(first.probability) != len(second.probability):
+        raise InputError(
+            f"{path}: {len(second.probability)} training seed(s), but {len(first.probability)} of "
+            "the model beside it; models are compared with the same seeds"
+        )

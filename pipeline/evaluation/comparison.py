@@ -14,13 +14,13 @@ from pipeline.evaluation.bootstrap import (
     auroc_difference,
     auroc_estimate,
     differences,
-    estimate,
-    seed_mean,
+    per_run,
+    same_seeds,
 )
 from pipeline.evaluation.folds import read_folds, samples
 from pipeline.evaluation.metrics import auroc, unit_weights
 from pipeline.evaluation.predictions import Sample, pair
-from pipeline.evaluation.significance import holm, p_value
+from pipeline.evaluation.significance import holm
 from pipeline.evaluation.suppression import shown_each
 
 
@@ -28,7 +28,7 @@ def mean_auroc(part: Sample, least: int = 1) -> float | None:
     """The AUROC, mean over runs; None with fewer than `least` episodes of a class."""
     if part.fewest < least:
         return None
-    return float(seed_mean(auroc, part)(unit_weights(part.label))[0])
+    return float(per_run(auroc, part, unit_weights(part.label)).mean())
 
 
 def read_oracle(truth: str | Path, task: str, modalities: str, test: Sample) -> Sample | None:
@@ -85,12 +85,13 @@ def compare_single(
     """
     frames = read_folds(paths)
     model, single, left_out = pair(test, samples(frames, "test"), paths[0])
+    same_seeds(model, single, paths[0])
     found = differences(model, single, resampling)
     return {
         "validation_auroc": mean_auroc(samples(frames, "val"), resampling.least),
         "test_auroc": mean_auroc(single, resampling.least),
-        "model_minus_single": estimate(*found) if found else dict(NOTHING),
-        "p": p_value(found[1]) if found else None,
+        "model_minus_single": found.difference() if found else {**NOTHING, "seed_sd": None},
+        "p": found.p() if found else None,
         "left_out": shown_each(left_out, smallest),
     }
 

@@ -8,7 +8,8 @@ Three questions, each a family of comparisons on the same test episodes and the 
 * `one-less`: a model of all modalities minus the same kind of model without one of them.
 
 In: tables of predictions named {modalities}_{model}_{task}.parquet. Out: one JSON. p-values are
-Holm-corrected within a family: each answers one question about one task.
+Holm-corrected within a family: each answers one question about one task. Intervals and p-values
+hold the noise of training where there are enough seeds, see `pipeline.evaluation.figures`.
 """
 
 import argparse
@@ -18,15 +19,15 @@ from typing import Any
 from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
-from pipeline.evaluation.bootstrap import Resampling, estimate
+from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.folds import by_name
 from pipeline.evaluation.measures import rounded
-from pipeline.evaluation.panel import Panel, aurocs, described, differences, read_panel
+from pipeline.evaluation.panel import Panel, aurocs, differences, read_panel
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 
 log = logging.getLogger("pipeline")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SINGLE, REFERENCE = "unimodal", "early"
 
 Pair = tuple[str, str]  # names of two models, as in ecn_early; the difference is first − second
@@ -88,13 +89,12 @@ def contrasts(panel: Panel, resampling: Resampling, smallest: int = 0) -> dict[s
     head = {"test": {**shown_counts(panel.first, smallest), "reason": reason}}
     if reason:
         return {**head, "models": {}, "contrasts": []}
-    values, replicates = aurocs(panel, resampling)
-    names = list(panel.tests)
-    models = {name: estimate(values[i], replicates[:, i]) for i, name in enumerate(names)}
+    figures, names = aurocs(panel, resampling), list(panel.tests)
+    models = {name: figures.estimate(i) for i, name in enumerate(names)}
     found = [
         {"family": question, **row}
         for question, pairs in families(panel).items()
-        for row in differences(pairs, names, values, replicates)
+        for row in differences(pairs, names, figures)
     ]
     return {**head, "models": models, "contrasts": found}
 
@@ -112,7 +112,7 @@ def _arguments() -> argparse.Namespace:
     )
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
     # p cannot be below 2 / resamples, and Holm multiplies it by the size of the family
-    add("--resamples", type=int, default=5000, help="bootstrap resamples of the patients")
+    add("--resamples", type=int, default=5000, help="bootstrap resamples of patients and seeds")
     add("--seed", type=int, default=0, help="seed of the bootstrap")
     add("--output", required=True, help="the comparisons, JSON")
     return arguments.parse_args()
@@ -125,7 +125,8 @@ def main() -> None:
     resampling = Resampling(args.resamples, args.seed)
     found = rounded(contrasts(panel, resampling, args.suppress_below))
     head = {"schema_version": SCHEMA_VERSION, "task": args.task, "protocol": args.protocol}
-    write_json(args.output, {**head, **found, "bootstrap": described(resampling)})
+    bootstrap = described(resampling, len(panel.first.probability))
+    write_json(args.output, {**head, **found, "bootstrap": bootstrap})
     log.info("%s: %d models, %d comparisons", args.task, len(panel.tests), len(found["contrasts"]))
 
 

@@ -1,4 +1,4 @@
-"""ROC, precision-recall and calibration curves as aggregates, with bands over patients.
+"""ROC, precision-recall and calibration curves as aggregates, with 95 % bands.
 
 Points lie on fixed grids and bins, never on single patients. Several seeds or folds: the curve is
 the mean over them at each grid point, in the sample and within each resample, like the metrics.
@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.bootstrap import Resampling, Statistic, interval, replicate, seed_mean
+from pipeline.evaluation.bootstrap import Resampling, Statistic, per_seed, replicate
+from pipeline.evaluation.figures import interval
 from pipeline.evaluation.metrics import Flags, Floats, unit_weights
 from pipeline.evaluation.predictions import Sample
 
@@ -90,19 +91,18 @@ def bin_members(sample: Sample, smallest: int) -> Floats:
 
 
 def observed(members: Floats, label: Flags, weights: Floats) -> Floats:
-    """Observed share of positives per bin, mean over seeds: members (S, bins, n) → (B, bins)."""
+    """Observed share of positives per bin and seed: members (S, bins, n) → (B, S, bins)."""
     inside = np.einsum("skn,bn->bsk", members, weights, optimize=True)
     positive = np.einsum("skn,bn->bsk", members, weights * label, optimize=True)
-    share = np.divide(positive, inside, out=np.full_like(inside, np.nan), where=inside > 0)
-    return share.mean(axis=1)
+    return np.divide(positive, inside, out=np.full_like(inside, np.nan), where=inside > 0)
 
 
 def _with_band(
     sample: Sample, name: str, curve: Statistic, resampling: Resampling
 ) -> dict[str, list[float]]:
-    low, high = interval(replicate(sample, curve, resampling)[0])
-    at = curve(unit_weights(sample.label))[0]
-    return {name: at.tolist(), "low": low.tolist(), "high": high.tolist()}
+    found = replicate(sample, curve, resampling)
+    low, high = interval(found.replicates)
+    return {name: found.value.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
 def _calibration(sample: Sample, resampling: Resampling, smallest: int) -> dict[str, list[float]]:
@@ -120,7 +120,7 @@ def _calibration(sample: Sample, resampling: Resampling, smallest: int) -> dict[
 def curves(
     sample: Sample, oracle: Sample | None, resampling: Resampling, smallest: int
 ) -> dict[str, Any]:
-    """ROC, precision-recall and calibration curve of one split, with 95 % bands over patients.
+    """ROC, precision-recall and calibration curve of one split, with 95 % bands.
 
     The sample must hold both classes. `oracle`: the best reachable probabilities of these
     episodes, where they are known. `smallest`: no calibration bin holds fewer positives or
@@ -130,10 +130,10 @@ def curves(
     result: dict[str, Any] = {}
     axes = {"roc": ("fpr", "tpr", roc), "pr": ("recall", "precision", precision_recall)}
     for name, (x, y, curve) in axes.items():
-        band = _with_band(sample, y, seed_mean(curve, sample), resampling)
+        band = _with_band(sample, y, per_seed(curve, sample), resampling)
         result[name] = {x: GRID.tolist(), **band, "oracle": None}
         if best is not None:
-            at = seed_mean(curve, best)(unit_weights(best.label))
+            at = per_seed(curve, best)(unit_weights(best.label)).mean(axis=1)
             result[name]["oracle"] = at[0].tolist()
     result["pr"]["prevalence"] = float(sample.label.mean())
     result["calibration"] = _calibration(sample, resampling, smallest)

@@ -12,18 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.bootstrap import (
-    NOTHING,
-    Resampling,
-    estimate,
-    interval,
-    over_runs,
-    resamples,
-)
+from pipeline.evaluation.bootstrap import NOTHING, Resampling, over_runs, resamples
 from pipeline.evaluation.diagnosis_tables import SPLITS, Fold, Stays, stays
+from pipeline.evaluation.figures import Figures, interval
 from pipeline.evaluation.metrics import Floats
 from pipeline.evaluation.ranking import Whole, auroc_and_influence, reachable, recall
-from pipeline.evaluation.significance import p_value
 from pipeline.evaluation.suppression import shown
 
 FIRST = (5, 10, 20, 30)  # k of the result
@@ -52,12 +45,23 @@ def fold_mean(values: Floats, weights: Floats, sizes: Sequence[int]) -> Floats:
     return np.mean(means, axis=0)
 
 
-def resampled(values: Floats, parts: Sequence[Stays], resampling: Resampling) -> Floats:
-    """`fold_mean` of the stays' values on every resample of the patients: (B, M)."""
+def by_seed(values: Floats) -> Floats:
+    """Values of stays by seed, (S, n, K), with the stays first: (n, S, K)."""
+    return np.moveaxis(values, 0, 1)
+
+
+def resampled(values: Floats, parts: Sequence[Stays], resampling: Resampling) -> Figures:
+    """`fold_mean` of the stays' values (N, S, K) on the sample and on every resample: (…, K)."""
     subject = np.concatenate([part.subject for part in parts])
     sizes = [len(part.episode) for part in parts]
-    drawn = resamples(subject, resampling)
-    return np.concatenate([fold_mean(values, weights, sizes) for weights in drawn])
+    _, *shape = values.shape
+
+    def mean(weights: Floats) -> Floats:  # (B, S, K)
+        return fold_mean(values.reshape(len(values), -1), weights, sizes).reshape(-1, *shape)
+
+    drawn = [mean(weights).mean(axis=1) for weights in resamples(subject, resampling)]
+    each = mean(np.ones((1, len(values))))[0]
+    return Figures(each, np.concatenate(drawn), resampling.seed)
 
 
 def diagnoses(
@@ -115,25 +119,25 @@ def _recall(
     prior = [
         recall(np.broadcast_to(p.share, p.score.shape[1:]), p.row, p.group, CURVE) for p in parts
     ]
-    values = np.concatenate(
-        [np.hstack([r.mean(axis=0), b, p]) for r, b, p in zip(own, best, prior, strict=True)]
-    )
-    sizes = [len(part.episode) for part in parts]
-    at = fold_mean(values, np.ones((1, len(values))), sizes)[0].reshape(3, -1)
-    drawn = resampled(values, parts, resampling).reshape(-1, 3, len(CURVE))
+    each = [
+        by_seed(np.concatenate(np.broadcast_arrays(r, b, p), axis=2))
+        for r, b, p in zip(own, best, prior, strict=True)
+    ]
+    drawn = resampled(np.concatenate(each), parts, resampling)
+    kinds = drawn.of(lambda flat: flat.reshape(*flat.shape[:-1], len(KINDS), len(CURVE)))
+    lead = kinds.of(lambda three: three[..., 0, :] - three[..., 2, :])
     by_run = np.concatenate([np.nanmean(r, axis=1) for r in own])  # (runs, K)
     found = {}
     for k in FIRST:
         i = k - 1
-        lead, leads = at[0, i] - at[2, i], drawn[:, 0, i] - drawn[:, 2, i]
         found[str(k)] = {
-            "model": over_runs(by_run[:, i], drawn[:, 0, i], runs),
-            "ceiling": estimate(at[1, i], drawn[:, 1, i]),
-            "prior": estimate(at[2, i], drawn[:, 2, i]),
-            "model_minus_prior": {**estimate(lead, leads), "p": p_value(leads)},
+            "model": over_runs(kinds.at(0, i), by_run[:, i], runs),
+            "ceiling": kinds.estimate(1, i),
+            "prior": kinds.estimate(2, i),
+            "model_minus_prior": {**lead.difference(i), "p": lead.p(i)},
         }
-    low, high = interval(drawn[:, 0])
-    curve = {kind: at[number].tolist() for number, kind in enumerate(KINDS)}
+    low, high = interval(kinds.replicates[:, 0])
+    curve = {kind: kinds.value[number].tolist() for number, kind in enumerate(KINDS)}
     return found, {**curve, "low": low.tolist(), "high": high.tolist()}
 
 
@@ -156,9 +160,11 @@ def _aurocs(
             [auroc_and_influence(s, p.row, p.group, own, pooled) for s in p.score]
             for p, own in zip(parts, usable, strict=True)
         ]
-        values = np.array([value for fold in each for value, _ in fold])
+        values = np.array([[value for value, _ in fold] for fold in each])  # (F, S)
         # a mean over stays of n × influence is the sum that the first order asks for
-        moved = [np.mean([len(i) * i for _, i in fold], axis=0) for fold in each]
-        drawn = values.mean() + resampled(np.concatenate(moved)[:, None], parts, resampling)[:, 0]
-        found[name] = over_runs(values, np.clip(drawn, 0.0, 1.0), runs)
+        moved = [np.stack([len(i) * i for _, i in fold], axis=1) for fold in each]  # (n, S)
+        drawn = resampled(np.concatenate(moved)[..., None], parts, resampling).patients[:, 0]
+        within = np.clip(values.mean() + drawn, 0.0, 1.0)
+        figure = Figures(values.mean(axis=0), within, resampling.seed)
+        found[name] = over_runs(figure, values.ravel(), runs)
     return found

@@ -7,8 +7,9 @@ import numpy as np
 
 from pipeline.common.errors import InputError
 from pipeline.evaluation.bootstrap import Resampling
-from pipeline.evaluation.diagnoses import counted, fold_mean, recalls, resampled
+from pipeline.evaluation.diagnoses import by_seed, counted, recalls, resampled
 from pipeline.evaluation.diagnosis_tables import Stays, read_diagnoses, stays
+from pipeline.evaluation.figures import Figures
 from pipeline.evaluation.metrics import Floats
 
 FIRST = np.array([10])
@@ -17,9 +18,10 @@ FIRST = np.array([10])
 def of_targets(
     tables: Mapping[str, list[str]], groups: list[str], vocabularies: list[str]
 ) -> tuple[list[Stays], dict[str, Floats]]:
-    """The test stays, fold by fold, and each target's recall: name → (n, 1), mean over seeds.
+    """The test stays, fold by fold, and each target's recall: name → (n, S, 1), by seed.
 
-    Targets without diagnoses are passed over. Raises `InputError` where two differ in test stays.
+    Targets without diagnoses are passed over. Raises `InputError` where two differ in test stays or
+    in the number of seeds.
     """
     first: list[Stays] = []
     columns: dict[str, Floats] = {}
@@ -33,7 +35,11 @@ def of_targets(
                 f"{paths[0]}: its test stays are not those of {tables[next(iter(columns))][0]}; "
                 "models are compared on the same episodes only"
             )
-        columns[name] = np.concatenate([recalls(part, FIRST).mean(axis=0) for part in parts])
+        if len(parts[0].score) != len(first[0].score):
+            raise InputError(f"{paths[0]}: {len(parts[0].score)} training seed(s), but "
+                             f"{len(first[0].score)} of {tables[next(iter(columns))][0]}; "
+                             "models are compared with the same seeds")  # fmt: skip
+        columns[name] = np.concatenate([by_seed(recalls(part, FIRST)) for part in parts])
     return first, columns
 
 
@@ -43,20 +49,18 @@ def diagnoses_panel(
     vocabularies: list[str],
     resampling: Resampling,
     smallest: int,
-) -> tuple[dict[str, Any] | None, tuple[list[str], Floats, Floats]]:
-    """Counts of the test stays; names, recall (M,) and its replicates (B, M), mean over seeds.
+) -> tuple[dict[str, Any] | None, tuple[list[str], Figures]]:
+    """Counts of the test stays; names of M targets, and their recall (…, M).
 
     `tables`: target → a table per fold; None where no target has diagnoses. Without enough stays
     there are no names.
     """
     first, columns = of_targets(tables, groups, vocabularies)
-    nothing: tuple[list[str], Floats, Floats] = ([], np.zeros(0), np.zeros((0, 0)))
+    nothing: tuple[list[str], Figures] = ([], Figures(np.zeros((1, 0)), np.zeros((0, 0))))
     if not columns:
         return None, nothing
     test = counted(first, smallest)
     if test["reason"]:
         return test, nothing
-    values = np.hstack(list(columns.values()))
-    sizes = [len(part.episode) for part in first]
-    at = fold_mean(values, np.ones((1, len(values))), sizes)[0]
-    return test, (list(columns), at, resampled(values, first, resampling))
+    values = np.concatenate(list(columns.values()), axis=2)
+    return test, (list(columns), resampled(values, first, resampling))

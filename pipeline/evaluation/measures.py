@@ -13,11 +13,11 @@ from pipeline.common.tables import read_table
 from pipeline.evaluation.bootstrap import (
     NOTHING,
     Resampling,
-    estimate,
+    over_folds,
     over_runs,
     per_run,
+    per_seed,
     replicate,
-    seed_mean,
 )
 from pipeline.evaluation.calibration import slope_and_intercept
 from pipeline.evaluation.comparison import ceiling, comparisons, read_oracle
@@ -31,7 +31,7 @@ from pipeline.evaluation.subgroups import subgroups
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 from pipeline.evaluation.threshold import threshold
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 DIGITS = 6
 
 
@@ -78,14 +78,14 @@ def split_metrics(
         nothing = {name: {**NOTHING, "sd": None} for name in METRICS}
         return {**result, "discarded_resamples": 0, **nothing}
 
-    def each_run(weights: Floats) -> Floats:  # (B, metrics, runs)
-        return np.stack([per_run(m, part, weights) for m in METRICS.values()], axis=1)
+    def each_run(weights: Floats) -> Floats:  # (B, runs, metrics)
+        return np.stack([per_run(m, part, weights) for m in METRICS.values()], axis=2)
 
-    at = each_run(unit_weights(part.label))[0]
-    replicates, discarded = replicate(part, lambda w: each_run(w).mean(axis=2), resampling)
-    result["discarded_resamples"] = discarded
+    by_run = each_run(unit_weights(part.label))[0]
+    found = replicate(part, lambda weights: over_folds(each_run(weights), part.folds), resampling)
+    result["discarded_resamples"] = found.discarded
     for position, name in enumerate(METRICS):
-        result[name] = over_runs(at[position], replicates[:, position], names)
+        result[name] = over_runs(found.at(position), by_run[:, position], names)
     return result
 
 
@@ -93,13 +93,8 @@ def calibration(part: Sample, resampling: Resampling) -> dict[str, Any]:
     """Calibration slope and intercept in the large, mean over runs, with intervals."""
     if part.fewest < resampling.least:
         return {"slope": dict(NOTHING), "intercept": dict(NOTHING)}
-    statistic = seed_mean(slope_and_intercept, part)  # (B, 2)
-    at = statistic(unit_weights(part.label))[0]
-    replicates, _ = replicate(part, statistic, resampling)
-    return {
-        "slope": estimate(at[0], replicates[:, 0]),
-        "intercept": estimate(at[1], replicates[:, 1]),
-    }
+    found = replicate(part, per_seed(slope_and_intercept, part), resampling)  # (…, 2)
+    return {"slope": found.estimate(0), "intercept": found.estimate(1)}
 
 
 def measure(

@@ -10,9 +10,9 @@ import polars as pl
 from pipeline.cohort.rows import ABSENT
 from pipeline.common.errors import InputError
 from pipeline.common.tables import check, read_table
-from pipeline.evaluation.bootstrap import Resampling, estimate, per_run, replicate
+from pipeline.evaluation.bootstrap import Resampling, per_seed, replicate
 from pipeline.evaluation.folds import seeds
-from pipeline.evaluation.metrics import Floats, auroc, unit_weights
+from pipeline.evaluation.metrics import Floats, auroc
 from pipeline.evaluation.predictions import Sample
 
 Scenario = tuple[str, float]
@@ -75,19 +75,19 @@ def missing(
     for modality in sorted({modality for modality, _ in absent}):
         scenarios += [(modality, 0.0), *(key for key in sorted(absent) if key[0] == modality)]
 
-    def each(weights: Floats) -> Floats:  # (B, 1 + scenarios): the model itself comes first
+    def each(weights: Floats) -> Floats:  # (B, S, 1 + scenarios): the model itself comes first
         samples = [test, *(test.saying(values) for values in absent.values())]
-        return np.stack([per_run(auroc, one, weights).mean(axis=1) for one in samples], axis=1)
+        return np.stack([per_seed(auroc, one)(weights) for one in samples], axis=2)
 
-    at = each(unit_weights(test.label))[0]
-    replicates, _ = replicate(test, each, resampling)
+    found = replicate(test, each, resampling)
+    lost = found.of(lambda figures: figures - figures[..., :1])
     place = {key: number for number, key in enumerate(absent, start=1)}
     return [
         {
             "modality": modality,
             "rate": rate,
-            "auroc": estimate(at[i], replicates[:, i]),
-            "minus_complete": estimate(at[i] - at[0], replicates[:, i] - replicates[:, 0]),
+            "auroc": found.estimate(i),
+            "minus_complete": lost.difference(i),
         }
         for modality, rate in scenarios
         for i in [place.get((modality, rate), 0)]

@@ -17,12 +17,11 @@ from pipeline.common.command import pairs, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, write_json
 from pipeline.evaluation.attention import attention, read_attention
-from pipeline.evaluation.bootstrap import Resampling
+from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.diagnoses import diagnoses
 from pipeline.evaluation.diagnosis_tables import Fold, read_diagnoses
 from pipeline.evaluation.folds import runs, seeds
 from pipeline.evaluation.measures import Beside, measure, parts, rounded
-from pipeline.evaluation.panel import described
 from pipeline.evaluation.provenance import cohort_fingerprint, environment, usage
 from pipeline.evaluation.result import add_result_arguments, parsed
 from pipeline.evaluation.suppression import shown, shown_attrition
@@ -36,7 +35,7 @@ from pipeline.evaluation.task_tables import (
 
 log = logging.getLogger("pipeline")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
 KEPT = ("metrics", "ceiling", "calibration", "threshold", "subgroups")  # of what is measured
 
 
@@ -135,7 +134,7 @@ def main() -> None:
         "source": parsed(args.source, "--source"),
         "tasks": rounded(found),
         "attention": rounded(looked),
-        "bootstrap": described(Resampling(args.resamples, args.seed)),
+        "bootstrap": described(Resampling(args.resamples, args.seed), len(own)),
         "seeds": own,
         "folds": len(args.predictions),
         "threads": args.threads,

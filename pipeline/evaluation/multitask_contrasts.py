@@ -8,9 +8,11 @@ Four questions, each a family of comparisons:
 * `ablation`: each variant minus the model that it changes, both on all tasks;
 * `modality`: a set of modalities minus the set without one of them.
 
-Binary tasks are compared by AUROC, diagnoses by Recall@10; both are means over seeds, patients are
-resampled, and both sides see the same patients. p-values are Holm-corrected over a family, all its
-tasks together. In: tables of predictions named {modalities}_{model}_{task}. Out: one JSON.
+Binary tasks are compared by AUROC, diagnoses by Recall@10; both are means over seeds. Patients are
+resampled, and seeds where there are enough (`pipeline.evaluation.figures`; with fewer there is no
+verdict); both sides see the same. The margin within which two models are equivalent was fixed
+before any result was seen. p-values are Holm-corrected over a family, all its tasks together.
+In: tables of predictions named {modalities}_{model}_{task}. Out: one JSON.
 """
 
 import argparse
@@ -23,12 +25,12 @@ from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.common.multitask import hours
-from pipeline.evaluation.bootstrap import Resampling, estimate
+from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.diagnoses_panel import diagnoses_panel
+from pipeline.evaluation.figures import Figures
 from pipeline.evaluation.folds import by_name, samples
 from pipeline.evaluation.measures import rounded
-from pipeline.evaluation.metrics import Floats
-from pipeline.evaluation.panel import Panel, aurocs, described, differences, same_episodes
+from pipeline.evaluation.panel import Panel, aurocs, differences, same_episodes
 from pipeline.evaluation.result import parsed
 from pipeline.evaluation.significance import MARGIN, holm, verdict
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
@@ -36,12 +38,12 @@ from pipeline.evaluation.task_tables import read_tasks
 
 log = logging.getLogger("pipeline")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ALL, MODEL = "all", "unimed"
 QUESTIONS = ("multitask", "bound", "ablation", "modality")
 
 Pair = tuple[str, str]  # names of two targets; the difference is first − second
-Compared = tuple[list[str], Floats, Floats]  # names, values (M,), replicates (B, M)
+Compared = tuple[list[str], Figures]  # names of M targets, their figures (…, M)
 
 
 def reference(model: str, variants: Mapping[str, Mapping[str, Any]]) -> str:
@@ -112,12 +114,12 @@ def of_task(
     compared: Compared, task: str, variants: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Every target's figure, and every difference of one task (p not yet corrected)."""
-    names, values, replicates = compared
-    models = {name: estimate(values[i], replicates[:, i]) for i, name in enumerate(names)}
+    names, figures = compared
+    models = {name: figures.estimate(i) for i, name in enumerate(names)}
     rows = [
         {"family": question, "task": task, **row, "verdict": verdict(row)}
         for question, pairs in families(names, task, variants).items()
-        for row in differences(pairs, names, values, replicates)
+        for row in differences(pairs, names, figures)
     ]
     return models, rows
 
@@ -150,7 +152,7 @@ def contrasts(
         test = {**shown_counts(panel.first, smallest), "reason": reason}
         tasks[task] = {"metric": "auroc", "test": test, "models": {}}
         if not reason:
-            compared = (list(panel.tests), *aurocs(panel, resampling))
+            compared = (list(panel.tests), aurocs(panel, resampling))
             tasks[task]["models"], more = of_task(compared, task, variants)
             rows += more
     named = {Path(name).stem: paths for name, paths in by_name(args.diagnoses).items()}
@@ -162,7 +164,9 @@ def contrasts(
         if not counts["reason"]:
             tasks[task]["models"], more = of_task(compared, task, variants)
             rows += more
-    return {"margin": MARGIN, "tasks": tasks, "contrasts": corrected(rows)}
+    fewest = min((row["seeds"] for row in rows), default=1)
+    found = {"margin": MARGIN, "tasks": tasks, "contrasts": corrected(rows)}
+    return {**found, "bootstrap": described(resampling, fewest)}
 
 
 def _arguments() -> argparse.Namespace:
@@ -187,8 +191,7 @@ def main() -> None:
     args = _arguments()
     found = rounded(contrasts(args, parsed(args.variants, "--variants")))
     head = {"schema_version": SCHEMA_VERSION, "protocol": args.protocol}
-    bootstrap = described(Resampling(args.resamples, args.seed))
-    write_json(args.output, {**head, **found, "bootstrap": bootstrap})
+    write_json(args.output, {**head, **found})
     log.info("%d tasks, %d comparisons", len(found["tasks"]), len(found["contrasts"]))
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.common.errors import InputError
-from pipeline.evaluation.bootstrap import Resampling, estimate, replicate, seed_mean
+from pipeline.evaluation.bootstrap import Resampling, per_seed, replicate, same_seeds
 from pipeline.evaluation.comparison import mean_auroc
+from pipeline.evaluation.figures import Figures
 from pipeline.evaluation.folds import read_folds, samples
-from pipeline.evaluation.metrics import Floats, auroc, unit_weights
+from pipeline.evaluation.metrics import Floats, auroc
 from pipeline.evaluation.predictions import Sample
-from pipeline.evaluation.significance import holm, p_value
+from pipeline.evaluation.significance import holm
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ def read_panel(paths: Mapping[str, Sequence[str]], least: int = 1) -> Panel:
 
 
 def same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> None:
-    """Raises `InputError` where two models (named by a path) differ in test episodes or labels.
+    """Raises `InputError` where two models (named by a path) differ in episodes, labels or seeds.
 
-    A difference between them would then mix models with patients.
+    A difference between them would then mix models with patients, or with trainings.
     """
     if first.folds != second.folds:
         raise InputError(
@@ -71,56 +72,45 @@ def same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> 
             f"{path}: test labels differ from those of {first_path}; "
             "make both tables from the same labels"
         )
+    same_seeds(first, second, path)
 
 
-def aurocs(panel: Panel, resampling: Resampling) -> tuple[Floats, Floats]:
-    """Test AUROC of each model, mean over runs: on the sample (M,), and on the resamples (B, M).
+def aurocs(panel: Panel, resampling: Resampling) -> Figures:
+    """Test AUROC of each of M models: figures (…, M), of one resample all with the same patients.
 
-    The models of a row have seen the same patients, so the row's differences are paired. The panel
-    must hold both classes.
+    So differences are paired. The panel must hold both classes.
     """
-    statistics = [seed_mean(auroc, test) for test in panel.tests.values()]
+    statistics = [per_seed(auroc, test) for test in panel.tests.values()]
 
     def each(weights: Floats) -> Floats:
-        return np.stack([statistic(weights) for statistic in statistics], axis=1)
+        return np.stack([statistic(weights) for statistic in statistics], axis=2)
 
-    replicates, _ = replicate(panel.first, each, resampling)
-    return each(unit_weights(panel.first.label))[0], replicates
+    return replicate(panel.first, each, resampling)
 
 
 def differences(
-    pairs: Sequence[tuple[str, str]], names: Sequence[str], values: Floats, replicates: Floats
+    pairs: Sequence[tuple[str, str]], names: Sequence[str], figures: Figures
 ) -> list[dict[str, Any]]:
     """first − second of each pair of names, with interval, p, and p corrected for all the pairs.
 
-    `values` (K,) and `replicates` (B, K) hold the figures that are compared, named by `names`.
+    `figures` (…, K) are those that are compared, named by `names`.
 
-    >>> drawn = np.array([[0.8, 0.7], [0.9, 0.7], [0.9, 0.8]])
-    >>> (row,) = differences([("a", "b")], ["a", "b"], np.array([0.9, 0.7]), drawn)
-    >>> row["first"], round(row["value"], 3), row["p"], row["p_holm"]
-    ('a', 0.2, 0.5, 0.5)
+    >>> drawn = Figures(np.array([[0.9, 0.7]]), np.array([[0.8, 0.7], [0.9, 0.7], [0.9, 0.8]]))
+    >>> (row,) = differences([("a", "b")], ["a", "b"], drawn)
+    >>> row["first"], round(row["value"], 3), row["seeds"], row["p"], row["p_holm"]
+    ('a', 0.2, 1, 0.5, 0.5)
     """
     first = [names.index(one) for one, _ in pairs]
     second = [names.index(two) for _, two in pairs]
-    between, drawn = values[first] - values[second], replicates[:, first] - replicates[:, second]
-    p_values = [p_value(column) for column in drawn.T]
+    between = figures.of(lambda each: each[..., first] - each[..., second])
+    p_values = [between.p(k) for k in range(len(pairs))]
     return [
-        {"first": one, "second": two, **estimate(between[k], drawn[:, k]), "p": p, "p_holm": holmed}
+        {
+            **{"first": one, "second": two, "seeds": between.seeds},
+            **between.difference(k),
+            **{"p": p, "p_holm": holmed},
+        }
         for k, ((one, two), p, holmed) in enumerate(
             zip(pairs, p_values, holm(p_values), strict=True)
         )
     ]
-
-
-def described(resampling: Resampling) -> dict[str, Any]:
-    """How the intervals were made, for the record.
-
-    >>> described(Resampling(1000))
-    {'unit': 'subject_id', 'level': 0.95, 'resamples': 1000, 'seed': 0}
-    """
-    return {
-        "unit": "subject_id",
-        "level": 0.95,
-        "resamples": resampling.count,
-        "seed": resampling.seed,
-    }

@@ -17,7 +17,7 @@ import polars as pl
 from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, write_json
-from pipeline.evaluation.bootstrap import Resampling
+from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.folds import read_folds, seeds
 from pipeline.evaluation.measures import SCHEMA_VERSION, Beside, measure, parts, rounded
 from pipeline.evaluation.provenance import cohort_fingerprint, environment, usage
@@ -46,7 +46,7 @@ def add_result_arguments(arguments: argparse.ArgumentParser) -> None:
     add("--lock", default="requirements.lock", help="pinned requirements; their hash is recorded")
     add("--modules", nargs="+", required=True, help="modules and files that made it; hashed")
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
-    add("--resamples", type=int, default=1000, help="bootstrap resamples of the patients")
+    add("--resamples", type=int, default=1000, help="bootstrap resamples of patients and seeds")
     add("--seed", type=int, default=0, help="seed of the bootstrap")
     add("--usage", default="results/usage", help="folder of the stages' records, for the sidecar")
     add("--output", required=True, help="the result, JSON")
@@ -84,12 +84,7 @@ def main() -> None:
         "protocol": args.protocol,
         "source": parsed(args.source, "--source"),
         **rounded(measured),
-        "bootstrap": {
-            "unit": "subject_id",
-            "level": 0.95,
-            "resamples": resampling.count,
-            "seed": resampling.seed,
-        },
+        "bootstrap": described(resampling, len(seeds(frames[0]))),
         "seeds": seeds(frames[0]),
         "folds": len(frames),
         "threads": args.threads,

@@ -7,7 +7,22 @@ import numpy as np
 
 from pipeline.evaluation.metrics import Floats
 
-MARGIN = 0.02  # differences below it are called equivalent
+# Differences below it are called equivalent. Fixed before any result was seen: chosen afterwards it
+# could make any difference equivalent, or none
+MARGIN = 0.02
+SEEDS = 5  # training seeds that a verdict needs
+TOO_FEW = "too few seeds"
+
+
+def undecided_for(seeds: int) -> str:
+    """Why there is no verdict, where too few seeds were trained; else empty.
+
+    >>> undecided_for(1), undecided_for(5)
+    ('not decided: 1 seed, 5 needed', '')
+    """
+    if seeds >= SEEDS:
+        return ""
+    return f"not decided: {seeds} seed{'s' * (seeds != 1)}, {SEEDS} needed"
 
 
 def p_value(replicates: Floats) -> float:
@@ -46,11 +61,15 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def verdict(difference: Mapping[str, Any], margin: float = MARGIN) -> str:
     """What the interval says, in this order of questions: negligible? better or worse? else open.
 
-    >>> [verdict({"low": low, "high": high}) for low, high in
-    ...  [(-0.01, 0.019), (0.01, 0.05), (-0.05, -0.01), (-0.05, 0.01), (None, None)]]
-    ['equivalent', 'better', 'worse', 'undecided', 'undecided']
+    An interval of fewer than `SEEDS` seeds holds no training noise: nothing follows from it.
+
+    >>> [verdict({"low": low, "high": high, "seeds": seeds}) for low, high, seeds in
+    ...  [(-0.01, 0.019, 5), (0.01, 0.05, 5), (-0.05, -0.01, 5), (-0.05, 0.01, 5), (0.1, 0.2, 1)]]
+    ['equivalent', 'better', 'worse', 'undecided', 'too few seeds']
     """
     low, high = difference["low"], difference["high"]
+    if difference["seeds"] < SEEDS:
+        return TOO_FEW
     if low is None or high is None:
         return "undecided"
     if -margin < low and high < margin:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.bootstrap import NOTHING, Resampling, estimate, replicate
-from pipeline.evaluation.metrics import Flags, Floats, unit_weights
+from pipeline.evaluation.bootstrap import NOTHING, Resampling, over_folds, replicate
+from pipeline.evaluation.metrics import Flags, Floats
 from pipeline.evaluation.predictions import Sample
 from pipeline.evaluation.suppression import hides, why_no_metrics
 
@@ -81,20 +81,19 @@ def threshold(
         return {"rule": RULE, "reason": reason, "by_run": [], **nothing}
     test, calls = parts["test"], _calls(parts["test"], chosen)
 
-    def mean(weights: Floats) -> Floats:  # (B, 5)
+    def each_seed(weights: Floats) -> Floats:  # (B, S, 5)
         each = [
             at_threshold(test.label[rows], called, weights[:, rows])
             for rows, called in zip(test.blocks, calls, strict=True)
         ]
-        return np.concatenate(each, axis=1).mean(axis=1)
+        return over_folds(np.concatenate(each, axis=1), test.folds)
 
-    at = mean(unit_weights(test.label))[0]
-    replicates, _ = replicate(test, mean, resampling)
+    found = replicate(test, each_seed, resampling)
     return {
         "rule": RULE,
         "reason": None,
-        "by_run": [{**run, **found} for run, found in zip(runs, chosen, strict=True)],
-        **{name: estimate(at[i], replicates[:, i]) for i, name in enumerate(MEASURES)},
+        "by_run": [{**run, **own} for run, own in zip(runs, chosen, strict=True)],
+        **{name: found.estimate(i) for i, name in enumerate(MEASURES)},
     }
 
 

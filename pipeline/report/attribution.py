@@ -11,6 +11,7 @@ from pipeline.common.files import read_json
 from pipeline.common.names import PROTOCOLS
 from pipeline.report.catalogue import LETTERS, models_in_order, unique
 from pipeline.report.curves import REFERENCE, STYLE, save
+from pipeline.report.numbers import interval_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,8 @@ def figure(attributions: list[dict[str, Any]]) -> "Figure":
         _legend(drawn, letters)
         for panel in panels[-1]:
             panel.set_xlabel("gain in test AUROC")
-        subtitle = "average gain over all orders of adding them; 95 % intervals over patients"
+        noise = all(found["bootstrap"]["training_noise"] for found in attributions)
+        subtitle = f"average gain over all orders of adding them; {interval_words(noise)}"
         drawn.suptitle(f"{TITLE}: {subtitle}", x=0.01, ha="left", fontsize=10)
     return drawn
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pipeline.evaluation.significance import SEEDS
 from pipeline.report.numbers import number
 
 SIGNIFICANT = 0.05
@@ -42,10 +43,33 @@ def p_cell(p: float | None) -> str:
     return "<.001" if p is not None and p < 0.001 else short(p)
 
 
+def sd_cell(difference: dict[str, Any] | None) -> str:
+    """The standard deviation of a difference between training seeds; a dash of one seed.
+
+    >>> sd_cell({"seed_sd": 0.0042}), sd_cell({"seed_sd": None}), sd_cell(None)
+    ('.004', '–', '–')
+    """
+    return short((difference or {}).get("seed_sd"))
+
+
+def with_sd(difference: dict[str, Any] | None) -> str:
+    """A difference with its interval and, of several seeds, its standard deviation between them.
+
+    >>> with_sd({"value": 0.17, "low": 0.16, "high": 0.19, "seed_sd": 0.004})
+    '+.170 (+.160 to +.190), SD .004'
+    """
+    sd = sd_cell(difference)
+    return cell(difference, sign=True) + (f", SD {sd}" if sd != "–" else "")
+
+
 def is_clear(difference: dict[str, Any]) -> bool:
-    """Whether a difference is above 0 beyond chance: its interval, and p after correction."""
+    """Whether a difference is above 0 beyond chance: its interval, and p after correction.
+
+    Never where too few seeds were trained: the interval then holds no training noise.
+    """
     low, p = difference["low"], difference["p_holm"]
-    return low is not None and low > 0 and p is not None and p < SIGNIFICANT
+    above = low is not None and low > 0 and p is not None and p < SIGNIFICANT
+    return above and difference["seeds"] >= SEEDS
 
 
 def opposite(difference: dict[str, Any]) -> dict[str, Any]:

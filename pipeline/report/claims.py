@@ -8,7 +8,7 @@ modalities and the best single one, the second from the Shapley values.
 from typing import Any
 
 from pipeline.common.names import FUSIONS, PROTOCOLS
-from pipeline.evaluation.significance import holm
+from pipeline.evaluation.significance import SEEDS, holm, undecided_for
 from pipeline.report.catalogue import LETTERS, full_set, unique
 from pipeline.report.cells import cell, is_clear, opposite, p_cell, short
 from pipeline.report.grid import Contrasts
@@ -16,8 +16,9 @@ from pipeline.report.grid import Contrasts
 EHR = "e"
 CLEAR = (
     "Clearly means: the 95 % interval of the paired difference lies above 0, and p < .05 after "
-    "Holm's correction over all comparisons that a verdict rests on. Intervals hold the chance of "
-    "patients, not that of training: seeds and folds show it, where there are several."
+    "Holm's correction over all comparisons that a verdict rests on. Interval and p hold the "
+    f"chance of patients and that of training, which needs {SEEDS} seeds: with fewer, training "
+    "noise is not in them, and nothing is decided. The training patients are taken as they are."
 )
 PLANTED = (
     "These results were made from the synthetic hospital. How much each modality tells, and that "
@@ -33,6 +34,12 @@ def first_claim(protocol: str, contrasts: Contrasts) -> str:
         return "not answered: no comparisons with single modalities."
     clear = [row for row in gains if is_clear(row)]
     tasks = unique(task for of, task in contrasts if of == protocol)
+    if open_question := _undecided(gains):
+        summary = (
+            f"**{open_question}.** Gain of the model of all modalities over the best single "
+            "modality in AUROC, intervals over patients, training noise not in them:"
+        )
+        return _lines(summary, [_of_task(task, gains) for task in tasks])
     shown, won = unique(row["task"] for row in gains), unique(row["task"] for row in clear)
     verdict = "It does not hold for any task."
     if len(clear) == len(gains) and shown == tasks:
@@ -70,19 +77,30 @@ def corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, "p_holm": value} for row, value in zip(rows, values, strict=True)]
 
 
+def _undecided(rows: list[dict[str, Any]]) -> str:
+    """Why nothing is decided, where a comparison rests on too few seeds; else empty."""
+    reason = undecided_for(min((row["seeds"] for row in rows), default=SEEDS))
+    return reason[:1].upper() + reason[1:]
+
+
 def _of_task(task: str, gains: list[dict[str, Any]]) -> str:
     mine = [row for row in gains if row["task"] == task]
     if not mine:
         return f"{task}: not shown, too few patients or one class only"
     values = _range([row["value"] for row in mine], sign=True)
+    if _undecided(mine):
+        return f"{task}: {', '.join(_with_fusion(row) for row in mine)}"
     unclear = [_unclear(row) for row in mine if not is_clear(row)]
     but = f"; not clear: {' and '.join(unclear)}" if unclear else ""
     return f"{task}: {values}, clear with {len(mine) - len(unclear)} of {len(mine)} fusions{but}"
 
 
+def _with_fusion(row: dict[str, Any]) -> str:
+    return f"{row['first'].split('_')[1]} {cell(row, sign=True)}"
+
+
 def _unclear(row: dict[str, Any]) -> str:
-    fusion = row["first"].split("_")[1]
-    return f"{fusion} {cell(row, sign=True)}, p {p_cell(row['p_holm'])}"
+    return f"{_with_fusion(row)}, p {p_cell(row['p_holm'])}"
 
 
 def second_claim(protocol: str, attributions: list[dict[str, Any]]) -> str:
@@ -92,6 +110,12 @@ def second_claim(protocol: str, attributions: list[dict[str, Any]]) -> str:
     if not known:
         return "not answered: no Shapley values that include the EHR."
     largest = [a for a in known if _largest(a) == EHR]
+    if open_question := _undecided([row for a in known for row in a["differences"]]):
+        summary = (
+            f"**{open_question}.** Of {len(known)} combinations of task and fusion, the EHR has "
+            f"the largest Shapley value in {len(largest)}. Over the fusions:"
+        )
+        return _lines(summary, [_shares(task, known) for task in unique(a["task"] for a in known)])
     clear = [a for a in known if all(map(is_clear, _against(a)))]
     refuted = [a for a in known if any(is_clear(opposite(d)) for d in _against(a))]
     verdict = "It cannot be decided: the differences are within chance."

@@ -19,6 +19,7 @@ from pipeline.report.catalogue import (
     unique,
 )
 from pipeline.report.curves import REFERENCE, STYLE, save
+from pipeline.report.numbers import interval_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,8 +72,13 @@ def figure(results: Results) -> "Figure":
         for panel in panels[-1]:
             panel.set_xlabel("AUROC on the test episodes")
         _legend(drawn, results)
-        drawn.suptitle(f"{TITLE}; 95 % intervals over patients", x=0.01, ha="left", fontsize=10)
+        drawn.suptitle(f"{TITLE}; {intervals(results)}", x=0.01, ha="left", fontsize=10)
     return drawn
+
+
+def intervals(results: Results) -> str:
+    """What the intervals of all results hold, in words."""
+    return interval_words(all(r["bootstrap"]["training_noise"] for r in results.values()))
 
 
 def places(names: list[tuple[str, str]]) -> Rows:

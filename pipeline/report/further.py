@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.common.names import subsets
 from pipeline.evaluation.attribution import shapley
 from pipeline.report.catalogue import LETTERS, Name, Results, full_set, unique
-from pipeline.report.cells import cell, folded, p_cell, short, table
+from pipeline.report.cells import cell, folded, p_cell, sd_cell, short, table
 
 
 def shapley_table(attributions: list[dict[str, Any]], results: Results) -> str:
@@ -19,7 +19,7 @@ def shapley_table(attributions: list[dict[str, Any]], results: Results) -> str:
     pairs = [(row["first"], row["second"]) for row in known[0]["differences"]]
     names = [LETTERS.get(letter, letter) for letter in letters]
     header = ["task", "fusion", "protocol", *names, "all − .500"]
-    header += [f"{one} − {two}, p (Holm)" for one, two in pairs]
+    header += [f"{one} − {two}, SD between seeds, p (Holm)" for one, two in pairs]
     rows = []
     for task in unique(a["task"] for a in known):
         mine = [a for a in known if a["task"] == task]
@@ -48,7 +48,9 @@ def _shapley_row(
     values = [cell(found["shapley"].get(letter)) for letter in letters]
     between = {(row["first"], row["second"]): row for row in found["differences"]}
     differences = [
-        f"{cell(row, sign=True)}, {p_cell(row['p_holm'])}" if (row := between.get(pair)) else "–"
+        f"{cell(row, sign=True)}, {sd_cell(row)}, {p_cell(row['p_holm'])}"
+        if (row := between.get(pair))
+        else "–"
         for pair in pairs
     ]
     head = [found["task"], found["fusion"], found["protocol"]]
@@ -76,7 +78,8 @@ def missing_table(results: Results) -> str:
     full = full_set(name[2] for name in known)
     rates = sorted({row["rate"] for result in known.values() for row in result["missing"]})
     header = ["task", "model", "protocol", "missing"]
-    header += [f"{100 * rate:.0f} %" for rate in rates] + [f"loss at {100 * rates[-1]:.0f} %"]
+    header += [f"{100 * rate:.0f} %" for rate in rates]
+    header += [f"loss at {100 * rates[-1]:.0f} %", "its SD between seeds"]
     first = [row for n, r in known.items() if n[2] == full for row in _missing_rows(n, r, rates)]
     rest = [row for n, r in known.items() if n[2] != full for row in _missing_rows(n, r, rates)]
     parts = ["## Missing modalities", MISSING, table(header, first, words=4)]
@@ -98,9 +101,9 @@ def _missing_rows(name: Name, result: dict[str, Any], rates: list[float]) -> lis
         by_rate = {row["rate"]: row for row in result["missing"] if row["modality"] == letter}
         values = [cell(by_rate[rate]["auroc"]) if rate in by_rate else "–" for rate in rates]
         last = by_rate.get(rates[-1])
-        loss = cell(last and last["minus_complete"], sign=True)
+        loss = last and last["minus_complete"]
         head = [task, f"{modalities} {model}", protocol, LETTERS.get(letter, letter)]
-        rows.append([*head, *values, loss])
+        rows.append([*head, *values, cell(loss, sign=True), sd_cell(loss)])
     return rows
 
 

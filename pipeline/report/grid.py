@@ -11,15 +11,17 @@ from pipeline.report.catalogue import (
     names_in_order,
     unique,
 )
-from pipeline.report.cells import cell, folded, p_cell, short, table
+from pipeline.report.cells import cell, folded, p_cell, sd_cell, short, table, with_sd
 
+SEED_SD = "its SD between seeds"
 Contrasts = dict[tuple[str, str], dict[str, Any]]  # by protocol and task
 
 QUESTIONS = {
     "early": "Other models against early fusion of the same modalities",
     "one-less": "All modalities against one modality less",
 }
-NO_GAIN = {"value": None, "low": None, "high": None, "second": "", "p": None, "p_holm": None}
+NO_GAIN = {"value": None, "low": None, "high": None, "seed_sd": None, "second": ""}
+NO_GAIN |= {"p": None, "p_holm": None}
 
 
 def gain(contrasts: Contrasts, protocol: str, task: str, name: str) -> dict[str, Any]:
@@ -113,15 +115,16 @@ def _oracle(chosen: Results, protocol: str, modalities: str) -> str:
 
 def _figures(chosen: Results, contrasts: Contrasts) -> str:
     header = ["model", "protocol", "AUROC", "average precision", "Brier score", "oracle − model"]
-    header += ["best single", "gain over it", "p (Holm)"]
+    header += ["best single", "gain over it", SEED_SD, "p (Holm)"]
     rows = []
     for (protocol, task, modalities, model), result in chosen.items():
         test, ceiling = result["metrics"]["test"], result["ceiling"]
         found = gain(contrasts, protocol, task, f"{modalities}_{model}")
         metrics = [cell(test[m]) + _spread(test[m]) for m in ("auroc", "auprc", "brier")]
-        distance = cell(ceiling and ceiling["oracle_minus_model"], sign=True)
-        best = [found["second"].split("_")[0], cell(found, sign=True), p_cell(found["p_holm"])]
-        gained = best if len(modalities) > 1 else ["", "", ""]
+        distance = with_sd(ceiling and ceiling["oracle_minus_model"])
+        best = [found["second"].split("_")[0], cell(found, sign=True), sd_cell(found)]
+        best.append(p_cell(found["p_holm"]))
+        gained = best if len(modalities) > 1 else [""] * len(best)
         rows.append([f"{modalities} {model}", protocol, *metrics, distance, *gained])
     return table(header, rows, words=2)
 
@@ -135,6 +138,6 @@ def _differences(question: str, task: str, contrasts: Contrasts) -> str:
         for row in wanted:
             names = [row[side].replace("_", " ") for side in ("first", "second")]
             p_values = [p_cell(row["p"]), p_cell(row["p_holm"])]
-            rows.append([*names, protocol, cell(row, sign=True), *p_values])
-    header = ["model", "minus", "protocol", "difference of AUROC", "p", "p (Holm)"]
+            rows.append([*names, protocol, cell(row, sign=True), sd_cell(row), *p_values])
+    header = ["model", "minus", "protocol", "difference of AUROC", SEED_SD, "p", "p (Holm)"]
     return table(header, rows, words=3) if rows else ""

@@ -1,6 +1,9 @@
 """How numbers of a result are shown to readers."""
 
+from collections.abc import Iterable
 from typing import Any
+
+from pipeline.evaluation.significance import SEEDS
 
 MODALITIES = {"e": "EHR", "c": "chest films", "n": "notes"}
 
@@ -12,6 +15,33 @@ def modality_name(letter: str) -> str:
     ('chest films', 'g')
     """
     return MODALITIES.get(letter, letter)
+
+
+def interval_words(training_noise: bool) -> str:
+    """What 95 % intervals hold, for a title.
+
+    >>> interval_words(False)
+    '95 % intervals over patients, without training noise'
+    """
+    over = "patients and seeds" if training_noise else "patients, without training noise"
+    return f"95 % intervals over {over}"
+
+
+def noise_words(results: Iterable[dict[str, Any]]) -> str:
+    """What the intervals of results hold, in a sentence.
+
+    >>> one = {"bootstrap": {"training_noise": False, "resamples": 1000}, "seeds": [0]}
+    >>> noise_words([one])
+    '1,000 bootstrap resamples of patients; training noise is not in them (1 seed, 5 needed).'
+    """
+    known = list(results)
+    resamples = " or ".join(sorted({f"{one['bootstrap']['resamples']:,}" for one in known}))
+    counts = sorted({len(one["seeds"]) for one in known})
+    seeds = f"{' or '.join(map(str, counts))} seed{'s' * (counts != [1])}"
+    if all(one["bootstrap"]["training_noise"] for one in known):
+        return f"{resamples} bootstrap resamples of patients and training seeds ({seeds})."
+    missing = f"training noise is not in them ({seeds}, {SEEDS} needed)."
+    return f"{resamples} bootstrap resamples of patients; {missing}"
 
 
 def averaged(result: dict[str, Any]) -> str:

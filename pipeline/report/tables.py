@@ -26,6 +26,7 @@ from pipeline.report.catalogue import (
 from pipeline.report.claims import answers
 from pipeline.report.further import missing_table, sensitivity_table, shapley_table
 from pipeline.report.grid import Contrasts, gain, section
+from pipeline.report.numbers import noise_words
 
 METRICS = ("auroc", "auprc", "brier")
 
@@ -59,8 +60,9 @@ def introduction(results: Results) -> str:
     letters = ", ".join(f"**{letter}** {LETTERS.get(letter, '')}".strip() for letter in known)
     lines = [
         f"{len(results)} results: {', '.join(counts)}. A dash: not made.",
-        "Cells: AUROC on the test episodes with its 95 % interval (bootstrap over patients); where "
-        "there are several seeds or folds their mean, and SD, their standard deviation.",
+        "Cells: AUROC on the test episodes with its 95 % interval; where there are several seeds "
+        "or folds their mean, and SD, their standard deviation.",
+        f"Intervals: {noise_words(results.values())}",
         f"Modalities: {letters}.",
         "Oracle: the best reader of these modalities on the same episodes, known for synthetic "
         "data only.",
@@ -103,7 +105,8 @@ def csv_rows(results: Results, contrasts: Contrasts) -> list[dict[str, Any]]:
         row |= _columns("oracle_minus_model", ceiling.get("oracle_minus_model"))
         found = gain(contrasts, protocol, task, f"{modalities}_{model}")
         row |= {"best_single": found["second"], **_columns("gain", found)}
-        row |= {"gain_p": found["p"], "gain_p_holm": found["p_holm"]}
+        row |= {"gain_seed_sd": found["seed_sd"], "gain_p": found["p"]}
+        row |= {"gain_p_holm": found["p_holm"]}
         rows.append(row)
     return rows
 

@@ -17,12 +17,14 @@ from pipeline.report import unimed_published as published
 from pipeline.report.catalogue import in_order, unique
 from pipeline.report.cells import cell, short, table
 from pipeline.report.claims import PLANTED
+from pipeline.report.numbers import noise_words
 from pipeline.report.task_names import in_words
 from pipeline.report.unimed_claims import (
     bound_sentence,
     by_size,
     count,
     differences,
+    how_decided,
     margin_of,
     of_family,
     size_sentence,
@@ -54,6 +56,7 @@ def page(results: Results, contrasts: dict[str, Any] | None, figures: list[str])
     parts = [
         "# Several tasks of ICU stays by one decoder",
         introduction(results, own),
+        how_decided(margin_of(contrasts)) if contrasts else "",
         f"> {PLANTED}" if synthetic else "",
         *of_paper(results, contrasts, own),
         *left_out(results, contrasts, own),
@@ -108,8 +111,9 @@ def introduction(results: Results, own: str) -> str:
     seeds = unique(str(len(result["seeds"])) for result in results.values())
     lines = [
         f"{len(results)} results. A dash: not made, or too few patients.",
-        "Cells: AUROC on the test stays, of diagnoses Recall@10, with 95 % interval (bootstrap "
-        f"over patients); mean over training seeds ({' or '.join(seeds)}).",
+        "Cells: AUROC on the test stays, of diagnoses Recall@10, with 95 % interval; mean over "
+        f"training seeds ({' or '.join(seeds)}).",
+        f"Intervals: {noise_words(results.values())}",
         f"Where nothing else is said the modalities are `{own}`.",
         "Only incident cases: a stay with the onset before the prediction is not eligible.",
         "Diagnoses carry no time stamp: they are coded after the stay, of the whole admission.",

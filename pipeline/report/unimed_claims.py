@@ -4,7 +4,8 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
-from pipeline.report.cells import SIGNIFICANT, cell, p_cell, short, table
+from pipeline.evaluation.significance import MARGIN, SEEDS, undecided_for
+from pipeline.report.cells import SIGNIFICANT, cell, p_cell, sd_cell, short, table, with_sd
 from pipeline.report.task_names import in_words
 from pipeline.report.unimed_results import ALL, MODEL
 
@@ -17,10 +18,12 @@ AUROC_TASKS = "binary tasks"
 def said(row: dict[str, Any], margin: float) -> str:
     """A difference's verdict in words; better and worse must outlast Holm's correction.
 
-    >>> row = {"verdict": "better", "p_holm": 0.2}
-    >>> said(row, 0.02), said({**row, "p_holm": 0.01}, 0.02)
-    ('undecided (not after correction)', 'better')
+    >>> row = {"verdict": "better", "p_holm": 0.2, "seeds": 5}
+    >>> said(row, 0.02), said({**row, "p_holm": 0.01}, 0.02), said({**row, "seeds": 2}, 0.02)
+    ('undecided (not after correction)', 'better', 'not decided: 2 seeds, 5 needed')
     """
+    if reason := undecided_for(row["seeds"]):
+        return reason
     if row["verdict"] == "equivalent":
         return f"equivalent within {short(margin).rstrip('0')}"
     if row["verdict"] in ("better", "worse") and row["p_holm"] >= SIGNIFICANT:
@@ -35,7 +38,18 @@ def of_family(contrasts: dict[str, Any] | None, family: str) -> Rows:
 
 def margin_of(contrasts: dict[str, Any] | None) -> float:
     """Within which two models are equivalent."""
-    return (contrasts or {}).get("margin", 0.02)
+    return (contrasts or {}).get("margin", MARGIN)
+
+
+def how_decided(margin: float) -> str:
+    """What a verdict means, in one sentence for each word."""
+    within = short(margin).rstrip("0")
+    return (
+        "Verdicts rest on 95 % intervals of paired differences, over patients and training seeds, "
+        f"and need {SEEDS} seeds. Equivalent: the interval lies within ±{within}, a margin fixed "
+        "before any result was seen. Better, worse: it excludes 0, and p < .05 after Holm's "
+        "correction. SD: of the difference between seeds."
+    )
 
 
 def differences(rows: Rows, margin: float) -> str:
@@ -49,18 +63,20 @@ def differences(rows: Rows, margin: float) -> str:
             in_words(row["task"]),
             said(row, margin),
             cell(row, sign=True),
+            sd_cell(row),
             p_cell(row["p_holm"]),
         ]
         for row in rows
     ]
-    header = ["model", "minus", "task", "so it is", "difference", "p (Holm)"]
+    header = ["model", "minus", "task", "verdict", "difference", "SD", "p (Holm)"]
     return table(header, lines, words=4)
 
 
 def count(rows: Rows, margin: float, what: str) -> str:
     """One sentence: how many comparisons came out how.
 
-    >>> count([], 0.02, "Multitask"), count([{"verdict": "worse", "p_holm": 0.01}], 0.02, "It")
+    >>> row = {"verdict": "worse", "p_holm": 0.01, "seeds": 5}
+    >>> count([], 0.02, "Multitask"), count([row], 0.02, "It")
     ('Multitask: nothing was compared.', 'It: of 1 comparison 1 is worse.')
     """
     if not rows:
@@ -78,7 +94,7 @@ def by_size(rows: Rows, tasks: list[str], modalities: str) -> str:
     for model, words in SIZES.items():
         own = [found.get((f"{modalities}_{model}_{ALL}", task)) for task in tasks]
         if any(own):
-            lines.append([words, *(cell(row, sign=True) for row in own)])
+            lines.append([words, *map(with_sd, own)])
     header = ["training patients", *map(in_words, tasks)]
     return table(header, lines) if lines else "–"
 
@@ -102,7 +118,7 @@ def size_sentence(rows: Rows, modalities: str, margin: float) -> str:
 def bound_sentence(rows: Rows, margin: float) -> str:
     """What the upper bound says about the paper's claim that tasks inform later ones.
 
-    >>> row = {"task": "arf_12h", "verdict": "better", "p_holm": 0.01}
+    >>> row = {"task": "arf_12h", "verdict": "better", "p_holm": 0.01, "seeds": 5}
     >>> bound_sentence([row], 0.02).split(": ")[1]
     'knowing the outcomes of earlier tasks helps to predict ARF 12 h; a decoder could gain there.'
     >>> bound_sentence([{**row, "verdict": "equivalent"}], 0.02).split(": ")[1]
@@ -111,6 +127,8 @@ nothing.'
     """
     if not rows:
         return "No teacher-forced model was compared."
+    if reason := undecided_for(min(row["seeds"] for row in rows)):
+        return f"{reason[0].upper()}{reason[1:]}."
     helped = [in_words(row["task"]) for row in rows if said(row, margin) == "better"]
     if helped:
         return (f"The claim can hold here: knowing the outcomes of earlier tasks helps to predict "

@@ -2,7 +2,7 @@
 
 from pipeline.report import unimed_published as published
 from pipeline.report.catalogue import unique
-from pipeline.report.cells import cell, table
+from pipeline.report.cells import cell, table, with_sd
 from pipeline.report.task_names import in_words
 from pipeline.report.unimed_results import ALL, MODEL, Results, figure_of, is_diagnoses
 
@@ -38,7 +38,7 @@ def diagnoses(results: Results) -> str:
             sizes.append(f"{size} groups, {_one(test['labels_per_stay'])} per test stay")
             for k, at in (test["recall"] or {}).items():
                 kinds = (cell(at[kind]) for kind in ("model", "prior", "ceiling"))
-                gain = cell(at["model_minus_prior"], sign=True)
+                gain = with_sd(at["model_minus_prior"])
                 rows.append([f"`{'_'.join(name)}`", k, *kinds, gain])
     if not rows:
         return "–"

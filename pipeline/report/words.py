@@ -5,7 +5,8 @@ from typing import Any
 
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json
-from pipeline.report.numbers import averaged, modality_name, number, with_interval
+from pipeline.evaluation.significance import undecided_for
+from pipeline.report.numbers import averaged, modality_name, noise_words, number, with_interval
 from pipeline.report.task_words import task_lines
 
 WIDTH = 16
@@ -15,7 +16,7 @@ def words(result: dict[str, Any], path: Path) -> str:
     """The lines that are printed for the result in the file `path`."""
     lines = task_lines(result) if "tasks" in result else _lines(result)
     lines |= {
-        "Intervals": f"95 %, {result['bootstrap']['resamples']:,} bootstrap resamples of patients",
+        "Intervals": f"95 %, {noise_words([result])[:-1]}",
         "Files": ", ".join(str(path.with_suffix(end)) for end in (".json", ".svg", ".run.json")),
     }
     head = f"{result['target']}, {result['protocol']} protocol"
@@ -32,7 +33,7 @@ def _lines(result: dict[str, Any]) -> dict[str, str]:
             **{name: number(test[name]["value"]) for name in ("auprc", "brier", "log_loss")}
         ),
         **_ceiling(result["ceiling"]),
-        **_gain(result["comparisons"]),
+        **_gain(result["comparisons"], len(result["seeds"])),
         "Calibration": "slope {slope}, intercept {intercept}".format(
             **{name: with_interval(fit, 2) for name, fit in result["calibration"].items()}
         ),
@@ -68,7 +69,7 @@ def _ceiling(ceiling: dict[str, Any] | None) -> dict[str, str]:
     }
 
 
-def _gain(comparisons: dict[str, Any]) -> dict[str, str]:
+def _gain(comparisons: dict[str, Any], seeds: int) -> dict[str, str]:
     best = comparisons["best_single"]
     if best is None:
         return {}
@@ -77,7 +78,11 @@ def _gain(comparisons: dict[str, Any]) -> dict[str, str]:
     verdict = ""
     if gain["low"] is not None:
         verdict = ", includes 0" if gain["low"] <= 0 <= gain["high"] else ", excludes 0"
+        sd = gain["seed_sd"]
+        verdict += f", SD between seeds {number(sd)}" if sd is not None else ""
         verdict += f"; p {number(single['p_holm'])} (Holm)"
+    if reason := undecided_for(seeds):
+        verdict = f", over patients alone; {reason}"
     return {
         "Best single": f"{best} {test} (best of {len(comparisons['singles'])} on validation)",
         "Gain over it": f"{with_interval(gain, sign=True)}{verdict}",

@@ -1,0 +1,108 @@
+"""Intervals that hold training noise: how often they err where nothing is there to be found."""
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.bootstrap import Resampling, auroc_difference, auroc_estimate, differences
+from pipeline.evaluation.figures import Figures, heavier, interval, with_seeds
+from pipeline.evaluation.predictions import Sample
+from pipeline.evaluation.significance import SEEDS
+
+PATIENTS = 0.0086  # SD of a paired difference of AUROC over patients
+
+
+def false_clear(seeds, sd, patients=PATIENTS, tries=2000, resamples=400):
+    """How often two methods that are equal differ "clearly": share of the tries.
+
+    Each is trained `seeds` times; a training moves its score by `sd`. One set of patients a try.
+    """
+    random = np.random.default_rng(seeds)
+    chance = patients * random.normal(size=(tries, 1))
+    trained = sd * random.normal(size=(2, tries, seeds))
+    each = (trained[0] - trained[1] + chance).T  # (S, tries)
+    drawn = each.mean(axis=0) + patients * random.normal(size=(resamples, tries))
+    low, high = interval(with_seeds(drawn, each, 0))
+    return ((low > 0) | (high < 0)).mean()
+
+
+@pytest.mark.parametrize("sd", [0.002, 0.005, 0.01])
+def test_five_seeds_err_as_rarely_as_they_say(sd):
+    assert 0.03 <= false_clear(SEEDS, sd) <= 0.065
+
+
+@pytest.mark.parametrize("sd", [0.002, 0.005, 0.01])
+def test_more_seeds_err_as_rarely(sd):
+    assert 0.03 <= false_clear(10, sd) <= 0.065
+
+
+def test_one_seed_errs_far_more_often_and_so_has_no_verdict():
+    assert false_clear(1, 0.005) == pytest.approx(0.13, abs=0.02)
+    assert false_clear(1, 0.01) > 0.25
+
+
+def test_training_alone_as_the_noise_is_the_hardest_case():
+    assert false_clear(SEEDS, 0.01, patients=1e-4) <= 0.085
+
+
+def test_the_plain_bootstrap_over_five_runs_is_too_narrow():
+    """What the stretch and Student's quantiles are for: without them it errs in 1 of 7 cases."""
+    random = np.random.default_rng(0)
+    each = random.normal(size=(SEEDS, 2000))
+    share = random.multinomial(SEEDS, np.full(SEEDS, 1 / SEEDS), size=400) / SEEDS
+    low, high = interval(share @ each)
+    assert ((low > 0) | (high < 0)).mean() > 0.14
+
+
+def test_fewer_seeds_leave_patients_alone():
+    drawn, each = np.random.default_rng(0).normal(size=(300, 1)), np.arange(4.0)[:, None]
+    assert with_seeds(drawn, each, 0) is drawn
+    assert Figures(each, drawn).replicates is drawn
+
+
+def test_seeds_that_agree_add_nothing():
+    drawn = np.random.default_rng(0).normal(size=(300, 2))
+    np.testing.assert_array_equal(with_seeds(drawn, np.ones((5, 2)), 0), drawn)
+
+
+def test_figures_without_a_value_stay_without_one():
+    drawn = np.random.default_rng(0).normal(size=(300, 2))
+    drawn[:, 1] = np.nan
+    each = np.random.default_rng(1).normal(size=(5, 2))
+    each[:, 1] = np.nan
+    made = with_seeds(drawn, each, 0)
+    assert np.isnan(made[:, 1]).all() and not np.isnan(made[:, 0]).any()
+
+
+def test_students_quantiles_keep_order_and_centre():
+    drawn = np.random.default_rng(0).normal(3, 2, size=(999, 1))
+    wide = heavier(drawn, np.array([4.0]))
+    assert (np.argsort(wide[:, 0]) == np.argsort(drawn[:, 0])).all()
+    assert np.ptp(wide) > 1.5 * np.ptp(drawn)
+    np.testing.assert_array_equal(heavier(drawn, np.array([np.inf])), drawn)
+
+
+def trained(seeds, sd, shift=0.0, n=400):
+    """A sample whose seeds rank the same patients, each with a quality of its own."""
+    random = np.random.default_rng(7)
+    label = random.random(n) < 0.3
+    latent = random.normal(size=n)
+    quality = 1 + shift + sd * np.random.default_rng(int(100 * shift)).normal(size=(seeds, 1))
+    score = latent + quality * label
+    return Sample(np.arange(n), np.arange(n), label, 1 / (1 + np.exp(-score)))
+
+
+def test_a_difference_tells_its_spread_between_seeds():
+    first, second = trained(5, 0.1), trained(5, 0.1, shift=0.5)
+    found = auroc_difference(first, second, Resampling(400))
+    each = differences(first, second, Resampling(400)).each
+    assert found["seed_sd"] == pytest.approx(np.std(each, ddof=1))
+    assert found["value"] == pytest.approx(np.mean(each))
+
+
+def test_training_noise_widens_the_interval_of_five_seeds_only():
+    def width(seeds, sd):
+        found = auroc_estimate(trained(seeds, sd), Resampling(400))
+        return found["high"] - found["low"]
+
+    assert width(5, 0.6) > 1.2 * width(5, 0.0)
+    assert width(4, 0.6) == pytest.approx(width(4, 0.0), rel=0.2)
