@@ -43,6 +43,7 @@ def episodes(source: Path, runs: Runs) -> None:
                f"--admissions={source / 'admissions.parquet'}",
                f"--icustays={source / 'icustays.parquet'}",
                "--cohort", wiring.setting("cohort")(job), "--split", wiring.setting("split")(job),
+               "--last-year", "2022",
                "--output", source / "episodes.parquet", "--attrition", source / "attrition.json",
                "--threads", "2", "--memory-mb", "2000", "--temp", tempfile.gettempdir()),
         runs,

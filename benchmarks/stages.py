@@ -40,7 +40,7 @@ def commands(source: Path, made: Path, temp: Path, memory_mb: str) -> dict[str, 
     return {
         "select_episodes": python(
             "pipeline.cohort.episodes", *people, "--icustays", tables["icustays"], *split,
-            "--cohort", json.dumps(CONFIG["cohort"]), "--output", episodes,
+            "--cohort", json.dumps(CONFIG["cohort"]), "--last-year", "2022", "--output", episodes,
             "--attrition", attrition, *resources,
         ),
         "label_task": python(

@@ -12,6 +12,7 @@ rule select_episodes:
         admissions="results/source/admissions.parquet",
         icustays="results/source/icustays.parquet",
         chexpert=only_published("results/source/chexpert.parquet"),
+        films=wiring.films_of_the_cohort,
         ids=config["cohort"]["ids"] or [],
         code=modules("pipeline.cohort.episodes"),
     output:
@@ -29,6 +30,8 @@ rule select_episodes:
     params:
         cohort=setting("cohort"),
         split=setting("split"),
+        last_year=lambda wildcards: release.last_year(SOURCE),
+        films=option("films"),
         chexpert=option("chexpert"),
     shell:
         "python -m pipeline.cohort.episodes"
@@ -36,6 +39,8 @@ rule select_episodes:
         " --admissions {input.admissions:q}"
         " --icustays {input.icustays:q}"
         " {params.chexpert:q}"
+        " {params.films:q}"
+        " --last-year {params.last_year}"
         " --cohort {params.cohort:q}"
         " --split {params.split:q}"
         " --output {output.episodes:q}"

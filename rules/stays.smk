@@ -12,6 +12,7 @@ rule select_stays:
         patients="results/source/patients.parquet",
         admissions="results/source/admissions.parquet",
         icustays="results/source/icustays.parquet",
+        films=wiring.films_of_the_cohort,
         ids=config["cohort"]["ids"] or [],
         code=modules("pipeline.cohort.stays"),
     output:
@@ -31,11 +32,15 @@ rule select_stays:
     params:
         cohort=setting("cohort"),
         split=setting("split"),
+        last_year=lambda wildcards: release.last_year(SOURCE),
+        films=option("films"),
     shell:
         "python -m pipeline.cohort.stays"
         " --patients {input.patients:q}"
         " --admissions {input.admissions:q}"
         " --icustays {input.icustays:q}"
+        " {params.films:q}"
+        " --last-year {params.last_year}"
         " --cohort {params.cohort:q}"
         " --split {params.split:q}"
         " --output {output.episodes:q}"

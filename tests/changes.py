@@ -92,7 +92,7 @@ def admissions(checkout, wanted):
 
 def window(checkout):
     """A shorter window, in which the ICU is entered."""
-    checkout.configure({"cohort.window_hours": 24, "cohort.icu_within_hours": 24})
+    checkout.configure({"cohort.window_hours": 24})
 
 
 def half(checkout):

@@ -59,7 +59,10 @@ def tables(count, rules):
 
 TASK = "pipeline/cohort/tasks/mortality.sql"
 IN_HOSPITAL = "admissions.dischtime > episodes.prediction_time"
-WITH_STAY = '    first_icu.stay_id IS NOT NULL\n        AS "condition: with an ICU stay",\n'
+WITH_STAY = (
+    "    first_icu.stay_id IS NOT NULL\n"
+    '        AS "condition if icu_within_hours: with an ICU stay",\n'
+)
 NOT_OTHER = (
     "    admissions.insurance IS DISTINCT FROM 'Other'\n        AS \"condition: insured\",\n"
 )
@@ -92,6 +95,7 @@ EDITS = {
     "missing": (setting("missing", "complete"), LABEL),
     "cohort.min_age": (setting("cohort.min_age", 40), COHORT),
     "cohort.icu_within_hours": (setting("cohort.icu_within_hours", 96), COHORT),
+    "cohort.films": (setting("cohort.films", "covered"), COHORT),
     "cohort.window_hours": (window, COHORT),
     "cohort.ids": (half, COHORT),
     "cohort.ids: fewer test patients": (fewer_to_test, COHORT),

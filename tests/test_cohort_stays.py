@@ -8,6 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from pipeline.cohort import attrition
 from pipeline.cohort import stays as stage
 from pipeline.cohort.episodes import Cohort
 from pipeline.cohort.split import Split, split_of
@@ -38,18 +39,25 @@ def hospital(stays, admissions=({},), patients=({},)):
     text = dict.fromkeys((*names, "admission_location"), "Other")
     return {
         "patients": table(
-            patients, gender="F", anchor_age=60, anchor_year=2150, anchor_year_group="2011 - 2013"
+            patients,
+            gender="F",
+            anchor_age=60,
+            anchor_year=2150,
+            anchor_year_group="2011 - 2013",
+            dod=None,
+        ).with_columns(pl.col("dod").cast(pl.Date)),
+        "admissions": table(
+            admissions, admittime=at(), dischtime=at(96), deathtime=None, edregtime=None, **text
         ),
-        "admissions": table(admissions, admittime=at(), edregtime=None, **text),
         "icustays": table(
             stays, subject_id=1, hadm_id=101, intime=at(1), outtime=at(60), first_careunit="MICU"
         ),
     }
 
 
-def select(sources, cohort=COHORT, split=SPLIT):
+def select(sources, cohort=COHORT, split=SPLIT, last_year=2022):
     with duckdb.connect() as database:
-        found, rows = select_stays(database, sources, cohort, split)
+        found, rows = select_stays(database, sources, cohort, split, last_year)
     return found.sort("episode_id"), rows
 
 
@@ -74,7 +82,8 @@ def test_one_stay_in_full():
             "language": "OTHER",
             "marital_status": "OTHER",
             "race": "WHITE",
-            "era": "2011 - 2013",
+            "first_year": 2011,
+            "last_year": 2013,
             "admission_type": "OTHER",
             "admission_location": None,
             "first_careunit": "MICU",
@@ -84,6 +93,8 @@ def test_one_stay_in_full():
     assert [row["condition"] for row in rows] == [
         "ICU stays of the source",
         "that end after they begin",
+        "of admissions with times that are possible",
+        "that overlap no stay under another admission",
         "aged 18 or over at admission",
     ]
 
@@ -118,7 +129,7 @@ def test_stays_without_a_time_or_that_end_before_they_begin_are_counted(caplog):
     ]
     found, rows = select(hospital([*stays, *[{"intime": None}] * 11]))
     assert found["episode_id"].to_list() == [1001, 1005]
-    assert [row["episodes"] for row in rows] == [17, 2, 2]
+    assert [row["episodes"] for row in rows] == [17, 2, 2, 2, 2]
     assert "12 ICU stays without intime (not used)" in caplog.text
     assert "<10 ICU stays without outtime (not used)" in caplog.text
     assert "<10 ICU stays that end before they begin, or as they do (not used)" in caplog.text
@@ -132,10 +143,10 @@ def test_age_is_that_at_admission():
     stays = [{"subject_id": i, "hadm_id": 100 + i} for i in (1, 2, 3)]
     found, rows = select(hospital(stays, admissions, patients))
     assert found.select("subject_id", "age").rows() == [(2, 18)]
-    assert [row["episodes"] for row in rows] == [3, 3, 1]
+    assert [row["episodes"] for row in rows] == [3, 3, 3, 3, 1]
     everybody = Cohort(min_age=None, window_hours=48, icu_within_hours=48, ids=None)
     found, rows = select(hospital(stays, admissions, patients), everybody)
-    assert found.height == 3 and len(rows) == 2
+    assert found.height == 3 and len(rows) == 4
 
 
 @pytest.mark.parametrize(
@@ -147,6 +158,45 @@ def test_emergency_department_within_a_day(registered, expected):
     assert found["observed_from"].to_list() == [expected]
 
 
+def test_years_ages_and_films_are_those_of_the_admission(caplog):
+    patients = [
+        {"anchor_year": 2145, "anchor_year_group": "2011 - 2013", "anchor_age": 88},
+        {"anchor_year": 2149, "anchor_year_group": "2017 - 2019"},
+        {"anchor_year_group": "2014 - 2016"},
+    ]
+    admissions = [{"edregtime": at(-2)}, {"edregtime": at(-2)}, {"edregtime": at(-2)}]
+    stays = [{"subject_id": i, "hadm_id": 100 + i} for i in (1, 2, 3)]
+    sources = hospital(stays, admissions, patients)
+    found, _ = select(sources, last_year=2019)
+    assert found["age"].to_list() == [91, 61, 60]
+    years = found.select("first_year", "last_year").rows()
+    assert years == [(2016, 2018), (2018, 2019), (2014, 2016)]
+    covered = Cohort(18, 48, "window", None, films="covered")
+    found, rows = select(sources, covered)
+    assert found["subject_id"].to_list() == [1, 3] and attrition.reasons(rows) == []
+    sources["films"] = pl.DataFrame({"subject_id": [2]})
+    found, rows = select(sources, Cohort(18, 48, "window", None, films="any"))
+    assert found["subject_id"].to_list() == [2]
+    assert attrition.reasons(rows) == ["of patients with a film at any time"]
+
+
+def test_stays_of_impossible_times_and_of_two_places_at_once_are_left_out(caplog):
+    caplog.set_level("INFO")
+    admissions = [{}, {"subject_id": 1}, {"subject_id": 1}, {"dischtime": None}]
+    stays = [
+        {},
+        {"hadm_id": 102, "intime": at(59), "outtime": at(80)},  # one of the two is wrong
+        {"hadm_id": 103, "intime": at(80), "outtime": at(90)},
+        {"subject_id": 4, "hadm_id": 104},
+        {"subject_id": 1, "hadm_id": 103, "intime": at(85), "outtime": at(95)},  # same admission
+    ]
+    found, rows = select(hospital(stays, admissions, [{}] * 4))
+    assert found["episode_id"].to_list() == [1003, 1005]
+    assert [row["episodes"] for row in rows][1:4] == [5, 4, 2]
+    assert "<10 ICU stays of admissions without dischtime (left out)" in caplog.text
+    assert "overlap a stay of the same patient under another admission (left out)" in caplog.text
+
+
 def test_list_of_admissions(tmp_path):
     ids = tmp_path / "mine.csv"
     ids.write_text("hadm_id,why\n102,x\n999,x\n")
@@ -155,7 +205,7 @@ def test_list_of_admissions(tmp_path):
     cohort = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=str(ids))
     found, rows = select(sources, cohort)
     assert found["episode_id"].to_list() == [1002, 1003]
-    assert rows[2] == {"condition": "of admissions on the list mine.csv", "episodes": 2,
+    assert rows[4] == {"condition": "of admissions on the list mine.csv", "episodes": 2,
                        "subjects": 1}  # fmt: skip
 
 
@@ -190,7 +240,7 @@ def command(monkeypatch, tmp_path, sources, threads):
     for name, frame in sources.items():
         frame.write_parquet(tmp_path / f"{name}.parquet")
         arguments += [f"--{name}", str(tmp_path / f"{name}.parquet")]
-    arguments += ["--cohort", json.dumps(COHORT.settings)]
+    arguments += ["--cohort", json.dumps(COHORT.settings), "--last-year", "2022"]
     arguments += ["--split", json.dumps({"salt": "a", **SPLIT.shares})]
     arguments += ["--output", str(out / "stays.parquet"), "--attrition", str(out / "a.json")]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -214,6 +264,6 @@ def test_open_demo(mimic_demo):
         for name, folder in folders.items()
     }
     found, rows = select(sources)
-    assert [(row["episodes"], row["subjects"]) for row in rows] == [(140, 100)] * 3
+    assert [(row["episodes"], row["subjects"]) for row in rows] == [(140, 100)] * 5
     assert (found["end"] > found["prediction_time"]).sum() == 74
     assert found.null_count().select(pl.exclude(stage.STAYS.nullable)).row(0) == (0,) * 12

@@ -102,8 +102,18 @@ def test_result_follows_its_schema(monkeypatch, source, tmp_path):
     assert made["seeds"] == [0, 1]
     assert made["settings"] == {"rate": 1e-07}
     assert made["cohort"]["attrition"] == ATTRITION
+    assert made["cohort"]["looks_ahead"] == []
     assert len(drawn["roc"]["fpr"]) == 101
     assert set(made["environment"]["packages"]) >= {"numpy", "polars", "torch"}
+
+
+def test_a_cohort_that_looks_ahead_says_so(monkeypatch, source, tmp_path):
+    rows = [ATTRITION[0], {**ATTRITION[1], "looks_ahead": True}]
+    (tmp_path / "ahead.json").write_text(json.dumps({"conditions": rows}))
+    more = ("--attrition", f"{tmp_path}/ahead.json", "--suppress-below", "10")
+    made = evaluate(monkeypatch, source, tmp_path, *more)[0]
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+    assert made["cohort"]["looks_ahead"] == [ATTRITION[1]["condition"]]
 
 
 def everything(source, folder):

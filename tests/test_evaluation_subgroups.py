@@ -101,11 +101,30 @@ def test_what_is_hidden_is_never_a_small_difference(sides, secret):
 
 def test_an_era_that_nobody_has_is_absent_and_episodes_unknown_to_the_table_are_unknown():
     test, episodes = example({"WHITE": (60, 200)})
-    empty = episodes.with_columns(era=pl.lit(None, pl.String))
+    none = pl.lit(None, pl.Int64)
+    empty = episodes.with_columns(first_year=none, last_year=none)
     assert subgroups(test, empty, FEW, 0)["era"] is None
-    eras = episodes.with_columns(era=pl.lit("2008 - 2010")).head(100)
+    eras = episodes.with_columns(first_year=pl.lit(2008), last_year=pl.lit(2010)).head(100)
     made = subgroups(test, eras, FEW, 0)["era"]
     assert [(g["group"], g["n"]) for g in made] == [("2008 - 2010", 100), ("UNKNOWN", 160)]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "group"),
+    [
+        (2011, 2013, "2011 - 2013"),
+        (2012, 2014, "2011 - 2013"),
+        (2013, 2015, "2014 - 2016"),
+        (2018, 2019, "2017 - 2019"),  # clipped by a release that ends in 2019
+        (2019, 2020, "2017 - 2019"),  # the earlier of two middle years
+        (2022, 2022, "2020 - 2022"),
+        (None, None, "UNKNOWN"),
+    ],
+)
+def test_the_era_of_an_admission_is_that_of_the_middle_of_its_years(first, last, group):
+    schema = dict.fromkeys(("episode_id", "first_year", "last_year"), pl.Int64)
+    rows = pl.DataFrame([(1, first, last)], schema, orient="row")
+    assert grouped(rows)["era"].to_list() == [group]
 
 
 def labels(folder, left_out):

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.common.errors import InputError
 from pipeline.extract.contracts import TABLES
-from pipeline.extract.release import describe, films_folder, locate, table_path
+from pipeline.extract.release import describe, films_folder, last_year, locate, table_path
 
 
 def header_of(table, **renamed):
@@ -49,6 +49,30 @@ def test_release_without_version_folder_is_told_by_facts(tmp_path, language, ver
     admissions(tmp_path / "mimic-iv" / "hosp", language)
     line = describe(locate({"root": str(tmp_path)}, "mimic_iv"))
     assert version in line and "csv.gz" in line
+
+
+@pytest.mark.parametrize(
+    ("folder", "language", "group", "year"),
+    [
+        ("mimiciv/3.1", "ENGLISH", "2011 - 2013", 2022),
+        ("mimiciv/2.2", "English", "2020 - 2022", 2019),  # the name decides
+        ("mimic-iv-demo-2.2", "ENGLISH", "2011 - 2013", 2019),
+        ("mimiciv/10.0", "English", "2011 - 2013", 2022),
+        ("mimic-iv", "English", "2011 - 2013", 2022),
+        ("mimic-iv", "?", "2011 - 2013", 2019),
+        ("mimic-iv", "", "2020 - 2022", 2022),  # no language: the anchor years tell
+        ("mimic-iv", "", "2017 - 2019", 2019),
+    ],
+)
+def test_the_last_year_of_a_release(tmp_path, folder, language, group, year):
+    hosp = tmp_path / folder / "hosp"
+    admissions(hosp, language)
+    put(hosp / "patients.csv", f"{header_of('patients')}\n1,F,60,2150,{group},\n")
+    assert last_year({"root": str(tmp_path)}) == year
+
+
+def test_the_last_year_of_what_is_not_there_yet_is_that_of_the_newest_release(tmp_path):
+    assert last_year({"root": str(tmp_path)}) == 2022
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 """What makes real tables awkward is there: repeats, gaps, oddities, early and late deaths."""
 
+import duckdb
 import polars as pl
 import pytest
-from hospital_files import admissions, eligible, files, films, table, timed
+from hospital_files import admissions, digests, eligible, files, films, table, timed
 
-from pipeline.hospital.settings import HOUR, PREDICTION
+from pipeline.cohort.episodes import Cohort, select_episodes
+from pipeline.cohort.split import Split
+from pipeline.hospital.layout import location
+from pipeline.hospital.settings import HOUR, PREDICTION, Habits
 
 
 def share(condition):
@@ -32,8 +36,47 @@ def test_admissions_of_a_patient_do_not_overlap():
 def test_first_years_are_those_of_the_anchor():
     rows = table("hosp/admissions").join(table("hosp/patients"), on="subject_id")
     years = rows.select(pl.col("admittime").dt.year() - pl.col("anchor_year"))["admittime"]
-    assert years.min() == 0 and years.max() < 12
-    assert table("hosp/patients")["anchor_age"].is_between(18, 91).all()
+    assert years.min() == 0 and years.max() < 20
+    ages = table("hosp/patients")["anchor_age"]
+    assert ages.is_between(18, 91).all() and 90 not in ages and 91 in ages
+
+
+def episodes_of(root, **cohort):
+    """The product's episodes of a hospital, with the era in which their patient first came."""
+    names = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
+    sources = {name: table(f"{folder}/{name}", root) for name, folder in names.items()}
+    shares = {"train": 0.4, "fusion": 0.2, "val": 0.2, "test": 0.2}
+    with duckdb.connect() as database:
+        asked = Cohort(min_age=None, window_hours=48, icu_within_hours=None, ids=None, **cohort)
+        found, _ = select_episodes(database, sources, asked, Split("a", shares))
+    first = admissions().filter(number=0).select("hadm_id", came="anchor_year_group")
+    own = sources["patients"].select("subject_id", "anchor_year_group", "anchor_year", "anchor_age")
+    return found.join(first, on="hadm_id").join(own, on="subject_id")
+
+
+def test_some_patients_come_years_after_their_anchor_year():
+    start, end = (pl.col("came").str.slice(k, 4).cast(pl.Int64) for k in (0, 7))
+    inside = (pl.col("first_year") <= end) & (pl.col("last_year") >= start)
+    found = episodes_of(files())
+    later = pl.col("start").dt.year() - pl.col("anchor_year")
+    assert found.select(inside.all()).item()  # an admission is in the era in which it happened
+    other = found.filter(pl.col("anchor_year_group") != pl.col("came"))
+    assert 0.15 < other.height / found.height < 0.5  # which the patient's does not name
+    assert found["last_year"].max() == 2022 and (found["first_year"] <= found["last_year"]).all()
+    beyond = pl.col("anchor_year_group").str.slice(7, 4).cast(pl.Int64) + later
+    assert found.select((beyond > 2022).sum()).item() > 20  # but for the end of the release
+    assert found.select((pl.col("anchor_age") + later > 91).sum()).item() > 3
+    assert found["age"].max() == 91 and 90 not in found["age"]
+
+
+def test_without_later_years_the_first_admission_is_of_the_anchor_year_and_nothing_else_changes():
+    plain = files(250, films=False, habits=Habits(later_years=False))
+    habit = files(250, films=False)
+    found = episodes_of(plain)
+    assert found.height > 200
+    assert (found["anchor_year_group"] == found["came"]).all()
+    one, other = digests(plain), digests(habit)
+    assert {name for name in one if one[name] != other[name]} == {location("hosp/patients", "3.1")}
 
 
 def test_emergencies_were_registered_in_the_ed_before_admission():

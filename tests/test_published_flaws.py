@@ -12,6 +12,8 @@ import duckdb
 import polars as pl
 import pytest
 
+from pipeline.cohort.attrition import reasons
+from pipeline.cohort.counts import count_conditions
 from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.labels import label_task
 from pipeline.cohort.random_split import RandomSplit, divide, parse
@@ -48,7 +50,11 @@ def hospital(admissions, in_icu=None, filmed=None):
     home |= {"hospital_expire_flag": 0, "discharge_location": "HOME"}
     home |= dict.fromkeys(("insurance", "language", "marital_status", "race"), "OTHER")
     icu = [
-        {"subject_id": a["subject_id"], "hadm_id": a["hadm_id"], **{"intime": at(1)}}
+        {
+            "subject_id": a["subject_id"],
+            "hadm_id": a["hadm_id"],
+            **{"intime": at(1), "outtime": at(60)},
+        }
         for a in admissions
         if in_icu is None or a["hadm_id"] in in_icu
     ]
@@ -302,3 +308,16 @@ def test_the_published_cohort_has_no_age_limit_unless_asked():
 def test_an_unknown_definition_is_refused():
     with pytest.raises(InputError, match="definition must be one of corrected, published"):
         Cohort(18, 48, 48, None, definition="honest")
+
+
+def test_the_published_cohort_and_long_stay_say_that_they_look_ahead(caplog):
+    sources = hospital([{}] * 3)
+    with duckdb.connect() as database:
+        episodes, rows = select_episodes(database, sources, PUBLISHED, HASH)
+    ahead = ["of patients with a film in the CheXpert table", "with an ICU stay"]
+    assert reasons(rows) == ahead
+    assert all(f"looks ahead, beyond the prediction time: {text}" in caplog.text for text in ahead)
+    with duckdb.connect() as database:
+        tables = {"admissions": sources["admissions"], "episodes": episodes}
+        labelled = label_task(database, "longstay", tables, "published")
+    assert reasons(count_conditions(labelled)) == ["stay of 72 h or more"]

@@ -52,6 +52,7 @@ class Stages:
         tables = ("patients", "admissions", "icustays", "chexpert")
         given = {name: self.path(name) for name in tables}
         given |= {"cohort": json.dumps(COHORT), "split": json.dumps(SPLIT)}
+        given["last-year"] = 2019 if self.reference.release == "1.0" else 2022
         output = self.path("episodes")
         attrition = self.folder / "attrition.json"
         self.run(episodes_stage, **given, output=output, attrition=attrition)
@@ -87,7 +88,9 @@ def test_the_cohort_is_that_of_the_plain_reading(stages):
     assert (found["observed_from"] == found["start"]).all()
     late = (found["prediction_time"] - found["start"]).dt.total_hours()
     assert (late == 48).all()
-    assert found["era"].null_count() == 0
+    last = 2019 if stages.reference.release == "1.0" else 2022
+    assert found["first_year"].is_between(2008, last).all()
+    assert (found["last_year"] - found["first_year"]).is_between(0, 2).all()
 
 
 def test_the_split_is_that_of_scikit_learn_in_the_order_of_patients(stages):

@@ -71,6 +71,15 @@ def say(monkeypatch, capsys, folder):
     return capsys.readouterr().out
 
 
+def test_words_say_what_of_the_cohort_looks_ahead(monkeypatch, tmp_path, capsys):
+    result = made(tmp_path, True)
+    ahead = ["of patients with a film at any time", "with an ICU stay"]
+    for reasons, told in (([], False), (ahead, True)):
+        write_json(tmp_path / "x.json", result | {"cohort": {"looks_ahead": reasons}})
+        text = say(monkeypatch, capsys, tmp_path)
+        assert ("Looks ahead" in text) == told == all(reason in text for reason in ahead)
+
+
 @pytest.mark.parametrize("truth", [True, False])
 def test_picture_shows_the_numbers_of_the_result(monkeypatch, tmp_path, truth):
     test = made(tmp_path, truth)["metrics"]["test"]

@@ -33,7 +33,7 @@ def test_the_release_is_recognised_and_logged(demo):
 
 def test_cohort_counts_are_those_of_the_demo(demo):
     steps = json.loads((demo / "results/corrected/admission/attrition.json").read_text())
-    assert [step["episodes"] for step in steps] == [275, 275, 128, 112]
+    assert [step["episodes"] for step in steps] == [275, 275, 275, 128, 112]
     labels = pl.read_parquet(demo / "results/corrected/admission/labels/mortality.parquet")
     assert labels["eligible"].sum() == 107
     assert labels["label"].sum() == 10

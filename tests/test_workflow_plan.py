@@ -75,6 +75,20 @@ def test_a_target_plans_the_jobs_of_its_modalities(fresh, target):
     assert fresh.plan(f"results/{target}.json").planned == PLANS[target]
 
 
+def test_a_cohort_of_patients_with_any_film_needs_the_films_metadata(tmp_path, real):
+    planned = Checkout.fresh(tmp_path / "own", {"cohort.films": "any"}).plan(
+        "results/corrected/admission/episodes.parquet", "results/corrected/stay/episodes.parquet"
+    )
+    assert planned.planned["extract_table"] == 4
+    checkout, root = real
+    shutil.rmtree(root / "mimic-cxr-jpg")
+    checkout.configure({"cohort.films": "any"})
+    refused = checkout.plan("results/e_unimodal_mortality.json")
+    assert refused.status == 1
+    assert "missing table cxr_metadata (for c, film list, any film)" in refused.text
+    assert "no films here" not in refused.text
+
+
 def grid_jobs(config):
     """Rule → number of jobs of `tables`, from what the config asks for."""
     tasks, letters = len(config["tasks"]), len(config["modalities"])
@@ -166,6 +180,8 @@ def test_a_refusal_is_one_message_without_traceback(fresh, target):
     ("setting", "value", "message"),
     [
         ("cohort.minimum_age", 18, "config.cohort: Additional properties .*'minimum_age'"),
+        ("cohort.films", "all", "config.cohort.films: 'all' is not one of"),
+        ("cohort.icu_within_hours", "day", "config.cohort.icu_within_hours: 'day' is not valid"),
         ("sedes", [0], "config.sedes: unknown, and no modality of that name"),
         ("erly", {"dropout": 0.5}, "config.erly: unknown, and no modality of that name"),
         ("folds", 5, "config.folds: 5 test shares of 0.25 overlap"),

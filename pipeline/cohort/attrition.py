@@ -2,16 +2,27 @@
 
 A query of this room names its conditions itself, in words, as boolean columns called
 `"condition: …"`; they are applied from left to right. Adding a condition is adding a line of SQL.
+`"condition if films = any: …"` is asked where that setting has that value, `"condition if ids: …"`
+where it is not null. `"condition, looking ahead: …"` depends on what is known after the prediction
+time; `… looking ahead beyond window_hours: …` does where the setting that it names exceeds that.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
+from string import Formatter
 from typing import Any
 
 import polars as pl
 
+from pipeline.common.errors import InputError
 from pipeline.common.privacy import shown
 
-CONDITION = "condition: "
+CONDITION = "condition"
+LOOKS_AHEAD = "looks_ahead"
+_COLUMN = re.compile(
+    r"condition(?: if (?P<setting>\w+)(?: = (?P<value>\w+))?)?"
+    r"(?P<ahead>, looking ahead(?: beyond (?P<limit>\w+))?)?: (?P<text>.+)"
+)
 
 
 def named(frame: pl.DataFrame, prefix: str) -> list[str]:
@@ -23,16 +34,66 @@ def named(frame: pl.DataFrame, prefix: str) -> list[str]:
     return [column for column in frame.columns if column.startswith(prefix)]
 
 
+def texts(columns: Iterable[str], settings: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The conditions that are asked under the settings: column → its text, with their values.
+
+    One that names a setting, after `if` or in braces, is left out where that is null.
+
+    >>> texts(["condition: adult", "condition if films = any: with a film"], {"films": None})
+    {'condition: adult': 'adult'}
+    >>> texts(["condition: aged {min_age} or over"], {"min_age": 18})
+    {'condition: aged {min_age} or over': 'aged 18 or over'}
+    """
+    values, found = settings or {}, {}
+    for column in columns:
+        part = _parts(column)
+        needed = [field for _, field, _, _ in Formatter().parse(part["text"]) if field]
+        needed += [part["setting"]] if part["setting"] else []
+        if any(values[name] is None for name in needed):
+            continue
+        if part["value"] is None or values[part["setting"]] == part["value"]:
+            found[column] = part["text"].format(**values)
+    return found
+
+
+def looking_ahead(columns: Iterable[str], settings: Mapping[str, Any] | None = None) -> set[str]:
+    """Those of the conditions that look ahead under the settings.
+
+    >>> columns = ["condition: a", "condition if hours, looking ahead beyond window: b"]
+    >>> looking_ahead(columns, {"hours": 48, "window": 48})
+    set()
+    >>> len(looking_ahead(columns, {"hours": 96, "window": 48}))
+    1
+    """
+    values, found = settings or {}, set()
+    for column in columns:
+        part = _parts(column)
+        limit = part["limit"]
+        if part["ahead"] and (limit is None or values[part["setting"]] > values[limit]):
+            found.add(column)
+    return found
+
+
+def _parts(column: str) -> dict[str, str | Any]:
+    match = _COLUMN.fullmatch(column)
+    if match is None:
+        raise InputError(f"a query names a condition '{column}', expected 'condition: …'")
+    return match.groupdict()
+
+
 def all_met(conditions: Iterable[str]) -> pl.Expr:
     """True where every condition is met; an unknown (null) condition counts as not met."""
     return pl.all_horizontal(pl.lit(True), *(pl.col(name).fill_null(False) for name in conditions))
 
 
-def count(frame: pl.DataFrame, conditions: Mapping[str, str]) -> list[dict[str, Any]]:
+def count(
+    frame: pl.DataFrame, conditions: Mapping[str, str], ahead: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Episodes and patients left after each condition, one after another.
 
     `frame`: one row per episode with subject_id and the boolean columns. `conditions`: column →
-    its text in the table. Returns rows {"condition", "episodes", "subjects"}.
+    its text in the table; `ahead`: the columns that look ahead. Returns rows {"condition",
+    "episodes", "subjects"}, and "looks_ahead" (true) where one does.
 
     >>> frame = pl.DataFrame({"subject_id": [1, 1, 2], "a": [True, True, None], "b": [True, 0, 1]},
     ...                      schema_overrides={"b": pl.Boolean}, strict=False)
@@ -41,10 +102,20 @@ def count(frame: pl.DataFrame, conditions: Mapping[str, str]) -> list[dict[str, 
     """
     names = list(conditions)
     rows = []
-    for number, text in enumerate(conditions.values(), start=1):
+    for number, (column, text) in enumerate(conditions.items(), start=1):
         left = frame.filter(all_met(names[:number]))
-        rows.append({"condition": text, **size(left)})
+        mark = {LOOKS_AHEAD: True} if column in ahead else {}
+        rows.append({"condition": text, **size(left), **mark})
     return rows
+
+
+def reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The conditions of an attrition table that look ahead, in words.
+
+    >>> reasons([{"condition": "adult"}, {"condition": "with a film", "looks_ahead": True}])
+    ['with a film']
+    """
+    return [row["condition"] for row in rows if row.get(LOOKS_AHEAD)]
 
 
 def size(frame: pl.DataFrame) -> dict[str, int]:
@@ -59,8 +130,11 @@ def as_text(rows: list[dict[str, Any]]) -> str:
     condition  episodes  subjects
     adult         1,200       <10
     """
-    cells = [list(rows[0])] if rows else []
-    cells += [[v if isinstance(v, str) else shown(v) for v in row.values()] for row in rows]
+    cells = [[name for name in rows[0] if name != LOOKS_AHEAD]] if rows else []
+    for row in rows:
+        first, *counts = (value for name, value in row.items() if name != LOOKS_AHEAD)
+        text = f"{first} (looks ahead)" if row.get(LOOKS_AHEAD) else first
+        cells.append([text, *(v if isinstance(v, str) else shown(v) for v in counts)])
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     return "\n".join(
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])

@@ -31,10 +31,8 @@ def counted(labelled: pl.DataFrame, cohort: list[dict[str, Any]]) -> dict[str, A
 
 def count_conditions(labelled: pl.DataFrame) -> list[dict[str, Any]]:
     """The attrition rows of the task's own conditions."""
-    conditions = attrition.named(labelled, attrition.CONDITION)
-    return attrition.count(
-        labelled, {name: name.removeprefix(attrition.CONDITION) for name in conditions}
-    )
+    columns = attrition.named(labelled, attrition.CONDITION)
+    return attrition.count(labelled, attrition.texts(columns), attrition.looking_ahead(columns))
 
 
 def count_splits(labelled: pl.DataFrame) -> list[dict[str, Any]]:

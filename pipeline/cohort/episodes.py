@@ -3,16 +3,18 @@
 Conditions and times are in `episodes.sql`, which is written to be read; `episodes_published.sql`
 is the cohort of Wang et al. 2024. Settings (`--cohort`): definition, corrected (where absent) or
 published; min_age, years or null; window_hours, from admission to the prediction time;
-icu_within_hours, the latest entry into an ICU, or null for any time of the admission (which looks
-ahead); ids, a csv with a column hadm_id that narrows the cohort, or null; ed_hours (24 where
-absent), how long before the admission the emergency department counts.
+icu_within_hours, the latest entry into an ICU: hours (more than the window look ahead), "window",
+or null, which asks for no ICU; films, covered (by the years and the emergency department, which
+MIMIC-CXR's films are of), any (the patient has a film at any time, which looks ahead) or null; ids,
+a csv with a column hadm_id that narrows the cohort, or null; ed_hours (24 where absent), how long
+before the admission the emergency department counts. A cohort that looks ahead says so on the
+screen and in its attrition table.
 """
 
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 import duckdb
@@ -22,7 +24,7 @@ from pipeline.cohort import attrition, inputs, random_split
 from pipeline.cohort.random_split import RandomSplit
 from pipeline.cohort.split import Split, create_macro
 from pipeline.common.command import parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside
+from pipeline.common.database import add_resource_arguments, connect
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.common.tables import Contract, read_table, write_table
@@ -45,21 +47,41 @@ EPISODES = Contract(
         "language": pl.String,
         "marital_status": pl.String,
         "race": pl.String,
-        "era": pl.String,
+        "first_year": pl.Int64,
+        "last_year": pl.Int64,
     },
     key=("episode_id",),
-    nullable=("insurance", "language", "marital_status", "race", "era"),
-    units={"age": "years at admission", "era": "anchor_year_group: three calendar years"},
+    nullable=(
+        "stay_id",
+        "insurance",
+        "language",
+        "marital_status",
+        "race",
+        "first_year",
+        "last_year",
+    ),
+    units={
+        "age": "years at admission; above 89: 91",
+        "first_year": "calendar years of the admission as far as dates tell: the earliest",
+        "last_year": "the latest",
+        "stay_id": "the first ICU stay, whenever it began",
+    },
 )
 SOURCES = {  # table → its key, the columns that the query reads
-    "patients": ("subject_id", "subject_id gender anchor_age anchor_year anchor_year_group"),
+    "patients": ("subject_id", "subject_id gender anchor_age anchor_year anchor_year_group dod"),
     "admissions": (
         "hadm_id",
-        "subject_id hadm_id admittime dischtime edregtime insurance language marital_status race",
+        "subject_id hadm_id admittime dischtime deathtime edregtime insurance language"
+        " marital_status race",
     ),
-    "icustays": (None, "subject_id hadm_id stay_id intime"),
+    "icustays": (None, "subject_id hadm_id stay_id intime outtime"),
     "chexpert": (None, "subject_id"),
+    "films": (None, "subject_id"),
 }
+OPTIONAL = ("chexpert", "films")  # the published cohort, or that of any film, alone reads it
+LAST_YEAR = 2022  # of release 3.x, see pipeline/extract/release.py
+WINDOW = "window"  # of icu_within_hours: the window of the prediction
+FILMS = ("covered", "any")
 QUERIES = {"corrected": "episodes.sql", "published": "episodes_published.sql"}
 
 
@@ -69,8 +91,9 @@ class Cohort:
 
     min_age: int | None
     window_hours: int
-    icu_within_hours: int | None
+    icu_within_hours: int | str | None
     ids: str | None
+    films: str | None = None
     ed_hours: int = 24
     definition: str = "corrected"
 
@@ -80,16 +103,22 @@ class Cohort:
         for name, value in self.settings.items():
             if name == "ids":
                 fits, what = isinstance(value, str), "a path"
+            elif name == "films":
+                fits, what = value in FILMS, " or ".join(FILMS)
             else:
                 fits, what = isinstance(value, int) and value >= 0, "a whole number from 0 on"
-            optional = name in ("min_age", "icu_within_hours", "ids")
+            what += f', "{WINDOW}"' * (name == "icu_within_hours")
+            optional = name in ("min_age", "icu_within_hours", "ids", "films")
             if not fits and not (optional and value is None):
                 raise InputError(f"cohort: {name} must be {what}" + " or null" * optional)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the query may name: all but the query itself."""
-        return {name: value for name, value in asdict(self).items() if name != "definition"}
+        """What the query may name, all but the query itself, with the hours of the window."""
+        found = {name: value for name, value in asdict(self).items() if name != "definition"}
+        if self.icu_within_hours == WINDOW:
+            found["icu_within_hours"] = self.window_hours
+        return found
 
 
 def parse_cohort(text: str) -> Cohort:
@@ -99,7 +128,8 @@ def parse_cohort(text: str) -> Cohort:
     24
     """
     needed = ("min_age", "window_hours", "icu_within_hours", "ids")
-    return Cohort(**inputs.settings(text, "--cohort", needed, optional=("ed_hours", "definition")))
+    optional = ("films", "ed_hours", "definition")
+    return Cohort(**inputs.settings(text, "--cohort", needed, optional=optional))
 
 
 def asked(frame: pl.DataFrame, cohort: Cohort) -> dict[str, str]:
@@ -110,18 +140,50 @@ def asked(frame: pl.DataFrame, cohort: Cohort) -> dict[str, str]:
     {'condition: aged {min_age} or over': 'aged 18 or over'}
     """
     values = {**cohort.settings, "ids": cohort.ids and Path(cohort.ids).name}
-    conditions = {}
-    for column in attrition.named(frame, attrition.CONDITION):
-        used = [field for _, field, _, _ in Formatter().parse(column) if field]
-        if all(values[field] is not None for field in used):
-            conditions[column] = column.removeprefix(attrition.CONDITION).format(**values)
-    return conditions
+    return attrition.texts(attrition.named(frame, attrition.CONDITION), values)
 
 
-def log_oddities(database: duckdb.DuckDBPyConnection, query: str) -> None:
+def counted_conditions(
+    frame: pl.DataFrame, conditions: Mapping[str, str], cohort: Cohort
+) -> list[dict[str, Any]]:
+    """The attrition table of a cohort; on the screen, what of it looks ahead."""
+    ahead = attrition.looking_ahead(conditions, cohort.settings)
+    rows = attrition.count(frame, conditions, ahead)
+    for text in attrition.reasons(rows):
+        log.warning("the cohort looks ahead, beyond the prediction time: %s", text)
+    return rows
+
+
+def register(
+    database: duckdb.DuckDBPyConnection,
+    sources: Mapping[str, pl.DataFrame],
+    known: Mapping[str, tuple[str | None, str]],
+    cohort: Cohort,
+    last_year: int,
+) -> None:
+    """Makes the checked source tables known to the database, what follows from them, ids and films.
+
+    `known`: table → its key, its columns. `last_year`: the last calendar year of the release.
+    """
+    for name, source in sources.items():
+        key, columns = known[name]
+        inputs.require(source, name, columns.split(), key)
+        database.register(name, source)
+    if cohort.films == "any" and "films" not in sources:
+        raise InputError("cohort: films: any asks for the films' metadata (--films)")
+    if "films" not in sources:
+        database.register("films", pl.DataFrame(schema={"subject_id": pl.Int64}))
+    ids = inputs.read_ids(cohort.ids) if cohort.ids else pl.DataFrame(schema={"hadm_id": pl.Int64})
+    database.register("ids", ids)
+    for name, query in (("persons", "person"), ("overlapping", "overlaps")):
+        path = Path(__file__).with_name(f"episodes_{query}.sql")
+        database.register(name, inputs.answer(database, path, {"last_year": last_year}))
+
+
+def log_oddities(database: duckdb.DuckDBPyConnection, query: str, last_year: int) -> None:
     """One log line per kind of oddity that the source tables hold, counted by a query beside."""
-    counts = database.sql(sql_beside(__file__, query)).pl().row(0, named=True)
-    for name, number in counts.items():
+    found = inputs.answer(database, Path(__file__).with_name(query), {"last_year": last_year})
+    for name, number in found.row(0, named=True).items():
         if number:
             log.info("odd in the source: %s %s", attrition.shown(number), name)
 
@@ -131,26 +193,21 @@ def select_episodes(
     sources: Mapping[str, pl.DataFrame],
     cohort: Cohort,
     split: Split | RandomSplit,
+    last_year: int = LAST_YEAR,
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The episodes (contract `EPISODES`) and the attrition table of the cohort.
 
-    `sources`: patients, admissions, icustays and, for the published cohort, chexpert as MIMIC has
-    them. Raises `InputError` where a table or column is missing, a key repeats, the csv of ids is
-    unusable, or no episode is left.
+    `sources`: patients, admissions, icustays as MIMIC has them, for the published cohort chexpert,
+    for that of any film films. `last_year`: the last calendar year of the release. Raises
+    `InputError` where a table or column is missing, a key repeats, the csv of ids is unusable, or
+    no episode is left.
     """
-    ids = inputs.read_ids(cohort.ids) if cohort.ids else pl.DataFrame(schema={"hadm_id": pl.Int64})
-    for name, source in sources.items():
-        key, columns = SOURCES[name]
-        inputs.require(source, name, columns.split(), key)
-        database.register(name, source)
-    database.register("ids", ids)
-    log_oddities(database, "episodes_oddities.sql")
+    register(database, sources, SOURCES, cohort, last_year)
+    log_oddities(database, "episodes_oddities.sql", last_year)
     query = Path(__file__).with_name(QUERIES[cohort.definition])
     admissions = inputs.answer(database, query, cohort.settings)
     conditions = asked(admissions, cohort)
-    rows = attrition.count(admissions, conditions)
-    if cohort.icu_within_hours is None or cohort.icu_within_hours > cohort.window_hours:
-        log.warning("the cohort looks ahead: the ICU may be entered after the prediction time")
+    rows = counted_conditions(admissions, conditions, cohort)
     episodes = admissions.filter(attrition.all_met(conditions))
     if episodes.is_empty():
         raise InputError(f"cohort: no episode is left\n{attrition.as_text(rows)}")
@@ -173,8 +230,9 @@ def main() -> None:
     """Reads the source tables, writes the episodes and their attrition table."""
     arguments = parser(__doc__)
     for name in SOURCES:
-        needed = name != "chexpert"  # the published cohort alone reads it
+        needed = name not in OPTIONAL
         arguments.add_argument(f"--{name}", required=needed, help="extracted table, parquet")
+    arguments.add_argument("--last-year", type=int, required=True, help="last of the release")
     arguments.add_argument("--cohort", type=parse_cohort, required=True, help="JSON, see above")
     arguments.add_argument(
         "--split",
@@ -190,7 +248,9 @@ def main() -> None:
     paths = {name: getattr(given, name) for name in SOURCES}
     sources = {name: read_table(path) for name, path in paths.items() if path}
     with connect(given.threads, given.memory_mb, given.temp) as database:
-        episodes, rows = select_episodes(database, sources, given.cohort, given.split)
+        episodes, rows = select_episodes(
+            database, sources, given.cohort, given.split, given.last_year
+        )
     log.info("episodes:\n%s", attrition.as_text(rows))
     write_table(episodes, given.output, EPISODES)
     write_json(given.attrition, rows)

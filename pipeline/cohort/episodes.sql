@@ -1,9 +1,10 @@
 -- One row per admission of the source: the episode, and the conditions that it meets or not.
--- Tables: patients, admissions, icustays, ids (hadm_id; the list of a cohort given as a csv).
--- Settings: $min_age, $window_hours, $icu_within_hours, $ed_hours.
+-- Tables: persons (episodes_person.sql), admissions, icustays, ids (hadm_id; the list of a cohort
+-- given as a csv), films (subject_id of each film; empty unless the cohort asks for any).
+-- Settings: $window_hours, $ed_hours, $min_age, $icu_within_hours.
 --
--- The columns "condition: …" are the cohort. They are applied in this order and named so in the
--- attrition table. A condition that names a setting in braces is left out where it is null.
+-- The columns "condition …: …" are the cohort. They are applied in this order and named so in the
+-- attrition table; what may stand before the colon is told in attrition.py.
 
 WITH first_icu AS (
     -- An ICU stay is known from its intime on. The first one counts; of two that begin in the same
@@ -23,23 +24,11 @@ clock AS (
         -- Care begins in the emergency department: what was seen there counts too, unless its
         -- registration is so long before the admission that it belongs to another visit (or after
         -- it, which is a slip of the clock).
-        CASE
-            WHEN edregtime BETWEEN admittime - TO_HOURS($ed_hours) AND admittime THEN edregtime
-            ELSE admittime
-        END AS observed_from
+        COALESCE(
+            edregtime BETWEEN admittime - TO_HOURS($ed_hours) AND admittime, FALSE
+        ) AS emergency,
+        CASE WHEN emergency THEN edregtime ELSE admittime END AS observed_from
     FROM admissions
-),
-
-person AS (
-    -- Dates are shifted per patient: a patient has anchor_age in anchor_year, and one year more in
-    -- each later year. ASSUME the birthday is 1 January. Ages above 89 are all 91 in the source.
-    SELECT
-        admissions.hadm_id,
-        patients.anchor_age + YEAR(admissions.admittime) - patients.anchor_year AS age,
-        patients.gender AS sex,
-        patients.anchor_year_group AS era
-    FROM admissions
-    LEFT JOIN patients USING (subject_id)
 )
 
 SELECT
@@ -50,26 +39,43 @@ SELECT
     clock.start,
     clock.observed_from,
     clock.prediction_time,
-    person.age,
-    UPPER(person.sex) AS sex,
+    persons.age,
+    persons.sex,
     UPPER(admissions.insurance) AS insurance,
     UPPER(admissions.language) AS language,
     UPPER(admissions.marital_status) AS marital_status,
     UPPER(admissions.race) AS race,
-    person.era,
+    persons.first_year,
+    persons.last_year,
 
     TRUE
         AS "condition: admissions of the source",
+    -- Without a discharge, or with one before the admission, nobody knows who was there when; and a
+    -- patient who had died before (by deathtime, or by dod on an earlier day) was not admitted, so
+    -- that the row is of somebody else or of another time. Neither depends on the patient's course.
+    admissions.dischtime >= admissions.admittime
+    AND (admissions.deathtime IS NULL OR admissions.deathtime >= admissions.admittime)
+    AND (persons.dod IS NULL OR persons.dod >= CAST(admissions.admittime AS DATE))
+        AS "condition: with times that are possible",
     admissions.hadm_id IN (SELECT hadm_id FROM ids)
         AS "condition: on the list {ids}",
-    person.age >= $min_age
+    persons.age >= $min_age
         AS "condition: aged {min_age} or over at admission",
+    -- MIMIC-CXR holds films of patients who were seen in the emergency department in 2011 to 2016
+    -- (Johnson et al. 2019). Both are known at admission. ASSUME that of the calendar years that an
+    -- admission may lie in one is enough.
+    clock.emergency
+        AS "condition if films = covered: admitted through the emergency department",
+    persons.first_year <= 2016 AND persons.last_year >= 2011
+        AS "condition if films = covered: in years of the films (2011 to 2016)",
+    admissions.subject_id IN (SELECT subject_id FROM films)
+        AS "condition if films = any, looking ahead: of patients with a film at any time",
     first_icu.stay_id IS NOT NULL
-        AS "condition: with an ICU stay",
+        AS "condition if icu_within_hours: with an ICU stay",
     -- Whoever enters the ICU later was not an ICU patient when the prediction was made.
     first_icu.intime <= clock.start + TO_HOURS($icu_within_hours)
-        AS "condition: in an ICU within {icu_within_hours} h of admission"
+        AS "condition if icu_within_hours, looking ahead beyond window_hours: in an ICU within {icu_within_hours} h of admission"
 FROM admissions
 INNER JOIN clock USING (hadm_id)
-INNER JOIN person USING (hadm_id)
+INNER JOIN persons USING (hadm_id)
 LEFT JOIN first_icu USING (subject_id, hadm_id)

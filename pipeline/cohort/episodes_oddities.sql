@@ -1,16 +1,30 @@
 -- What is odd in the source tables, counted for the log: one row, one named count per column.
--- None of these rows is altered. The episodes of the first drop out by the tasks' conditions.
+-- None of these rows is altered. What is said to be left out is, by a condition of episodes.sql.
+-- Setting: $last_year.
 
 SELECT
+    (SELECT COUNT(*) FROM admissions WHERE dischtime IS NULL)
+        AS "admissions without dischtime (left out)",
     (SELECT COUNT(*) FROM admissions WHERE dischtime < admittime)
-        AS "admissions discharged before they began",
+        AS "admissions discharged before they began (left out)",
+    (SELECT COUNT(*) FROM admissions WHERE deathtime < admittime)
+        AS "admissions with a deathtime before they began (left out)",
+    (SELECT COUNT(*) FROM admissions INNER JOIN persons USING (hadm_id)
+        WHERE persons.dod < CAST(admittime AS DATE))
+        AS "admissions of patients whose dod is an earlier day (left out)",
     (SELECT COUNT(*) FROM admissions WHERE edregtime > admittime)
         AS "admissions with a later registration in the emergency department (not used)",
     (SELECT COUNT(*) FROM admissions ANTI JOIN patients USING (subject_id))
         AS "admissions whose subject_id is not in patients (age unknown)",
+    (SELECT COUNT(*) FROM patients WHERE TRY_CAST(LEFT(anchor_year_group, 4) AS BIGINT) > $last_year)
+        AS "patients whose anchor_year_group is after the last year of the release",
     (SELECT COUNT(*) FROM icustays ANTI JOIN admissions USING (subject_id, hadm_id))
         AS "ICU stays whose subject_id, hadm_id are not in admissions (not used)",
     (SELECT COUNT(*) FROM icustays WHERE intime IS NULL)
         AS "ICU stays without intime (not used)",
+    -- Which of the two the patient was in is not told. Here a stay tells that its admission was in
+    -- an ICU, so both admissions stay in; stays.sql leaves both stays out.
+    (SELECT COUNT(*) FROM overlapping)
+        AS "ICU stays that overlap a stay of the same patient under another admission",
     (SELECT COUNT(*) FROM ids ANTI JOIN admissions USING (hadm_id))
         AS "ids of the list that are not in admissions (not used)"

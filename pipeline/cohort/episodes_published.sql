@@ -1,5 +1,5 @@
 -- The cohort of Wang et al. 2024, flaws included: one row per admission of the source.
--- Tables: patients, admissions, icustays, ids, chexpert (a row per labelled film study).
+-- Tables: patients, persons, admissions, icustays, ids, chexpert (a row per labelled film study).
 -- Settings and columns as in episodes.sql.
 --
 -- It looks ahead on purpose: "has an ICU stay" and "has a film with labels" depend on what happens
@@ -19,8 +19,10 @@ person AS (
         admissions.hadm_id,
         patients.anchor_age + YEAR(admissions.admittime) - patients.anchor_year AS age,
         patients.gender AS sex,
-        patients.anchor_year_group AS era
+        persons.first_year,
+        persons.last_year
     FROM admissions
+    INNER JOIN persons USING (hadm_id)
     LEFT JOIN patients USING (subject_id)
 )
 
@@ -38,18 +40,19 @@ SELECT
     UPPER(admissions.language) AS language,
     UPPER(admissions.marital_status) AS marital_status,
     UPPER(admissions.race) AS race,
-    person.era,
+    person.first_year,
+    person.last_year,
 
     TRUE
         AS "condition: admissions of the source",
     admissions.subject_id IN (SELECT subject_id FROM chexpert)
-        AS "condition: of patients with a film in the CheXpert table",
+        AS "condition, looking ahead: of patients with a film in the CheXpert table",
     admissions.hadm_id IN (SELECT hadm_id FROM ids)
         AS "condition: on the list {ids}",
     person.age >= $min_age
         AS "condition: aged {min_age} or over at admission",
     first_icu.stay_id IS NOT NULL
-        AS "condition: with an ICU stay",
+        AS "condition, looking ahead: with an ICU stay",
     first_icu.intime <= admissions.admittime + TO_HOURS($icu_within_hours)
         AS "condition: in an ICU within {icu_within_hours} h of admission"
 FROM admissions

@@ -98,7 +98,7 @@ def complete_cases(present: Mapping[str, pl.DataFrame]) -> list[pl.Expr]:
     return [
         pl.col("episode_id")
         .is_in(table["episode_id"].unique().implode())
-        .alias(f"{attrition.CONDITION}with data of modality {name}")
+        .alias(f"{attrition.CONDITION}: with data of modality {name}")
         for name, table in present.items()
     ]
 

@@ -1,9 +1,9 @@
 """Selects ICU stays as episodes: the unit of the multitask model (unimed2022.md, section 3).
 
 Every stay of a patient of the asked age counts, a second one of an admission too; conditions and
-times are in `stays.sql`. Settings (`--cohort`) as of `pipeline.cohort.episodes`; min_age, ids and
-ed_hours count, the hours of the admission's window do not: clock zero is intime, and the tasks
-say by which hour they predict. A patient's split is that of her admissions.
+times are in `stays.sql`. Settings (`--cohort`) as of `pipeline.cohort.episodes`; min_age, films,
+ids and ed_hours count, the hours of the admission's window do not: clock zero is intime, and the
+tasks say by which hour they predict. A patient's split is that of her admissions.
 """
 
 import logging
@@ -16,7 +16,18 @@ import polars as pl
 
 from pipeline.cohort import attrition, inputs
 from pipeline.cohort import split as by_hash
-from pipeline.cohort.episodes import EPISODES, Cohort, asked, divide, log_oddities, parse_cohort
+from pipeline.cohort.episodes import (
+    EPISODES,
+    LAST_YEAR,
+    OPTIONAL,
+    Cohort,
+    asked,
+    counted_conditions,
+    divide,
+    log_oddities,
+    parse_cohort,
+    register,
+)
 from pipeline.cohort.split import Split
 from pipeline.common.command import parser, run
 from pipeline.common.database import add_resource_arguments, connect
@@ -43,30 +54,39 @@ STAYS = Contract(
         "language": pl.String,
         "marital_status": pl.String,
         "race": pl.String,
-        "era": pl.String,
+        "first_year": pl.Int64,
+        "last_year": pl.Int64,
         "admission_type": pl.String,
         "admission_location": pl.String,
         "first_careunit": pl.String,
         "hours_to_icu": pl.Float64,
     },
     key=("episode_id",),
-    nullable=(*EPISODES.nullable, "admission_type", "admission_location", "first_careunit"),
+    nullable=(
+        *(name for name in EPISODES.nullable if name != "stay_id"),
+        "admission_type",
+        "admission_location",
+        "first_careunit",
+    ),
     units={
         "start": "intime",
         "end": "outtime",
         "prediction_time": "start + 48 h, the last of the tasks' horizons",
-        "age": "years at admission",
+        "age": EPISODES.units["age"],
+        "first_year": EPISODES.units["first_year"],
+        "last_year": EPISODES.units["last_year"],
         "hours_to_icu": "hours from admittime to intime",
     },
 )
 SOURCES = {  # table → its key, the columns that the query reads
-    "patients": ("subject_id", "subject_id gender anchor_age anchor_year anchor_year_group"),
+    "patients": ("subject_id", "subject_id gender anchor_age anchor_year anchor_year_group dod"),
     "admissions": (
         "hadm_id",
-        "subject_id hadm_id admittime edregtime insurance language marital_status race"
-        " admission_type admission_location",
+        "subject_id hadm_id admittime dischtime deathtime edregtime insurance language"
+        " marital_status race admission_type admission_location",
     ),
     "icustays": ("stay_id", "subject_id hadm_id stay_id intime outtime first_careunit"),
+    "films": (None, "subject_id"),
 }
 
 
@@ -75,22 +95,20 @@ def select_stays(
     sources: Mapping[str, pl.DataFrame],
     cohort: Cohort,
     split: Split,
+    last_year: int = LAST_YEAR,
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The stays (contract `STAYS`) and the attrition table of the cohort.
 
-    `sources`: patients, admissions and icustays as MIMIC has them. Raises `InputError` where a
-    table or column is missing, a key repeats, the csv of ids is unusable, or no stay is left.
+    `sources`: patients, admissions and icustays as MIMIC has them, for the cohort of any film
+    films. `last_year`: the last calendar year of the release. Raises `InputError` where a table or
+    column is missing, a key repeats, the csv of ids is unusable, or no stay is left.
     """
-    ids = inputs.read_ids(cohort.ids) if cohort.ids else pl.DataFrame(schema={"hadm_id": pl.Int64})
-    for name, (key, columns) in SOURCES.items():
-        inputs.require(sources[name], name, columns.split(), key)
-        database.register(name, sources[name])
-    database.register("ids", ids)
-    log_oddities(database, "stays_oddities.sql")
+    register(database, sources, SOURCES, cohort, last_year)
+    log_oddities(database, "stays_oddities.sql", last_year)
     query = Path(__file__).with_name("stays.sql")
     stays = inputs.answer(database, query, cohort.settings)
     conditions = asked(stays, cohort)
-    rows = attrition.count(stays, conditions)
+    rows = counted_conditions(stays, conditions, cohort)
     stays = stays.filter(attrition.all_met(conditions))
     if stays.is_empty():
         raise InputError(f"cohort: no ICU stay is left\n{attrition.as_text(rows)}")
@@ -102,7 +120,9 @@ def main() -> None:
     """Reads the source tables, writes the stays and their attrition table."""
     arguments = parser(__doc__)
     for name in SOURCES:
-        arguments.add_argument(f"--{name}", required=True, help="extracted table, parquet")
+        needed = name not in OPTIONAL
+        arguments.add_argument(f"--{name}", required=needed, help="extracted table, parquet")
+    arguments.add_argument("--last-year", type=int, required=True, help="last of the release")
     arguments.add_argument("--cohort", type=parse_cohort, required=True, help="JSON, see above")
     arguments.add_argument(
         "--split", type=by_hash.parse, required=True, help="JSON: salt and shares"
@@ -112,9 +132,10 @@ def main() -> None:
     add_resource_arguments(arguments)
     given = arguments.parse_args()
 
-    sources = {name: read_table(getattr(given, name)) for name in SOURCES}
+    paths = {name: getattr(given, name) for name in SOURCES}
+    sources = {name: read_table(path) for name, path in paths.items() if path}
     with connect(given.threads, given.memory_mb, given.temp) as database:
-        stays, rows = select_stays(database, sources, given.cohort, given.split)
+        stays, rows = select_stays(database, sources, given.cohort, given.split, given.last_year)
     log.info("ICU stays:\n%s", attrition.as_text(rows))
     write_table(stays, given.output, STAYS)
     write_json(given.attrition, rows)

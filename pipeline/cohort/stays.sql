@@ -1,5 +1,7 @@
 -- One row per ICU stay of the source: the episode, and the conditions that it meets or not.
--- Tables: patients, admissions, icustays, ids (hadm_id; the list of a cohort given as a csv).
+-- Tables: persons (episodes_person.sql), admissions, icustays, overlapping (episodes_overlaps.sql),
+-- ids (hadm_id; the list of a cohort given as a csv), films (subject_id of each film; empty unless
+-- the cohort asks for any).
 -- Settings: $min_age, $ed_hours.
 --
 -- The columns "condition: …" are the cohort, as in episodes.sql. Who is alive and still in the ICU
@@ -9,22 +11,11 @@ WITH clock AS (
     SELECT
         hadm_id,
         -- As in episodes.sql: the emergency department counts, where it belongs to this admission.
-        CASE
-            WHEN edregtime BETWEEN admittime - TO_HOURS($ed_hours) AND admittime THEN edregtime
-            ELSE admittime
-        END AS observed_from
+        COALESCE(
+            edregtime BETWEEN admittime - TO_HOURS($ed_hours) AND admittime, FALSE
+        ) AS emergency,
+        CASE WHEN emergency THEN edregtime ELSE admittime END AS observed_from
     FROM admissions
-),
-
-person AS (
-    -- ASSUME the birthday is 1 January, as in episodes.sql; the age is that at admission.
-    SELECT
-        admissions.hadm_id,
-        patients.anchor_age + YEAR(admissions.admittime) - patients.anchor_year AS age,
-        patients.gender AS sex,
-        patients.anchor_year_group AS era
-    FROM admissions
-    LEFT JOIN patients USING (subject_id)
 )
 
 SELECT
@@ -37,13 +28,14 @@ SELECT
     clock.observed_from,
     -- The last horizon of the tasks; nothing known from then on is data for any of them.
     icustays.intime + INTERVAL 48 HOUR AS prediction_time,
-    person.age,
-    UPPER(person.sex) AS sex,
+    persons.age,
+    persons.sex,
     UPPER(admissions.insurance) AS insurance,
     UPPER(admissions.language) AS language,
     UPPER(admissions.marital_status) AS marital_status,
     UPPER(admissions.race) AS race,
-    person.era,
+    persons.first_year,
+    persons.last_year,
     UPPER(admissions.admission_type) AS admission_type,
     UPPER(admissions.admission_location) AS admission_location,
     icustays.first_careunit,
@@ -55,11 +47,26 @@ SELECT
     -- A stay without either time, or that ends before it begins, says nothing about any hour.
     icustays.intime < icustays.outtime
         AS "condition: that end after they begin",
+    -- As in episodes.sql.
+    admissions.dischtime >= admissions.admittime
+    AND (admissions.deathtime IS NULL OR admissions.deathtime >= admissions.admittime)
+    AND (persons.dod IS NULL OR persons.dod >= CAST(admissions.admittime AS DATE))
+        AS "condition: of admissions with times that are possible",
+    -- A patient is in one place at a time: which of the two stays is wrong is not told.
+    icustays.stay_id NOT IN (SELECT stay_id FROM overlapping)
+        AS "condition: that overlap no stay under another admission",
     icustays.hadm_id IN (SELECT hadm_id FROM ids)
         AS "condition: of admissions on the list {ids}",
-    person.age >= $min_age
-        AS "condition: aged {min_age} or over at admission"
+    persons.age >= $min_age
+        AS "condition: aged {min_age} or over at admission",
+    -- As in episodes.sql.
+    clock.emergency
+        AS "condition if films = covered: admitted through the emergency department",
+    persons.first_year <= 2016 AND persons.last_year >= 2011
+        AS "condition if films = covered: in years of the films (2011 to 2016)",
+    admissions.subject_id IN (SELECT subject_id FROM films)
+        AS "condition if films = any, looking ahead: of patients with a film at any time"
 FROM icustays
 INNER JOIN admissions USING (subject_id, hadm_id)
 INNER JOIN clock USING (hadm_id)
-INNER JOIN person USING (hadm_id)
+INNER JOIN persons USING (hadm_id)

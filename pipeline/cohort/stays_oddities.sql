@@ -1,4 +1,6 @@
 -- What is odd in the source tables, counted for the log: one row, one named count per column.
+-- What is said to be left out is, by a condition of stays.sql; so are the stays of admissions whose
+-- times are impossible, which are counted with the episodes (episodes_oddities.sql) and here.
 
 SELECT
     (SELECT COUNT(*) FROM icustays ANTI JOIN admissions USING (subject_id, hadm_id))
@@ -14,5 +16,19 @@ SELECT
         AS "ICU stays that begin before their admission",
     (SELECT COUNT(*) FROM icustays ANTI JOIN patients USING (subject_id))
         AS "ICU stays whose subject_id is not in patients (age unknown)",
+    (SELECT COUNT(*) FROM icustays INNER JOIN admissions USING (subject_id, hadm_id)
+        WHERE dischtime IS NULL)
+        AS "ICU stays of admissions without dischtime (left out)",
+    (SELECT COUNT(*) FROM icustays INNER JOIN admissions USING (subject_id, hadm_id)
+        WHERE dischtime < admittime)
+        AS "ICU stays of admissions discharged before they began (left out)",
+    (SELECT COUNT(*) FROM icustays INNER JOIN admissions USING (subject_id, hadm_id)
+        WHERE deathtime < admittime)
+        AS "ICU stays of admissions with a deathtime before they began (left out)",
+    (SELECT COUNT(*) FROM icustays INNER JOIN admissions USING (subject_id, hadm_id)
+        INNER JOIN persons USING (hadm_id) WHERE persons.dod < CAST(admittime AS DATE))
+        AS "ICU stays of patients whose dod is before the day of admission (left out)",
+    (SELECT COUNT(*) FROM overlapping)
+        AS "ICU stays that overlap a stay of the same patient under another admission (left out)",
     (SELECT COUNT(*) FROM ids ANTI JOIN admissions USING (hadm_id))
         AS "ids of the list that are not in admissions (not used)"

@@ -71,15 +71,16 @@ def needs(config: Config, modalities: str, model: str, protocol: str) -> tuple[s
     >>> needs(config, "e", "unimodal", "corrected"), needs(config, "c", "unimed", "corrected")
     (('e', 'corrected'), ('c', 'corrected', 'unimed', 'unimed c'))
     """
+    found = protocols.settings(config, protocol)
+    films = ["any film"] * (found.get("cohort", {}).get("films") == "any")
     if multitask.is_model(model):
         more = (f"{multitask.NAME} {letter}" for letter in modalities)
-        return (*modalities, protocol, multitask.NAME, *more)
-    found = protocols.settings(config, protocol)
+        return (*modalities, protocol, multitask.NAME, *more, *films)
     if found["missing"] == "complete":
         own = found["complete_of"] or config["modalities"].values()
         letters = [letter for letter, name in config["modalities"].items() if name in own]
         modalities = "".join({**dict.fromkeys(modalities), **dict.fromkeys(letters)})
-    return (*modalities, protocol)
+    return (*modalities, protocol, *films)
 
 
 def _fits(model: str, modalities: str) -> bool:

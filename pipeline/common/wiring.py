@@ -104,6 +104,11 @@ class Wiring:
 
         return of
 
+    def films_of_the_cohort(self, wildcards: Any) -> Files:
+        """The films' metadata, where the cohort asks for patients with any film."""
+        asked = self._found(wildcards)["cohort"]["films"] == "any"
+        return "results/source/cxr_metadata.parquet" if asked else []
+
     def known_from(self, *kinds: str) -> Of:
         """From when these kinds of rows are known; an edit of another kind reruns nothing."""
 

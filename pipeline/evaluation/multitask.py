@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.cohort.attrition import reasons
 from pipeline.common.command import pairs, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, write_json
@@ -61,6 +62,16 @@ def cohort(tables: list[pl.DataFrame], smallest: int) -> dict[str, Any]:
         "episodes": shown(who["episode_id"].n_unique(), smallest),
         "patients": shown(who["subject_id"].n_unique(), smallest),
     }
+
+
+def looks_ahead(tasks: dict[str, Any]) -> list[str]:
+    """The conditions of any task's stays that look ahead, each once.
+
+    >>> rows = [{"condition": "adult"}, {"condition": "with a film", "looks_ahead": True}]
+    >>> looks_ahead({"shock_4h": {"attrition": rows}, "arf_12h": {"attrition": rows}})
+    ['with a film']
+    """
+    return list(dict.fromkeys(text for own in tasks.values() for text in reasons(own["attrition"])))
 
 
 def same_seeds(
@@ -139,7 +150,8 @@ def main() -> None:
         "folds": len(args.predictions),
         "threads": args.threads,
         "settings": parsed(args.settings, "--settings"),
-        "cohort": cohort(everyone(tasks, folds), args.suppress_below),
+        "cohort": cohort(everyone(tasks, folds), args.suppress_below)
+        | {"looks_ahead": looks_ahead(found)},
         "environment": environment(args.modules, args.lock),
     }
     write_json(args.curves, {"target": args.target, "split": "test", "tasks": rounded(drawn)})

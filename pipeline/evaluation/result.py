@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.cohort.attrition import reasons
 from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, write_json
@@ -94,6 +95,7 @@ def main() -> None:
             "episodes": shown(everyone["episode_id"].n_unique(), args.suppress_below),
             "patients": shown(everyone["subject_id"].n_unique(), args.suppress_below),
             "attrition": shown_attrition(attrition["conditions"], args.suppress_below),
+            "looks_ahead": reasons(attrition["conditions"]),
         },
         "environment": environment(args.modules, args.lock),
     }

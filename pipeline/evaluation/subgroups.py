@@ -22,6 +22,7 @@ RACES = ("WHITE", "BLACK", "HISPANIC", "ASIAN")  # first words of MIMIC's classe
 OTHER_RACE = "OTHER/UNKNOWN"
 TOO_SMALL = f"fewer than {FEWEST} positive or negative episodes"
 ONE_SIDED = "one class only in a fold"
+ERA, YEARS = 2008, 3  # MIMIC's anchor_year_groups: 2008 - 2010, 2011 - 2013, …
 COMPLEMENT = "hidden, so that the counts of a small group do not follow from the total"
 
 
@@ -44,12 +45,20 @@ def _as_is(column: str) -> pl.Expr:
     return pl.when(text != "").then(text).otherwise(pl.lit(UNKNOWN))
 
 
+def _era() -> pl.Expr:
+    # ASSUME the middle year, the earlier of two, of those that an admission may lie in
+    middle = (pl.col("first_year") + pl.col("last_year")) // 2
+    first = ERA + (middle - ERA) // YEARS * YEARS
+    group = pl.format("{} - {}", first, first + YEARS - 1)
+    return pl.when(middle.is_null()).then(pl.lit(UNKNOWN)).otherwise(group)
+
+
 ATTRIBUTES = {
     "sex": _as_is("sex"),
     "age": _age(),
     "race": _race(),
     "insurance": _as_is("insurance"),
-    "era": _as_is("era"),
+    "era": _era(),
 }
 
 
@@ -60,7 +69,11 @@ def grouped(episodes: pl.DataFrame) -> pl.DataFrame:
     ...     "race": ["ASIAN - CHINESE", "PORTUGUESE"]})).rows()
     [(1, 'F', '18-44', 'ASIAN'), (2, 'UNKNOWN', '80+', 'OTHER/UNKNOWN')]
     """
-    known = [name for name in ATTRIBUTES if name in episodes.columns]
+    known = [
+        name
+        for name, group in ATTRIBUTES.items()
+        if set(group.meta.root_names()) <= set(episodes.columns)
+    ]
     return episodes.select("episode_id", *(ATTRIBUTES[name].alias(name) for name in known))
 
 
@@ -69,8 +82,8 @@ def subgroups(
 ) -> dict[str, Any]:
     """Per attribute its groups with n, positives and AUROC; null where the table lacks it.
 
-    `episodes`: episode_id and columns sex, age, race, insurance, era. An era that is null
-    everywhere counts as absent.
+    `episodes`: episode_id and columns sex, age, race, insurance, first_year, last_year. Years
+    that are null everywhere count as absent.
     """
     groups = grouped(episodes)
     tested = pl.DataFrame({"episode_id": test.episode})

@@ -68,6 +68,6 @@ def hides(sample: Sample, threshold: int) -> bool:
 def shown_attrition(conditions: list[dict[str, Any]], threshold: int) -> list[dict[str, Any]]:
     """The cohort's conditions with every whole number in them as far as it may be shown."""
     return [
-        {key: shown(value, threshold) if isinstance(value, int) else value for key, value in row}
+        {key: shown(value, threshold) if type(value) is int else value for key, value in row}
         for row in (condition.items() for condition in conditions)
     ]

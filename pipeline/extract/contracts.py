@@ -34,7 +34,7 @@ class SourceTable:
     `found_as`: the names under which a column may be found, where they differ from its own.
     `derived`: name → SQL over the columns. `needed_by`: "core", the modality letters,
     "unimed" (the labels of its tasks), "unimed e" (of `e` UniMed alone), or a protocol that reads
-    more, or FILM_LIST.
+    more, FILM_LIST, or "any film" (a cohort of patients with one).
     `multiline`: free text with line breaks within quotes, which no parallel reader may split.
     """
 
@@ -171,7 +171,7 @@ TABLES: Mapping[str, SourceTable] = {
             "rows BIGINT, columns BIGINT, study_date VARCHAR, study_time VARCHAR, "
             "view_code_sequence_code_meaning VARCHAR"
         ),
-        ("c", FILM_LIST),
+        ("c", FILM_LIST, "any film"),
         found_as={
             "view_position": ("viewposition",),
             "study_date": ("studydate",),

@@ -97,7 +97,7 @@ def problems(asked: Needs, source: Source, results: str | Path, sample: float = 
     lines = []
     for dataset in dict.fromkeys(contracts.table(name).dataset for name in tables):
         mine = [name for name in tables if contracts.table(name).dataset == dataset]
-        lines += _dataset_problems(source, dataset, mine, contracts.FILM_LIST not in asked)
+        lines += _dataset_problems(source, dataset, mine, "c" in asked)
     needed = estimate(asked, source, results, sample).disk
     return lines + _disk_problems(needed, Path(results).absolute())
 

@@ -175,6 +175,24 @@ def version_of(release: Release) -> str:
     return f"demo {version}" if demo and release.dataset == "mimic_iv" else version
 
 
+def last_year(source: Source) -> int:
+    """The last calendar year of the source's MIMIC-IV: 2019 up to release 2.2, from 3.0 on 2022.
+
+    By the version in the folder's name, else by its files. Sources: the release notes of MIMIC-IV;
+    the last anchor_year_group is 2017 - 2019 up to 2.2, 2020 - 2022 in 3.x.
+    """
+    release = locate(source, "mimic_iv")
+    version = version_in_name(release.folder)
+    try:
+        version = version or _version_by_facts(release)
+        if version != "2.0 or later":
+            return 2019 if int(version.split(".")[0]) <= 2 else 2022
+        patients = read_rows(path_in(release, "patients"), _ROWS_FOR_FACTS)
+    except InputError:  # what cannot be read is refused where it is extracted
+        return 2022
+    return 2022 if any("2020 - 2022" in row for row in patients) else 2019
+
+
 def describe(release: Release) -> str:
     """One line for the log: which data set, where, which release, in which kind of file."""
     title = DATASETS[release.dataset].title

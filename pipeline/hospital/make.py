@@ -24,7 +24,7 @@ from pipeline.common.errors import InputError
 from pipeline.common.files import whole, write_json
 from pipeline.hospital import events, films, ids, later, notes, reports, stays, truth, truth_stay
 from pipeline.hospital.layout import Writer
-from pipeline.hospital.population import draw_chunk
+from pipeline.hospital.population import draw_chunk, in_later_years
 from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Habits, Settings
 
 TABLES = {  # of the truth: key, and whose probabilities
@@ -87,7 +87,11 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
     with ThreadPoolExecutor(1) as pool:  # films are drawn while the tables are written
         at = (stream(7), writer.root, pictures, writer.kept)
         drawn = pool.submit(films.write_jpegs, *at) if settings.films else None
-        stays.write_admissions(writer, stream(1), patients, admissions)
+        listed = patients
+        if settings.habits.later_years:
+            listed = in_later_years(stream(20), patients)
+        writer.write("hosp/patients", listed)
+        stays.write_admissions(writer, stream(1), admissions)
         stays.write_movements(writer, admissions, ways)
         coded = later.with_later_events(admissions, others)
         events.write_diagnoses(writer, stream(9), coded, settings.effects.chain)

@@ -33,6 +33,11 @@ TRAITS: dict[str, dict[str | None, float]] = {  # value: share; None where it is
 }
 
 
+def _ages(rng: np.random.Generator) -> np.ndarray:
+    ages = np.clip(rng.normal(64, 16, CHUNK), 18, 91).astype(int)
+    return np.where(ages > 89, 91, ages)  # as MIMIC writes them
+
+
 def draw_patients(rng: np.random.Generator, chunk: int) -> pl.DataFrame:
     """One row per patient of the chunk: identity, demographics, era."""
     index = np.arange(chunk * CHUNK, (chunk + 1) * CHUNK)
@@ -44,11 +49,32 @@ def draw_patients(rng: np.random.Generator, chunk: int) -> pl.DataFrame:
         {
             "patient": index,
             "subject_id": ids.scatter(index, ids.SUBJECT),
-            "anchor_age": np.clip(rng.normal(64, 16, CHUNK), 18, 91).astype(int),
+            "anchor_age": _ages(rng),
             "anchor_year": rng.integers(2110, 2190, CHUNK),
             "anchor_year_group": pl.Series(ERAS).gather(pl.Series(rng.integers(0, 5, CHUNK))),
             **traits,
         }
+    )
+
+
+def in_later_years(rng: np.random.Generator, patients: pl.DataFrame) -> pl.DataFrame:
+    """Patients as their file tells of them, some with an anchor years before they first come.
+
+    A patient of the group 2014 - 2016 who first comes in one of its years, drawn here, may have an
+    anchor up to 8 years before: anchor_year moves back by as much, and anchor_year_group is that of
+    the year it then lies in. anchor_age stays, the age in anchor_year, so that admissions come at a
+    later age. Nobody is anchored before 2008. Admissions do not change.
+    """
+    starts = pl.Series([int(era[:4]) for era in ERAS])
+    era = patients["anchor_year_group"].replace_strict(
+        ERAS, range(len(ERAS)), return_dtype=pl.Int64
+    )
+    year = starts.gather(era).to_numpy() + rng.integers(0, 3, patients.height)
+    back = np.where(rng.random(patients.height) < 0.4, rng.integers(1, 9, patients.height), 0)
+    back = np.minimum(back, year - starts[0])
+    anchored = pl.Series(ERAS).gather(pl.Series((year - back - starts[0]) // 3))
+    return patients.with_columns(
+        pl.col("anchor_year") - pl.Series(back), anchored.alias("anchor_year_group")
     )
 
 

@@ -20,11 +20,8 @@ def _pick(rng: np.random.Generator, values: list[str], rows: int) -> pl.Series:
     return pl.Series(values).gather(pl.Series(rng.integers(0, len(values), rows)))
 
 
-def write_admissions(
-    writer: Writer, rng: np.random.Generator, patients: pl.DataFrame, admissions: pl.DataFrame
-) -> None:
-    """patients and admissions; those who come as emergencies were in the ED before."""
-    writer.write("hosp/patients", patients)
+def write_admissions(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
+    """admissions; those who come as emergencies were in the ED before."""
     dies, emergency = pl.col("dies"), pl.col("ed") > 0
     rows = admissions.height
     kind = pl.when(emergency).then(pl.lit("EW EMER.")).otherwise(pl.lit("URGENT"))

@@ -10,11 +10,14 @@ from pipeline.report.numbers import averaged, modality_name, noise_words, number
 from pipeline.report.task_words import task_lines
 
 WIDTH = 16
+AHEAD = "who is in the cohort is known only after the prediction time"
 
 
 def words(result: dict[str, Any], path: Path) -> str:
     """The lines that are printed for the result in the file `path`."""
     lines = task_lines(result) if "tasks" in result else _lines(result)
+    if reasons := result.get("cohort", {}).get("looks_ahead"):
+        lines["Looks ahead"] = f"{AHEAD}: {'; '.join(reasons)}"
     lines |= {
         "Intervals": f"95 %, {noise_words([result])[:-1]}",
         "Files": ", ".join(str(path.with_suffix(end)) for end in (".json", ".svg", ".run.json")),

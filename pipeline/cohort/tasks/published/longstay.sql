@@ -6,7 +6,7 @@
 SELECT
     episodes.episode_id,
     admissions.dischtime >= admissions.admittime + INTERVAL 72 HOUR
-        AS "condition: stay of 72 h or more",
+        AS "condition, looking ahead: stay of 72 h or more",
     admissions.dischtime > admissions.admittime + INTERVAL 168 HOUR AS label
 FROM episodes
 INNER JOIN admissions USING (hadm_id)

@@ -1,0 +1,32 @@
+-- Age, sex and calendar years of each admission: one row per admission of the source.
+-- Tables: patients, admissions. Setting: $last_year, the last calendar year of the release.
+
+WITH shifted AS (
+    -- Dates are shifted per patient: a patient has anchor_age in anchor_year, which lies in one of
+    -- the calendar years of anchor_year_group ("2011 - 2013"). An admission so many years later is
+    -- as many calendar years later, and the patient as many years older.
+    -- ASSUME the birthday is 1 January.
+    SELECT
+        admissions.hadm_id,
+        patients.gender AS sex,
+        patients.dod,
+        patients.anchor_age + YEAR(admissions.admittime) - patients.anchor_year AS age,
+        TRY_CAST(LEFT(patients.anchor_year_group, 4) AS BIGINT)
+        + YEAR(admissions.admittime) - patients.anchor_year AS first_year,
+        TRY_CAST(RIGHT(patients.anchor_year_group, 4) AS BIGINT)
+        + YEAR(admissions.admittime) - patients.anchor_year AS last_year
+    FROM admissions
+    LEFT JOIN patients USING (subject_id)
+)
+
+SELECT
+    hadm_id,
+    -- Ages above 89 are all 91 in the source, so those computed from a younger age are, too.
+    CASE WHEN age > 89 THEN 91 ELSE age END AS age,
+    UPPER(sex) AS sex,
+    CAST(dod AS DATE) AS dod,
+    -- No admission is later than the release. Where all of its years would be, it is in the last.
+    -- (LEAST would make the last year of an unknown one.)
+    CASE WHEN first_year > $last_year THEN $last_year ELSE first_year END AS first_year,
+    CASE WHEN last_year > $last_year THEN $last_year ELSE last_year END AS last_year
+FROM shifted
