@@ -37,6 +37,9 @@ class Reports:
         known = torch.from_numpy(self.known[rows])
         return {"known": known, "value": torch.from_numpy(self.value[rows])}
 
+    def present(self):
+        return ~np.isnan(self.known)
+
 
 class ReportEncoder(nn.Module):
     widths = {"n": 3}  # noqa: RUF012

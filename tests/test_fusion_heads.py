@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from pipeline.fusion.heads import HEADS, Dropping, EarlyHead, LateHead
+from pipeline.training.batches import evaluate
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.features import LinearHead
+from pipeline.training.loop import Examples, fit
+from pipeline.training.schedule import Schedule
 
 WIDTH = 6
 ALL = {
@@ -86,6 +90,34 @@ def test_an_absent_modality_counts_as_the_mean_of_the_rows_fitted_on(made):
         at_mean[:, 1] = head.standard.mean[1]
         expected = head({"embedding": at_mean, "here": torch.ones(1, 3, dtype=torch.bool)})
     torch.testing.assert_close(head(given), expected)
+
+
+TOLD = {
+    "early": lambda: EarlyHead(2, 512, rectified=True, dropout=0.5),
+    "joint": lambda: LinearHead(2, 512, told=True),
+    "late-averaged": lambda: LateHead(2, 512, told=True),
+}
+
+
+@pytest.mark.parametrize(("name", "untold"), [*((name, False) for name in TOLD), ("joint", True)])
+def test_a_head_learns_what_an_absence_tells_under_the_default_schedule(tmp_path, name, untold):
+    """Embeddings are noise; 3 in 4 of the ill lack the second modality, 1 in 4 others."""
+    random = np.random.default_rng(0)
+    label = random.integers(0, 2, 1600)
+    lacking = random.random(1600) < np.where(label, 0.75, 0.25)
+    here = np.stack([np.ones(1600, bool), ~lacking], axis=1)
+    value = random.normal(size=(1600, 2, 512)).astype(np.float32) * here[..., None]
+    data, rows = Embeddings(value, here), np.arange(1600)
+    torch.manual_seed(0)
+    head = LinearHead(2, 512) if untold else TOLD[name]()
+    head.begin(data, rows[:1200], 0.5)
+    given = Examples(data, label, rows[:1200], rows[1200:])
+    schedule = Schedule(epochs=3, batch_size=32, learning_rate=0.0005, weight_decay=0.01)
+    model = Dropping(head, 0.1)
+    fit(model, given, schedule, 0, torch.device("cpu"), tmp_path / "progress", name)
+    logits = evaluate(head, data, rows[1200:], 1024, torch.device("cpu"))
+    found = roc_auc_score(label[1200:], logits[:, 1] - logits[:, 0])
+    assert found < 0.6 if untold else found > 0.68  # at best some .76
 
 
 @torch.no_grad()

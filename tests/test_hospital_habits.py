@@ -260,3 +260,32 @@ def test_most_procedures_are_stored_after_they_end_and_cultures_mostly_do_not_gr
     assert (rows["storetime"] > rows["endtime"]).all()
     grown = table("hosp/microbiologyevents")["org_name"].is_not_null()
     assert 0.05 < share(grown) < 0.3
+
+
+def test_sparse_films_are_those_of_emergencies_in_the_years_of_mimic_cxr_and_the_truth_follows():
+    root = files(films=False, habits=Habits(sparse_films=True))
+    filmed = table("cxr/metadata", root)["subject_id"].unique()
+    first = pl.col("anchor_year_group").str.slice(0, 4).cast(int)
+    rows = eligible()
+    first += pl.col("admittime").dt.year() - pl.col("anchor_year")
+    covered = (pl.col("ed") > 0) & (first >= 2011) & (first + 2 <= 2016)
+    expected = rows.select(covered & pl.col("has_film")).to_series()
+    oracle, whole = (
+        pl.read_parquet(folder / "truth" / "oracle_mortality.parquet", columns=["hadm_id", *sets])
+        for folder, sets in ((root, ["c", "en", "ecn"]), (files(), ["c", "en", "ecn"]))
+    )
+    of = rows.select("hadm_id").join(oracle, on="hadm_id", how="left", maintain_order="left")
+    with_film = of["c"] != of["c"].mode().item()  # the prior is that of most
+    assert (with_film == expected).all()
+    assert 0.1 < with_film.cast(float).mean() < 0.25
+    assert (of.filter(~with_film)["ecn"] == of.filter(~with_film)["en"]).all()
+    before = rows.select("hadm_id").join(whole, on="hadm_id", how="left", maintain_order="left")
+    assert (before.filter(with_film)["ecn"] == of.filter(with_film)["ecn"]).all()
+    never = admissions().filter(~(pl.col("ed") > 0).any().over("subject_id"))["subject_id"].unique()
+    assert len(never) > 50 and not filmed.is_in(never.implode()).any()  # no film of any view
+
+
+def test_sparse_films_change_no_other_table():
+    root = files(films=False, habits=Habits(sparse_films=True))
+    for name in ("hosp/admissions", "icu/chartevents", "note/radiology"):
+        assert table(name, root).equals(table(name))

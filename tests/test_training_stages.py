@@ -178,10 +178,28 @@ def test_embeddings_are_there_for_every_episode_with_the_modality_in_every_split
     assert predictions.height == 2 * 48
 
 
-def test_without_the_modality_the_prediction_is_the_prevalence_among_training_episodes(stage):
-    _, predictions = stage.embed(stage.pretrain())
-    lacking = predictions.filter(pl.col("episode_id").is_in([1000 + k for k in LACKING]))
-    assert lacking["probability"].to_list() == [0.5] * 6
+def test_without_the_modality_the_guess_is_the_prevalence_among_those_who_lack_it(stage):
+    """Two of the three are training episodes; few are drawn towards all of them."""
+    label = np.arange(1000, 1048) % 2
+    for ill in (False, True):
+        label[LACKING[:2]] = ill
+        _, predictions = stage.embed(stage.pretrain(f"models{ill}", label=label), label=label)
+        lacking = predictions.filter(pl.col("episode_id").is_in([1000 + k for k in LACKING]))
+        expected = (2 * ill + 10 * label[:32].mean()) / 12
+        assert lacking["probability"].to_list() == [pytest.approx(expected, abs=1e-6)] * 6
+
+
+def test_episodes_without_the_modality_teach_the_encoder_nothing(stage):
+    label = np.arange(1000, 1048) % 2
+    first = stage.pretrain("first", label=label)
+    label[LACKING] = 1 - label[LACKING]
+    second = stage.pretrain("second", label=label)
+    for name in ("seed0.safetensors", "seed1.safetensors", "history.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    label[4] = 1 - label[4]
+    third = stage.pretrain("third", label=label)
+    name = "seed0.safetensors"
+    assert (first / name).read_bytes() != (third / name).read_bytes()
 
 
 def heads(folder):
@@ -201,7 +219,8 @@ def test_the_head_is_fitted_again_on_the_fusion_share_alone(stage, tmp_path):
     changed[:24], changed[40:] = 1 - changed[:24], 1 - changed[40:]  # train and test
     _, second = stage.embed(folder, heads="second", label=changed)
     assert heads(tmp_path / "first") == heads(tmp_path / "second")
-    assert first["probability"].equals(second["probability"])
+    having = ~pl.col("episode_id").is_in([1000 + k for k in LACKING])
+    assert first.filter(having)["probability"].equals(second.filter(having)["probability"])
     changed[24:32] = 1 - changed[24:32]  # fusion
     _, third = stage.embed(folder, heads="third", label=changed)
     assert heads(tmp_path / "first")[0] != heads(tmp_path / "third")[0]

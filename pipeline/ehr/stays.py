@@ -52,6 +52,10 @@ class Features:
             "first": torch.from_numpy(self.first[rows]),
         }
 
+    def present(self) -> np.ndarray:
+        """Every stay has this modality, if only what does not change (bool)."""
+        return np.ones(len(self.first), bool)
+
 
 class StayEncoder(nn.Module):
     """Batch of `Features` and horizons (K hours) → tokens S (B, K, 64) and X (B, K, 128).

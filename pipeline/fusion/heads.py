@@ -3,6 +3,8 @@
 Wang et al. 2024, section 2.4. Early: Linear(512·n, 512) → Linear(512, 2), as published without a
 non-linearity between, so that it is linear; corrected with one. Joint: one linear layer on all
 (`LinearHead` of pipeline.training.features). Late: one linear layer per modality, logits averaged.
+The corrected heads are told which modalities there are (`Absence` of pipeline.training.features):
+that an episode has no film may itself tell something, and how much the rest tells depends on it.
 """
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from torch import nn
 
 from pipeline.training.embeddings import Embeddings
-from pipeline.training.features import Head, LinearHead, Standard, guess
+from pipeline.training.features import Absence, Head, LinearHead, Standard, guess
 
 HIDDEN = 512
 Batch = dict[str, torch.Tensor]
@@ -19,13 +21,15 @@ Batch = dict[str, torch.Tensor]
 class EarlyHead(Head):
     """Two linear layers on all embeddings; an absent modality is zero, the mean.
 
-    `rectified`: ReLU and dropout between the layers (corrected protocol).
+    `rectified`: ReLU and dropout between the layers, and which modalities there are as an input
+    (corrected protocol).
     """
 
     def __init__(self, modalities: int, width: int = HIDDEN, rectified: bool = False,
                  dropout: float = 0.0) -> None:  # fmt: skip
         super().__init__()
         self.standard = Standard(modalities, width)
+        self.absence = Absence(modalities, width, HIDDEN, told=rectified)
         self.hidden = nn.Linear(modalities * width, HIDDEN)
         self.between = nn.Sequential(nn.ReLU(), nn.Dropout(dropout)) if rectified else nn.Identity()
         self.out = nn.Linear(HIDDEN, 2)
@@ -38,26 +42,29 @@ class EarlyHead(Head):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (B, 2)."""
-        return self.out(self.between(self.hidden(self.standard(batch).flatten(1))))
+        hidden = self.hidden(self.standard(batch).flatten(1)) + self.absence(batch["here"])
+        return self.out(self.between(hidden))
 
 
 class LateHead(Head):
     """One linear layer per modality; the mean of the logits of the modalities that are there.
 
-    `prior`: logits of an episode that has none of them.
+    `prior`: logits of an episode that has none of them. `told`: which there are is an input, too.
     """
 
     prior: torch.Tensor
 
-    def __init__(self, modalities: int, width: int = HIDDEN) -> None:
+    def __init__(self, modalities: int, width: int = HIDDEN, told: bool = False) -> None:
         super().__init__()
         self.standard = Standard(modalities, width)
+        self.absence = Absence(modalities, width, 2, told)
         self.each = nn.ModuleList(nn.Linear(width, 2) for _ in range(modalities))
         self.register_buffer("prior", torch.zeros(2))
 
     def begin(self, data: Embeddings, rows: np.ndarray, share: float) -> None:
         """Standardised by `rows`, from the constant guess."""
         self.standard.learn(data, rows)
+        self.absence.begin()
         for own in self.each:
             guess(own, share)
 
@@ -67,7 +74,8 @@ class LateHead(Head):
         value = self.standard(batch).unbind(dim=1)
         logits = torch.stack([own(v) for own, v in zip(self.each, value, strict=True)], dim=1)
         count = here.sum(dim=1)
-        return (logits * here).sum(dim=1) / count.clamp(min=1) + self.prior * (count == 0)
+        mean = (logits * here).sum(dim=1) / count.clamp(min=1) + self.absence(batch["here"])
+        return torch.where(count > 0, mean, self.prior)
 
 
 HEADS: dict[str, type[LinearHead] | type[LateHead]] = {

@@ -4,13 +4,17 @@
 
 Wang et al. 2024, section 2.4. joint: one linear layer on the concatenated features. late-averaged:
 one linear layer per modality, logits averaged, trained together (as in the published code; its text
-has `late`). No warm start. In the corrected protocol the head is then fitted once more on the
-fusion share, as that of every other model is. Under torchrun several processes train together.
+has `late`). No warm start. An encoder's step is that of the episodes of a batch that have its
+modality, however many others there are. In the corrected protocol the head is then fitted once more
+on the fusion share, as that of every other model is. Under torchrun several processes train
+together.
 """
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -29,12 +33,13 @@ from pipeline.training.batches import Batch, evaluate, within
 from pipeline.training.checkpoint import progress_file, save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.embeddings import Embeddings
+from pipeline.training.examples import Examples, of_encoders
 from pipeline.training.features import Head
-from pipeline.training.loop import Examples, fit
+from pipeline.training.loop import fit
 from pipeline.training.modality import ModalityData, add_data_argument, find, read_data
 from pipeline.training.processes import from_environment
 from pipeline.training.refit import refit
-from pipeline.training.schedule import add_schedule_argument
+from pipeline.training.schedule import Schedule, add_schedule_argument
 
 
 @dataclass
@@ -52,6 +57,19 @@ class JointData:
             for key, value in data.batch(rows).items()
         }
         return own | {"here": torch.from_numpy(self.here[rows])}
+
+
+@dataclass(frozen=True)
+class JointExamples(Examples):
+    """Examples of several encoders that train together; `data` are `JointData`."""
+
+    def parts(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
+              ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
+        """Of each encoder by itself: the rows that lack its modality do not count."""
+        joint, data = cast(JointModel, model), cast(JointData, self.data)
+        mass = np.array(schedule.class_weights)[self.labels[whole]]
+        here = dict(zip(data.each, data.here[whole].T, strict=True))
+        return of_encoders(joint, joint.encoders.each, mass, here)
 
 
 class Encoders(nn.Module):
@@ -86,7 +104,7 @@ def build(given: argparse.Namespace, data: JointData, train: np.ndarray, prior: 
         name: find(name).encoder(given.data[name], own, train[own.present()[train]])
         for name, own in data.each.items()
     }
-    head = HEADS[given.head](len(encoders))
+    head = HEADS[given.head](len(encoders), told=given.head_on == "fusion")
     if isinstance(head, LateHead):
         head.prior.copy_(torch.tensor([1 - prior, prior]).log())
     return JointModel(Encoders(encoders), head, given.modality_dropout)
@@ -134,7 +152,7 @@ def main() -> None:
         raise InputError(f"{given.head} fusion: the training episodes are all of one class; "
                          "enlarge the cohort")  # fmt: skip
     device = pick_device(given.device)
-    examples = Examples(data, rows.label, train, rows.of("val"))
+    examples = JointExamples(data, rows.label, train, rows.of("val"))
     histories, said = {}, []
     with from_environment(device) as processes:
         for seed in given.seeds:

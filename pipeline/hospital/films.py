@@ -26,6 +26,7 @@ FOUND_ABOVE = {  # the latent from which a labeller is certain of a finding
 }
 CLEAR_BELOW = -0.5
 LABELLERS = {"cxr/chexpert": 0.3, "cxr/negbio": 0.2}  # how far below a finding is uncertain
+COVERED = (2011, 2016)  # years of MIMIC-CXR: of patients seen in the emergency department
 
 
 def film_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
@@ -56,6 +57,18 @@ def film_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
     # ASSUME an image taken after discharge belongs to nobody's stay: none is made
     films = films.filter(pl.col("minute") < pl.Series(stay)[films["row"]])
     return films.sort("row", "minute", "view", maintain_order=True)
+
+
+def of_emergencies(films: pl.DataFrame, admissions: pl.DataFrame) -> pl.DataFrame:
+    """Of `film_rows` those as sparse as in MIMIC-CXR: others than these admissions have none.
+
+    They came through the emergency department, and all years that may be theirs are covered.
+    """
+    later = pl.col("admittime").dt.year() - pl.col("anchor_year")
+    years = (pl.col("anchor_year_group").str.slice(k, 4).cast(pl.Int32) + later for k in (0, 7))
+    within = (year.is_between(*COVERED) for year in years)
+    covered = admissions.select(pl.all_horizontal(pl.col("ed") > 0, *within)).to_series()
+    return films.filter(covered.gather(films["row"]))
 
 
 def _rows(

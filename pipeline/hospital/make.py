@@ -83,7 +83,10 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
     admissions = stays.with_stay_id(admissions, ways)
     others = later.later_stays(stream(10), admissions, ways, settings.effects)
     written = reports.note_rows(stream(4), admissions)
-    pictures = films.with_ids(films.film_rows(stream(6), admissions), admissions)
+    taken = films.film_rows(stream(6), admissions)
+    if settings.habits.sparse_films:
+        taken = films.of_emergencies(taken, admissions)
+    pictures = films.with_ids(taken, admissions)
     with ThreadPoolExecutor(1) as pool:  # films are drawn while the tables are written
         at = (stream(7), writer.root, pictures, writer.kept)
         drawn = pool.submit(films.write_jpegs, *at) if settings.films else None

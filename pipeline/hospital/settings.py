@@ -49,7 +49,8 @@ class Effects:
 class Habits:
     """What real files show and a clean generator hides; one switch each.
 
-    None depends on the latents, so that the ceilings stand, but `sparse_films`: films of few.
+    None depends on the latents, so that the ceilings stand: they are of all modalities. The variant
+    `sparse_films` leaves most admissions without films, and the oracle of each without them.
     """
 
     late_arrival: bool = True  # a bed is assigned hours before the patient arrives
@@ -57,7 +58,7 @@ class Habits:
     intubated_gcs: bool = True  # "No Response-ETT" of the intubated
     repeated_rows: bool = True  # rows written twice
     impossible_values: bool = True  # typing errors, Fahrenheit charted as Celsius
-    sparse_films: bool = False
+    sparse_films: bool = False  # as in MIMIC-CXR: of emergencies in 2011-2016 alone
 
 
 @dataclass(frozen=True)

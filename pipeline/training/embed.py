@@ -29,6 +29,7 @@ from pipeline.training.schedule import add_schedule_argument
 from pipeline.training.unimodal import Unimodal
 
 BATCH = 256
+FEW = 10  # of episodes without the modality: as many weigh as much as all others
 
 
 def embedding_contract(width: int) -> Contract:
@@ -86,6 +87,17 @@ def main() -> None:
     log.info("%s: %d of %d episodes embedded", name, here.sum(), len(here))
 
 
+def guess_without(rows: TaskRows, here: np.ndarray) -> float:
+    """The share of positives among the training episodes that lack the modality.
+
+    That an episode has no film may itself tell something. ASSUME of few such episodes the share is
+    drawn towards that of all training episodes, which weighs as much as `FEW` of them.
+    """
+    fitted = np.union1d(rows.of("train"), rows.of("fusion"))
+    label = rows.label[fitted[~here[fitted]]]
+    return float((label.sum() + FEW * rows.label[fitted].mean()) / (len(label) + FEW))
+
+
 def _embedding_frame(episode: np.ndarray, seed: int, feature: np.ndarray) -> pl.DataFrame:
     shape = pl.Array(pl.Float32, feature.shape[1])
     return pl.DataFrame(
@@ -97,11 +109,8 @@ def _embedding_frame(episode: np.ndarray, seed: int, feature: np.ndarray) -> pl.
 def _unimodal_predictions(
     rows: TaskRows, here: np.ndarray, seed: int, logits: torch.Tensor
 ) -> pl.DataFrame:
-    """Probabilities of all episodes.
-
-    ASSUME without the modality the best guess is the share of positives among training episodes.
-    """
-    probability = np.full(len(rows.episode), rows.label[rows.of("train")].mean())
+    """Probabilities of all episodes: of those that lack the modality `guess_without`."""
+    probability = np.full(len(rows.episode), guess_without(rows, here))
     probability[here] = logits.softmax(dim=1)[:, 1].numpy()
     return predictions(rows, seed, probability)
 

@@ -1,6 +1,7 @@
 """What a model is fitted on, what its errors cost, and what chooses its epoch."""
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +20,25 @@ def batch_loss(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
                total: float) -> torch.Tensor:  # fmt: skip
     """Weighted cross entropy of (part of) a batch whose weights sum to `total`: a scalar."""
     return F.cross_entropy(logits.float(), target, weight=weights, reduction="sum") / total
+
+
+def of_encoders(model: nn.Module, encoders: nn.ModuleDict, mass: np.ndarray,
+                here: Mapping[str, np.ndarray]
+                ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
+    """The `parts` of a model of several encoders: of each encoder, then of all the rest.
+
+    The loss is a mean over a batch, of whose rows some lack a modality. So that the step of its
+    encoder is the one that the others alone would give, its gradient is that of the mean over
+    them, and clipped by itself. `mass` (B): the weight of each row in the loss. `here`: encoder →
+    which rows have its modality (B).
+    """
+    within: set[int] = set()
+    for name, encoder in encoders.items():
+        own = mass[here[name]].sum()
+        weights = list(encoder.parameters())
+        within |= set(map(id, weights))
+        yield weights, float(mass.sum() / own) if own else 1.0
+    yield [weight for weight in model.parameters() if id(weight) not in within], 1.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +66,15 @@ class Examples:
         target = onto(torch.as_tensor(self.labels[mine], dtype=torch.long), output.device)
         mass = sum(schedule.class_weights[y] for y in self.labels[whole]) / count
         return batch_loss(output, target, weights, mass)
+
+    def parts(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
+              ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
+        """Weights whose gradients are clipped together, and by what each is multiplied before.
+
+        Of one encoder, whose rows all have its modality: all weights, as they are. Where several
+        encoders train together, see `of_encoders`.
+        """
+        yield list(model.parameters()), 1.0
 
     def can_choose(self) -> bool:
         """Whether the validation rows can choose an epoch."""

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from pipeline.training.embeddings import Embeddings
 
@@ -48,6 +49,32 @@ class Standard(nn.Module):
         return (batch["embedding"] - self.mean) / self.scale * batch["here"].unsqueeze(-1)
 
 
+class Absence(nn.Module):
+    """Which modalities an episode lacks (B, M) → what that adds to a layer (B, outputs).
+
+    An input per modality, beside its embedding: who has a film differs from who has none. Starts
+    from zero. An absent modality counts as sqrt(width), the length of a standardised embedding.
+    `told`: false as published, where every episode has every modality; it then adds nothing.
+    """
+
+    def __init__(self, modalities: int, width: int, outputs: int, told: bool) -> None:
+        super().__init__()
+        self.length = width**0.5
+        self.weight = nn.Parameter(torch.zeros(outputs, modalities)) if told else None
+
+    def forward(self, here: torch.Tensor) -> torch.Tensor | float:
+        """here (B, M) bool → (B, outputs), or 0."""
+        if self.weight is None:
+            return 0.0
+        return F.linear((~here).to(self.weight.dtype) * self.length, self.weight)
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """From zero."""
+        if self.weight is not None:
+            self.weight.zero_()
+
+
 @torch.no_grad()
 def guess(last: nn.Module, share: float) -> None:
     """Starts a last layer as the constant guess `share`: at these rates a bias is slow to learn."""
@@ -65,18 +92,23 @@ class Head(nn.Module, ABC):
 
 
 class LinearHead(Head):
-    """(B, M, D) embeddings → logits (B, 2): one linear layer on all of them."""
+    """(B, M, D) embeddings → logits (B, 2): one linear layer on all of them.
 
-    def __init__(self, modalities: int, width: int = 512) -> None:
+    `told`: which modalities there are is an input, too.
+    """
+
+    def __init__(self, modalities: int, width: int = 512, told: bool = False) -> None:
         super().__init__()
         self.standard = Standard(modalities, width)
+        self.absence = Absence(modalities, width, 2, told)
         self.linear = nn.Linear(modalities * width, 2)
 
     def begin(self, data: Embeddings, rows: np.ndarray, share: float) -> None:
         """Standardised by `rows`, from the constant guess."""
         self.standard.learn(data, rows)
+        self.absence.begin()
         guess(self.linear, share)
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Logits (B, 2)."""
-        return self.linear(self.standard(batch).flatten(1))
+        return self.linear(self.standard(batch).flatten(1)) + self.absence(batch["here"])

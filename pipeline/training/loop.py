@@ -42,14 +42,23 @@ def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray
         loss = examples.loss(output, rows, whole, schedule, processes.count)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        if schedule.clip is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
+        for weights, factor in examples.parts(processes.bare(model), whole, schedule):
+            level(weights, factor, schedule.clip)
         optimiser.step()
         losses.append(loss.detach())  # read at the end: until then a GPU runs ahead of Python
     total = sum(torch.stack(losses).tolist())
     if not math.isfinite(total):
         raise InputError("the loss is not a finite number: lower the schedule's learning_rate")
     return total / len(parts)
+
+
+def level(weights: list[nn.Parameter], factor: float, clip: float | None) -> None:
+    """Multiplies the gradients of some weights, then clips their norm."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    if gradients and factor != 1:
+        torch._foreach_mul_(gradients, factor)
+    if gradients and clip is not None:
+        nn.utils.clip_grad_norm_(weights, clip)
 
 
 def validate(model: nn.Module, examples: Examples, schedule: Schedule, device: torch.device

@@ -54,7 +54,7 @@ class StayModality(Protocol):
     """A modality of ICU stays, of which several tasks at several horizons are asked."""
 
     def data(self, given: Given, episodes: np.ndarray) -> Any:
-        """The `Data` of these stays (ids); `given` as for `Modality`."""
+        """The `ModalityData` of these stays (ids); `given` as for `Modality`."""
         ...
 
     def encoder(self, given: Given, data: Any, train: np.ndarray) -> nn.Module:

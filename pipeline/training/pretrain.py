@@ -3,7 +3,8 @@
     python -m pipeline.training.pretrain --data '{"note": {"notes": "…", "vectors": "…"}}' …
 
 Encoders see the train share only; the fusion share stays unseen, so that heads fitted on it meet
-features as they are on new patients. Under torchrun several processes train together.
+features as they are on new patients. Episodes that lack the modality are in no batch and do not
+count in the loss, a mean over those that have it. Under torchrun several processes train together.
 """
 
 from pathlib import Path

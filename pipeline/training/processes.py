@@ -73,6 +73,11 @@ class Processes(AbstractContextManager["Processes"]):
             find_unused_parameters=True,
         )  # fmt: skip
 
+    @staticmethod
+    def bare(model: nn.Module) -> nn.Module:
+        """The model itself, of one whose gradients are averaged."""
+        return model.module if isinstance(model, DistributedDataParallel) else model
+
     def mean(self, value: float) -> float:
         """The mean of a number over the processes."""
         if self.count == 1:

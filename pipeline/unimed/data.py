@@ -11,7 +11,8 @@ import torch
 from pipeline.common.errors import InputError
 from pipeline.common.ragged import offsets, take
 from pipeline.common.tables import read_table
-from pipeline.training.batches import Batch, Data
+from pipeline.training.batches import Batch
+from pipeline.training.modality import ModalityData
 from pipeline.unimed.settings import Task
 
 
@@ -34,7 +35,7 @@ class Stays:
     group: np.ndarray
     group_start: np.ndarray
     groups: int
-    each: Mapping[str, Data]
+    each: Mapping[str, ModalityData]
 
     def batch(self, rows: np.ndarray) -> Batch:
         """label, eligible, onset (B, K), groups (B, G), and `<modality>.<tensor>` of each."""

@@ -1,6 +1,7 @@
 """What UniMed's errors cost: the sum over tasks, each over the stays that are eligible for it."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -10,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.training.examples import Examples
+from pipeline.training.examples import Examples, of_encoders
 from pipeline.training.schedule import Schedule
 from pipeline.unimed.data import Stays
 from pipeline.unimed.model import UniMed
@@ -66,6 +67,18 @@ class StayExamples(Examples):
                 loss = loss * (-spread).exp() + spread / 2
             total = total + loss
         return total
+
+    def parts(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
+              ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
+        """Of each encoder by itself: the stays that lack its modality do not count.
+
+        ASSUME a stay weighs as many tasks as it is eligible for: exact where all stays of a batch
+        are eligible for the same tasks.
+        """
+        stays, own = self.stays, cast(UniMed, model)
+        mass = stays.eligible[whole][:, stays.asked].sum(axis=1)
+        here = {name: data.present()[whole] for name, data in stays.each.items()}
+        return of_encoders(own, own.memory.encoders, mass, here)
 
     def _errors(self, task: Task, logits: torch.Tensor, rows: np.ndarray, k: int) -> torch.Tensor:
         """The error of each row (B)."""

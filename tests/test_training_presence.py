@@ -1,0 +1,173 @@
+"""What an encoder learns from a batch depends on the episodes that have its modality alone.
+
+Its gradient, the statistics of its BatchNorm and its weights after a step of the optimiser are
+those of a batch of these episodes: alone, in joint training and in training of several tasks.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from stays_at_hand import SMALL, stays
+from torch import nn
+
+from pipeline.cxr.dataset import CxrData
+from pipeline.cxr.encoder import CxrEncoder
+from pipeline.cxr.stays import StayCxrEncoder
+from pipeline.ehr.stays import StayEncoder
+from pipeline.fusion.heads import HEADS
+from pipeline.fusion.joint import Encoders, JointData, JointExamples, JointModel
+from pipeline.note.dataset import NoteData
+from pipeline.note.encoder import NoteEncoder
+from pipeline.training.examples import Examples
+from pipeline.training.loop import train_one_epoch
+from pipeline.training.schedule import Schedule
+from pipeline.unimed.examples import StayExamples
+from pipeline.unimed.model import UniMed
+
+CPU = torch.device("cpu")
+PIXELS, SIZE, COUNT = 32, 6, 12
+FILMS = np.array([0, 2, 0, 0, 1, 0, 0, 3, 0, 1, 0, 0])  # of each episode
+REPORTS = np.array([1, 0, 2, 0, 1, 1, 0, 1, 3, 0, 1, 1])
+LABEL = np.array([0, 1, 1, 0, 0, 1, 0, 1, 0, 1, 1, 0])
+
+
+def starts(count):
+    return np.concatenate([[0], np.cumsum(count)]).astype(int)
+
+
+def films(count=FILMS, seed=1):
+    random = np.random.default_rng(seed)
+    total = count.sum()
+    images = random.integers(0, 256, (total, PIXELS, PIXELS), np.uint8)
+    hours = random.uniform(0, 3, total).astype(np.float32)
+    return CxrData([images], np.zeros(total, int), np.arange(total), hours, starts(count), PIXELS)
+
+
+def reports():
+    random = np.random.default_rng(2)
+    total = REPORTS.sum()
+    vector = random.normal(size=(total, SIZE)).astype(np.float32)
+    return NoteData(vector, np.arange(total), starts(REPORTS))
+
+
+class Bias(nn.Module):
+    """An encoder of what every episode has, as the EHR's."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(2, 512)
+
+    def forward(self, batch):
+        return self.net(batch["value"])
+
+
+class Numbers:
+    def batch(self, rows):
+        return {"value": torch.from_numpy(np.stack([rows, rows % 3], 1).astype(np.float32))}
+
+    def present(self):
+        return np.ones(COUNT, bool)
+
+
+def joint(head, names=("ehr", "cxr", "note")):
+    each = {"ehr": Numbers(), "cxr": films(), "note": reports()}
+    each = {name: each[name] for name in names}
+    data = JointData(each, np.stack([own.present() for own in each.values()], axis=1))
+    torch.manual_seed(0)
+    encoders = {"ehr": Bias(), "cxr": CxrEncoder(48.0), "note": NoteEncoder(SIZE)}
+    encoders = {name: encoders[name] for name in names}
+    made = HEADS[head](len(names), told=True)
+    return JointModel(Encoders(encoders), made, 0.0), JointExamples(data, LABEL, ROWS, ROWS)
+
+
+ROWS = np.arange(COUNT)
+
+
+def stepped(model, encoder, examples, rows, schedule):
+    """Gradients, and weights and buffers after the step, of one encoder and one batch."""
+    optimiser = schedule.optimiser_of(model)
+    train_one_epoch(model, examples, [rows], schedule, 0, optimiser, CPU)
+    gradient = {name: weight.grad for name, weight in encoder.named_parameters()}
+    return gradient, {name: value.clone() for name, value in encoder.state_dict().items()}
+
+
+def assert_same(one, other, rate):
+    """But for rounding: a gradient near 0 moves a weight by as much as a large one."""
+    (gradient, state), (others_gradient, others_state) = one, other
+    for name, value in gradient.items():
+        within = 1e-4 * value.abs().max().item()
+        torch.testing.assert_close(others_gradient[name], value, rtol=0, atol=within)
+    for name, value in state.items():
+        difference = (others_state[name] - value).double().abs()
+        assert difference.mean() < rate / 1000, name
+
+
+# a clip that bites: the norm of others' gradients must not shrink the step of this encoder
+SCHEDULE = Schedule(3, 32, 0.001, 0.01, clip=0.05)
+CHANGES = [{}, {"clip": None, "class_weights": (1.5, 1.0)}]
+
+
+@pytest.mark.parametrize("name", ["cxr", "note"])
+@pytest.mark.parametrize("head", ["joint", "late-averaged"])
+@pytest.mark.parametrize("change", CHANGES, ids=["clipped", "not clipped, weighted classes"])
+def test_in_joint_training_an_encoder_s_step_is_that_of_its_own_episodes(name, head, change):
+    schedule, found = replace(SCHEDULE, **change), []
+    # films of others change a film's features by BatchNorm, and so what is left for the reports
+    having, names = {
+        "cxr": (FILMS > 0, ("ehr", "cxr", "note")),
+        "note": (REPORTS > 0, ("ehr", "note")),
+    }[name]
+    for rows in (ROWS, np.flatnonzero(having)):
+        model, examples = joint(head, names)
+        encoder = model.encoders.each[name]
+        found.append(stepped(model, encoder, examples, rows, schedule))
+    assert_same(*found, schedule.learning_rate)
+    assert any(gradient.abs().max() > 0 for gradient in found[0][0].values())
+
+
+def test_a_batch_without_a_film_leaves_the_encoder_of_films_as_it_is():
+    model, examples = joint("joint")
+    encoder = model.encoders.each["cxr"]
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    _, after = stepped(model, encoder, examples, np.flatnonzero(FILMS == 0), SCHEDULE)
+    assert all(torch.equal(before[name], after[name]) for name in before)  # no decay either
+
+
+def test_alone_all_weights_are_clipped_together_and_unscaled():
+    model = Bias()
+    ((weights, factor),) = Examples(Numbers(), LABEL, ROWS, ROWS).parts(model, ROWS, SCHEDULE)
+    assert {id(w) for w in weights} == {id(w) for w in model.parameters()} and factor == 1
+
+
+def several(task):
+    """Stays of one task, all eligible; films of some, all known by then."""
+    own = stays(COUNT, [task])
+    own.eligible[:] = True
+    own.each = {"ehr": own.each["ehr"], "cxr": films()}
+    torch.manual_seed(0)
+    encoders = {"ehr": StayEncoder(own.each["ehr"].sizes, 1.0), "cxr": StayCxrEncoder(48.0)}
+    settings = replace(SMALL, dropout=0.0)
+    model = UniMed(encoders, own.tasks, own.groups, settings)
+    return model, StayExamples(own, own.label, ROWS, ROWS, settings)
+
+
+@pytest.mark.parametrize("task", ["shock_4h", "diagnoses_48h"])
+@pytest.mark.parametrize("change", [{}, {"clip": None}], ids=["clipped", "not clipped"])
+def test_in_training_of_icu_stays_the_step_is_that_of_the_stays_with_films(task, change):
+    found, schedule = [], replace(SCHEDULE, **change)
+    for rows in (ROWS, np.flatnonzero(FILMS)):
+        model, examples = several(task)
+        found.append(stepped(model, model.memory.encoders["cxr"], examples, rows, schedule))
+    assert_same(*found, schedule.learning_rate)
+
+
+def test_who_has_no_film_has_a_token_that_says_so():
+    model, examples = several("shock_4h")
+    batch = examples.data.batch(ROWS)
+    memory = model.memory(batch, [4])
+    place = model.memory.names.index("c")
+    none = memory[FILMS == 0, 0, place]
+    torch.testing.assert_close(none, model.memory.missing["c"].expand_as(none))
+    assert not torch.isclose(memory[FILMS > 0, 0, place], model.memory.missing["c"]).all(1).any()
