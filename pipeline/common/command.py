@@ -50,8 +50,9 @@ def run(main: Callable[[], None]) -> None:
     """Runs a stage's `main`: owner-only files, log lines on stderr, one line for an `InputError`.
 
     Exit status: 0, or 1 after an `InputError`. Any other exception is a defect of the pipeline and
-    keeps its traceback. Where PIPELINE_USAGE names a folder, a stage with an `--output` leaves a
-    record of its time, memory and host there: results hold nothing that differs between two runs.
+    keeps its traceback. No job makes a network call (`pipeline/__init__.py`). Where PIPELINE_USAGE
+    names a folder, a stage with an `--output` leaves a record of its time, memory and host there:
+    results hold nothing that differs between two runs.
     """
     os.umask(0o077)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a cancelled job cleans up, too

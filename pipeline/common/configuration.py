@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from pipeline.common import multitask
+from pipeline.common.model_folders import why_not
 from pipeline.common.modules import ROOT
 
 SYNTHETIC = "synthetic"  # a source that is made
@@ -167,26 +168,5 @@ hours to 4 or less
 
 
 def misspelt_bert(config: Config) -> list[str]:
-    """A BERT that is neither a folder of one nor a hub name, before anything is set aside for it.
-
-    >>> misspelt_bert({"note": {"bert": {"model": "/no/folder"}}})
-    ['config.note.bert.model: no folder /no/folder, and no hub name (owner/name)']
-    """
-    model = config["note"]["bert"]["model"]
-    if model is None:
-        return []
-    folder, line = Path(model), f"config.note.bert.model: {model}"
-    if not folder.is_dir():
-        hub = model.count("/") == 1 and not model.startswith((".", "/", "~"))
-        missing = f"config.note.bert.model: no folder {model}, and no hub name (owner/name)"
-        return [] if hub else [missing]
-    needs = {
-        "config.json": ["config.json"],
-        "tokenizer.json or vocab.txt": ["tokenizer.json", "vocab.txt"],
-        "model.safetensors or pytorch_model.bin": ["model.safetensors", "pytorch_model.bin"],
-    }
-    return [
-        f"{line} lacks {what}"
-        for what, names in needs.items()
-        if not any((folder / name).is_file() for name in names)
-    ]
+    """A BERT that cannot be loaded, before anything is set aside for it; see `model_folders`."""
+    return why_not(config["note"]["bert"]["model"])

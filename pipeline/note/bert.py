@@ -1,8 +1,8 @@
-"""A BERT of reports: loaded from a folder or the hub, and its vectors of reports.
+"""A BERT of reports: loaded from a folder, and its vectors of reports.
 
 A report's vector is the mean, over its windows, of the last layer's [CLS] (Zhao et al. 2022: the
-768 of ClinicalBERT). Weights are read by transformers: safetensors, or what the hub has of a model
-without them, read without executing anything (torch's `weights_only`).
+768 of ClinicalBERT). Weights are safetensors; code that comes with a model is never run, see
+`pipeline.common.model_folders`.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from transformers import AutoConfig, BertModel
 from transformers.utils import logging
 
 from pipeline.common.errors import InputError
-from pipeline.note.wordpiece import is_folder
+from pipeline.common.model_folders import KEY, model_folder
 
 logging.disable_progress_bar()
 
@@ -23,20 +23,20 @@ def load_bert(model: str) -> BertModel:
 
     transformers fills weights that a file lacks at random: here that is refused.
     """
-    local = is_folder(model)
+    folder, safe = model_folder(model), {"local_files_only": True, "trust_remote_code": False}
     try:
-        kind = AutoConfig.from_pretrained(model, local_files_only=local).model_type
+        kind = AutoConfig.from_pretrained(folder, **safe).model_type
         if kind != "bert":
-            raise InputError(f"config: note.bert.model: {model} is a {kind}, expected a bert")
+            raise InputError(f"{KEY}: {model} is a {kind}, expected a bert")
         found: Any = BertModel.from_pretrained(
-            model, local_files_only=local, add_pooling_layer=False, output_loading_info=True
+            folder, use_safetensors=True, add_pooling_layer=False, output_loading_info=True, **safe
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         why = str(error).splitlines()[0]
-        raise InputError(f"config: note.bert.model: {model} is no BERT: {why}") from error
+        raise InputError(f"{KEY}: {model} is no BERT: {why}") from error
     bert, loaded = found
     if lost := loaded["missing_keys"]:
-        raise InputError(f"config: note.bert.model: {model} lacks {len(lost)} weights of a BERT")
+        raise InputError(f"{KEY}: {model} lacks {len(lost)} weights of a BERT")
     return bert.float().eval()
 
 

@@ -12,13 +12,13 @@ and [SEP]: nothing of a long report is cut away.
 """
 
 import os
-from pathlib import Path
 
 import polars as pl
 from transformers import BertTokenizer
 from transformers.utils import logging
 
 from pipeline.common.errors import InputError
+from pipeline.common.model_folders import KEY, model_folder
 from pipeline.common.tables import Contract
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a job has the threads that it was given
@@ -53,36 +53,14 @@ def train_tokenizer(texts: list[str], size: int) -> BertTokenizer:
     return BertTokenizer(vocab=dict(sorted(pieces.get_vocab().items(), key=lambda item: item[1])))
 
 
-def is_folder(model: str) -> bool:
-    """Whether a model is a folder: what is none may be looked for on the hub, by owner/name alone.
-
-    >>> is_folder("no/such/folder")
-    Traceback (most recent call last):
-    pipeline.common.errors.InputError: config: note.bert.model: no folder no/such/folder, and no \
-hub name (owner/name)
-    """
-    if Path(model).is_dir():
-        if not (Path(model) / "config.json").is_file():
-            raise InputError(f"config: note.bert.model: {model} holds no config.json, so no BERT")
-        return True
-    if model.count("/") != 1 or model.startswith((".", "/", "~")):
-        raise InputError(
-            f"config: note.bert.model: no folder {model}, and no hub name (owner/name)"
-        )
-    return False
-
-
 def load_tokenizer(model: str) -> BertTokenizer:
     """The WordPiece tokenizer of a folder or hub name; `InputError` where there is none."""
-    local = is_folder(model)
-    lists = [Path(model) / name for name in ("vocab.txt", "tokenizer.json")]
-    if local and not any(path.is_file() for path in lists):
-        raise InputError(f"config: note.bert.model: {model} has no vocab.txt or tokenizer.json")
+    folder = model_folder(model)
     try:
-        return BertTokenizer.from_pretrained(model, local_files_only=local)
+        return BertTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         why = str(error).splitlines()[0]
-        raise InputError(f"config: note.bert.model: {model} has no WordPieces: {why}") from error
+        raise InputError(f"{KEY}: {model} has no WordPieces: {why}") from error
 
 
 def windows(tokenizer: BertTokenizer, reports: pl.DataFrame, tokens: int) -> pl.DataFrame:

@@ -1,0 +1,125 @@
+"""Model folders run no code, ask nothing and call nobody; pickled weights are refused."""
+
+import builtins
+import json
+import os
+import socket
+import subprocess
+import sys
+from shutil import copytree
+
+import pytest
+import torch
+from huggingface_hub import constants
+from transformers import BertConfig, BertModel
+
+from pipeline.common.configuration import misspelt_bert
+from pipeline.common.errors import InputError
+from pipeline.common.model_folders import model_folder
+from pipeline.common.modules import ROOT
+from pipeline.note.bert import load_bert
+from pipeline.note.wordpiece import SPECIAL, load_tokenizer
+
+LOADERS = (load_bert, load_tokenizer)
+HUB = "somebody/some-bert"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A BERT of random weights with its pieces."""
+    folder = tmp_path_factory.mktemp("models") / "bert"
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+                        intermediate_size=8)  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in [*SPECIAL, *"abcdefgh"]))
+    return folder
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """Fails where a socket is opened, a name is looked up or a prompt is read."""
+
+    def refuse(*_, **__):
+        raise AssertionError("a job opened a connection, or asked the user")
+
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+    monkeypatch.setattr(builtins, "input", refuse)
+
+
+def with_code(folder, marker, file="config.json"):
+    """Adds code to a model folder, and to one of its files the `auto_map` that names it."""
+    code = "from pathlib import Path\nfrom transformers import BertConfig\n"
+    code += f"Path({str(marker)!r}).touch()\n\n\nclass Own(BertConfig):\n    pass\n"
+    (folder / "own.py").write_text(code)
+    path = folder / file
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    named = {"AutoConfig": "own.Own", "AutoTokenizer": ["own.Own", None]}
+    path.write_text(json.dumps(known | {"auto_map": named}))
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("load", LOADERS)
+def test_code_of_a_model_folder_is_never_run_nor_asked_for(whole, alone, tmp_path, load, file):
+    folder, marker = copytree(whole, tmp_path / "bert"), tmp_path / "ran"
+    with_code(folder, marker, file)
+    with pytest.raises(InputError, match=r"code of model folders is never run") as error:
+        load(str(folder))
+    assert file in str(error.value)
+    assert not marker.exists()
+    (refused,) = misspelt_bert({"note": {"bert": {"model": str(folder)}}})  # before anything runs
+    assert refused == str(error.value)
+
+
+def test_even_unseen_code_is_not_run(whole, alone, tmp_path, monkeypatch):
+    """The library is told so, too: with our own look at the folder switched off nothing runs."""
+    folder, marker = copytree(whole, tmp_path / "bert"), tmp_path / "ran"
+    with_code(folder, marker)
+    for place in ("pipeline.note.bert", "pipeline.note.wordpiece"):
+        monkeypatch.setattr(f"{place}.model_folder", lambda model: folder)
+    for load in LOADERS:
+        load(str(folder))
+    assert not marker.exists()
+
+
+def test_pickled_weights_are_refused_with_the_reason(whole, tmp_path):
+    folder = copytree(whole, tmp_path / "bert")
+    torch.save(load_bert(str(whole)).state_dict(), folder / "pytorch_model.bin")
+    assert load_bert(str(folder)).config.hidden_size == 8  # of both, safetensors
+    (folder / "pytorch_model.bin").write_bytes(b"no weights")
+    assert load_bert(str(folder)).config.hidden_size == 8
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"pytorch_model\.bin is a pickle, which can run code"):
+        load_bert(str(folder))
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_a_hub_name_that_is_not_here_is_one_clear_message_and_no_connection(
+    alone, tmp_path, monkeypatch, load
+):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match=f"no copy of the hub's {HUB}; nothing is downloaded"):
+        load(HUB)
+
+
+def test_a_hub_name_in_the_cache_is_loaded_from_there(whole, alone, tmp_path, monkeypatch):
+    commit = "0" * 40
+    (tmp_path / "models--somebody--some-bert/refs").mkdir(parents=True)
+    (tmp_path / "models--somebody--some-bert/refs/main").write_text(commit)
+    copytree(whole, tmp_path / f"models--somebody--some-bert/snapshots/{commit}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert model_folder(HUB).name == commit
+    assert load_bert(HUB).config.hidden_size == 8
+    assert load_tokenizer(HUB)("abc")["input_ids"]
+
+
+def test_a_stage_is_offline_before_it_imports_anything():
+    code = (
+        "import pipeline.note.embed_bert, huggingface_hub, os\n"
+        "assert huggingface_hub.is_offline_mode()\n"
+        "assert os.environ['TRANSFORMERS_OFFLINE'] == os.environ['HF_DATASETS_OFFLINE'] == '1'"
+    )
+    plain = {name: value for name, value in os.environ.items() if "OFFLINE" not in name}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=plain, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
