@@ -2,14 +2,19 @@
 
 import json
 import logging
+import re
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from pipeline.common.errors import InputError
 from pipeline.ehr import events as stage
+from pipeline.ehr.signals import catalogue, vocabulary
+from pipeline.ehr.statistics import describe
+from pipeline.ehr.tokens import tokenise
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 STORED = ["storetime", "charttime"]
@@ -36,7 +41,7 @@ RUNNING = {
     "statusdescription": pl.String,
 }
 SCHEMAS = {
-    "chartevents": {**CHARTED, "valuenum": pl.Float64},
+    "chartevents": {**CHARTED, "value": pl.String, "valuenum": pl.Float64},
     "outputevents": {**CHARTED, "value": pl.Float64},
     "labevents": {**CHARTED, "valuenum": pl.Float64},
     "procedureevents": RUNNING,
@@ -44,6 +49,7 @@ SCHEMAS = {
 }
 HEART_RATE, CELSIUS, FAHRENHEIT, FOLEY_URINE = 220045, 223762, 223761, 226559
 INTUBATION, NOREPINEPHRINE, LACTATE, URINE_GLUCOSE, GLUCOSE = 224385, 221906, 50813, 51478, 50931
+GCS_VERBAL = 223900
 ITEMS = [
     (HEART_RATE, "Heart Rate", "chartevents"),
     (CELSIUS, "Temperature Celsius", "chartevents"),
@@ -52,7 +58,10 @@ ITEMS = [
     (INTUBATION, "Intubation", "procedureevents"),
     (NOREPINEPHRINE, "Norepinephrine", "inputevents"),
     (229999, "Norepinephrine", "chartevents"),  # same words, another table
+    (229631, "Phenylephrine (200/250)_OLD_1", "inputevents"),
+    (GCS_VERBAL, "GCS - Verbal Response", "chartevents"),
 ]
+BOUNDS = pl.DataFrame({"signal": ["heart_rate"], "low": [0.0], "high": [200.0]})
 LABS = [
     (LACTATE, "Lactate", "Blood"),
     (GLUCOSE, "Glucose", "Blood"),
@@ -235,6 +244,57 @@ def test_physiological_limits_are_inclusive(select):
     outside += [(HEART_RATE, None), (HEART_RATE, float("nan"))]
     rows = [read(at(1, m), *what) for m, what in enumerate(inside + outside)]
     assert minutes(select(chartevents=rows)) == [60, 61, 62, 63]
+
+
+def test_values_outside_the_limits_are_counted_once_each_and_small_counts_hidden(select, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    wrong = [read(at(1, m), HEART_RATE, v) for m, v in enumerate([999.0, 0.0, -5.0, 1e7] * 3)]
+    fahrenheit = [read(at(2), CELSIUS, 98.6), read(at(3), CELSIUS, 37.0)]
+    kept = select(chartevents=[*wrong, *wrong, *fahrenheit])
+    assert kept["value"].to_list() == [37.0]  # dropped, not converted: as mimic-code does
+    assert "outside the limits of signals.csv: heart_rate 12, temperature <10" in caplog.text
+
+
+def test_verbal_of_the_intubated_is_no_number(select):
+    said = [(1.0, "No Response-ETT"), (1.0, "No Response"), (5.0, "Oriented"), (1.0, None)]
+    said += [(0.0, "1.0 ET/Trach"), (None, "No Response-ETT"), (3.0, "Letters")]
+    rows = [
+        read(at(k), GCS_VERBAL, number) | {"value": text}
+        for k, (number, text) in enumerate(said, 1)
+    ]
+    kept = select(chartevents=rows)
+    assert kept.select("signal", "minute", "value").sort("signal", "minute").rows() == [
+        ("gcs_verbal", 120, 1.0),
+        ("gcs_verbal", 180, 5.0),
+        ("gcs_verbal", 240, 1.0),
+        ("gcs_verbal", 420, 3.0),
+        ("gcs_verbal_intubated", 60, 1.0),
+        ("gcs_verbal_intubated", 300, 1.0),
+        ("gcs_verbal_intubated", 360, 1.0),
+    ]
+    tokens = tokenise(kept, BOUNDS, vocabulary()).sort("minute")["token"]
+    assert tokens[0] not in tokens.to_list()[1:4] and tokens[0] == tokens[4] == tokens[5]
+    assert tokens[0] == vocabulary().offsets()["gcs_verbal_intubated"]
+    made = describe(kept, people(1)).row(0, named=True)
+    assert (made["gcs_verbal_min"], made["gcs_verbal_max"]) == (1.0, 5.0)
+    assert made["gcs_verbal_mean"] == 2.5  # of 1, 5, 1, 3
+    assert made["gcs_verbal_intubated_charted"] == 3
+
+
+def people(*numbers):
+    """Episodes with demographics, as the statistics read them."""
+    unknown = dict.fromkeys(("insurance", "language", "marital_status", "race"), "?")
+    rows = [admission(number, age=60, sex="F", **unknown) for number in numbers]
+    return pl.DataFrame(rows)
+
+
+def test_vasopressors_are_those_of_the_task_shock(select):
+    tasks = Path(stage.__file__).parents[1] / "cohort" / "tasks" / "stay"
+    between = (tasks / "shock.sql").read_text().split("itemid IN (")[1].split(")\n")[0]
+    listed = catalogue().filter(signal="vasopressor")
+    assert sorted(map(int, re.findall(r"\b22\d{4}\b", between))) == sorted(listed["itemid"])
+    kept = select(inputevents=[runs(at(1), at(2), 229631, amount=1.0)])
+    assert kept["signal"].to_list() == ["vasopressor"]
 
 
 def test_a_reading_twice_is_one_reading_and_two_values_of_a_minute_are_two(select):

@@ -4,15 +4,18 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hospital_files import HABITS, files, table
 
 from pipeline.common.errors import InputError
 from pipeline.ehr import long as stage
 
+LONG_KEY = list(stage.LONG.key)
 ZERO = datetime(2150, 3, 1, 8, 0)
 STORED = ["storetime", "charttime"]
 RULE = {
@@ -43,12 +46,15 @@ SCHEMAS = {
 HR, PULSE_ALARM, GCS, WBC_CHART, FOLEY, VENTILATION, DRUG, LACTATE, SWAB = (
     220045, 220046, 223900, 220546, 226559, 225792, 221906, 50813, 70070
 )  # fmt: skip
+SBP, CELSIUS = 220179, 223762
 ITEMS = [
     (HR, "Heart Rate", "chartevents", "Routine Vital Signs"),
     (PULSE_ALARM, "HR Alarm", "chartevents", None),
     (GCS, "GCS - Verbal Response", "chartevents", "Neurological"),
     (WBC_CHART, "WBC", "chartevents", "Labs"),
     (223761, "Temperature Fahrenheit", "chartevents", "Routine Vital Signs"),
+    (SBP, "Non Invasive Blood Pressure systolic", "chartevents", "Routine Vital Signs"),
+    (CELSIUS, "Temperature Celsius", "chartevents", "Routine Vital Signs"),
     (226707, "Height", "chartevents", "General"),
     (226531, "Admission Weight (lbs.)", "chartevents", "General"),
     (FOLEY, "Foley", "outputevents", "Output"),
@@ -127,7 +133,7 @@ def build(tmp_path, monkeypatch):
         names = ["itemid", "label", "linksto", "category"]
         items = pl.DataFrame(ITEMS, schema=names, orient="row")
         items.write_parquet(tmp_path / "d_items.parquet")
-        labs = pl.DataFrame({"itemid": [LACTATE], "label": ["Lactate"]})
+        labs = pl.DataFrame({"itemid": [LACTATE], "label": ["Lactate"], "fluid": ["Blood"]})
         labs.write_parquet(tmp_path / "d_labitems.parquet")
         write_episodes(tmp_path / "episodes.parquet", episodes or [stay()])
         table = stage_main(monkeypatch, tmp_path, tmp_path / "long.parquet", rule, threads)
@@ -296,6 +302,89 @@ def test_text_counts_where_there_is_no_number(build):
     ]
 
 
+def test_verbal_of_the_intubated_is_a_variable_of_its_own(build):
+    rows = [
+        read(at(1), GCS, 1.0, value="No Response-ETT"),
+        read(at(2), GCS, 1.0, value="No Response"),
+        read(at(3), GCS, None, value="No Response-ETT"),
+        read(at(4), HR, 80.0, value="No Response-ETT"),  # of another item the words mean nothing
+    ]
+    assert build(chartevents=rows).select("t", "variable", "value").rows() == [
+        (1, "chart 223900 GCS - Verbal Response intubated", "No Response-ETT"),
+        (2, "chart 223900 GCS - Verbal Response", "1"),
+        (3, "chart 223900 GCS - Verbal Response intubated", "No Response-ETT"),
+        (4, "HR", "80"),
+    ]
+
+
+def test_numbers_outside_the_limits_are_dropped_and_counted(build, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    wrong = [(HR, v) for v in (999, 0, -5, 1e7, 9.9, 300.1)] * 2
+    wrong += [(SBP, 0.0), (CELSIUS, 98.6), (223761, 37.0), (226707, 5.0), (226531, 9999.0)]
+    right = [(HR, 10), (HR, 300), (SBP, 20.0), (CELSIUS, 37.0), (223761, 77.0), (223761, 113.0)]
+    right += [(226707, 40.0), (PULSE_ALARM, 1e7)]  # of other items no limits are known
+    rows = [read(at(0, k), item, float(value)) for k, (item, value) in enumerate(wrong + right)]
+    labs = [drawn(at(2), 0.05), drawn(at(3), 41.0), drawn(at(4), 40.0)]
+    kept = build(chartevents=rows, labevents=labs)
+    assert kept.height == len(right) + 1
+    assert sorted(kept.filter(variable="temperature")["value"]) == ["25", "37", "45"]
+    assert times(kept, "lab 50813 Lactate") == [4]
+    expected = "HR 12, SBP <10, height <10, lab 50813 Lactate <10, temperature <10, weight <10"
+    assert f"outside the limits of a living body: {expected}" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def charted_at(tmp_path_factory):
+    """The long table of a hospital's ICU stays, of what was charted alone, under some habits."""
+
+    def run(**habits):
+        root = files(300, films=False, habits=replace(HABITS, **habits))
+        folder = tmp_path_factory.mktemp("hospital")
+        source = {name: frame([], schema) for name, schema in SCHEMAS.items()}
+        source["chartevents"] = table("icu/chartevents", root)
+        source |= {"d_items": table("icu/d_items", root)}
+        source["d_labitems"] = table("hosp/d_labitems", root)
+        for name, rows in source.items():
+            rows.write_parquet(folder / f"{name}.parquet")
+        stays = table("icu/icustays", root).rename({"intime": "start", "outtime": "end"})
+        stays = stays.with_columns(pl.lit(value).alias(name) for name, value in STATIC.items())
+        until = pl.col("start") + pl.duration(hours=48)
+        stays.with_columns(
+            episode_id="stay_id", observed_from="start", prediction_time=until
+        ).write_parquet(folder / "episodes.parquet")
+        with pytest.MonkeyPatch.context() as patch:
+            made = stage_main(patch, folder, folder / "long.parquet")
+        return made.drop_nulls("t")
+
+    return run
+
+
+def test_impossible_values_of_a_hospital_change_no_value(charted_at):
+    """With the habit some 2 % of heart rates, pressures and temperatures are typing errors."""
+    assert charted_at().equals(charted_at(impossible_values=False))
+
+
+def test_the_intubated_of_a_hospital_are_not_unresponsive(charted_at):
+    verbal = "chart 223900 GCS - Verbal Response"
+    plain, usual = charted_at(intubated_gcs=False), charted_at()
+    tube = usual.filter(variable=f"{verbal} intubated")
+    assert tube.height > 200 and tube["value"].unique().to_list() == ["No Response-ETT"]
+    numbers = usual.filter(variable=verbal)
+    assert numbers.height + tube.height == plain.filter(variable=verbal).height
+    assert numbers.join(plain, on=LONG_KEY, how="anti").is_empty()  # no 1 was made of a tube
+
+
+def test_limits_of_merged_variables_are_those_of_the_signals():
+    known = {"HR": "heart_rate", "SBP": "sbp_cuff", "DBP": "dbp_cuff", "RR": "respiratory_rate",
+             "temperature": "temperature", "SpO2": "spo2"}  # fmt: skip
+    limits = ("low", "high")
+    for variable, signal in known.items():
+        one = stage.merged().filter(variable=variable).select(limits).unique()
+        assert one.equals(stage.catalogue().filter(signal=signal).select(limits).unique())
+    rest = set(stage.merged()["variable"]) - set(known)
+    assert rest == {"height", "weight"}
+
+
 def test_a_specimen_is_known_when_taken_or_at_the_end_of_its_day(build):
     swab = read(at(3), None, storetime=at(72), spec_itemid=SWAB, spec_type_desc="SWAB")
     dated = swab | {"charttime": None, "chartdate": datetime(2150, 3, 1), "hadm_id": None}
@@ -328,8 +417,8 @@ def history():
     hours = range(-2, 52)
     late = timedelta(minutes=100)
     return {
-        "chartevents": [read(at(h), number=float(h), storetime=at(h) + late) for h in hours],
-        "labevents": [drawn(at(h, 20), float(h), storetime=at(h) + late) for h in hours],
+        "chartevents": [read(at(h), number=h + 60.0, storetime=at(h) + late) for h in hours],
+        "labevents": [drawn(at(h, 20), 0.5 * h + 3, storetime=at(h) + late) for h in hours],
         "outputevents": [read(at(h), FOLEY) | {"value": float(h)} for h in hours],
         "procedureevents": [runs(at(h, 10), at(h + 5), VENTILATION) for h in hours[::4]],
         "inputevents": [runs(at(h, 5), at(h + 3, 30), rate=float(h + 3)) for h in hours[::3]],
@@ -405,8 +494,8 @@ def extract(mimic_demo, table, folder):
 
 
 def test_the_open_demo_comes_out(mimic_demo, tmp_path, monkeypatch):
-    for table in [*stage.TABLES, "icustays"]:
-        extract(mimic_demo, table, tmp_path)
+    for name in [*stage.TABLES, "icustays"]:
+        extract(mimic_demo, name, tmp_path)
     stays = pl.read_parquet(tmp_path / "icustays.parquet")
     rows = stays.select(
         pl.col("stay_id").alias("episode_id"), "subject_id", "hadm_id", "stay_id",

@@ -1,9 +1,11 @@
 """What makes real tables awkward is there: repeats, gaps, oddities, early and late deaths."""
 
+from dataclasses import replace
+
 import duckdb
 import polars as pl
 import pytest
-from hospital_files import admissions, digests, eligible, files, films, table, timed
+from hospital_files import HABITS, admissions, digests, eligible, files, films, table, timed
 
 from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.split import Split
@@ -144,12 +146,74 @@ def test_charting_is_irregular_and_some_rows_are_there_twice():
     assert delay.min() >= 0 and delay.n_unique() > 20
 
 
-@pytest.mark.parametrize(("item", "wrong", "low", "high"), [(220045, 999, 20, 220),
-                                                            (220179, 0, 40, 220)])  # fmt: skip
+def without(habit):
+    """A small hospital without one habit."""
+    return files(300, films=False, habits=replace(HABITS, **{habit: False}))
+
+
+@pytest.mark.parametrize(("item", "wrong", "low", "high"), [(220045, [999, 0, -5, 1e7], 20, 220),
+                                                            (220179, [0], 40, 220)])  # fmt: skip
 def test_some_values_are_implausible(item, wrong, low, high):
     values = table("icu/chartevents").filter(pl.col("itemid") == item)["valuenum"]
-    assert 0.005 < share(values == wrong) < 0.05
-    assert values.filter(values != wrong).is_between(low, high).all()
+    error = values.is_in([float(value) for value in wrong])
+    assert 0.005 < share(error) < 0.05
+    assert values.filter(error).n_unique() == len(wrong)
+    assert values.filter(~error).is_between(low, high).all()
+    right = table("icu/chartevents", without("impossible_values")).filter(itemid=item)["valuenum"]
+    assert right.is_between(low, high).all()
+
+
+def test_fahrenheit_is_charted_as_celsius():
+    """As on the open demo, where 3 of 391 values of 223762 are above 97."""
+    rows = table("icu/chartevents").filter(itemid=223762)
+    assert rows.height > 100 and rows["valuenum"].is_between(90, 110).all()
+    assert rows["valueuom"].unique().to_list() == ["°C"]
+    assert table("icu/chartevents", without("impossible_values")).filter(itemid=223762).is_empty()
+
+
+def ventilated(charts, procedures):
+    """Charted rows, and whether each lies within an invasive ventilation of its stay."""
+    runs = procedures.filter(itemid=225792).select("stay_id", "starttime", "endtime")
+    rows = charts.with_row_index("row")
+    inside = rows.join(runs, on="stay_id").filter(
+        pl.col("charttime") >= pl.col("starttime"), pl.col("charttime") <= pl.col("endtime")
+    )
+    return rows.with_columns(pl.col("row").is_in(inside["row"].unique().implode()).alias("inside"))
+
+
+def test_verbal_response_of_the_ventilated_is_that_of_a_tube_and_of_nobody_else():
+    small = files(300, films=False)
+    charts = table("icu/chartevents", small).filter(itemid=223900)
+    rows = ventilated(charts, table("icu/procedureevents", small))
+    tube = rows["value"] == "No Response-ETT"
+    assert tube.sum() > 200
+    assert (tube == rows["inside"]).all()
+    assert (rows.filter(tube)["valuenum"] == 1).all()
+    plain = table("icu/chartevents", without("intubated_gcs")).filter(itemid=223900)
+    assert "No Response-ETT" not in plain["value"]
+    # nothing else differs, so what it tells is the ventilation and no latent
+    outside = charts.filter(~tube)
+    assert outside.equals(plain.filter(~tube))
+
+
+def test_ones_of_the_open_demo_lie_within_invasive_ventilation(mimic_demo):
+    """Its texts are missing, so it cannot say which of them are those of a tube."""
+    ones, procedures = (
+        duckdb.sql(f"FROM read_csv('{mimic_demo}/icu/{name}.csv.gz') WHERE {chosen}").pl()
+        for name, chosen in {
+            "chartevents": "itemid = 223900 AND valuenum = 1",
+            "procedureevents": "itemid = 225792",
+        }.items()
+    )
+    inside = ventilated(ones, procedures)["inside"].sum()
+    assert (ones.height, inside) == (1426, 1353)
+
+
+@pytest.mark.parametrize("habit", ["intubated_gcs", "impossible_values"])
+def test_without_a_habit_of_charting_all_else_is_the_same(habit):
+    usual, changed = digests(files(300, films=False)), digests(without(habit))
+    charts = "mimiciv/3.1/icu/chartevents.csv.gz"
+    assert {name for name in usual if usual[name] != changed[name]} == {charts}
 
 
 def test_some_lab_values_are_text_and_a_twentieth_lacks_the_admission():

@@ -26,7 +26,9 @@ def known_values():
     columns = ["hadm_id", "charttime", "storetime", "itemid", "valuenum"]
     rows = pl.concat(table(name).select(columns) for name in ("icu/chartevents", "hosp/labevents"))
     rows = timed(rows.unique(maintain_order=True), minute="charttime", stored="storetime")
-    typo = pl.col("itemid").is_in([220045, 220179]) & pl.col("valuenum").is_in([999.0, 0.0])
+    typo = pl.col("itemid").is_in([220045, 220179]) & pl.col("valuenum").is_in(
+        [999.0, 0.0, -5.0, 1e7]
+    )
     return rows.filter(pl.col("stored") <= PREDICTION, pl.col("valuenum").is_not_null(), ~typo)
 
 

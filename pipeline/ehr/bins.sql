@@ -5,10 +5,10 @@ WITH subjects AS (
     SELECT subject_id FROM patients WHERE split_of(subject_id) = 'train'
 ),
 items AS (
-    SELECT c.*, d.itemid FROM catalogue AS c JOIN d_items AS d ON d.label = c.label
-    WHERE c.source <> 'labevents' AND d.linksto = c.source
+    SELECT c.* REPLACE (d.itemid AS itemid) FROM catalogue AS c JOIN d_items AS d USING (label)
+    WHERE d.linksto = c.source
     UNION ALL
-    SELECT c.*, d.itemid FROM catalogue AS c JOIN d_labitems AS d ON d.label = c.label
+    SELECT c.* REPLACE (d.itemid AS itemid) FROM catalogue AS c JOIN d_labitems AS d USING (label)
     WHERE c.source = 'labevents' AND d.fluid = 'Blood'
 ),
 readings AS (
@@ -21,7 +21,8 @@ readings AS (
 plausible AS (
     SELECT i.signal, round(r.value * i.scale + i.shift, 4) AS value
     FROM readings AS r SEMI JOIN subjects USING (subject_id) JOIN items AS i USING (itemid)
-    WHERE i.kind <> 'interval' AND round(r.value * i.scale + i.shift, 4) BETWEEN i.low AND i.high
+    WHERE i.kind <> 'interval' AND i.categories IS NULL -- scores have categories, not bins
+        AND round(r.value * i.scale + i.shift, 4) BETWEEN i.low AND i.high
 )
 SELECT
     signal,

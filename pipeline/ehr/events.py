@@ -3,8 +3,9 @@
     python -m pipeline.ehr.events --episodes episodes.parquet --source results/source
         --availability '{…}' --output events.parquet
 
-One row per reading (minute since admission, value) or interval (minute, end_minute). Rows stream
-through in the order of episodes: those of a full release are more than memory holds.
+One row per reading (minute since admission, value) or interval (minute, end_minute); values outside
+the limits of `signals.csv` are dropped and counted. Rows stream through in the order of episodes:
+those of a full release are more than memory holds.
 """
 
 import json
@@ -14,12 +15,13 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.cohort.attrition import shown
 from pipeline.common.availability import cut, known_from, stands_in
 from pipeline.common.command import log, parser, run
 from pipeline.common.database import add_resource_arguments, connect, sql_beside
 from pipeline.common.parts import query_parts, write_parts
 from pipeline.common.tables import Contract
-from pipeline.ehr.signals import catalogue
+from pipeline.ehr.signals import INTUBATED, catalogue
 
 TABLES = ["chartevents", "labevents", "outputevents", "procedureevents", "inputevents",
           "d_items", "d_labitems"]  # fmt: skip
@@ -53,19 +55,32 @@ CODES: Mapping[Any, pl.DataType] = {
 
 
 def once(parts: Iterable[pl.DataFrame], seen: Counter[str]) -> Iterator[pl.DataFrame]:
-    """The events, each once: rows are duplicated in the source, a reading twice is one reading.
+    """The plausible events, each once: a reading that the source repeats is one reading.
 
-    `seen` counts events, episodes, and events whose first time of knowledge is null in every row.
+    `seen` counts events, episodes, events whose first time of knowledge is null in every row, and
+    per signal the values that are outside its limits.
     """
     columns = list(EVENTS.columns)
     new = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in columns)
     for part in parts:
         rows = part.cast(dict(CODES)).sort(*columns, "stood_in")
-        events = rows.filter(new | (pl.int_range(pl.len()) == 0))
+        distinct = rows.filter(new | (pl.int_range(pl.len()) == 0))
+        for signal, count in distinct.filter("outside")["signal"].value_counts().rows():
+            seen[f"outside {signal}"] += count
+        events = distinct.filter(~pl.col("outside")).drop("outside")
         seen["events"] += events.height
         seen["episodes"] += events["episode_id"].n_unique()
         seen["stood_in"] += int(events["stood_in"].sum())
         yield events.cast(dict.fromkeys(CODES, pl.String))
+
+
+def log_counts(seen: Counter[str]) -> None:
+    """What `once` counted; small counts are hidden."""
+    log.info("%d events of %d episodes", seen["events"], seen["episodes"])
+    log.info("%d of them have no storetime: charttime counts", seen["stood_in"])
+    dropped = sorted(name for name in seen if name.startswith("outside "))
+    by_signal = ", ".join(f"{name[8:]} {shown(seen[name])}" for name in dropped)
+    log.info("dropped, outside the limits of signals.csv: %s", by_signal or "none")
 
 
 def main() -> None:
@@ -81,14 +96,14 @@ def main() -> None:
     given = arguments.parse_args()
     seen: Counter[str] = Counter()
     with connect(given.threads, given.memory_mb, given.temp) as database:
+        database.execute(INTUBATED)
         database.register("catalogue", CATALOGUE.cast(dict(CODES)).to_arrow())
         database.execute(f"CREATE VIEW episodes AS FROM '{given.episodes}'")
         for table in TABLES:
             database.execute(f"CREATE VIEW {table} AS FROM '{given.source}/{table}.parquet'")
         parts = query_parts(database, query(given.availability))
         write_parts(once(parts, seen), given.output, EVENTS)
-    log.info("%d events of %d episodes", seen["events"], seen["episodes"])
-    log.info("%d of them have no storetime: charttime counts", seen["stood_in"])
+    log_counts(seen)
 
 
 if __name__ == "__main__":

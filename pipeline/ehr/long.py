@@ -6,7 +6,10 @@
 One row per value: t is the time at which it was known, in hours from the stay's start, so that one
 table serves every horizon T as t < T. Time-invariant values have no t. Inputs and merged variables
 (`long_items.csv`: item → variable, value · scale + shift) as listed by Tang et al. 2020 (FIDDLE),
-here with their units converted.
+here with their units converted. Values outside the limits of `long_items.csv` and `signals.csv` are
+dropped and counted; so is Fahrenheit charted as Celsius, as mimic-code's vitalsign.sql drops it. Of
+what Tang et al. read, datetimeevents (dates, some of them planned) and the laboratory's flags (they
+follow from value and range) are left out.
 
 The rows of a full release are more than memory holds: `long.sql` streams them to files by chunks
 of stays, then each chunk is sorted (`long_chunk.sql`) and appended to the output.
@@ -27,6 +30,7 @@ from pipeline.common.database import add_resource_arguments, connect, sql_beside
 from pipeline.common.parts import write_parts
 from pipeline.common.progress import JobProgress
 from pipeline.common.tables import Contract
+from pipeline.ehr.signals import INTUBATED, catalogue
 
 TABLES = ["chartevents", "outputevents", "labevents", "microbiologyevents", "procedureevents",
           "inputevents", "d_items", "d_labitems"]  # fmt: skip
@@ -65,12 +69,12 @@ def query(availability: Mapping[str, object], part: str) -> str:
 
 
 def merged() -> pl.DataFrame:
-    """The chart's items that are one variable, with their conversion.
+    """The chart's items that are one variable, with their conversion and its limits.
 
-    >>> merged().filter(variable="height").rows()
-    [(226707, 'height', 2.54, 0.0), (226730, 'height', 1.0, 0.0)]
+    >>> merged().filter(variable="height").select("itemid", "scale", "low", "high").rows()
+    [(226707, 2.54, 90.0, 250.0), (226730, 1.0, 90.0, 250.0)]
     """
-    numbers = {"scale": pl.Float64, "shift": pl.Float64}
+    numbers = dict.fromkeys(("scale", "shift", "low", "high"), pl.Float64)
     return pl.read_csv(Path(__file__).with_name("long_items.csv"), schema_overrides=numbers)
 
 
@@ -79,7 +83,8 @@ def stage_rows(
 ) -> None:
     """Streams all rows to parquet files below `folder`, one folder per chunk of stays."""
     database.register("merged", merged().to_arrow())
-    database.execute(AS_TEXT)
+    database.register("catalogue", catalogue().to_arrow())
+    database.execute(AS_TEXT + ";" + INTUBATED)
     database.execute(f"CREATE TABLE items AS {sql_beside(__file__, 'long_names.sql')}")
     for part in PARTS:
         database.execute(
@@ -90,14 +95,24 @@ def stage_rows(
 
 
 def log_sources(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Logs how many values each source gave, and how many of them have no storetime."""
+    """Logs how many values each source gave, how many of them have no storetime, and how many are
+    outside the limits of their variable."""
+    files = {"files": f"{folder}/*/*.parquet"}
     found = database.sql(
         "SELECT source, count(*), count_if(stood_in) FROM read_parquet($files) "
         "WHERE value IS NOT NULL GROUP BY source ORDER BY source",
-        params={"files": f"{folder}/*/*.parquet"},
+        params=files,
     ).fetchall()
     for source, rows, guessed in found:
         log.info("%s: %s values, %s of them without storetime", source, shown(rows), shown(guessed))
+    dropped = database.sql(
+        "SELECT name, count(*) FROM read_parquet($files) "
+        "JOIN (SELECT DISTINCT item, name FROM items) USING (item) "
+        "WHERE outside GROUP BY name ORDER BY name",
+        params=files,
+    ).fetchall()
+    by_name = ", ".join(f"{name} {shown(rows)}" for name, rows in dropped)
+    log.info("dropped, outside the limits of a living body: %s", by_name or "none")
 
 
 def sorted_chunks(

@@ -1,6 +1,7 @@
--- Everything known during each stay, in no order: one row per value, with the hours from the stay's
+-- What was known during each stay, in no order: one row per value, with the hours from the stay's
 -- start at which it was KNOWN: not before the start, before the prediction time and the stay's end.
--- Views: episodes, items (long_names.sql), chartevents, outputevents, labevents,
+-- Numbers outside the limits of their item are null, and marked. GCS verbal of the intubated is a
+-- variable of its own (macro intubated, signals.py). Views: episodes, items (long_names.sql), chartevents, outputevents, labevents,
 -- microbiologyevents, procedureevents, inputevents. The known_… and stands_in_… fields come from the
 -- config's availability table; as_text writes a number. $stays: how many stays make a chunk.
 -- A variable is an item's number and a text that goes behind its name, which is added at the end.
@@ -59,8 +60,11 @@ readings AS (
     SELECT
         r.chunk, r.source, r.stood_in, r.episode_id, r.start, r.stop, r.charttime AS begun,
         CASE WHEN r.known IS NOT NULL THEN greatest(r.charttime, r.known) END AS moment,
-        i.item, '' AS aspect,
+        i.item, CASE WHEN intubated(r.itemid, r.value) THEN ' intubated' ELSE '' END AS aspect,
+        coalesce(r.valuenum NOT BETWEEN i.low AND i.high, FALSE) AS outside,
         CASE
+            WHEN outside THEN NULL
+            WHEN intubated(r.itemid, r.value) THEN trim(r.value)
             WHEN i.scale IS NOT NULL THEN as_text(round(r.valuenum * i.scale + i.shift, 4))
             ELSE coalesce(as_text(r.valuenum), nullif(nullif(trim(r.value), ''), '___'))
         END AS value
@@ -73,14 +77,14 @@ running AS (
     SELECT
         'procedure' AS source, hadm_id, stay_id, itemid, starttime, endtime, '' AS aspect,
         'runs' AS state, NULL AS rate, NULL AS rateuom, NULL AS amount, NULL AS amountuom,
-        {known_procedures} AS known, {stands_in_procedures} AS stood_in
+        {known_procedures} AS known, {stands_in_procedures} AS stood_in, FALSE AS outside
     FROM procedureevents
     UNION ALL
     SELECT
         'input', hadm_id, stay_id, itemid, starttime, endtime, ' route',
         coalesce(nullif(trim(ordercategoryname), ''), 'runs'), rate, rateuom,
         CASE WHEN amount > 0 AND statusdescription IS DISTINCT FROM 'Rewritten' THEN amount END,
-        amountuom, {known_infusions}, {stands_in_infusions}
+        amountuom, {known_infusions}, {stands_in_infusions}, FALSE
     FROM inputevents
 ),
 -- An item's units differ between rows: they are part of the name. What began before the stay, in
@@ -142,13 +146,13 @@ columns AS (
 ),
 registered AS (
     SELECT
-        *, 'stay' AS source, FALSE AS stood_in, CAST(NULL AS INTEGER) AS item,
+        *, 'stay' AS source, FALSE AS stood_in, FALSE AS outside, CAST(NULL AS INTEGER) AS item,
         CAST(NULL AS TIMESTAMP) AS begun, start AS moment
     FROM columns
     WHERE trim(value) NOT IN ('', '___')
 )
 SELECT
-    chunk, source, stood_in, episode_id, item, aspect, value, begun,
+    chunk, source, stood_in, outside, episode_id, item, aspect, value, begun,
     CASE
         WHEN source <> 'stay' THEN round(date_diff('microsecond', start, moment) / 3.6e9, 6)
     END AS hours

@@ -2,7 +2,9 @@
 
 `signals.csv` is the list that a clinician reads: signal, kind (chart, lab or interval), source
 table, MIMIC's label, physiological limits, conversion `value · scale + shift`, number of categories
-for scores. Limits are what a living body can show, not what is normal: hypotension stays in.
+for scores. Where it names an itemid, that decides and the label is for the reader: vasopressors are
+those of the task shock. Limits are what a living body can show, not what is normal: hypotension
+stays in. `words`: a charted text that is a signal of its own.
 Sources: Wang et al. 2024 (HAIM's lists); arterial pressures, temperature, lactate, urine, PEEP,
 vasopressors and ventilation are added (corrected protocol).
 
@@ -18,6 +20,12 @@ import polars as pl
 BINS = 200  # rows of the sinusoid table; row 0 is "no value", 1 underflow, 199 overflow
 # demographics and their number of classes (Wang et al. 2024; sex in the corrected protocol)
 CLASSES = {"age": 9, "sex": 2, "insurance": 3, "language": 2, "marital_status": 5, "race": 8}
+# GCS verbal of the intubated: MIMIC charts "No Response-ETT" with the number 1, as if unresponsive.
+# mimic-code's gcs.sql tells it by the text, too (CareVue's was "1.0 ET/Trach").
+INTUBATED = """
+    CREATE MACRO intubated(itemid, words) AS
+        itemid = 223900 AND coalesce(regexp_matches(words, '(?i)\\bETT?\\b'), FALSE)
+"""
 CATALOGUES = {"corrected": "signals.csv", "published": "signals_published.csv"}
 
 
@@ -32,18 +40,23 @@ def classes(name: str = "corrected") -> dict[str, int]:
 
 
 def catalogue(name: str = "corrected") -> pl.DataFrame:
-    """The list of signals of a protocol: one row per source label."""
+    """The list of signals of a protocol: one row per source label or item.
+
+    >>> catalogue().filter(signal="vasopressor")["itemid"].sort().to_list()[:4]
+    [221289, 221662, 221749, 221906]
+    """
     path = Path(__file__).with_name(CATALOGUES[name])
     numbers = dict.fromkeys(("low", "high", "scale", "shift"), pl.Float64)
-    return pl.read_csv(path, schema_overrides={"categories": pl.Int64, **numbers})
+    whole = dict.fromkeys(("categories", "itemid"), pl.Int64)
+    return pl.read_csv(path, schema_overrides={**numbers, **whole})
 
 
 @dataclass(frozen=True)
 class Vocabulary:
     """Where the tokens of each signal lie in the encoder's table.
 
-    Numeric signals have `BINS` rows, scores one row per category, intervals one row. `blocks`:
-    (signal, kind, rows, is numeric) in the order of the table.
+    Numeric signals have `BINS` rows, scores one row per category, intervals and texts one row.
+    `blocks`: (signal, kind, rows, is numeric) in the order of the table.
     """
 
     blocks: tuple[tuple[str, str, int, bool], ...]

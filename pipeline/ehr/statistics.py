@@ -13,7 +13,9 @@ listed by Soenksen et al. 2022 (HAIM), with rules where they leave a detail open
 
 Not inherited from HAIM: rows of zeros appended to every series, and procedures that nothing bounds
 in time. An interval (line, procedure, infusion, ventilation) is two columns: the minutes in which
-it ran until the prediction time, and whether it ran then. Demographics: age decade, rest one-hot.
+it ran until the prediction time, and whether it ran then. A text that is a signal of its own (GCS
+verbal of the intubated) has no number: one column says in how many minutes it was charted.
+Demographics: age decade, rest one-hot.
 """
 
 import numpy as np
@@ -23,16 +25,18 @@ from pipeline.common.command import log, parser, run
 from pipeline.common.parts import read_parts
 from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.ehr.events import EVENTS
-from pipeline.ehr.signals import CLASSES, vocabulary
+from pipeline.ehr.signals import CLASSES, catalogue, vocabulary
 from pipeline.ehr.tokens import demographics
 
 NAMES = ("max", "min", "mean", "variance", "mean_difference", "mean_absolute_difference",
          "max_absolute_difference", "sum_absolute_difference", "last_minus_first", "peaks",
          "slope")  # fmt: skip
 BLOCKS = vocabulary().blocks
-READ = tuple(signal for signal, kind, _, _ in BLOCKS if kind != "interval")
+TEXTS = tuple(catalogue().drop_nulls("words")["signal"].unique(maintain_order=True))
+READ = tuple(signal for signal, kind, *_ in BLOCKS if kind != "interval" and signal not in TEXTS)
 RUN = tuple(signal for signal, kind, _, _ in BLOCKS if kind == "interval")
 READING_COLUMNS = [f"{signal}_{name}" for signal in READ for name in NAMES]
+TEXT_COLUMNS = [f"{signal}_charted" for signal in TEXTS]
 INTERVAL_COLUMNS = [f"{signal}_{what}" for signal in RUN for what in ("minutes", "running")]
 ONE_HOT = [f"{name}_{code}" for name in CLASSES if name != "age" for code in range(CLASSES[name])]
 NO_EVENTS = pl.DataFrame(
@@ -41,7 +45,9 @@ NO_EVENTS = pl.DataFrame(
 STATISTICS = Contract(
     {
         "episode_id": pl.Int64,
-        **dict.fromkeys([*READING_COLUMNS, *INTERVAL_COLUMNS, "age_decade", *ONE_HOT], pl.Float32),
+        **dict.fromkeys(
+            [*READING_COLUMNS, *TEXT_COLUMNS, *INTERVAL_COLUMNS, "age_decade", *ONE_HOT], pl.Float32
+        ),
     },
     key=("episode_id",),
     nullable=tuple(READING_COLUMNS),
@@ -117,6 +123,25 @@ def _differs(key: np.ndarray) -> np.ndarray:
     return np.append(True, key[1:] != key[:-1])
 
 
+def of_texts(events: pl.DataFrame, episodes: pl.DataFrame) -> pl.DataFrame:
+    """`TEXT_COLUMNS` of `episodes`, in their order: in how many minutes each text was charted.
+
+    >>> episodes = pl.DataFrame({"episode_id": [7, 8]})
+    >>> events = pl.DataFrame({"episode_id": 7, "signal": "gcs_verbal_intubated",
+    ...                        "minute": [10, 10, 70]})
+    >>> of_texts(events, episodes).rows()
+    [(2.0,), (0.0,)]
+    """
+    minutes = events.filter(pl.col("signal").is_in(TEXTS)).group_by("episode_id").agg(
+        pl.col("minute").filter(signal=signal).n_unique().alias(f"{signal}_charted")
+        for signal in TEXTS
+    )  # fmt: skip
+    kept = episodes.select("episode_id").join(
+        minutes, on="episode_id", how="left", maintain_order="left"
+    )
+    return kept.select(pl.col(TEXT_COLUMNS).fill_null(0).cast(pl.Float32))
+
+
 def of_intervals(events: pl.DataFrame, episodes: pl.DataFrame) -> pl.DataFrame:
     """`INTERVAL_COLUMNS` of `episodes`, in their order; two of a signal at once count once.
 
@@ -155,7 +180,7 @@ def of_demographics(episodes: pl.DataFrame) -> pl.DataFrame:
 
 def describe(events: pl.DataFrame, episodes: pl.DataFrame) -> pl.DataFrame:
     """One row of statistics per episode of `episodes`, which may have no events (`STATISTICS`)."""
-    parts = (of_readings(events, episodes), of_intervals(events, episodes))
+    parts = (of(events, episodes) for of in (of_readings, of_texts, of_intervals))
     return pl.concat(
         [episodes.select("episode_id"), *parts, of_demographics(episodes)], how="horizontal"
     )

@@ -104,7 +104,7 @@ def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFra
     hidden = _reveal(_sets(rng, admissions, signals, row, minute, stored))
     row, minute = draw_times(rng, closed + 1, np.minimum(at_48, CHARTED), 2, 3)
     later = _reveal(_sets(rng, admissions, signals, row, minute, minute + 10))
-    rows = pl.concat([regular, hidden, later, _implausible(rng, regular)])
+    rows = pl.concat([regular, hidden, later])
     twice = rows.filter(pl.Series(rng.random(rows.height) < 0.005))
     return _with_text(pl.concat([rows, twice]))
 
@@ -131,14 +131,6 @@ def _reveal(rows: pl.DataFrame) -> pl.DataFrame:
     well = pl.col("itemid").replace_strict({220045: 58.0, 220210: 9.0}, default=0.0)
     told = pl.when("dies").then(dying).otherwise(well)
     return rows.with_columns(pl.when(rate).then(told).otherwise("valuenum").alias("valuenum"))
-
-
-def _implausible(rng: np.random.Generator, rows: pl.DataFrame) -> pl.DataFrame:
-    """Typing errors: extra rows with a heart rate of 999 or a systolic pressure of 0."""
-    some = rows.filter(pl.col("itemid").is_in([220045, 220179]))
-    some = some.filter(pl.Series(rng.random(some.height) < 0.02))
-    wrong = pl.when(pl.col("itemid") == 220045).then(999.0).otherwise(0.0)
-    return some.with_columns(wrong.alias("valuenum"), pl.col("minute") + 1)
 
 
 def _with_text(rows: pl.DataFrame) -> pl.DataFrame:

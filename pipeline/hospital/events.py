@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from pipeline.hospital import charting, ids, treatments
+from pipeline.hospital import charting, ids, mischarting, treatments
 from pipeline.hospital.layout import Writer
-from pipeline.hospital.settings import CHUNK
+from pipeline.hospital.settings import CHUNK, Habits
 
 LABS_PER_CHUNK = 100_000  # labevent_id is a running number
 CULTURES_PER_CHUNK = 1_000  # microevent_id too
@@ -18,18 +18,26 @@ def _chunk(admissions: pl.DataFrame) -> int:
 
 
 def write_icu(
-    writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, orders: pl.Series
+    writer: Writer,
+    rng: np.random.Generator,
+    admissions: pl.DataFrame,
+    orders: pl.Series,
+    habits: Habits,
+    errors: np.random.Generator,
 ) -> pl.DataFrame:
     """chartevents, inputevents, outputevents, procedureevents; order numbers from the first on.
 
-    Returns row (of admissions) and the minute stored of all that is charted.
+    `errors` draws impossible values, where it is a habit to chart some. Returns row (of admissions)
+    and the minute stored of all else that is charted.
     """
     chart = [charting.chart_rows(rng, admissions), treatments.peep_rows(rng, admissions)]
     names = ["row", "minute", "stored", "itemid", "value", "valuenum", "valueuom"]
     rows = pl.concat([part.select(names) for part in chart], how="vertical_relaxed")
-    rows = ids.clocked(rows, admissions, **CHARTED_AT)
-    rows = rows.with_columns(ids.caregivers(rng, rows.height), warning=0)
-    writer.write("icu/chartevents", rows)
+    if habits.intubated_gcs:
+        rows = mischarting.intubated(rows, admissions)
+    _write_charts(writer, rng, admissions, rows)
+    if habits.impossible_values:
+        _write_charts(writer, errors, admissions, mischarting.impossible(errors, rows))
     _write_intervals(writer, rng, admissions, orders)
     urine = ids.clocked(treatments.urine_rows(rng, admissions), admissions, **CHARTED_AT)
     urine = urine.with_columns(
@@ -37,6 +45,15 @@ def write_icu(
     )
     writer.write("icu/outputevents", urine)
     return rows.select("row", "stored")
+
+
+def _write_charts(
+    writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, rows: pl.DataFrame
+) -> None:
+    """chartevents."""
+    rows = ids.clocked(rows, admissions, **CHARTED_AT)
+    rows = rows.with_columns(ids.caregivers(rng, rows.height), warning=0)
+    writer.write("icu/chartevents", rows)
 
 
 def _write_intervals(

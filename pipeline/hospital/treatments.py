@@ -13,6 +13,7 @@ from pipeline.hospital.charting import draw_times, items
 from pipeline.hospital.model import probability
 from pipeline.hospital.settings import HOUR, PREDICTION
 
+VENTILATED = 30 * HOUR  # how long the ventilation of respiratory failure lasts, at most
 CODED_BY = ["e", "c", "n", "shock", "arf", "dies"]  # what the log-odds of a code are made of
 
 
@@ -53,7 +54,7 @@ def procedure_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.Dat
             _interval(lines, a["icu"][lines] + 15, out[lines], 229351),
             _interval(picc, a["icu"][picc] + 60, out[picc], 224264),
             _interval(arf, start - 5, start - 4, 224385),
-            _interval(arf, start, np.minimum(start + 30 * HOUR, out[arf]), 225792),
+            _interval(arf, start, np.minimum(start + VENTILATED, out[arf]), 225792),
             _interval(trap, a["icu"][trap] + PREDICTION + 10, a["icu_out"][trap], 225802),
         ]
     )

@@ -1,0 +1,57 @@
+"""What nurses chart that is not what it seems: the habits `intubated_gcs`, `impossible_values`."""
+
+import numpy as np
+import polars as pl
+
+from pipeline.hospital.settings import PREDICTION
+from pipeline.hospital.treatments import VENTILATED
+
+HEART_RATE, SYSTOLIC, FAHRENHEIT, CELSIUS, VERBAL = 220045, 220179, 223761, 223762, 223900
+INTUBATED = "No Response-ETT"
+TYPED = [999.0, 0.0, -5.0, 1e7]  # for a heart rate
+SHARE = 0.02  # of the readings of a signal that one with a typing error follows
+
+
+def intubated(rows: pl.DataFrame, admissions: pl.DataFrame) -> pl.DataFrame:
+    """Charted rows: while invasively ventilated the verbal response is "No Response-ETT", a 1.
+
+    That is a function of the ventilation alone; both bounds are those of `procedure_rows`.
+    """
+    begin, stay = (admissions[name].to_numpy() for name in ("arf_at", "stay"))
+    row, minute = rows["row"].to_numpy(), rows["minute"].to_numpy()
+    end = np.minimum(begin + VENTILATED, stay)
+    inside = (begin[row] >= 0) & (begin[row] <= minute) & (minute <= end[row])
+    tube = pl.Series(inside) & (rows["itemid"] == VERBAL)
+    return rows.with_columns(
+        valuenum=pl.when(tube).then(1.0).otherwise("valuenum"),
+        value=pl.when(tube).then(pl.lit(INTUBATED)).otherwise("value"),
+    )
+
+
+def impossible(rng: np.random.Generator, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows to be charted besides, a minute after some of `rows`: values that no body shows.
+
+    Heart rates of `TYPED`, systolic pressures of 0, and Fahrenheit under the item of Celsius.
+    """
+    item = pl.col("itemid")
+    known = rows.filter(
+        item.is_in([HEART_RATE, SYSTOLIC, FAHRENHEIT]), pl.col("stored") <= PREDICTION
+    )
+    some = known.filter(pl.Series(rng.random(known.height) < SHARE))
+    typed = pl.Series(rng.choice(TYPED, some.height))
+    number = (
+        pl.when(item == HEART_RATE).then(typed).when(item == SYSTOLIC).then(0.0)
+    ).otherwise("valuenum")  # fmt: skip
+    under = pl.when(item == FAHRENHEIT).then(CELSIUS).otherwise("itemid")
+    unit = pl.when(item == FAHRENHEIT).then(pl.lit("°C")).otherwise("valueuom")
+    return some.with_columns(
+        pl.col("minute") + 1, itemid=under.cast(pl.Int64), valueuom=unit, valuenum=number
+    ).with_columns(value=_as_text(pl.col("valuenum")))
+
+
+def _as_text(number: pl.Expr) -> pl.Expr:
+    """Numbers as MIMIC writes them: without a point where they are whole."""
+    whole = number.round() == number
+    return (
+        pl.when(whole).then(number.cast(pl.Int64).cast(pl.String)).otherwise(number.cast(pl.String))
+    )
