@@ -1,8 +1,9 @@
 """Episodes, split, labels.
 
 Needs patients, admissions and ICU stays (published: CheXpert's table, too). Makes the episodes with
-their attrition, then per task the labels, with the attrition continued. They have priority: an
-impossible cohort is refused before films are decoded.
+their attrition, then per task the labels, with the attrition continued (published: and the split,
+drawn among the complete cases of the task). They have priority: an impossible cohort is refused
+before films are decoded.
 """
 
 
@@ -29,7 +30,7 @@ rule select_episodes:
         runtime=30,
     params:
         cohort=setting("cohort"),
-        split=setting("split"),
+        split=wiring.split("patients"),
         last_year=lambda wildcards: release.last_year(SOURCE),
         films=option("films"),
         chexpert=option("chexpert"),
@@ -42,7 +43,7 @@ rule select_episodes:
         " {params.films:q}"
         " --last-year {params.last_year}"
         " --cohort {params.cohort:q}"
-        " --split {params.split:q}"
+        " {params.split:q}"
         " --output {output.episodes:q}"
         " --attrition {output.attrition:q}"
         " --threads {threads}"
@@ -75,12 +76,14 @@ rule label_task:
     params:
         definition=setting("definition"),
         head_on=setting("head_on"),
+        split=wiring.split("tasks"),
         present=wiring.complete_cases("{name}={file}"),
     shell:
         "python -m pipeline.cohort.labels"
         " --task {wildcards.task:q}"
         " --definition {params.definition:q}"
         " --fitted train {params.head_on:q}"
+        " {params.split:q}"
         " --patients {input.patients:q}"
         " --admissions {input.admissions:q}"
         " --episodes {input.episodes:q}"

@@ -65,6 +65,12 @@ def checked(modalities, model, task, protocol):
     """Refuses a target that cannot be made."""
     if why := planning.refusal(config, modalities, model, task, protocol):
         sys.exit(why)
+    if why := planning.unmet(config, modalities, protocol):
+        sys.exit(
+            f"{modalities}_{model}_{task}: {why}: films of 224 pixels and the weights of ImageNet"
+            " belong to the paper's film encoder. Set both in config.yaml, or ask for results of the"
+            " corrected protocol"
+        )
     preflighted(planning.needs(config, modalities, model, protocol))
 
 

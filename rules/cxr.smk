@@ -20,6 +20,7 @@ ENCODERS["cxr"] = {
         "pixels": setting("cxr", "pixels"),
         "full": setting("cxr", "full"),
         "hours_scale": setting("cxr", "hours_scale"),
+        "one_by_one": setting("cxr", "one_by_one"),
     },
     "present": f"{UNIT}/cxr/films.parquet",
 }

@@ -61,13 +61,13 @@ rule train_doc2vec:
     params:
         folder=subpath(output.model, parent=True),
         fitted_on=setting("note", "fitted_on"),
-        split=setting("split"),
+        split=wiring.split("patients"),
         settings=setting("note", "doc2vec"),
     shell:
         "python -m pipeline.note.doc2vec"
         " --notes {input.notes:q}"
         " --fitted-on {params.fitted_on:q}"
-        " --split {params.split:q}"
+        " {params.split:q}"
         " --settings {params.settings:q}"
         " --output {params.folder:q}"
         " 2> {log:q}"

@@ -6,6 +6,7 @@ Written from the description (sections 1 to 3), not from the stages; no library 
 import csv
 import io
 import statistics
+from bisect import bisect_left
 from collections import defaultdict
 from datetime import datetime, timedelta
 
@@ -47,6 +48,14 @@ def clock(written):
     return datetime.strptime(written, "%Y-%m-%d %H:%M:%S") if written else None
 
 
+EDGES = [k * 0.005 for k in range(1, 200)]
+
+
+def equal_bin(number, low, high):
+    """Of 200 equal bins, each with its upper end, the first with its lower end, too."""
+    return bisect_left(EDGES, (number - low) / (high - low)) if high > low else 0
+
+
 class Published:
     """The cohort of a hospital, its labels and its tokens."""
 
@@ -59,6 +68,7 @@ class Published:
             for row in self.rows("hosp/admissions")
             if row["subject_id"] in labelled and row["hadm_id"] in in_icu
         ]
+        self.patients = self.rows("hosp/patients")
         self.admissions.sort(key=lambda row: (int(row["subject_id"]), int(row["hadm_id"])))
         self.start = {row["hadm_id"]: clock(row["admittime"]) for row in self.admissions}
         self.end = {row["hadm_id"]: clock(row["dischtime"]) for row in self.admissions}
@@ -75,11 +85,32 @@ class Published:
         stays = {hadm: self.end[hadm] - start for hadm, start in self.start.items()}
         return {int(k): int(stay > 168 * HOUR) for k, stay in stays.items() if stay >= 72 * HOUR}
 
+    def films(self):
+        """Admissions with an antero-posterior film in them and in their first 48 hours."""
+        of_patient = defaultdict(list)
+        for row in self.admissions:
+            of_patient[row["subject_id"]].append(row["hadm_id"])
+        taken = set()
+        for row in self.rows("cxr/metadata"):
+            if row["ViewCodeSequence_CodeMeaning"] != "antero-posterior":
+                continue
+            time = datetime.strptime(
+                row["StudyDate"] + f"{float(row['StudyTime']):010.3f}", "%Y%m%d%H%M%S.%f"
+            )
+            for hadm in of_patient[row["subject_id"]]:
+                end = min(self.end[hadm], self.start[hadm] + 48 * HOUR)
+                if self.start[hadm] < time < end:
+                    taken.add(hadm)
+        return taken
+
     def readmission(self):
-        labels = {}
+        labels, filmed = {}, self.films()
         for row in self.admissions:
             mine, subject = row["hadm_id"], row["subject_id"]
+            if mine not in filmed:
+                continue
             own = [r["hadm_id"] for r in self.admissions if r["subject_id"] == subject]
+            own = [hadm for hadm in own if hadm in filmed]
             own.sort(key=lambda hadm: (self.start[hadm], int(hadm)))
             later = own[own.index(mine) + 1 :]
             gap = self.start[later[0]] - self.end[mine] if later else None
@@ -110,22 +141,22 @@ class Published:
                 yield row["hadm_id"], minute, items[row["itemid"]], row["value"], number
 
     def vitals(self):
-        """Readings beyond the range replaced: (episode, minute, label, number)."""
-        kept, own, overall = [], defaultdict(list), defaultdict(list)
-        for hadm, minute, label, _, number in self.chart():
-            if label not in VITALS:
-                continue
-            low, high = VITALS[label]
-            inside = number is not None and low <= number <= high
-            kept.append((hadm, minute, label, number if inside else None))
-            if inside:
-                own[hadm, label].append(number)
-                overall[label].append(number)
-        for hadm, minute, label, number in kept:
-            if number is None:
-                others = own[hadm, label] or overall[label]
-                number = statistics.fmean(others)
-            yield hadm, minute, label, number
+        """Readings, None beyond the range: (episode, minute, label, number or None)."""
+        for hadm, minute, label, word, _ in self.chart():
+            if label in VITALS:
+                low, high = VITALS[label]
+                number = float(word) if word else None
+                inside = number is not None and low <= number <= high
+                yield hadm, minute, label, number if inside else None
+
+    def filled(self, missing, binned):
+        """Vitals without a number: the rounded mean of the bins of the admission and label."""
+        own, overall = defaultdict(list), defaultdict(list)
+        for hadm, _, label, code in binned:
+            own[hadm, label].append(code)
+            overall[label].append(code)
+        for hadm, minute, label in missing:
+            yield hadm, minute, label, round(statistics.mean(own[hadm, label] or overall[label]))
 
     def labs(self):
         items = self.labels_of_items("hosp/d_labitems", LABS, fluid="Blood")
@@ -149,16 +180,17 @@ class Published:
         first, total = {}, 0
         for label, size in SIZES.items():
             first[label], total = total, total + size
-        numbers = [*self.vitals(), *self.labs()]
+        vitals = list(self.vitals())
+        missing = [reading[:3] for reading in vitals if reading[3] is None]
+        numbers = [*(reading for reading in vitals if reading[3] is not None), *self.labs()]
         values = defaultdict(list)
         for _, _, label, number in numbers:
             values[label].append(number)
         ends = {label: (min(found), max(found)) for label, found in values.items()}
         made = {(h, m, first[label] + code) for h, m, label, code in self.scores()}
-        for hadm, minute, label, number in numbers:
-            low, high = ends[label]
-            bin_ = min(int((number - low) / (high - low) * 200), 199) if high > low else 0
-            made.add((hadm, minute, first[label] + bin_))
+        binned = [(h, m, label, equal_bin(x, *ends[label])) for h, m, label, x in numbers]
+        for hadm, minute, label, code in [*binned, *self.filled(missing, binned)]:
+            made.add((hadm, minute, first[label] + code))
         procedures = list(self.procedures())
         times = {(hadm, minute) for hadm, minute, _ in made}
         times |= {(hadm, start) for hadm, _, start, _ in procedures}

@@ -85,11 +85,46 @@ def test_published_choices_are_those_of_the_sheet(published):
     assert published["missing"] == "complete"
     assert published["cxr"]["views"] == ["antero-posterior"]
     assert (published["cxr"]["hours_scale"], published["cxr"]["full"]) == (1, True)
+    assert published["cxr"]["one_by_one"] is True
     assert published["ehr"] == {"signals": "published", "start_by_value": False}
     assert (published["early"]["dropout"], published["modality_dropout"]) == (0, 0)
     assert published["head_on"] == "train"
     assert published["availability"] is None  # the queries know: by the time of charting
-    assert published["complete_of"] == ["ehr", "cxr", "note"]
+    assert published["complete_of"] == ["cxr", "note"]  # no EHR event is required
+
+
+def test_what_the_published_side_assumes_is_listed():
+    """A mark in the code that the list lacks fails, and so does an entry that is no longer marked."""
+    rooms = {
+        "cohort": ["random_split.py", "episodes_published.sql", "tasks/published/*.sql"],
+        "ehr": ["published.*"],
+    }
+    assumed = protocols.choices("published")["assumed"]
+    for room, names in rooms.items():
+        files = [path for name in names for path in (REPOSITORY / "pipeline" / room).glob(name)]
+        marks = sum(path.read_text().count("ASSUME") for path in files if path.is_file())
+        assert marks == len(assumed[room]), room
+
+
+FOUND = {"pixels": 224, "pretrained": "resnet18.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("films", "lacking"),
+    [
+        (FOUND, []),
+        (FOUND | {"pixels": 64}, ["cxr.pixels: 224 (it is 64)"]),
+        (FOUND | {"pretrained": None}, ["cxr.pretrained: a file (it is null)"]),
+    ],
+)
+def test_a_real_source_without_the_papers_films_or_imagenet_is_refused(films, lacking):
+    real = CONFIG | {"source": {"root": "/data"}, "cxr": CONFIG["cxr"] | films}
+    for letters in ("c", "ecn"):
+        why = planning.unmet(real, letters, "published")
+        assert why == (f"the published protocol needs {', '.join(lacking)}" if lacking else None)
+        assert planning.unmet(real, letters, "corrected") is None
+    assert planning.unmet(real, "en", "published") is None  # no film is trained on
+    assert planning.unmet(CONFIG, "ecn", "published") is None  # the hospital's films are small
 
 
 def test_published_users_may_choose_films_source_and_seeds_but_not_what_the_paper_chose():
@@ -161,7 +196,8 @@ def test_one_fold_is_no_cross_validation():
 
 def test_the_protocols_change_known_settings_only():
     """A misspelt key of a protocol would change nothing, silently."""
-    own = {"definition", "complete_of", "head_on", "schedules", "class_weights", "ehr"}
+    own = {"definition", "complete_of", "head_on", "schedules", "class_weights", "ehr", "required"}
+    own |= {"assumed"}  # for readers
     for name in PROTOCOLS:
         assert set(protocols.choices(name)) <= set(CONFIG) | own
     keys = [set(protocols.choices(name)) for name in PROTOCOLS]

@@ -17,6 +17,7 @@ from pipeline.cohort.counts import count_conditions
 from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.labels import label_task
 from pipeline.cohort.random_split import RandomSplit, divide, parse
+from pipeline.cohort.rows import read_rows
 from pipeline.cohort.split import Split
 from pipeline.common.errors import InputError
 from pipeline.ehr import bins as bins_stage
@@ -81,30 +82,84 @@ def ids(sources, settings):
     return cohort(sources, settings)["episode_id"].to_list()
 
 
-def labels(task, sources, episodes, definition):
+def table_of_labels(task, sources, episodes, definition, with_film=None, split=None):
+    """The labels; `with_film`: the episodes of the published film table, all if not said."""
     tables = {name: sources[name] for name in ("admissions", "patients")}
+    filmed = episodes if with_film is None else episodes.filter(pl.col("hadm_id").is_in(with_film))
+    present = {"cxr": filmed} if definition == "published" else {}
     with duckdb.connect() as database:
-        found = label_task(database, task, {**tables, "episodes": episodes}, definition)
-    return found.sort("episode_id")["label"].to_list()
+        found = label_task(
+            database, task, {**tables, "episodes": episodes}, definition, present, split
+        )
+    return found.sort("episode_id")
+
+
+def labels(task, sources, episodes, definition, with_film=None):
+    return table_of_labels(task, sources, episodes, definition, with_film)["label"].to_list()
 
 
 def test_flaw_1_patients_in_train_and_test():
     sources = hospital([{"subject_id": k // 4} for k in range(400)])
-    splits = {
-        name: cohort(sources, CORRECTED, split).group_by("subject_id").agg(pl.n_unique("split"))
-        for name, split in (("hash", HASH), ("random", RANDOM))
-    }
-    assert splits["hash"]["split"].max() == 1
-    assert (splits["random"]["split"] > 1).mean() > 0.5
+    by_hash = cohort(sources, CORRECTED)
+    at_random = table_of_labels(
+        "mortality", sources, cohort(sources, PUBLISHED, None), "published", split=RANDOM
+    )
+    splits = [
+        table.group_by("subject_id").agg(pl.n_unique("split"))["split"]
+        for table in (by_hash, at_random)
+    ]
+    assert splits[0].max() == 1
+    assert (splits[1] > 1).mean() > 0.5
+
+
+def stays_of(count, eligible=True):
+    stays = {"subject_id": [k // 3 for k in range(count)], "episode_id": range(count)}
+    return pl.DataFrame(stays).with_columns(eligible=eligible)
 
 
 def test_the_random_split_has_its_shares_and_does_not_depend_on_the_order_of_rows():
-    stays = pl.DataFrame({"subject_id": [k // 3 for k in range(2000)], "hadm_id": range(2000)})
+    stays = stays_of(2000)
     found = divide(stays, RANDOM)
     assert dict(found["split"].value_counts().rows()) == {"train": 1445, "val": 255, "test": 300}
     shuffled = divide(stays.sample(fraction=1, shuffle=True, seed=1), RANDOM)
     assert shuffled.equals(found)
     assert not divide(stays, RandomSplit(1, 0.15, 0.15)).equals(found)
+
+
+def test_the_published_split_is_drawn_after_the_join_and_the_filter_of_the_task():
+    """As if those who are not eligible had never been there; so each task has its own."""
+    admissions = [{"dischtime": at(60 + k % 5 * 10)} for k in range(300)]  # 2 of 5 before 72 h
+    sources = hospital(admissions)
+    episodes = cohort(sources, PUBLISHED, None)
+    assert episodes["split"].null_count() == episodes.height
+    filmed = [k for k in range(1, 301) if k % 3]
+    found = {
+        task: table_of_labels(task, sources, episodes, "published", filmed, RANDOM)
+        for task in ("mortality", "longstay")
+    }
+    sizes = {}
+    for task, table in found.items():
+        left = table.filter("eligible")
+        assert table.filter(~pl.col("eligible"))["split"].null_count() == 300 - left.height
+        alone = divide(left, RANDOM)
+        assert left.sort("episode_id")["split"].equals(alone.sort("episode_id")["split"])
+        sizes[task] = dict(left["split"].value_counts().rows())
+    assert sizes["mortality"] == {"train": 144, "val": 26, "test": 30}
+    assert sizes["longstay"] == {"train": 86, "val": 16, "test": 18}
+    both = found["mortality"].join(found["longstay"], on="episode_id").filter("eligible_right")
+    assert (both["split"] != both["split_right"]).any()
+
+
+def test_models_take_the_split_of_the_labels_where_a_task_draws_its_own(tmp_path):
+    episodes, labels = tmp_path / "episodes.parquet", tmp_path / "labels.parquet"
+    ids = {"episode_id": [1, 2, 3], "subject_id": [7, 8, 9]}
+    own = {"episode_id": [1, 2, 3], "eligible": [True, True, False], "label": [0, 1, None]}
+    pl.DataFrame(own | {"split": ["test", "train", None]}).write_parquet(labels)
+    pl.DataFrame(ids | {"split": [None] * 3}).write_parquet(episodes)
+    assert read_rows(episodes, labels).split.tolist() == ["test", "train"]
+    pl.DataFrame(own).write_parquet(labels)
+    pl.DataFrame(ids | {"split": ["val", "fusion", "val"]}).write_parquet(episodes)
+    assert read_rows(episodes, labels).split.tolist() == ["val", "fusion"]
 
 
 @pytest.mark.parametrize(
@@ -124,8 +179,10 @@ def test_a_bad_random_split_is_named(change, message):
 
 
 def test_too_few_episodes_for_a_random_split_are_refused():
-    with pytest.raises(InputError, match="1 episodes are too few"):
-        cohort(hospital([{}]), CORRECTED, RANDOM)
+    with pytest.raises(InputError, match="<10 eligible episodes are too few"):
+        divide(stays_of(1), RANDOM)
+    nobody = divide(stays_of(3, eligible=False), RANDOM)  # refused as a cohort of none
+    assert nobody["split"].null_count() == 3
 
 
 def test_flaw_2_readmission_looked_up_inside_the_cohort_alone():
@@ -137,6 +194,20 @@ def test_flaw_2_readmission_looked_up_inside_the_cohort_alone():
     ):
         episodes = cohort(sources, settings)
         assert labels("readmission", sources, episodes, definition) == expected
+
+
+def test_flaw_2_readmission_looked_up_among_those_with_a_film_alone():
+    """The label comes from the table of films: a return without one within 48 h is none."""
+    back = [{"subject_id": 1, "admittime": at(h), "dischtime": at(h + 90)} for h in (200, 600)]
+    sources = hospital([{}, *back])
+    episodes = cohort(sources, PUBLISHED, None)
+    for filmed, expected in (([1, 2, 3], [1, 1, 0]), ([1, 3], [1, None, 0]), ([1], [0, None, None])):
+        assert labels("readmission", sources, episodes, "published", filmed) == expected
+    late = {"subject_id": 1, "admittime": at(2000), "dischtime": at(2090)}
+    sources = hospital([{}, back[0], late])
+    episodes = cohort(sources, PUBLISHED, None)
+    assert labels("readmission", sources, episodes, "published") == [1, 0, 0]
+    assert labels("readmission", sources, episodes, "published", [1, 3]) == [0, None, 0]
 
 
 def test_flaw_2_overlapping_admissions_and_the_dead():
@@ -304,6 +375,13 @@ def test_the_published_cohort_has_no_age_limit_unless_asked():
     sources["patients"] = sources["patients"].with_columns(anchor_age=age)
     assert ids(sources, PUBLISHED) == [1, 2]
     assert ids(sources, Cohort(18, 48, None, None, definition="published")) == [2]
+
+
+def test_the_published_age_is_that_of_the_anchor_year_whatever_the_admission():
+    later = {"admittime": at(24 * 365 * 3), "dischtime": at(24 * 365 * 3 + 96)}
+    sources = hospital([{}, {"subject_id": 1, **later}])
+    assert cohort(sources, PUBLISHED)["age"].to_list() == [60, 60]
+    assert cohort(sources, CORRECTED)["age"].to_list() == [60, 63]
 
 
 def test_an_unknown_definition_is_refused():

@@ -18,6 +18,8 @@ import yaml
 from checkout import REPOSITORY
 from torchvision.models import resnet18
 
+from pipeline.common import protocols
+from pipeline.cxr import encoder as encoder_module
 from pipeline.cxr.dataset import CxrData
 from pipeline.cxr.encoder import CxrEncoder
 from pipeline.cxr.modality import Cxr
@@ -211,6 +213,37 @@ def test_cxr_encoder_film_by_film(cxr, pixels, rows):
     torch.testing.assert_close(made, torch.stack(expected), **CLOSE)
 
 
+def trained(encoder, data):
+    """A pass in training mode: features, gradients, statistics, each by its name."""
+    feature = encoder.train()(data.batch(np.arange(4)))
+    feature.square().sum().backward()
+    gradients = {name: own.grad for name, own in encoder.named_parameters()}
+    return feature, gradients, dict(encoder.named_buffers())
+
+
+@pytest.mark.parametrize("part", [64, 4])
+def test_films_pass_the_network_one_at_a_time_in_training_too(monkeypatch, part):
+    """Against torchvision's own network, which BatchNorm lets see one film per pass."""
+
+    class Plain(CxrEncoder):
+        def features(self, film):
+            return torch.cat([super(Plain, self).features(one[None]) for one in film])
+
+    monkeypatch.setattr(encoder_module, "PART", part)
+    torch.manual_seed(0)
+    plain, ours = Plain(), CxrEncoder(one_by_one=True)
+    state = plain.state_dict()
+    assert list(ours.state_dict()) == list(state)  # weights of ImageNet fit both
+    ours.load_state_dict(state)
+    data = cxr_data(64)
+    close = [CLOSE, {"atol": 1e-2, "rtol": 1e-2}, CLOSE]  # gradients of four pixels are rough
+    pairs = zip(trained(ours, data), trained(plain, data), strict=True)
+    for (made, expected), tolerance in zip(pairs, close, strict=True):
+        torch.testing.assert_close(made, expected, **tolerance)
+    made, expected = (model.eval()(data.batch(np.arange(4))) for model in (ours, plain))
+    torch.testing.assert_close(made, expected, atol=1e-4, rtol=1e-3)
+
+
 def test_two_films_eight_hours_apart_have_the_published_weights():
     batch = {"count": torch.tensor([2]), "owner": torch.tensor([0, 0]),
              "hours": torch.tensor([12.0, 20.0])}  # fmt: skip
@@ -218,11 +251,11 @@ def test_two_films_eight_hours_apart_have_the_published_weights():
 
 
 def test_a_lone_film_of_the_smallest_size_that_the_config_allows_can_be_trained_on():
-    """Published: one episode at a time, in training mode."""
+    """Published: one film at a time, in training mode."""
     schema = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
     pixels = schema["properties"]["cxr"]["properties"]["pixels"]["minimum"]
     torch.manual_seed(0)
-    made = CxrEncoder().train()(cxr_data(pixels).batch(np.array([2])))
+    made = CxrEncoder(one_by_one=True).train()(cxr_data(pixels).batch(np.array([2])))
     assert made.shape == (1, 512)
 
 
@@ -351,8 +384,9 @@ def test_the_published_settings_build_the_published_modules():
     none = np.zeros(0, int)
     ehr = Ehr().encoder({"signals": "published", "start_by_value": False}, None, none)
     assert counts(Unimodal(ehr)) == (1_862_146, 153_600)
-    cxr = Cxr().encoder({"hours_scale": 1, "pretrained": []}, None, none)
-    assert (counts(cxr), cxr.hours_scale) == ((11_439_168, 0), 1)
+    given = protocols.settings({}, "published")["cxr"] | {"pretrained": []}
+    cxr = Cxr().encoder(given, None, none)
+    assert (counts(cxr), cxr.hours_scale, cxr.one_by_one) == ((11_439_168, 0), 1, True)
     note = Note().encoder({"standardise": False}, note_data(), none)
     assert counts(note) == (2_101_248, 0)
     assert not note.mean.any()

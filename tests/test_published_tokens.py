@@ -4,6 +4,7 @@ import sys
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -121,30 +122,51 @@ def test_rows_of_other_admissions_or_none_are_not_taken(tokens):
 
 
 def test_values_lie_in_200_equal_bins_from_the_lowest_to_the_highest(tokens):
-    values = {1: 100.0, 2: 100.19, 3: 100.2, 4: 120.0, 5: 139.9, 6: 140.0}
+    values = {1: 100.0, 2: 100.19, 3: 100.21, 4: 120.0, 5: 139.9, 6: 140.0}
     made = tokens(chartevents=[read(m, v, SYSTOLIC) for m, v in values.items()])
-    assert bins(made, "sbp_cuff") == {1: 0, 2: 0, 3: 1, 4: 100, 5: 199, 6: 199}
+    assert bins(made, "sbp_cuff") == {1: 0, 2: 0, 3: 1, 4: 99, 5: 199, 6: 199}
     # one range for all episodes of the label
     made = tokens(chartevents=[read(1, 100.0, SYSTOLIC), read(1, 140.0, SYSTOLIC, episode=2)])
     assert bins(made, "sbp_cuff", 2) == {1: 199}
+
+
+@pytest.mark.parametrize("digits", [0, 1, 8])
+def test_bins_are_those_of_pandas_cut(tokens, digits):
+    """A third party's equal bins, which the published code calls; many shares lie on an edge."""
+    values = np.random.default_rng(digits).uniform(90, 140, 500).round(digits)
+    values[:2] = 90, 140
+    made = tokens(chartevents=[read(m, v, SYSTOLIC) for m, v in enumerate(values.tolist(), 1)])
+    expected = pd.cut(pd.Series((values - 90) / 50), 200, labels=False)
+    assert bins(made, "sbp_cuff") == dict(enumerate(expected.tolist(), 1))
 
 
 def test_a_label_with_one_value_is_all_in_bin_0(tokens):
     assert bins(tokens(chartevents=[read(1, 77.0), read(2, 77.0)])) == {1: 0, 2: 0}
 
 
-def test_a_vital_beyond_its_range_gets_the_mean_of_its_admission_and_label(tokens):
+def test_a_vital_beyond_its_range_gets_the_mean_bin_of_its_admission_and_label(tokens):
     rows = [read(1, 90.0, SYSTOLIC), read(2, 100.0, SYSTOLIC), read(3, 89.9, SYSTOLIC)]
     rows += [read(4, None, SYSTOLIC), read(5, 140.1, SYSTOLIC), read(6, float("nan"), SYSTOLIC)]
+    rows += [read(7, 100.0, SYSTOLIC, value="error")]
     rows += [read(1, 140.0, SYSTOLIC, episode=2), read(1, 200.0)]
     made = tokens(chartevents=rows)
-    assert bins(made, "sbp_cuff") == {1: 0, 2: 40, 3: 20, 4: 20, 5: 20, 6: 20}
+    mean = 20  # of bins 0 and 39: 19.5, to the even one
+    assert bins(made, "sbp_cuff") == {1: 0, 2: 39, **dict.fromkeys(range(3, 8), mean)}
 
 
-def test_without_a_value_of_the_admission_it_gets_the_mean_of_the_label(tokens):
+def test_the_mean_is_that_of_the_bins_not_the_bin_of_the_mean(tokens):
+    rows = [read(1, 92.76, SYSTOLIC), read(2, 93.01, SYSTOLIC), read(3, 60.0, SYSTOLIC)]
+    rows += [read(1, 90.0, SYSTOLIC, episode=2), read(2, 140.0, SYSTOLIC, episode=2)]
+    rows += [read(3, (92.76 + 93.01) / 2, SYSTOLIC, episode=2)]
+    made = tokens(chartevents=rows)
+    assert bins(made, "sbp_cuff") == {1: 11, 2: 12, 3: 12}
+    assert bins(made, "sbp_cuff", 2)[3] == 11  # the bin of the mean
+
+
+def test_without_a_value_of_the_admission_it_gets_the_mean_bin_of_the_label(tokens):
     rows = [read(1, 90.0, SYSTOLIC), read(2, 130.0, SYSTOLIC), read(3, 70.0, SYSTOLIC, episode=2)]
     made = tokens(chartevents=rows)
-    assert bins(made, "sbp_cuff", 2) == {3: 100}
+    assert bins(made, "sbp_cuff", 2) == {3: 100}  # of 0 and 199: 99.5, to the even one
     # with none in any episode it is no token
     assert tokens(chartevents=rows[2:]).height == 0
 

@@ -20,8 +20,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipeline.cohort import attrition, inputs, random_split
-from pipeline.cohort.random_split import RandomSplit
+from pipeline.cohort import attrition, inputs
+from pipeline.cohort import split as by_hash
 from pipeline.cohort.split import Split, create_macro
 from pipeline.common.command import parser, run
 from pipeline.common.database import add_resource_arguments, connect
@@ -192,15 +192,15 @@ def select_episodes(
     database: duckdb.DuckDBPyConnection,
     sources: Mapping[str, pl.DataFrame],
     cohort: Cohort,
-    split: Split | RandomSplit,
+    split: Split | None,
     last_year: int = LAST_YEAR,
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The episodes (contract `EPISODES`) and the attrition table of the cohort.
 
     `sources`: patients, admissions, icustays as MIMIC has them, for the published cohort chexpert,
-    for that of any film films. `last_year`: the last calendar year of the release. Raises
-    `InputError` where a table or column is missing, a key repeats, the csv of ids is unusable, or
-    no episode is left.
+    for that of any film films. `split`: of the patients, or None where each task draws its own.
+    `last_year`: the last calendar year of the release. Raises `InputError` where a table or column
+    is missing, a key repeats, the csv of ids is unusable, or no episode is left.
     """
     register(database, sources, SOURCES, cohort, last_year)
     log_oddities(database, "episodes_oddities.sql", last_year)
@@ -216,11 +216,11 @@ def select_episodes(
 
 
 def divide(
-    database: duckdb.DuckDBPyConnection, episodes: pl.DataFrame, split: Split | RandomSplit
+    database: duckdb.DuckDBPyConnection, episodes: pl.DataFrame, split: Split | None
 ) -> pl.DataFrame:
-    """The episodes with their split: by a hash of the patient, or at random."""
-    if isinstance(split, RandomSplit):
-        return random_split.divide(episodes, split)
+    """The episodes with their split by a hash of the patient; null without one."""
+    if split is None:
+        return episodes.with_columns(split=pl.lit(None, pl.String))
     create_macro(database, split)
     database.register("chosen", episodes)
     return database.sql("SELECT *, split_of(subject_id) AS split FROM chosen").pl()
@@ -236,9 +236,8 @@ def main() -> None:
     arguments.add_argument("--cohort", type=parse_cohort, required=True, help="JSON, see above")
     arguments.add_argument(
         "--split",
-        type=random_split.parse,
-        required=True,
-        help="JSON: salt and shares, or random_state",
+        type=by_hash.parse,
+        help="JSON: salt and shares; without it each task draws its own split",
     )
     arguments.add_argument("--output", required=True, help="episodes, parquet")
     arguments.add_argument("--attrition", required=True, help="attrition table, json")

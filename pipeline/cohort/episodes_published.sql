@@ -14,10 +14,10 @@ WITH first_icu AS (
 ),
 
 person AS (
-    -- ASSUME the age at admission, not at the anchor: a patient has anchor_age in anchor_year.
+    -- The age is anchor_age, whatever the admission's year: k years later the patient is k older.
     SELECT
         admissions.hadm_id,
-        patients.anchor_age + YEAR(admissions.admittime) - patients.anchor_year AS age,
+        patients.anchor_age AS age,
         patients.gender AS sex,
         persons.first_year,
         persons.last_year
@@ -50,7 +50,7 @@ SELECT
     admissions.hadm_id IN (SELECT hadm_id FROM ids)
         AS "condition: on the list {ids}",
     person.age >= $min_age
-        AS "condition: aged {min_age} or over at admission",
+        AS "condition: aged {min_age} or over in the anchor year",
     first_icu.stay_id IS NOT NULL
         AS "condition, looking ahead: with an ICU stay",
     first_icu.intime <= admissions.admittime + TO_HOURS($icu_within_hours)

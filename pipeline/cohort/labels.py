@@ -5,7 +5,7 @@ patients. It returns one row per episode: episode_id; boolean columns `"conditio
 an eligible episode meets; label; for the log, `"count: …"`; and at most one `"without: …"`, the
 episodes that a sensitivity analysis leaves out. The query names them in words, and the attrition
 table takes the words over. The tasks are those of wang2024.md, section 6; in `tasks/published/`
-they are as published (section 2).
+they are as published (section 2), and the split is drawn here, among the eligible (`--split`).
 """
 
 import argparse
@@ -15,8 +15,9 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from pipeline.cohort import attrition, inputs
+from pipeline.cohort import attrition, inputs, random_split
 from pipeline.cohort.counts import WITHOUT, check_classes, counted
+from pipeline.cohort.random_split import RandomSplit
 from pipeline.common.command import parser, run
 from pipeline.common.database import add_resource_arguments, connect
 from pipeline.common.errors import InputError
@@ -33,6 +34,12 @@ LABELS = Contract(
     },
     key=("episode_id",),
     nullable=("label",),  # null where not eligible
+)
+# of a task that draws its own split, which then overrides that of the episodes
+SPLIT_LABELS = Contract(
+    columns={**LABELS.columns, "split": pl.String},
+    key=LABELS.key,
+    nullable=(*LABELS.nullable, "split"),  # null where not eligible
 )
 ADMISSIONS = (  # the columns that the tasks' queries read
     "subject_id hadm_id admittime dischtime deathtime discharge_location hospital_expire_flag"
@@ -54,24 +61,29 @@ def label_task(
     sources: Mapping[str, pl.DataFrame],
     definition: str = "corrected",
     present: Mapping[str, pl.DataFrame] | None = None,
+    split: RandomSplit | None = None,
 ) -> pl.DataFrame:
     """The episodes with the columns of the task's query, `eligible`, label Int8 and `left_out`.
 
     `sources`: episodes, admissions and, where the task needs it, patients. `present`: modality → a
-    table with its episode_id: episodes in all of them alone are eligible. Raises `InputError` for
-    an unknown task, an episode without exactly one row, or an eligible one without a label.
+    table with its episode_id: episodes in all of them alone are eligible; queries know it as
+    `with_<modality>`. `split`: drawn among the eligible; without it that of the episodes stands.
+    Raises `InputError` for an unknown task, an episode without exactly one row, or an eligible one
+    without a label.
     """
     if task not in (known := known_tasks(definition)):
         raise InputError(f"unknown task {task}; known: {', '.join(known)}")
     inputs.require(sources["admissions"], "admissions", ADMISSIONS.split(), key="hadm_id")
     for name, table in sources.items():
         database.register(name, table)
+    for name, table in (present or {}).items():
+        database.register(f"with_{name}", table)
     query = Path(__file__).parent / FOLDERS[definition] / f"{task}.sql"
     found = inputs.answer(database, query, {})
     labelled = joined(task, sources["episodes"], found)
     labelled = decide(labelled.with_columns(complete_cases(present or {})))
     check_known(task, labelled)
-    return labelled
+    return labelled if split is None else random_split.divide(labelled, split)
 
 
 def joined(task: str, episodes: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
@@ -156,6 +168,11 @@ def arguments() -> argparse.ArgumentParser:
     asked.add_argument(
         "--fitted", nargs="+", default=["train", "fusion"], help="splits that need both classes"
     )
+    asked.add_argument(
+        "--split",
+        type=random_split.parse,
+        help="JSON: random_state, val, test: drawn among the eligible; else that of the episodes",
+    )
     asked.add_argument("--output", required=True, help="labels, parquet")
     asked.add_argument("--task-attrition", required=True, help="json")
     add_resource_arguments(asked)
@@ -169,10 +186,12 @@ def main() -> None:
     sources = {name: read_table(path) for name, path in paths.items() if path}
     present = {name: read_table(path, ["episode_id"]) for name, path in given.present}
     with connect(given.threads, given.memory_mb, given.temp) as database:
-        labelled = label_task(database, given.task, sources, given.definition, present)
+        labelled = label_task(
+            database, given.task, sources, given.definition, present, given.split
+        )
     table = counted(labelled, read_json(given.attrition))
     check_classes(given.task, table, given.fitted)
-    write_table(labelled, given.output, LABELS)
+    write_table(labelled, given.output, SPLIT_LABELS if given.split else LABELS)
     write_json(given.task_attrition, table)
 
 

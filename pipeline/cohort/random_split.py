@@ -1,22 +1,26 @@
 """The published protocol's split: admissions at random, not grouped by patient.
 
 It is there to show what grouping is worth (wang2024.md 6.1): a patient may be in train and in test,
-and another cohort moves everybody. `{"random_state": 0, "val": 0.15, "test": 0.15}`: scikit-learn
-draws the test share from all episodes, then the val share from the rest: 72.25 / 12.75 / 15 %.
+and another cohort moves everybody. It belongs to a task, not to the episodes: it is drawn among the
+episodes that are eligible (complete cases; for longstay those of 72 h or more), so that an admission
+may be trained on in one task and tested in another.
+
+`{"random_state": 0, "val": 0.15, "test": 0.15}`: scikit-learn draws the test share from all of them,
+then the val share from the rest: 72.25 / 12.75 / 15 %.
 """
 
 from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from pipeline.cohort import split as by_hash
 from pipeline.cohort.inputs import settings
 from pipeline.common.errors import InputError
+from pipeline.common.privacy import shown
 
 
 @dataclass(frozen=True)
 class RandomSplit:
-    """Seed, share of all episodes that is tested, share of the rest that validates."""
+    """Seed, share of the eligible episodes that is tested, share of the rest that validates."""
 
     random_state: int
     val: float
@@ -31,41 +35,47 @@ class RandomSplit:
                 raise InputError(f"split: the share of {name} must be a number between 0 and 1")
 
 
-def parse(text: str) -> RandomSplit | by_hash.Split:
-    """A split from JSON: at random where a random_state is given, else by hash of the patient.
+def parse(text: str) -> RandomSplit:
+    """A split from JSON.
 
     >>> parse('{"random_state": 0, "val": 0.15, "test": 0.15}')
     RandomSplit(random_state=0, val=0.15, test=0.15)
     """
     keys = ("random_state", "val", "test")
-    if '"random_state"' not in text:
-        return by_hash.parse(text)
     return RandomSplit(**settings(text, "--split", needed=keys, optional=()))
 
 
-def divide(episodes: pl.DataFrame, split: RandomSplit) -> pl.DataFrame:
-    """The episodes with a column `split`: train, val or test.
+def divide(labelled: pl.DataFrame, split: RandomSplit) -> pl.DataFrame:
+    """The episodes of a task with their `split`: train, val or test; null where not eligible.
 
-    `episodes`: one row each with subject_id and hadm_id. Raises `InputError` where there are too
-    few for three splits.
+    `labelled`: one row each with subject_id, episode_id and eligible. Raises `InputError` where
+    there are too few for three splits; where none is eligible, none is drawn.
 
-    >>> stays = pl.DataFrame({"subject_id": [1] * 20, "hadm_id": range(20)})
-    >>> divide(stays, RandomSplit(0, 0.15, 0.15))["split"].value_counts().sort("split").rows()
+    >>> stays = {"subject_id": [1] * 21, "episode_id": range(21), "eligible": [True] * 20 + [False]}
+    >>> found = divide(pl.DataFrame(stays), RandomSplit(0, 0.15, 0.15))["split"]
+    >>> found.drop_nulls().value_counts().sort("split").rows()
     [('test', 3), ('train', 14), ('val', 3)]
     """
     from sklearn.model_selection import train_test_split  # takes seconds to import
 
-    # ASSUME the order in which the published code holds its admissions: subject_id, hadm_id; and
-    # that it draws among all of the cohort, before a task or a missing modality leaves any out
-    ordered = episodes.sort("subject_id", "hadm_id")
+    # ASSUME the order of the rows: subject_id, hadm_id
+    ordered = labelled.sort("subject_id", "episode_id").drop("split", strict=False)
+    row = ordered["eligible"].arg_true()
+    if row.is_empty():
+        return ordered.with_columns(split=pl.lit(None, pl.String))
     seed = split.random_state
     try:
         rest, test = train_test_split(
-            range(ordered.height), test_size=split.test, random_state=seed
+            row.to_list(), test_size=split.test, random_state=seed
         )
         _, val = train_test_split(rest, test_size=split.val, random_state=seed)
     except ValueError as error:
-        raise InputError(f"split: {ordered.height} episodes are too few for {split}") from error
-    row = pl.int_range(pl.len())
-    name = pl.when(row.is_in(test)).then(pl.lit("test")).when(row.is_in(val)).then(pl.lit("val"))
-    return ordered.with_columns(name.otherwise(pl.lit("train")).alias("split"))
+        eligible = f"{shown(row.len())} eligible episodes"
+        raise InputError(f"split: {eligible} are too few for {split}") from error
+    place = pl.int_range(pl.len())
+    name = (
+        pl.when(place.is_in(test)).then(pl.lit("test"))
+        .when(place.is_in(val)).then(pl.lit("val"))
+        .when("eligible").then(pl.lit("train"))
+    )  # fmt: skip
+    return ordered.with_columns(name.alias("split"))

@@ -67,9 +67,16 @@ class TaskRows:
 
 
 def read_rows(episodes: str | Path, labels: str | Path) -> TaskRows:
-    """Joins the episodes with the task's labels and keeps the eligible ones."""
+    """Joins the episodes with the task's labels and keeps the eligible ones.
+
+    The split is that of the labels where they have one (a task that draws its own, as published),
+    else that of the episodes.
+    """
     known = read_table(labels).filter("eligible")
-    table = read_table(episodes, ["episode_id", "subject_id", "split"]).join(known, on="episode_id")
+    table = read_table(episodes, ["episode_id", "subject_id", "split"])
+    if "split" in known.columns:
+        table = table.drop("split")
+    table = table.join(known, on="episode_id")
     table = table.sort("episode_id")
     episode, subject, split, label = (
         table[name].to_numpy() for name in ("episode_id", "subject_id", "split", "label")

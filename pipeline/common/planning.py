@@ -62,6 +62,29 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
     )
 
 
+def unmet(config: Config, modalities: str, protocol: str) -> str | None:
+    """What config.yaml lacks of that which a protocol requires of a real source; None if nothing.
+
+    >>> config = {"modalities": {"e": "ehr", "c": "cxr"}, "source": {"root": "/data"},
+    ...           "cxr": {"pixels": 64, "pretrained": None}}
+    >>> unmet(config, "e", "published"), unmet(config, "ec", "corrected")
+    (None, None)
+    >>> print(unmet(config, "ec", "published"))
+    the published protocol needs cxr.pixels: 224 (it is 64), cxr.pretrained: a file (it is null)
+    """
+    if config["source"]["root"] == SYNTHETIC:
+        return None
+    lacking = []
+    for name in [config["modalities"][letter] for letter in modalities]:
+        for key, value in protocols.choices(protocol)["required"].get(name, {}).items():
+            own = config[name][key]
+            if not own if value is True else own != value:
+                needed = "a file" if value is True else value
+                is_now = "null" if own is None else own
+                lacking.append(f"{name}.{key}: {needed} (it is {is_now})")
+    return f"the {protocol} protocol needs {', '.join(lacking)}" if lacking else None
+
+
 def needs(config: Config, modalities: str, model: str, protocol: str) -> tuple[str, ...]:
     """What a target needs of the source: letters, its protocol, for ICU stays their labels too.
 

@@ -109,6 +109,20 @@ class Wiring:
         asked = self._found(wildcards)["cohort"]["films"] == "any"
         return "results/source/cxr_metadata.parquet" if asked else []
 
+    def split(self, of: str) -> Of:
+        """The option `--split` where a protocol draws its split of `patients` or of `tasks`.
+
+        One of patients is drawn once; one of tasks among the eligible episodes of each, so that
+        what all tasks share does not depend on it.
+        """
+
+        def option_of(wildcards: Any) -> list[str]:
+            found = self._found(wildcards)["split"]
+            drawn = "tasks" if "random_state" in found else "patients"
+            return ["--split", json.dumps(found, sort_keys=True)] if drawn == of else []
+
+        return option_of
+
     def known_from(self, *kinds: str) -> Of:
         """From when these kinds of rows are known; an edit of another kind reruns nothing."""
 

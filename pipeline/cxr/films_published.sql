@@ -6,6 +6,7 @@ SELECT
     f.dicom_id,
     f.subject_id,
     f.study_id,
+    -- ASSUME film times to the minute, as of all else
     CAST(date_diff('minute', e.start, f.film_time) AS INTEGER) AS minute
 FROM cxr_metadata AS f
 JOIN episodes AS e USING (subject_id)

@@ -24,8 +24,8 @@ class Cxr:
         )
 
     def encoder(self, given: Given, data: CxrData, train: np.ndarray) -> CxrEncoder:
-        """ResNet-18. Given: hours_scale, pretrained (safetensors of ImageNet weights, or null)."""
-        encoder = CxrEncoder(given["hours_scale"])
+        """ResNet-18. Given: hours_scale, one_by_one, pretrained (ImageNet's safetensors, or null)."""
+        encoder = CxrEncoder(given["hours_scale"], given["one_by_one"])
         if given["pretrained"]:
             load_pretrained(encoder.net, given["pretrained"], but="fc.")
         return encoder

@@ -3,8 +3,7 @@
 -- chartevents, labevents, procedureevents, d_items, d_labitems.
 --
 -- charttime decides, not storetime; what was seen before admittime is dropped; means, ranges and
--- categories are fitted on all episodes, test included.
--- ASSUME "all data" are the readings of the episodes in their windows.
+-- categories are fitted on all episodes, test included: on their readings within the windows.
 WITH items AS (
     SELECT c.*, d.itemid FROM catalogue AS c JOIN d_items AS d ON d.label = c.label
     WHERE c.source <> 'labevents' AND d.linksto = c.source
@@ -18,13 +17,15 @@ charted AS (
         e.episode_id, i.signal, i.categories,
         CAST(date_diff('minute', e.start, r.charttime) AS INTEGER) AS minute,
         r.value AS words,
-        -- ASSUME numbers of vitals are those of valuenum; the ends of a range are within it.
-        CASE WHEN r.valuenum BETWEEN i.low AND i.high THEN r.valuenum END AS value
+        -- The number in the column value; the ends of a range are within it. ASSUME other text is
+        -- no value, as of labs: the published code stops at it.
+        CASE WHEN try_cast(r.value AS DOUBLE) BETWEEN i.low AND i.high
+            THEN try_cast(r.value AS DOUBLE) END AS value
     FROM chartevents AS r JOIN episodes AS e USING (hadm_id) JOIN items AS i USING (itemid)
     WHERE r.charttime > e.start AND r.charttime <= e.prediction_time
 ),
--- Scores: their texts in alphabetical order. ASSUME the order of code points, as Python sorts, of
--- the texts that occur; a reading without text is none.
+-- Scores: the texts that occur in alphabetical order, that of code points, as Python sorts.
+-- ASSUME a reading without text is none.
 scores AS (
     SELECT
         episode_id, minute, signal,
@@ -34,24 +35,6 @@ scores AS (
 ),
 vitals AS (
     SELECT episode_id, minute, signal, value FROM charted WHERE categories IS NULL
-),
--- Rounded: sums of fractions depend on the order in which threads add them.
-own_mean AS (
-    SELECT episode_id, signal, round(favg(value), 6) AS mean
-    FROM vitals WHERE value IS NOT NULL GROUP BY episode_id, signal
-),
-overall_mean AS (
-    SELECT signal, round(favg(value), 6) AS mean
-    FROM vitals WHERE value IS NOT NULL GROUP BY signal
-),
--- A vital outside its "normal" range is missing, and so is one without a number: it gets the mean
--- of this admission and label, else the label's mean.
--- ASSUME the bin of the mean, not the mean of the bins.
-filled AS (
-    SELECT v.episode_id, v.minute, v.signal, coalesce(v.value, own.mean, overall.mean) AS value
-    FROM vitals AS v
-    LEFT JOIN own_mean AS own USING (episode_id, signal)
-    LEFT JOIN overall_mean AS overall USING (signal)
 ),
 -- Labs: the number in the column value; other text (___, NEG) is no value, and nothing stands in.
 labs AS (
@@ -63,27 +46,53 @@ labs AS (
     WHERE l.charttime > e.start AND l.charttime <= e.prediction_time
 ),
 numbers AS (
-    SELECT episode_id, minute, signal, value FROM filled WHERE value IS NOT NULL
+    SELECT episode_id, minute, signal, value FROM vitals WHERE value IS NOT NULL
     UNION ALL
     SELECT episode_id, minute, signal, value FROM labs WHERE isfinite(value)
 ),
 ranges AS (
     SELECT signal, min(value) AS low, max(value) AS high FROM numbers GROUP BY signal
 ),
--- 200 bins of equal width from the lowest to the highest value of the label.
--- ASSUME trunc(share · 200), at most 199, as for the time; a label with one value is all in bin 0.
-binned AS (
+-- 200 bins of equal width from the lowest to the highest value of the label; a bin holds its upper
+-- end, the first one both: the number of inner edges k / 200 below the value's share. Beside the
+-- product, which may miss by one where a share lies on an edge, the edges decide.
+-- A label with one value is all in bin 0.
+shares AS (
     SELECT
         n.episode_id, n.minute, n.signal,
-        CASE
-            WHEN r.high > r.low
-            THEN least(trunc((n.value - r.low) / (r.high - r.low) * 200), 199)
-            ELSE 0
-        END AS number
+        CASE WHEN r.high > r.low THEN (n.value - r.low) / (r.high - r.low) ELSE 0 END AS share
     FROM numbers AS n JOIN ranges AS r USING (signal)
 ),
+binned AS (
+    SELECT
+        episode_id, minute, signal,
+        greatest(
+            trunc(share * 200) - 1
+            + CAST(trunc(share * 200) * 5e-3 < share AS INTEGER)
+            + CAST((trunc(share * 200) + 1) * 5e-3 < share AS INTEGER),
+            0
+        ) AS number
+    FROM shares
+),
+-- A vital outside its "normal" range is missing, and so is one without a number: it gets the
+-- rounded mean of the bins of this admission and label, else of all bins of the label. Rounded to
+-- even at a half, as Python rounds.
+own_mean AS (
+    SELECT episode_id, signal, round_even(avg(number), 0) AS number
+    FROM binned GROUP BY episode_id, signal
+),
+overall_mean AS (
+    SELECT signal, round_even(avg(number), 0) AS number FROM binned GROUP BY signal
+),
+filled AS (
+    SELECT v.episode_id, v.minute, v.signal, coalesce(own.number, overall.number) AS number
+    FROM vitals AS v
+    LEFT JOIN own_mean AS own USING (episode_id, signal)
+    JOIN overall_mean AS overall USING (signal)
+    WHERE v.value IS NULL
+),
 points AS (
-    SELECT * FROM scores UNION ALL SELECT * FROM binned
+    SELECT * FROM scores UNION ALL SELECT * FROM binned UNION ALL SELECT * FROM filled
 ),
 -- Procedures by their start in the window. Without an end, or one at the start, none ever runs.
 procedures AS (
@@ -94,7 +103,7 @@ procedures AS (
     FROM procedureevents AS p JOIN episodes AS e USING (hadm_id) JOIN items AS i USING (itemid)
     WHERE p.starttime > e.start AND p.starttime <= e.prediction_time
 ),
--- ASSUME the start of a procedure is an event time, too.
+-- The start of a procedure is an event time, too.
 steps AS (
     SELECT episode_id, minute FROM points UNION SELECT episode_id, minute FROM procedures
 ),

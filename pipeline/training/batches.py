@@ -76,7 +76,8 @@ def evaluate(model: nn.Module, data: Data, rows: np.ndarray, size: int, device: 
              eval_mode: bool = True) -> torch.Tensor:  # fmt: skip
     """What `model` makes of the rows, in their order, float32 on the CPU.
 
-    `eval_mode`: False leaves BatchNorm in training mode, as the published code does by mistake.
+    `eval_mode`: False leaves BatchNorm in training mode, as the published code does by mistake in
+    validation and embedding: its running statistics then move.
     """
     model.train(not eval_mode)
     outputs, parts = [], batches(rows, size)

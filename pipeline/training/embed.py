@@ -4,7 +4,8 @@
 
 The corrected protocol fits the single model's linear head once more, on the fusion share, as it
 does with fusion heads: single and fused models learn from the same patients (`--head-on fusion`).
-The published one keeps the head that the encoder was trained with.
+The published one keeps the head that the encoder was trained with; it predicts in evaluation mode,
+and only its embeddings are made in training mode, which its code forgets to leave (`eval_mode`).
 """
 
 import argparse
@@ -62,14 +63,16 @@ def main() -> None:
     device, here = pick_device(given.device), data.present()
     train = rows.of("train")
     fitted = train[here[train]]  # as in pretraining
-    batch, eval_mode = (BATCH, True) if given.schedule.eval_mode else (1, False)
+    some = np.flatnonzero(here)
     features, said = [], []
     for seed, weights in zip(given.seeds, given.weights, strict=True):
         make_repeatable(seed, given.torch_threads)
         model = Unimodal(find(name).encoder(own, data, fitted), both=True).to(device)
         load_weights(model, weights)
-        made = evaluate(model, data, np.flatnonzero(here), batch, device, eval_mode)
+        made = evaluate(model, data, some, BATCH, device)
         feature, logits = made[:, :-2], made[:, -2:]  # (N, width), (N, 2)
+        if not given.schedule.eval_mode:  # after the predictions: it moves the running statistics
+            feature = evaluate(model, data, some, BATCH, device, eval_mode=False)[:, :-2]
         features.append(_embedding_frame(rows.episode[here], seed, feature.numpy()))
         head = LinearHead(1, feature.shape[1]).to(device)
         if given.head_on == "train":
@@ -79,7 +82,7 @@ def main() -> None:
             value[here, 0] = feature.numpy()
             alone = Embeddings(value, here[:, None])
             refit(head, alone, rows, given.schedule, seed, device, given.heads)
-            logits = evaluate(head, alone, np.flatnonzero(here), 1024, device)
+            logits = evaluate(head, alone, some, 1024, device)
         save_weights(head, given.heads / f"head_seed{seed}.safetensors")
         said.append(_unimodal_predictions(rows, here, seed, logits))
     write_table(pl.concat(features), given.output, embedding_contract(feature.shape[1]))

@@ -66,8 +66,8 @@ def validate(model: nn.Module, examples: Examples, schedule: Schedule, device: t
     """AUROC on the validation rows, rounded; None where they cannot tell."""
     if not examples.can_choose():
         return None
-    size = schedule.batch_size * 4 if schedule.eval_mode else 1
-    output = evaluate(model, examples.data, examples.val, size, device, schedule.eval_mode)
+    size, mode = schedule.batch_size * 4, schedule.eval_mode
+    output = evaluate(model, examples.data, examples.val, size, device, mode)
     auroc = examples.score(output)
     return None if auroc is None else round(auroc, 6)
 

@@ -17,7 +17,8 @@ class Schedule:
 
     `decay`: cosine (the rate falls to 0) or constant. `clip`: of the gradient norm.
     `class_weights`: of the loss, negative and positive. `eval_mode`: whether validation and
-    embedding switch the model to evaluation; the published code forgets it, one episode at a time.
+    embedding switch the model to evaluation; the published code forgets it in these two, not where
+    the single model predicts.
     """
 
     epochs: int
