@@ -94,7 +94,7 @@ def test_published_choices_are_those_of_the_sheet(published):
 
 
 def test_what_the_published_side_assumes_is_listed():
-    """A mark in the code that the list lacks fails, and so does an entry that is no longer marked."""
+    """As many as are marked: a mark that the list lacks fails, and so does an entry without one."""
     rooms = {
         "cohort": ["random_split.py", "episodes_published.sql", "tasks/published/*.sql"],
         "ehr": ["published.*"],

@@ -201,8 +201,9 @@ def test_flaw_2_readmission_looked_up_among_those_with_a_film_alone():
     back = [{"subject_id": 1, "admittime": at(h), "dischtime": at(h + 90)} for h in (200, 600)]
     sources = hospital([{}, *back])
     episodes = cohort(sources, PUBLISHED, None)
-    for filmed, expected in (([1, 2, 3], [1, 1, 0]), ([1, 3], [1, None, 0]), ([1], [0, None, None])):
-        assert labels("readmission", sources, episodes, "published", filmed) == expected
+    expected = {(1, 2, 3): [1, 1, 0], (1, 3): [1, None, 0], (1,): [0, None, None]}
+    for filmed, found in expected.items():
+        assert labels("readmission", sources, episodes, "published", filmed) == found
     late = {"subject_id": 1, "admittime": at(2000), "dischtime": at(2090)}
     sources = hospital([{}, back[0], late])
     episodes = cohort(sources, PUBLISHED, None)

@@ -22,7 +22,7 @@ EHR = {"select_events", "fit_bins", "tokenise_events", "pretrain_ehr", "embed_eh
 CXR = {"select_films", "pretrain_cxr", "embed_cxr"}
 NOTE = {"clean_notes", "train_doc2vec", "select_notes", "infer_vectors", "pretrain_note"}
 NOTE |= {"embed_note"}
-PRESENT = {"tokenise_published", "select_films", "clean_notes", "select_notes"}  # complete cases
+PRESENT = {"select_films", "clean_notes", "select_notes"}  # complete cases; no event is required
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 RULES = {path.name: path.read_text() for path in sorted((REPOSITORY / "rules").glob("*.smk"))}
 
@@ -62,10 +62,12 @@ PLANS = {
     "en_unimed-teacher-forced_arf_12h": stay_jobs(FIDDLE | BERT, 12, label_stay_task=2),
     "e_unimed_diagnoses_48h": stay_jobs(FIDDLE | CODES, 13),
     "published/c_unimodal_mortality": jobs(
-        PRESENT | {"pretrain_cxr", "embed_cxr"}, 11, "evaluate_published", decode_films=10
+        PRESENT | {"pretrain_cxr", "embed_cxr"}, 6, "evaluate_published", decode_films=10
     ),
     "published/en_joint_readmission": jobs(
-        PRESENT | NOTE | {"pretrain_ehr", "embed_ehr", "fuse_jointly"}, 11, "evaluate_published"
+        PRESENT | NOTE | {"tokenise_published", "pretrain_ehr", "embed_ehr", "fuse_jointly"},
+        11,
+        "evaluate_published",
     ),
 }
 

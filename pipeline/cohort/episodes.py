@@ -13,7 +13,7 @@ screen and in its attrition table.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,8 @@ EPISODES = Contract(
         "stay_id": "the first ICU stay, whenever it began",
     },
 )
+# where each task draws its own split (`pipeline.cohort.labels`), that of the episodes is null
+UNSPLIT = replace(EPISODES, nullable=(*EPISODES.nullable, "split"))
 SOURCES = {  # table → its key, the columns that the query reads
     "patients": ("subject_id", "subject_id gender anchor_age anchor_year anchor_year_group dod"),
     "admissions": (
@@ -251,7 +253,7 @@ def main() -> None:
             database, sources, given.cohort, given.split, given.last_year
         )
     log.info("episodes:\n%s", attrition.as_text(rows))
-    write_table(episodes, given.output, EPISODES)
+    write_table(episodes, given.output, EPISODES if given.split else UNSPLIT)
     write_json(given.attrition, rows)
 
 

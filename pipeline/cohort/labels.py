@@ -186,9 +186,7 @@ def main() -> None:
     sources = {name: read_table(path) for name, path in paths.items() if path}
     present = {name: read_table(path, ["episode_id"]) for name, path in given.present}
     with connect(given.threads, given.memory_mb, given.temp) as database:
-        labelled = label_task(
-            database, given.task, sources, given.definition, present, given.split
-        )
+        labelled = label_task(database, given.task, sources, given.definition, present, given.split)
     table = counted(labelled, read_json(given.attrition))
     check_classes(given.task, table, given.fitted)
     write_table(labelled, given.output, SPLIT_LABELS if given.split else LABELS)

@@ -1,12 +1,12 @@
 """The published protocol's split: admissions at random, not grouped by patient.
 
 It is there to show what grouping is worth (wang2024.md 6.1): a patient may be in train and in test,
-and another cohort moves everybody. It belongs to a task, not to the episodes: it is drawn among the
-episodes that are eligible (complete cases; for longstay those of 72 h or more), so that an admission
-may be trained on in one task and tested in another.
+and another cohort moves everybody. It belongs to a task, not to the episodes: it is drawn among
+those that are eligible (complete cases; for longstay of 72 h or more), so that an admission may be
+trained on in one task and tested in another.
 
-`{"random_state": 0, "val": 0.15, "test": 0.15}`: scikit-learn draws the test share from all of them,
-then the val share from the rest: 72.25 / 12.75 / 15 %.
+`{"random_state": 0, "val": 0.15, "test": 0.15}`: scikit-learn draws the test share from those, then
+the val share from the rest: 72.25 / 12.75 / 15 %.
 """
 
 from dataclasses import asdict, dataclass
@@ -65,9 +65,7 @@ def divide(labelled: pl.DataFrame, split: RandomSplit) -> pl.DataFrame:
         return ordered.with_columns(split=pl.lit(None, pl.String))
     seed = split.random_state
     try:
-        rest, test = train_test_split(
-            row.to_list(), test_size=split.test, random_state=seed
-        )
+        rest, test = train_test_split(row.to_list(), test_size=split.test, random_state=seed)
         _, val = train_test_split(rest, test_size=split.val, random_state=seed)
     except ValueError as error:
         eligible = f"{shown(row.len())} eligible episodes"

@@ -2,8 +2,8 @@
 
 Wang et al. 2024, section 2.3. The published weights are softmax(hours): two films 8 h apart get
 .0003 and .9997. In the corrected protocol they are softmax(hours / 48): the last film counts most,
-none is lost. The published network meets films one at a time, in training too: each is normalised by
-its own mean and variance (`one_by_one`), in evaluation by the running ones.
+none is lost. The published network meets films one at a time, in training too: each is normalised
+by its own mean and variance (`one_by_one`), in evaluation by the running ones.
 """
 
 import torch
@@ -21,6 +21,8 @@ class OneByOneNorm(nn.InstanceNorm2d):
     In training a film is normalised over its own pixels, and moves the running statistics by one
     step: m of its mean and of its unbiased variance, m the momentum. In evaluation it is BatchNorm.
     """
+
+    momentum: float
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, affine=True, track_running_stats=True)
@@ -45,8 +47,9 @@ class OneByOneNorm(nn.InstanceNorm2d):
 class CxrEncoder(nn.Module):
     """Batch of `pipeline.cxr.dataset` → feature (B, 512); zeros for an episode without films.
 
-    `hours_scale`: hours over which a film's weight grows e-fold; 1 as published. `one_by_one`: films
-    pass the network one at a time, as published; else all of a batch are normalised together.
+    `hours_scale`: hours over which a film's weight grows e-fold; 1 as published. `one_by_one`:
+    films pass the network one at a time, as published; else those of a batch are normalised
+    together.
     """
 
     width = WIDTH

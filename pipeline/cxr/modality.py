@@ -24,7 +24,7 @@ class Cxr:
         )
 
     def encoder(self, given: Given, data: CxrData, train: np.ndarray) -> CxrEncoder:
-        """ResNet-18. Given: hours_scale, one_by_one, pretrained (ImageNet's safetensors, or null)."""
+        """ResNet-18. Given: hours_scale, one_by_one, pretrained (ImageNet weights, or null)."""
         encoder = CxrEncoder(given["hours_scale"], given["one_by_one"])
         if given["pretrained"]:
             load_pretrained(encoder.net, given["pretrained"], but="fc.")
