@@ -88,6 +88,14 @@ def preflighted(asked):
         logger.info(line)
 
 
+@cache
+def source_facts():
+    """What a result says of its source: its kind, and the releases of its data sets."""
+    kind = "synthetic" if SYNTHETIC else "mimic"
+    releases = {} if SYNTHETIC else release.versions(SOURCE)
+    return json.dumps({"kind": kind, "releases": releases}, sort_keys=True)
+
+
 def known_truth(protocol):
     """What is known of the best reachable score; asked for by every result, so it checks targets.
 

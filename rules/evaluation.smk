@@ -55,7 +55,7 @@ for protocol, folder in RESULTS.items():
                 ["--truth", "results/hospital/truth"] if input.truth else []
             ),
             suppress=SUPPRESS,
-            source=json.dumps({"kind": "synthetic" if SYNTHETIC else "mimic"}),
+            source=lambda wildcards: source_facts(),
             torch_threads=config["torch"]["threads"],
         shell:
             "(python -m pipeline.evaluation.result"

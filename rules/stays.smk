@@ -57,6 +57,9 @@ rule label_stay_task:
         events=lambda wildcards: [
             f"results/source/{table}.parquet" for table in ONSETS[wildcards.onset]
         ],
+        catalogue=lambda wildcards: (
+            "results/source/d_items.parquet" if ONSETS[wildcards.onset] else []
+        ),
         episodes=rules.select_stays.output.episodes,
         attrition=rules.select_stays.output.attrition,
         query="pipeline/cohort/tasks/stay/{onset}.sql",
@@ -77,11 +80,14 @@ rule label_stay_task:
     resources:
         mem_mb=growing(4000),
         runtime=60,
+    params:
+        catalogue=option("catalogue"),
     shell:
         "python -m pipeline.cohort.stay_labels"
         " --task {wildcards.onset:q}_{wildcards.hours:q}h"
         " --admissions {input.admissions:q}"
         " --events {input.events:q}"
+        " {params.catalogue:q}"
         " --episodes {input.episodes:q}"
         " --attrition {input.attrition:q}"
         " --output {output.labels:q}"

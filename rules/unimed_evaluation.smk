@@ -92,7 +92,7 @@ rule evaluate_unimed:
             if input.truth and task != known
         ],
         suppress=SUPPRESS,
-        source=json.dumps({"kind": "synthetic" if SYNTHETIC else "mimic"}),
+        source=lambda wildcards: source_facts(),
         torch_threads=config["torch"]["threads"],
     shell:
         "(python -m pipeline.evaluation.multitask"

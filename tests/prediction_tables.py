@@ -3,6 +3,20 @@
 import numpy as np
 import polars as pl
 
+from pipeline.cohort.definitions import CLOCKS, VERSION
+from pipeline.common.tables import DEFINITIONS
+
+VERSIONED = {DEFINITIONS: str(VERSION)}  # metadata of a table that a test writes by itself
+DEFINITION = {
+    "version": VERSION,
+    "query": "pipeline/cohort/tasks/mortality.sql",
+    "question": "who dies?",
+    "unit": "admission",
+    "clock_zero": CLOCKS["admission"],
+    "hours": 48.0,
+    "items": [{"itemid": 220045, "label": "Heart Rate"}],
+}
+
 
 def fold(number, n=240, folds=3, seeds=2, shift=0.0, label=None):
     """Predictions of n episodes of n / 2 patients; a share of the patients is tested."""

@@ -9,6 +9,7 @@ import jsonschema
 import numpy as np
 import polars as pl
 import pytest
+from prediction_tables import VERSIONED
 from referencing import Registry, Resource
 from sklearn.metrics import average_precision_score, roc_auc_score
 from unimed_tables import BINARY, GROUPS, TASKS, stays, write
@@ -282,7 +283,7 @@ def test_a_task_without_positives_says_so_and_the_others_stand(monkeypatch, tmp_
     none = pl.when((pl.col("task") == "shock_4h") & (pl.col("split") == "test")).then(0)
     path = tmp_path / "en_unimed_all.parquet"
     table = pl.read_parquet(path).with_columns(label=none.otherwise("label").cast(pl.Int8))
-    table.write_parquet(path)
+    table.write_parquet(path, metadata=VERSIONED)
     labels = tmp_path / "labels_shock_4h.parquet"
     true = table.filter(task="shock_4h", seed=0).select("episode_id", "label")
     pl.read_parquet(labels).drop("label").join(true, on="episode_id", how="left").write_parquet(
@@ -328,7 +329,9 @@ def test_same_bytes_whatever_the_order_of_rows(monkeypatch, tmp_path):
     evaluate(monkeypatch, tmp_path, out=tmp_path / "one")
     for name in ("en_unimed_all", "en_unimed_all.diagnoses", "groups", "vocabulary"):
         path = tmp_path / f"{name}.parquet"
-        pl.read_parquet(path).sample(fraction=1, shuffle=True, seed=1).write_parquet(path)
+        pl.read_parquet(path).sample(fraction=1, shuffle=True, seed=1).write_parquet(
+            path, metadata=VERSIONED
+        )
     evaluate(monkeypatch, tmp_path, out=tmp_path / "two")
     for name in ("r.json", "c.json"):
         first, second = ((tmp_path / run / name).read_bytes() for run in ("one", "two"))
@@ -347,7 +350,7 @@ def test_folds_are_averaged_and_patients_tested_once(monkeypatch, tmp_path):
             tested = pl.col("subject_id") % 2 == fold
             moved = pl.when(tested & (pl.col("split") == "test")).then(pl.lit("test"))
             table.with_columns(split=moved.otherwise(pl.lit("val"))).write_parquet(
-                here / f"x{ending}"
+                here / f"x{ending}", metadata=VERSIONED
             )
             more[name].append(f"{here}/x{ending}")
         more["attention"].append(f"{tmp_path}/en_unimed_all.attention.json")
@@ -367,7 +370,7 @@ def test_folds_are_averaged_and_patients_tested_once(monkeypatch, tmp_path):
 
 def broken(folder, name, **columns):
     path = folder / f"{name}.parquet"
-    pl.read_parquet(path).with_columns(**columns).write_parquet(path)
+    pl.read_parquet(path).with_columns(**columns).write_parquet(path, metadata=VERSIONED)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +402,9 @@ def test_a_dropped_stay_is_noticed(monkeypatch, tmp_path):
     write(tmp_path)
     path = tmp_path / "en_unimed_all.parquet"
     table = pl.read_parquet(path)
-    table.filter(pl.col("episode_id") != table["episode_id"][0]).write_parquet(path)
+    table.filter(pl.col("episode_id") != table["episode_id"][0]).write_parquet(
+        path, metadata=VERSIONED
+    )
     with pytest.raises(InputError, match=r"1 eligible stay\(s\) without a prediction"):
         evaluate(monkeypatch, tmp_path)
 
@@ -410,7 +415,7 @@ def test_a_stay_dropped_from_the_diagnoses_is_noticed(monkeypatch, tmp_path, spl
     path = tmp_path / "en_unimed_all.diagnoses.parquet"
     table = pl.read_parquet(path)
     dropped = table.filter(split=split)["episode_id"][0]
-    table.filter(pl.col("episode_id") != dropped).write_parquet(path)
+    table.filter(pl.col("episode_id") != dropped).write_parquet(path, metadata=VERSIONED)
     with pytest.raises(InputError, match=r"1 eligible .* without a prediction for diagnoses_48h"):
         evaluate(monkeypatch, tmp_path)
 

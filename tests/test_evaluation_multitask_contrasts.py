@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from prediction_tables import VERSIONED
 from unimed_tables import BINARY, TASKS, write
 
+from pipeline.cohort.definitions import VERSION
 from pipeline.common import multitask
 from pipeline.common.errors import InputError
 from pipeline.evaluation import multitask_contrasts as stage
@@ -134,6 +136,18 @@ def test_five_seeds_are_enough_for_a_verdict(monkeypatch, tmp_path):
     assert result["bootstrap"]["training_noise"] is True
 
 
+def test_two_versions_of_the_definitions_are_not_compared(monkeypatch, tmp_path):
+    for name in ("en_unimed_all", "e_unimed_all"):
+        write(tmp_path, name)
+    assert compare(monkeypatch, tmp_path, ["en_unimed_all"])["definitions_version"] == VERSION
+    path = tmp_path / "e_unimed_all.parquet"
+    pl.read_parquet(path).write_parquet(path)  # as tables of before there were versions
+    with pytest.raises(
+        InputError, match=r"cannot mix versions.*e_unimed_all\.parquet has version 1"
+    ):
+        compare(monkeypatch, tmp_path, ["en_unimed_all", "e_unimed_all"])
+
+
 def test_other_numbers_of_seeds_are_refused(monkeypatch, tmp_path):
     write(tmp_path, "en_unimed_all")
     write(tmp_path, "e_unimed_all", seeds=3)
@@ -205,10 +219,10 @@ def test_other_stays_are_refused(monkeypatch, tmp_path):
         path = tmp_path / f"e_unimed_all{ending}.parquet"
         whole = pl.read_parquet(path)
         test = whole.filter(split="test")["episode_id"]
-        whole.filter(pl.col("episode_id") != test[0]).write_parquet(path)
+        whole.filter(pl.col("episode_id") != test[0]).write_parquet(path, metadata=VERSIONED)
         with pytest.raises(InputError, match=message):
             compare(monkeypatch, tmp_path, ["en_unimed_all", "e_unimed_all"])
-        whole.write_parquet(path)
+        whole.write_parquet(path, metadata=VERSIONED)
     compare(monkeypatch, tmp_path, ["en_unimed_all", "e_unimed_all"])
 
 
@@ -218,7 +232,7 @@ def test_few_positives_give_a_reason_and_no_rows(monkeypatch, tmp_path):
     rare = (pl.col("task") == "arf_12h") & (pl.col("episode_id") % 40 != 3)
     table = pl.read_parquet(path)
     table.with_columns(label=pl.when(rare).then(0).otherwise("label").cast(pl.Int8)).write_parquet(
-        path
+        path, metadata=VERSIONED
     )
     result = compare(monkeypatch, tmp_path, ["en_unimed_all"], "--suppress-below", "10")
     found = result["tasks"]["arf_12h"]

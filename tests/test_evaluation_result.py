@@ -8,6 +8,7 @@ import jsonschema
 import numpy as np
 import polars as pl
 import pytest
+from prediction_tables import DEFINITION, VERSIONED
 
 from pipeline.common.errors import InputError
 from pipeline.common.modules import ROOT
@@ -52,7 +53,9 @@ def hospital(folder, n=400, seeds=2):
     oracle = {"hadm_id": facts["episode_id"], "ecn": 1 / (1 + np.exp(-eta))}
     pl.DataFrame(oracle).write_parquet(folder / "oracle_mortality.parquet")
     (folder / "ceilings.json").write_text(json.dumps({"mortality": {"ecn": 0.85}}))
-    (folder / "attrition.json").write_text(json.dumps({"conditions": ATTRITION}))
+    (folder / "attrition.json").write_text(
+        json.dumps({"conditions": ATTRITION, "definition": DEFINITION})
+    )
     return folder
 
 
@@ -83,7 +86,7 @@ def relabelled(source, folder, **columns):
     for path in source.glob("*_mortality.parquet"):
         frame = pl.read_parquet(path)
         exchanged = frame if "hadm_id" in frame.columns else frame.with_columns(**columns)
-        exchanged.write_parquet(folder / path.name)
+        exchanged.write_parquet(folder / path.name, metadata=VERSIONED)
     for path in source.glob("*.json"):
         (folder / path.name).write_text(path.read_text())
     return folder
@@ -109,7 +112,7 @@ def test_result_follows_its_schema(monkeypatch, source, tmp_path):
 
 def test_a_cohort_that_looks_ahead_says_so(monkeypatch, source, tmp_path):
     rows = [ATTRITION[0], {**ATTRITION[1], "looks_ahead": True}]
-    (tmp_path / "ahead.json").write_text(json.dumps({"conditions": rows}))
+    (tmp_path / "ahead.json").write_text(json.dumps({"conditions": rows, "definition": DEFINITION}))
     more = ("--attrition", f"{tmp_path}/ahead.json", "--suppress-below", "10")
     made = evaluate(monkeypatch, source, tmp_path, *more)[0]
     jsonschema.Draft202012Validator(SCHEMA).validate(made)
@@ -140,7 +143,11 @@ def everything(source, folder):
         left_out=pl.Series(n % 4 == 0),
     )
     more.write_parquet(folder / "more.parquet")
-    without = {"conditions": ATTRITION, "without": {"text": "early deaths", "episodes": 100}}
+    without = {
+        "definition": DEFINITION,
+        "conditions": ATTRITION,
+        "without": {"text": "early deaths", "episodes": 100},
+    }
     (folder / "attrition.json").write_text(json.dumps(without))
     singles = [path for name, two in paths.items() if "unimodal" in name for path in two]
     return [
@@ -214,7 +221,9 @@ def test_two_runs_give_the_same_bytes_and_no_path_or_time(monkeypatch, source, t
 def test_order_of_rows_and_arguments_does_not_matter(monkeypatch, source, tmp_path):
     evaluate(monkeypatch, source, tmp_path / "one")
     for path in relabelled(source, tmp_path).glob("*_mortality.parquet"):
-        pl.read_parquet(path).sample(fraction=1, shuffle=True, seed=1).write_parquet(path)
+        pl.read_parquet(path).sample(fraction=1, shuffle=True, seed=1).write_parquet(
+            path, metadata=VERSIONED
+        )
     singles = [str(tmp_path / f"{m}_unimodal_mortality.parquet") for m in "ecn"]
     evaluate(monkeypatch, tmp_path, tmp_path / "two", "--singles", *singles)
     assert (tmp_path / "one/result.json").read_bytes() == (
@@ -240,7 +249,7 @@ def test_the_best_single_is_chosen_on_validation(monkeypatch, source, tmp_path):
     folder = relabelled(source, tmp_path)
     path = folder / "e_unimodal_mortality.parquet"
     ruined = pl.when(split="test").then(1 - pl.col("probability")).otherwise("probability")
-    pl.read_parquet(path).with_columns(probability=ruined).write_parquet(path)
+    pl.read_parquet(path).with_columns(probability=ruined).write_parquet(path, metadata=VERSIONED)
     compared = evaluate(monkeypatch, folder, folder)[0]["comparisons"]
     assert compared["best_single"] == "e_unimodal_mortality"
     assert compared["singles"]["e_unimodal_mortality"]["test_auroc"] < 0.5
@@ -251,7 +260,7 @@ def test_unequal_episodes_are_paired_and_counted(monkeypatch, source, tmp_path):
     path = folder / "c_unimodal_mortality.parquet"
     frame = pl.read_parquet(path)
     dropped = frame.filter(split="test")["episode_id"].unique().sort()[:25].to_list()
-    frame.filter(~pl.col("episode_id").is_in(dropped)).write_parquet(path)
+    frame.filter(~pl.col("episode_id").is_in(dropped)).write_parquet(path, metadata=VERSIONED)
     made = evaluate(monkeypatch, folder, folder)[0]
     left_out = made["comparisons"]["singles"]["c_unimodal_mortality"]["left_out"]
     assert left_out == {"model": 25, "other": 0}
@@ -361,6 +370,27 @@ def test_bad_input_leaves_no_result(monkeypatch, source, tmp_path, more, message
     with pytest.raises(InputError, match=message):
         evaluate(monkeypatch, source, tmp_path, *more)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_definition_of_the_task_stands_in_the_result(monkeypatch, source, tmp_path):
+    more = ("--source", '{"kind": "mimic", "releases": {"MIMIC-IV": "3.1"}}')
+    made = evaluate(monkeypatch, source, tmp_path, *more)[0]
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+    assert made["definitions_version"] == DEFINITION["version"]
+    own = {key: value for key, value in DEFINITION.items() if key != "version"}
+    assert made["task_definition"] == {**own, "releases": {"MIMIC-IV": "3.1"}}
+
+
+def test_predictions_and_labels_of_two_versions_make_no_result(monkeypatch, source, tmp_path):
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps({"conditions": ATTRITION}))  # of before there were versions
+    with pytest.raises(InputError, match=r"cannot mix versions.*old\.json has version 1.*have ver"):
+        evaluate(monkeypatch, source, tmp_path, "--attrition", str(old))
+    folder = relabelled(source, tmp_path)
+    path = folder / "c_unimodal_mortality.parquet"
+    pl.read_parquet(path).write_parquet(path)
+    with pytest.raises(InputError, match=r"c_unimodal_mortality\.parquet has version 1"):
+        evaluate(monkeypatch, folder, folder)
 
 
 def test_two_thousand_episodes_take_less_than_five_seconds(monkeypatch, tmp_path):

@@ -7,7 +7,14 @@ import pytest
 
 from pipeline.common.errors import InputError
 from pipeline.extract.contracts import TABLES
-from pipeline.extract.release import describe, films_folder, last_year, locate, table_path
+from pipeline.extract.release import (
+    describe,
+    films_folder,
+    last_year,
+    locate,
+    table_path,
+    versions,
+)
 
 
 def header_of(table, **renamed):
@@ -125,3 +132,13 @@ def test_expected_paths_where_nothing_is(tmp_path):
 def test_source_without_any_path():
     with pytest.raises(InputError, match="neither root nor mimic_iv is set"):
         locate({"root": None}, "mimic_iv")
+
+
+def test_releases_of_a_source_by_title(tmp_path):
+    source = {"root": str(tmp_path)}
+    assert versions(source) == {}
+    admissions(tmp_path / "mimiciv/3.1/hosp", "English")
+    put(tmp_path / "mimic-iv-note/2.2/note/radiology.csv.gz", header_of("radiology"))
+    assert versions(source) == {"MIMIC-IV": "3.1", "MIMIC-IV-Note": "2.2"}
+    own = {"root": None, "mimic_note": str(tmp_path / "mimic-iv-note")}
+    assert versions(own) == {"MIMIC-IV-Note": "2.2"}

@@ -416,6 +416,23 @@ def test_what_is_no_result_is_refused_and_sidecars_are_passed_over(monkeypatch, 
         tables.read_results([str(tmp_path / "a.run.json")])
 
 
+def test_two_versions_of_the_definitions_make_no_table(monkeypatch, tmp_path):
+    new = {"definitions_version": 2}
+    results = [result("e", "unimodal") | new, result("ecn", "early") | new]
+    write(monkeypatch, tmp_path, results, [contrast("mortality", {"ecn_early": 0.1}) | new])
+    old = [results[0], result("ecn", "early") | {"definitions_version": 1}]
+    with pytest.raises(InputError, match=f"{tmp_path}/result1.json has version 1; .*0.json has"):
+        write(monkeypatch, tmp_path, old)
+    for more in ([contrast("mortality", {})], ()), ((), [shapley({"e": 0.1, "c": 0.2})]):
+        with pytest.raises(
+            InputError, match=r"(contrast|attribution)0.json has version 1; .*result0"
+        ):
+            write(monkeypatch, tmp_path, results, *more)
+    both = [shapley({"e": 0.1, "c": 0.2}) | new, shapley({"e": 0.1, "c": 0.2}, task="longstay")]
+    with pytest.raises(InputError, match=r"attribution1.json has version 1"):
+        draw(monkeypatch, attribution, tmp_path, "attribution", both)
+
+
 def draw(monkeypatch, stage, folder, option, found):
     paths = [folder / f"{option}{i}.json" for i in range(len(found))]
     for path, one in zip(paths, found, strict=True):

@@ -244,6 +244,16 @@ def test_files_that_do_not_fit_are_refused(monkeypatch, tmp_path):
         write(monkeypatch, tmp_path, [result("en_unimed_all")] * 2)
 
 
+def test_two_versions_of_the_definitions_make_no_table(monkeypatch, tmp_path):
+    new = {"definitions_version": 2}
+    results = [result("en_unimed_all") | new, result("e_unimed_all")]
+    with pytest.raises(InputError, match=r"e_unimed_all.json has version 1; .*en_unimed_all.json"):
+        write(monkeypatch, tmp_path, results)
+    rows = [difference("en_unimed_all", "en_unimed_arf_12h", 0.1)]
+    with pytest.raises(InputError, match=r"contrasts.json has version 1; .*has version 2"):
+        write(monkeypatch, tmp_path, results[:1], rows)
+
+
 def curve(task):
     if task.startswith("diagnoses"):
         rising = [k / 50 for k in range(1, 51)]

@@ -58,7 +58,7 @@ PLANS = {
         FIDDLE | BERT | FILMS | CODES, 15, label_stay_task=3, decode_films=10
     ),
     "en_unimed-gru_shock_4h": stay_jobs(FIDDLE | BERT, 12, label_stay_task=1),
-    "c_unimed-teacher-forced_all": stay_jobs(FILMS | CODES, 9, label_stay_task=3, decode_films=10),
+    "c_unimed-teacher-forced_all": stay_jobs(FILMS | CODES, 10, label_stay_task=3, decode_films=10),
     "en_unimed-teacher-forced_arf_12h": stay_jobs(FIDDLE | BERT, 12, label_stay_task=2),
     "e_unimed_diagnoses_48h": stay_jobs(FIDDLE | CODES, 13),
     "published/c_unimodal_mortality": jobs(

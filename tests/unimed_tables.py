@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import polars as pl
+from prediction_tables import DEFINITION
 
 from pipeline.cohort.rows import UNIMED, UNIMED_DIAGNOSES
 from pipeline.common.tables import write_table
@@ -86,7 +87,9 @@ def write(folder, target="en_unimed_all", n=400, seeds=2, noise=1.0, tasks=TASKS
     attention = {"seeds": {str(seed): own for seed in range(seeds)}}
     (folder / f"{target}.attention.json").write_text(json.dumps(attention))
     rows = [{"condition": "in the ICU at T", "episodes": n, "subjects": n // 2}]
-    (folder / "attrition.json").write_text(json.dumps({"conditions": rows}))
+    (folder / "attrition.json").write_text(
+        json.dumps({"conditions": rows, "definition": DEFINITION})
+    )
     oracle = 1 / (1 + np.exp(1 - 1.5 * latent))
     table = {"stay_id": facts["episode_id"], "hadm_id": np.zeros(n, dtype=int), "en": oracle}
     pl.DataFrame(table).write_parquet(folder / "oracle_arf_12h.parquet")

@@ -23,7 +23,13 @@ import polars as pl
 
 from pipeline.cohort import attrition, inputs
 from pipeline.cohort.counts import as_text, counted
-from pipeline.cohort.stay_labels import STAY_LABELS, TRAINING, label_stays, open_tables
+from pipeline.cohort.stay_labels import (
+    STAY_LABELS,
+    TRAINING,
+    definition,
+    label_stays,
+    open_tables,
+)
 from pipeline.common.command import parser, run
 from pipeline.common.database import add_resource_arguments, connect
 from pipeline.common.errors import InputError
@@ -183,6 +189,7 @@ def main() -> None:
     vocabulary = fit_vocabulary(coded, stays, titles)
     groups = label_groups(coded, vocabulary)
     table["diagnoses"] = count_labels(coded, stays, groups, vocabulary)
+    table["definition"] = definition(given.task)
     log_labels(given.task, table)
     write_table(labelled, given.output, STAY_LABELS)
     write_table(groups, given.groups, GROUPS)

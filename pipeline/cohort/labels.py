@@ -17,6 +17,7 @@ import polars as pl
 
 from pipeline.cohort import attrition, inputs, random_split
 from pipeline.cohort.counts import WITHOUT, check_classes, counted
+from pipeline.cohort.definitions import of_task
 from pipeline.cohort.random_split import RandomSplit
 from pipeline.common.command import parser, run
 from pipeline.common.database import add_resource_arguments, connect
@@ -135,6 +136,20 @@ def decide(labelled: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def window(episodes: pl.DataFrame) -> float | None:
+    """Hours from clock zero to the prediction, of all episodes; None of an empty table.
+
+    >>> from datetime import datetime
+    >>> window(pl.DataFrame({"start": [datetime(2150, 1, 1)],
+    ...                      "prediction_time": [datetime(2150, 1, 3)]}))
+    48.0
+    """
+    if episodes.is_empty():
+        return None
+    hours = (pl.col("prediction_time") - pl.col("start")).dt.total_seconds() / 3600
+    return float(episodes.select(hours.median()).item())
+
+
 def table_of_modality(text: str) -> tuple[str, str]:
     """`ehr=tokens.parquet` as modality and path.
 
@@ -188,6 +203,8 @@ def main() -> None:
     with connect(given.threads, given.memory_mb, given.temp) as database:
         labelled = label_task(database, given.task, sources, given.definition, present, given.split)
     table = counted(labelled, read_json(given.attrition))
+    query = Path(__file__).parent / FOLDERS[given.definition] / f"{given.task}.sql"
+    table["definition"] = of_task(query, "admission", window(sources["episodes"]))
     check_classes(given.task, table, given.fitted)
     write_table(labelled, given.output, SPLIT_LABELS if given.split else LABELS)
     write_json(given.task_attrition, table)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipeline.cohort.definitions import VERSION
 from pipeline.common.tables import Contract, read_table
 
 PREDICTIONS = Contract(
@@ -18,6 +19,7 @@ PREDICTIONS = Contract(
         "probability": pl.Float64,
     },
     key=("episode_id", "seed"),
+    definitions=VERSION,
 )
 
 # Predictions of the test episodes with one modality made missing in a share of them
@@ -31,12 +33,14 @@ ABSENT = Contract(
     },
     key=("episode_id", "seed", "modality", "rate"),
     units={"modality": "letter of the modality", "rate": "share of episodes that lack it"},
+    definitions=VERSION,
 )
 
 # Several tasks of ICU stays by one model; of the binary tasks their eligible stays
 UNIMED = Contract(
     columns={"task": pl.String, **PREDICTIONS.columns},
     key=("task", *PREDICTIONS.key),
+    definitions=VERSION,
 )
 
 # The diagnoses of eligible stays of val and test: a probability for each group of the vocabulary
@@ -49,6 +53,7 @@ UNIMED_DIAGNOSES = Contract(
         "probability": pl.Array,  # of Float64, as wide as the vocabulary
     },
     key=("episode_id", "seed"),
+    definitions=VERSION,
 )
 
 

@@ -16,6 +16,7 @@ import polars as pl
 
 from pipeline.cohort import inputs
 from pipeline.cohort.counts import check_classes, counted
+from pipeline.cohort.definitions import of_task
 from pipeline.cohort.labels import LABELS, check_known, decide, joined
 from pipeline.common.command import parser, run
 from pipeline.common.database import add_resource_arguments, connect
@@ -76,6 +77,15 @@ def label_stays(
     return labelled.cast({"onset_hours": pl.Float64})
 
 
+def definition(task: str, catalogue: str | None = None) -> dict[str, Any]:
+    """The definition of a task of ICU stays; `catalogue`: d_items, for the items' labels."""
+    query, hours = parse_task(task)
+    labels: dict[int, str] = {}
+    if catalogue:
+        labels = dict(read_table(catalogue, ["itemid", "label"]).iter_rows())
+    return of_task(QUERIES / f"{query}.sql", "ICU stay", hours, labels)
+
+
 def count_onsets(labelled: pl.DataFrame) -> list[dict[str, Any]]:
     """Onsets of all stays, eligible or not, as further rows of the task's counts.
 
@@ -99,6 +109,7 @@ def main() -> None:
     arguments.add_argument(
         "--events", nargs="*", default=[], help="parquet tables that the query reads"
     )
+    arguments.add_argument("--catalogue", help="d_items: labels of the items that the query reads")
     arguments.add_argument("--attrition", required=True, help="attrition of the stays, json")
     arguments.add_argument("--output", required=True, help="labels, parquet")
     arguments.add_argument("--task-attrition", required=True, help="json")
@@ -112,6 +123,7 @@ def main() -> None:
     check_known(given.task, labelled)
     table = counted(labelled, read_json(given.attrition))
     table["counts"] += count_onsets(labelled)
+    table["definition"] = definition(given.task, given.catalogue)
     check_classes(given.task, table, TRAINING, together=True)
     write_table(labelled, given.output, STAY_LABELS)
     write_json(given.task_attrition, table)

@@ -10,6 +10,7 @@ import polars as pl
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
 
+DEFINITIONS = "definitions_version"
 ROW_GROUP = 128 * 1024  # a fixed size keeps the bytes independent of the number of threads
 
 
@@ -19,13 +20,15 @@ class Contract:
 
     `columns`: name → Polars type, in order. `key`: columns that identify a row, also the order of
     the rows; empty where rows have no key (then all columns order them). `nullable`: columns that
-    may be null. `units`: column → unit, for readers.
+    may be null. `units`: column → unit, for readers. `definitions`: the version of what the rows
+    are about, written beside them; see `pipeline.cohort.definitions`.
     """
 
     columns: Mapping[str, pl.DataType | type[pl.DataType]]
     key: tuple[str, ...] = ()
     nullable: tuple[str, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
+    definitions: int | None = None
 
 
 def check(frame: pl.DataFrame, contract: Contract, name: str) -> pl.DataFrame:
@@ -75,14 +78,48 @@ def in_order(frame: pl.DataFrame, columns: Sequence[str]) -> bool:
 def write_table(frame: pl.DataFrame, path: str | Path, contract: Contract) -> None:
     """Checks the contract, then writes zstd parquet: the same bytes for the same rows."""
     checked = check(frame, contract, str(path))
+    version = {DEFINITIONS: str(contract.definitions)} if contract.definitions else None
     with whole(path) as part:
-        checked.write_parquet(part, compression="zstd", row_group_size=ROW_GROUP)
+        checked.write_parquet(part, compression="zstd", row_group_size=ROW_GROUP, metadata=version)
 
 
 def read_table(path: str | Path, columns: list[str] | None = None) -> pl.DataFrame:
     """Reads a parquet table; `InputError` with the file's name where it cannot be read."""
     with reading(path):
         return pl.read_parquet(path, columns=columns)
+
+
+def one_version(versions: Mapping[str, int], what: str) -> int:
+    """The version of definitions that all files share; `InputError` where there are two.
+
+    >>> one_version({"a.json": 2, "b.json": 2}, "a table")
+    2
+    >>> one_version({"a.json": 2, "b.json": 1}, "a table")
+    Traceback (most recent call last):
+    pipeline.common.errors.InputError: a table cannot mix versions of the definitions: b.json has \
+version 1; a.json has version 2. Make the older ones again, or leave them out
+    """
+    found: dict[int, list[str]] = {}
+    for path, version in versions.items():
+        found.setdefault(version, []).append(str(path))
+    if len(found) > 1:
+        each = [
+            f"{', '.join(paths[:3])}{f' and {len(paths) - 3} more' if len(paths) > 3 else ''} "
+            f"{'has' if len(paths) == 1 else 'have'} version {version}"
+            for version, paths in sorted(found.items())
+        ]
+        raise InputError(f"{what} cannot mix versions of the definitions: {'; '.join(each)}. "
+                         "Make the older ones again, or leave them out")  # fmt: skip
+    return next(iter(found), 1)
+
+
+def version_of_tables(paths: Sequence[str | Path]) -> int:
+    """The version of definitions that all these tables are of; 1 where a table names none."""
+    versions = {}
+    for path in paths:
+        with reading(path):
+            versions[str(path)] = int(pl.read_parquet_metadata(path).get(DEFINITIONS, 1))
+    return one_version(versions, "a comparison")
 
 
 @contextmanager

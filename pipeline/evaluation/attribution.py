@@ -20,6 +20,7 @@ from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.common.names import subsets
+from pipeline.common.tables import version_of_tables
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.measures import rounded
 from pipeline.evaluation.metrics import Floats
@@ -125,13 +126,16 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Reads the predictions of every set, writes the attribution."""
     args = _arguments()
-    panel = read_panel(named_tables(args.predictions), max(1, args.suppress_below))
+    tables = named_tables(args.predictions)
+    version = version_of_tables([path for folds in tables.values() for path in folds])
+    panel = read_panel(tables, max(1, args.suppress_below))
     resampling = Resampling(args.resamples, args.seed)
     found = rounded(attribution(panel, resampling, args.suppress_below))
     write_json(
         args.output,
         {
             "schema_version": SCHEMA_VERSION,
+            "definitions_version": version,
             "task": args.task,
             "fusion": args.fusion,
             "protocol": args.protocol,

@@ -19,6 +19,7 @@ from typing import Any
 from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
+from pipeline.common.tables import version_of_tables
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.folds import by_name
 from pipeline.evaluation.measures import rounded
@@ -124,7 +125,9 @@ def main() -> None:
     panel = read_panel(named_tables(args.predictions, args.task), max(1, args.suppress_below))
     resampling = Resampling(args.resamples, args.seed)
     found = rounded(contrasts(panel, resampling, args.suppress_below))
-    head = {"schema_version": SCHEMA_VERSION, "task": args.task, "protocol": args.protocol}
+    version = version_of_tables(args.predictions)
+    head = {"schema_version": SCHEMA_VERSION, "definitions_version": version}
+    head |= {"task": args.task, "protocol": args.protocol}
     bootstrap = described(resampling, len(panel.first.probability))
     write_json(args.output, {**head, **found, "bootstrap": bootstrap})
     log.info("%s: %d models, %d comparisons", args.task, len(panel.tests), len(found["contrasts"]))

@@ -23,7 +23,13 @@ from pipeline.evaluation.diagnoses import diagnoses
 from pipeline.evaluation.diagnosis_tables import Fold, read_diagnoses
 from pipeline.evaluation.folds import runs, seeds
 from pipeline.evaluation.measures import Beside, measure, parts, rounded
-from pipeline.evaluation.provenance import cohort_fingerprint, environment, usage
+from pipeline.evaluation.provenance import (
+    cohort_fingerprint,
+    definition_of,
+    definitions_version,
+    environment,
+    usage,
+)
 from pipeline.evaluation.result import add_result_arguments, parsed
 from pipeline.evaluation.suppression import shown, shown_attrition
 from pipeline.evaluation.task_tables import (
@@ -90,7 +96,7 @@ def measured(
     """Every task's part of the result and its curves, in the order of --labels."""
     resampling = Resampling(args.resamples, args.seed, max(1, args.suppress_below))
     head, attrition = parts(args.target), pairs(args.attrition, "--attrition")
-    truths = pairs(args.truth_of, "--truth-of")
+    truths, source = pairs(args.truth_of, "--truth-of"), parsed(args.source, "--source")
     found: dict[str, Any] = {}
     drawn: dict[str, Any] = {}
     for task, labels in pairs(args.labels, "--labels").items():
@@ -107,8 +113,9 @@ def measured(
             found[task] = {key: everything[key] for key in KEPT}
         if task not in attrition:
             raise InputError(f"--attrition: none of {task}")
-        conditions = read_json(attrition[task])["conditions"]
-        found[task]["attrition"] = shown_attrition(conditions, args.suppress_below)
+        table = read_json(attrition[task])
+        found[task]["definition"] = definition_of(table, source)
+        found[task]["attrition"] = shown_attrition(table["conditions"], args.suppress_below)
     return found, drawn
 
 
@@ -136,9 +143,12 @@ def main() -> None:
     required(pairs(args.labels, "--labels"), tasks, bool(folds))
     own = same_seeds(args, tasks, folds)
     found, drawn = measured(args, tasks, folds)
+    labels = {path: read_json(path) for path in pairs(args.attrition, "--attrition").values()}
+    version = definitions_version([*args.predictions, *args.diagnoses], labels)
     looked = attention(read_attention(args.attention, own, args.suppress_below))
     result = {
         "schema_version": SCHEMA_VERSION,
+        "definitions_version": version,
         "target": args.target,
         **parts(args.target),
         "protocol": args.protocol,

@@ -25,6 +25,7 @@ from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.common.multitask import hours
+from pipeline.common.tables import version_of_tables
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.diagnoses_panel import diagnoses_panel
 from pipeline.evaluation.figures import Figures
@@ -190,7 +191,9 @@ def main() -> None:
     """Reads all predictions, writes the comparisons of all models on every task."""
     args = _arguments()
     found = rounded(contrasts(args, parsed(args.variants, "--variants")))
-    head = {"schema_version": SCHEMA_VERSION, "protocol": args.protocol}
+    version = version_of_tables([*args.predictions, *args.diagnoses])
+    head = {"schema_version": SCHEMA_VERSION, "definitions_version": version}
+    head |= {"protocol": args.protocol}
     write_json(args.output, {**head, **found})
     log.info("%d tasks, %d comparisons", len(found["tasks"]), len(found["contrasts"]))
 

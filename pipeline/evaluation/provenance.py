@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import platform
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import polars as pl
 
 from pipeline.common.errors import InputError
 from pipeline.common.modules import digest_of_code
+from pipeline.common.tables import one_version, version_of_tables
 
 log = logging.getLogger("pipeline")
 
@@ -82,6 +83,31 @@ def environment(modules: list[str], lock: str | Path) -> dict[str, Any]:
         "code_sha256": code_fingerprint(modules),
         "modules": sorted(modules),
     }
+
+
+def definition_of(attrition: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The definition of a task that its labels stage recorded, and the releases it was asked of.
+
+    None of labels that recorded none.
+    """
+    found = attrition.get("definition")
+    if found is None:
+        return None
+    own = {key: value for key, value in found.items() if key != "version"}
+    return own | {"releases": source.get("releases", {})}
+
+
+def definitions_version(
+    predictions: Sequence[str], attritions: Mapping[str, Mapping[str, Any]]
+) -> int:
+    """The version of definitions of the predictions and of the labels that they are judged by.
+
+    `attritions`: by path. Raises `InputError` where they differ; 1 is what names none.
+    """
+    versions = {path: table.get("definition", {}).get("version", 1)
+                for path, table in attritions.items()}  # fmt: skip
+    tables = {path: version_of_tables([path]) for path in predictions}
+    return one_version(tables | versions, "a result")
 
 
 def usage(folder: str | Path, stages_of: Collection[str]) -> dict[str, Any]:

@@ -21,7 +21,13 @@ from pipeline.common.files import read_json, write_json
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.folds import read_folds, seeds
 from pipeline.evaluation.measures import SCHEMA_VERSION, Beside, measure, parts, rounded
-from pipeline.evaluation.provenance import cohort_fingerprint, environment, usage
+from pipeline.evaluation.provenance import (
+    cohort_fingerprint,
+    definition_of,
+    definitions_version,
+    environment,
+    usage,
+)
 from pipeline.evaluation.suppression import shown, shown_attrition
 
 log = logging.getLogger("pipeline")
@@ -73,17 +79,21 @@ def main() -> None:
     args = _arguments()
     frames = read_folds(args.predictions)
     resampling = Resampling(args.resamples, args.seed, max(1, args.suppress_below))
-    attrition = read_json(args.attrition)
+    attrition, source = read_json(args.attrition), parsed(args.source, "--source")
     without = (attrition.get("without") or {}).get("text")
     beside = Beside(args.singles, args.truth, args.episodes, args.labels, without, args.absent)
     measured, drawn = measure(frames, args.target, beside, resampling, args.suppress_below)
+    tables = [*args.predictions, *args.singles, *args.absent]
+    version = definitions_version(tables, {args.attrition: attrition})
     everyone = pl.concat(frame.select("episode_id", "subject_id").unique() for frame in frames)
     result = {
         "schema_version": SCHEMA_VERSION,
+        "definitions_version": version,
         "target": args.target,
         **parts(args.target),
         "protocol": args.protocol,
-        "source": parsed(args.source, "--source"),
+        "source": source,
+        "task_definition": definition_of(attrition, source),
         **rounded(measured),
         "bootstrap": described(resampling, len(seeds(frames[0]))),
         "seeds": seeds(frames[0]),

@@ -152,7 +152,7 @@ TABLES: Mapping[str, SourceTable] = {
             "itemid BIGINT, label VARCHAR, abbreviation VARCHAR, linksto VARCHAR, "
             "category VARCHAR, unitname VARCHAR, param_type VARCHAR"
         ),
-        ("e",),
+        ("e", "unimed"),
     ),
     "d_labitems": SourceTable(
         "mimic_iv",

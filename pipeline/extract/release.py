@@ -175,6 +175,23 @@ def version_of(release: Release) -> str:
     return f"demo {version}" if demo and release.dataset == "mimic_iv" else version
 
 
+def versions(source: Source) -> dict[str, str]:
+    """The release of each data set of the source, by its title, as far as they are there.
+
+    `unknown` where nothing tells it.
+    """
+    found = {}
+    for name, dataset in DATASETS.items():
+        try:
+            release = locate(source, name)
+            if release.found:
+                found[dataset.title] = version_of(release)
+        except InputError:  # not named by the source; or unreadable, which extraction refuses
+            if source.get(name) or source.get("root"):
+                found[dataset.title] = "unknown"
+    return found
+
+
 def last_year(source: Source) -> int:
     """The last calendar year of the source's MIMIC-IV: 2019 up to release 2.2, from 3.0 on 2022.
 

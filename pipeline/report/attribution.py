@@ -9,7 +9,7 @@ from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json
 from pipeline.common.names import PROTOCOLS
-from pipeline.report.catalogue import LETTERS, models_in_order, unique
+from pipeline.report.catalogue import LETTERS, models_in_order, same_definitions, unique
 from pipeline.report.curves import REFERENCE, STYLE, save
 from pipeline.report.numbers import interval_words
 
@@ -95,6 +95,7 @@ def main() -> None:
     for path, found in zip(args.attribution, attributions, strict=True):
         if "shapley" not in found:
             raise InputError(f"{path}: not an attribution of pipeline.evaluation.attribution")
+    same_definitions(zip(args.attribution, attributions, strict=True))
     save(figure(attributions), args.output, TITLE)
 
 

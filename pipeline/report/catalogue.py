@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json
 from pipeline.common.names import FUSIONS
+from pipeline.common.tables import DEFINITIONS, one_version
 
 MODELS = ("unimodal", *FUSIONS, "logistic", "gbdt")
 STATISTICS = "-stats"  # ending of models on summary statistics, as in gbdt-stats
@@ -22,6 +23,7 @@ def read_results(paths: list[str]) -> Results:
     Raises `InputError` for a file that is no result, and for two results of one name.
     """
     results: Results = {}
+    files: list[tuple[str, dict[str, Any]]] = []
     for path in paths:
         if path.endswith(SIDECAR):
             continue
@@ -34,9 +36,19 @@ def read_results(paths: list[str]) -> Results:
         if name in results:
             raise InputError(f"{path}: a second result of {' '.join(name)}")
         results[name] = result
+        files.append((path, result))
+    same_definitions(files)
     if not results:
         raise InputError("--results: no results given")
     return results
+
+
+def same_definitions(files: Iterable[tuple[str, dict[str, Any]]]) -> None:
+    """Raises `InputError` where results, comparisons … are of two versions of the definitions.
+
+    `files`: path and content; one that names no version is of version 1.
+    """
+    one_version({path: one.get(DEFINITIONS, 1) for path, one in files}, "a table")
 
 
 def unique(values: Iterable[str]) -> list[str]:

@@ -16,11 +16,13 @@ from pipeline.common.files import read_json, whole
 from pipeline.common.names import PROTOCOLS
 from pipeline.report.catalogue import (
     LETTERS,
+    SIDECAR,
     Results,
     arranged,
     in_order,
     models_in_order,
     read_results,
+    same_definitions,
     unique,
 )
 from pipeline.report.claims import answers
@@ -128,16 +130,15 @@ def _arguments() -> argparse.Namespace:
     return arguments.parse_args()
 
 
-def _read(paths: list[str]) -> list[Any]:
-    return [read_json(path) for path in paths]
-
-
 def main() -> None:
     """Reads results, contrasts and attributions, writes the page and the csv."""
     args = _arguments()
-    results, contrasts, attributions = order(
-        read_results(args.results), _read(args.contrasts), _read(args.attribution)
-    )
+    found, more = read_results(args.results), [*args.contrasts, *args.attribution]
+    first = next(path for path in args.results if not path.endswith(SIDECAR))
+    compared = [read_json(path) for path in more]
+    same_definitions([(first, read_json(first)), *zip(more, compared, strict=True)])
+    count = len(args.contrasts)
+    results, contrasts, attributions = order(found, compared[:count], compared[count:])
     rows = csv_rows(results, contrasts)
     with whole(args.csv) as part, Path(part).open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")

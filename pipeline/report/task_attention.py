@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json
+from pipeline.report.catalogue import same_definitions
 from pipeline.report.cells import short
 from pipeline.report.curves import STYLE, save
 from pipeline.report.task_names import TOKENS, in_words
@@ -88,7 +89,9 @@ def main() -> None:
     arguments.add_argument("--results", nargs="+", required=True, help="results, JSON")
     arguments.add_argument("--output", required=True, help="the picture, SVG")
     args = arguments.parse_args()
-    save(figure([read_json(path) for path in args.results]), args.output, TITLE)
+    results = [read_json(path) for path in args.results]
+    same_definitions(zip(args.results, results, strict=True))
+    save(figure(results), args.output, TITLE)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json, whole
 from pipeline.report import unimed_published as published
-from pipeline.report.catalogue import in_order, unique
+from pipeline.report.catalogue import SIDECAR, in_order, same_definitions, unique
 from pipeline.report.cells import cell, short, table
 from pipeline.report.claims import PLANTED
 from pipeline.report.numbers import noise_words
@@ -188,6 +188,9 @@ def main() -> None:
     args = _arguments()
     results = read_results(args.results)
     contrasts = read_json(args.contrasts) if args.contrasts else None
+    first = next(path for path in args.results if not path.endswith(SIDECAR))
+    compared = [(args.contrasts, contrasts)] if contrasts else []
+    same_definitions([(first, next(iter(results.values()))), *compared])
     rows = list(csv_rows(results))
     with whole(args.csv) as part, Path(part).open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json
 from pipeline.common.multitask import hours
-from pipeline.report.catalogue import SIDECAR, unique
+from pipeline.report.catalogue import SIDECAR, same_definitions, unique
 
 ALL, MODEL = "all", "unimed"
 Name = tuple[str, str, str]  # modalities, model, task of the target
@@ -21,6 +21,7 @@ def read_results(paths: list[str]) -> Results:
     Raises `InputError` for a file that is no such result, and for two of one name.
     """
     results: Results = {}
+    files: list[tuple[str, dict[str, Any]]] = []
     for path in paths:
         if path.endswith(SIDECAR):
             continue
@@ -33,6 +34,8 @@ def read_results(paths: list[str]) -> Results:
         if name in results:
             raise InputError(f"{path}: a second result of {'_'.join(name)}")
         results[name] = result
+        files.append((path, result))
+    same_definitions(files)
     if not results:
         raise InputError("--results: no results given")
     return results

@@ -19,11 +19,32 @@ def words(result: dict[str, Any], path: Path) -> str:
     if reasons := result.get("cohort", {}).get("looks_ahead"):
         lines["Looks ahead"] = f"{AHEAD}: {'; '.join(reasons)}"
     lines |= {
+        "Definitions": defined(result),
         "Intervals": f"95 %, {noise_words([result])[:-1]}",
         "Files": ", ".join(str(path.with_suffix(end)) for end in (".json", ".svg", ".run.json")),
     }
     head = f"{result['target']}, {result['protocol']} protocol"
     return "\n".join([head, *(f"  {name:<{WIDTH}}{text}" for name, text in lines.items())])
+
+
+def defined(result: dict[str, Any]) -> str:
+    """Version of the definitions, clock, items of the tasks and releases, in one line.
+
+    >>> own = {"unit": "ICU stay", "clock_zero": "arrival in the ICU", "hours": 4,
+    ...        "items": [{"itemid": 221906}], "releases": {"MIMIC-IV": "3.1"}}
+    >>> defined({"definitions_version": 2, "task_definition": own})
+    'version 2; ICU stay, 4 h from arrival in the ICU; items 221906; MIMIC-IV 3.1'
+    """
+    tasks = result.get("tasks") or {"": {"definition": result.get("task_definition")}}
+    known = [own["definition"] for own in tasks.values() if own.get("definition")]
+    parts = [f"version {result.get('definitions_version', 1)}"]
+    if known:
+        hours = ", ".join(dict.fromkeys(f"{own['hours']:g}" for own in known if own["hours"]))
+        parts.append(f"{known[0]['unit']}, {hours} h from {known[0]['clock_zero']}")
+    items = sorted({item["itemid"] for own in known for item in own["items"]})
+    parts += [f"items {', '.join(map(str, items))}"] if items else []
+    releases = dict(pair for own in known for pair in own["releases"].items())
+    return "; ".join([*parts, *(f"{title} {version}" for title, version in releases.items())])
 
 
 def _lines(result: dict[str, Any]) -> dict[str, str]:
