@@ -2,6 +2,7 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -9,6 +10,7 @@ from checkout import REPOSITORY
 
 from pipeline.common import planning, protocols
 from pipeline.common.names import PROTOCOLS
+from pipeline.common.wiring import Wiring
 from pipeline.training.schedule import Schedule
 
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
@@ -202,3 +204,16 @@ def test_the_protocols_change_known_settings_only():
         assert set(protocols.choices(name)) <= set(CONFIG) | own
     keys = [set(protocols.choices(name)) for name in PROTOCOLS]
     assert keys[0] <= keys[1]  # what corrected names, published names too
+
+
+def test_complete_cases_and_the_split_reach_the_rules_of_their_protocol():
+    files = {name: {"present": f"{{protocol}}/{name}"} for name in ("ehr", "note")}
+    wiring = Wiring(CONFIG, files)  # as where config.yaml names no films
+    published, corrected = (SimpleNamespace(protocol=name) for name in ("published", "corrected"))
+    assert wiring.complete_cases("{name}={file}")(published) == ["note=published/note"]
+    assert wiring.complete_cases()(corrected) == []
+    for of, protocols_of_it in (("patients", [corrected]), ("tasks", [published])):
+        for wildcards in (published, corrected):
+            option = wiring.split(of)(wildcards)
+            assert bool(option) == (wildcards in protocols_of_it)
+            assert not option or option[0] == "--split"

@@ -290,6 +290,18 @@ def test_complete_cases_need_every_modality_of_a_real_source(real, settings, tar
     assert "Exception" not in refused.text and "Traceback" not in refused.text
 
 
+def test_the_published_film_encoder_of_a_real_source_needs_224_pixels_and_imagenet(real, tmp_path):
+    checkout, _ = real
+    target = "results/published/ec_early_mortality.json"
+    refused = checkout.plan(target)
+    assert refused.status == 1
+    assert "needs cxr.pixels: 224 (it is 64), cxr.pretrained: a file (it is null)" in refused.text
+    assert "Exception" not in refused.text and "Traceback" not in refused.text
+    (tmp_path / "resnet18.safetensors").touch()
+    checkout.configure({"cxr.pixels": 224, "cxr.pretrained": f"{tmp_path}/resnet18.safetensors"})
+    assert "published protocol needs" not in checkout.plan(target).text
+
+
 def test_too_little_disk_is_refused_before_anything_starts(real):
     checkout, root = real
     gz = root / "mimiciv/3.1/hosp/labevents.csv.gz"

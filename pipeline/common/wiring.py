@@ -146,8 +146,8 @@ class Wiring:
 
         def of(wildcards: Any) -> list[str]:
             found = self._found(wildcards)
-            own = found["complete_of"] or self.encoders
-            tables = {name: self.encoders[name]["present"] for name in own}
+            own = found["complete_of"] or self.encoders  # of those that config.yaml names
+            tables = {name: self.encoders[name]["present"] for name in own if name in self.encoders}
             return [
                 form.format(name=name, file=filled(table, protocol=wildcards.protocol))
                 for name, table in tables.items()
