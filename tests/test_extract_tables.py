@@ -22,9 +22,9 @@ LAB = "1,10000001,,3,50912,2150-01-01 10:00:00,2150-01-01 11:00:00,___,,mg/dL,ab
 
 def extract(table, source_file, tmp_path, **more):
     output = tmp_path / "out" / f"{table}.parquet"
-    rows = extract_table(table, source_file, output, threads=2, temp=tmp_path / "temp", **more)
+    made = extract_table(table, source_file, output, threads=2, temp=tmp_path / "temp", **more)
     frame = pl.read_parquet(output)
-    assert frame.height == rows
+    assert frame.height == made.rows
     return frame
 
 
@@ -80,6 +80,58 @@ def test_windows_line_ends_and_a_byte_order_mark(tmp_path):
     path = tmp_path / "labevents.csv"
     path.write_bytes(("\ufeff" + f"{LABS}\r\n{LAB}\r\n").encode())
     assert extract("labevents", path, tmp_path)["flag"].to_list() == ["abnormal"]
+
+
+def number(dtype):
+    return {"BIGINT": "7", "DOUBLE": "1.5", "VARCHAR": "text"}.get(dtype, "2150-01-01 10:00:00")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_what_pandas_wrote_is_read_whole_numbers_as_7_0_and_a_column_without_a_name(
+    tmp_path, table
+):
+    row = [number(dtype) for dtype in TABLES[table].columns.values()]
+    put(tmp_path / "plain.csv", f"{header_of(table)}\n{','.join(row)}\n")
+    numbers = [f"{each}.0" if each == "7" else each for each in row]
+    index = [",".join(["0", *numbers, "more"])]
+    put(tmp_path / "pandas.csv.gz", "\n".join([f",{header_of(table)},", *index, ""]))
+    plain = extract(table, tmp_path / "plain.csv", tmp_path)
+    assert plain.height == 1 and plain.row(0)[: len(row)].count(None) == 0
+    assert extract(table, tmp_path / "pandas.csv.gz", tmp_path).equals(plain)
+
+
+KEYED = [name for name, contract in TABLES.items() if contract.key]
+
+
+@pytest.mark.parametrize("table", KEYED)
+def test_exactly_repeated_rows_are_dropped_and_counted_and_the_order_is_kept(
+    tmp_path, table, caplog
+):
+    contract, path = TABLES[table], tmp_path / f"{table}.csv.gz"
+    rows = [[number(dtype) for dtype in contract.columns.values()] for _ in range(9)]
+    for k, row in enumerate(rows):
+        for name in contract.key:
+            row[list(contract.columns).index(name)] = str(90 - k)
+    lines = [",".join(row) for row in rows]
+    put(path, "\n".join([header_of(table), *lines[:7], lines[2], *lines[7:], lines[2], ""]))
+    caplog.set_level("INFO")
+    frame = extract(table, path, tmp_path)
+    assert frame[contract.key[0]].cast(pl.Int64).to_list() == list(range(90, 81, -1))
+    assert "<10 exactly repeated rows, dropped" in caplog.text
+    other = next(name for name in contract.columns if name not in contract.key)
+    changed = list(rows[3])
+    changed[list(contract.columns).index(other)] = ""
+    put(path, "\n".join([header_of(table), *lines, lines[2], ",".join(changed), ""]))
+    (tmp_path / "out" / f"{table}.parquet").unlink()
+    key = ", ".join(contract.key)
+    assert f"<10 values of {key}, which should stand in one row each" in refusal(table, path, tmp_path)
+
+
+def test_a_null_is_no_key(tmp_path):
+    path = tmp_path / "admissions.csv"
+    one, two = "1" + "," * 14, "2" + "," * 14  # patients of unknown admissions
+    put(path, "\n".join([header_of("admissions"), one, two, one, ""]))
+    assert extract("admissions", path, tmp_path).height == 3
 
 
 def test_header_alone_is_an_empty_table(tmp_path):

@@ -35,6 +35,8 @@ class SourceTable:
     `derived`: name → SQL over the columns. `needed_by`: "core", the modality letters,
     "unimed" (the labels of its tasks), "unimed e" (of `e` UniMed alone), or a protocol that reads
     more, FILM_LIST, or "any film" (a cohort of patients with one).
+    `key`: the columns that identify a row, as mimic-code's constraints have them; where it is empty
+    rows may repeat (of labevents and chartevents there are too many to ask).
     `multiline`: free text with line breaks within quotes, which no parallel reader may split.
     """
 
@@ -43,6 +45,7 @@ class SourceTable:
     file: str
     columns: Mapping[str, str]
     needed_by: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
     found_as: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     derived: Mapping[str, str] = field(default_factory=dict)
     multiline: bool = False
@@ -72,6 +75,7 @@ TABLES: Mapping[str, SourceTable] = {
             "anchor_year_group VARCHAR, dod DATE"
         ),
         ("core",),
+        key=("subject_id",),
     ),
     "admissions": SourceTable(
         "mimic_iv",
@@ -85,6 +89,7 @@ TABLES: Mapping[str, SourceTable] = {
             "hospital_expire_flag BIGINT"
         ),
         ("core",),
+        key=("hadm_id",),
         found_as={"race": ("race", "ethnicity")},
     ),
     "icustays": SourceTable(
@@ -96,6 +101,7 @@ TABLES: Mapping[str, SourceTable] = {
             "intime TIMESTAMP, outtime TIMESTAMP, los DOUBLE"
         ),
         ("core",),
+        key=("stay_id",),
     ),
     "chartevents": SourceTable(
         "mimic_iv",
@@ -153,6 +159,7 @@ TABLES: Mapping[str, SourceTable] = {
             "category VARCHAR, unitname VARCHAR, param_type VARCHAR"
         ),
         ("e", "unimed"),
+        key=("itemid",),
     ),
     "d_labitems": SourceTable(
         "mimic_iv",
@@ -160,6 +167,7 @@ TABLES: Mapping[str, SourceTable] = {
         "d_labitems",
         _columns("itemid BIGINT, label VARCHAR, fluid VARCHAR, category VARCHAR"),
         ("e",),
+        key=("itemid",),
     ),
     # the file keeps "2.0.0" in its name in release 2.1.0
     "cxr_metadata": SourceTable(
@@ -172,6 +180,7 @@ TABLES: Mapping[str, SourceTable] = {
             "view_code_sequence_code_meaning VARCHAR"
         ),
         ("c", FILM_LIST, "any film"),
+        key=("dicom_id",),
         found_as={
             "view_position": ("viewposition",),
             "study_date": ("studydate",),
@@ -189,6 +198,7 @@ TABLES: Mapping[str, SourceTable] = {
             "note_seq BIGINT, charttime TIMESTAMP, storetime TIMESTAMP, text VARCHAR"
         ),
         ("n",),
+        key=("note_id",),
         multiline=True,
     ),
     # not read by a modality: the multitask labels, and the published protocol's base population
@@ -200,6 +210,7 @@ TABLES: Mapping[str, SourceTable] = {
             "subject_id BIGINT, hadm_id BIGINT, transfer_id BIGINT, eventtype VARCHAR, "
             "careunit VARCHAR, intime TIMESTAMP, outtime TIMESTAMP"
         ),
+        key=("transfer_id",),
     ),
     "microbiologyevents": SourceTable(
         "mimic_iv",
@@ -222,6 +233,7 @@ TABLES: Mapping[str, SourceTable] = {
             "icd_version BIGINT"
         ),
         ("unimed",),
+        key=("hadm_id", "seq_num", "icd_code", "icd_version"),
     ),
     "d_icd_diagnoses": SourceTable(
         "mimic_iv",
@@ -229,6 +241,7 @@ TABLES: Mapping[str, SourceTable] = {
         "d_icd_diagnoses",
         _columns("icd_code VARCHAR, icd_version BIGINT, long_title VARCHAR"),
         ("unimed",),
+        key=("icd_code", "icd_version"),
     ),
     "chexpert": SourceTable(
         "mimic_cxr_jpg",
@@ -236,6 +249,7 @@ TABLES: Mapping[str, SourceTable] = {
         "mimic-cxr-2.0.0-chexpert",
         _columns("subject_id BIGINT, study_id BIGINT"),
         ("published",),
+        key=("study_id",),
     ),
 }
 

@@ -1,8 +1,10 @@
 """One source table, csv or csv.gz, to typed zstd parquet: the columns of its contract, in order.
 
-Columns are found by name, in any case and at any position. Rows keep the order of the file, and
-duplicates are kept (and counted where that is cheap). Empty fields are null. With `--sample 0.01`
-only that share of subjects is kept. Whatever is wrong with the file, no output is left behind.
+Columns are found by name, in any case and at any position. Rows keep the order of the file. Of a
+table whose rows have a key, exactly repeated ones are written once; of the others they are kept
+(and counted where that is cheap): their readers drop them. Empty fields are null. With
+`--sample 0.01` only that share of subjects is kept. Whatever is wrong with the file, no output is
+left behind.
 """
 
 import logging
@@ -10,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
+from typing import NamedTuple
 
 import duckdb
 
@@ -17,6 +20,7 @@ from pipeline.common.command import parser, run
 from pipeline.common.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole
+from pipeline.common.privacy import shown
 from pipeline.extract.contracts import TABLES
 from pipeline.extract.csvfile import verify
 from pipeline.extract.failures import difference
@@ -33,6 +37,13 @@ COUNTED = 1_000_000  # rows up to which duplicates are counted: a quarter of a s
 SAMPLED = "md5_number_lower('sample:' || subject_id) / 2^64"
 
 
+class Extracted(NamedTuple):
+    """`rows` of the table that was written, and rows of the file that were `repeated` in it."""
+
+    rows: int
+    repeated: int
+
+
 def extract(
     table: str,
     source_file: Path,
@@ -42,24 +53,26 @@ def extract(
     threads: int = 1,
     memory_mb: int = 2000,
     temp: str | Path,
-) -> int:
-    """Writes the table's contract columns (and derived ones) to `output`; returns its rows.
+) -> Extracted:
+    """Writes the table's contract columns (and derived ones) to `output`.
 
     `sample` < 1 keeps that share of the subjects; tables without subjects stay whole.
     `InputError` with the file's name, never with a row, where the file is absent, truncated,
-    damaged, not a csv, lacks a column, or holds another type.
+    damaged, not a csv, lacks a column, holds another type, or a key twice with other content.
     """
     if not 0 < sample <= 1:
         raise InputError(f"sample is {sample}: expected a share of the subjects, in (0, 1]")
     file = inspect(table, source_file)
     start = time.monotonic()
     with connect(threads, memory_mb, temp) as database, whole(output) as part:
-        rows = _copy_verified(database, file, part, sample, memory_mb)
+        read = _copy_verified(database, file, part, sample, memory_mb)
+        repeated = _drop_repeats(database, file, part)
+        rows = read - repeated
         seconds = time.monotonic() - start
         pace = rows / max(seconds, 1e-3)
         log.info(f"{table}: {rows:,} rows in {seconds:.1f} s, {pace:,.0f} rows/s, {source_file}")
-        _log_counts(database, file, part, rows)
-    return rows
+        _log_counts(database, file, part, Extracted(rows, repeated))
+    return Extracted(rows, repeated)
 
 
 def _select(file: SourceFile, rows: str, sample: float) -> str:
@@ -96,7 +109,10 @@ def _copy_verified(
 
 
 def _copy(database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path, sample: float) -> int:
-    query = _select(file, scan(database, file), sample)
+    return _write(database, file, part, _select(file, scan(database, file), sample))
+
+
+def _write(database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path, query: str) -> int:
     row_group = ROW_GROUP_TEXT if file.contract.multiline else ROW_GROUP
     copied = database.execute(
         f"COPY ({query}) TO {quoted(part)} "
@@ -105,18 +121,42 @@ def _copy(database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path, sam
     return int(copied[0]) if copied else 0
 
 
+def _drop_repeats(database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path) -> int:
+    """Writes the table again without exactly repeated rows where it has any; returns how many.
+
+    `InputError` where a key stands in rows that differ: which of them is right nobody can tell.
+    """
+    if not (key := ", ".join(file.contract.key)):
+        return 0
+    names = {"written": quoted(part), "key": key}
+    database.execute(sql_beside(__file__, "tables_repeats.sql").format(**names))
+    repeated, differing = database.sql("FROM repeats").fetchall()[0]
+    if differing:
+        raise InputError(
+            f"{file.path}: {shown(differing)} values of {key}, which should stand in one row each, "
+            "stand in several that differ: copy the file again, or remove the wrong rows"
+        )
+    if repeated:
+        with whole(part) as again:
+            _write(database, file, again, "FROM once")
+    return int(repeated)
+
+
 def _log_counts(
-    database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path, rows: int
+    database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path, made: Extracted
 ) -> None:
     """Logs what a later room must deal with: duplicates, and derived values that are null."""
+    rows = made.rows
     database.execute(f"CREATE TEMP VIEW extracted AS SELECT * FROM read_parquet({quoted(part)})")
     for name in file.contract.derived:
         nulls = database.execute(f'SELECT count(*) - count("{name}") FROM extracted').fetchone()
         log.info(f"  {name} cannot be told in {nulls[0] if nulls else 0:,} rows: null there")
-    if rows <= COUNTED:
+    if file.contract.key:
+        log.info(f"  {shown(made.repeated)} exactly repeated rows, dropped")
+    elif rows <= COUNTED:
         query = sql_beside(__file__, "tables_duplicates.sql")
         duplicates = database.execute(query).fetchone()
-        log.info(f"  {duplicates[0] if duplicates else 0:,} duplicated rows, kept")
+        log.info(f"  {shown(duplicates[0] if duplicates else 0)} duplicated rows, kept")
 
 
 def main() -> None:
@@ -130,7 +170,7 @@ def main() -> None:
     arguments.add_argument("--expected-in", default="its release", help="which release that is")
     add_resource_arguments(arguments)
     given = arguments.parse_args()
-    rows = extract(
+    made = extract(
         given.table,
         given.source_file,
         given.output,
@@ -141,6 +181,7 @@ def main() -> None:
     )
     if given.expected_rows is None:
         return
+    rows = made.rows + made.repeated  # of the file: a repeated one is one too many there
     if line := difference(given.table, given.expected_rows, given.expected_in, rows):
         log.warning(line)
     else:
