@@ -1,9 +1,9 @@
 """Modality `c`: chest films.
 
 Needs the episodes, the films' metadata and the JPEGs. Selects films taken by the prediction time;
-decodes each once, for admissions or ICU stays, into a store that outlives cohorts. The longest chain
-where CPUs train: decoding has priority, as the notes have. Selection has none: labels come first, and
-may refuse the cohort.
+decodes each once, for admissions or ICU stays, into a store that outlives cohorts; stops where too
+many cannot be read. The longest chain where CPUs train: decoding has priority, as the notes have.
+Selection has none: labels come first, and may refuse the cohort.
 """
 
 STORE = "results/cxr/store"  # no rule's output: a changed cohort must not delete it
@@ -13,6 +13,7 @@ ENCODERS["cxr"] = {
     "files": {
         "films": f"{UNIT}/cxr/films.parquet",
         "decoded": [f"{UNIT}/cxr/decoded/{shard}.parquet" for shard in SHARDS],
+        "readable": f"{UNIT}/cxr/readable.json",  # nothing is trained before it is there
         "pretrained": config["cxr"]["pretrained"] or [],
     },
     "settings": {
@@ -29,10 +30,16 @@ STAYS["cxr"] = {
     "files": {
         "films": f"{STAY}/cxr/films.parquet",
         "decoded": [f"{STAY}/cxr/decoded/{shard}.parquet" for shard in SHARDS],
+        "readable": f"{STAY}/cxr/readable.json",
         "pretrained": config["cxr"]["pretrained"] or [],
     },
     "settings": {**ENCODERS["cxr"]["settings"], "before": wiring.last_horizon},
-    "modules": ["pipeline.cxr.films", "pipeline.cxr.decode", "pipeline.cxr.stays"],
+    "modules": [
+        "pipeline.cxr.films",
+        "pipeline.cxr.decode",
+        "pipeline.cxr.readable",
+        "pipeline.cxr.stays",
+    ],
 }
 
 
@@ -102,5 +109,35 @@ rule decode_films:
         " {params.full}"
         " --store {params.store:q}"
         " --threads {threads}"
+        " --output {output:q}"
+        " 2> {log:q}"
+
+
+rule count_films:
+    input:
+        films="results/{protocol}/{unit}/cxr/films.parquet",
+        decoded=expand("results/{{protocol}}/{{unit}}/cxr/decoded/{shard}.parquet", shard=SHARDS),
+        code=modules("pipeline.cxr.readable"),
+    output:
+        "results/{protocol}/{unit}/cxr/readable.json",
+    log:
+        "logs/count_films/{protocol}/{unit}.log",
+    wildcard_constraints:
+        unit="admission|stay",
+    priority: 20
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=10,
+    params:
+        root=lambda wildcards: release.locate(SOURCE, "mimic_cxr_jpg").folder,
+        limit=setting("cxr", "unreadable"),
+    shell:
+        "python -m pipeline.cxr.readable"
+        " --films {input.films:q}"
+        " --decoded {input.decoded:q}"
+        " --root {params.root:q}"
+        " --limit {params.limit}"
         " --output {output:q}"
         " 2> {log:q}"

@@ -19,6 +19,7 @@ for protocol, folder in RESULTS.items():
             episodes=f"results/{protocol}/admission/episodes.parquet",
             labels=f"results/{protocol}/admission/labels/{{task}}.parquet",
             attrition=f"results/{protocol}/admission/labels/{{task}}.attrition.json",
+            readable=wiring.readable(protocol),
             truth=known_truth(protocol),
             lock="requirements.lock",
             code=modules("pipeline.evaluation.result", "pipeline.report.curves"),
@@ -51,6 +52,7 @@ for protocol, folder in RESULTS.items():
             made_by=lambda wildcards, own=wiring.made_by(protocol): digest_of_code(own(wildcards)),
             singles=option("singles"),
             absent=option("absent"),
+            readable=option("readable"),
             truth=lambda wildcards, input: (
                 ["--truth", "results/hospital/truth"] if input.truth else []
             ),
@@ -64,6 +66,7 @@ for protocol, folder in RESULTS.items():
             " --predictions {input.predictions:q}"
             " {params.singles:q}"
             " {params.absent:q}"
+            " {params.readable:q}"
             " --episodes {input.episodes:q}"
             " --labels {input.labels:q}"
             " {params.truth:q}"

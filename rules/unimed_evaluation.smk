@@ -37,6 +37,7 @@ rule evaluate_unimed:
             "results/corrected/stay/labels/{task}.attrition.json",
             task=multitask.tasks(config, wildcards.task),
         ),
+        readable=wiring.readable("corrected", stays=True),
         truth=known_truth("corrected"),
         lock="requirements.lock",
         code=modules("pipeline.evaluation.multitask", "pipeline.report.task_curves"),
@@ -78,6 +79,7 @@ rule evaluate_unimed:
             f"{task}={path}"
             for task, path in zip(multitask.tasks(config, wildcards.task), input.attrition)
         ],
+        readable=option("readable"),
         settings=wiring.behind("corrected"),
         modules=wiring.made_by("corrected"),
         made_by=lambda wildcards: digest_of_code(wiring.made_by("corrected")(wildcards)),
@@ -104,6 +106,7 @@ rule evaluate_unimed:
         " --episodes {input.episodes:q}"
         " --labels {params.labels:q}"
         " --attrition {params.attrition:q}"
+        " {params.readable:q}"
         " {params.truth:q}"
         " --truth-of {params.truth_of:q}"
         " --suppress-below {params.suppress}"

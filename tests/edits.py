@@ -36,7 +36,8 @@ TRAIN = TRAIN_EHR | TRAIN_CXR | TRAIN_NOTE
 LABEL = {"label_task"} | TRAIN
 TOKENISE = {"tokenise_events"} | TRAIN_EHR
 EVENTS = {"select_events"} | TOKENISE
-DECODE = {"decode_films"} | TRAIN_CXR
+READABLE = {"count_films"} | TRAIN_CXR
+DECODE = {"decode_films"} | READABLE
 FILMS = {"select_films"} | DECODE
 DOC2VEC = {"train_doc2vec", "infer_vectors"} | TRAIN_NOTE
 NOTES = {"select_notes", "infer_vectors"} | TRAIN_NOTE
@@ -86,6 +87,7 @@ EDITS = {
     "modality_dropout": (setting("modality_dropout", 0.2), FUSE),
     "schedule": (setting("schedule.learning_rate", 0.002), TRAIN),
     "cxr.pixels": (PIXELS, DECODE),
+    "cxr.unreadable": (setting("cxr.unreadable", 0.02), READABLE),
     "cxr.views": (setting("cxr.views", ["antero-posterior", "postero-anterior"]), FILMS),
     "note.doc2vec": (setting("note.doc2vec.epochs", 4), DOC2VEC),
     "seeds": (setting("seeds", [0, 1]), TRAIN),
@@ -205,8 +207,8 @@ TABLE = {  # the rows of the README
 ORDER = [  # of the data
     "make_hospital", "extract_table", "clean_notes", "fit_bins", "train_doc2vec", "select_episodes",
     "label_task", "select_events", "select_films", "select_notes", "tokenise_events",
-    "decode_films", "infer_vectors", "pretrain_ehr", "pretrain_cxr", "pretrain_note", "embed_ehr",
-    "embed_cxr", "embed_note", "fuse_early", "evaluate_model",
+    "decode_films", "count_films", "infer_vectors", "pretrain_ehr", "pretrain_cxr",
+    "pretrain_note", "embed_ehr", "embed_cxr", "embed_note", "fuse_early", "evaluate_model",
 ]  # fmt: skip
 
 

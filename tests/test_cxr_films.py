@@ -25,12 +25,13 @@ def admission(number=1, subject=10, start=ZERO, observed_from=None):
     return row | {"prediction_time": start + timedelta(hours=48)}
 
 
-def film(name, time, subject=10, view="antero-posterior"):
+def film(name, time, subject=10, view="antero-posterior", position=None):
     return {
         "dicom_id": name,
         "subject_id": subject,
         "study_id": 5,
         "film_time": time,
+        "view_position": position,
         "view_code_sequence_code_meaning": view,
     }
 
@@ -43,7 +44,8 @@ def select(tmp_path, monkeypatch):
         times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
         rows = pl.DataFrame(episodes or [admission()]).with_columns(times)
         rows.write_parquet(tmp_path / "episodes.parquet")
-        kinds = {"film_time": TIME, "view_code_sequence_code_meaning": pl.String}
+        kinds = {"film_time": TIME, "view_position": pl.String}
+        kinds |= {"view_code_sequence_code_meaning": pl.String}
         table = pl.DataFrame(films, schema_overrides=kinds)
         table.write_parquet(tmp_path / "metadata.parquet")
         output = tmp_path / "films.parquet"
@@ -99,6 +101,32 @@ def test_other_views_are_out_whatever_their_letter_case(select):
     assert names(select(films, views=("postero-anterior", "lateral"))) == "cd"
 
 
+AP, PA, LATERAL = "antero-posterior", "postero-anterior", "lateral"
+VIEWS = [("AP", AP), ("AP", None), (None, AP), ("PA", PA), ("LATERAL", LATERAL), (None, None)]
+
+
+def of_views():
+    pairs = zip("abcdef", VIEWS, strict=True)
+    return [film(name, at(1), view=view, position=position) for name, (position, view) in pairs]
+
+
+def test_a_short_name_is_a_position_and_a_long_one_the_meaning_of_its_code(select):
+    assert names(select(of_views(), views=("AP",))) == "ab"
+    assert names(select(of_views(), views=("pa", AP))) == "acd"
+    assert names(select(of_views(), views=(" Lateral",))) == "e"
+
+
+def test_a_view_that_no_film_has_is_refused_with_those_there_are_and_their_counts(select):
+    many = [film(f"more{k}", at(1), view=AP, position="AP") for k in range(12)]
+    with pytest.raises(InputError) as caught:
+        select([*of_views(), *many], views=(AP, "frontal"))
+    assert str(caught.value) == (
+        "config: cxr.views: no film of the source has the view frontal; the films have, by "
+        "ViewCodeSequence_CodeMeaning: antero-posterior (14), lateral (<10), postero-anterior (<10)"
+        "; by ViewPosition: AP (14), LATERAL (<10), PA (<10)"
+    )
+
+
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """Runs the published selection on these films; admissions: hadm_id → hours of start and end."""
@@ -113,7 +141,8 @@ def published(tmp_path, monkeypatch):
         known = {"hadm_id": pl.Int64, "admittime": TIME, "dischtime": TIME}
         table = pl.DataFrame(stays, schema=known, orient="row")
         table.write_parquet(tmp_path / "admissions.parquet")
-        pl.DataFrame(films).write_parquet(tmp_path / "metadata.parquet")
+        kinds = {"view_position": pl.String}
+        pl.DataFrame(films, schema_overrides=kinds).write_parquet(tmp_path / "metadata.parquet")
         given = ["--definition", "published", "--views", "antero-posterior"]
         for name in ("episodes", "admissions", "metadata"):
             given += [f"--{name}", tmp_path / f"{name}.parquet"]

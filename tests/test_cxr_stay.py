@@ -39,6 +39,7 @@ def film(name, time, subject=10, view="antero-posterior"):
         "subject_id": subject,
         "study_id": 5,
         "film_time": time,
+        "view_position": None,
         "view_code_sequence_code_meaning": view,
     }
 
@@ -50,7 +51,8 @@ def select(tmp_path, monkeypatch):
     def run(rows, stays=None, rule=RULE):
         times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
         pl.DataFrame(stays or [stay()]).with_columns(times).write_parquet(tmp_path / "e.parquet")
-        kinds = {"film_time": TIME, "view_code_sequence_code_meaning": pl.String}
+        kinds = {"film_time": TIME, "view_position": pl.String}
+        kinds |= {"view_code_sequence_code_meaning": pl.String}
         pl.DataFrame(rows, schema_overrides=kinds).write_parquet(tmp_path / "m.parquet")
         given = ["--episodes", tmp_path / "e.parquet", "--metadata", tmp_path / "m.parquet"]
         given += ["--definition", "stay", "--availability", json.dumps(rule)]
@@ -134,7 +136,7 @@ def test_films_after_the_last_horizon_are_not_even_read(tmp_path):
     pl.DataFrame(rows, schema=FILMS.columns, orient="row").write_parquet(tmp_path / "f.parquet")
     (tmp_path / "store" / "8" / "p10").mkdir(parents=True)
     np.save(tmp_path / "store" / "8" / "p10" / "x.npy", np.zeros((3, 8, 8), np.uint8))
-    places = [("a", "x", 0), ("b", "x", 1), ("c", "x", 2)]
+    places = [("a", "x", 0, None), ("b", "x", 1, None), ("c", "x", 2, None)]
     table = pl.DataFrame(places, schema=DECODED.columns, orient="row")
     table.write_parquet(tmp_path / "p10.parquet")
     paths = tmp_path / "f.parquet", [tmp_path / "p10.parquet"], tmp_path / "store"

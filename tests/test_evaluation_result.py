@@ -181,6 +181,19 @@ def test_folds_and_everything_beside_them(monkeypatch, source, tmp_path):
     assert len(drawn["roc"]["tpr"]) == 101
 
 
+def test_films_that_cannot_be_read_are_counted_and_small_counts_hidden(
+    monkeypatch, source, tmp_path
+):
+    assert evaluate(monkeypatch, source, tmp_path)[0]["unreadable_films"] is None  # it reads none
+    (tmp_path / "readable.json").write_text('{"needed": 1234, "unreadable": 7}')
+    given = ["--readable", str(tmp_path / "readable.json")]
+    made, _, _ = evaluate(monkeypatch, source, tmp_path, *given)
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+    assert made["unreadable_films"] == {"needed": 1234, "unreadable": 7}
+    made, _, _ = evaluate(monkeypatch, source, tmp_path, *given, "--suppress-below", "10")
+    assert made["unreadable_films"] == {"needed": 1234, "unreadable": "<10"}
+
+
 def test_p_values_are_corrected_for_the_singles_compared_with(monkeypatch, source, tmp_path):
     singles = evaluate(monkeypatch, source, tmp_path)[0]["comparisons"]["singles"].values()
     assert all(0 < single["p"] <= single["p_holm"] <= 1 for single in singles)

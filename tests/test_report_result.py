@@ -199,3 +199,15 @@ def test_words_without_a_truth_or_singles(monkeypatch, capsys, tmp_path):
     assert "Oracle" not in printed
     assert "Best single" not in printed
     assert len(printed.splitlines()) >= 8
+
+
+def test_words_count_films_that_cannot_be_read_where_there_are_any(monkeypatch, capsys, tmp_path):
+    result = made(tmp_path)
+    for films, line in (
+        (None, None),
+        ({"needed": 5000, "unreadable": 0}, None),
+        ({"needed": 5000, "unreadable": "<10"}, "Films           <10 of 5000 cannot be read"),
+    ):
+        write_json(tmp_path / "x.json", result | {"unreadable_films": films})
+        printed = say(monkeypatch, capsys, tmp_path)
+        assert line in printed if line else "cannot be read" not in printed

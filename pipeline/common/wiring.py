@@ -186,6 +186,16 @@ class Wiring:
 
         return of
 
+    def readable(self, protocol: str, stays: bool = False) -> Of:
+        """Counts of films that cannot be read, of a target that reads them; alike in every fold."""
+        offered = self.stays if stays else self.encoders
+        first = protocols.folds(self.config, protocol)[0]
+        return lambda wildcards: [
+            filled(offered[name]["files"]["readable"], protocol=first)
+            for name in self._names(wildcards)
+            if "readable" in offered[name]["files"]
+        ]
+
     def last_horizon(self, wildcards: Any) -> int:
         """Hours after the admission to the ICU that the tasks of a UniMed target see at most."""
         own = multitask.settings(self.config, wildcards.model)

@@ -58,7 +58,7 @@ def load(films: str | Path, decoded: list[str], store: Path, pixels: int, episod
     places = pl.concat(
         read_table(path).with_columns(pl.lit(shard).alias("shard"))
         for path, shard in zip(decoded, shards, strict=True)
-    )
+    ).drop_nulls("chunk")  # what could not be read is missing
     order = pl.DataFrame({"episode_id": episodes}).with_row_index("position")
     soon = read_table(films).filter(pl.col("minute") < 60 * before)
     table = order.join(soon, on="episode_id").join(places, on="dicom_id")

@@ -7,7 +7,8 @@ Grey, resized to a square (aspect ratio not kept, as published). The JPEG is dec
 scale that is still a third larger than asked, then resized: less than half the work for full-size
 films, and less than half a grey level off on average (benchmarks/films.py). With `--full` it is
 decoded at its full size, as published; the store keeps such films apart (`<pixels>-full`). A film
-that cannot be decoded is counted, named in the log and treated as missing.
+that cannot be read is counted and treated as missing; the table says why (`fault`). Only JPEGs are
+read, which have 8 bits: a PNG of 16 under a JPEG's name would turn white.
 """
 
 import hashlib
@@ -18,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
+from pipeline.common.privacy import shown
 from pipeline.common.progress import JobProgress
 from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.cxr.store import append, read_index, size_folder
@@ -29,7 +31,16 @@ from pipeline.cxr.store import append, read_index, size_folder
 MANY = 10  # if so many films are needed and none is there, the folder is wrong
 SCALED = 4  # thirds of the size asked for; at once as large as asked, real films are too blocky
 CHUNK = 4096  # films decoded before they are written: bounds memory
-DECODED = Contract({"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64}, key=("dicom_id",))
+LEAST = 32  # pixels a side; what is smaller is no film
+ABSENT, EMPTY, OTHER, SMALL, DAMAGED = FAULTS = (
+    "absent", "empty", "no JPEG", f"less than {LEAST} pixels a side", "a damaged JPEG",
+)  # fmt: skip
+DECODED = Contract(
+    {"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64, "fault": pl.String},
+    key=("dicom_id",),
+    nullable=("chunk", "row", "fault"),
+    units={"chunk, row": "where it lies in the store, null where it could not be read: `fault`"},
+)
 
 
 def path_of(root: Path) -> pl.Expr:
@@ -46,9 +57,19 @@ def path_of(root: Path) -> pl.Expr:
     ).alias("path")  # fmt: skip
 
 
+class TooSmallError(ValueError):
+    """A film of less than `LEAST` pixels a side."""
+
+
 def decode(path: str, pixels: int, full: bool = False) -> np.ndarray:
-    """One film as (pixels, pixels) uint8. Raises OSError where it is no whole JPEG."""
-    with Image.open(path) as image:
+    """One film as (pixels, pixels) uint8.
+
+    Raises UnidentifiedImageError where it is no JPEG, TooSmallError, and OSError where it is
+    damaged.
+    """
+    with Image.open(path, formats=("JPEG",)) as image:
+        if min(image.size) < LEAST:
+            raise TooSmallError
         drafted = None if full else image.draft("L", (SCALED * pixels // 3,) * 2)
         # a scaled film ends within its last pixels: without the box all would lie off by a fraction
         box = drafted[1] if drafted else None
@@ -75,32 +96,47 @@ def _own_digest() -> str:
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
 
 
-def try_decode(pixels: int, full: bool = False) -> Callable[[str], np.ndarray | None]:
-    """A function that decodes a film or gives None."""
+def try_decode(pixels: int, full: bool = False) -> Callable[[str], np.ndarray | str]:
+    """A function that decodes a film or says what is wrong with it, one of `FAULTS`."""
 
-    def attempt(path: str) -> np.ndarray | None:
+    def attempt(path: str) -> np.ndarray | str:
         try:
             return decode(path, pixels, full)
+        except UnidentifiedImageError:
+            return OTHER if Path(path).stat().st_size else EMPTY
+        except TooSmallError:
+            return SMALL
         except (OSError, ValueError, Image.DecompressionBombError):
-            return None
+            return DAMAGED
 
     return attempt
 
 
 def decode_new(
     films: pl.DataFrame, folder: Path, pixels: int, threads: int, full: bool = False
-) -> list[str]:
-    """Decodes films (dicom_id, stamp, path) into the store; returns the dicom ids that failed."""
-    failed: list[str] = []
+) -> pl.DataFrame:
+    """Decodes films (dicom_id, stamp, path) into the store; those that failed: dicom_id, fault."""
+    failed = [pl.DataFrame(schema={"dicom_id": pl.String, "fault": pl.String})]
     progress = JobProgress(f"decoding films of {folder.name}", films.height)
     with ThreadPoolExecutor(threads) as pool:
         for part in films.iter_slices(CHUNK):
             images = list(progress.each(pool.map(try_decode(pixels, full), part["path"])))
-            good = pl.Series([image is not None for image in images], dtype=pl.Boolean)
-            failed += part.filter(~good)["dicom_id"].to_list()
-            if good.any():
-                append(folder, part.filter(good), np.stack([i for i in images if i is not None]))
-    return failed
+            fault = [image if isinstance(image, str) else None for image in images]
+            part = part.with_columns(pl.Series("fault", fault, pl.String))
+            failed.append(part.drop_nulls("fault").select("dicom_id", "fault"))
+            good = [image for image in images if not isinstance(image, str)]
+            if good:
+                append(folder, part.filter(pl.col("fault").is_null()), np.stack(good))
+    return pl.concat(failed)
+
+
+def places(films: pl.DataFrame, failed: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """Where each film (dicom_id, stamp) lies in the store, or why it does not (`DECODED`)."""
+    known = read_index(folder).sort("chunk", "row").unique(["dicom_id", "stamp"], keep="first")
+    found = films.join(known, on=["dicom_id", "stamp"], how="left")
+    found = found.join(failed, on="dicom_id", how="left")
+    absent = pl.when(pl.col("stamp").is_null()).then(pl.lit(ABSENT))
+    return found.with_columns(pl.coalesce("fault", absent))
 
 
 def locate(films: pl.DataFrame, shard: str, root: Path) -> pl.DataFrame:
@@ -110,6 +146,17 @@ def locate(films: pl.DataFrame, shard: str, root: Path) -> pl.DataFrame:
     placed = placed.select("dicom_id", path_of(root))
     stamps = [stamp_of(path) for path in placed["path"]]
     return placed.with_columns(pl.Series("stamp", stamps, dtype=pl.String))
+
+
+def in_words(decoded: pl.DataFrame) -> str:
+    """How many of the films could not be read, and why; small counts are hidden.
+
+    >>> in_words(pl.DataFrame({"fault": [None] * 3 + ["absent"] * 12 + ["empty"]}))
+    '13 cannot be read: 12 absent, <10 empty'
+    """
+    counts = decoded["fault"].drop_nulls().value_counts().sort("count", "fault", descending=True)
+    why = ", ".join(f"{shown(count)} {fault}" for fault, count in counts.rows())
+    return f"{shown(counts['count'].sum())} cannot be read" + (f": {why}" if why else "")
 
 
 def main() -> None:
@@ -134,14 +181,10 @@ def main() -> None:
         )
     new = present.join(read_index(folder), on=["dicom_id", "stamp"], how="anti")
     failed = decode_new(new.sort("dicom_id"), folder, given.pixels, given.threads, given.full)
-    found = present.join(read_index(folder), on=["dicom_id", "stamp"]).sort("chunk", "row")
-    write_table(found.unique("dicom_id", keep="first"), given.output, DECODED)
-    absent = films.filter(pl.col("stamp").is_null())["dicom_id"].to_list()
-    log.info("%d films: %d decoded now, %d not decodable, %d absent", films.height,
-             new.height - len(failed), len(failed), len(absent))  # fmt: skip
-    for reason, names in (("not decodable", failed), ("absent", absent)):
-        if names:  # treated as missing films
-            log.warning("%s: %s%s", reason, ", ".join(names[:20]), " …" if len(names) > 20 else "")
+    made = places(films, failed, folder)
+    write_table(made, given.output, DECODED)
+    log.info("%s films, %s decoded now; %s", shown(films.height),
+             shown(new.height - failed.height), in_words(made))  # fmt: skip
 
 
 if __name__ == "__main__":

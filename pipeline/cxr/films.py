@@ -3,15 +3,23 @@
 python -m pipeline.cxr.films --episodes … --metadata results/source/cxr_metadata.parquet
     --views antero-posterior --availability '{…}' --output films.parquet
 
+A view is one of ViewPosition (AP) or of ViewCodeSequence_CodeMeaning (antero-posterior), in any
+case; one that no film of the source has is refused.
+
 As published by Wang et al. 2024 (`films_published.sql`): --definition published --admissions …
 Of ICU stays (`films_stay.sql`): --definition stay; minutes count from the stay's start.
 """
 
+from collections.abc import Sequence
+
+import duckdb
 import polars as pl
 
 from pipeline.common.availability import add_definition_arguments, query_of
 from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect
+from pipeline.common.database import add_resource_arguments, connect, sql_beside
+from pipeline.common.errors import InputError
+from pipeline.common.privacy import shown
 from pipeline.common.tables import Contract, write_table
 
 FILMS = Contract(
@@ -27,12 +35,33 @@ FILMS = Contract(
 )
 
 
+def create_films(database: duckdb.DuckDBPyConnection, views: Sequence[str]) -> None:
+    """Creates `films`, the rows of `cxr_metadata` that have one of the views.
+
+    `InputError` that lists the views of the source with their films where it has none of a view.
+    """
+    asked = pl.DataFrame({"view": [view.strip().lower() for view in views]})
+    database.register("asked", asked.to_arrow())
+    database.execute(sql_beside(__file__, "films_views.sql"))
+    held = database.sql("SELECT * FROM views ORDER BY name, films DESC, view").pl()
+    absent = asked.join(held, on="view", how="anti")["view"].to_list()
+    if not absent or held.is_empty():  # of a source without films training complains
+        return
+    held = held.with_columns(pl.col("films").map_elements(shown, pl.String))
+    each = pl.format("{} ({})", "written", "films").str.join(", ")
+    listed = held.group_by("name", maintain_order=True).agg(each).rows()
+    raise InputError(
+        f"config: cxr.views: no film of the source has the view {' or '.join(absent)}; the films "
+        f"have, by {'; by '.join(': '.join(row) for row in listed)}"
+    )
+
+
 def main() -> None:
     """Parses the arguments, runs the query, writes the films."""
     arguments = parser(__doc__)
     arguments.add_argument("--episodes", required=True)
     arguments.add_argument("--metadata", required=True)
-    arguments.add_argument("--views", nargs="+", required=True, help="code meanings, lower case")
+    arguments.add_argument("--views", nargs="+", required=True, help="see above")
     add_definition_arguments(arguments)
     arguments.add_argument("--output", required=True)
     add_resource_arguments(arguments)
@@ -44,7 +73,8 @@ def main() -> None:
         for table, path in paths.items():
             if path:
                 database.execute(f"CREATE VIEW {table} AS FROM '{path}'")
-        films = database.sql(text, params={"views": given.views}).pl()
+        create_films(database, given.views)
+        films = database.sql(text).pl()
     write_table(films, given.output, FILMS)
     log.info("%d films of %d episodes", films.height, films["episode_id"].n_unique())
 

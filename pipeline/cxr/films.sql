@@ -1,6 +1,7 @@
 -- Films of every episode, whatever the task, that were taken by the cut (the prediction time, or with
 -- the rule off long after it). MIMIC-CXR has no hadm_id: a film belongs to the one admission whose
 -- observation it falls into, the latest that had begun.
+-- Views: episodes, films (films_views.sql).
 -- The known_films field is the time column of the availability table of the config.
 WITH windows AS (
     SELECT
@@ -16,11 +17,9 @@ SELECT
     f.subject_id,
     f.study_id,
     CAST(date_diff('minute', w.start, f.film_time) AS INTEGER) AS minute
-FROM cxr_metadata AS f
+FROM films AS f
 JOIN windows AS w USING (subject_id)
 WHERE {known_films} > w.observed_from
     AND {known_films} <= w.cut
     AND (w.next_from IS NULL OR {known_films} <= w.next_from)
-    -- Frontal films of patients in bed: what an ICU has of everybody.
-    AND list_contains($views, lower(f.view_code_sequence_code_meaning))
 ORDER BY ALL

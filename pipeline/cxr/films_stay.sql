@@ -2,6 +2,7 @@
 -- from the emergency department or the admission on, so also those before the ICU. MIMIC-CXR has no
 -- hadm_id: a film belongs to the one admission whose observation it falls into, the latest that had
 -- begun. Two stays of one admission share films.
+-- Views: episodes, films (films_views.sql).
 -- The known_films field is the time column of the availability table of the config.
 WITH admissions AS (
     SELECT
@@ -20,7 +21,7 @@ SELECT
     -- Whole minutes since the stay's start, rounded down: a film is known before hour T if and only
     -- if minute < 60 T, to the second.
     CAST(floor(date_diff('second', e.start, {known_films}) / 60) AS INTEGER) AS minute
-FROM cxr_metadata AS f
+FROM films AS f
 -- ASSUME admissions without an ICU stay take no film from it: they have no episode.
 JOIN admissions AS a
     ON a.subject_id = f.subject_id
@@ -28,6 +29,4 @@ JOIN admissions AS a
     AND (a.next_from IS NULL OR {known_films} < a.next_from)
 JOIN episodes AS e ON e.subject_id = a.subject_id AND e.hadm_id = a.hadm_id
 WHERE {known_films} < e.{cut}
-    -- Frontal films of patients in bed: what an ICU has of everybody.
-    AND list_contains($views, lower(f.view_code_sequence_code_meaning))
 ORDER BY ALL

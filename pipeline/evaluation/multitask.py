@@ -28,6 +28,7 @@ from pipeline.evaluation.provenance import (
     definition_of,
     definitions_version,
     environment,
+    unreadable_films,
     usage,
 )
 from pipeline.evaluation.result import add_result_arguments, parsed
@@ -162,6 +163,7 @@ def main() -> None:
         "settings": parsed(args.settings, "--settings"),
         "cohort": cohort(everyone(tasks, folds), args.suppress_below)
         | {"looks_ahead": looks_ahead(found)},
+        "unreadable_films": unreadable_films(args.readable, args.suppress_below),
         "environment": environment(args.modules, args.lock),
     }
     write_json(args.curves, {"target": args.target, "split": "test", "tasks": rounded(drawn)})

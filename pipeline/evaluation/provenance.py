@@ -15,8 +15,10 @@ from typing import Any
 import polars as pl
 
 from pipeline.common.errors import InputError
+from pipeline.common.files import read_json
 from pipeline.common.modules import digest_of_code
 from pipeline.common.tables import one_version, version_of_tables
+from pipeline.evaluation.suppression import shown_each
 
 log = logging.getLogger("pipeline")
 
@@ -108,6 +110,14 @@ def definitions_version(
                 for path, table in attritions.items()}  # fmt: skip
     tables = {path: version_of_tables([path]) for path in predictions}
     return one_version(tables | versions, "a result")
+
+
+def unreadable_films(path: str | None, smallest: int) -> dict[str, Any] | None:
+    """How many films the cohort needs and how many of them cannot be read, small counts hidden.
+
+    `path`: JSON of the stage that counts them; None where the result reads no films.
+    """
+    return shown_each(read_json(path), smallest) if path else None
 
 
 def usage(folder: str | Path, stages_of: Collection[str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from pipeline.evaluation.provenance import (
     definition_of,
     definitions_version,
     environment,
+    unreadable_films,
     usage,
 )
 from pipeline.evaluation.suppression import shown, shown_attrition
@@ -48,6 +49,7 @@ def add_result_arguments(arguments: argparse.ArgumentParser) -> None:
     add("--protocol", required=True, help="corrected or published; recorded")
     add("--source", default="{}", help="JSON of the kind of source behind the result; recorded")
     add("--truth", help="folder with ceilings.json and oracle_<task>.parquet, where it is known")
+    add("--readable", help="JSON of films needed and unreadable, of results that read films")
     add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
     add("--threads", type=int, default=1, help="torch threads of the training; recorded")
     add("--lock", default="requirements.lock", help="pinned requirements; their hash is recorded")
@@ -107,6 +109,7 @@ def main() -> None:
             "attrition": shown_attrition(attrition["conditions"], args.suppress_below),
             "looks_ahead": reasons(attrition["conditions"]),
         },
+        "unreadable_films": unreadable_films(args.readable, args.suppress_below),
         "environment": environment(args.modules, args.lock),
     }
     write_json(args.curves, rounded(drawn))

@@ -20,6 +20,7 @@ def words(result: dict[str, Any], path: Path) -> str:
         lines["Looks ahead"] = f"{AHEAD}: {'; '.join(reasons)}"
     lines |= {
         "Definitions": defined(result),
+        **_films(result.get("unreadable_films")),
         "Intervals": f"95 %, {noise_words([result])[:-1]}",
         "Files": ", ".join(str(path.with_suffix(end)) for end in (".json", ".svg", ".run.json")),
     }
@@ -145,6 +146,14 @@ def _missing(missing: list[dict[str, Any]] | None, order: str) -> dict[str, str]
     )
     each = (f"{modality_name(r['modality'])} {number(r['auroc']['value'])}" for r in last)
     return {"AUROC without": f"{', '.join(each)} (missing in {100 * most:.0f} %)"}
+
+
+def _films(films: dict[str, Any] | None) -> dict[str, str]:
+    """How many films the result lacks, if any."""
+    if not films or not films["unreadable"]:
+        return {}
+    text = f"{films['unreadable']} of {films['needed']} cannot be read and count as missing"
+    return {"Films": text}
 
 
 def main() -> None:

@@ -1,0 +1,74 @@
+"""Whether enough of the films that a cohort needs can be read, over all shards.
+
+    python -m pipeline.cxr.readable --films films.parquet --decoded decoded/p10.parquet …
+        --root …/mimic-cxr-jpg/2.1.0 --limit 0.01 --output readable.json
+
+A film that cannot be read is a missing film, and a result of a copy that lacks many is a result of
+other patients than it says: above `--limit` (a share of the films, each counted once) the run
+stops. Below, the screen and every result say how many there are.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.common.command import log, parser, run
+from pipeline.common.errors import InputError
+from pipeline.common.files import write_json
+from pipeline.common.privacy import shown
+from pipeline.common.tables import read_table
+from pipeline.cxr.decode import in_words
+
+NOWHERE = "of patients in none of the folders p10 … p19"
+
+
+def faults(films: pl.DataFrame, decoded: pl.DataFrame) -> pl.DataFrame:
+    """Each film of the cohort once, with what is wrong with it (dicom_id, fault; null: nothing).
+
+    >>> films = pl.DataFrame({"dicom_id": ["a", "a", "b", "c"]})
+    >>> decoded = pl.DataFrame({"dicom_id": ["a", "b"], "fault": [None, "absent"]})
+    >>> faults(films, decoded)["fault"].to_list()
+    [None, 'absent', 'of patients in none of the folders p10 … p19']
+    """
+    needed = films.select(pl.col("dicom_id").unique().sort())
+    told = decoded.select("dicom_id", "fault", told=True)
+    table = needed.join(told, on="dicom_id", how="left", maintain_order="left")
+    nowhere = pl.when(pl.col("told").is_null()).then(pl.lit(NOWHERE))
+    return table.select("dicom_id", pl.coalesce("fault", nowhere).alias("fault"))
+
+
+def check(table: pl.DataFrame, limit: float, root: Path, where: str) -> None:
+    """Warns of films that cannot be read; `InputError` where they are more than `limit` of all."""
+    bad = table.height - table["fault"].null_count()
+    if not bad:
+        return
+    line = f"{root}/files: of {shown(table.height)} films that the cohort needs {in_words(table)}"
+    if bad <= limit * table.height:
+        log.warning("%s; they count as missing (%s, column fault)", line, where)
+        return
+    raise InputError(
+        f"{line}; {limit:.1%} may be (config: cxr.unreadable). Copy these again, column fault of "
+        f"{where} names them; results/download/films.txt lists absent ones, make verify compares "
+        "the others with their checksums"
+    )
+
+
+def main() -> None:
+    """Counts, warns or stops, writes the counts."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--films", required=True, help="the films of a cohort's episodes")
+    arguments.add_argument("--decoded", nargs="+", required=True, help="tables of the shards")
+    arguments.add_argument("--root", required=True, type=Path, help="folder of MIMIC-CXR-JPG")
+    arguments.add_argument("--limit", required=True, type=float, help="share of the films")
+    arguments.add_argument("--output", required=True, help="JSON: needed, unreadable")
+    given = arguments.parse_args()
+    decoded = pl.concat(read_table(path, ["dicom_id", "fault"]) for path in given.decoded)
+    table = faults(read_table(given.films, ["dicom_id"]), decoded)
+    check(table, given.limit, given.root, f"{Path(given.decoded[0]).parent}/*.parquet")
+    needed, readable = table.height, table["fault"].null_count()
+    write_json(given.output, {"needed": needed, "unreadable": needed - readable})
+    log.info("%s films, %s", shown(needed), in_words(table))
+
+
+if __name__ == "__main__":
+    run(main)
