@@ -118,7 +118,7 @@ def test_the_open_demo_has_what_is_known_of_it_and_a_changed_copy_has_not(mimic_
     put(copy / "icu/icustays.csv", "".join(lines[:-3]))  # the last three rows were not copied
     (copy / "icu/icustays.csv.gz").unlink()
     lines = rows_of(copy / "hosp/patients.csv.gz")
-    put(copy / "hosp/patients.csv.gz", "".join([*lines, lines[-1]]))
+    put(copy / "hosp/patients.csv.gz", "".join([*lines, f"2{lines[-1][1:]}"]))
     source = {"root": None, "mimic_iv": str(copy)}
     output = tmp_path / "counts.md"
     paths = tables(source, tmp_path / "short", SMALL)

@@ -18,9 +18,9 @@ NOTES = "results/hospital/mimic-iv-note/2.2/note/radiology.csv.gz"
 FILMS = "results/hospital/mimic-cxr-jpg/2.1.0/files"
 
 
-def refused(checkout, target=MAIN):
+def refused(checkout, target=MAIN, options=()):
     """The output of a run that must fail, say why in one line, and leave nothing half-made."""
-    outcome = checkout.snakemake(target)
+    outcome = checkout.snakemake(*options, target)
     assert outcome.status == 1
     assert "Traceback" not in outcome.text
     assert outcome.text.count("\nerror: ") == 1
@@ -116,26 +116,38 @@ def test_unknown_admissions_on_a_list_are_counted(copied):
     assert pl.read_parquet(copied / EPISODES).height == len(known[::2])
 
 
-def spoil(checkout):
-    """Two films of one shard that are no JPEG any more; their ids, and the shard's table."""
+def spoil(checkout, count=2):
+    """Some films of one shard that are no whole JPEG any more; their ids, and the shard's table."""
     films = pl.read_parquet(checkout / f"{UNIT}/cxr/films.parquet")
     here = films.filter(pl.col("subject_id").cast(pl.String).str.starts_with("10"))
-    ids = here["dicom_id"].unique().sort().to_list()[:2]
+    ids = here["dicom_id"].unique().sort().to_list()[:count]
     for number, name in enumerate(ids):
         path = next((checkout / FILMS).rglob(f"{name}.jpg"))
         path.write_bytes(path.read_bytes()[:200] if number else b"not a picture")
     return ids, f"{UNIT}/cxr/decoded/p10.parquet"
 
 
-def test_a_corrupt_film_is_named_counted_and_treated_as_missing(copied):
+READABLE = f"{UNIT}/cxr/readable.json"
+
+
+def test_a_few_corrupt_films_are_counted_on_the_screen_and_treated_as_missing(copied):
     ids, table = spoil(copied)
-    before = pl.read_parquet(copied / table)
-    copied.make("--forcerun", "decode_films", "--", table)
-    log = (copied / "logs/decode_films/corrected/admission/p10.log").read_text()
-    assert "2 not decodable" in log
-    assert all(name in log for name in ids)
-    after = pl.read_parquet(copied / table)
-    assert set(before["dicom_id"]) - set(after["dicom_id"]) == set(ids)
+    made = copied.make("--forcerun", "decode_films", "--", READABLE)
+    warning = r"warning: \S+/files: of [\d,]+ films that the cohort needs <10 cannot be read"
+    assert re.search(warning, made.text)
+    faults = pl.read_parquet(copied / table).drop_nulls("fault")
+    assert faults["dicom_id"].to_list() == ids
+    assert set(faults["fault"]) == {"a damaged JPEG", "no JPEG"}
+    counts = json.loads((copied / READABLE).read_text())
+    films = pl.read_parquet(copied / f"{UNIT}/cxr/films.parquet")["dicom_id"]
+    assert counts == {"needed": films.n_unique(), "unreadable": 2}
+
+
+def test_many_corrupt_films_stop_the_run_and_no_result_is_left(copied):
+    spoil(copied, 20)
+    text = refused(copied, options=["--forcerun", "decode_films", "--"])
+    assert re.search(r"error: \S+/files: of [\d,]+ films .* 20 cannot be read: 19 a damaged", text)
+    assert not (copied / READABLE).exists() and not (copied / MAIN).exists()
 
 
 @pytest.mark.slow
@@ -143,7 +155,9 @@ def test_a_run_with_corrupt_films_ends_with_a_result(copied):
     shutil.rmtree(copied / "results/cxr")
     spoil(copied)
     copied.make("--forcerun", "decode_films", "--", MAIN)
-    assert json.loads((copied / MAIN).read_text())["metrics"]["test"]["auroc"]["value"] > 0.5
+    result = json.loads((copied / MAIN).read_text())
+    assert result["metrics"]["test"]["auroc"]["value"] > 0.5
+    assert result["unreadable_films"]["unreadable"] == 2
 
 
 def empty_report(checkout):

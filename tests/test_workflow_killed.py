@@ -20,6 +20,7 @@ STAGES = {  # rule → the module that is killed, in the order of the data
     "tokenise_events": "ehr.tokens",
     "select_films": "cxr.films",
     "decode_films": "cxr.decode",
+    "count_films": "cxr.readable",
     "select_notes": "note.notes",
     "train_doc2vec": "note.doc2vec",
     "infer_vectors": "note.vectors",

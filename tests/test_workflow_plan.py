@@ -19,7 +19,7 @@ from pipeline.extract.contracts import TABLES, tables_for
 
 COMMON = dict.fromkeys(["make_hospital", "select_episodes", "label_task"], 1)
 EHR = {"select_events", "fit_bins", "tokenise_events", "pretrain_ehr", "embed_ehr"}
-CXR = {"select_films", "pretrain_cxr", "embed_cxr"}
+CXR = {"select_films", "count_films", "pretrain_cxr", "embed_cxr"}
 NOTE = {"clean_notes", "train_doc2vec", "select_notes", "infer_vectors", "pretrain_note"}
 NOTE |= {"embed_note"}
 PRESENT = {"select_films", "clean_notes", "select_notes"}  # complete cases; no event is required
@@ -36,7 +36,7 @@ ALL = jobs(EHR | CXR | NOTE, 12, decode_films=10)
 STAY = ["shock_4h", "arf_12h", "mortality_48h"]
 FIDDLE = {"list_values", "fit_fiddle", "apply_fiddle"}
 BERT = {"clean_notes", "select_stay_notes", "train_bert", "cut_reports", "embed_reports"}
-FILMS = {"select_stay_films"}
+FILMS = {"select_stay_films", "count_films"}
 CODES = {"label_diagnoses"}
 
 
@@ -62,7 +62,10 @@ PLANS = {
     "en_unimed-teacher-forced_arf_12h": stay_jobs(FIDDLE | BERT, 12, label_stay_task=2),
     "e_unimed_diagnoses_48h": stay_jobs(FIDDLE | CODES, 13),
     "published/c_unimodal_mortality": jobs(
-        PRESENT | {"pretrain_cxr", "embed_cxr"}, 6, "evaluate_published", decode_films=10
+        PRESENT | {"count_films", "pretrain_cxr", "embed_cxr"},
+        6,
+        "evaluate_published",
+        decode_films=10,
     ),
     "published/en_joint_readmission": jobs(
         PRESENT | NOTE | {"tokenise_published", "pretrain_ehr", "embed_ehr", "fuse_jointly"},
@@ -101,7 +104,8 @@ def grid_jobs(config):
                 for name in config["modalities"].values()]  # fmt: skip
     once = ["make_hospital", "clean_notes", "fit_bins", "select_events", "tokenise_events",
             "describe_events", "tokenise_published", "write_tables", "tables"]  # fmt: skip
-    twice = ["select_episodes", "select_films", "select_notes", "train_doc2vec", "infer_vectors"]
+    twice = ["select_episodes", "select_films", "count_films", "select_notes", "train_doc2vec",
+             "infer_vectors"]  # fmt: skip
     return dict.fromkeys(once, 1) | dict.fromkeys(twice, 2) | dict.fromkeys(encoders, each) | {
         "extract_table": 13, "decode_films": 2 * 10, "label_task": each, "compare_models": each,
         "fuse_early": each * fused, "fuse_late": each * fused, "fuse_jointly": 2 * each * fused,

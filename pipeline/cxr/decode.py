@@ -156,7 +156,8 @@ def in_words(decoded: pl.DataFrame) -> str:
     """
     counts = decoded["fault"].drop_nulls().value_counts().sort("count", "fault", descending=True)
     why = ", ".join(f"{shown(count)} {fault}" for fault, count in counts.rows())
-    return f"{shown(counts['count'].sum())} cannot be read" + (f": {why}" if why else "")
+    total = decoded.height - decoded["fault"].null_count()
+    return f"{shown(total)} cannot be read" + (f": {why}" if why else "")
 
 
 def main() -> None:
@@ -183,8 +184,8 @@ def main() -> None:
     failed = decode_new(new.sort("dicom_id"), folder, given.pixels, given.threads, given.full)
     made = places(films, failed, folder)
     write_table(made, given.output, DECODED)
-    log.info("%s films, %s decoded now; %s", shown(films.height),
-             shown(new.height - failed.height), in_words(made))  # fmt: skip
+    decoded = new.height - failed.height
+    log.info("%d films: %d decoded now; %s", films.height, decoded, in_words(made))
 
 
 if __name__ == "__main__":
