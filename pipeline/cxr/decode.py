@@ -6,9 +6,9 @@
 Grey, resized to a square (aspect ratio not kept, as published). The JPEG is decoded at the smallest
 scale that is still a third larger than asked, then resized: less than half the work for full-size
 films, and less than half a grey level off on average (benchmarks/films.py). With `--full` it is
-decoded at its full size, as published; the store keeps such films apart (`<pixels>-full`). A film
-that cannot be read is counted and treated as missing; the table says why (`fault`). Only JPEGs are
-read, which have 8 bits: a PNG of 16 under a JPEG's name would turn white.
+decoded at its full size and resized as published; the store keeps such films apart
+(`<pixels>-full`). A film that cannot be read is counted and treated as missing; the table says why
+(`fault`). Only JPEGs are read, which have 8 bits: a PNG of 16 under a JPEG's name would turn white.
 """
 
 import hashlib
@@ -73,9 +73,21 @@ def decode(path: str, pixels: int, full: bool = False) -> np.ndarray:
         drafted = None if full else image.draft("L", (SCALED * pixels // 3,) * 2)
         # a scaled film ends within its last pixels: without the box all would lie off by a fraction
         box = drafted[1] if drafted else None
-        # ASSUME bilinear for the published "plain resize"
         grey, square = image.convert("L"), (pixels, pixels)
+        if full:
+            return between_four(grey, pixels)
         return np.asarray(grey.resize(square, Image.Resampling.BILINEAR, box))
+
+
+def between_four(grey: Image.Image, pixels: int) -> np.ndarray:
+    """The published resize (OpenCV's default): each pixel from the four of the film around it.
+
+    It leaves out what lies between, where Pillow's own averages over all.
+    """
+    steps = (grey.width / pixels, 0, 0, 0, grey.height / pixels, 0)
+    square, how = (pixels, pixels), Image.Transform.AFFINE
+    smaller = grey.convert("F").transform(square, how, steps, Image.Resampling.BILINEAR)
+    return np.rint(np.asarray(smaller)).astype(np.uint8)
 
 
 def stamp_of(path: str) -> str | None:
