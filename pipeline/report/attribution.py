@@ -48,8 +48,7 @@ def figure(attributions: list[dict[str, Any]]) -> "Figure":
         _legend(drawn, letters)
         for panel in panels[-1]:
             panel.set_xlabel("gain in test AUROC")
-        noise = all(found["bootstrap"]["training_noise"] for found in attributions)
-        subtitle = f"average gain over all orders of adding them; {interval_words(noise)}"
+        subtitle = f"average gain over all orders of adding them; {interval_words(attributions)}"
         drawn.suptitle(f"{TITLE}: {subtitle}", x=0.01, ha="left", fontsize=10)
     return drawn
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json, whole
-from pipeline.report.numbers import averaged, modality_name, number, with_interval
+from pipeline.report.numbers import averaged, interval_words, modality_name, number, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ def _title(result: dict[str, Any]) -> str:
     return (
         f"{result['target']}, {result['protocol']} protocol: {test['n']} test episodes of "
         f"{test['patients']} patients, {test['positives']} positive{runs}; "
-        "95 % bands by bootstrap over patients"
+        f"{interval_words([result], 'bands')}"
     )
 
 

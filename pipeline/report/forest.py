@@ -72,13 +72,9 @@ def figure(results: Results) -> "Figure":
         for panel in panels[-1]:
             panel.set_xlabel("AUROC on the test episodes")
         _legend(drawn, results)
-        drawn.suptitle(f"{TITLE}; {intervals(results)}", x=0.01, ha="left", fontsize=10)
+        title = f"{TITLE}; {interval_words(results.values())}"
+        drawn.suptitle(title, x=0.01, ha="left", fontsize=10)
     return drawn
-
-
-def intervals(results: Results) -> str:
-    """What the intervals of all results hold, in words."""
-    return interval_words(all(r["bootstrap"]["training_noise"] for r in results.values()))
 
 
 def places(names: list[tuple[str, str]]) -> Rows:

@@ -17,14 +17,15 @@ def modality_name(letter: str) -> str:
     return MODALITIES.get(letter, letter)
 
 
-def interval_words(training_noise: bool) -> str:
-    """What 95 % intervals hold, for a title.
+def interval_words(results: Iterable[dict[str, Any]], what: str = "intervals") -> str:
+    """What the 95 % intervals (or bands) of results hold, for a title.
 
-    >>> interval_words(False)
+    >>> interval_words([{"bootstrap": {"training_noise": False}}])
     '95 % intervals over patients, without training noise'
     """
-    over = "patients and seeds" if training_noise else "patients, without training noise"
-    return f"95 % intervals over {over}"
+    noise = all(one["bootstrap"]["training_noise"] for one in results)
+    over = "patients and seeds" if noise else "patients, without training noise"
+    return f"95 % {what} over {over}"
 
 
 def noise_words(results: Iterable[dict[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json
 from pipeline.report.curves import MODEL, ORACLE, REFERENCE, STYLE, draw_curves, save
-from pipeline.report.numbers import averaged, with_interval
+from pipeline.report.numbers import averaged, interval_words, with_interval
 from pipeline.report.task_names import in_words
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def figure(result: dict[str, Any], curves: dict[str, Any]) -> "Figure":
                 draw_curves(row.subplots(1, 3), found, curves["tasks"][task])
         mean = averaged(result)
         name = f"{result['target']}, {result['protocol']} protocol{'; ' if mean else ''}{mean}"
-        drawn.suptitle(f"{name}; 95 % bands by bootstrap over patients", x=0.01, ha="left")
+        drawn.suptitle(f"{name}; {interval_words([result], 'bands')}", x=0.01, ha="left")
     return drawn
 
 
