@@ -37,7 +37,13 @@ def files(patients=PATIENTS, films=True, release="3.1", seed=0, chain=1.0, habit
 
 @cache
 def table(name, root=None, release="3.1"):
-    """A table as it is read from its file: numbers where all values are, times to the second."""
+    """A table as it is read from its file, repeated rows once, see `written`."""
+    return written(name, root, release).unique(maintain_order=True)
+
+
+@cache
+def written(name, root=None, release="3.1"):
+    """Every row of a table: numbers where all values are, times to the second."""
     path = (root or files()) / location(name, release)
     texts = {"value": pl.String, "StudyDate": pl.String, "StudyTime": pl.String}
     rows = pl.read_csv(path, infer_schema_length=5000, schema_overrides=texts)

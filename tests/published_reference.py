@@ -41,7 +41,9 @@ SIZES = {
 
 
 def read(root, release, name):
-    return list(csv.DictReader(io.StringIO(text(name, root, release))))
+    """The rows of a table; those that are written twice once."""
+    rows = csv.DictReader(io.StringIO(text(name, root, release)))
+    return list({tuple(row.values()): row for row in rows}.values())
 
 
 def clock(written):

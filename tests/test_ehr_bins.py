@@ -27,9 +27,10 @@ ITEMS = [
 
 @pytest.fixture
 def fit(tmp_path, monkeypatch):
-    """Runs the stage on readings (subject, itemid, value) per table; gives signal → its row."""
+    """Runs the stage on readings (subject, itemid, value) per table, a minute apart, each `times`
+    times; gives signal → its row."""
 
-    def run(subjects=SUBJECTS, **tables):
+    def run(subjects=SUBJECTS, times=1, **tables):
         pl.DataFrame({"subject_id": subjects}).write_parquet(tmp_path / "patients.parquet")
         pl.DataFrame(ITEMS, schema=["itemid", "label", "linksto"], orient="row").write_parquet(
             tmp_path / "d_items.parquet"
@@ -40,6 +41,9 @@ def fit(tmp_path, monkeypatch):
             value = "value" if table == "outputevents" else "valuenum"
             columns = {"subject_id": pl.Int64, "itemid": pl.Int64, value: pl.Float64}
             rows = pl.DataFrame(tables.get(table, []), schema=columns, orient="row")
+            minute = pl.duration(minutes=pl.int_range(pl.len()))
+            rows = rows.with_columns((pl.datetime(2150, 1, 1) + minute).alias("charttime"))
+            rows = pl.concat([rows] * times)
             rows.write_parquet(tmp_path / f"{table}.parquet")
         output = tmp_path / "bins.parquet"
         given = ["--source", tmp_path, "--split", json.dumps(SPLIT), "--output", output]
@@ -59,6 +63,14 @@ def spread(subjects, itemid, low, high, count=1000):
 def assign(value, row):
     bounds = pl.DataFrame({"value": [float(value)], "low": row["low"], "high": row["high"]})
     return bounds.select(bin_of(pl.col("value"), pl.col("low"), pl.col("high"))).item()
+
+
+def test_rows_that_are_there_twice_count_once(fit):
+    rows = [*spread(TRAIN, HEART_RATE, 40, 140), *[(TRAIN[0], HEART_RATE, 120.0)] * 500]
+    once = fit(chartevents=rows, outputevents=spread(TRAIN, URINE, 0, 500))
+    assert once["heart_rate"]["readings"] == 1500  # equal values at other times are readings
+    assert fit(chartevents=rows, outputevents=spread(TRAIN, URINE, 0, 500), times=2) == once
+    assert fit(chartevents=rows + rows[::3], outputevents=spread(TRAIN, URINE, 0, 500)) != once
 
 
 def test_readings_of_other_subjects_change_nothing(fit):

@@ -3,7 +3,7 @@
     python -m pipeline.ehr.bins --source results/source --split '{…}' --output bins.parquet
 
 200 rows per signal: row 0 means no value, 1 underflow, 2 … 198 equal widths between the 0.5th and
-99.5th percentile of the training readings, 199 overflow.
+99.5th percentile of the training readings, 199 overflow. Rows that are there twice count once.
 """
 
 import polars as pl
@@ -47,7 +47,9 @@ def main() -> None:
     tables = ["patients", "chartevents", "outputevents", "labevents", "d_items", "d_labitems"]
     with connect(given.threads, given.memory_mb, given.temp) as database:
         create_macro(database, parse(given.split))
-        database.register("catalogue", catalogue().to_arrow())
+        names = catalogue()
+        signals = pl.Enum(names["signal"].unique().sort())  # a byte, not a text, in every row
+        database.register("catalogue", names.cast({"signal": signals}).to_arrow())
         for table in tables:
             database.execute(f"CREATE VIEW {table} AS FROM '{given.source}/{table}.parquet'")
         with watched(database, "reading all that was charted"):

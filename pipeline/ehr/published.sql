@@ -12,9 +12,10 @@ WITH items AS (
     WHERE c.source = 'labevents' AND d.fluid = 'Blood'
 ),
 -- ASSUME times to the minute, as MIMIC charts; minutes count from the admission.
+-- A row that the source has twice is one: else the means would follow it.
 charted AS (
-    SELECT
-        e.episode_id, i.signal, i.categories,
+    SELECT DISTINCT
+        r.itemid, r.charttime, r.storetime, e.episode_id, i.signal, i.categories,
         CAST(date_diff('minute', e.start, r.charttime) AS INTEGER) AS minute,
         r.value AS words,
         -- The number in the column value; the ends of a range are within it. ASSUME other text is

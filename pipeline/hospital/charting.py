@@ -104,9 +104,7 @@ def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFra
     hidden = _reveal(_sets(rng, admissions, signals, row, minute, stored))
     row, minute = draw_times(rng, closed + 1, np.minimum(at_48, CHARTED), 2, 3)
     later = _reveal(_sets(rng, admissions, signals, row, minute, minute + 10))
-    rows = pl.concat([regular, hidden, later])
-    twice = rows.filter(pl.Series(rng.random(rows.height) < 0.005))
-    return _with_text(pl.concat([rows, twice]))
+    return _with_text(pl.concat([regular, hidden, later]))
 
 
 def _sets(

@@ -79,6 +79,7 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
 
     patients, admissions = draw_chunk(settings, chunk)
     writer.kept = patients["subject_id"].head(settings.patients - chunk * CHUNK)
+    writer.again = stream(22) if settings.habits.repeated_rows else None
     ways = stays.movements(stream(8), admissions)
     admissions = stays.with_stay_id(admissions, ways)
     others = later.later_stays(stream(10), admissions, ways, settings.effects)

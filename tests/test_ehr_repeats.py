@@ -1,0 +1,71 @@
+"""A source whose rows are all there twice gives the same events, bins, tokens and statistics."""
+
+import json
+import shutil
+
+import polars as pl
+import pytest
+from hospital_files import files
+from test_published_hospital import Stages
+
+from pipeline.ehr import bins, events, statistics, tokens
+from pipeline.extract.tables import extract
+from pipeline.hospital.layout import location
+
+RELEASE = "3.1"
+CHARTED = ["chartevents", "labevents", "inputevents", "outputevents", "procedureevents"]
+SPLIT = {"salt": "twice", "train": 0.6, "fusion": 0.1, "val": 0.1, "test": 0.2}
+STORED = ["storetime", "charttime"]
+RULE = {"enforced": True, "vitals": STORED, "outputs": STORED, "labs": STORED}
+RULE |= {"procedures": ["starttime"], "infusions": ["starttime"]}
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """The stages of a hospital on a source of its own."""
+    root, folder = files(100, films=False, release=RELEASE), tmp_path_factory.mktemp("once")
+    made = Stages(root, RELEASE, folder)
+    for name in ("inputevents", "outputevents"):
+        extract(name, root / location(f"icu/{name}", RELEASE), folder / f"{name}.parquet",
+                temp=folder)  # fmt: skip
+    assert made.episodes.height > 30
+    return made
+
+
+@pytest.fixture(scope="module")
+def twice(once, tmp_path_factory):
+    """The same, every row of an event table there twice."""
+    folder = tmp_path_factory.mktemp("twice") / "source"
+    shutil.copytree(once.folder, folder)
+    made = Stages.__new__(Stages)
+    made.reference, made.folder, made.episodes = once.reference, folder, once.episodes
+    for name in CHARTED:
+        rows = pl.read_parquet(folder / f"{name}.parquet")
+        pl.concat([rows, rows]).write_parquet(folder / f"{name}.parquet")
+    return made
+
+
+def corrected(stages):
+    """Events, bins, tokens and statistics of the corrected protocol."""
+    made = {name: stages.path(f"corrected-{name}") for name in ("events", "bins", "tokens")}
+    own = {"episodes": stages.path("episodes"), "source": stages.folder}
+    stages.run(events, **own, availability=json.dumps(RULE), output=made["events"])
+    stages.run(bins, source=stages.folder, split=json.dumps(SPLIT), output=made["bins"])
+    frames = [pl.read_parquet(made[name]) for name in ("events", "bins")]
+    words = tokens.tokenise(*frames, tokens.vocabulary())
+    described = statistics.describe(frames[0], stages.episodes)
+    return [*frames, words.sort(words.columns), described]
+
+
+def test_rows_that_are_there_twice_change_nothing(once, twice):
+    for name, a, b in zip(("events", "bins", "tokens", "statistics"), corrected(once),
+                          corrected(twice), strict=True):  # fmt: skip
+        assert a.height and a.equals(b), name
+
+
+def test_nor_under_the_published_protocol(once, twice):
+    """Some are there twice: means of admissions and labels would move."""
+    few = pl.read_parquet(once.path("chartevents"))
+    high = few.filter(pl.col("valuenum") > pl.col("valuenum").median().over("itemid"))
+    pl.concat([few, high]).write_parquet(twice.path("chartevents"))
+    assert once.tokens().equals(twice.tokens())
