@@ -13,8 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pipeline.common.errors import InputError
+from pipeline.cxr.dataset import CxrData
+from pipeline.note.dataset import NoteData
+from pipeline.note.stay_data import StayNotes
 from pipeline.training import embed, pretrain
 from pipeline.training.checkpoint import load_pretrained, load_weights, save_weights
+from pipeline.training.modality import check_present
 from pipeline.training.unimodal import Unimodal
 
 SPLITS = ["train"] * 24 + ["fusion"] * 8 + ["val"] * 8 + ["test"] * 8
@@ -237,6 +241,26 @@ def test_the_published_head_is_the_one_that_was_trained_with_the_encoder(stage):
     lacking = pl.col("episode_id").is_in([1000 + k for k in LACKING])
     said = predictions.filter(~lacking, seed=1)["probability"]
     np.testing.assert_allclose(said, expected, atol=1e-6)
+
+
+def test_a_modality_that_no_training_episode_has_is_a_clear_error(stage, tmp_path):
+    data = {"toy": DATA["toy"] | {"lacking": list(range(48))}}
+    with pytest.raises(InputError, match=r"^toy: no data in any of the \d+ training episodes: "):
+        stage.pretrain(data=data)
+    assert not (tmp_path / "models").exists()
+    folder = stage.pretrain()
+    lacking = [*DATA["toy"]["lacking"], *range(24, 32)]  # the fusion share
+    with pytest.raises(InputError, match="none of the episodes of the fusion share has this"):
+        stage.embed(folder, data={"toy": DATA["toy"] | {"lacking": lacking}})
+
+
+@pytest.mark.parametrize(("data", "item"), [(CxrData, "film"), (NoteData, "report"),
+                                            (StayNotes, "report")])  # fmt: skip
+def test_the_error_names_films_and_reports(data, item):
+    empty = data.__new__(data)
+    empty.start = np.zeros(31, int)
+    with pytest.raises(InputError, match=f"^x: no {item} in any of the 30 training stays"):
+        check_present("x", empty, np.arange(30), "training stays")
 
 
 def test_a_fusion_share_of_one_class_is_a_clear_error(stage, tmp_path):

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -21,6 +22,7 @@ class CxrData:
     time since the episode's start. `start` (episodes + 1).
     """
 
+    item: ClassVar[str] = "film"
     arrays: list[np.ndarray]
     chunk: np.ndarray
     row: np.ndarray

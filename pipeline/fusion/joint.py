@@ -36,7 +36,13 @@ from pipeline.training.embeddings import Embeddings
 from pipeline.training.examples import Examples, of_encoders
 from pipeline.training.features import Head
 from pipeline.training.loop import fit
-from pipeline.training.modality import ModalityData, add_data_argument, find, read_data
+from pipeline.training.modality import (
+    ModalityData,
+    add_data_argument,
+    check_present,
+    find,
+    read_data,
+)
 from pipeline.training.processes import from_environment
 from pipeline.training.refit import refit
 from pipeline.training.schedule import Schedule, add_schedule_argument
@@ -148,6 +154,8 @@ def main() -> None:
     each = read_data(given.data, rows.episode)
     data = JointData(each, np.stack([own.present() for own in each.values()], axis=1))
     train = rows.of("train")
+    for name, own in each.items():
+        check_present(name, own, train, "training episodes")
     if len(np.unique(rows.label[train])) < 2:
         raise InputError(f"{given.head} fusion: the training episodes are all of one class; "
                          "enlarge the cohort")  # fmt: skip

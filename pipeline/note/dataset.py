@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ class NoteData:
     `vector` (reports, size), `which` (uses) rows of `vector`, `start` (episodes + 1) into uses.
     """
 
+    item: ClassVar[str] = "report"
     vector: np.ndarray
     which: np.ndarray
     start: np.ndarray

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -54,6 +55,7 @@ class StayNotes:
     (stays + 1) into uses. Stays of one admission use the same reports.
     """
 
+    item: ClassVar[str] = "report"
     content: Vectors | Pieces
     which: np.ndarray
     known: np.ndarray

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from pipeline.common.errors import InputError
+from pipeline.common.privacy import shown
 from pipeline.training.batches import Data
 
 Given = Mapping[str, Any]
@@ -101,6 +102,21 @@ def reading(name: str) -> Iterator[None]:
         yield
     except KeyError as error:
         raise InputError(f"--data: {name} lacks {error}") from error
+
+
+def check_present(name: str, data: ModalityData, rows: np.ndarray, who: str) -> None:
+    """`InputError` where none of these rows has the modality: nothing can be learnt from it.
+
+    Data may call by a name what an episode has of them, `item`: film, report.
+    """
+    if data.present()[rows].any():
+        return
+    item = getattr(data, "item", "data")
+    raise InputError(
+        f"{name}: no {item} in any of the {shown(len(rows))} {who}: the log of its selection says "
+        "how many there were at all, and what is unreadable counts as missing; a target without "
+        "this modality needs none"
+    )
 
 
 def read_data(given: Mapping[str, Given], episodes: np.ndarray) -> dict[str, ModalityData]:

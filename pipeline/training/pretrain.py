@@ -19,7 +19,13 @@ from pipeline.training.arguments import add_training_arguments
 from pipeline.training.checkpoint import progress_file, save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.loop import Examples, fit
-from pipeline.training.modality import ModalityData, add_data_argument, find, read_data
+from pipeline.training.modality import (
+    ModalityData,
+    add_data_argument,
+    check_present,
+    find,
+    read_data,
+)
 from pipeline.training.processes import from_environment
 from pipeline.training.schedule import add_schedule_argument
 from pipeline.training.unimodal import Unimodal
@@ -37,6 +43,7 @@ def main() -> None:
     rows = read_rows(given.episodes, given.labels)
     data = read_data(given.data, rows.episode)[name]
     train, val = (_present(data, rows, split) for split in ("train", "val"))
+    check_present(name, data, rows.of("train"), "training episodes")
     if len(np.unique(rows.label[train])) < 2:
         raise InputError(f"pretraining {name}: the training episodes that have this "
                          "modality are all of one class; enlarge the cohort")  # fmt: skip

@@ -27,6 +27,9 @@ def refit(head: Head, data: Embeddings, rows: TaskRows, schedule: Schedule, seed
     the training. Raises `InputError` where the share has one class only.
     """
     train, val = (own[data.here[own].any(axis=1)] for own in (rows.of("fusion"), rows.of("val")))
+    if not len(train):
+        raise InputError("none of the episodes of the fusion share has this modality: "
+                         "its selection's log says how many there were at all")  # fmt: skip
     if len(np.unique(rows.label[train])) < 2:
         raise InputError("the episodes of the fusion share that have this modality are all of one "
                          "class; enlarge the cohort or the share")  # fmt: skip

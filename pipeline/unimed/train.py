@@ -20,7 +20,12 @@ from pipeline.training.arguments import add_compute_arguments
 from pipeline.training.checkpoint import progress_file, save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.loop import fit
-from pipeline.training.modality import add_data_argument, find_stays, reading
+from pipeline.training.modality import (
+    add_data_argument,
+    check_present,
+    find_stays,
+    reading,
+)
 from pipeline.training.processes import from_environment
 from pipeline.training.schedule import add_schedule_argument
 from pipeline.unimed.data import Stays, read_stays
@@ -87,6 +92,8 @@ def main() -> None:
     stays = read(given)
     train = stays.some(stays.of("train", "fusion"), given.model.training_share)
     examples = StayExamples(stays, stays.label, train, stays.of("val"), given.model)
+    for name, own in stays.each.items():
+        check_present(name, own, train, "training stays")
     check_classes(stays, train)
     device = pick_device(given.device)
     histories, said = {}, []
