@@ -73,7 +73,7 @@ FINDINGS = [
 IN_CORE = {"hosp/patients", "hosp/admissions", "hosp/transfers"}  # core/ in release 1.0
 NEW_IN_2 = {"caregiver_id", "admit_provider_id", "order_provider_id"}
 CXR = "mimic-cxr-jpg/2.1.0"
-REPEATED = {"icu/chartevents", "note/radiology", "cxr/metadata"}
+REPEATED = ("icu/chartevents", "note/radiology", "cxr/metadata")
 REPEATS = 0.005  # of their rows stand there a second time
 Stream = BinaryIO | gzip.GzipFile
 
@@ -112,14 +112,14 @@ class Writer:
     """Appends frames to the csv files of one hospital; memory holds one chunk at a time.
 
     Columns that a frame lacks are written empty, rows of patients that are not `kept` not at all.
-    Where `again` is set it draws rows of the `REPEATED` tables that are written twice.
+    `again`: by table, what draws the rows that are written twice, each table by a stream of its own.
     Gzip headers carry no name and no time: the same rows give the same bytes.
     """
 
     def __init__(self, root: Path, release: str) -> None:
         self.root, self.release = root, release
         self.kept = pl.Series("subject_id", [], pl.Int64)
-        self.again: np.random.Generator | None = None
+        self.again: dict[str, np.random.Generator] = {}
         self.streams: dict[str, Stream] = {}
         self.raw: list[BinaryIO] = []
         self.rows: dict[str, int] = {}
@@ -145,8 +145,8 @@ class Writer:
         first = table not in self.streams
         if first:
             self.streams[table] = self._open(table)
-        if self.again and table in REPEATED:  # all are drawn, whoever is kept
-            twice = frame.filter(pl.Series(self.again.random(frame.height) < REPEATS))
+        if table in self.again:  # all are drawn, whoever is kept
+            twice = frame.filter(pl.Series(self.again[table].random(frame.height) < REPEATS))
             frame = pl.concat([frame, twice])
         if self.release == "1.0" and "race" in frame.columns:
             frame = frame.rename({"race": "ethnicity"})

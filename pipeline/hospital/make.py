@@ -23,7 +23,7 @@ from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole, write_json
 from pipeline.hospital import events, films, ids, later, notes, reports, stays, truth, truth_stay
-from pipeline.hospital.layout import Writer
+from pipeline.hospital.layout import REPEATED, Writer
 from pipeline.hospital.population import draw_chunk, in_later_years
 from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Habits, Settings
 
@@ -79,7 +79,8 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
 
     patients, admissions = draw_chunk(settings, chunk)
     writer.kept = patients["subject_id"].head(settings.patients - chunk * CHUNK)
-    writer.again = stream(22) if settings.habits.repeated_rows else None
+    if settings.habits.repeated_rows:
+        writer.again = {table: stream(22 + k) for k, table in enumerate(REPEATED)}
     ways = stays.movements(stream(8), admissions)
     admissions = stays.with_stay_id(admissions, ways)
     others = later.later_stays(stream(10), admissions, ways, settings.effects)
