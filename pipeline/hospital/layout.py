@@ -112,7 +112,7 @@ class Writer:
     """Appends frames to the csv files of one hospital; memory holds one chunk at a time.
 
     Columns that a frame lacks are written empty, rows of patients that are not `kept` not at all.
-    `again`: by table, what draws the rows that are written twice, each table by a stream of its own.
+    `again`: by table, the stream that draws which of its rows are written twice.
     Gzip headers carry no name and no time: the same rows give the same bytes.
     """
 
