@@ -3,7 +3,8 @@
 Needs patients, admissions and ICU stays (published: CheXpert's table, too). Makes the episodes with
 their attrition, then per task the labels, with the attrition continued (published: and the split,
 drawn among the complete cases of the task). They have priority: an impossible cohort is refused
-before films are decoded.
+before films are decoded. For evaluation alone: whom the sensitivity analyses of a task leave out, of
+admissions or ICU stays; of mortality it needs chartevents.
 """
 
 
@@ -91,6 +92,49 @@ rule label_task:
         " --present {params.present:q}"
         " --output {output.labels:q}"
         " --task-attrition {output.attrition:q}"
+        " --threads {threads}"
+        " --memory-mb {resources.mem_mb}"
+        " --temp {resources.tmpdir:q}"
+        " 2> {log:q}"
+
+
+rule mark_left_out:
+    input:
+        patients="results/source/patients.parquet",
+        admissions="results/source/admissions.parquet",
+        events=lambda wildcards: [
+            f"results/source/{table}.parquet"
+            for table in CHARTED.get(wildcards.task.split("_")[0], [])
+        ],
+        episodes="results/{protocol}/{unit}/episodes.parquet",
+        labels="results/{protocol}/{unit}/labels/{task}.parquet",
+        query=lambda wildcards: planning.query_without(wildcards.task),
+        code=modules("pipeline.cohort.without"),
+    output:
+        "results/{protocol}/{unit}/without/{task}.parquet",
+    log:
+        "logs/mark_left_out/{protocol}/{unit}/{task}.log",
+    wildcard_constraints:
+        protocol=CORRECTED,
+        unit="admission|stay",
+    conda:
+        "../envs/pipeline.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
+    params:
+        last_year=lambda wildcards: release.last_year(SOURCE),
+    shell:
+        "python -m pipeline.cohort.without"
+        " --task {wildcards.task:q}"
+        " --patients {input.patients:q}"
+        " --admissions {input.admissions:q}"
+        " --events {input.events:q}"
+        " --episodes {input.episodes:q}"
+        " --labels {input.labels:q}"
+        " --last-year {params.last_year}"
+        " --output {output:q}"
         " --threads {threads}"
         " --memory-mb {resources.mem_mb}"
         " --temp {resources.tmpdir:q}"

@@ -17,6 +17,7 @@ from pipeline.common.modules import digest_of_code
 from pipeline.common.names import FUSIONS
 from pipeline.common.wiring import (
     ABSENT,
+    CHARTED,
     ONSETS,
     PREDICTIONS,
     STAY,
@@ -71,7 +72,7 @@ def checked(modalities, model, task, protocol):
             " belong to the paper's film encoder. Set both in config.yaml, or ask for results of the"
             " corrected protocol"
         )
-    preflighted(planning.needs(config, modalities, model, protocol))
+    preflighted(planning.needs(config, modalities, model, protocol, task))
 
 
 @cache

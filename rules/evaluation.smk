@@ -17,7 +17,7 @@ for protocol, folder in RESULTS.items():
             singles=wiring.single_models(protocol),
             absent=wiring.without_modalities(protocol),
             episodes=f"results/{protocol}/admission/episodes.parquet",
-            labels=f"results/{protocol}/admission/labels/{{task}}.parquet",
+            without=wiring.left_out(protocol),
             attrition=f"results/{protocol}/admission/labels/{{task}}.attrition.json",
             readable=wiring.readable(protocol),
             truth=known_truth(protocol),
@@ -53,6 +53,7 @@ for protocol, folder in RESULTS.items():
             singles=option("singles"),
             absent=option("absent"),
             readable=option("readable"),
+            without=option("without"),
             truth=lambda wildcards, input: (
                 ["--truth", "results/hospital/truth"] if input.truth else []
             ),
@@ -68,7 +69,7 @@ for protocol, folder in RESULTS.items():
             " {params.absent:q}"
             " {params.readable:q}"
             " --episodes {input.episodes:q}"
-            " --labels {input.labels:q}"
+            " {params.without:q}"
             " {params.truth:q}"
             " --suppress-below {params.suppress}"
             " --attrition {input.attrition:q}"

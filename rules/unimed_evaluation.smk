@@ -38,6 +38,7 @@ rule evaluate_unimed:
             task=multitask.tasks(config, wildcards.task),
         ),
         readable=wiring.readable("corrected", stays=True),
+        without=wiring.left_out("corrected", stays=True),
         truth=known_truth("corrected"),
         lock="requirements.lock",
         code=modules("pipeline.evaluation.multitask", "pipeline.report.task_curves"),
@@ -80,6 +81,7 @@ rule evaluate_unimed:
             for task, path in zip(multitask.tasks(config, wildcards.task), input.attrition)
         ],
         readable=option("readable"),
+        without=lambda wildcards, input: [f"{Path(path).stem}={path}" for path in input.without],
         settings=wiring.behind("corrected"),
         modules=wiring.made_by("corrected"),
         made_by=lambda wildcards: digest_of_code(wiring.made_by("corrected")(wildcards)),
@@ -107,6 +109,7 @@ rule evaluate_unimed:
         " --labels {params.labels:q}"
         " --attrition {params.attrition:q}"
         " {params.readable:q}"
+        " --without {params.without:q}"
         " {params.truth:q}"
         " --truth-of {params.truth_of:q}"
         " --suppress-below {params.suppress}"

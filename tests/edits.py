@@ -33,7 +33,8 @@ TRAIN_CXR = {"pretrain_cxr", "embed_cxr"} | FUSE
 TRAIN_NOTE = {"pretrain_note", "embed_note"} | FUSE
 EMBED = {"embed_ehr", "embed_cxr", "embed_note"} | FUSE
 TRAIN = TRAIN_EHR | TRAIN_CXR | TRAIN_NOTE
-LABEL = {"label_task"} | TRAIN
+MARK = {"mark_left_out"} | EVALUATE
+LABEL = {"label_task"} | MARK | TRAIN
 TOKENISE = {"tokenise_events"} | TRAIN_EHR
 EVENTS = {"select_events"} | TOKENISE
 READABLE = {"count_films"} | TRAIN_CXR
@@ -149,6 +150,7 @@ EDITS = {
     "task query": (comment(TASK), LABEL),
     "task definition": (replaced(TASK, IN_HOSPITAL, f"{IN_HOSPITAL} + TO_HOURS(24)"), LABEL),
     "query of another task": (comment("pipeline/cohort/tasks/longstay.sql"), set()),
+    "sensitivity analysis": (comment("pipeline/cohort/tasks/without/mortality.sql"), MARK),
     "published query of a task": (
         comment("pipeline/cohort/tasks/published/mortality.sql"),
         set(),
@@ -167,7 +169,7 @@ EDITS = {
     "rule": (replaced("rules/fusion.smk", " --dropout {params", "  --dropout {params"), FUSE),
     "readme": (comment("README.md"), set()),
     "physiological limit": (LIMIT, EVENTS | {"fit_bins"}),
-    "row of a source table": (last_row, tables(1, EVENTS | {"fit_bins"})),
+    "row of a source table": (last_row, tables(1, EVENTS | MARK | {"fit_bins"})),
     "film": (another_film, tables(1, FILMS)),
     "note": (another_note, tables(1, NOTES | DOC2VEC | {"clean_notes"})),
     "patient": (another_patient, tables(4, COHORT | {"fit_bins"})),
@@ -175,7 +177,7 @@ EDITS = {
     "failure of a training": (failed(TOKENS, "training.pretrain"), TRAIN_EHR),
     "killed: a source table": (
         killed(last_row, "extract.tables"),
-        tables(1, EVENTS | {"fit_bins"}),
+        tables(1, EVENTS | MARK | {"fit_bins"}),
     ),
     "killed: films": (killed(PIXELS, "cxr.decode"), DECODE),
     "killed: a training": (killed(LIMIT, "training.pretrain"), TRAIN_EHR),
@@ -206,8 +208,9 @@ TABLE = {  # the rows of the README
 }
 ORDER = [  # of the data
     "make_hospital", "extract_table", "clean_notes", "fit_bins", "train_doc2vec", "select_episodes",
-    "label_task", "select_events", "select_films", "select_notes", "tokenise_events",
-    "decode_films", "count_films", "infer_vectors", "pretrain_ehr", "pretrain_cxr",
+    "label_task", "mark_left_out", "select_events", "select_films", "select_notes",
+    "tokenise_events", "decode_films", "count_films", "infer_vectors", "pretrain_ehr",
+    "pretrain_cxr",
     "pretrain_note", "embed_ehr", "embed_cxr", "embed_note", "fuse_early", "evaluate_model",
 ]  # fmt: skip
 

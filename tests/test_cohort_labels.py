@@ -35,6 +35,7 @@ def hospital(admissions, patients=None):
     """Admissions (subject_id and hadm_id 101, 102, … if not given) and an episode for each."""
     usual = {"admittime": at(), "dischtime": at(96), "deathtime": None}
     usual |= {"hospital_expire_flag": 0, "discharge_location": "HOME"}
+    usual |= {"admission_type": "EW EMER."}
     rows = [{"subject_id": i, "hadm_id": i, **usual, **a} for i, a in enumerate(admissions, 101)]
     frame = pl.DataFrame(rows, infer_schema_length=None)
     times = pl.col("admittime", "dischtime", "deathtime").cast(pl.Datetime("us"))
@@ -117,9 +118,6 @@ def test_longstay_to_the_minute():
     )
     found = label("longstay", sources)
     assert found["label"].to_list() == [0, 1, None, 0, 1]
-    assert found["left_out"].to_list() == [False, False, False, True, False]
-    text = "deaths within 168 h, which are negatives"
-    assert counts.count_left_out(found) == {"text": text, "episodes": 1}
 
 
 def test_readmission_within_720_hours_of_the_discharge():
@@ -171,20 +169,28 @@ def test_death_at_home_is_a_counted_negative():
     ]
     found = label("readmission", hospital([{}] * 3, patients))
     assert found["label"].to_list() == [0, 0, 0]
-    assert [row["episodes"] for row in counts.count_remarks(found)] == [1]
+    assert [row["episodes"] for row in counts.count_remarks(found)] == [0, 0, 1]
 
 
-def test_readmission_without_the_last_era_is_a_sensitivity_analysis():
-    patients = [
-        {"subject_id": 101, "anchor_year_group": "2017 - 2019"},
-        {"subject_id": 102, "anchor_year_group": "2020 - 2022"},
-        {"subject_id": 103, "anchor_year_group": "2020 - 2022"},
-        {"subject_id": 104, "anchor_year_group": None},
+def test_readmissions_for_observation_or_surgery_of_the_day_are_counted():
+    back = {"admittime": at(10 * DAY), "dischtime": at(12 * DAY)}
+    kinds = ["EU OBSERVATION", "OBSERVATION ADMIT", "DIRECT OBSERVATION", "AMBULATORY OBSERVATION",
+             "SURGICAL SAME DAY ADMISSION", "EW EMER.", None]  # fmt: skip
+    visits = [
+        visit
+        for i, kind in enumerate(kinds, 1)
+        for visit in ({"subject_id": i}, {"subject_id": i, "admission_type": kind, **back})
     ]
-    # 103 is in the last era, too, but not eligible
-    found = label("readmission", hospital([{}, {}, died(at(40)), {}], patients))
-    assert found["left_out"].to_list() == [False, True, False, False]
-    assert counts.count_left_out(found)["episodes"] == 1
+    # a return after more than 30 days is none, whatever it is for; nor is a transfer on the day
+    late = {"subject_id": 9, "admission_type": kinds[0], "admittime": at(60 * DAY)}
+    transfer = {"subject_id": 10, "admission_type": kinds[0], "admittime": at(97)}
+    visits += [{"subject_id": 9}, {**late, "dischtime": at(61 * DAY)}, {"subject_id": 10}]
+    visits += [{**transfer, "dischtime": at(9 * DAY)}]
+    found = label("readmission", hospital(visits))
+    assert found["label"].sum() == 7
+    remarks = {row["count"]: row["episodes"] for row in counts.count_remarks(found)}
+    assert remarks["readmissions for observation"] == 4
+    assert remarks["readmissions for surgery of the same day"] == 1
 
 
 def test_readmission_needs_patients():
@@ -263,7 +269,6 @@ def test_outputs_of_the_command(monkeypatch, tmp_path):
     output, attrition = command(monkeypatch, tmp_path, hospital(both_classes()))
     found = pl.read_parquet(output)
     assert found.schema == stage.LABELS.columns
-    assert not found["left_out"].any()  # mortality has no sensitivity analysis
     assert found["episode_id"].to_list() == list(range(101, 113))
     assert found["label"].to_list() == [0] * 4 + [1] * 4 + [None] * 2 + [0] * 2
     table = json.loads(attrition.read_text())
@@ -278,7 +283,6 @@ def test_outputs_of_the_command(monkeypatch, tmp_path):
         {"split": "val", "episodes": 3, "subjects": 3, "positives": 1},
         {"split": "test", "episodes": 3, "subjects": 3, "positives": 1},
     ]
-    assert table["without"] is None
 
 
 def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path):
@@ -308,14 +312,6 @@ def test_complete_cases_alone_are_eligible_if_asked():
 def test_a_table_without_its_modality_is_refused(text):
     with pytest.raises(InputError, match="expected modality=table"):
         stage.table_of_modality(text)
-
-
-def test_two_sensitivity_analyses_of_one_task_are_refused(new_task):
-    new_task.write_text(
-        'SELECT episode_id, TRUE AS label, TRUE AS "without: a", TRUE AS "without: b" FROM episodes'
-    )
-    with pytest.raises(InputError, match="leaves out one kind of episode, not 2"):
-        label("of_mine", hospital([{}]))
 
 
 @pytest.mark.parametrize("split", ["train", "fusion"])

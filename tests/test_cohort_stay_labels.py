@@ -294,7 +294,6 @@ def test_outputs_of_the_command(monkeypatch, tmp_path):
     found = pl.read_parquet(output)
     assert found.schema == stage.STAY_LABELS.columns
     assert found["label"].to_list() == [1, 1, 1, 1, None, None] + [0] * 6
-    assert not found["left_out"].any()
     table = json.loads(attrition.read_text())
     assert [(row["condition"], row["episodes"]) for row in table["conditions"]] == [
         ("ICU stays of the source", 1234),

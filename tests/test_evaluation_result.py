@@ -140,21 +140,15 @@ def everything(source, folder):
         age=pl.Series(20 + n % 70),
         race=pl.lit("WHITE"),
         insurance=pl.lit(None, pl.String),
-        left_out=pl.Series(n % 4 == 0),
     )
     more.write_parquet(folder / "more.parquet")
-    without = {
-        "definition": DEFINITION,
-        "conditions": ATTRITION,
-        "without": {"text": "early deaths", "episodes": 100},
-    }
-    (folder / "attrition.json").write_text(json.dumps(without))
+    marks = {"early deaths": pl.Series(n % 4 == 0), "hospice": pl.Series(n % 3 == 0)}
+    who.with_columns(**marks).write_parquet(folder / "without.parquet")
     singles = [path for name, two in paths.items() if "unimodal" in name for path in two]
     return [
         *("--predictions", *paths["ecn_early_mortality"], "--singles", *singles),
         *("--absent", f"{folder}/0/absent.parquet", f"{folder}/1/absent.parquet"),
-        *("--episodes", f"{folder}/more.parquet", "--labels", f"{folder}/more.parquet"),
-        *("--attrition", f"{folder}/attrition.json"),
+        *("--episodes", f"{folder}/more.parquet", "--without", f"{folder}/without.parquet"),
         *("--source", '{"kind": "synthetic", "patients": 200}'),
     ]
 
@@ -173,8 +167,8 @@ def test_folds_and_everything_beside_them(monkeypatch, source, tmp_path):
     assert made["ceiling"]["left_out"] == {"model": 0, "other": 0}
     assert [group["group"] for group in made["subgroups"]["sex"]] == ["F", "M"]
     assert made["subgroups"]["era"] is None
-    assert made["sensitivity"]["left_out"] == "early deaths"
-    assert made["sensitivity"]["n"] < test["n"]
+    assert [one["left_out"] for one in made["sensitivity"]] == ["early deaths", "hospice"]
+    assert all(0 < one["n"] < test["n"] for one in made["sensitivity"])
     assert [row["rate"] for row in made["missing"]] == [0, 1]
     assert made["missing"][0]["auroc"]["value"] == test["auroc"]["value"]
     assert made["missing"][1]["auroc"]["value"] == 0.5

@@ -127,33 +127,50 @@ def test_the_era_of_an_admission_is_that_of_the_middle_of_its_years(first, last,
     assert grouped(rows)["era"].to_list() == [group]
 
 
-def labels(folder, left_out):
-    path = folder / "labels.parquet"
-    pl.DataFrame({"episode_id": np.arange(260), "left_out": left_out}).write_parquet(path)
+def marks(folder, **analyses):
+    path = folder / "marks.parquet"
+    pl.DataFrame({"episode_id": np.arange(260), **analyses}).write_parquet(path)
     return path
 
 
-def test_sensitivity_analysis_leaves_out_whom_the_labels_mark(tmp_path):
+def test_each_sensitivity_analysis_leaves_out_whom_it_marks(tmp_path):
     test, _ = example({"WHITE": (60, 200)})
-    out = np.arange(260) % 4 == 0
-    marked = pl.Series(out.tolist()).replace_strict({True: True, False: None})
-    made = sensitivity(test, labels(tmp_path, marked), "early deaths", FEW, 10)
-    assert (made["left_out"], made["n"], made["reason"]) == ("early deaths", 195, None)
-    auroc = roc_auc_score(test.label[~out], test.probability[0, ~out])
-    assert made["auroc"]["value"] == pytest.approx(auroc)
+    analyses = {"early deaths": np.arange(260) % 4 == 0, "hospice": np.arange(260) % 5 == 1}
+    made = sensitivity(test, marks(tmp_path, **analyses), FEW, 10)
+    assert [one["left_out"] for one in made] == list(analyses)
+    assert [(one["n"], one["reason"]) for one in made] == [(195, None), (208, None)]
+    for one, out in zip(made, analyses.values(), strict=True):
+        auroc = roc_auc_score(test.label[~out], test.probability[0, ~out])
+        assert one["auroc"]["value"] == pytest.approx(auroc)
 
 
 def test_few_left_out_are_not_counted_by_difference(tmp_path):
     test, _ = example({"WHITE": (60, 200)})
-    path = labels(tmp_path, np.arange(260) < 3)
-    assert sensitivity(test, path, "x", FEW, 0)["n"] == 257
-    made = sensitivity(test, path, "x", FEW, 10)
+    path = marks(tmp_path, x=np.arange(260) < 3)
+    assert sensitivity(test, path, FEW, 0)[0]["n"] == 257
+    (made,) = sensitivity(test, path, FEW, 10)
     assert made["n"] is made["positives"] is made["auroc"]["value"] is None
     assert made["reason"] == "fewer than 10 positive or negative episodes are left out"
 
 
-def test_labels_that_mark_nobody_are_refused(tmp_path):
-    test, episodes = example({"WHITE": (60, 200)})
-    episodes.write_parquet(tmp_path / "labels.parquet")
-    with pytest.raises(InputError, match="no column left_out"):
-        sensitivity(test, tmp_path / "labels.parquet", "x", FEW, 0)
+def test_two_analyses_do_not_tell_a_small_group_by_their_difference(tmp_path):
+    test, _ = example({"WHITE": (60, 200)})
+    more, other = np.arange(260) % 4 == 0, np.arange(260) % 4 == 1
+    more[1] = True  # one positive more than the first analysis
+    path = marks(tmp_path, first=np.arange(260) % 4 == 0, more=more, other=other)
+    first, second, third = sensitivity(test, path, FEW, 10)
+    assert first["n"] == 195 and third["n"] == 195  # they overlap in nobody
+    assert second["n"] is second["auroc"]["value"] is None
+    assert second["reason"] == (
+        "fewer than 10 positive or negative episodes more or less are left out"
+    )
+    assert [one["n"] for one in sensitivity(test, path, FEW, 0)] == [195, 194, 195]
+
+
+def test_test_episodes_without_a_mark_are_refused(tmp_path):
+    test, _ = example({"WHITE": (60, 200)})
+    pl.read_parquet(marks(tmp_path, x=np.arange(260) < 3)).head(257).write_parquet(
+        tmp_path / "few.parquet"
+    )
+    with pytest.raises(InputError, match=r"few\.parquet: 3 test episode\(s\) without a mark"):
+        sensitivity(test, tmp_path / "few.parquet", FEW, 0)

@@ -50,6 +50,7 @@ def hospital(admissions, in_icu=None, filmed=None):
     home = {"admittime": at(), "dischtime": at(96), "deathtime": None, "edregtime": None}
     home |= {"hospital_expire_flag": 0, "discharge_location": "HOME"}
     home |= dict.fromkeys(("insurance", "language", "marital_status", "race"), "OTHER")
+    home["admission_type"] = "URGENT"
     icu = [
         {
             "subject_id": a["subject_id"],

@@ -44,7 +44,7 @@ def result(modalities, model, task="mortality", protocol="corrected", auroc=0.8,
         "metrics": {"test": {**test, **found}},
         "ceiling": None,
         "missing": None,
-        "sensitivity": None,
+        "sensitivity": [],
         "seeds": [*range(5)],
         "bootstrap": bootstrap(5),
         **more,
@@ -355,7 +355,10 @@ def test_missing_modalities_and_sensitivity(monkeypatch, tmp_path):
         for m in "ec"
         for rate, a in rates
     ]
-    left = {"left_out": "deaths before 168 h", "n": 2100, "auroc": estimate(0.81)}
+    left = [
+        {"left_out": "deaths before 168 h", "n": 2100, "auroc": estimate(0.81)},
+        {"left_out": "discharges to a hospice", "n": 2300, "auroc": estimate(0.82)},
+    ]
     results = [result("ec", "early", missing=absent, sensitivity=left), result("e", "unimodal")]
     page, _ = write(monkeypatch, tmp_path, results)
     row = find(rows_of(page, "Missing modalities"), missing="chest films")
@@ -365,11 +368,13 @@ def test_missing_modalities_and_sensitivity(monkeypatch, tmp_path):
         ".700 (.680–.720)",
     ]
     assert row["loss at 100 %"] == "−.100 (−.120 to −.080)"
-    (row,) = rows_of(page, "Sensitivity analyses")
-    assert row["AUROC without them"] == ".810 (.790–.830)"
-    assert row["episodes left"] == "2,100"
+    first, second = rows_of(page, "Sensitivity analyses")
+    assert first["AUROC without them"] == ".810 (.790–.830)"
+    assert second["without"] == "discharges to a hospice"
     assert "* mortality: deaths before 168 h" in page
-    left["n"] = None
+    assert [row["episodes left"] for row in (first, second)] == ["2,100", "2,300"]
+    assert "* mortality: deaths before 168 h" in page
+    left[0]["n"] = None
     page, _ = write(monkeypatch, tmp_path, results)
     assert rows_of(page, "Sensitivity analyses")[0]["episodes left"] == "–"
 

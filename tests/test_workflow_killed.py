@@ -15,6 +15,7 @@ STAGES = {  # rule → the module that is killed, in the order of the data
     "clean_notes": "note.clean",
     "select_episodes": "cohort.episodes",
     "label_task": "cohort.labels",
+    "mark_left_out": "cohort.without",
     "fit_bins": "ehr.bins",
     "select_events": "ehr.events",
     "tokenise_events": "ehr.tokens",

@@ -18,6 +18,7 @@ from pipeline.common.wiring import Wiring
 from pipeline.extract.contracts import TABLES, tables_for
 
 COMMON = dict.fromkeys(["make_hospital", "select_episodes", "label_task"], 1)
+MARKED = {"mark_left_out": 1}  # of the corrected protocol
 EHR = {"select_events", "fit_bins", "tokenise_events", "pretrain_ehr", "embed_ehr"}
 CXR = {"select_films", "count_films", "pretrain_cxr", "embed_cxr"}
 NOTE = {"clean_notes", "train_doc2vec", "select_notes", "infer_vectors", "pretrain_note"}
@@ -32,7 +33,7 @@ def jobs(rules, tables, *made, **more):
     return COMMON | dict.fromkeys([*rules, *made], 1) | {"extract_table": tables} | more
 
 
-ALL = jobs(EHR | CXR | NOTE, 12, decode_films=10)
+ALL = jobs(EHR | CXR | NOTE, 12, decode_films=10) | MARKED
 STAY = ["shock_4h", "arf_12h", "mortality_48h"]
 FIDDLE = {"list_values", "fit_fiddle", "apply_fiddle"}
 BERT = {"clean_notes", "select_stay_notes", "train_bert", "cut_reports", "embed_reports"}
@@ -50,15 +51,19 @@ PLANS = {
     "ecn_joint_longstay": ALL | {"fuse_jointly": 1},  # the singles that it is compared with, too
     "ecn_late-averaged_mortality": ALL | {"fuse_jointly": 1},
     "ecn_late_readmission": ALL | {"fuse_late": 1},
-    "en_early_mortality": jobs(EHR | NOTE, 11) | {"fuse_early": 1},  # no film is asked for
-    "en_gbdt_mortality": jobs(EHR | NOTE, 11) | {"fit_baseline": 1},
-    "e_unimodal_mortality": jobs(EHR, 10),
-    "e_logistic-stats_mortality": jobs(EHR | {"describe_events", "fit_statistics"}, 10),
+    "en_early_mortality": jobs(EHR | NOTE, 11) | {"fuse_early": 1} | MARKED,  # no film is asked for
+    "en_gbdt_mortality": jobs(EHR | NOTE, 11) | {"fit_baseline": 1} | MARKED,
+    "e_unimodal_mortality": jobs(EHR, 10) | MARKED,
+    "e_logistic-stats_mortality": jobs(EHR | {"describe_events", "fit_statistics"}, 10) | MARKED,
+    "c_unimodal_mortality": jobs(CXR, 5, decode_films=10) | MARKED,  # chartevents: code status
+    "c_unimodal_longstay": jobs(CXR, 4, decode_films=10) | MARKED,
     "ecn_unimed_all": stay_jobs(
         FIDDLE | BERT | FILMS | CODES, 15, label_stay_task=3, decode_films=10
-    ),
+    )
+    | MARKED,
     "en_unimed-gru_shock_4h": stay_jobs(FIDDLE | BERT, 12, label_stay_task=1),
-    "c_unimed-teacher-forced_all": stay_jobs(FILMS | CODES, 10, label_stay_task=3, decode_films=10),
+    "c_unimed-teacher-forced_all": stay_jobs(FILMS | CODES, 10, label_stay_task=3, decode_films=10)
+    | MARKED,
     "en_unimed-teacher-forced_arf_12h": stay_jobs(FIDDLE | BERT, 12, label_stay_task=2),
     "e_unimed_diagnoses_48h": stay_jobs(FIDDLE | CODES, 13),
     "published/c_unimodal_mortality": jobs(
@@ -109,7 +114,7 @@ def grid_jobs(config):
     return dict.fromkeys(once, 1) | dict.fromkeys(twice, 2) | dict.fromkeys(encoders, each) | {
         "extract_table": 13, "decode_films": 2 * 10, "label_task": each, "compare_models": each,
         "fuse_early": each * fused, "fuse_late": each * fused, "fuse_jointly": 2 * each * fused,
-        "attribute_modalities": each * 4, "fit_statistics": 2 * tasks,
+        "mark_left_out": tasks, "attribute_modalities": each * 4, "fit_statistics": 2 * tasks,
         "fit_baseline": 2 * tasks * sets,
         "evaluate_model": tasks * (letters + 4 * fused + 2 * sets + 2),
         "evaluate_published": tasks * (letters + 4 * fused),
@@ -127,7 +132,7 @@ def test_fewer_tasks_are_a_smaller_grid(tmp_path):
 
 def test_folds_share_the_source_and_the_clean_notes(tmp_path):
     planned = Checkout.fresh(tmp_path, {"folds": 3}).plan("results/en_early_mortality.json").planned
-    whole = {"make_hospital", "extract_table", "clean_notes", "evaluate_model"}
+    whole = {"make_hospital", "extract_table", "clean_notes", "mark_left_out", "evaluate_model"}
     expected = PLANS["en_early_mortality"]
     assert planned == {rule: n if rule in whole else 3 * n for rule, n in expected.items()}
 

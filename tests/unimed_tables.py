@@ -48,7 +48,6 @@ def write(folder, target="en_unimed_all", n=400, seeds=2, noise=1.0, tasks=TASKS
             "episode_id",
             eligible=pl.Series(eligible[task]),
             label=pl.when(pl.Series(eligible[task])).then("label"),
-            left_out=False,
             onset_hours=pl.lit(None, pl.Float64),
         ).write_parquet(folder / f"labels_{task}.parquet")
         for seed in range(seeds if task in tasks else 0):

@@ -1,4 +1,4 @@
-"""What a task's attrition table counts: conditions, splits, remarks, the sensitivity analysis."""
+"""What a task's attrition table counts: conditions, splits, remarks."""
 
 import logging
 from collections.abc import Mapping
@@ -13,7 +13,6 @@ log = logging.getLogger("pipeline.cohort")
 
 COUNT = "count: "
 SMALL = 10  # counts below are hidden in logs
-WITHOUT = "without: "
 
 
 def counted(labelled: pl.DataFrame, cohort: list[dict[str, Any]]) -> dict[str, Any]:
@@ -25,7 +24,6 @@ def counted(labelled: pl.DataFrame, cohort: list[dict[str, Any]]) -> dict[str, A
         "conditions": cohort + count_conditions(labelled),
         "splits": count_splits(labelled),
         "counts": count_remarks(labelled),
-        "without": count_left_out(labelled),
     }
 
 
@@ -56,13 +54,6 @@ def count_remarks(labelled: pl.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def count_left_out(labelled: pl.DataFrame) -> dict[str, Any] | None:
-    """What the sensitivity analysis leaves out, and how many eligible episodes these are."""
-    for name in attrition.named(labelled, WITHOUT):
-        return {"text": name.removeprefix(WITHOUT), "episodes": labelled["left_out"].sum()}
-    return None
-
-
 def twice_hidden(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of a total's parts; beside a lone small count the next one is hidden, too.
 
@@ -83,9 +74,6 @@ def twice_hidden(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def as_text(table: Mapping[str, Any]) -> str:
     """The task's attrition as text; small counts are hidden."""
     parts = [table["conditions"], twice_hidden(table["splits"]), table["counts"]]
-    if without := table["without"]:
-        parts.append([{"a sensitivity analysis is without": without["text"],
-                       "episodes": without["episodes"]}])  # fmt: skip
     return "\n\n".join(attrition.as_text(rows) for rows in parts if rows)
 
 

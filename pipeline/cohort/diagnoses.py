@@ -23,13 +23,7 @@ import polars as pl
 
 from pipeline.cohort import attrition, inputs
 from pipeline.cohort.counts import as_text, counted
-from pipeline.cohort.stay_labels import (
-    STAY_LABELS,
-    TRAINING,
-    definition,
-    label_stays,
-    open_tables,
-)
+from pipeline.cohort.stay_labels import STAY_LABELS, TRAINING, definition, label_stays
 from pipeline.common.command import parser, run
 from pipeline.common.database import add_resource_arguments, connect
 from pipeline.common.errors import InputError
@@ -177,7 +171,7 @@ def main() -> None:
     sources = {name: read_table(getattr(given, name)) for name in ("episodes", "admissions")}
     titles = read_table(given.titles).filter(icd_version=10).rename({"icd_code": "code"})
     with connect(given.threads, given.memory_mb, given.temp) as database:
-        open_tables(database, {"diagnoses_icd": given.diagnoses})
+        inputs.open_tables(database, {"diagnoses_icd": given.diagnoses})
         labelled = label_stays(database, given.task, sources)
         stays = sources["episodes"].join(labelled.filter("eligible"), on="episode_id", how="semi")
         coded = group_codes(database, stays)

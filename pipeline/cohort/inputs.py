@@ -83,6 +83,16 @@ def read_ids(path: str | Path) -> pl.DataFrame:
     return ids.unique().sort().to_frame()
 
 
+def open_tables(database: duckdb.DuckDBPyConnection, paths: Mapping[str, str]) -> None:
+    """Makes parquet tables, name → path, known to the database without reading them."""
+    for name, path in paths.items():
+        try:
+            database.read_parquet(path).create_view(name)
+        except duckdb.Error as error:
+            kind = type(error).__name__
+            raise InputError(f"{path}: not a readable parquet table ({kind})") from error
+
+
 def answer(
     database: duckdb.DuckDBPyConnection, query: Path, settings: Mapping[str, Any]
 ) -> pl.DataFrame:

@@ -2,9 +2,9 @@
 
 A task is one query, `tasks/<task>.sql`, over the tables episodes, admissions and
 patients. It returns one row per episode: episode_id; boolean columns `"condition: …"`, all of which
-an eligible episode meets; label; for the log, `"count: …"`; and at most one `"without: …"`, the
-episodes that a sensitivity analysis leaves out. The query names them in words, and the attrition
-table takes the words over. The tasks are those of wang2024.md, section 6; in `tasks/published/`
+an eligible episode meets; label; and, for the log, `"count: …"`. The query names them in words, and
+the attrition table takes the words over. Sensitivity analyses are marked by
+`pipeline.cohort.without`. The tasks are those of wang2024.md, section 6; in `tasks/published/`
 they are as published (section 2), and the split is drawn here, among the eligible (`--split`).
 """
 
@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from pipeline.cohort import attrition, inputs, random_split
-from pipeline.cohort.counts import WITHOUT, check_classes, counted
+from pipeline.cohort.counts import check_classes, counted
 from pipeline.cohort.definitions import of_task
 from pipeline.cohort.random_split import RandomSplit
 from pipeline.common.command import parser, run
@@ -31,7 +31,6 @@ LABELS = Contract(
         "episode_id": pl.Int64,
         "eligible": pl.Boolean,
         "label": pl.Int8,
-        "left_out": pl.Boolean,  # by the sensitivity analysis of the task
     },
     key=("episode_id",),
     nullable=("label",),  # null where not eligible
@@ -43,7 +42,8 @@ SPLIT_LABELS = Contract(
     nullable=(*LABELS.nullable, "split"),  # null where not eligible
 )
 ADMISSIONS = (  # the columns that the tasks' queries read
-    "subject_id hadm_id admittime dischtime deathtime discharge_location hospital_expire_flag"
+    "subject_id hadm_id admittime dischtime deathtime admission_type discharge_location"
+    " hospital_expire_flag"
 )
 
 
@@ -64,7 +64,7 @@ def label_task(
     present: Mapping[str, pl.DataFrame] | None = None,
     split: RandomSplit | None = None,
 ) -> pl.DataFrame:
-    """The episodes with the columns of the task's query, `eligible`, label Int8 and `left_out`.
+    """The episodes with the columns of the task's query, `eligible` and label Int8.
 
     `sources`: episodes, admissions and, where the task needs it, patients. `present`: modality → a
     table with its episode_id: episodes in all of them alone are eligible; queries know it as
@@ -117,22 +117,17 @@ def complete_cases(present: Mapping[str, pl.DataFrame]) -> list[pl.Expr]:
 
 
 def decide(labelled: pl.DataFrame) -> pl.DataFrame:
-    """Adds `eligible` and `left_out`; the label is Int8, null where not eligible.
+    """Adds `eligible`; the label is Int8, null where not eligible.
 
     >>> rows = pl.DataFrame({"episode_id": [1, 2], "condition: alive": [True, False],
-    ...                      "without: early deaths": [True, True], "label": [True, True]})
-    >>> decide(rows).select("eligible", "label", "left_out").rows()
-    [(True, 1, True), (False, None, False)]
+    ...                      "label": [True, True]})
+    >>> decide(rows).select("eligible", "label").rows()
+    [(True, 1), (False, None)]
     """
-    without = attrition.named(labelled, WITHOUT)
-    if len(without) > 1:
-        raise InputError(f"a task leaves out one kind of episode, not {len(without)}")
     eligible = attrition.all_met(attrition.named(labelled, attrition.CONDITION))
-    left_out = attrition.all_met(without) if without else pl.lit(False)
     return labelled.with_columns(
         eligible.alias("eligible"),
         pl.when(eligible).then(pl.col("label").cast(pl.Int8)).alias("label"),
-        (eligible & left_out).alias("left_out"),
     )
 
 

@@ -51,16 +51,6 @@ def parse_task(task: str) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def open_tables(database: duckdb.DuckDBPyConnection, paths: Mapping[str, str]) -> None:
-    """Makes parquet tables, name → path, known to the database without reading them."""
-    for name, path in paths.items():
-        try:
-            database.read_parquet(path).create_view(name)
-        except duckdb.Error as error:
-            kind = type(error).__name__
-            raise InputError(f"{path}: not a readable parquet table ({kind})") from error
-
-
 def label_stays(
     database: duckdb.DuckDBPyConnection, task: str, sources: Mapping[str, pl.DataFrame]
 ) -> pl.DataFrame:
@@ -118,7 +108,7 @@ def main() -> None:
 
     sources = {name: read_table(getattr(given, name)) for name in ("episodes", "admissions")}
     with connect(given.threads, given.memory_mb, given.temp) as database:
-        open_tables(database, {Path(path).stem: path for path in given.events})
+        inputs.open_tables(database, {Path(path).stem: path for path in given.events})
         labelled = label_stays(database, given.task, sources)
     check_known(given.task, labelled)
     table = counted(labelled, read_json(given.attrition))

@@ -4,6 +4,7 @@ Takes the config as a mapping, reads no table and imports nothing heavy.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,7 @@ MODELS: dict[str, tuple[str, range, list[str]]] = {
     "logistic-stats": ("e", range(1, 2), ["pipeline.fusion.baselines", "pipeline.ehr.statistics"]),
     "gbdt-stats": ("e", range(1, 2), ["pipeline.fusion.baselines", "pipeline.ehr.statistics"]),
 }
+CODE_STATUS = ("mortality",)  # tasks of admissions with an analysis that reads chartevents
 PUBLISHED = ("unimodal", "early", "joint", "late", "late-averaged")
 TRAINING = ["pipeline.training.pretrain", "pipeline.training.embed"]
 
@@ -85,8 +87,11 @@ def unmet(config: Config, modalities: str, protocol: str) -> str | None:
     return f"the {protocol} protocol needs {', '.join(lacking)}" if lacking else None
 
 
-def needs(config: Config, modalities: str, model: str, protocol: str) -> tuple[str, ...]:
+def needs(config: Config, modalities: str, model: str, protocol: str, task: str = ""
+          ) -> tuple[str, ...]:  # fmt: skip
     """What a target needs of the source: letters, its protocol, for ICU stays their labels too.
+
+    And the charted code status, where the task's sensitivity analyses ask for it.
 
     Complete cases need every modality, whatever the target's are; stays are never complete cases.
 
@@ -95,15 +100,16 @@ def needs(config: Config, modalities: str, model: str, protocol: str) -> tuple[s
     (('e', 'corrected'), ('c', 'corrected', 'unimed', 'unimed c'))
     """
     found = protocols.settings(config, protocol)
-    films = ["any film"] * (found.get("cohort", {}).get("films") == "any")
+    more_tables = ["any film"] * (found.get("cohort", {}).get("films") == "any")
+    more_tables += ["code status"] * (protocol == "corrected" and task in CODE_STATUS)
     if multitask.is_model(model):
         more = (f"{multitask.NAME} {letter}" for letter in modalities)
-        return (*modalities, protocol, multitask.NAME, *more, *films)
+        return (*modalities, protocol, multitask.NAME, *more, *more_tables)
     if found["missing"] == "complete":
         own = found["complete_of"] or config["modalities"].values()
         letters = [letter for letter, name in config["modalities"].items() if name in own]
         modalities = "".join({**dict.fromkeys(modalities), **dict.fromkeys(letters)})
-    return (*modalities, protocol, *films)
+    return (*modalities, protocol, *more_tables)
 
 
 def _fits(model: str, modalities: str) -> bool:
@@ -176,6 +182,30 @@ def task_query(protocol: str, task: str) -> str:
 
 
 @cache
+def query_without(task: str) -> str | None:
+    """The query of a task's sensitivity analyses, of admissions or ICU stays; None if it has none.
+
+    >>> query_without("longstay"), query_without("mortality_48h"), query_without("shock_4h")
+    ('pipeline/cohort/tasks/without/longstay.sql', \
+'pipeline/cohort/tasks/stay/without/mortality.sql', None)
+    """
+    name, _, hours = task.rpartition("_")
+    own = f"stay/without/{name}" if re.fullmatch("[0-9]+h", hours) else f"without/{task}"
+    path = f"pipeline/cohort/tasks/{own}.sql"
+    return path if (ROOT / path).is_file() else None
+
+
+def marked_by(tasks: list[str]) -> list[str]:
+    """The code that marks whom the sensitivity analyses of these tasks leave out.
+
+    >>> marked_by(["shock_4h"]), marked_by(["longstay"])[0]
+    ([], 'pipeline.cohort.without')
+    """
+    queries = [query for task in tasks if (query := query_without(task))]
+    return ["pipeline.cohort.without", *dict.fromkeys(queries)] if queries else []
+
+
+@cache
 def _room(modality: str) -> list[str]:
     """All modules of a modality's folder."""
     files = (ROOT / "pipeline" / modality).glob("[!_]*.py")
@@ -190,5 +220,6 @@ def made_by(config: Config, modalities: str, model: str, task: str, protocol: st
     """
     rooms = sorted(name for letter in modalities for name in _room(config["modalities"][letter]))
     first = ["pipeline.extract.tables", "pipeline.cohort.episodes", "pipeline.cohort.labels"]
+    first += marked_by([task] if protocol == "corrected" else [])
     last = [*MODELS[model][2], "pipeline.evaluation.result"]
     return [*first, task_query(protocol, task), *rooms, *TRAINING, *last]

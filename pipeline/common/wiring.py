@@ -17,6 +17,8 @@ UNIT = "results/{protocol}/admission"
 STAY = "results/{protocol}/stay"
 # events that the tasks of ICU stays are labelled from, beside admissions
 ONSETS = {"shock": ["inputevents"], "arf": ["chartevents", "procedureevents"], "mortality": []}
+# the same, of their sensitivity analyses; of admissions, too
+CHARTED = {"mortality": ["chartevents"]}
 PREDICTIONS = "results/{protocol}/predictions"
 ABSENT = "results/{protocol}/missing"
 Files = str | list[str]
@@ -237,6 +239,25 @@ class Wiring:
 
         return of
 
+    def left_out(self, protocol: str, stays: bool = False) -> Of:
+        """Whom the sensitivity analyses of a target's tasks leave out, a table per task with any.
+
+        The published protocol has none.
+        """
+
+        def of(wildcards: Any) -> list[str]:
+            own = [wildcards.task]
+            if stays:
+                own = multitask.tasks(self.config, wildcards.task)
+            unit = STAY if stays else UNIT
+            return [
+                f"{filled(unit, protocol=protocol)}/without/{task}.parquet"
+                for task in own
+                if protocol == "corrected" and planning.query_without(task)
+            ]
+
+        return of
+
     def in_folds(self, pattern: str, protocol: str) -> list[str]:
         """A table in every fold of a protocol."""
         own = protocols.folds(self.config, protocol)
@@ -250,7 +271,8 @@ class Wiring:
                 rooms = [self.stays[name]["modules"] for name in self._names(wildcards)]
                 told = multitask.told(self.config, wildcards.model, wildcards.task)
                 tasks = [*told, *multitask.tasks(self.config, wildcards.task)]
-                return multitask.made_by(tasks, flat(rooms))
+                own = multitask.tasks(self.config, wildcards.task)
+                return [*multitask.made_by(tasks, flat(rooms)), *planning.marked_by(own)]
             return planning.made_by(
                 self.config, wildcards.modalities, wildcards.model, wildcards.task, protocol
             )

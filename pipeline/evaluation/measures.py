@@ -40,15 +40,14 @@ class Beside:
     """Files that say more about the evaluated episodes; each may be absent.
 
     `singles`: predictions of single-modality models; `truth`: folder of the known truth, there
-    under the name `truth_of` where that is not the task's; `episodes`: demographics; `labels`:
-    labels of the task, with `without`, what a sensitivity analysis leaves out, in words; `absent`:
-    predictions with a modality missing, per fold.
+    under the name `truth_of` where that is not the task's; `episodes`: demographics; `without`:
+    the marks of the task's sensitivity analyses; `absent`: predictions with a modality missing, per
+    fold.
     """
 
     singles: Sequence[str] = ()
     truth: str | None = None
     episodes: str | None = None
-    labels: str | None = None
     without: str | None = None
     absent: Sequence[str] = ()
     truth_of: str | None = None
@@ -130,13 +129,13 @@ def measure(
 def _more(
     frames: list[pl.DataFrame], test: Sample, beside: Beside, resampling: Resampling, smallest: int
 ) -> dict[str, Any]:
-    """Subgroups, sensitivity analysis and missing modalities; null where a file is absent."""
-    more: dict[str, Any] = {"subgroups": None, "sensitivity": None, "missing": None}
+    """Subgroups and missing modalities, null where a file is absent; sensitivity analyses."""
+    more: dict[str, Any] = {"subgroups": None, "sensitivity": [], "missing": None}
     if beside.episodes:
         table = read_table(beside.episodes)
         more["subgroups"] = subgroups(test, table, resampling, smallest)
-    if beside.labels and beside.without:
-        more["sensitivity"] = sensitivity(test, beside.labels, beside.without, resampling, smallest)
+    if beside.without:
+        more["sensitivity"] = sensitivity(test, beside.without, resampling, smallest)
     if beside.absent:
         more["missing"] = missing(test, read_folds_absent(beside.absent, frames), resampling)
     return more

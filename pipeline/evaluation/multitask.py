@@ -44,7 +44,14 @@ from pipeline.evaluation.task_tables import (
 log = logging.getLogger("pipeline")
 
 SCHEMA_VERSION = 3
-KEPT = ("metrics", "ceiling", "calibration", "threshold", "subgroups")  # of what is measured
+KEPT = (
+    "metrics",
+    "ceiling",
+    "calibration",
+    "threshold",
+    "subgroups",
+    "sensitivity",
+)  # of what is measured
 
 
 def everyone(tasks: dict[str, list[pl.DataFrame]], folds: list[Fold]) -> list[pl.DataFrame]:
@@ -98,6 +105,7 @@ def measured(
     resampling = Resampling(args.resamples, args.seed, max(1, args.suppress_below))
     head, attrition = parts(args.target), pairs(args.attrition, "--attrition")
     truths, source = pairs(args.truth_of, "--truth-of"), parsed(args.source, "--source")
+    without = pairs(args.without, "--without")
     found: dict[str, Any] = {}
     drawn: dict[str, Any] = {}
     for task, labels in pairs(args.labels, "--labels").items():
@@ -108,7 +116,10 @@ def measured(
         else:
             hold_against_labels(tasks[task], labels, task)
             name = f"{head['modalities']}_{head['model']}_{task}"
-            beside = Beside(truth=args.truth, truth_of=truths.get(task), episodes=args.episodes)
+            beside = Beside(
+                truth=args.truth, truth_of=truths.get(task), episodes=args.episodes,
+                without=without.get(task),
+            )  # fmt: skip
             own = (beside, resampling, args.suppress_below)
             everything, drawn[task] = measure(tasks[task], name, *own)
             found[task] = {key: everything[key] for key in KEPT}
@@ -132,6 +143,8 @@ def _arguments() -> argparse.Namespace:
     add("--episodes", required=True, help="table of stays: their split, and for subgroups")
     add("--labels", nargs="+", required=True, metavar="TASK=PATH", help="of the target's tasks")
     add("--attrition", nargs="+", required=True, metavar="TASK=PATH", help="JSON of their labels")
+    add("--without", nargs="*", default=[], metavar="TASK=PATH", help="marks of its sensitivity "
+        "analyses")  # fmt: skip
     add("--truth-of", nargs="*", default=[], metavar="TASK=NAME", help="if not the task's own")
     return arguments.parse_args()
 

@@ -1,8 +1,8 @@
 """One result: metrics of a model's predictions with intervals, and everything they rest on.
 
 In: the model's predictions (a table per fold), those of the single-modality models, the known truth
-(for the synthetic hospital), the attrition of the cohort; for subgroups, sensitivity analysis and
-missing modalities the episodes, the labels and more predictions. Out: the result
+(for the synthetic hospital), the attrition of the cohort; for subgroups, sensitivity analyses and
+missing modalities the episodes, whom each analysis leaves out and more predictions. Out: the result
 (`result.schema.json` describes every field), its curves, and a sidecar with time, memory and host
 per stage. Result and curves hold no time, host or path: they are the same bytes in every run.
 """
@@ -71,8 +71,8 @@ def _arguments() -> argparse.Namespace:
     add("--singles", nargs="*", default=[], help="those of single models, each named by its target")
     add("--absent", nargs="*", default=[], help="those with a modality missing, one per fold")
     add("--episodes", help="table of episodes, for subgroups")
-    add("--labels", help="table of labels, for the sensitivity analysis named by --attrition")
-    add("--attrition", required=True, help="JSON of the labels stage: conditions, without")
+    add("--without", help="whom the task's sensitivity analyses leave out, parquet")
+    add("--attrition", required=True, help="JSON of the labels stage: conditions")
     return arguments.parse_args()
 
 
@@ -82,8 +82,7 @@ def main() -> None:
     frames = read_folds(args.predictions)
     resampling = Resampling(args.resamples, args.seed, max(1, args.suppress_below))
     attrition, source = read_json(args.attrition), parsed(args.source, "--source")
-    without = (attrition.get("without") or {}).get("text")
-    beside = Beside(args.singles, args.truth, args.episodes, args.labels, without, args.absent)
+    beside = Beside(args.singles, args.truth, args.episodes, args.without, args.absent)
     measured, drawn = measure(frames, args.target, beside, resampling, args.suppress_below)
     tables = [*args.predictions, *args.singles, *args.absent]
     version = definitions_version(tables, {args.attrition: attrition})

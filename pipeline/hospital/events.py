@@ -10,6 +10,8 @@ from pipeline.hospital.settings import CHUNK, Habits
 LABS_PER_CHUNK = 100_000  # labevent_id is a running number
 CULTURES_PER_CHUNK = 1_000  # microevent_id too
 CHARTED_AT = {"charttime": "minute", "storetime": "stored"}
+LIMITS = ["DNR (do not resuscitate)", "DNR / DNI", "Comfort measures only",
+          "DNI (do not intubate)", None]  # fmt: skip
 RUNNING = {"starttime": "start", "endtime": "end"}
 
 
@@ -89,6 +91,27 @@ def _write_intervals(
 
 def _ordered(rows: pl.DataFrame, orders: pl.Series) -> pl.DataFrame:
     return rows.with_columns(orderid=orders, linkorderid=orders)
+
+
+def write_code_status(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
+    """chartevents: the code status in first ICU stays, independent of all else.
+
+    Full code after some hours; for some a limit at any time of the stay, for few without its text.
+    """
+    inside = admissions.select(pl.int_range(pl.len()).alias("row"), "icu", "icu_out")
+    inside = inside.filter(pl.col("icu") >= 0)
+    full = inside.with_columns(minute=pl.col("icu") + 360, value=pl.lit("Full code"), itemid=223758)
+    some = inside.filter(pl.Series(rng.random(inside.height) < 0.12))
+    at = some["icu"] + rng.random(some.height) * (some["icu_out"] - some["icu"]).to_numpy()
+    text = pl.Series(LIMITS).gather(pl.Series(rng.integers(0, len(LIMITS), some.height)))
+    notes = pl.Series(rng.random(some.height) < 0.2)  # by the physician
+    item = pl.when(notes).then(228687).otherwise(223758)
+    limited = some.with_columns(minute=at.cast(pl.Int64), value=text, itemid=item)
+    rows = pl.concat([full, limited], how="vertical_relaxed")
+    rows = rows.filter(pl.col("minute") <= pl.col("icu_out")).drop("icu", "icu_out")
+    rows = ids.clocked(rows.with_columns(stored=pl.col("minute") + 10), admissions, **CHARTED_AT)
+    rows = rows.with_columns(ids.caregivers(rng, rows.height), warning=0)
+    writer.write("icu/chartevents", rows)
 
 
 def write_cultures(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:

@@ -24,16 +24,25 @@ def write_admissions(writer: Writer, rng: np.random.Generator, admissions: pl.Da
     """admissions; those who come as emergencies were in the ED before."""
     dies, emergency = pl.col("dies"), pl.col("ed") > 0
     rows = admissions.height
-    kind = pl.when(emergency).then(pl.lit("EW EMER.")).otherwise(pl.lit("URGENT"))
     origin = pl.when(emergency).then(pl.lit("EMERGENCY ROOM"))
-    goal = pl.when(dies).then(pl.lit("DIED")).otherwise(_pick(rng, LEAVES_FOR, rows))
+    leaves_for = _pick(rng, LEAVES_FOR, rows)
+    provider = ids.providers(rng, rows)
+    # independent of all else
+    rare = pl.Series(rng.random(rows))
+    goal = pl.when(dies).then(pl.lit("DIED")).when(rare < 0.04).then(pl.lit("HOSPICE"))
+    some = pl.Series(rng.random(rows))
+    surgery = pl.when(some < 0.1).then(pl.lit("SURGICAL SAME DAY ADMISSION"))
+    usual = pl.when(emergency).then(pl.lit("EW EMER.")).otherwise(pl.lit("URGENT"))
     registered, left = pl.col("admittime") - pl.duration(minutes="ed"), pl.duration(minutes=25)
     full = admissions.with_columns(
         pl.when(dies).then("dischtime").alias("deathtime"),
-        kind.alias("admission_type"),
-        ids.providers(rng, rows).alias("admit_provider_id"),
+        pl.when(some < 0.06)
+        .then(pl.lit("EU OBSERVATION"))
+        .otherwise(surgery.otherwise(usual))
+        .alias("admission_type"),
+        provider.alias("admit_provider_id"),
         origin.otherwise(pl.lit("TRANSFER FROM HOSPITAL")).alias("admission_location"),
-        goal.alias("discharge_location"),
+        goal.otherwise(leaves_for).alias("discharge_location"),
         pl.when(emergency).then(registered).alias("edregtime"),
         pl.when(emergency).then(pl.col("admittime") + left).alias("edouttime"),
         dies.cast(pl.Int64).alias("hospital_expire_flag"),

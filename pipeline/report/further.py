@@ -108,25 +108,31 @@ def _missing_rows(name: Name, result: dict[str, Any], rates: list[float]) -> lis
 
 
 def sensitivity_table(results: Results) -> str:
-    """Test AUROC without the episodes that a task's sensitivity analysis leaves out."""
+    """Test AUROC without the episodes that each of a task's sensitivity analyses leaves out."""
     known = {name: result for name, result in results.items() if result.get("sensitivity")}
     if not known:
         return ""
     said = unique(
-        f"{name[1]}: {result['sensitivity']['left_out']}" for name, result in known.items()
+        f"{name[1]}: {fewer['left_out']}"
+        for name, result in known.items()
+        for fewer in result["sensitivity"]
     )
     rows = []
     for (protocol, task, modalities, model), result in known.items():
-        everyone, fewer = result["metrics"]["test"], result["sensitivity"]
-        values = [cell(everyone["auroc"]), cell(fewer["auroc"]), _count(fewer["n"])]
-        rows.append([task, f"{modalities} {model}", protocol, *values])
-    header = ["task", "model", "protocol", "AUROC of all", "AUROC without them", "episodes left"]
+        everyone, head = result["metrics"]["test"], [task, f"{modalities} {model}", protocol]
+        rows += [
+            [*head, fewer["left_out"], cell(everyone["auroc"]), cell(fewer["auroc"]),
+             _count(fewer["n"])]
+            for fewer in result["sensitivity"]
+        ]  # fmt: skip
+    header = ["task", "model", "protocol", "without", "AUROC of all", "AUROC without them"]
+    header.append("episodes left")
     return "\n\n".join(
         [
             "## Sensitivity analyses",
             "Left out of the test episodes:",
             "\n".join(f"* {text}" for text in said),
-            folded("AUROC with and without them", table(header, rows, words=3)),
+            folded("AUROC with and without them", table(header, rows, words=4)),
         ]
     )
 

@@ -28,6 +28,8 @@ def _auroc(own: dict[str, Any], test: dict[str, Any]) -> str:
     )
     if own["ceiling"]:
         text += f", oracle − model {with_interval(own['ceiling']['oracle_minus_model'], sign=True)}"
+    for fewer in own["sensitivity"]:
+        text += f", without {fewer['left_out']} {fewer['reason'] or with_interval(fewer['auroc'])}"
     return f"{text}; {who}"
 
 

@@ -29,7 +29,7 @@ from pipeline.report.unimed_claims import (
     of_family,
     size_sentence,
 )
-from pipeline.report.unimed_further import ablations, diagnoses, others
+from pipeline.report.unimed_further import ablations, diagnoses, others, sensitivities
 from pipeline.report.unimed_results import (
     ALL,
     MODEL,
@@ -103,6 +103,7 @@ def left_out(results: Results, contrasts: dict[str, Any] | None, own: str) -> li
         table(["model", *map(in_words, tasks)], ablations(results, own, tasks)),
         differences(ablation, margin),
         others(results),
+        sensitivities(results),
     ]
 
 

@@ -28,6 +28,19 @@ def others(results: Results) -> str:
     return f"## Other predictions\n\n{table(header, rows, words=2)}" if rows else ""
 
 
+def sensitivities(results: Results) -> str:
+    """AUROC without the stays that each sensitivity analysis of a task leaves out."""
+    rows = [
+        [f"`{'_'.join(name)}`", in_words(task), fewer["left_out"],
+         cell(found["metrics"]["test"]["auroc"]), cell(fewer["auroc"])]
+        for name, result in results.items()
+        for task, found in result["tasks"].items()
+        for fewer in found.get("sensitivity", [])
+    ]  # fmt: skip
+    header = ["model", "task", "without", "AUROC of all", "AUROC without them"]
+    return f"## Sensitivity analyses\n\n{table(header, rows, words=3)}" if rows else ""
+
+
 def diagnoses(results: Results) -> str:
     """Vocabulary and labels per stay; recall of every model beside its ceiling and the prior."""
     rows, sizes = [], []

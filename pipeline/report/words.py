@@ -65,6 +65,7 @@ def _lines(result: dict[str, Any]) -> dict[str, str]:
         "Threshold": _threshold(result["threshold"]),
         **_subgroups(result["subgroups"]),
         **_missing(result["missing"], result["modalities"]),
+        **_without(result["sensitivity"]),
     }
 
 
@@ -154,6 +155,14 @@ def _films(films: dict[str, Any] | None) -> dict[str, str]:
         return {}
     text = f"{films['unreadable']} of {films['needed']} cannot be read and count as missing"
     return {"Films": text}
+
+
+def _without(analyses: list[dict[str, Any]]) -> dict[str, str]:
+    """AUROC of each sensitivity analysis."""
+    each = [
+        f"{one['left_out']}: {one['reason'] or with_interval(one['auroc'])}" for one in analyses
+    ]
+    return {"Sensitivity": "; ".join(f"without {text}" for text in each)} if each else {}
 
 
 def main() -> None:

@@ -10,11 +10,7 @@ SELECT
         AS "condition: alive at the prediction time",
 
     -- A death before 168 h ends the stay and makes it a short one: a negative. It is no good
-    -- outcome, so a sensitivity analysis leaves these out.
-    admissions.dischtime > admissions.admittime + INTERVAL 168 HOUR AS label,
-
-    admissions.dischtime <= admissions.admittime + INTERVAL 168 HOUR
-    AND COALESCE(admissions.hospital_expire_flag = 1, admissions.deathtime IS NOT NULL)
-        AS "without: deaths within 168 h, which are negatives"
+    -- outcome, so a sensitivity analysis leaves these out (without/longstay.sql).
+    admissions.dischtime > admissions.admittime + INTERVAL 168 HOUR AS label
 FROM episodes
 INNER JOIN admissions USING (hadm_id)

@@ -4,8 +4,7 @@
 --
 -- Columns: "condition: …" make an episode eligible, applied in this order and named so in the
 -- attrition table; label is what is predicted; "count: …" is counted among the eligible, as a
--- remark in log and attrition file; one column "without: …" is true for the episodes that a
--- sensitivity analysis leaves out.
+-- remark in log and attrition file. Sensitivity analyses are in without/mortality.sql.
 
 SELECT
     episodes.episode_id,

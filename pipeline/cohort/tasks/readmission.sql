@@ -12,6 +12,7 @@ WITH so_far AS (
         GREATEST(admittime, dischtime) AS dischtime,
         hospital_expire_flag,
         deathtime,
+        UPPER(admission_type) AS admission_type,
         MAX(GREATEST(admittime, dischtime)) OVER (
             PARTITION BY subject_id
             ORDER BY admittime, hadm_id
@@ -40,6 +41,8 @@ hospitalisation AS (
         subject_id,
         number,
         MIN(admittime) AS admittime,
+        -- of its first admission; of two at one time of that with the lower hadm_id
+        ARG_MIN(admission_type, (admittime, hadm_id)) AS admission_type,
         MAX(dischtime) AS dischtime,
         BOOL_OR(COALESCE(hospital_expire_flag = 1, deathtime IS NOT NULL)) AS died
     FROM numbered
@@ -49,7 +52,8 @@ hospitalisation AS (
 followed AS (
     SELECT
         *,
-        LEAD(admittime) OVER (PARTITION BY subject_id ORDER BY number) AS next_admittime
+        LEAD(admittime) OVER (PARTITION BY subject_id ORDER BY number) AS next_admittime,
+        LEAD(admission_type) OVER (PARTITION BY subject_id ORDER BY number) AS next_type
     FROM hospitalisation
 ),
 
@@ -58,6 +62,7 @@ outcome AS (
         numbered.hadm_id,
         followed.dischtime,
         followed.died,
+        followed.next_type,
         COALESCE(followed.next_admittime <= followed.dischtime + INTERVAL 720 HOUR, FALSE)
             AS readmitted
     FROM numbered
@@ -77,17 +82,19 @@ SELECT
 
     outcome.readmitted AS label,
 
+    -- What the next admission is, as MIMIC's admission_type says: under observation, or for surgery
+    -- of the same day, which is mostly planned. Both are readmissions here; how many is counted.
+    outcome.readmitted AND COALESCE(outcome.next_type LIKE '%OBSERVATION%', FALSE)
+        AS "count: readmissions for observation",
+    outcome.readmitted AND COALESCE(outcome.next_type = 'SURGICAL SAME DAY ADMISSION', FALSE)
+        AS "count: readmissions for surgery of the same day",
     -- A death at home hides a readmission that might have been; these negatives are counted. The
     -- source gives its day only.
     NOT outcome.readmitted
     AND COALESCE(
         CAST(patients.dod AS DATE) <= CAST(outcome.dischtime + INTERVAL 720 HOUR AS DATE), FALSE
     )
-        AS "count: negatives that died within 30 days of the discharge",
-    -- Dates are shifted, so the end of follow-up is unknown; it lies in the last era, which a
-    -- sensitivity analysis leaves out.
-    patients.anchor_year_group = (SELECT MAX(anchor_year_group) FROM patients)
-        AS "without: the last anchor_year_group, where follow-up may be cut short"
+        AS "count: negatives that died within 30 days of the discharge"
 FROM episodes
 INNER JOIN admissions USING (hadm_id)
 INNER JOIN outcome USING (hadm_id)

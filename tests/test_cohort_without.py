@@ -1,0 +1,199 @@
+"""Sensitivity analyses: whom each leaves out, to the minute; the command; the hospital."""
+
+import sys
+from datetime import datetime, timedelta
+
+import duckdb
+import polars as pl
+import pytest
+from hospital_files import admissions as drawn
+from hospital_files import files, table
+
+from pipeline.cohort import without as stage
+from pipeline.cohort.labels import label_task
+from pipeline.common.errors import InputError
+
+ZERO = datetime(2150, 3, 1, 8, 0)
+DNR, FULL, COMFORT = "DNR (do not resuscitate)", "Full code", "Comfort measures only"
+
+
+def at(hours=0, minutes=0):
+    return ZERO + timedelta(hours=hours, minutes=minutes)
+
+
+def hospital(*changes):
+    """Eligible episodes 1, 2, … of admissions 101, 102, …, predicted after 48 h."""
+    usual = {"start": at(), "prediction_time": at(48), "admittime": at(), "dischtime": at(96)}
+    usual |= {"deathtime": None, "hospital_expire_flag": 0, "discharge_location": "HOME"}
+    usual |= {"first_year": 2011, "last_year": 2013, "eligible": True}
+    rows = [
+        {"episode_id": i, "subject_id": i, "hadm_id": 100 + i, **usual, **change}
+        for i, change in enumerate(changes, 1)
+    ]
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    years = pl.col("first_year", "last_year").cast(pl.Int64)
+    frame = frame.with_columns(pl.col("deathtime").cast(pl.Datetime("us")), years)
+    own = ["admittime", "dischtime", "deathtime", "hospital_expire_flag", "discharge_location"]
+    return frame.drop(own), frame.select("subject_id", "hadm_id", *own)
+
+
+def charted(*rows):
+    """Rows of chartevents: number of the admission, when, text, item."""
+    names = {"hadm_id": pl.Int64, "charttime": pl.Datetime("us"), "value": pl.String,
+             "itemid": pl.Int64}  # fmt: skip
+    usual = [(100 + row[0], *row[1:], *([223758] if len(row) < 4 else [])) for row in rows]
+    return pl.DataFrame(usual, names, orient="row")
+
+
+def mark(task, made, charts=(), last_year=2022):
+    """Analysis → the numbers of the episodes that it leaves out; and the counts for the log."""
+    episodes, admissions = made
+    sources = {"episodes": episodes, "admissions": admissions}
+    with duckdb.connect() as database:
+        database.register("chartevents", charted(*charts))
+        marked, rows = stage.mark(database, task, sources, episodes, last_year)
+    left = {name: marked.filter(name)["episode_id"].sort().to_list() for name in marked.columns[1:]}
+    return left, {row["count"]: row["episodes"] for row in rows if "count" in row}
+
+
+HOSPICE = "discharges to a hospice, which are negatives"
+LIMITED = {
+    "mortality": "comfort measures or DNR charted by the prediction time",
+    "mortality_12h": "comfort measures or DNR charted by T = 12 h",
+}
+
+
+@pytest.mark.parametrize("task", LIMITED)
+def test_mortality_without_hospice_discharges(task):
+    places = ["HOME", "HOSPICE", "DIED", None, "HOSPICE", "hospice-home"]
+    made = hospital(*({"discharge_location": place} for place in places[:4]),
+                    {"discharge_location": "HOSPICE", "eligible": False},
+                    {"discharge_location": places[5]})  # fmt: skip
+    left, _ = mark(task, made)
+    assert left[HOSPICE] == [2, 6]
+    assert left[LIMITED[task]] == []
+
+
+@pytest.mark.parametrize(("task", "hours"), [("mortality", 48), ("mortality_12h", 12)])
+def test_mortality_without_limits_of_treatment_charted_by_then(task, hours):
+    when = at(hours)
+    left, counted = mark(
+        task,
+        hospital(*[{}] * 12),
+        [
+            (1, when, DNR),
+            (2, when + timedelta(minutes=1), DNR),  # charted after the prediction
+            (3, at(2), FULL),
+            (4, at(2), "DNR / DNI"),
+            (5, at(2), COMFORT, 228687),
+            (6, at(2), "DNI (do not intubate)"),  # is resuscitated
+            (7, at(2), None),  # the text is missing, as in the demo's copy
+            (8, at(-5), DNR),  # in an earlier ICU stay of the admission
+            (9, at(2), DNR),
+            (9, at(3), FULL),  # a limit holds from its first charting on
+            (10, at(2), COMFORT, 224859),  # another item, which has such words, too
+            (11, at(2), None),
+            (11, at(3), DNR),
+        ],
+    )
+    assert left[LIMITED[task]] == [1, 4, 5, 8, 9, 11]
+    assert left[HOSPICE] == []
+    assert counted == {"with a code status charted by then of which the text is missing": 1}
+
+
+def test_long_stay_without_early_deaths():
+    dead = {"hospital_expire_flag": 1}
+    made = hospital(
+        {"dischtime": at(100)},
+        {"dischtime": at(168), "deathtime": at(168), **dead},
+        {"dischtime": at(168, 1), "deathtime": at(168, 1), **dead},
+        {"dischtime": at(90), "deathtime": at(90), "hospital_expire_flag": None},
+    )
+    left, _ = mark("longstay", made)
+    assert left == {"deaths within 168 h, which are negatives": [2, 4]}
+
+
+@pytest.mark.parametrize(("last", "out"), [(2022, [3, 4, 5]), (2019, [2, 3, 4, 5])])
+def test_readmission_without_what_may_be_of_the_last_years_of_the_release(last, out):
+    years = [(2014, 2016), (2016, 2018), (2018, 2020), (2022, 2022), (None, None)]
+    made = hospital(*({"first_year": a, "last_year": b} for a, b in years))
+    left, _ = mark("readmission", made, last_year=last)
+    assert list(left.values()) == [out]  # whatever era the patient's anchor names
+
+
+def test_an_eligible_episode_that_the_query_lacks_is_refused():
+    episodes, admissions = hospital({}, {})
+    with pytest.raises(InputError, match=r"task longstay: longstay\.sql lacks eligible episodes"):
+        mark("longstay", (episodes, admissions.head(1)))
+
+
+def command(monkeypatch, folder, charts, threads=1):
+    episodes, admissions = hospital(*({"discharge_location": "HOSPICE"} for _ in range(20)), {})
+    files = {"episodes": episodes, "labels": episodes, "admissions": admissions}
+    files |= {"patients": admissions, "chartevents": charts}
+    for name, frame in files.items():
+        frame.write_parquet(folder / f"{name}.parquet")
+    words = ["without", "--task", "mortality", "--last-year", "2022", "--threads", str(threads)]
+    words += [
+        "--events",
+        f"{folder}/chartevents.parquet",
+        "--output",
+        f"{folder}/{threads}.parquet",
+    ]
+    for name in ("episodes", "labels", "admissions", "patients"):
+        words += [f"--{name}", f"{folder}/{name}.parquet"]
+    monkeypatch.setattr(sys, "argv", words)
+    stage.main()
+    return folder / f"{threads}.parquet"
+
+
+def test_outputs_and_log_of_the_command(monkeypatch, tmp_path, caplog):
+    caplog.set_level("INFO")
+    charts = charted(*((i, at(3), DNR) for i in range(1, 4)))
+    output = command(monkeypatch, tmp_path, charts)
+    found = pl.read_parquet(output)
+    assert found.columns == ["episode_id", HOSPICE, LIMITED["mortality"]]
+    assert found["episode_id"].to_list() == list(range(1, 22))
+    assert [found[name].sum() for name in found.columns[1:]] == [20, 3]
+    assert (
+        f"{HOSPICE}        20" in caplog.text and f"{LIMITED['mortality']}       <10" in caplog.text
+    )
+    shuffled = charts.sample(fraction=1, shuffle=True, seed=1)
+    assert command(monkeypatch, tmp_path, shuffled, 2).read_bytes() == output.read_bytes()
+
+
+def test_the_hospital_plants_limits_hospices_and_observations_that_tell_nothing_else():
+    names = ("admissions", "patients")
+    sources = {name: table(f"hosp/{name}") for name in names}
+    rows = sources["admissions"]
+    episodes = drawn().filter(pl.col("stay") > 48 * 60).select(
+        "subject_id", "hadm_id", episode_id="hadm_id", start="admittime", split=pl.lit("test"),
+        prediction_time=pl.col("admittime") + pl.duration(hours=48),
+    )  # fmt: skip
+    sources["episodes"] = episodes
+    charts = table("icu/chartevents")
+    with duckdb.connect() as database:
+        labels = label_task(database, "mortality", sources)
+        database.register("chartevents", charts)
+        marked, counted = stage.mark(database, "mortality", sources, labels, 2022)
+        returns = label_task(database, "readmission", sources)
+    limited = marked.filter(LIMITED["mortality"])
+    chart = charts.filter(pl.col("itemid").is_in([223758, 228687]), pl.col("value") != "Full code")
+    chart = chart.join(episodes, on="hadm_id").filter(
+        pl.col("charttime") <= pl.col("prediction_time")
+    )
+    told = chart.filter(pl.col("value").str.contains("DNR|Comfort"))["hadm_id"].unique()
+    assert set(limited["episode_id"]) == set(told) and len(told) > 20
+    later = charts.filter(pl.col("value") == COMFORT)["hadm_id"].n_unique()
+    assert later > chart.filter(pl.col("value") == COMFORT)["hadm_id"].n_unique()
+    assert counted[-1]["episodes"] > 0  # without its text
+    hospice = marked.filter(HOSPICE)["episode_id"]
+    alive = rows.filter(pl.col("discharge_location") == "HOSPICE")
+    assert set(hospice) <= set(alive["hadm_id"]) and len(hospice) > 10
+    assert (alive["hospital_expire_flag"] == 0).all()
+    for kind in (
+        "count: readmissions for observation",
+        "count: readmissions for surgery of the same day",
+    ):
+        assert returns.filter("eligible")[kind].sum() > 0
+    assert files().is_dir()
