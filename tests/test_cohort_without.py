@@ -53,7 +53,9 @@ def mark(task, made, charts=(), last_year=2022):
         database.register("chartevents", charted(*charts))
         marked, rows = stage.mark(database, task, sources, episodes, last_year)
     left = {name: marked.filter(name)["episode_id"].sort().to_list() for name in marked.columns[1:]}
-    return left, {row["count"]: row["episodes"] for row in rows if "count" in row}
+    counted = {row["of the eligible"]: row["episodes"] for row in rows}
+    assert [counted.pop(f"without: {name}") for name in left] == list(map(len, left.values()))
+    return left, counted
 
 
 HOSPICE = "discharges to a hospice, which are negatives"
@@ -155,9 +157,9 @@ def test_outputs_and_log_of_the_command(monkeypatch, tmp_path, caplog):
     assert found.columns == ["episode_id", HOSPICE, LIMITED["mortality"]]
     assert found["episode_id"].to_list() == list(range(1, 22))
     assert [found[name].sum() for name in found.columns[1:]] == [20, 3]
-    assert (
-        f"{HOSPICE}        20" in caplog.text and f"{LIMITED['mortality']}       <10" in caplog.text
-    )
+    assert f"without: {HOSPICE}" in caplog.text
+    assert f"without: {LIMITED['mortality']}" in caplog.text
+    assert " 20\n" in caplog.text and "<10" in caplog.text
     shuffled = charts.sample(fraction=1, shuffle=True, seed=1)
     assert command(monkeypatch, tmp_path, shuffled, 2).read_bytes() == output.read_bytes()
 

@@ -71,10 +71,11 @@ def mark(
             f"task {task}: {path.name} lacks eligible episodes; make both from one source"
         )
     named = {name: name.removeprefix(WITHOUT) for name in attrition.named(found, WITHOUT)}
-    rows = [{"a sensitivity analysis is without": text, "episodes": marked[name].sum()}
-            for name, text in named.items()]  # fmt: skip
-    rows += [{"count": name.removeprefix(COUNT), "episodes": marked[name].sum()}
-             for name in attrition.named(found, COUNT)]  # fmt: skip
+    remarks = {name: name.removeprefix(COUNT) for name in attrition.named(found, COUNT)}
+    rows = [
+        {"of the eligible": text, "episodes": marked[name].sum()}
+        for name, text in {**{name: name for name in named}, **remarks}.items()
+    ]
     columns = [pl.col(name).fill_null(False).alias(text) for name, text in named.items()]
     return marked.select("episode_id", *columns), rows
 
@@ -106,8 +107,7 @@ def main() -> None:
     with connect(given.threads, given.memory_mb, given.temp) as database:
         inputs.open_tables(database, {Path(path).stem: path for path in given.events})
         marked, rows = mark(database, given.task, sources, labels, given.last_year)
-    for row in rows:
-        log.info("task %s:\n%s", given.task, attrition.as_text([row]))
+    log.info("task %s:\n%s", given.task, attrition.as_text(rows))
     write_table(marked, given.output, contract(marked.columns[1:]))
 
 

@@ -10,7 +10,7 @@ from pipeline.report.numbers import averaged, modality_name, noise_words, number
 from pipeline.report.task_words import task_lines
 
 WIDTH = 16
-AHEAD = "who is in the cohort is known only after the prediction time"
+AHEAD = "the cohort asks for what is known only after the prediction time"
 
 
 def words(result: dict[str, Any], path: Path) -> str:
