@@ -1,5 +1,6 @@
 # make demo — install, make the synthetic hospital, run the main job, say the result in words
 # make estimate TARGET=… — time and disk of a result, before it is made
+# make verify — every byte of a real copy against its SHA256SUMS.txt
 # make report — report.html: all that is made so far
 # make bench — benchmarks/RESULTS.md and README's table of reruns, ≤ 40 min; BENCH=small: a try, ≤ 5
 # make test — everything that must hold, below 15 minutes on 2 cores; make test-all — all of it
@@ -18,7 +19,7 @@ RECORDS = $(if $(filter full,$(BENCH)),benchmarks/records,$(MEASURED)/$(BENCH))
 RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 
-.PHONY: demo setup estimate report bench test test-all lint lock clean
+.PHONY: demo setup estimate verify report bench test test-all lint lock clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
@@ -63,6 +64,9 @@ lint: setup
 
 estimate: setup
 	@python -m pipeline.extract.estimate $(TARGET)
+
+verify: setup
+	@python -m pipeline.extract.verify --threads $(CORES)
 
 test: setup lint
 	pytest -n 3 --dist loadfile --durations 10

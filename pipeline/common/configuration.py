@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from pipeline.common import multitask
+from pipeline.common.errors import InputError
 from pipeline.common.model_folders import why_not
 from pipeline.common.modules import ROOT
 
@@ -32,6 +33,17 @@ def unlike_schema(config: object) -> str | None:
     """What the schema refuses, by its key, in one line."""
     wrong = best_match(Draft202012Validator(schema()).iter_errors(config))
     return wrong and f"{'.'.join(['config', *map(str, wrong.absolute_path)])}: {wrong.message}"
+
+
+def read(path: Path) -> Config:
+    """The config in a file; `InputError` where it cannot be read or is unlike the schema."""
+    try:
+        found: Config = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a readable YAML file") from error
+    if wrong := unlike_schema(found):
+        raise InputError(f"{path}: {wrong}")
+    return found
 
 
 def source(config: Config) -> dict[str, str | None]:

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.common import configuration, planning, protocols
 from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
@@ -116,12 +114,7 @@ def main() -> None:
     arguments.add_argument("--config", type=Path, default=Path("config.yaml"))
     arguments.add_argument("--results", type=Path, default=Path("results"), help="where it is made")
     given = arguments.parse_args()
-    try:
-        config = yaml.safe_load(given.config.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{given.config}: not a readable YAML file") from error
-    if wrong := configuration.unlike_schema(config):
-        raise InputError(f"{given.config}: {wrong}")
+    config = configuration.read(given.config)
     lines = estimate(config, given.target, given.results)
     if not any(line.size or line.what == "make the hospital" for line in lines):
         raise InputError("no table of the source was found: set source.root to where it is")

@@ -1,0 +1,135 @@
+"""Every byte of a copy against its list of checksums: what differs, is missing, is not listed."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from checkout import REPOSITORY
+
+from pipeline.common.errors import InputError
+from pipeline.extract import verify as stage
+from pipeline.extract.verify import data_sets, read_sums, verify
+
+FILM = "files/p10/p10000032/s50414267/secret.jpg"
+FILES = {"hosp/admissions.csv.gz": b"a" * 5_000_000, "icu/icustays.csv.gz": b"b", FILM: b"c" * 999}
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A data set as PhysioNet has it, whole."""
+    folder = tmp_path / "mimiciv" / "3.1"
+    for name, content in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    sums = [f"{hashlib.sha256(content).hexdigest()} {name}\n" for name, content in FILES.items()]
+    (folder / "SHA256SUMS.txt").write_text("".join(sums))
+    return folder
+
+
+def run(folder, *more):
+    source = json.dumps({"root": str(folder.parents[1])})
+    command = [sys.executable, "-m", "pipeline.extract.verify", "--source", source, "--output"]
+    command += [str(folder.parents[2] / "verify.txt"), *more]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
+def flip(path):
+    """One bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_whole_copy_is_whole(copy):
+    found = verify(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
+    assert (found.whole, found.differing, found.missing, found.unlisted) == (3, [], [], [])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_flipped_bit_is_found(copy, name):
+    flip(copy / name)
+    found = verify(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
+    assert (found.whole, found.differing, found.missing) == (2, [name], [])
+
+
+def test_damage_missing_and_unlisted_files_are_named_and_films_counted(copy, tmp_path):
+    flip(copy / FILM)
+    (copy / "icu/icustays.csv.gz").unlink()
+    (copy / "icu/icustays.csv").write_bytes(b"b")  # unpacked: nothing vouches for it
+    done = run(copy)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stdout.splitlines()[:6] == [
+        f"MIMIC-IV, {copy}: files that are as listed in SHA256SUMS.txt: 1",
+        "  films that differ from their checksum or cannot be read (copy them again): 1",
+        "  files that are listed and not here: 1",
+        "    icu/icustays.csv.gz",
+        "  files that are in no list, so nothing vouches for them: 1",
+        "    icu/icustays.csv",
+    ]
+    assert "secret" not in done.stdout + done.stderr
+    output = copy.parents[2] / "verify.txt"
+    assert output.read_text().splitlines() == [
+        f"differing {copy / FILM}",
+        f"missing {copy / 'icu/icustays.csv.gz'}",
+        f"unlisted {copy / 'icu/icustays.csv'}",
+    ]
+    assert output.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_missing_alone_is_said_and_no_failure(copy):
+    (copy / FILM).unlink()  # nobody needs all films
+    done = run(copy)
+    assert done.returncode == 0 and "films that are listed and not here: 1" in done.stdout
+
+
+def test_without_a_list_the_place_where_it_was_expected_is_named(copy):
+    (copy / "SHA256SUMS.txt").unlink()
+    done = run(copy)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {copy}/SHA256SUMS.txt: no readable list of checksums")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "it lists no file"),
+        ("<html>403</html>\n", "line 1 is no checksum"),
+        (f"{'0' * 64} a\n{'0' * 63} b\n", "line 2 is no checksum"),
+    ],
+)
+def test_a_list_that_is_none_is_refused(tmp_path, text, why):
+    (tmp_path / "SHA256SUMS.txt").write_text(text)
+    with pytest.raises(InputError, match=why):
+        read_sums(tmp_path / "SHA256SUMS.txt")
+
+
+def test_lines_as_sha256sum_writes_them(tmp_path):
+    (tmp_path / "sums").write_text(f"{'A' * 64} *./a b.csv\n\n{'0' * 64}  c\r\n")
+    assert read_sums(tmp_path / "sums") == {"a b.csv": "a" * 64, "c": "0" * 64}
+
+
+def test_no_data_set_at_all_is_refused_with_the_places(tmp_path):
+    with pytest.raises(InputError, match=f"no data set there .*{tmp_path}"):
+        data_sets({"root": str(tmp_path)})
+
+
+def test_it_says_how_far_it_is(copy, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr("pipeline.common.progress.FIRST", 0)
+    monkeypatch.setattr(stage, "MANY", 1)
+    verify(copy, read_sums(copy / "SHA256SUMS.txt"), 1, "MIMIC-IV")
+    assert "verifying MIMIC-IV: 100 %" in caplog.text  # of the bytes: the first file has nearly all
+
+
+def test_the_copy_of_the_open_demo_differs_where_it_is_known_to(mimic_demo, tmp_path):
+    copy = tmp_path / "mimic-iv-demo"
+    shutil.copytree(mimic_demo, copy)
+    found = verify(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
+    assert found.differing == ["icu/chartevents.csv.gz"]  # its texts were taken out
+    assert found.whole > 20
+    flip(copy / "hosp/labevents.csv.gz")
+    found = verify(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
+    assert found.differing == ["hosp/labevents.csv.gz", "icu/chartevents.csv.gz"]
