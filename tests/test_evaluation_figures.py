@@ -106,3 +106,26 @@ def test_training_noise_widens_the_interval_of_five_seeds_only():
 
     assert width(5, 0.6) > 1.2 * width(5, 0.0)
     assert width(4, 0.6) == pytest.approx(width(4, 0.0), rel=0.2)
+
+
+def equals(random, n=150, seeds=SEEDS, sd=0.15):
+    """Two samples of equal methods on the same patients: every training has its own quality."""
+    label = random.random(n) < 0.3
+    latent = random.normal(size=n)
+    samples = []
+    for _ in range(2):
+        quality = 1 + sd * random.normal(size=(seeds, 1))
+        noise = 0.5 * random.normal(size=n) + 0.2 * random.normal(size=(seeds, n))
+        score = latent + quality * label + noise  # a reading of its own, and of each training
+        chance = 1 / (1 + np.exp(-score))
+        samples.append(Sample(np.arange(n), np.arange(n), label, chance))
+    return samples
+
+
+def test_whole_way_from_predictions_errs_rarely():
+    """200 tries with AUROCs: patients, readings of the models and trainings all vary."""
+    random = np.random.default_rng(0)
+    found = [auroc_difference(*equals(random), Resampling(200)) for _ in range(200)]
+    clear = [row["low"] > 0 or row["high"] < 0 for row in found]
+    assert 0.01 <= np.mean(clear) <= 0.09
+    assert np.mean([row["seed_sd"] for row in found]) > 0.03

@@ -131,3 +131,6 @@ def test_result_hides_small_counts_and_knows_no_ceiling(demo):
     assert all(isinstance(count, str) for count in small)  # "<10", or ">n" where few are negative
     assert result["metrics"]["test"]["positives"] == "<10"
     assert set(COLUMNS) == set(result["cohort"]["attrition"][0])
+    assert result["source"]["releases"]["MIMIC-IV"].startswith("demo 2")
+    assert result["task_definition"]["releases"] == result["source"]["releases"]
+    assert result["task_definition"]["hours"] == 48

@@ -16,6 +16,8 @@ from checkout import MAIN, REPOSITORY, SINGLE, Checkout
 from test_workflow_kept import forget
 from test_workflow_stale import EHR_LOG
 
+from pipeline.cohort.definitions import VERSION
+
 SCHEMA = json.loads((REPOSITORY / "pipeline/evaluation/result.schema.json").read_text())
 EPISODES = "results/corrected/admission/episodes.parquet"
 MODELS = "results/corrected/admission/models/mortality"
@@ -48,6 +50,9 @@ def test_result_is_what_its_schema_describes(finished, target):
     jsonschema.Draft202012Validator(SCHEMA).validate(result)
     assert result["target"] == Path(target).stem
     assert result["ceiling"]["population_auroc"] > 0.7
+    assert result["definitions_version"] == VERSION
+    assert result["task_definition"]["query"] == "pipeline/cohort/tasks/mortality.sql"
+    assert result["source"] == {"kind": "synthetic", "releases": {}}
     assert (finished / target).with_suffix(".svg").read_text().startswith("<?xml")
 
 

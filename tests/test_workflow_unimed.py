@@ -36,6 +36,8 @@ def test_a_result_of_all_tasks_speaks_of_each(stays):
         assert own["ceiling"]["oracle_auroc"]["value"] > 0.5
     recall = result["tasks"]["diagnoses_48h"]["metrics"]["test"]["recall"]
     assert set(recall) == {"5", "10", "20", "30"}
+    items = result["tasks"]["arf_12h"]["definition"]["items"]
+    assert {"itemid": 225792, "label": "Invasive Ventilation"} in items
     for own in recall.values():
         assert own["model"]["value"] <= own["ceiling"]["value"]
     looked = result["attention"]["modality"]["arf_12h"]
