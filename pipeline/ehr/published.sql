@@ -12,7 +12,7 @@ WITH items AS (
     WHERE c.source = 'labevents' AND d.fluid = 'Blood'
 ),
 -- ASSUME times to the minute, as MIMIC charts; minutes count from the admission.
--- A row that the source has twice is one: else the means would follow it.
+-- ASSUME a row that the source has twice is one: else the means of its bins would follow it.
 charted AS (
     SELECT DISTINCT
         r.itemid, r.charttime, r.storetime, e.episode_id, i.signal, i.categories,
