@@ -1,6 +1,6 @@
 """Reports of ICU stays through BERT.
 
-Needs the cleaned reports and those that ICU stays use. Trains a small BERT on the training subjects
+Needs the reports, which of them have words and which ICU stays use. Trains a small BERT on the training subjects
 of the source, unless the config names one (a folder or a hub name); cuts reports into windows of
 WordPieces; gives each report the vector of the frozen BERT.
 """
@@ -36,6 +36,7 @@ STAYS["note"] = {
 rule train_bert:
     input:
         notes="results/note/clean.parquet",
+        radiology="results/source/radiology.parquet",
         code=modules("pipeline.note.train_bert"),
     output:
         config=f"{OWN_BERT}/config.json",
@@ -64,6 +65,7 @@ rule train_bert:
     shell:
         "python -m pipeline.note.train_bert"
         " --notes {input.notes:q}"
+        " --radiology {input.radiology:q}"
         " --split {params.split:q}"
         " --settings {params.settings:q}"
         " --tokens {params.tokens}"
@@ -75,7 +77,7 @@ rule train_bert:
 
 rule cut_reports:
     input:
-        notes="results/note/clean.parquet",
+        radiology="results/source/radiology.parquet",
         used=f"{STAY}/note/notes.parquet",
         bert=BERT_FILES if BERT else rules.train_bert.output.tokenizer,
         code=modules("pipeline.note.tokens_bert"),
@@ -95,7 +97,7 @@ rule cut_reports:
         tokens=setting("note", "bert", "tokens"),
     shell:
         "python -m pipeline.note.tokens_bert"
-        " --notes {input.notes:q}"
+        " --radiology {input.radiology:q}"
         " --episode-notes {input.used:q}"
         " --model {params.model:q}"
         " --tokens {params.tokens}"

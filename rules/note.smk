@@ -61,12 +61,14 @@ rule train_doc2vec:
     params:
         folder=subpath(output.model, parent=True),
         fitted_on=setting("note", "fitted_on"),
+        letters=setting("note", "letters"),
         split=wiring.split("patients"),
         settings=setting("note", "doc2vec"),
     shell:
         "python -m pipeline.note.doc2vec"
         " --notes {input.notes:q}"
         " --fitted-on {params.fitted_on:q}"
+        " --letters {params.letters:q}"
         " {params.split:q}"
         " --settings {params.settings:q}"
         " --output {params.folder:q}"

@@ -29,6 +29,7 @@ TEXTS = [
     "fracture femur displaced cortex alignment callus bone",
 ]
 SUBJECTS = range(10_000_000, 10_000_060)
+TABLES = ["clean.parquet", "radiology.parquet"]
 
 
 def texts(count, seed=0):
@@ -75,12 +76,14 @@ def stage(monkeypatch):
 def train(stage, tmp_path):
     """Trains on one report per subject."""
 
-    def run(words, name="model", **change):
-        rows = {"note_id": [f"{s}-RR-1" for s in SUBJECTS], "subject_id": SUBJECTS, "words": words}
-        pl.DataFrame(rows).write_parquet(tmp_path / "clean.parquet")
+    def run(reports, name="model", **change):
+        rows = pl.DataFrame({"note_id": [f"{s}-RR-1" for s in SUBJECTS], "subject_id": SUBJECTS})
+        rows.write_parquet(tmp_path / "clean.parquet")
+        rows.with_columns(text=pl.Series(reports)).write_parquet(tmp_path / "radiology.parquet")
         given = {"split": json.dumps(SPLIT), "settings": json.dumps(TINY | change), "tokens": 24}
         given |= {"torch_threads": 1, "device": "cpu", "output": tmp_path / name}
-        return stage(train_bert, notes=tmp_path / "clean.parquet", **given)
+        paths = dict(zip(("notes", "radiology"), (tmp_path / name for name in TABLES), strict=True))
+        return stage(train_bert, **paths, **given)
 
     return run
 
@@ -96,7 +99,7 @@ def test_training_is_repeatable_to_the_byte_and_leaves_no_pickle(train, tmp_path
     assert bytes_of(first) == bytes_of(second)
     other = train(texts(60), "c", seed=1)
     assert bytes_of(other)["model.safetensors"] != bytes_of(first)["model.safetensors"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "c", "clean.parquet"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "c", *TABLES]
 
 
 def test_pieces_do_not_depend_on_the_process():
@@ -125,15 +128,20 @@ def test_reports_of_other_than_training_subjects_change_nothing(train):
 
 def test_no_more_reports_than_asked_and_none_is_a_clear_error(train, tmp_path):
     train(texts(60))
-    some = train_bert.sample(str(tmp_path / "clean.parquet"), parse(json.dumps(SPLIT)), 7)
+    radiology = str(tmp_path / "radiology.parquet")
+
+    def sample(name):
+        return train_bert.sample(str(tmp_path / name), radiology, parse(json.dumps(SPLIT)), 7)
+
+    some = sample("clean.parquet")
     assert some.height == 7
     reverse = pl.read_parquet(tmp_path / "clean.parquet").reverse()
     reverse.write_parquet(tmp_path / "reverse.parquet")
-    again = train_bert.sample(str(tmp_path / "reverse.parquet"), parse(json.dumps(SPLIT)), 7)
+    again = sample("reverse.parquet")
     assert again.equals(some)
     reverse.clear().write_parquet(tmp_path / "none.parquet")
     with pytest.raises(InputError, match=r"none\.parquet: no report of a training subject"):
-        train_bert.sample(str(tmp_path / "none.parquet"), parse(json.dumps(SPLIT)), 7)
+        sample("none.parquet")
 
 
 def test_hidden_pieces_are_never_special_and_in_the_shares_of_bert():
@@ -152,7 +160,7 @@ def test_hidden_pieces_are_never_special_and_in_the_shares_of_bert():
 def test_training_learns_to_guess():
     tokenizer = train_tokenizer(TEXTS, 90)
     table = windows(
-        tokenizer, pl.DataFrame({"note_id": [*map(str, range(96))], "words": TEXTS * 32}), 40
+        tokenizer, pl.DataFrame({"note_id": [*map(str, range(96))], "text": TEXTS * 32}), 40
     )
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1,
                         num_attention_heads=2, intermediate_size=32)  # fmt: skip
@@ -172,7 +180,7 @@ def test_training_learns_to_guess():
 def test_nothing_of_a_long_report_is_cut_away_and_every_window_fits(folder):
     tokenizer = load_tokenizer(str(folder))
     words = [" ".join(TEXTS * 3), "lungs", "xyzzy " * 3]
-    table = windows(tokenizer, pl.DataFrame({"note_id": [*"abc"], "words": words}), 12)
+    table = windows(tokenizer, pl.DataFrame({"note_id": [*"abc"], "text": words}), 12)
     assert table.group_by("note_id").len().sort("note_id")["len"].to_list()[1:] == [1, 1]
     for name, text in zip("abc", words, strict=True):
         own = table.filter(note_id=name)
@@ -181,19 +189,20 @@ def test_nothing_of_a_long_report_is_cut_away_and_every_window_fits(folder):
         assert all(len(t) <= 12 and (t[0], t[-1]) == (2, 3) for t in every)
         whole = tokenizer(text, add_special_tokens=False)["input_ids"]
         assert [piece for t in every for piece in t[1:-1]] == whole
-    assert windows(tokenizer, pl.DataFrame({"note_id": [], "words": []}), 12).is_empty()
+    assert windows(tokenizer, pl.DataFrame({"note_id": [], "text": []}), 12).is_empty()
 
 
 @pytest.fixture
 def embedded(stage, tmp_path, folder):
-    """Cuts and embeds these reports (name → words), of which `used` are used."""
+    """Cuts and embeds these reports (name → text), of which `used` are used."""
 
     def run(words, used, tokens=12, name="x"):
-        table = pl.DataFrame({"note_id": list(words), "words": list(words.values())})
-        table.write_parquet(tmp_path / "clean.parquet")
+        table = pl.DataFrame({"note_id": list(words), "text": list(words.values())})
+        table.write_parquet(tmp_path / "radiology.parquet")
         uses = pl.DataFrame({"note_id": used}, schema={"note_id": pl.String})
         uses.write_parquet(tmp_path / "used.parquet")
-        paths = {"notes": tmp_path / "clean.parquet", "episode_notes": tmp_path / "used.parquet"}
+        paths = {"radiology": tmp_path / "radiology.parquet"}
+        paths |= {"episode_notes": tmp_path / "used.parquet"}
         cut = tmp_path / "t.parquet"
         stage(tokens_bert, **paths, model=folder, tokens=tokens, output=cut)
         output = tmp_path / f"{name}.parquet"
@@ -215,6 +224,21 @@ def test_a_vector_is_the_mean_of_the_cls_of_its_windows_alone(embedded, folder):
         own = table.filter(note_id=name)["tokens"].to_list()
         each = [model(torch.tensor([t])).last_hidden_state[0, 0] for t in own]
         torch.testing.assert_close(torch.tensor(vector), sum(each) / len(each))
+
+
+def test_reports_are_read_as_they_were_written(embedded, train):
+    """Removed spans, numbers and long words included: all that Doc2Vec does not read."""
+    report = "Dr. ___ on ___:\nNaïve Hydropneumothorax, 2.5 cm. "
+    folder = train([report] * 60, vocabulary=300)
+    tokenizer = load_tokenizer(str(folder))
+    _, cut = embedded({"a": report}, ["a"], tokens=24)
+    made = windows(tokenizer, pl.DataFrame({"note_id": ["a"], "text": [report]}), 64)
+    pieces = tokenizer.convert_ids_to_tokens(made["tokens"][0].to_list())
+    assert "".join(pieces[1:-1]).replace("##", "") == "dr.___on___:naivehydropneumothorax,2.5cm."
+    assert "[UNK]" not in pieces
+    plain = windows(load_tokenizer(str(folder)), pl.DataFrame(
+        {"note_id": ["a"], "text": ["dr on naïve hydropneumothorax cm"]}), 64)  # fmt: skip
+    assert pl.read_parquet(cut)["tokens"].list.len().sum() > plain["tokens"].list.len().sum()
 
 
 def test_embedding_is_repeatable_and_works_on_nothing(embedded, monkeypatch, tmp_path):
@@ -279,7 +303,7 @@ def learning(folder, tmp_path):
     """A stay encoder whose BERT's last layer learns, and reports of three stays."""
     tokenizer = load_tokenizer(str(folder))
     names = [f"{k}" for k in range(5)]
-    windows(tokenizer, pl.DataFrame({"note_id": names, "words": texts(5)}), 12).write_parquet(
+    windows(tokenizer, pl.DataFrame({"note_id": names, "text": texts(5)}), 12).write_parquet(
         tmp_path / "t.parquet"
     )
     known = np.array([-5, 4, 1, 20, 47], np.float32)

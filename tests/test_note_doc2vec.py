@@ -215,6 +215,25 @@ def test_published_training_reads_every_report_of_an_admission_test_patients_too
         stage(doc2vec, *given, "--output", tmp_path / "m")
 
 
+def test_published_doc2vec_alone_reads_no_word_beyond_15_letters(stage, tmp_path):
+    """cardiomediastinal and hydropneumothorax vanish there, and words of one letter."""
+    words = [f"{text} hydropneumothorax r" for text in texts(90)]
+    usual = stage.train(words, "usual")
+    known = json.loads((usual / "model.json").read_text())
+    assert {"hydropneumothorax", "r"} <= set(known["words"])
+    limits = {"least": 2, "most": 15}
+    given = ["--notes", tmp_path / "clean.parquet", "--split", json.dumps(SPLIT)]
+    given += ["--settings", json.dumps(SETTINGS), "--letters", json.dumps(limits)]
+    stage(doc2vec, *given, "--output", tmp_path / "short")
+    known = json.loads((tmp_path / "short" / "model.json").read_text())
+    assert known["letters"] == limits
+    assert not {"hydropneumothorax", "r"} & set(known["words"])
+    # inference reads as training did
+    made = stage.infer(words, tmp_path / "short", ["10000003-RR-1"])["vector"].to_numpy()[0]
+    expected = doc2vec.infer(doc2vec.load(tmp_path / "short"), texts(90)[3], 0)
+    np.testing.assert_array_equal(made, expected)
+
+
 def test_only_reports_that_an_episode_uses_get_a_vector_once_each(stage):
     words = texts(90)
     folder = stage.train(words)

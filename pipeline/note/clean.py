@@ -1,4 +1,4 @@
-"""Cleans the radiology reports: text to words, per report, knowing no cohort.
+"""Cleans the radiology reports for Doc2Vec: text to words, per report, knowing no cohort.
 
 python -m pipeline.note.clean --radiology results/source/radiology.parquet --output notes.parquet
 """

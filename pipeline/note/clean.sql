@@ -1,12 +1,12 @@
--- Words of every report, whatever the cohort: lower case, alphabetic, 2 to 15 letters (as gensim's
--- simple_preprocess does; longer runs of letters are dropped, not cut). De-identified spans (___),
--- numbers and layout vanish. Reports without a word are dropped and counted.
+-- Words of every report, whatever the cohort: lower case, letters alone, of any script and length;
+-- an accent belongs to its letter, written as one character or as two. De-identified spans (___),
+-- numbers and layout vanish: Doc2Vec reads these words, a BERT the report as it was written.
+-- Reports without a word are dropped and counted.
 WITH worded AS (
     SELECT
         note_id, subject_id, hadm_id, charttime, storetime,
-        list_filter(
-            regexp_extract_all(lower(coalesce(text, '')), '[a-z]+'),
-            lambda word: length(word) BETWEEN 2 AND 15
+        regexp_extract_all(
+            lower(nfc_normalize(coalesce(text, ''))), '\p{L}[\p{L}\p{M}]*'
         ) AS words
     FROM radiology
     WHERE charttime IS NOT NULL

@@ -3,7 +3,9 @@
     python -m pipeline.note.doc2vec --notes clean.parquet --split '{…}' --settings '{…}' --output …
 
 With `--fitted-on all` it trains on every report that has a hadm_id, test patients' too, as Wang et
-al. 2024 do (wang2024.md 6.6); `--split` is not read then.
+al. 2024 do (wang2024.md 6.6); `--split` is not read then. They read words of 2 to 15 letters only
+(gensim's simple_preprocess), so neither cardiomediastinal nor hydropneumothorax: `--letters`.
+ASSUME words are runs of letters, for theirs that may hold an underscore.
 
 Repeatable: one worker, a fixed seed. More workers (`workers` of the settings) are faster; they
 update the same weights at once, in an order that differs from run to run, and so do the weights.
@@ -18,7 +20,7 @@ import json
 import logging
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import gensim.models.doc2vec
@@ -37,6 +39,8 @@ from pipeline.common.progress import JobProgress
 
 logging.getLogger("gensim").setLevel(logging.WARNING)
 FITTED_ON = {"train": "split_of(subject_id) = 'train'", "all": "hadm_id IS NOT NULL"}
+Letters = Mapping[str, int | None]
+ALL: Letters = {"least": 1, "most": None}
 AT_ONCE = 4096  # reports fetched from the table
 MAX_WORDS = 10_000  # gensim's limit per text; what is beyond would be ignored silently
 
@@ -79,15 +83,36 @@ def train(texts: Iterable[str], settings: dict[str, int | float]) -> Doc2Vec:
     return model
 
 
-def save(model: Doc2Vec, folder: Path, settings: dict[str, int | float]) -> None:
-    """Writes what inference needs: word vectors, output layer, words and counts, settings."""
+def words_read(letters: Letters) -> str:
+    """SQL for what Doc2Vec reads of the column `words`: those of so many letters.
+
+    >>> import duckdb
+    >>> row = "SELECT 'a heart hydropneumothorax' AS words"
+    >>> duckdb.sql(f"SELECT {words_read({'least': 2, 'most': 15})} FROM ({row})").fetchall()
+    [('heart',)]
+    """
+    if letters == ALL:
+        return "words"
+    most = "" if letters["most"] is None else f" AND length(word) <= {letters['most']:d}"
+    fits = f"lambda word: length(word) >= {letters['least']:d}{most}"
+    return f"array_to_string(list_filter(string_split(words, ' '), {fits}), ' ')"
+
+
+def save(
+    model: Doc2Vec,
+    folder: Path,
+    settings: dict[str, int | float],
+    letters: Letters = ALL,
+) -> None:
+    """Writes what inference needs: word vectors, output layer, words and counts, settings, and of
+    how many letters the words are that it reads."""
     folder.mkdir(parents=True, exist_ok=True)
     words = model.wv.index_to_key
     counts = [int(model.wv.get_vecattr(word, "count")) for word in words]
     with whole(folder / "weights.safetensors") as part:
         save_file({"words": model.wv.vectors, "output": model.syn1neg}, part)
-    write_json(folder / "model.json", {"settings": settings, "words": words, "counts": counts,
-                                       "texts": model.corpus_count})  # fmt: skip
+    kept = {"settings": settings, "words": words, "counts": counts, "texts": model.corpus_count}
+    write_json(folder / "model.json", {**kept, "letters": letters})
 
 
 def load(folder: Path) -> Doc2Vec:
@@ -128,6 +153,8 @@ def main() -> None:
     arguments.add_argument("--fitted-on", choices=list(FITTED_ON), default="train")
     arguments.add_argument("--split", help="JSON: salt and shares; not read for all")
     arguments.add_argument("--settings", type=json.loads, required=True, help="JSON, see config")
+    add = arguments.add_argument
+    add("--letters", type=json.loads, default=ALL, help="JSON: least and most of a word, or null")
     arguments.add_argument("--output", required=True, type=Path, help="folder of the model")
     given = arguments.parse_args()
     if given.fitted_on == "train" and not given.split:
@@ -140,9 +167,9 @@ def main() -> None:
         if not database.execute(f"SELECT count(*) {chosen}", notes).fetchall()[0][0]:
             who = {"train": "of a training subject", "all": "with a hadm_id"}[given.fitted_on]
             raise InputError(f"{given.notes}: no report {who} to train Doc2Vec on")
-        database.execute(f"SELECT words {chosen} ORDER BY note_id", notes)
+        database.execute(f"SELECT {words_read(given.letters)} {chosen} ORDER BY note_id", notes)
         model = train(texts_of(database), given.settings)
-    save(model, given.output, given.settings)
+    save(model, given.output, given.settings, given.letters)
     log.info("%d reports, %d words in the vocabulary", model.corpus_count, len(model.wv))
 
 

@@ -6,18 +6,36 @@ As published by Wang et al. 2024 (`notes_published.sql`): --definition published
 Of ICU stays (`notes_stay.sql`): --definition stay; minutes count from the stay's start.
 """
 
+from collections.abc import Mapping
+
+import duckdb
 import polars as pl
 
 from pipeline.common.availability import add_definition_arguments, query_of
 from pipeline.common.command import log, parser, run
 from pipeline.common.database import add_resource_arguments, connect
-from pipeline.common.tables import Contract, write_table
+from pipeline.common.tables import Contract, reading, write_table
 
 NOTES = Contract(
     {"episode_id": pl.Int64, "note_id": pl.String, "minute": pl.Int32},
     key=("episode_id", "minute", "note_id"),
     units={"minute": "minutes since the episode's start"},
 )
+
+
+def as_written(
+    database: duckdb.DuckDBPyConnection, radiology: str, chosen: str, values: Mapping[str, object]
+) -> pl.DataFrame:
+    """note_id and text of the reports of the source that a query chooses (its column note_id).
+
+    `values`: of the query's parameters.
+    """
+    query = (
+        "SELECT note_id, text FROM read_parquet($radiology) AS reports"
+        f" SEMI JOIN ({chosen}) AS chosen USING (note_id) WHERE text IS NOT NULL"
+    )
+    with reading(radiology, duckdb.Error):
+        return database.sql(query, params={"radiology": radiology, **values}).pl()
 
 
 def vector_contract(size: int) -> Contract:

@@ -1,7 +1,8 @@
 """Trains a small BERT on reports of the source, those of the training subjects; knows no cohort.
 
-python -m pipeline.note.train_bert --notes clean.parquet --split '{…}' --settings '{…}'
-    --tokens 128 --torch-threads 1 --output DIR
+python -m pipeline.note.train_bert --notes clean.parquet
+    --radiology results/source/radiology.parquet --split '{…}' --settings '{…}' --tokens 128
+    --torch-threads 1 --output DIR
 
 For the synthetic hospital, where ClinicalBERT would have nothing to read: masked language modelling
 (Devlin et al. 2019: of 15 % of the pieces 80 % masked, 10 % replaced, 10 % kept) from scratch, with
@@ -25,6 +26,7 @@ from pipeline.common.database import connect
 from pipeline.common.errors import InputError
 from pipeline.common.progress import JobProgress
 from pipeline.note.bert import padded
+from pipeline.note.notes import as_written
 from pipeline.note.wordpiece import SPECIAL, train_tokenizer, windows
 from pipeline.training.device import make_repeatable, pick_device
 
@@ -32,19 +34,22 @@ BATCH, RATE = 32, 2e-3  # windows per step; highest learning rate, after a tenth
 MASKED, HIDDEN, REPLACED = 0.15, 0.8, 0.1  # of the pieces; of those
 PAD, MASK = SPECIAL.index("[PAD]"), SPECIAL.index("[MASK]")
 QUERY = """
-SELECT note_id, words FROM read_parquet($notes) WHERE split_of(subject_id) = 'train'
+SELECT note_id FROM read_parquet($notes) WHERE split_of(subject_id) = 'train'
 ORDER BY md5(note_id), note_id LIMIT $most  -- a sample, whatever the order of the file
 """
 
 
-def sample(notes: str, split: Split, most: int) -> pl.DataFrame:
-    """At most so many reports of training subjects: note_id, words."""
+def sample(notes: str, radiology: str, split: Split, most: int) -> pl.DataFrame:
+    """At most so many reports of training subjects, as they were written: note_id, text.
+
+    `notes`: the reports with words; `radiology`: those of the source.
+    """
     with connect(1, 2000, tempfile.gettempdir()) as database:
         create_macro(database, split)
-        chosen = database.sql(QUERY, params={"notes": notes, "most": most}).pl()
+        chosen = as_written(database, radiology, QUERY, {"notes": notes, "most": most})
     if chosen.is_empty():
         raise InputError(f"{notes}: no report of a training subject to train a BERT on")
-    return chosen
+    return chosen.sort("note_id")
 
 
 def hide(tokens: torch.Tensor, vocabulary: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,6 +102,7 @@ def main() -> None:
     """Parses the arguments, learns WordPieces and weights, writes the folder."""
     arguments = parser(__doc__)
     arguments.add_argument("--notes", required=True, help="cleaned reports")
+    arguments.add_argument("--radiology", required=True, help="reports of the source")
     arguments.add_argument("--split", required=True, help="JSON: salt and shares")
     arguments.add_argument("--settings", type=json.loads, required=True, help="JSON, see config")
     arguments.add_argument("--tokens", type=int, required=True, help="of a window")
@@ -106,8 +112,8 @@ def main() -> None:
     given = arguments.parse_args()
     own = given.settings
     make_repeatable(own["seed"], given.torch_threads)
-    notes = sample(given.notes, parse(given.split), own["reports"])
-    tokenizer = train_tokenizer(notes["words"].to_list(), own["vocabulary"])
+    notes = sample(given.notes, given.radiology, parse(given.split), own["reports"])
+    tokenizer = train_tokenizer(notes["text"].to_list(), own["vocabulary"])
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=own["width"], num_hidden_layers=own["layers"],
         num_attention_heads=own["heads"], intermediate_size=4 * own["width"],

@@ -6,16 +6,19 @@ Processes share the work; the vectors do not depend on how many there are.
 """
 
 import multiprocessing
+import tempfile
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 
 from pipeline.common.command import log, parser, run
+from pipeline.common.database import connect
 from pipeline.common.files import read_json
 from pipeline.common.progress import JobProgress
-from pipeline.common.tables import read_table, reading, write_table
-from pipeline.note.doc2vec import infer, load
+from pipeline.common.tables import reading, write_table
+from pipeline.note.doc2vec import infer, load, words_read
 from pipeline.note.notes import vector_contract
 
 PART = 256  # texts that a process takes at a time: a second's work
@@ -53,11 +56,15 @@ def main() -> None:
     arguments.add_argument("--output", required=True)
     arguments.add_argument("--threads", type=int, default=1)
     given = arguments.parse_args()
-    used = read_table(given.episode_notes, ["note_id"]).unique()
-    reports = pl.scan_parquet(given.notes).select("note_id", "words")  # all of them are too many
-    wanted = reports.join(used.lazy(), on="note_id", how="semi").sort("note_id")
-    with reading(given.notes):
-        notes = wanted.collect(engine="streaming")
+    letters = read_json(given.model / "model.json")["letters"]
+    query = (
+        f"SELECT note_id, {words_read(letters)} AS words FROM read_parquet($notes) AS notes"
+        " SEMI JOIN read_parquet($used) AS used USING (note_id) ORDER BY note_id"
+    )
+    files = {"notes": given.notes, "used": given.episode_notes}
+    temp = tempfile.gettempdir()
+    with connect(given.threads, 2000, temp) as database, reading(given.notes, duckdb.Error):
+        notes = database.sql(query, params=files).pl()
     vectors = infer_all(given.model, notes["words"].to_list(), given.threads).astype(np.float32)
     size = vectors.shape[1]
     frame = notes.select("note_id").with_columns(

@@ -4,7 +4,7 @@ Needs no torch. A report of n pieces makes ceil(n / (tokens - 2)) windows, each 
 and [SEP]: nothing of a long report is cut away.
 
 >>> tokenizer = train_tokenizer(["clear lungs", "clear heart"], 60)
->>> reports = pl.DataFrame({"note_id": ["a"], "words": ["clear lungs clear"]})
+>>> reports = pl.DataFrame({"note_id": ["a"], "text": ["Clear lungs clear"]})
 >>> for row in windows(tokenizer, reports, 4).select("window", pl.col("tokens").list.len()).rows():
 ...     print(row)
 (0, 4)
@@ -32,9 +32,10 @@ TOKENS = Contract(
 
 
 def train_tokenizer(texts: list[str], size: int) -> BertTokenizer:
-    """A tokenizer of at most `size` WordPieces, learnt from lower-case texts; repeatable.
+    """A tokenizer of at most `size` WordPieces, learnt from texts as written; repeatable.
 
-    Fewer where the texts have fewer; all letters are among them.
+    Fewer where the texts have fewer; all letters and signs are among them. Upper case and accents
+    are not told apart.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
@@ -43,7 +44,8 @@ def train_tokenizer(texts: list[str], size: int) -> BertTokenizer:
     pieces.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     # The library numbers letters within words as it meets them, in an order that differs each time,
     # and breaks ties by these numbers: given as if they were special tokens they are numbered first
-    letters = sorted(set().union(*texts) - {" "})
+    used = set().union(*map(pieces.normalizer.normalize_str, texts))
+    letters = sorted(sign for sign in used if sign.isalnum())  # all others stand alone
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         special_tokens=[*SPECIAL, *(f"##{letter}" for letter in letters)],
@@ -64,14 +66,14 @@ def load_tokenizer(model: str) -> BertTokenizer:
 
 
 def windows(tokenizer: BertTokenizer, reports: pl.DataFrame, tokens: int) -> pl.DataFrame:
-    """Reports (note_id, words) in windows of at most `tokens` tokens, as `TOKENS` says."""
+    """Reports (note_id, text) in windows of at most `tokens` tokens, as `TOKENS` says."""
     parts = [_windows(tokenizer, part, tokens) for part in reports.iter_slices(CHUNK)]
     return pl.concat(parts or [pl.DataFrame(schema=dict(TOKENS.columns))])
 
 
 def _windows(tokenizer: BertTokenizer, reports: pl.DataFrame, tokens: int) -> pl.DataFrame:
     made = tokenizer(
-        reports["words"].to_list(), truncation=True, max_length=tokens,
+        reports["text"].to_list(), truncation=True, max_length=tokens,
         return_overflowing_tokens=True, return_attention_mask=False, return_token_type_ids=False,
     )  # fmt: skip
     frame = pl.DataFrame(
