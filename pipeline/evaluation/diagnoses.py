@@ -4,13 +4,15 @@ Recall@k of a stay: share of its true groups among the k that are ranked highest
 stays. A stay with n > k groups cannot reach 1, so the ceiling is the mean of min(k, n) / n. The
 prior ranks the groups by their share of the training stays, the same for every stay: what is known
 without reading the record. Stays without a group of the vocabulary have no recall; they are
-counted, and are negatives in the AUROC of every group.
+counted, and are negatives in the AUROC of every group. All of it also by the version of ICD in
+which the admission is coded.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from pipeline.evaluation.bootstrap import NOTHING, Resampling, over_runs, resamples
 from pipeline.evaluation.diagnosis_tables import SPLITS, Fold, Stays, stays
@@ -23,6 +25,7 @@ FIRST = (5, 10, 20, 30)  # k of the result
 CURVE = np.arange(1, 51)  # k of the curve; holds FIRST
 AUROCS = {"macro_auroc": False, "micro_auroc": True}  # name → whether pairs are pooled
 KINDS = ("model", "ceiling", "prior")
+VERSIONED = ("n", "patients", "reason", "recall", "groups_ranked", *AUROCS)
 
 
 def recalls(part: Stays, first: Whole) -> Floats:
@@ -65,23 +68,62 @@ def resampled(values: Floats, parts: Sequence[Stays], resampling: Resampling) ->
 
 
 def diagnoses(
-    folds: list[Fold], runs: list[dict[str, int]], resampling: Resampling, smallest: int
+    folds: list[Fold],
+    runs: list[dict[str, int]],
+    resampling: Resampling,
+    smallest: int,
+    versions: pl.DataFrame,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The result's part on diagnoses and the test's recall curve. `runs`: seed and fold of each."""
+    """The result's part on diagnoses and the test's recall curve. `runs`: seed and fold of each.
+
+    `versions`: episode_id and the icd_version of its admission's codes.
+    """
     parts = {name: [stays(fold, name) for fold in folds] for name in SPLITS}
     reason = _why_not(parts["test"], smallest)
     curve: dict[str, Any] = {"reason": reason, "k": CURVE.tolist(), **dict.fromkeys(KINDS)}
     metrics = {}
     for name, own in parts.items():
-        metrics[name] = head = counted(own, smallest)
-        if head["reason"]:
-            head["recall"], head["groups_ranked"] = None, None
-            head |= {which: {**NOTHING, "sd": None} for which in AUROCS}
-            continue
-        head["recall"], drawn = _recall(own, runs, resampling)
-        head |= _aurocs(own, runs, resampling)
+        metrics[name], drawn = _split(own, runs, resampling, smallest)
+        metrics[name]["by_icd_version"] = _by_version(own, versions, runs, resampling, smallest)
         curve |= drawn if name == "test" else {}
     return {"vocabulary": [len(fold.share) for fold in folds], "metrics": metrics}, curve
+
+
+def _split(
+    parts: list[Stays], runs: list[dict[str, int]], resampling: Resampling, smallest: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Counts and metrics of some stays, and their recall curve; empty with a reason."""
+    head = counted(parts, smallest)
+    if head["reason"]:
+        head |= {"recall": None, "groups_ranked": None}
+        return head | {which: {**NOTHING, "sd": None} for which in AUROCS}, {}
+    head["recall"], drawn = _recall(parts, runs, resampling)
+    return head | _aurocs(parts, runs, resampling), drawn
+
+
+def _by_version(
+    parts: list[Stays],
+    versions: pl.DataFrame,
+    runs: list[dict[str, int]],
+    resampling: Resampling,
+    smallest: int,
+) -> dict[str, Any] | None:
+    """The metrics of the stays that are coded in ICD-9, in ICD-10, or in both.
+
+    A mapping stands between the codes of ICD-9 and the groups, so the two are not alike. None where
+    one has so few stays that the others would tell their number.
+    """
+    found = {}
+    for version in sorted(versions["icd_version"].drop_nulls().unique(), key=lambda v: (len(v), v)):
+        coded = versions.filter(icd_version=version)["episode_id"].to_numpy()
+        own = [part.only(coded) for part in parts]
+        if not (n := len(np.unique(np.concatenate([part.episode for part in own])))):
+            continue
+        if n < smallest:
+            return None
+        head, _ = _split(own, runs, resampling, smallest)
+        found[version] = {key: head[key] for key in VERSIONED}
+    return found
 
 
 def _why_not(parts: list[Stays], smallest: int) -> str | None:

@@ -48,6 +48,19 @@ class Stays:
         """How many groups each stay has: (n,)."""
         return np.bincount(self.row, minlength=len(self.episode))
 
+    def only(self, episodes: Whole) -> "Stays":
+        """Those of these episodes."""
+        kept = np.isin(self.episode, episodes)
+        pairs, number = kept[self.row], np.cumsum(kept) - 1
+        return Stays(
+            episode=self.episode[kept],
+            subject=self.subject[kept],
+            score=self.score[:, kept],
+            row=number[self.row[pairs]],
+            group=self.group[pairs],
+            share=self.share,
+        )
+
 
 def checked(frame: pl.DataFrame, path: str, size: int) -> pl.DataFrame:
     """The table of predictions of `path`, of `size` groups.

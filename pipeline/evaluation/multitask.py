@@ -17,6 +17,7 @@ from pipeline.cohort.attrition import reasons
 from pipeline.common.command import pairs, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, write_json
+from pipeline.common.tables import read_table
 from pipeline.evaluation.attention import attention, read_attention
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.diagnoses import diagnoses
@@ -112,7 +113,10 @@ def measured(
         if is_diagnoses(task):
             hold_diagnoses(folds, labels, task, args.episodes)
             named = runs([fold.frame for fold in folds])
-            found[task], drawn[task] = diagnoses(folds, named, resampling, args.suppress_below)
+            versions = read_table(labels, ["episode_id", "icd_version"])
+            found[task], drawn[task] = diagnoses(
+                folds, named, resampling, args.suppress_below, versions
+            )
         else:
             hold_against_labels(tasks[task], labels, task)
             name = f"{head['modalities']}_{head['model']}_{task}"

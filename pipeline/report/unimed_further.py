@@ -6,6 +6,8 @@ from pipeline.report.cells import cell, table, with_sd
 from pipeline.report.task_names import in_words
 from pipeline.report.unimed_results import ALL, MODEL, Results, figure_of, is_diagnoses
 
+TELLING = "10"  # k of the paper
+
 
 def ablations(results: Results, own: str, tasks: list[str]) -> list[list[str]]:
     """Every model of all tasks on the reference modalities, the reference first."""
@@ -49,7 +51,12 @@ def diagnoses(results: Results) -> str:
             test = found["metrics"]["test"]
             size = " / ".join(map(str, found["vocabulary"]))
             sizes.append(f"{size} groups, {_one(test['labels_per_stay'])} per test stay")
-            for k, at in (test["recall"] or {}).items():
+            by_k = dict(test["recall"] or {})
+            versions = test["by_icd_version"] or {}
+            for version, part in versions.items() if len(versions) > 1 else ():
+                of = f"{TELLING}, coded in ICD-{version}"
+                by_k |= {of: part["recall"][TELLING]} if part["recall"] else {}
+            for k, at in by_k.items():
                 kinds = (cell(at[kind]) for kind in ("model", "prior", "ceiling"))
                 gain = with_sd(at["model_minus_prior"])
                 rows.append([f"`{'_'.join(name)}`", k, *kinds, gain])
