@@ -25,9 +25,10 @@ CHANGES = {
     "patient's, cohorts look ahead without a word.",
     2: "ICU clocks begin with the first heart rate, the era is the admission's, a cohort that "
     "looks ahead says so; repeated rows, impossible times and values are left out and counted; "
-    "codes of several ICD-10 candidates have a reviewed group or none. Published: the split is "
-    "drawn per task among complete cases, without an event required; the next admission is one "
-    "with a film; the age is anchor_age; bins and their means are those of its code.",
+    'codes of several ICD-10 candidates have a reviewed group or none; "No Response-ETT" is no '
+    "verbal response; a BERT reads reports as written, Doc2Vec words of any length. Published: the "
+    "split is drawn per task among complete cases, without an event required; the next admission "
+    "is one with a film; the age is anchor_age; bins and their means are those of its code.",
 }
 ROOMS = ("cohort", "ehr", "cxr", "note")
 KEPT = Path(__file__).with_name("definitions.json")
