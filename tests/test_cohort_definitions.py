@@ -12,7 +12,8 @@ from pipeline.cohort.stay_labels import QUERIES, definition
 from pipeline.common.modules import ROOT
 from pipeline.common.tables import DEFINITIONS, Contract, version_of_tables, write_table
 
-TASKS = sorted((ROOT / "pipeline/cohort/tasks").rglob("*.sql"))
+QUESTIONS = ROOT / "pipeline/cohort/tasks"
+TASKS = sorted(path for path in QUESTIONS.rglob("*.sql") if path.parent.name != "without")
 
 
 def test_definitions_are_those_of_the_version():
@@ -58,6 +59,7 @@ def test_every_task_asks_a_question(path):
     made = of_task(path, "admission", 48)
     assert made["query"] == path.relative_to(ROOT).as_posix()
     assert len(made["question"]) > 20 and "--" not in made["question"]
+    assert "Tables" not in made["question"]  # nor more than the question
 
 
 def test_items_of_shock_are_read_from_its_query_with_their_labels(tmp_path):
