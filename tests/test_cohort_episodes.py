@@ -337,7 +337,7 @@ def csv(tmp_path, text):
 
 def test_cohort_of_a_csv(tmp_path, caplog):
     caplog.set_level("INFO")
-    cohort = csv(tmp_path, "name,hadm_id\nx,102\ny, 103 \nz,\nx,102\n,999\n")
+    cohort = csv(tmp_path, "name,hadm_id\nx,102.0\ny, 103 \nz,\nx,102\n,999\n")
     found, rows = select(hospital([{}] * 4), cohort)
     assert sorted(found["episode_id"]) == [102, 103]
     assert rows[2] == {"condition": "on the list ward.csv", "episodes": 2, "subjects": 2}

@@ -77,7 +77,7 @@ def read_ids(path: str | Path) -> pl.DataFrame:
             " with commas whose first line names the columns, one admission per line"
         )
     text = frame["hadm_id"].str.strip_chars().replace("", None).drop_nulls()
-    ids = text.cast(pl.Int64, strict=False)
+    ids = text.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)  # as pandas writes them
     if ids.null_count():
         raise InputError(f"{path}: hadm_id is no whole number in {ids.null_count()} row(s)")
     return ids.unique().sort().to_frame()
