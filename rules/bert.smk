@@ -23,6 +23,7 @@ STAYS["note"] = {
         "model": lambda wildcards: BERT or OWN_BERT.format(protocol=wildcards.protocol),
         "before": wiring.last_horizon,
     },
+    "present": f"{STAY}/note/notes.parquet",
     "modules": [
         "pipeline.note.notes",
         "pipeline.note.train_bert",

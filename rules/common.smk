@@ -58,7 +58,8 @@ misspelt = [
 if misspelt:
     sys.exit("\n".join(misspelt))
 
-wiring = Wiring(config, ENCODERS, STAYS)
+LACKING = {} if SYNTHETIC else preflight.not_at_hand(LETTERS, SOURCE)  # letter → why
+wiring = Wiring(config, ENCODERS, STAYS, LACKING)
 setting, known_from, schedule = wiring.setting, wiring.known_from, wiring.schedule
 
 

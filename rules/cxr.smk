@@ -24,6 +24,7 @@ ENCODERS["cxr"] = {
         "one_by_one": setting("cxr", "one_by_one"),
     },
     "present": f"{UNIT}/cxr/films.parquet",
+    "read": [f"{UNIT}/cxr/decoded/{shard}.parquet" for shard in SHARDS],
 }
 
 STAYS["cxr"] = {
@@ -34,6 +35,8 @@ STAYS["cxr"] = {
         "pretrained": config["cxr"]["pretrained"] or [],
     },
     "settings": {**ENCODERS["cxr"]["settings"], "before": wiring.last_horizon},
+    "present": f"{STAY}/cxr/films.parquet",
+    "read": [f"{STAY}/cxr/decoded/{shard}.parquet" for shard in SHARDS],
     "modules": [
         "pipeline.cxr.films",
         "pipeline.cxr.decode",

@@ -27,6 +27,7 @@ ENCODERS["ehr"] = {
         "start_by_value": setting("ehr", "start_by_value"),
     },
     "present": f"{UNIT}/ehr/tokens.parquet",
+    "assumed": f"{UNIT}/episodes.parquet",  # if only demographics
 }
 
 

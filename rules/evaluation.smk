@@ -16,6 +16,7 @@ for protocol, folder in RESULTS.items():
             ),
             singles=wiring.single_models(protocol),
             absent=wiring.without_modalities(protocol),
+            present=wiring.present(protocol),
             episodes=f"results/{protocol}/admission/episodes.parquet",
             without=wiring.left_out(protocol),
             attrition=f"results/{protocol}/admission/labels/{{task}}.attrition.json",
@@ -54,6 +55,7 @@ for protocol, folder in RESULTS.items():
             absent=option("absent"),
             readable=option("readable"),
             without=option("without"),
+            present=wiring.presence(protocol),
             truth=lambda wildcards, input: (
                 ["--truth", "results/hospital/truth"] if input.truth else []
             ),
@@ -68,6 +70,7 @@ for protocol, folder in RESULTS.items():
             " {params.singles:q}"
             " {params.absent:q}"
             " {params.readable:q}"
+            " --present {params.present:q}"
             " --episodes {input.episodes:q}"
             " {params.without:q}"
             " {params.truth:q}"

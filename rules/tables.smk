@@ -13,6 +13,7 @@ rule compare_models:
             if name.split("_", 2)[2] == wildcards.task
             for table in wiring.in_folds(f"{PREDICTIONS}/{name}.parquet", wildcards.protocol)
         ],
+        present=wiring.present(),
         code=modules("pipeline.evaluation.contrasts"),
     output:
         "results/{protocol}/contrasts/{task}.json",
@@ -26,12 +27,14 @@ rule compare_models:
         mem_mb=growing(4000),
         runtime=60,
     params:
+        present=wiring.presence(),
         suppress=SUPPRESS,
     shell:
         "python -m pipeline.evaluation.contrasts"
         " --task {wildcards.task:q}"
         " --protocol {wildcards.protocol:q}"
         " --predictions {input.predictions:q}"
+        " --present {params.present:q}"
         " --suppress-below {params.suppress}"
         " --output {output:q}"
         " 2> {log:q}"
@@ -46,6 +49,7 @@ rule attribute_modalities:
             for name in [f"{letters}_{model}_{wildcards.task}"]
             for table in wiring.in_folds(f"{PREDICTIONS}/{name}.parquet", wildcards.protocol)
         ],
+        present=wiring.present(),
         code=modules("pipeline.evaluation.attribution"),
     output:
         "results/{protocol}/attribution/{fusion}_{task}.json",
@@ -61,6 +65,7 @@ rule attribute_modalities:
         runtime=60,
     params:
         predictions=lambda wildcards, input: planning.by_set(config, input.predictions),
+        present=wiring.presence(),
         suppress=SUPPRESS,
     shell:
         "python -m pipeline.evaluation.attribution"
@@ -68,6 +73,7 @@ rule attribute_modalities:
         " --fusion {wildcards.fusion:q}"
         " --protocol {wildcards.protocol:q}"
         " --predictions {params.predictions:q}"
+        " --present {params.present:q}"
         " --suppress-below {params.suppress}"
         " --output {output:q}"
         " 2> {log:q}"

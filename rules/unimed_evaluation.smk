@@ -39,6 +39,7 @@ rule evaluate_unimed:
         ),
         readable=wiring.readable("corrected", stays=True),
         without=wiring.left_out("corrected", stays=True),
+        present=wiring.present("corrected", stays=True),
         truth=known_truth("corrected"),
         lock="requirements.lock",
         code=modules("pipeline.evaluation.multitask", "pipeline.report.task_curves"),
@@ -82,6 +83,7 @@ rule evaluate_unimed:
         ],
         readable=option("readable"),
         without=lambda wildcards, input: [f"{Path(path).stem}={path}" for path in input.without],
+        present=wiring.presence("corrected", stays=True),
         settings=wiring.behind("corrected"),
         modules=wiring.made_by("corrected"),
         made_by=lambda wildcards: digest_of_code(wiring.made_by("corrected")(wildcards)),
@@ -110,6 +112,7 @@ rule evaluate_unimed:
         " --attrition {params.attrition:q}"
         " {params.readable:q}"
         " --without {params.without:q}"
+        " --present {params.present:q}"
         " {params.truth:q}"
         " --truth-of {params.truth_of:q}"
         " --suppress-below {params.suppress}"

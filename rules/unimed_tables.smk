@@ -32,6 +32,7 @@ rule compare_unimed:
             for task in RANKED
             for table in wiring.in_folds(f"{STAY}/labels/{task}.vocabulary.parquet", "corrected")
         ],
+        present=wiring.present("corrected", stays=True),
         code=modules("pipeline.evaluation.multitask_contrasts"),
     output:
         "results/corrected/contrasts/unimed.json",
@@ -44,6 +45,7 @@ rule compare_unimed:
         runtime=60,
     params:
         ranked=RANKED,
+        present=wiring.presence("corrected", stays=True),
         variants=json.dumps(config["unimed"]["variants"], sort_keys=True),
         suppress=SUPPRESS,
     shell:
@@ -55,6 +57,7 @@ rule compare_unimed:
         " --groups {input.groups:q}"
         " --vocabulary {input.vocabulary:q}"
         " --variants {params.variants:q}"
+        " --present {params.present:q}"
         " --suppress-below {params.suppress}"
         " --output {output:q}"
         " 2> {log:q}"

@@ -23,6 +23,7 @@ EHR = {"select_events", "fit_bins", "tokenise_events", "pretrain_ehr", "embed_eh
 CXR = {"select_films", "count_films", "pretrain_cxr", "embed_cxr"}
 NOTE = {"clean_notes", "train_doc2vec", "select_notes", "infer_vectors", "pretrain_note"}
 NOTE |= {"embed_note"}
+COUNTED = {"select_films", "clean_notes", "select_notes"}  # of the modalities not read
 PRESENT = {"select_films", "clean_notes", "select_notes"}  # complete cases; no event is required
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 RULES = {path.name: path.read_text() for path in sorted((REPOSITORY / "rules").glob("*.smk"))}
@@ -38,6 +39,8 @@ STAY = ["shock_4h", "arf_12h", "mortality_48h"]
 FIDDLE = {"list_values", "fit_fiddle", "apply_fiddle"}
 BERT = {"clean_notes", "select_stay_notes", "train_bert", "cut_reports", "embed_reports"}
 FILMS = {"select_stay_films", "count_films"}
+SELECTED = {"select_stay_films"}
+REPORTS = {"clean_notes", "select_stay_notes"}
 CODES = {"label_diagnoses"}
 
 
@@ -51,21 +54,26 @@ PLANS = {
     "ecn_joint_longstay": ALL | {"fuse_jointly": 1},  # the singles that it is compared with, too
     "ecn_late-averaged_mortality": ALL | {"fuse_jointly": 1},
     "ecn_late_readmission": ALL | {"fuse_late": 1},
-    "en_early_mortality": jobs(EHR | NOTE, 11) | {"fuse_early": 1} | MARKED,  # no film is asked for
-    "en_gbdt_mortality": jobs(EHR | NOTE, 11) | {"fit_baseline": 1} | MARKED,
-    "e_unimodal_mortality": jobs(EHR, 10) | MARKED,
-    "e_logistic-stats_mortality": jobs(EHR | {"describe_events", "fit_statistics"}, 10) | MARKED,
-    "c_unimodal_mortality": jobs(CXR, 5, decode_films=10) | MARKED,  # chartevents: code status
-    "c_unimodal_longstay": jobs(CXR, 4, decode_films=10) | MARKED,
+    # no film is decoded; who has one is counted, and who has a report
+    "en_early_mortality": jobs(EHR | NOTE | {"select_films"}, 12) | {"fuse_early": 1} | MARKED,
+    "en_gbdt_mortality": jobs(EHR | NOTE | {"select_films"}, 12) | {"fit_baseline": 1} | MARKED,
+    "e_unimodal_mortality": jobs(EHR | COUNTED, 12) | MARKED,
+    "e_logistic-stats_mortality": jobs(EHR | COUNTED | {"describe_events", "fit_statistics"}, 12)
+    | MARKED,
+    # chartevents: code status
+    "c_unimodal_mortality": jobs(CXR | COUNTED, 6, decode_films=10) | MARKED,
+    "c_unimodal_longstay": jobs(CXR | COUNTED, 5, decode_films=10) | MARKED,
     "ecn_unimed_all": stay_jobs(
         FIDDLE | BERT | FILMS | CODES, 15, label_stay_task=3, decode_films=10
     )
     | MARKED,
-    "en_unimed-gru_shock_4h": stay_jobs(FIDDLE | BERT, 12, label_stay_task=1),
-    "c_unimed-teacher-forced_all": stay_jobs(FILMS | CODES, 10, label_stay_task=3, decode_films=10)
+    "en_unimed-gru_shock_4h": stay_jobs(FIDDLE | BERT | SELECTED, 13, label_stay_task=1),
+    "c_unimed-teacher-forced_all": stay_jobs(
+        FILMS | REPORTS | CODES, 11, label_stay_task=3, decode_films=10
+    )
     | MARKED,
-    "en_unimed-teacher-forced_arf_12h": stay_jobs(FIDDLE | BERT, 12, label_stay_task=2),
-    "e_unimed_diagnoses_48h": stay_jobs(FIDDLE | CODES, 13),
+    "en_unimed-teacher-forced_arf_12h": stay_jobs(FIDDLE | BERT | SELECTED, 13, label_stay_task=2),
+    "e_unimed_diagnoses_48h": stay_jobs(FIDDLE | SELECTED | REPORTS | CODES, 15),
     "published/c_unimodal_mortality": jobs(
         PRESENT | {"count_films", "pretrain_cxr", "embed_cxr"},
         6,
@@ -133,6 +141,7 @@ def test_fewer_tasks_are_a_smaller_grid(tmp_path):
 def test_folds_share_the_source_and_the_clean_notes(tmp_path):
     planned = Checkout.fresh(tmp_path, {"folds": 3}).plan("results/en_early_mortality.json").planned
     whole = {"make_hospital", "extract_table", "clean_notes", "mark_left_out", "evaluate_model"}
+    whole |= {"select_films"}  # to be counted
     expected = PLANS["en_early_mortality"]
     assert planned == {rule: n if rule in whole else 3 * n for rule, n in expected.items()}
 
@@ -248,9 +257,9 @@ def test_everything_that_a_real_source_lacks_is_listed_at_once(real):
 def test_a_target_without_films_needs_none_in_a_real_source(real):
     checkout, root = real
     shutil.rmtree(root / "mimic-cxr-jpg")
-    expected = {
-        rule: n for rule, n in PLANS["en_early_mortality"].items() if rule != "make_hospital"
-    }
+    unasked = ("make_hospital", "select_films")  # nobody can be counted
+    expected = {rule: n for rule, n in PLANS["en_early_mortality"].items() if rule not in unasked}
+    expected["extract_table"] -= 1
     assert checkout.plan("results/en_early_mortality.json").planned == expected
 
 
@@ -371,6 +380,50 @@ def test_a_training_depends_on_the_code_of_its_modalities(name):
     assert not [file for file in files if file.split("/")[1] in others]
 
 
+class Job(dict):
+    """Wildcards of a job, as Snakemake gives them."""
+
+    __getattr__ = dict.__getitem__
+
+
+def test_films_are_counted_by_what_could_be_read_where_they_are_read_else_by_selection():
+    offered = {
+        name: {"present": f"results/{{protocol}}/{name}.parquet"}
+        for name in CONFIG["modalities"].values()
+    }
+    offered["cxr"]["read"] = [f"results/{{protocol}}/p1{k}.parquet" for k in (0, 1)]
+    offered["ehr"]["assumed"] = "results/{protocol}/episodes.parquet"
+    lacking = {"n": "no reports"}
+    of = Wiring(CONFIG, offered, {}, lacking).presence("corrected")
+    found = json.loads(of(Job(modalities="e")))
+    assert found["c"] == {"tables": ["results/corrected/cxr.parquet"], "by": "selected"}
+    assert found["n"] == {"reason": "no reports"}
+    read = json.loads(of(Job(modalities="ec")))["c"]
+    assert read["by"] == "read" and read["tables"][1:] == [
+        "results/corrected/p10.parquet",
+        "results/corrected/p11.parquet",
+    ]
+    record = json.loads(Wiring(CONFIG, offered).presence("corrected")(Job(modalities="c")))["e"]
+    assert record == {"tables": ["results/corrected/episodes.parquet"], "by": "assumed"}
+    every = json.loads(Wiring(CONFIG, offered).presence()(Job(protocol="published", task="x")))
+    assert [own["by"] for own in every.values()] == ["selected", "read", "selected"]
+    assert every["e"]["tables"] == ["results/published/ehr.parquet"]
+    unsaid = json.loads(Wiring(CONFIG, {}).presence("corrected")(Job(modalities="e")))
+    assert all("reason" in own for own in unsaid.values())
+
+
+def test_a_source_without_films_and_reports_gives_results_of_the_ehr(tmp_path):
+    own = tmp_path / "mimic"
+    hospital(own)
+    shutil.rmtree(own / "mimic-cxr-jpg")
+    shutil.rmtree(own / "mimic-iv-note")
+    checkout = Checkout.fresh(tmp_path / "checkout", {"source.root": str(own)})
+    planned = checkout.plan("results/e_unimodal_mortality.json")
+    assert planned.status == 0, planned.text
+    assert {"evaluate_model": 1, "extract_table": 10}.items() <= planned.planned.items()
+    assert not planned.planned.keys() & COUNTED
+
+
 def test_rules_are_plain():
     for name, text in RULES.items():
         assert len(text.splitlines()) <= 200, name
@@ -419,7 +472,8 @@ def test_data_sets_on_disks_of_their_own_need_no_root(real):
     checkout, root = real
     checkout.configure({"source.root": None, "source.mimic_iv": str(root / "mimiciv/3.1")})
     planned = checkout.plan("results/e_unimodal_mortality.json").planned
-    assert planned["extract_table"] == PLANS["e_unimodal_mortality"]["extract_table"]
+    # but for films and reports, which would be counted
+    assert planned["extract_table"] == PLANS["e_unimodal_mortality"]["extract_table"] - 2
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["synthetic", "own files"])

@@ -80,14 +80,18 @@ class Wiring:
     """The config, and what the modalities' rules files offer to training.
 
     `encoders`, `stays`: modality → files (name → path or paths), settings (name → function of
-    wildcards), of admissions and of ICU stays; `encoders` also present: a table with the episodes
-    that have the modality; `stays` also modules: the code behind its files.
+    wildcards), of admissions and of ICU stays; also present: a table with the episodes that have
+    the modality, read, tables of those of its rows that could be read, and assumed, a table of
+    all who are taken to have it where nobody reads it (not every modality has these); `stays` also
+    modules: the code behind its files. `lacking`: letter → why the source has none of a modality.
     """
 
     def __init__(self, config: Mapping[str, Any], encoders: dict[str, dict[str, Any]],
-                 stays: dict[str, dict[str, Any]] | None = None) -> None:  # fmt: skip
+                 stays: dict[str, dict[str, Any]] | None = None,
+                 lacking: Mapping[str, str] | None = None) -> None:  # fmt: skip
         self.config, self.encoders, self.letters = config, encoders, config["modalities"]
         self.stays = {} if stays is None else stays
+        self.lacking = lacking or {}
 
     def _found(self, wildcards: Any) -> dict[str, Any]:
         return protocols.settings(self.config, wildcards.protocol)
@@ -157,6 +161,43 @@ class Wiring:
             ]
 
         return of
+
+    def presence(self, protocol: str | None = None, stays: bool = False) -> Of:
+        """Who has which modality of the config, as the JSON of an evaluation's --present.
+
+        Of films those that could be read, where the target reads them; else those selected: no film
+        is decoded to be counted. Nor are events extracted for it: every episode has some record.
+        `protocol`: of a result; else that of the wildcards.
+        """
+        offered = self.stays if stays else self.encoders
+
+        def of(wildcards: Any) -> str:
+            found: dict[str, dict[str, Any]] = {}
+            for letter, name in self.letters.items():
+                own = offered.get(name, {})
+                target = letter in wildcards.get("modalities", letter)  # of all, in tables
+                if "present" not in own:
+                    found[letter] = {"reason": "it does not say who has it"}
+                elif letter in self.lacking and not target:
+                    found[letter] = {"reason": self.lacking[letter]}
+                else:
+                    tables, by = [own["present"]], "selected"
+                    if target and "read" in own:
+                        tables, by = flat([own["present"], own["read"]]), "read"
+                    elif not target and "assumed" in own:
+                        tables, by = [own["assumed"]], "assumed"
+                    base = protocol or wildcards.protocol
+                    found[letter] = {"tables": filled(tables, protocol=base), "by": by}
+            return json.dumps(found)
+
+        return of
+
+    def present(self, protocol: str | None = None, stays: bool = False) -> Of:
+        """The tables of `presence`."""
+        of = self.presence(protocol, stays)
+        return lambda wildcards: flat(
+            [own.get("tables", []) for own in json.loads(of(wildcards)).values()]
+        )
 
     def embeddings(self, wildcards: Any) -> list[str]:
         """The embeddings of a target's modalities."""

@@ -5,7 +5,8 @@ unimodal models. The worth v of a set is the test AUROC of its model, .5 for no 
 receives its gain in AUROC averaged over all orders in which the modalities can be added, so that
 the values of all modalities sum to v(all) − .5. The same patients (and, where there are enough,
 the same seeds) are resampled for every set.
-Out: values and their differences with intervals, as JSON.
+Out: values and their differences with intervals, as JSON; `complete`: the same on the episodes
+with all modalities of the config.
 """
 
 import argparse
@@ -22,14 +23,15 @@ from pipeline.common.files import write_json
 from pipeline.common.names import subsets
 from pipeline.common.tables import version_of_tables
 from pipeline.evaluation.bootstrap import Resampling, described
+from pipeline.evaluation.coverage import add_present_argument, read_presence
 from pipeline.evaluation.measures import rounded
 from pipeline.evaluation.metrics import Floats
-from pipeline.evaluation.panel import Panel, aurocs, differences, read_panel
+from pipeline.evaluation.panel import Panel, aurocs, differences, on_complete, read_panel
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 
 log = logging.getLogger("pipeline")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 EMPTY = 0.5  # AUROC of a model that sees nothing
 
 
@@ -116,6 +118,7 @@ def _arguments() -> argparse.Namespace:
     add("--fusion", required=True, help="the model of the sets of two and more; recorded")
     add("--protocol", required=True, help="corrected or published; recorded")
     add("--predictions", nargs="+", required=True, metavar="SET=PATH[,PATH]", help="tables")
+    add_present_argument(arguments)
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
     add("--resamples", type=int, default=5000, help="p-values cannot fall below 2 / resamples")
     add("--seed", type=int, default=0, help="seed of the bootstrap")
@@ -126,11 +129,16 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Reads the predictions of every set, writes the attribution."""
     args = _arguments()
-    tables = named_tables(args.predictions)
+    tables, least = named_tables(args.predictions), max(1, args.suppress_below)
     version = version_of_tables([path for folds in tables.values() for path in folds])
-    panel = read_panel(tables, max(1, args.suppress_below))
-    resampling = Resampling(args.resamples, args.seed)
-    found = rounded(attribution(panel, resampling, args.suppress_below))
+    panel, resampling = read_panel(tables, least), Resampling(args.resamples, args.seed)
+    found = attribution(panel, resampling, args.suppress_below)
+
+    def of(fewer: Panel) -> dict[str, Any]:
+        return attribution(fewer, resampling, args.suppress_below)
+
+    presence = read_presence(args.present)
+    found = rounded(found | {"complete": on_complete(tables, panel, presence, args, of)})
     write_json(
         args.output,
         {

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from pipeline.common.files import read_json
 from pipeline.common.tables import read_table
@@ -77,18 +79,23 @@ def ceiling(
 
 
 def compare_single(
-    paths: list[str], test: Sample, resampling: Resampling, smallest: int
+    paths: list[str],
+    test: Sample,
+    resampling: Resampling,
+    smallest: int,
+    within: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     """One single-modality model: its AUROC on validation and test, and model − single on test.
 
-    `paths`: its predictions, a table per fold.
+    `paths`: its predictions, a table per fold. `within`: the episodes that count; else all.
     """
     frames = read_folds(paths)
-    model, single, left_out = pair(test, samples(frames, "test"), paths[0])
+    val, own = (samples(frames, name).among(within) for name in ("val", "test"))
+    model, single, left_out = pair(test, own, paths[0])
     same_seeds(model, single, paths[0])
     found = differences(model, single, resampling)
     return {
-        "validation_auroc": mean_auroc(samples(frames, "val"), resampling.least),
+        "validation_auroc": mean_auroc(val, resampling.least),
         "test_auroc": mean_auroc(single, resampling.least),
         "model_minus_single": found.difference() if found else {**NOTHING, "seed_sd": None},
         "p": found.p() if found else None,
@@ -97,16 +104,22 @@ def compare_single(
 
 
 def comparisons(
-    tables: Mapping[str, list[str]], test: Sample, resampling: Resampling, smallest: int = 0
+    tables: Mapping[str, list[str]],
+    test: Sample,
+    resampling: Resampling,
+    smallest: int = 0,
+    within: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     """Every single-modality model by name, and which of them is best.
 
     The best is chosen by *validation* AUROC: the best of several on the test episodes would be
     chosen by the same luck that it is judged by. Ties go to the first name. `tables`: name → a
-    table per fold. P-values are corrected for the number of models compared with.
+    table per fold. P-values are corrected for the number of models compared with. `within`: the
+    episodes of the singles that count, those of `test` among them; else all.
     """
     singles = {
-        name: compare_single(tables[name], test, resampling, smallest) for name in sorted(tables)
+        name: compare_single(tables[name], test, resampling, smallest, within)
+        for name in sorted(tables)
     }
     corrected = holm([single["p"] for single in singles.values()])
     for single, p in zip(singles.values(), corrected, strict=True):

@@ -8,7 +8,8 @@ Three questions, each a family of comparisons on the same test episodes and the 
 * `one-less`: a model of all modalities minus the same kind of model without one of them.
 
 In: tables of predictions named {modalities}_{model}_{task}.parquet. Out: one JSON. p-values are
-Holm-corrected within a family: each answers one question about one task. Intervals and p-values
+Holm-corrected within a family: each answers one question about one task. `complete` holds the same
+on the episodes with all modalities of the config. Intervals and p-values
 hold the noise of training where there are enough seeds, see `pipeline.evaluation.figures`.
 """
 
@@ -21,14 +22,15 @@ from pipeline.common.errors import InputError
 from pipeline.common.files import write_json
 from pipeline.common.tables import version_of_tables
 from pipeline.evaluation.bootstrap import Resampling, described
+from pipeline.evaluation.coverage import add_present_argument, read_presence
 from pipeline.evaluation.folds import by_name
 from pipeline.evaluation.measures import rounded
-from pipeline.evaluation.panel import Panel, aurocs, differences, read_panel
+from pipeline.evaluation.panel import Panel, aurocs, differences, on_complete, read_panel
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 
 log = logging.getLogger("pipeline")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SINGLE, REFERENCE = "unimodal", "early"
 
 Pair = tuple[str, str]  # names of two models, as in ecn_early; the difference is first − second
@@ -111,6 +113,7 @@ def _arguments() -> argparse.Namespace:
         required=True,
         help="tables named modalities_model_task; equal names: folds",
     )
+    add_present_argument(arguments)
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
     # p cannot be below 2 / resamples, and Holm multiplies it by the size of the family
     add("--resamples", type=int, default=5000, help="bootstrap resamples of patients and seeds")
@@ -122,9 +125,15 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Reads all predictions of a task, writes the comparisons of its models."""
     args = _arguments()
-    panel = read_panel(named_tables(args.predictions, args.task), max(1, args.suppress_below))
-    resampling = Resampling(args.resamples, args.seed)
-    found = rounded(contrasts(panel, resampling, args.suppress_below))
+    tables, least = named_tables(args.predictions, args.task), max(1, args.suppress_below)
+    panel, resampling = read_panel(tables, least), Resampling(args.resamples, args.seed)
+    found = contrasts(panel, resampling, args.suppress_below)
+
+    def of(fewer: Panel) -> dict[str, Any]:
+        return contrasts(fewer, resampling, args.suppress_below)
+
+    presence = read_presence(args.present)
+    found = rounded(found | {"complete": on_complete(tables, panel, presence, args, of)})
     version = version_of_tables(args.predictions)
     head = {"schema_version": SCHEMA_VERSION, "definitions_version": version}
     head |= {"task": args.task, "protocol": args.protocol}

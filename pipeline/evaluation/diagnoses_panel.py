@@ -7,26 +7,32 @@ import numpy as np
 
 from pipeline.common.errors import InputError
 from pipeline.evaluation.bootstrap import Resampling
+from pipeline.evaluation.coverage import Presence
 from pipeline.evaluation.diagnoses import by_seed, counted, recalls, resampled
 from pipeline.evaluation.diagnosis_tables import Stays, read_diagnoses, stays
 from pipeline.evaluation.figures import Figures
 from pipeline.evaluation.metrics import Floats
+from pipeline.evaluation.ranking import Whole
 
 FIRST = np.array([10])
 
 
 def of_targets(
-    tables: Mapping[str, list[str]], groups: list[str], vocabularies: list[str]
+    tables: Mapping[str, list[str]],
+    groups: list[str],
+    vocabularies: list[str],
+    within: Whole | None = None,
 ) -> tuple[list[Stays], dict[str, Floats]]:
     """The test stays, fold by fold, and each target's recall: name → (n, S, 1), by seed.
 
     Targets without diagnoses are passed over. Raises `InputError` where two differ in test stays or
-    in the number of seeds.
+    in the number of seeds. `within`: the stays that count; else all.
     """
     first: list[Stays] = []
     columns: dict[str, Floats] = {}
     for name, paths in tables.items():
-        parts = [stays(fold, "test") for fold in read_diagnoses(paths, groups, vocabularies)]
+        folds = read_diagnoses(paths, groups, vocabularies)
+        parts = [stays(fold.among(within), "test") for fold in folds]
         if not parts:
             continue
         first = first or parts
@@ -49,13 +55,20 @@ def diagnoses_panel(
     vocabularies: list[str],
     resampling: Resampling,
     smallest: int,
+    presence: Presence | None = None,
 ) -> tuple[dict[str, Any] | None, tuple[list[str], Figures]]:
     """Counts of the test stays; names of M targets, and their recall (…, M).
 
     `tables`: target → a table per fold; None where no target has diagnoses. Without enough stays
-    there are no names.
+    there are no names. `presence`: of the stays with all modalities alone.
     """
     first, columns = of_targets(tables, groups, vocabularies)
+    if columns and presence:
+        reason = presence.why_not(np.concatenate([part.episode for part in first]), smallest)
+        if reason:
+            counts = dict.fromkeys(counted(first, smallest))
+            return {**counts, "reason": reason}, ([], Figures(np.zeros((1, 0)), np.zeros((0, 0))))
+        first, columns = of_targets(tables, groups, vocabularies, presence.complete)
     nothing: tuple[list[str], Figures] = ([], Figures(np.zeros((1, 0)), np.zeros((0, 0))))
     if not columns:
         return None, nothing

@@ -27,6 +27,13 @@ class Fold:
     groups: pl.DataFrame
     share: Floats
 
+    def among(self, episodes: Whole | None) -> "Fold":
+        """The stays among `episodes` (ids); all where that is None."""
+        if episodes is None:
+            return self
+        kept = self.frame.filter(pl.col("episode_id").is_in(episodes.tolist()))
+        return Fold(kept, self.groups, self.share)
+
 
 @dataclass(frozen=True)
 class Stays:

@@ -17,10 +17,14 @@ from pipeline.cohort.attrition import reasons
 from pipeline.common.command import pairs, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, write_json
+from pipeline.common.multitask import hours
 from pipeline.common.tables import read_table
 from pipeline.evaluation.attention import attention, read_attention
 from pipeline.evaluation.bootstrap import Resampling, described
+from pipeline.evaluation.complete import complete, complete_diagnoses
+from pipeline.evaluation.coverage import coverage, read_presence
 from pipeline.evaluation.diagnoses import diagnoses
+from pipeline.evaluation.diagnosis_tables import SPLITS as RANKED
 from pipeline.evaluation.diagnosis_tables import Fold, read_diagnoses
 from pipeline.evaluation.folds import runs, seeds
 from pipeline.evaluation.measures import Beside, measure, parts, rounded
@@ -117,6 +121,7 @@ def measured(
             found[task], drawn[task] = diagnoses(
                 folds, named, resampling, args.suppress_below, versions
             )
+            found[task] |= _complete_diagnoses(args, folds, task, resampling, versions)
         else:
             hold_against_labels(tasks[task], labels, task)
             name = f"{head['modalities']}_{head['model']}_{task}"
@@ -127,12 +132,31 @@ def measured(
             own = (beside, resampling, args.suppress_below)
             everything, drawn[task] = measure(tasks[task], name, *own)
             found[task] = {key: everything[key] for key in KEPT}
+            presence = read_presence(args.present, hours(task))
+            found[task]["coverage"] = coverage(tasks[task], presence, args.suppress_below)
+            fewer = complete(tasks[task], name, beside, presence, *own[1:])
+            found[task]["complete"] = {key: fewer[key] for key in ("reason", "metrics", "ceiling")}
         if task not in attrition:
             raise InputError(f"--attrition: none of {task}")
         table = read_json(attrition[task])
         found[task]["definition"] = definition_of(table, source)
         found[task]["attrition"] = shown_attrition(table["conditions"], args.suppress_below)
     return found, drawn
+
+
+def _complete_diagnoses(
+    args: argparse.Namespace,
+    folds: list[Fold],
+    task: str,
+    resampling: Resampling,
+    versions: pl.DataFrame,
+) -> dict[str, Any]:
+    """Who has which modality of the stays whose diagnoses are predicted, and the complete ones."""
+    presence, smallest = read_presence(args.present, hours(task)), args.suppress_below
+    return {
+        "coverage": coverage([fold.frame for fold in folds], presence, smallest, RANKED),
+        "complete": complete_diagnoses(folds, presence, resampling, smallest, versions),
+    }
 
 
 def _arguments() -> argparse.Namespace:

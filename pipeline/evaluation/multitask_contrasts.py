@@ -12,12 +12,13 @@ Binary tasks are compared by AUROC, diagnoses by Recall@10; both are means over 
 resampled, and seeds where there are enough (`pipeline.evaluation.figures`; with fewer there is no
 verdict); both sides see the same. The margin within which two models are equivalent was fixed
 before any result was seen. p-values are Holm-corrected over a family, all its tasks together.
-In: tables of predictions named {modalities}_{model}_{task}. Out: one JSON.
+In: tables of predictions named {modalities}_{model}_{task}. Out: one JSON; `complete` holds the
+same on the stays that have all modalities of the config when a task is predicted.
 """
 
 import argparse
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pipeline.common.files import write_json
 from pipeline.common.multitask import hours
 from pipeline.common.tables import version_of_tables
 from pipeline.evaluation.bootstrap import Resampling, described
+from pipeline.evaluation.coverage import Presence, add_present_argument, read_presence
 from pipeline.evaluation.diagnoses_panel import diagnoses_panel
 from pipeline.evaluation.figures import Figures
 from pipeline.evaluation.folds import by_name, samples
@@ -39,7 +41,7 @@ from pipeline.evaluation.task_tables import read_tasks
 
 log = logging.getLogger("pipeline")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ALL, MODEL = "all", "unimed"
 QUESTIONS = ("multitask", "bound", "ablation", "modality")
 
@@ -139,25 +141,43 @@ def corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, "p_holm": found[i]} for i, row in enumerate(rows)]
 
 
+def within(panel: Panel, presence: Presence | None, smallest: int) -> tuple[Panel, dict[str, Any]]:
+    """The panel of the complete stays (of all, without `presence`), and what is said of them."""
+    why = None
+    if presence is not None:
+        why = presence.within(panel.first, smallest)[1]
+        own = presence.complete
+        panel = Panel({name: test.among(own) for name, test in panel.tests.items()}, {})
+    counts = shown_counts(panel.first, smallest)
+    if why:
+        return panel, {**dict.fromkeys(counts), "reason": why}
+    return panel, {**counts, "reason": why_no_metrics(panel.first, smallest)}
+
+
 def contrasts(
-    args: argparse.Namespace, variants: Mapping[str, Mapping[str, Any]]
+    args: argparse.Namespace,
+    variants: Mapping[str, Mapping[str, Any]],
+    presence: Callable[[str], Presence] | None = None,
 ) -> dict[str, Any]:
-    """Figures of every target and every comparison, task by task."""
+    """Figures of every target and every comparison, task by task.
+
+    `presence`: task → who has which modality by then; of the stays with all of them alone.
+    """
     resampling, smallest = Resampling(args.resamples, args.seed), args.suppress_below
     tasks: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     panels = binary_panels(by_name(args.predictions))
     for task in sorted(panels, key=hours):
-        panel = panels[task]
-        reason = why_no_metrics(panel.first, smallest)
-        test = {**shown_counts(panel.first, smallest), "reason": reason}
+        panel, test = within(panels[task], presence and presence(task), smallest)
         tasks[task] = {"metric": "auroc", "test": test, "models": {}}
-        if not reason:
+        if not test["reason"]:
             compared = (list(panel.tests), aurocs(panel, resampling))
             tasks[task]["models"], more = of_task(compared, task, variants)
             rows += more
     named = {Path(name).stem: paths for name, paths in by_name(args.diagnoses).items()}
-    counts, compared = diagnoses_panel(named, args.groups, args.vocabulary, resampling, smallest)
+    tables = (named, args.groups, args.vocabulary)
+    own = presence(args.diagnoses_task) if presence and args.diagnoses_task else None
+    counts, compared = diagnoses_panel(*tables, resampling, smallest, own)
     if counts:
         if not (task := args.diagnoses_task):
             raise InputError("--diagnoses without --diagnoses-task")
@@ -180,6 +200,7 @@ def _arguments() -> argparse.Namespace:
     add("--groups", nargs="*", default=[], help="true groups of stays, one per fold")
     add("--vocabulary", nargs="*", default=[], help="of the groups, one per fold")
     add("--variants", default="{}", help="JSON: variant → the settings that it changes")
+    add_present_argument(arguments)
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
     add("--resamples", type=int, default=5000, help="p-values cannot fall below 2 / resamples")
     add("--seed", type=int, default=0, help="seed of the bootstrap")
@@ -190,7 +211,14 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Reads all predictions, writes the comparisons of all models on every task."""
     args = _arguments()
-    found = rounded(contrasts(args, parsed(args.variants, "--variants")))
+    variants = parsed(args.variants, "--variants")
+
+    def presence(task: str) -> Presence:
+        return read_presence(args.present, hours(task))
+
+    reason = read_presence(args.present).why_unknown
+    fewer = {} if reason else contrasts(args, variants, presence)
+    found = rounded(contrasts(args, variants) | {"complete": {"reason": reason, **fewer}})
     version = version_of_tables([*args.predictions, *args.diagnoses])
     head = {"schema_version": SCHEMA_VERSION, "definitions_version": version}
     head |= {"protocol": args.protocol}

@@ -1,14 +1,17 @@
 """Several models of one task on the same test episodes, under the same resamples."""
 
-from collections.abc import Mapping, Sequence
+import argparse
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.common.errors import InputError
 from pipeline.evaluation.bootstrap import Resampling, per_seed, replicate, same_seeds
 from pipeline.evaluation.comparison import mean_auroc
+from pipeline.evaluation.coverage import Presence
 from pipeline.evaluation.figures import Figures
 from pipeline.evaluation.folds import read_folds, samples
 from pipeline.evaluation.metrics import Floats, auroc
@@ -32,8 +35,10 @@ class Panel:
         return next(iter(self.tests.values()))
 
 
-def read_panel(paths: Mapping[str, Sequence[str]], least: int = 1) -> Panel:
-    """Reads the tables of predictions of each model, one per fold.
+def read_panel(
+    paths: Mapping[str, Sequence[str]], least: int = 1, within: NDArray[np.int64] | None = None
+) -> Panel:
+    """Reads the tables of predictions of each model, one per fold; of the episodes `within` alone.
 
     With fewer than `least` episodes of a class, validation has no AUROC. Raises `InputError` where
     two models differ in test episodes or in labels; see `same_episodes`.
@@ -43,13 +48,34 @@ def read_panel(paths: Mapping[str, Sequence[str]], least: int = 1) -> Panel:
     tests, validation = {}, {}
     for name, tables in paths.items():
         frames = read_folds(tables)
-        tests[name] = samples(frames, "test")
-        validation[name] = mean_auroc(samples(frames, "val"), least)
+        tests[name] = samples(frames, "test").among(within)
+        validation[name] = mean_auroc(samples(frames, "val").among(within), least)
     panel = Panel(tests, validation)
     first_path = next(iter(paths.values()))[0]
     for name, test in tests.items():
         same_episodes(panel.first, test, paths[name][0], first_path)
     return panel
+
+
+def on_complete(
+    tables: Mapping[str, Sequence[str]],
+    panel: Panel,
+    presence: Presence,
+    args: argparse.Namespace,
+    compare: Callable[[Panel], dict[str, Any]],
+) -> dict[str, Any]:
+    """What `compare` says of the panel's episodes that have all modalities of the config.
+
+    `panel`: of all episodes, read from `tables`. Where nothing may be said, a `reason` alone.
+    """
+    reason = presence.why_unknown
+    if not reason:
+        _, reason = presence.within(panel.first, args.suppress_below)
+    if reason:
+        return {"reason": reason}
+    least = max(1, args.suppress_below)
+    found = compare(read_panel(tables, least, presence.complete))
+    return {"reason": found["test"]["reason"], **found}
 
 
 def same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> None:

@@ -64,6 +64,12 @@ class Sample:
         chosen = self.episode[index], self.subject[index], self.label[index]
         return Sample(*chosen, self.probability[:, index], fold, self.folds)
 
+    def among(self, episodes: NDArray[np.int64] | None) -> "Sample":
+        """Those that are among `episodes` (ids); all where that is None."""
+        if episodes is None:
+            return self
+        return self.rows(np.flatnonzero(np.isin(self.episode, episodes)))
+
     def saying(self, probability: Floats) -> "Sample":
         """The same episodes with other predictions, of shape (seeds, n)."""
         return replace(self, probability=probability)

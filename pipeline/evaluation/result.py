@@ -2,9 +2,10 @@
 
 In: the model's predictions (a table per fold), those of the single-modality models, the known truth
 (for the synthetic hospital), the attrition of the cohort; for subgroups, sensitivity analyses and
-missing modalities the episodes, whom each analysis leaves out and more predictions. Out: the result
-(`result.schema.json` describes every field), its curves, and a sidecar with time, memory and host
-per stage. Result and curves hold no time, host or path: they are the same bytes in every run.
+missing modalities the episodes, whom each analysis leaves out and more predictions; who has which
+modality. Out: the result (`result.schema.json` describes every field), its curves, and a sidecar
+with time, memory and host per stage. Result and curves hold no time, host or path: they are the
+same bytes in every run.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from pipeline.common.command import parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json, write_json
 from pipeline.evaluation.bootstrap import Resampling, described
+from pipeline.evaluation.complete import complete
+from pipeline.evaluation.coverage import add_present_argument, coverage, read_presence
 from pipeline.evaluation.folds import read_folds, seeds
 from pipeline.evaluation.measures import SCHEMA_VERSION, Beside, measure, parts, rounded
 from pipeline.evaluation.provenance import (
@@ -51,6 +54,7 @@ def add_result_arguments(arguments: argparse.ArgumentParser) -> None:
     add("--truth", help="folder with ceilings.json and oracle_<task>.parquet, where it is known")
     add("--readable", help="JSON of films needed and unreadable, of results that read films")
     add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
+    add_present_argument(arguments)
     add("--threads", type=int, default=1, help="torch threads of the training; recorded")
     add("--lock", default="requirements.lock", help="pinned requirements; their hash is recorded")
     add("--modules", nargs="+", required=True, help="modules and files that made it; hashed")
@@ -86,6 +90,8 @@ def main() -> None:
     measured, drawn = measure(frames, args.target, beside, resampling, args.suppress_below)
     tables = [*args.predictions, *args.singles, *args.absent]
     version = definitions_version(tables, {args.attrition: attrition})
+    presence = read_presence(args.present)
+    own = (frames, args.target, beside, presence, resampling, args.suppress_below)
     everyone = pl.concat(frame.select("episode_id", "subject_id").unique() for frame in frames)
     result = {
         "schema_version": SCHEMA_VERSION,
@@ -96,6 +102,8 @@ def main() -> None:
         "source": source,
         "task_definition": definition_of(attrition, source),
         **rounded(measured),
+        "coverage": coverage(frames, presence, args.suppress_below),
+        "complete": rounded(complete(*own)),
         "bootstrap": described(resampling, len(seeds(frames[0]))),
         "seeds": seeds(frames[0]),
         "folds": len(frames),

@@ -9,6 +9,7 @@ estimate of disk and time.
 import json
 import logging
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.common.command import parser, run
@@ -36,6 +37,29 @@ def _table_problems(found: Release, name: str) -> list[str]:
     missing = [column for column, there in columns.items() if there is None]
     names = [" or ".join(contract.found_as.get(column, (column,))) for column in missing]
     return [f"{path}: column {column} of {name} (for {users}) is missing" for column in names]
+
+
+def not_at_hand(letters: Iterable[str], source: Source) -> dict[str, str]:
+    """Modalities whose tables the source lacks, with the first table that is why.
+
+    Results count who has which modality, those that they do not read among them, where they can.
+    """
+    core = set(contracts.tables_for(""))
+    lacking: dict[str, str] = {}
+    for letter in letters:
+        for name in contracts.tables_for(letter):
+            if name not in core and not _at_hand(name, source):
+                lacking.setdefault(letter, f"the source has no table {name} that can be read")
+    return lacking
+
+
+def _at_hand(name: str, source: Source) -> bool:
+    """Whether a table can be read; it cannot where the source names no folder of its data set."""
+    try:
+        found = release.locate(source, contracts.table(name).dataset)
+    except InputError:
+        return False
+    return found.found and not _table_problems(found, name)
 
 
 def _dataset_problems(

@@ -18,23 +18,28 @@ def shapley_table(attributions: list[dict[str, Any]], results: Results) -> str:
     letters = known[0]["modalities"]
     pairs = [(row["first"], row["second"]) for row in known[0]["differences"]]
     names = [LETTERS.get(letter, letter) for letter in letters]
-    header = ["task", "fusion", "protocol", *names, "all − .500"]
+    header = ["task", "fusion", "protocol", "episodes", *names, "all − .500"]
     header += [f"{one} − {two}, SD between seeds, p (Holm)" for one, two in pairs]
     rows = []
     for task in unique(a["task"] for a in known):
         mine = [a for a in known if a["task"] == task]
-        rows += [_shapley_row(a, letters, pairs) for a in mine]
+        rows += [
+            _shapley_row({**a, **part}, letters, pairs, who)
+            for a in mine
+            for who, part in (("all", a), ("complete", a.get("complete") or {}))
+            if part.get("shapley")
+        ]
         if truth := _planted(task, letters, results):
             rows.append(
-                [task, "ceiling", "–", *map(short, truth), short(sum(truth)), *_blank(pairs)]
+                [task, "ceiling", "–", "–", *map(short, truth), short(sum(truth)), *_blank(pairs)]
             )
-    return "\n\n".join(["## What each modality contributes", SHAPLEY, table(header, rows, words=3)])
+    return "\n\n".join(["## What each modality contributes", SHAPLEY, table(header, rows, words=4)])
 
 
 SHAPLEY = (
     "Shapley values: the gain in test AUROC by a modality, averaged over all orders in which the "
     "modalities can be added; they sum to the AUROC of all minus .500. p-values are corrected over "
-    "the pairs of modalities."
+    "the pairs of modalities. Complete: of the episodes that have all modalities."
 )
 
 
@@ -43,7 +48,7 @@ def _blank(columns: list[Any]) -> list[str]:
 
 
 def _shapley_row(
-    found: dict[str, Any], letters: list[str], pairs: list[tuple[str, str]]
+    found: dict[str, Any], letters: list[str], pairs: list[tuple[str, str]], who: str
 ) -> list[str]:
     values = [cell(found["shapley"].get(letter)) for letter in letters]
     between = {(row["first"], row["second"]): row for row in found["differences"]}
@@ -53,7 +58,7 @@ def _shapley_row(
         else "–"
         for pair in pairs
     ]
-    head = [found["task"], found["fusion"], found["protocol"]]
+    head = [found["task"], found["fusion"], found["protocol"], who]
     return [*head, *values, cell(found["total"]), *differences]
 
 
@@ -75,6 +80,7 @@ def missing_table(results: Results) -> str:
     known = {name: result for name, result in results.items() if result.get("missing")}
     if not known:
         return ""
+    fewer = {n: r["complete"] for n, r in known.items() if (r.get("complete") or {}).get("missing")}
     full = full_set(name[2] for name in known)
     rates = sorted({row["rate"] for result in known.values() for row in result["missing"]})
     header = ["task", "model", "protocol", "missing"]
@@ -83,6 +89,9 @@ def missing_table(results: Results) -> str:
     first = [row for n, r in known.items() if n[2] == full for row in _missing_rows(n, r, rates)]
     rest = [row for n, r in known.items() if n[2] != full for row in _missing_rows(n, r, rates)]
     parts = ["## Missing modalities", MISSING, table(header, first, words=4)]
+    if fewer:
+        own = [row for n, r in fewer.items() for row in _missing_rows(n, r, rates)]
+        parts.append(folded("Of the episodes with all modalities", table(header, own, words=4)))
     if rest:
         parts.append(folded("Smaller sets of modalities", table(header, rest, words=4)))
     return "\n\n".join(parts)

@@ -26,6 +26,7 @@ from pipeline.report.catalogue import (
     unique,
 )
 from pipeline.report.claims import answers
+from pipeline.report.complete import complete_table
 from pipeline.report.further import missing_table, sensitivity_table, shapley_table
 from pipeline.report.grid import Contrasts, gain, section
 from pipeline.report.numbers import noise_words
@@ -48,6 +49,7 @@ def page(
         answers(contrasts, attributions, "synthetic" in kinds),
         *(f"![{Path(path).stem}]({path})" for path in figures),
         *(section(task, results, contrasts) for task in tasks),
+        complete_table(results, contrasts),
         shapley_table(attributions, results),
         missing_table(results),
         sensitivity_table(results),
@@ -100,6 +102,9 @@ def csv_rows(results: Results, contrasts: Contrasts) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"protocol": protocol, "task": task}
         row |= {"modalities": modalities, "model": model}
         row |= {key: test[key] for key in ("n", "patients", "positives", "prevalence")}
+        fewer = result.get("complete") or {}
+        fewer = {} if fewer.get("reason") else (fewer.get("metrics") or {}).get("test", {})
+        row |= {"n_complete": fewer.get("n"), **_columns("auroc_complete", fewer.get("auroc"))}
         for metric in METRICS:
             row |= _columns(metric, test[metric]) | {f"{metric}_sd": test[metric].get("sd")}
         row["population_ceiling"] = ceiling.get("population_auroc")

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pipeline.report.catalogue import unique
+from pipeline.report.complete import shares
 from pipeline.report.numbers import averaged, number, with_interval
 from pipeline.report.task_names import in_words
 
@@ -16,7 +18,9 @@ def task_lines(result: dict[str, Any]) -> dict[str, str]:
         if test["reason"]:
             lines[in_words(task)] = f"none: {test['reason']}"
         else:
-            lines[in_words(task)] = _recall(test) if "recall" in test else _auroc(own, test)
+            text = _recall(test) if "recall" in test else _auroc(own, test)
+            lines[in_words(task)] = text + _complete(own)
+    lines["Modalities"] = "; ".join(unique(_covered(result)))
     lines["Metrics"] = averaged(result)
     return {name: text for name, text in lines.items() if text}
 
@@ -31,6 +35,23 @@ def _auroc(own: dict[str, Any], test: dict[str, Any]) -> str:
     for fewer in own["sensitivity"]:
         text += f", without {fewer['left_out']} {fewer['reason'] or with_interval(fewer['auroc'])}"
     return f"{text}; {who}"
+
+
+def _covered(result: dict[str, Any]) -> list[str]:
+    """Who has which modality before each task is predicted."""
+    found = {task: own["coverage"] for task, own in result["tasks"].items() if "coverage" in own}
+    texts = {task: shares(coverage) for task, coverage in found.items()}
+    return [f"{in_words(task)}: {text}" for task, text in texts.items() if text]
+
+
+def _complete(own: dict[str, Any]) -> str:
+    """The figure on the stays that have all modalities, as far as there is one."""
+    complete = own.get("complete")
+    if not complete or complete["reason"]:
+        return ""
+    test = complete["metrics"]["test"]
+    figure = test["recall"][BEST]["model"] if "recall" in test else test["auroc"]
+    return f"; with all modalities {with_interval(figure)}, {test['n']} stays"
 
 
 def _recall(test: dict[str, Any]) -> str:

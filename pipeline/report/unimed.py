@@ -29,7 +29,7 @@ from pipeline.report.unimed_claims import (
     of_family,
     size_sentence,
 )
-from pipeline.report.unimed_further import ablations, diagnoses, others, sensitivities
+from pipeline.report.unimed_further import ablations, complete, diagnoses, others, sensitivities
 from pipeline.report.unimed_results import (
     ALL,
     MODEL,
@@ -104,6 +104,7 @@ def left_out(results: Results, contrasts: dict[str, Any] | None, own: str) -> li
         differences(ablation, margin),
         others(results),
         sensitivities(results),
+        complete(results),
     ]
 
 

@@ -2,7 +2,8 @@
 
 from pipeline.report import unimed_published as published
 from pipeline.report.catalogue import unique
-from pipeline.report.cells import cell, table, with_sd
+from pipeline.report.cells import cell, folded, table, with_sd
+from pipeline.report.complete import shares
 from pipeline.report.task_names import in_words
 from pipeline.report.unimed_results import ALL, MODEL, Results, figure_of, is_diagnoses
 
@@ -41,6 +42,30 @@ def sensitivities(results: Results) -> str:
     ]  # fmt: skip
     header = ["model", "task", "without", "AUROC of all", "AUROC without them"]
     return f"## Sensitivity analyses\n\n{table(header, rows, words=3)}" if rows else ""
+
+
+def complete(results: Results) -> str:
+    """Figures of all stays and of those that have all modalities when a task is predicted."""
+    rows = []
+    for name, result in results.items():
+        for task, found in result["tasks"].items():
+            fewer = found.get("complete") or {}
+            test = (fewer.get("metrics") or {}).get("test", {})
+            cells = [cell(figure_of(results, name, task, part)) for part in (False, True)]
+            size = fewer.get("reason") or str(test.get("n") or "–")
+            rows.append([f"`{'_'.join(name)}`", in_words(task), *cells, size])
+    if not any(found.get("complete") for r in results.values() for found in r["tasks"].values()):
+        return ""
+    said = unique(
+        f"{in_words(task)}: {shares(found['coverage'])}"
+        for result in results.values()
+        for task, found in result["tasks"].items()
+        if "coverage" in found
+    )
+    header = ["model", "task", "all stays", "with all modalities", "how many"]
+    text = "\n".join(f"* {line}" for line in said)
+    figures = folded("Figures of both", table(header, rows, words=2))
+    return f"## Stays with all modalities\n\nWho has what:\n\n{text}\n\n{figures}"
 
 
 def diagnoses(results: Results) -> str:

@@ -61,28 +61,43 @@ def is_diagnoses(found: dict[str, Any]) -> bool:
     return "vocabulary" in found
 
 
-def figure_of(results: Results, name: Name, task: str) -> dict[str, Any] | None:
-    """The estimate of a task on the test stays: AUROC, or Recall@10; None where there is none."""
+def figure_of(results: Results, name: Name, task: str, complete: bool = False
+              ) -> dict[str, Any] | None:  # fmt: skip
+    """The estimate of a task on the test stays: AUROC, or Recall@10; None where there is none.
+
+    `complete`: on those that have all modalities of the config.
+    """
     found = results.get(name, {"tasks": {}})["tasks"].get(task)
-    if found is None:
+    measured = found if not (found and complete) else found.get("complete")
+    if not measured or not measured["metrics"]:
         return None
-    test = found["metrics"]["test"]
-    if not is_diagnoses(found):
+    test = measured["metrics"]["test"]
+    if not is_diagnoses(found or {}):
         return test["auroc"]
     return test["recall"]["10"]["model"] if test["recall"] else None
 
 
 def csv_rows(results: Results) -> Iterator[Row]:
-    """One row per result, task and metric, on the test stays."""
+    """One row per result, task and metric, on all test stays and on those with all modalities."""
     for (modalities, model, trained_on), result in results.items():
-        for task, found in result["tasks"].items():
+        for task, stays, found in _parts(result):
             test = found["metrics"]["test"]
             head = {"protocol": result["protocol"], "modalities": modalities, "model": model}
-            head |= {"trained_on": trained_on, "task": task, "n": test["n"]}
+            head |= {"trained_on": trained_on, "task": task}
+            head |= {"stays": stays, "n": test["n"]}
             head |= {"patients": test["patients"], "positives": test.get("positives")}
             for metric, own in _metrics(found):
                 numbers = {key: own.get(key) for key in ("value", "low", "high", "sd")}
                 yield {**head, "metric": metric, **numbers}
+
+
+def _parts(result: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each task on all stays, and on the complete ones as far as they have figures."""
+    for task, found in result["tasks"].items():
+        yield task, "all", found
+        fewer = found.get("complete")
+        if fewer and not fewer["reason"]:
+            yield task, "complete", {**found, **fewer}
 
 
 def _metrics(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

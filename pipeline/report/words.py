@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json
 from pipeline.evaluation.significance import undecided_for
+from pipeline.report import complete
 from pipeline.report.numbers import averaged, modality_name, noise_words, number, with_interval
 from pipeline.report.task_words import task_lines
 
@@ -59,6 +60,7 @@ def _lines(result: dict[str, Any]) -> dict[str, str]:
         ),
         **_ceiling(result["ceiling"]),
         **_gain(result["comparisons"], len(result["seeds"])),
+        **complete.lines(result),
         "Calibration": "slope {slope}, intercept {intercept}".format(
             **{name: with_interval(fit, 2) for name, fit in result["calibration"].items()}
         ),

@@ -1,0 +1,173 @@
+"""Who has which modality: counts per split, and the episodes that have all of them.
+
+Films cover patients seen in the emergency department in some years, so that most episodes of a
+real ICU have none. Every result counts the episodes with each modality of the config, not only
+those of the target, and with each combination; what is measured on all episodes is measured once
+more on those that are complete. A modality that is not at hand is null, with the reason.
+
+`--present`, JSON: letter → {"tables": [table, …], "by": …}. The first table has the `episode_id` of
+all who have the modality; where it has a `minute`, only rows before a horizon count; further tables
+hold the rows of it that could be read. A letter without tables: {"reason": …}.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from pipeline.common.errors import InputError
+from pipeline.common.names import subsets
+from pipeline.evaluation.predictions import SPLITS, Sample
+from pipeline.evaluation.subgroups import hidden
+from pipeline.evaluation.suppression import Shown, hides, shown
+
+NONE = "none"
+FOLLOWS = "hidden, so that the number of episodes of a small combination does not follow"
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Presence:
+    """The episodes with each modality of the config.
+
+    `has`: letter → ids, of those at hand; `by`: how it is known; `unknown`: letter → why not.
+    """
+
+    has: Mapping[str, Ids]
+    by: Mapping[str, str]
+    unknown: Mapping[str, str]
+
+    @property
+    def why_unknown(self) -> str | None:
+        """Why nobody is known to have all modalities; None where it is known."""
+        lines = [f"{letter}: {reason}" for letter, reason in self.unknown.items()]
+        return "; ".join(lines) or (None if self.has else "presence was not given")
+
+    @property
+    def complete(self) -> Ids:
+        """The episodes with all modalities at hand."""
+        return reduce(np.intersect1d, self.has.values()) if self.has else np.empty(0, np.int64)
+
+    def combinations(self, episode: Ids, smallest: int) -> dict[str, int | None]:
+        """Combination → how many of the episodes have it; None where it is not to be shown.
+
+        Few are hidden, and as many others as it takes that they do not follow from the total.
+        """
+        letters = [*self.has]
+        there = np.stack([np.isin(episode, self.has[letter]) for letter in letters])  # (M, n)
+        number = np.left_shift(1, np.arange(len(letters))) @ there
+        count = np.bincount(number, minlength=2 ** len(letters))
+        place = {letter: 1 << k for k, letter in enumerate(letters)}
+        found = {own: int(count[sum(place[x] for x in own)]) for own in subsets(letters)}
+        found[NONE] = int(count[0])
+        secret = hidden({own: (n, n) for own, n in found.items() if n}, smallest)
+        return {own: None if own in secret else n for own, n in found.items()}
+
+    def why_not(self, episode: Ids, smallest: int) -> str | None:
+        """Why nothing may be said of the complete ones among these; for stays without a class."""
+        episode = np.unique(episode)
+        kept = int(np.isin(episode, self.complete).sum())
+        if not kept:
+            return "no episode has all modalities"
+        if 0 < len(episode) - kept < smallest:
+            return f"fewer than {smallest} episodes are not complete"
+        return FOLLOWS if self.combinations(episode, smallest)["".join(self.has)] is None else None
+
+    def within(self, part: Sample, smallest: int) -> tuple[Sample, str | None]:
+        """The complete episodes of a sample, and why nothing may be said of them.
+
+        Not where the others are so few, or so few of them positive or negative, that they would be
+        counted by the difference.
+        """
+        inside = np.isin(part.episode, self.complete)
+        kept, others = (part.rows(np.flatnonzero(side)) for side in (inside, ~inside))
+        full = "".join(self.has)
+        if hides(others, smallest):
+            return kept, f"fewer than {smallest} positive or negative episodes are not complete"
+        counts = self.combinations(np.unique(part.episode), smallest)
+        return kept, FOLLOWS if counts[full] is None else None
+
+
+def coverage(frames: Sequence[pl.DataFrame], presence: Presence, smallest: int,
+             splits: Sequence[str] = SPLITS) -> dict[str, Any]:  # fmt: skip
+    """The result's field `coverage`; `frames`: tables with episode_id and split, one per fold."""
+    known = pl.concat(frame.select("episode_id", "split").unique() for frame in frames)
+    own = {name: known.filter(split=name)["episode_id"].unique().to_numpy() for name in splits}
+    return {
+        "by": dict(presence.by),
+        "unknown": dict(presence.unknown),
+        "splits": {name: _counts(episode, presence, smallest) for name, episode in own.items()},
+    }
+
+
+def _counts(episode: Ids, presence: Presence, smallest: int) -> dict[str, Any]:
+    """Numbers of episodes: all, with each modality, and with each combination of those at hand."""
+    if not presence.has:
+        nothing = dict.fromkeys(presence.unknown)
+        return {"n": shown(len(episode), smallest), "modalities": nothing, "combinations": {}}
+    counts = presence.combinations(episode, smallest)
+    secret = [own for own, count in counts.items() if count is None]
+    each: dict[str, Shown | None] = dict.fromkeys([*presence.by, *presence.unknown])
+    for letter, who in presence.has.items():
+        sides = {own != NONE and letter in own for own in secret}
+        each[letter] = int(np.isin(episode, who).sum())
+        if len(sides) > 1:  # of the hidden combinations no more than their sum may be known
+            with_it = [count or 0 for own, count in counts.items() if own != NONE and letter in own]
+            each[letter] = f">{sum(with_it) - 1}" if sum(with_it) else None
+    return {"n": shown(len(episode), smallest), "modalities": each, "combinations": counts}
+
+
+def parse(text: str) -> dict[str, dict[str, Any]]:
+    """What `--present` says.
+
+    >>> parse('{"c": {"reason": "no films"}}')
+    {'c': {'reason': 'no films'}}
+    """
+    try:
+        given: dict[str, dict[str, Any]] = json.loads(text)
+        fits = all("reason" in own or {"tables", "by"} <= own.keys() for own in given.values())
+    except (ValueError, AttributeError, TypeError):
+        fits = False
+    if not fits:
+        raise InputError('--present: expected JSON, letter → {"tables": …, "by": …} or a reason')
+    return given
+
+
+def read_presence(given: Mapping[str, Mapping[str, Any]], hours: float | None = None) -> Presence:
+    """Reads who has each modality, known before so many `hours` (none: by the selection itself)."""
+    at_hand = {letter: own for letter, own in given.items() if "reason" not in own}
+    return Presence(
+        {letter: _who(own["tables"], hours) for letter, own in at_hand.items()},
+        {letter: own["by"] for letter, own in at_hand.items()},
+        {letter: own["reason"] for letter, own in given.items() if "reason" in own},
+    )
+
+
+def _who(tables: Sequence[str], hours: float | None) -> Ids:
+    """The episodes of the first table; where others follow, of its rows that are in them, too."""
+    try:
+        first, *further = [pl.scan_parquet(table) for table in tables]
+        columns = first.collect_schema().names()
+        if hours is not None and "minute" in columns:
+            first = first.filter(pl.col("minute") < 60 * hours)
+        if further:
+            kept = pl.concat(further, how="vertical")
+            shared = [name for name in columns if name in kept.collect_schema().names()]
+            first = first.join(kept.select(shared), on=shared, how="semi")
+        found = first.select(pl.col("episode_id").unique()).collect(engine="streaming")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{tables[0]}: cannot tell who has the modality ({error})") from error
+    return found["episode_id"].sort().to_numpy()
+
+
+def add_present_argument(arguments: argparse.ArgumentParser) -> None:
+    """`--present`: who has which modality of the config."""
+    arguments.add_argument(
+        "--present", type=parse, default={}, help="JSON, see the module coverage"
+    )
