@@ -10,7 +10,9 @@ from hospital_files import admissions as drawn
 from hospital_files import files, table
 
 from pipeline.cohort import without as stage
+from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.labels import label_task
+from pipeline.cohort.split import Split
 from pipeline.common.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
@@ -199,3 +201,52 @@ def test_the_hospital_plants_limits_hospices_and_observations_that_tell_nothing_
     ):
         assert returns.filter("eligible")[kind].sum() > 0
     assert files().is_dir()
+
+
+def test_open_demo(mimic_demo):
+    names = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
+    shares = {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30}
+    cohort = Cohort(min_age=18, window_hours=48, icu_within_hours="window", ids=None)
+    charts = mimic_demo / "icu" / "chartevents.csv.gz"
+    with duckdb.connect() as database:
+        sources = {
+            name: database.sql(f"FROM read_csv('{mimic_demo / folder / name}.csv.gz')").pl()
+            for name, folder in names.items()
+        }
+        items = f"FROM read_csv('{charts}', types={{'value': 'VARCHAR'}})"
+        items += " WHERE itemid IN (223758, 228687)"
+        sources["episodes"], _ = select_episodes(
+            database, sources, cohort, Split("a", shares), last_year=2019
+        )
+        database.execute(f"CREATE TABLE chartevents AS {items}")
+        left, remarks = {}, {}
+        for task in ("mortality", "readmission"):
+            labels = label_task(database, task, sources)
+            marked, rows = stage.mark(database, task, sources, labels, 2019)
+            left[task] = [marked[name].sum() for name in marked.columns[1:]]
+            remarks[task] = rows[-1]["episodes"]
+        # from the definitions alone, among those in hospital at 48 h
+        hospice, charted = database.sql("""
+            WITH there AS (
+                SELECT a.* FROM admissions AS a JOIN episodes AS e USING (hadm_id)
+                WHERE a.dischtime > a.admittime + INTERVAL 2 DAY
+            )
+            SELECT
+                count(*) FILTER (discharge_location = 'HOSPICE'),
+                count(*) FILTER (hadm_id IN (
+                    SELECT c.hadm_id FROM chartevents AS c JOIN there AS t USING (hadm_id)
+                    WHERE c.charttime <= t.admittime + INTERVAL 2 DAY
+                ))
+            FROM there
+        """).fetchall()[0]
+        database.register("returns", labels)
+        late = database.sql("""
+            SELECT count(*) FROM returns AS r JOIN episodes AS e USING (episode_id)
+            JOIN patients AS p ON p.subject_id = e.subject_id
+            WHERE r.eligible AND CAST(right(anchor_year_group, 4) AS INT)
+                + year(e.start) - anchor_year >= 2017
+        """).fetchall()[0]
+    assert left["mortality"] == [hospice, 0]  # the copy lacks the texts of the code status
+    assert remarks["mortality"] == charted
+    assert left["readmission"] == [*late]
+    assert (hospice, charted, *late) == (4, 48, 17)

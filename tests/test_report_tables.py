@@ -348,6 +348,18 @@ def test_shapley_table_shows_the_values_that_the_ceilings_give(monkeypatch, tmp_
     assert "| ceiling |" not in page
 
 
+def test_the_page_says_which_cohorts_look_ahead(monkeypatch, tmp_path):
+    ahead = {"looks_ahead": ["with an ICU stay"]}
+    results = [
+        result("e", "unimodal", cohort={"looks_ahead": []}),
+        result("e", "unimodal", protocol="published", cohort=ahead),
+        result("c", "unimodal", protocol="published", cohort=ahead),
+    ]
+    page, _ = write(monkeypatch, tmp_path, results)
+    told = "cohort of the published protocol looks ahead, beyond the prediction time: with an ICU"
+    assert page.count("looks ahead") == page.count(told) == 1
+
+
 def test_missing_modalities_and_sensitivity(monkeypatch, tmp_path):
     rates = ((0.0, 0.8), (0.5, 0.75), (1.0, 0.7))
     absent = [

@@ -73,8 +73,23 @@ def introduction(results: Results) -> str:
         "The two protocols differ in patients, labels and split: their difference has no paired "
         "interval. The published one repeats the paper's flaws, patients in both training and test "
         "among them, which its intervals do not know of.",
+        *looking_ahead(results),
     ]
     return "\n".join(f"* {line}" for line in lines)
+
+
+def looking_ahead(results: Results) -> list[str]:
+    """What the cohorts of each protocol ask for that is known only after the prediction time."""
+    lines = []
+    for protocol in PROTOCOLS:
+        own = [result for name, result in results.items() if name[0] == protocol]
+        reasons = unique(text for r in own for text in r.get("cohort", {}).get("looks_ahead", []))
+        if reasons:
+            lines.append(
+                f"The cohort of the {protocol} protocol looks ahead, beyond the prediction time: "
+                f"{'; '.join(reasons)}."
+            )
+    return lines
 
 
 def order(
