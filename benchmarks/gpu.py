@@ -26,7 +26,7 @@ sys.path.insert(0, str(REPOSITORY))
 import mimic_like
 
 from pipeline.fusion.heads import HEADS
-from pipeline.fusion.joint import Encoders, JointData, JointModel
+from pipeline.fusion.joint import Encoders, JointData, JointExamples, JointModel
 from pipeline.training import loop
 from pipeline.training.batches import Batch, Data, ahead
 from pipeline.training.device import make_repeatable, pick_device
@@ -49,7 +49,7 @@ def models(each: dict[str, ModalityData]) -> dict[str, tuple[Data, Callable[[], 
 
     def joint() -> nn.Module:
         encoders = Encoders({name: encoder(name) for name in each})
-        return JointModel(encoders, HEADS["joint"](len(each)), 0.1)
+        return JointModel(encoders, HEADS["joint"](len(each), told=True), 0.1)
 
     found: dict[str, tuple[Data, Callable[[], nn.Module]]] = {
         name: (data, lambda name=name: Unimodal(encoder(name))) for name, data in each.items()
@@ -66,8 +66,9 @@ class Trained:
         self.random, self.size, self.count, self.device = (
             np.random.default_rng(0), size, count, device
         )  # fmt: skip
-        self.examples = Examples(data, self.random.integers(0, 2, count), np.arange(count),
-                                 np.arange(0))  # fmt: skip
+        kind = JointExamples if isinstance(data, JointData) else Examples
+        self.examples = kind(data, self.random.integers(0, 2, count), np.arange(count),
+                             np.arange(0))  # fmt: skip
         self.model, self.schedule = model.to(device), mimic_like.schedule(size)
         self.optimiser = self.schedule.optimiser_of(model)
 
