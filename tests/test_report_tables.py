@@ -391,6 +391,44 @@ def test_missing_modalities_and_sensitivity(monkeypatch, tmp_path):
     assert rows_of(page, "Sensitivity analyses")[0]["episodes left"] == "–"
 
 
+def test_the_complete_episodes_stand_beside_all_of_them(monkeypatch, tmp_path):
+    counts = {
+        "n": 2264,
+        "modalities": {"e": 2264, "c": 453},
+        "combinations": {"ec": 453, "e": 1811},
+    }
+    covered = {"unknown": {}, "splits": {"test": counts}}
+    test = {"n": 453, "auroc": {**estimate(0.86), "sd": None}}
+    rows = [{"modality": "c", "rate": 1.0, "auroc": estimate(0.66)}]
+    rows[0]["minus_complete"] = estimate(-0.2) | {"seed_sd": 0.003}
+    fewer = {"reason": None, "metrics": {"test": test}, "missing": rows}
+    none = {"reason": "c: no such table", "metrics": None, "missing": None}
+    results = [
+        result("ec", "early", auroc=0.81, coverage=covered, complete=fewer, missing=rows),
+        result("e", "unimodal", auroc=0.7, coverage=covered, complete=none),
+    ]
+    compared = contrast("mortality", {"ec_early": 0.05})
+    compared["complete"] = contrast("mortality", {"ec_early": 0.11})
+    worth = shapley({"e": 0.2, "c": 0.1})
+    worth["complete"] = shapley({"e": 0.1, "c": 0.3})
+    page, table = write(monkeypatch, tmp_path, results, [compared], [worth])
+    assert "mortality, corrected: EHR 100.0 %, chest films 20.0 %; all 20.0 %" in page
+    assert "not shown, mortality: c: no such table" in page
+    found = rows_of(page, "Episodes with all modalities")
+    row = find(found, model="ec early")
+    assert row["AUROC of all"].startswith(".810") and row["episodes"] == "453"
+    assert row["AUROC of the complete"].startswith(".860")
+    assert row["gain over the best single"].startswith("+.110")
+    assert find(found, model="e unimodal")["AUROC of the complete"] == "–"
+    values = rows_of(page, "What each modality contributes")
+    assert [own["episodes"] for own in values] == ["all", "complete"]
+    assert values[1]["chest films"].startswith(".300")
+    assert "Of the episodes with all modalities" in page
+    own = {line["model"]: line for line in table}
+    assert own["early"]["n_complete"] == "453" and own["early"]["auroc_complete"] == "0.86"
+    assert own["unimodal"]["auroc_complete"] == ""
+
+
 def test_the_page_of_one_result_has_no_empty_tables(monkeypatch, tmp_path):
     page, _ = write(monkeypatch, tmp_path, [result("e", "unimodal")])
     for heading in ("What each", "Missing", "Sensitivity", "Other models against"):
