@@ -18,7 +18,7 @@ rule list_films:
     input:
         films=lambda wildcards: f"results/{FILM_LISTS[wildcards.list]}/cxr/films.parquet",
         checked=lambda wildcards: preflighted(  # names what is missing; films may be
-            (contracts.FILM_LIST, FILM_LISTS[wildcards.list].split("/")[0])
+            (contracts.FILM_LIST, *FILM_LISTS[wildcards.list].split("/"))
         )
         or [],
         code=modules("pipeline.cxr.film_list"),

@@ -1,8 +1,8 @@
 """Reports and films of ICU stays.
 
 Needs the stays, the cleaned reports and the films' metadata. Selects what was known before the last
-horizon, 48 hours after the admission to the ICU; films are decoded as those of admissions are, into
-the same store.
+horizon, 48 hours after the patient's arrival in the ICU; films are decoded as those of admissions
+are, into the same store.
 """
 
 

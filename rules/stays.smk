@@ -1,8 +1,9 @@
 """ICU stays: episodes, split, and labels of the multitask model's tasks.
 
-Needs patients, admissions and ICU stays; for shock infusions, for respiratory failure charted PEEP
-and procedures, for diagnoses the codes of the admission. Makes the stays with their attrition, then
-per task (name and hours from intime) the labels with the attrition continued; for diagnoses, which
+Needs patients, admissions, ICU stays and the chart, whose first heart rate tells when the patient
+is there; for shock infusions, for respiratory failure charted PEEP and procedures, for diagnoses
+the codes of the admission. Makes the stays with their attrition, then per task (name and hours from
+the patient's arrival) the labels with the attrition continued; for diagnoses, which
 carry no time stamp, the groups of codes of each stay and their vocabulary.
 """
 
@@ -12,6 +13,7 @@ rule select_stays:
         patients="results/source/patients.parquet",
         admissions="results/source/admissions.parquet",
         icustays="results/source/icustays.parquet",
+        chartevents="results/source/chartevents.parquet",
         films=wiring.films_of_the_cohort,
         ids=config["cohort"]["ids"] or [],
         code=modules("pipeline.cohort.stays"),
@@ -39,6 +41,7 @@ rule select_stays:
         " --patients {input.patients:q}"
         " --admissions {input.admissions:q}"
         " --icustays {input.icustays:q}"
+        " --chartevents {input.chartevents:q}"
         " {params.films:q}"
         " --last-year {params.last_year}"
         " --cohort {params.cohort:q}"

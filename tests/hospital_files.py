@@ -79,16 +79,28 @@ def eligible(rows=None):
     return rows.filter(pl.col("icu").is_between(0, PREDICTION), pl.col("stay") > PREDICTION)
 
 
+@cache
+def icu_stays(root=None):
+    """ICU stays with the patient's `arrival`, read from the files: the later of intime and the
+    first heart rate; null where there is no heart rate."""
+    rates = table("icu/chartevents", root).filter(pl.col("itemid") == 220045)
+    first = rates.group_by("stay_id").agg(pl.col("charttime").min().alias("first"))
+    stays = table("icu/icustays", root).join(first, on="stay_id", how="left", maintain_order="left")
+    there = pl.max_horizontal("intime", "first")
+    arrival = pl.when(pl.col("first").is_not_null()).then(there)
+    return stays.with_columns(arrival.alias("arrival"))
+
+
 def early_stays():
     """ICU stays that began within 48 h of admission: the first, charted from the EHR's latent."""
-    stays = timed(table("icu/icustays"), start="intime", end="outtime")
+    stays = timed(icu_stays(), start="intime", end="outtime")
     stays = stays.sort("hadm_id", "start").unique("hadm_id", keep="first", maintain_order=True)
     return stays.filter(pl.col("start") < PREDICTION)
 
 
 def later_stays():
     """The other ICU stays."""
-    return table("icu/icustays").join(early_stays(), on="stay_id", how="anti")
+    return icu_stays().join(early_stays(), on="stay_id", how="anti")
 
 
 def timed(rows, **minutes):

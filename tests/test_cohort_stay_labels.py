@@ -18,7 +18,7 @@ from pipeline.common.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 VASOPRESSORS = [221906, 221289, 229617, 221662, 222315, 221749, 229630, 229631, 229632]
-TIMES = ("starttime", "charttime", "deathtime", "dischtime", "start", "end", "prediction_time")
+TIMES = ("starttime", "charttime", "deathtime", "dischtime", "start", "end", "clock_zero")
 
 
 def at(hours=0, minutes=0):
@@ -32,10 +32,14 @@ def table(rows, schema):
 
 
 def stays(*changes):
-    """Stays 1, 2, … of 60 h, each of an own admission 101, 102, …, that ends at home."""
+    """Stays 1, 2, … of 60 h, each of an own admission 101, 102, …, that ends at home.
+
+    The patient is there from the start on.
+    """
     rows = [
         {"episode_id": i, "stay_id": i, "subject_id": i, "hadm_id": 100 + i, "start": at(),
-         "end": at(60), "prediction_time": at(48), "split": NAMES[i % 4], "deathtime": None,
+         "end": at(60), "clock_zero": change.get("start", at()), "split": NAMES[i % 4],
+         "deathtime": None,
          "dischtime": at(200), "hospital_expire_flag": 0, "discharge_location": "HOME", **change}
         for i, change in enumerate(changes, 1)
     ]  # fmt: skip
@@ -128,6 +132,45 @@ def test_an_onset_before_intime_is_no_incident_case():
     labels, onset = shock([given(1, at(0, -30)), given(1, at(10)), given(2, at())], number=2)
     assert labels == [None, None]
     assert onset == [-0.5, 0.0]
+
+
+def late(number):
+    """Stays whose patient arrives three hours after the bed was assigned, 60 h before the end."""
+    return stays(*[{"clock_zero": at(3), "end": at(63)}] * number)
+
+
+def test_hours_count_from_the_patients_arrival():
+    times = [at(4), at(6, 59), at(7), at(7, 1)]
+    infusions = [given(i, when) for i, when in enumerate(times, 1)]
+    found = label("shock_4h", late(5), infusions)
+    assert found["label"].to_list() == [None, None, 1, 1, 0]
+    assert found["onset_hours"].to_list() == [1.0, 3.9833, 4.0, 4.0167, None]
+    ends = [{"clock_zero": at(3), "end": end} for end in (at(7), at(7, 1))]
+    ends += [{"clock_zero": at(3), "deathtime": time} for time in (at(7), at(7, 1))]
+    for task in ("shock_4h", "arf_4h", "mortality_4h"):
+        eligible = label(task, stays(*ends))["eligible"].to_list()
+        assert eligible == [False, True, False, True]
+    dies = {"hospital_expire_flag": 1, "deathtime": at(53), "clock_zero": at(3), "end": at(53)}
+    assert label("mortality_48h", stays(dies))["onset_hours"].to_list() == [50.0]
+    with duckdb.connect() as database:
+        database.register("diagnoses_icd", pl.DataFrame({"hadm_id": [101, 102, 103, 104]}))
+        found = label_stays(database, "diagnoses_4h", stays(*ends)).sort("episode_id")
+    assert found["eligible"].to_list() == [False, True, False, True]
+
+
+def test_an_onset_between_intime_and_the_arrival_is_prevalent_and_not_incident():
+    """From theatre, ventilated and on a vasopressor: within 4 hours of intime, yet no onset."""
+    found = label("shock_4h", late(3), [given(1, at(2)), given(None, at(2), hadm=102)])
+    assert found["label"].to_list() == [None, None, 0]
+    assert found["onset_hours"].to_list() == [-1.0, -1.0, None]
+    found = label(
+        "arf_4h",
+        late(4),
+        charted=[event(1, at(1), 220339)],
+        procedures=[event(2, at(2, 59), 225792), event(3, at(3), 225794)],
+    )
+    assert found["eligible"].to_list() == [False, False, False, True]
+    assert found["onset_hours"].to_list() == [-2.0, -0.0167, 0.0, None]
 
 
 def test_what_was_not_given_is_no_onset():
@@ -310,7 +353,7 @@ def test_outputs_of_the_command(monkeypatch, tmp_path):
     assert [(row["count"], row["episodes"]) for row in table["counts"]] == [
         ("onset within 24 h from T on", 4),
         ("of all stays of the cohort: with an onset at any time", 6),
-        ("of all stays of the cohort: with an onset before intime", 1),
+        ("of all stays of the cohort: with an onset before the patient's arrival", 1),
     ]
 
 
@@ -336,12 +379,15 @@ def test_train_and_fusion_need_both_classes_together(monkeypatch, tmp_path, capl
         command(monkeypatch, tmp_path, stays(*[{"end": at(4)}] * 8), infused((2, at(5))))
 
 
-DEMO = {  # task → eligible, positive, with an onset at any time
-    "shock_4h": (105, 21, 52),
-    "shock_12h": (90, 8, 52),
-    "arf_4h": (83, 14, 67),
-    "arf_12h": (75, 8, 67),
-    "mortality_48h": (74, 12, 20),
+# Task → eligible, positive, with an onset at any time, before the patient's arrival. The same by
+# SQL written from the definitions alone, to the row; by intime there were 105 and 21 (shock 4 h),
+# 83 and 14 (ARF 4 h), of which 6 positives each had no heart rate before T.
+DEMO = {
+    "shock_4h": (97, 13, 52, 6),
+    "shock_12h": (90, 8, 52, 6),
+    "arf_4h": (77, 8, 67, 39),
+    "arf_12h": (74, 7, 67, 39),
+    "mortality_48h": (72, 12, 20, 0),
 }
 
 
@@ -356,16 +402,28 @@ def test_open_demo(mimic_demo):
             name: database.sql(f"FROM read_csv('{mimic_demo / folder / name}.csv.gz')").pl()
             for name, folder in folders.items()
         }
-        sources["episodes"], _ = select_stays(database, sources, cohort, Split("a", shares))
         for name in events:
-            items = (220339, 225792, 225794, *VASOPRESSORS)
+            items = (220045, 220339, 225792, 225794, *VASOPRESSORS)
             path = mimic_demo / "icu" / f"{name}.csv.gz"
             database.execute(
                 f"CREATE TABLE {name} AS FROM read_csv('{path}') WHERE itemid IN {items}"
             )
+        sources["episodes"], _ = select_stays(database, sources, cohort, Split("a", shares))
         own = {name: sources[name] for name in ("episodes", "admissions")}
         for task in DEMO:
             found = label_stays(database, task, own)
-            onsets = found["onset_hours"].drop_nulls().len()
-            counted[task] = (found["eligible"].sum(), found["label"].sum(), onsets)
+            onsets = [row["episodes"] for row in stage.count_onsets(found)]
+            counted[task] = (found["eligible"].sum(), found["label"].sum(), *onsets)
+            assert not positives_without_heart_rate(database, own["episodes"], found, task)
     assert counted == DEMO
+
+
+def positives_without_heart_rate(database, episodes, found, task):
+    """Positives of whom no heart rate was charted before T: absence alone would tell the label."""
+    hours = int(task.split("_")[1].removesuffix("h"))
+    first = database.sql(
+        "SELECT stay_id, min(charttime) AS hr FROM chartevents WHERE itemid = 220045 GROUP BY ALL"
+    ).pl()
+    positive = found.filter(pl.col("label") == 1).select("episode_id")
+    both = positive.join(episodes, on="episode_id").join(first, on="stay_id")
+    return both.filter(pl.col("hr") >= pl.col("clock_zero") + pl.duration(hours=hours)).height

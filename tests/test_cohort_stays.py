@@ -1,4 +1,4 @@
-"""ICU stays as episodes: which count, their times and columns; odd rows; same bytes."""
+"""ICU stays as episodes: which count, their clock and columns; odd rows; same bytes."""
 
 import json
 import sys
@@ -30,13 +30,22 @@ def table(rows, **defaults):
     return frame.with_columns(pl.col(times).cast(pl.Datetime("us")))
 
 
-def hospital(stays, admissions=({},), patients=({},)):
-    """Stays of admission 101 of patient 1, 60 years old, in the ICU from hour 1 to 60."""
+def beat(stay, charttime, itemid=220045):
+    return {"stay_id": stay, "charttime": charttime, "itemid": itemid}
+
+
+def hospital(stays, admissions=({},), patients=({},), charted=None):
+    """Stays of admission 101 of patient 1, 60 years old, in the ICU from hour 1 to 60.
+
+    `charted`: rows of chartevents; else a heart rate of each stay at its intime.
+    """
     stays = [{"stay_id": i, **stay} for i, stay in enumerate(stays, 1001)]
     admissions = [{"subject_id": i, "hadm_id": 100 + i, **a} for i, a in enumerate(admissions, 1)]
     patients = [{"subject_id": i, **patient} for i, patient in enumerate(patients, 1)]
     names = ("insurance", "language", "marital_status", "race", "admission_type")
     text = dict.fromkeys((*names, "admission_location"), "Other")
+    if charted is None:
+        charted = [beat(stay["stay_id"], stay.get("intime", at(1))) for stay in stays]
     return {
         "patients": table(
             patients,
@@ -52,12 +61,15 @@ def hospital(stays, admissions=({},), patients=({},)):
         "icustays": table(
             stays, subject_id=1, hadm_id=101, intime=at(1), outtime=at(60), first_careunit="MICU"
         ),
+        "chartevents": table(charted),
     }
 
 
 def select(sources, cohort=COHORT, split=SPLIT, last_year=2022):
     with duckdb.connect() as database:
-        found, rows = select_stays(database, sources, cohort, split, last_year)
+        database.register("chartevents", sources["chartevents"])
+        own = {name: table for name, table in sources.items() if name != "chartevents"}
+        found, rows = select_stays(database, own, cohort, split, last_year)
     return found.sort("episode_id"), rows
 
 
@@ -73,6 +85,7 @@ def test_one_stay_in_full():
             "stay_id": 1001,
             "start": at(1, 6),
             "end": at(60),
+            "clock_zero": at(1, 6),
             "observed_from": at(-3),
             "prediction_time": at(49, 6),
             "split": split_of(1, SPLIT),
@@ -93,10 +106,50 @@ def test_one_stay_in_full():
     assert [row["condition"] for row in rows] == [
         "ICU stays of the source",
         "that end after they begin",
+        "with a charted heart rate (its first is the patient's arrival)",
         "of admissions with times that are possible",
         "that overlap no stay under another admission",
         "aged 18 or over at admission",
     ]
+
+
+@pytest.mark.parametrize(
+    ("charted", "expected"),
+    [
+        ([beat(1001, at(4, 10))], at(4, 10)),  # a bed, hours before the patient
+        ([beat(1001, at(9)), beat(1001, at(4, 10)), beat(1001, at(50))], at(4, 10)),  # the earliest
+        ([beat(1001, at(0, 30)), beat(1001, at(4, 10))], at(1)),  # before intime: it counts
+        ([beat(1001, at(1))], at(1)),
+        ([beat(1002, at(2)), beat(None, at(2)), beat(1001, at(5))], at(5)),  # of other stays
+        ([beat(1001, at(2), 220210), beat(1001, at(5))], at(5)),  # a respiratory rate
+        ([beat(1001, None), beat(1001, at(7))], at(7)),
+        ([beat(1001, at(99))], at(99)),  # after outtime: of no task, but no error
+    ],
+)
+def test_the_clock_starts_when_the_patient_is_there(charted, expected):
+    found, _ = select(hospital([{}], charted=charted))
+    assert found["clock_zero"].to_list() == [expected]
+    assert found["prediction_time"].to_list() == [expected + timedelta(hours=48)]
+    # which rows belong to the stay, and how long after the admission it began, do not move
+    assert found.select("start", "end", "hours_to_icu").row(0) == (at(1), at(60), 1.0)
+
+
+def test_a_stay_without_any_heart_rate_is_left_out_and_counted(caplog):
+    caplog.set_level("INFO")
+    sources = hospital([{}] * 14, charted=[beat(1001, at(2)), beat(1002, at(2), 220210)])
+    found, rows = select(sources)
+    assert found["episode_id"].to_list() == [1001]
+    assert [row["episodes"] for row in rows] == [14, 14, 1, 1, 1, 1]
+    assert "13 ICU stays without a heart rate (not used)" in caplog.text
+
+
+def test_first_heart_rates_outside_the_stay_are_counted(caplog):
+    caplog.set_level("INFO")
+    early = [beat(number, at(0, 59)) for number in range(1001, 1012)]
+    late = [beat(number, at(60, 1)) for number in range(1012, 1024)]
+    select(hospital([{}] * 24, charted=[*early, *late, beat(1024, at(1))]))
+    assert "11 ICU stays whose first heart rate lies before intime" in caplog.text
+    assert "12 ICU stays whose first heart rate lies after outtime" in caplog.text
 
 
 def test_every_stay_of_an_admission_is_an_episode_however_short_or_late():
@@ -129,7 +182,7 @@ def test_stays_without_a_time_or_that_end_before_they_begin_are_counted(caplog):
     ]
     found, rows = select(hospital([*stays, *[{"intime": None}] * 11]))
     assert found["episode_id"].to_list() == [1001, 1005]
-    assert [row["episodes"] for row in rows] == [17, 2, 2, 2, 2]
+    assert [row["episodes"] for row in rows] == [17, 2, 2, 2, 2, 2]
     assert "12 ICU stays without intime (not used)" in caplog.text
     assert "<10 ICU stays without outtime (not used)" in caplog.text
     assert "<10 ICU stays that end before they begin, or as they do (not used)" in caplog.text
@@ -143,10 +196,10 @@ def test_age_is_that_at_admission():
     stays = [{"subject_id": i, "hadm_id": 100 + i} for i in (1, 2, 3)]
     found, rows = select(hospital(stays, admissions, patients))
     assert found.select("subject_id", "age").rows() == [(2, 18)]
-    assert [row["episodes"] for row in rows] == [3, 3, 3, 3, 1]
+    assert [row["episodes"] for row in rows] == [3, 3, 3, 3, 3, 1]
     everybody = Cohort(min_age=None, window_hours=48, icu_within_hours=48, ids=None)
     found, rows = select(hospital(stays, admissions, patients), everybody)
-    assert found.height == 3 and len(rows) == 4
+    assert found.height == 3 and len(rows) == 5
 
 
 @pytest.mark.parametrize(
@@ -192,7 +245,7 @@ def test_stays_of_impossible_times_and_of_two_places_at_once_are_left_out(caplog
     ]
     found, rows = select(hospital(stays, admissions, [{}] * 4))
     assert found["episode_id"].to_list() == [1003, 1005]
-    assert [row["episodes"] for row in rows][1:4] == [5, 4, 2]
+    assert [row["episodes"] for row in rows][2:5] == [5, 4, 2]
     assert "<10 ICU stays of admissions without dischtime (left out)" in caplog.text
     assert "overlap a stay of the same patient under another admission (left out)" in caplog.text
 
@@ -205,7 +258,7 @@ def test_list_of_admissions(tmp_path):
     cohort = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=str(ids))
     found, rows = select(sources, cohort)
     assert found["episode_id"].to_list() == [1002, 1003]
-    assert rows[4] == {"condition": "of admissions on the list mine.csv", "episodes": 2,
+    assert rows[5] == {"condition": "of admissions on the list mine.csv", "episodes": 2,
                        "subjects": 1}  # fmt: skip
 
 
@@ -257,13 +310,19 @@ def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path):
     assert pl.read_parquet(tmp_path / "1" / "stays.parquet")["episode_id"].is_sorted()
 
 
-def test_open_demo(mimic_demo):
+def test_open_demo(mimic_demo, caplog):
+    caplog.set_level("INFO")
     folders = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
     sources = {
         name: duckdb.sql(f"FROM read_csv('{mimic_demo / folder / name}.csv.gz')").pl()
         for name, folder in folders.items()
     }
+    path = mimic_demo / "icu" / "chartevents.csv.gz"
+    sources["chartevents"] = duckdb.sql(f"FROM read_csv('{path}') WHERE itemid = 220045").pl()
     found, rows = select(sources)
-    assert [(row["episodes"], row["subjects"]) for row in rows] == [(140, 100)] * 5
-    assert (found["end"] > found["prediction_time"]).sum() == 74
-    assert found.null_count().select(pl.exclude(stage.STAYS.nullable)).row(0) == (0,) * 12
+    assert [(row["episodes"], row["subjects"]) for row in rows] == [(140, 100)] * 6
+    # by SQL written from the definition alone: 37 are charted before intime, 103 after it
+    assert "37 ICU stays whose first heart rate lies before intime" in caplog.text
+    assert (found["clock_zero"] > found["start"]).sum() == 103
+    assert (found["end"] > found["prediction_time"]).sum() == 72
+    assert found.null_count().select(pl.exclude(stage.STAYS.nullable)).row(0) == (0,) * 13

@@ -27,10 +27,11 @@ def at(hours=0, seconds=0):
     return ZERO + timedelta(hours=hours, seconds=seconds)
 
 
-def stay(number=1, subject=10, hadm=1, start=ZERO, observed_from=None):
+def stay(number=1, subject=10, hadm=1, start=ZERO, observed_from=None, arrival=None):
     row = {"episode_id": number, "subject_id": subject, "hadm_id": hadm, "start": start}
     row |= {"observed_from": observed_from or start - timedelta(hours=6)}
-    return row | {"prediction_time": start + timedelta(hours=48)}
+    zero = arrival or start
+    return row | {"clock_zero": zero, "prediction_time": zero + timedelta(hours=48)}
 
 
 def film(name, time, subject=10, view="antero-posterior"):
@@ -49,7 +50,7 @@ def select(tmp_path, monkeypatch):
     """Runs the selection on these films: (stay, film, minute)."""
 
     def run(rows, stays=None, rule=RULE):
-        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        times = pl.col("start", "clock_zero", "observed_from", "prediction_time").cast(TIME)
         pl.DataFrame(stays or [stay()]).with_columns(times).write_parquet(tmp_path / "e.parquet")
         kinds = {"film_time": TIME, "view_position": pl.String}
         kinds |= {"view_code_sequence_code_meaning": pl.String}
@@ -73,6 +74,13 @@ def test_films_count_from_the_observation_on_and_before_the_cut_to_the_second(se
     assert select(rows) == kept
     off = select(rows, rule=RULE | {"enforced": False})
     assert [name for _, name, _ in off] == [*"bcdefg"]
+
+
+def test_minutes_count_from_the_patients_arrival_and_earlier_films_stay_known(select):
+    hours = {"a": -1, "b": 2, "c": 7, "d": 50, "e": 51}
+    rows = [film(name, at(hour)) for name, hour in hours.items()]
+    kept = [(1, "a", -240), (1, "b", -60), (1, "c", 240), (1, "d", 2820)]
+    assert select(rows, [stay(arrival=at(3))]) == kept
 
 
 def test_a_film_belongs_to_one_admission_and_to_all_its_stays(select):

@@ -1,4 +1,5 @@
-"""The long table: when a value was known, to the minute; what runs in which hour; whose it is."""
+"""The long table: when a value was known, to the minute; what runs in which hour; whose it is; what
+was known before the patient's arrival."""
 
 import json
 import logging
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hospital_files import HABITS, files, table
+from hospital_files import HABITS, files, icu_stays, table
 
 from pipeline.common.errors import InputError
 from pipeline.ehr import long as stage
@@ -81,8 +82,8 @@ def at(hours=0, minutes=0):
 def stay(number=1, start=ZERO, end=None, subject=10, hadm=5, **change):
     row = {"episode_id": number, "stay_id": number, "subject_id": subject, "hadm_id": hadm}
     row |= {"start": start, "end": end or start + timedelta(hours=90)}
-    row |= {"observed_from": start - timedelta(hours=6)}
-    return row | {"prediction_time": start + timedelta(hours=48), **STATIC, **change}
+    row |= {"clock_zero": start, "observed_from": start - timedelta(hours=6), **change}
+    return STATIC | row | {"prediction_time": row["clock_zero"] + timedelta(hours=48)}
 
 
 def read(charttime, itemid=HR, number=80.0, **change):
@@ -119,7 +120,7 @@ def stage_main(monkeypatch, folder, output, rule=RULE, threads=1, source=None):
 
 
 def write_episodes(path, rows):
-    times = pl.col("start", "end", "observed_from", "prediction_time").cast(TIME)
+    times = pl.col("start", "end", "clock_zero", "observed_from", "prediction_time").cast(TIME)
     pl.DataFrame(rows).with_columns(times).write_parquet(path)
 
 
@@ -346,9 +347,10 @@ def charted_at(tmp_path_factory):
         source["d_labitems"] = table("hosp/d_labitems", root)
         for name, rows in source.items():
             rows.write_parquet(folder / f"{name}.parquet")
-        stays = table("icu/icustays", root).rename({"intime": "start", "outtime": "end"})
+        times = {"intime": "start", "outtime": "end", "arrival": "clock_zero"}
+        stays = icu_stays(root).drop_nulls("arrival").rename(times)
         stays = stays.with_columns(pl.lit(value).alias(name) for name, value in STATIC.items())
-        until = pl.col("start") + pl.duration(hours=48)
+        until = pl.col("clock_zero") + pl.duration(hours=48)
         stays.with_columns(
             episode_id="stay_id", observed_from="start", prediction_time=until
         ).write_parquet(folder / "episodes.parquet")
@@ -410,6 +412,142 @@ def test_of_values_stored_together_the_newest_is_the_last(build):
     kept = build(chartevents=[*rows, *rows])
     assert kept["value"].to_list() == ["99", "99", "100"]
     assert kept["t"].is_between(3.983333, 3.9834).all()
+
+
+ARRIVES_LATE = {"clock_zero": at(3)}
+
+
+def before(table, number=1):
+    """Variable → (value, hours since) of what a stay's patient brought with her."""
+    own = table.filter(pl.col("t").is_null(), pl.col("episode_id") == number)
+    value = dict(own.select("variable", "value").rows())
+    names = [name.removeprefix("before: ") for name in value if name.startswith("before: ")]
+    ages = [name for name in value if name.startswith("hours since: ")]
+    assert sorted(ages) == [f"hours since: {name}" for name in sorted(names)]
+    return {n: (value[f"before: {n}"], float(value[f"hours since: {n}"])) for n in names}
+
+
+def test_hours_count_from_the_arrival_and_what_was_known_before_it_is_kept(build):
+    moments = [at(1), at(2, 30), at(2, 59), at(3), at(3, 1), at(50, 59), at(51)]
+    rows = {"chartevents": [read(m, number=60.0 + k) for k, m in enumerate(moments)]}
+    kept = build([stay(**ARRIVES_LATE)], **rows)
+    assert kept.select("t", "value").rows() == [(0.0, "63"), (0.016667, "64"), (47.983333, "65")]
+    assert before(build([stay(**ARRIVES_LATE)], static=True, **rows)) == {"HR": ("62", 0.016667)}
+
+
+def test_before_the_arrival_is_before_the_icu_too(build):
+    rows = {
+        "chartevents": [read(at(-5), number=50.0), read(at(-7), 220046, 9.0)],  # unobserved
+        "labevents": [drawn(at(-4), 1.5, storetime=at(-3)), drawn(at(-2), 3.5, hadm_id=None)],
+        "outputevents": [read(at(-6), FOLEY) | {"value": 1.5}],
+    }
+    assert before(build(static=True, **rows)) == {
+        "HR": ("50", 5.0),
+        "lab 50813 Lactate": ("3.5", 2.0),
+        f"output {FOLEY} Foley": ("1.5", 6.0),
+    }
+    nothing = [drawn(at(-2), subject_id=11), drawn(at(-2), hadm_id=6), drawn(at(-6, -1))]
+    assert before(build(labevents=nothing, static=True)) == {}
+
+
+def test_what_is_stored_after_the_arrival_was_not_known_before_it(build):
+    late = {"storetime": at(3)}
+    rows = {"chartevents": [read(at(1), number=70.0), read(at(2), number=99.0, **late)]}
+    rows |= {"labevents": [drawn(at(-1), **late)]}
+    assert before(build([stay(**ARRIVES_LATE)], static=True, **rows)) == {"HR": ("70", 2.0)}
+    kept = build([stay(**ARRIVES_LATE)], **rows)
+    assert kept.select("t", "value").rows() == [(0.0, "99"), (0.0, "2")]
+    off = RULE | {"enforced": False}
+    found = before(build([stay(**ARRIVES_LATE)], rule=off, static=True, **rows))
+    assert found == {"HR": ("99", 1.0), "lab 50813 Lactate": ("2", 4.0)}
+
+
+def test_the_last_number_of_a_signal_is_that_known_last_of_several_the_newest(build):
+    together = {"storetime": at(2)}
+    rows = [
+        read(at(1), number=70.0, **together),
+        read(at(1, 30), number=60.0, **together),
+        read(at(0, 30), number=99.0, storetime=at(1, 59)),
+        read(at(1), 223761, 98.6),
+        read(at(2), 223761, 100.4),
+        read(at(1), GCS, 4.0, value="Confused"),
+        read(at(2), GCS, None, value="No Response-ETT"),  # no number
+        read(at(2), WBC_CHART, 9.0),  # a copy of a lab
+    ]
+    assert before(build([stay(**ARRIVES_LATE)], chartevents=rows, static=True)) == {
+        "HR": ("60", 1.0),
+        "temperature": ("38", 1.0),
+        f"chart {GCS} GCS - Verbal Response": ("4", 2.0),
+    }
+
+
+def test_a_later_stay_knows_what_the_earlier_one_showed_and_no_other_admission(build):
+    episodes = [stay(1, end=at(10)), stay(2, at(20), observed_from=at(-6)), stay(3, at(9), hadm=6)]
+    charts = [read(at(5), number=60.0), read(at(25), number=70.0, stay_id=2)]
+    table = build(episodes, chartevents=charts, static=True)
+    assert before(table) == before(table, 3) == {}
+    assert before(table, 2) == {"HR": ("60", 15.0)}
+
+
+def test_infusions_over_before_the_arrival_leave_rate_and_amount(build):
+    name = RATE.removesuffix(" mcg/kg/min")
+    rows = [
+        runs(at(0, 30), at(1), rate=0.2),
+        runs(at(1), at(2, 30), rate=0.3, amount=7.0),
+        runs(at(2), at(2, 15), rate=9.0, rateuom="x", statusdescription="Rewritten"),
+        runs(at(-7), at(2), rate=9.0, rateuom="y", amountuom="y"),  # before the observation
+        runs(at(1, 30), at(2), VENTILATION),
+    ]
+    table = [stay(**ARRIVES_LATE)], {"inputevents": rows[:4], "procedureevents": rows[4:]}
+    found = before(build(table[0], static=True, **table[1]))
+    assert found == {f"{name} mcg/kg/min": ("0.3", 2.0), AMOUNT: ("7", 0.5)}
+    assert times(build(table[0], **table[1])) == []
+
+
+def test_what_runs_on_at_the_arrival_is_there_from_hour_zero(build):
+    """From theatre on a vasopressor and ventilated; in another stay, too."""
+    rows = {
+        "inputevents": [runs(at(1), at(4, 30)), runs(at(2), None, stay_id=9, rate=0.5)],
+        "procedureevents": [runs(at(1), at(5), VENTILATION), runs(at(4), at(5), VENTILATION)],
+    }
+    kept = build([stay(**ARRIVES_LATE, end=at(6))], **rows)
+    assert times(kept, VENTILATED) == [0, 1]
+    rates = kept.filter(variable=RATE).select(pl.col("t").round(3), "value").rows()
+    assert rates == [(0, "0.1"), (0, "0.5"), (1, "0.1"), (1, "0.5"), (2, "0.5")]
+    assert kept.filter(variable=AMOUNT).select("t", "value").rows() == [(1.5, "4")]
+    found = before(build([stay(**ARRIVES_LATE, end=at(6))], static=True, **rows))
+    assert found == {RATE: ("0.5", 1.0)}
+
+
+def test_a_patient_who_comes_after_the_stay_has_no_hours(build):
+    gone = [stay(end=at(2), **ARRIVES_LATE)]
+    rows = {"chartevents": [read(at(1)), read(at(4))], "inputevents": [runs(at(1), at(9))]}
+    assert times(build(gone, **rows)) == []
+
+
+def test_names_of_what_was_before_are_those_of_no_other_variable(build):
+    """One with any null t is time-invariant as a whole: a shared name would take it from X."""
+    hours, static = (build([stay(**ARRIVES_LATE)], static=s, **history()) for s in (False, True))
+    assert not set(static["variable"]) & set(hours["variable"])
+    assert len(set(static["variable"]) - set(STATIC)) == 2 * 5  # HR, lactate, urine, rate, amount
+    others = [*stage.merged()["variable"], *STATIC, *hours["variable"]]
+    assert not [name for name in others if name.startswith(("before: ", "hours since: "))]
+
+
+@pytest.mark.parametrize("zero", [0, 3])
+def test_the_hours_do_not_depend_on_what_was_over_before_them(build, zero):
+    """X takes what it took: it is the same without all that was known before the arrival."""
+    late = [stay(clock_zero=at(zero))]
+    rest = {
+        name: [r for r in rows if (r.get("endtime") or r["storetime"]) >= at(zero)]
+        for name, rows in history().items()
+    }
+    assert sum(map(len, rest.values())) < sum(map(len, history().values()))
+    whole = build(late, **history())
+    assert whole.height > 250 and whole.equals(build(late, **rest))
+    assert before(build(late, static=True, **history())) and not before(
+        build(late, static=True, **{name: rest[name] for name in ("chartevents", "labevents")})
+    )
 
 
 def history():
@@ -494,21 +632,57 @@ def extract(mimic_demo, table, folder):
 
 
 def test_the_open_demo_comes_out(mimic_demo, tmp_path, monkeypatch):
-    for name in [*stage.TABLES, "icustays"]:
+    for name in [*stage.TABLES, "icustays", "admissions"]:
         extract(mimic_demo, name, tmp_path)
-    stays = pl.read_parquet(tmp_path / "icustays.parquet")
+    charts = pl.read_parquet(tmp_path / "chartevents.parquet")
+    first = charts.filter(itemid=HR).group_by("stay_id").agg(first=pl.col("charttime").min())
+    admitted = pl.read_parquet(tmp_path / "admissions.parquet", columns=["hadm_id", "admittime"])
+    stays = pl.read_parquet(tmp_path / "icustays.parquet").join(first, on="stay_id")
+    stays = stays.join(admitted, on="hadm_id")
     rows = stays.select(
         pl.col("stay_id").alias("episode_id"), "subject_id", "hadm_id", "stay_id",
         pl.col("intime").alias("start"), pl.col("outtime").alias("end"),
-        pl.col("intime").alias("observed_from"),
-        (pl.col("intime") + pl.duration(hours=48)).alias("prediction_time"),
+        pl.max_horizontal("intime", "first").alias("clock_zero"),
+        pl.col("admittime").alias("observed_from"),
         *(pl.lit(value).alias(name) for name, value in STATIC.items()),
     )  # fmt: skip
+    end = pl.col("clock_zero") + pl.duration(hours=48)
+    rows = rows.with_columns(end.alias("prediction_time"))
     rows.write_parquet(tmp_path / "episodes.parquet")
     found = stage_main(monkeypatch, tmp_path, tmp_path / "long.parquet", threads=2)
     assert found["episode_id"].n_unique() == 140
     assert found.height > 190_000
     median = found.filter(pl.col("variable") == "temperature")["value"].cast(pl.Float64).median()
     assert 36 < median < 38
-    assert found["t"].max() < 48
+    assert found["t"].max() < 48 and found["t"].min() >= 0
     assert VENTILATED in found["variable"].to_list()
+    assert not set(found.filter(pl.col("t").is_null())["variable"]) & set(
+        found.drop_nulls("t")["variable"]
+    )
+    compare_before(found, rows, charts, "HR", HR)
+    compare_before(found, rows, charts, "chart 223835 Inspired O2 Fraction", 223835)
+    labs = pl.read_parquet(tmp_path / "labevents.parquet")
+    compare_before(found, rows, labs, "lab 50912 Creatinine", 50912)
+
+
+def compare_before(found, episodes, source, name, item):
+    """What the stage kept of a signal is its last number by the plain definition, and how old."""
+    own = source.filter(pl.col("itemid") == item).drop_nulls("valuenum")
+    known = pl.max_horizontal(pl.coalesce("storetime", "charttime"), "charttime")
+    both = episodes.join(own, on="subject_id", suffix="_own").with_columns(known.alias("known"))
+    both = both.filter(
+        pl.col("hadm_id_own").fill_null(pl.col("hadm_id")) == pl.col("hadm_id"),
+        pl.col("charttime") >= pl.min_horizontal("start", "observed_from"),
+        pl.col("known") < pl.col("clock_zero"),
+    ).sort("episode_id", "known", "charttime", "valuenum")
+    last = both.unique("episode_id", keep="last", maintain_order=True).select(
+        "episode_id",
+        value="valuenum",
+        hours=((pl.col("clock_zero") - pl.col("known")).dt.total_seconds() / 3600).round(6),
+    )
+    parts = [
+        found.filter(variable=f"{prefix}: {name}").select("episode_id", pl.col("value").cast(float))
+        for prefix in ("before", "hours since")
+    ]
+    kept = parts[0].join(parts[1].rename({"value": "hours"}), on="episode_id").sort("episode_id")
+    assert last.height > 20 and kept.equals(last)

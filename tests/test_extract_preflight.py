@@ -94,6 +94,11 @@ def test_the_list_of_films_needs_their_metadata_but_no_film(tmp_path):
     asked = (FILM_LIST, "corrected")
     assert preflight.problems(asked, source, tmp_path / "results") == []
     assert preflight.estimate(asked, source, tmp_path / "results").films == 0
+    charts = tmp_path / "mimiciv/3.1/icu/chartevents.csv.gz"
+    charts.rename(tmp_path / "elsewhere.gz")  # without it nobody knows when ICU patients arrive
+    assert preflight.problems(asked, source, tmp_path / "results") == []
+    (line,) = preflight.problems((*asked, "stay"), source, tmp_path / "results")
+    assert line.startswith(f"{charts}: missing table chartevents")
     metadata = films / "mimic-cxr-2.0.0-metadata.csv.gz"
     metadata.unlink()
     put(films / "mimic-cxr-2.0.0-metadata.csv", "dicom_id\n")

@@ -214,10 +214,15 @@ def test_each_event_of_the_chain_raises_the_next_one_and_only_with_the_chain(cha
     assert (4 * error[4:6] < 0.4).all()
 
 
+def arrived():
+    """Early stays and when the patient came: from theatre, some are treated before."""
+    return early_stays().select("stay_id", arrived=pl.coalesce("arrival", "intime"))
+
+
 def first_start(item):
     name = "icu/inputevents" if item == 221906 else "icu/procedureevents"
     rows = timed(table(name), minute="starttime").filter(pl.col("itemid") == item)
-    rows = rows.join(early_stays(), on="stay_id", how="semi")
+    rows = rows.join(arrived(), on="stay_id").filter(pl.col("starttime") >= pl.col("arrived"))
     return rows.group_by("hadm_id").agg(pl.col("minute").min().alias(f"at_{item}"))
 
 
@@ -233,7 +238,7 @@ def test_vasopressors_precede_ventilation_with_peep_which_precedes_death_and_cod
     assert both.select((pl.col("at_221906") < pl.col("at_225792")).all()).item()
     assert both.select((pl.col("at_225792") < pl.col("stay")).all()).item()
     peep = timed(table("icu/chartevents").filter(pl.col("itemid") == 220339), minute="charttime")
-    peep = peep.join(early_stays(), on="stay_id", how="semi")
+    peep = peep.join(arrived(), on="stay_id").filter(pl.col("charttime") >= pl.col("arrived"))
     peep = peep.join(rows, on="hadm_id", how="left")
     assert peep["hadm_id"].n_unique() > 0.9 * rows["arf"].sum()
     assert peep.select((pl.col("minute") > pl.col("at_225792")).all()).item()

@@ -33,10 +33,11 @@ def at(hours=0, minutes=0, seconds=0):
     return ZERO + timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
-def stay(number=1, subject=10, hadm=1, start=ZERO, observed_from=None):
+def stay(number=1, subject=10, hadm=1, start=ZERO, observed_from=None, arrival=None):
     row = {"episode_id": number, "subject_id": subject, "hadm_id": hadm, "start": start}
     row |= {"observed_from": observed_from or start - timedelta(hours=6)}
-    return row | {"prediction_time": start + timedelta(hours=48)}
+    zero = arrival or start
+    return row | {"clock_zero": zero, "prediction_time": zero + timedelta(hours=48)}
 
 
 def report(name, charttime, **change):
@@ -49,7 +50,7 @@ def select(tmp_path, monkeypatch):
     """Runs the selection on these reports: (stay, report, minute)."""
 
     def run(reports, stays=None, rule=RULE):
-        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        times = pl.col("start", "clock_zero", "observed_from", "prediction_time").cast(TIME)
         pl.DataFrame(stays or [stay()]).with_columns(times).write_parquet(tmp_path / "e.parquet")
         pl.DataFrame(reports, schema=REPORT).write_parquet(tmp_path / "n.parquet")
         given = ["--episodes", tmp_path / "e.parquet", "--notes", tmp_path / "n.parquet"]
@@ -81,6 +82,13 @@ def test_the_seconds_of_the_admission_to_the_icu_do_not_move_a_horizon(select):
     start = at(0, 0, 50)
     reports = [report("a", start + timedelta(hours=4, seconds=-5)), report("b", at(4, 0, 55))]
     assert select(reports, [stay(start=start)]) == [(1, "a", 239), (1, "b", 240)]
+
+
+def test_minutes_count_from_the_patients_arrival_and_earlier_reports_stay_known(select):
+    reports = [report("a", at(-1)), report("b", at(2)), report("c", at(7)), report("d", at(50))]
+    reports += [report("e", at(51))]
+    kept = [(1, "a", -240), (1, "b", -60), (1, "c", 240), (1, "d", 2820)]
+    assert select(reports, [stay(arrival=at(3))]) == kept
 
 
 def test_charttime_stands_in_for_a_missing_storetime(select):

@@ -97,7 +97,7 @@ def test_a_cohort_of_patients_with_any_film_needs_the_films_metadata(tmp_path, r
     planned = Checkout.fresh(tmp_path / "own", {"cohort.films": "any"}).plan(
         "results/corrected/admission/episodes.parquet", "results/corrected/stay/episodes.parquet"
     )
-    assert planned.planned["extract_table"] == 4
+    assert planned.planned["extract_table"] == 5
     checkout, root = real
     shutil.rmtree(root / "mimic-cxr-jpg")
     checkout.configure({"cohort.films": "any"})

@@ -1,9 +1,10 @@
 """Labels the ICU stays for one task, such as shock_4h: who is eligible, who has an onset, and when.
 
-A task is a query, `tasks/stay/<query>.sql`, and T, the hours from intime up to which the data
-reach: [0, T). Eligible is who is alive and still in the ICU at T (who leaves or dies at T itself is
-not) and has had no onset before T: incident cases only (unimed2022.md, section 3). The label is 1
-where the onset is at T or later in the stay. Event tables are read where they lie, by item id.
+A task is a query, `tasks/stay/<query>.sql`, and T, the hours from the patient's arrival (clock_zero
+of the stay) up to which the data reach: [0, T). Eligible is who is alive and still in the ICU at T
+(who leaves or dies at T itself is not) and has had no onset before T, the time before the arrival
+included: incident cases only (unimed2022.md, section 3). The label is 1 where the onset is at T or
+later in the stay. Event tables are read where they lie, by item id.
 """
 
 import re
@@ -28,7 +29,7 @@ STAY_LABELS = Contract(
     columns={**LABELS.columns, "onset_hours": pl.Float64},
     key=("episode_id",),
     nullable=("label", "onset_hours"),
-    units={"onset_hours": "hours from intime to the first onset, or the death in hospital"},
+    units={"onset_hours": "hours from clock_zero to the first onset, or the death in hospital"},
 )
 QUERIES = Path(__file__).parent / "tasks" / "stay"
 HORIZON = 48  # hours; the stays' data reach no further
@@ -45,8 +46,8 @@ def parse_task(task: str) -> tuple[str, int]:
     known = sorted(path.stem for path in QUERIES.glob("*.sql"))
     if not match or match[1] not in known or not 0 < int(match[2]) <= HORIZON:
         raise InputError(
-            f"unknown task {task}; expected one of {', '.join(known)} with the hours from intime,"
-            f" 1 to {HORIZON}, such as shock_4h"
+            f"unknown task {task}; expected one of {', '.join(known)} with the hours from the"
+            f" patient's arrival, 1 to {HORIZON}, such as shock_4h"
         )
     return match[1], int(match[2])
 
@@ -79,11 +80,11 @@ def definition(task: str, catalogue: str | None = None) -> dict[str, Any]:
 def count_onsets(labelled: pl.DataFrame) -> list[dict[str, Any]]:
     """Onsets of all stays, eligible or not, as further rows of the task's counts.
 
-    >>> count_onsets(pl.DataFrame({"onset_hours": [-0.5, 3.0, None]}))[1]
-    {'count': 'of all stays of the cohort: with an onset before intime', 'episodes': 1}
+    >>> [row["episodes"] for row in count_onsets(pl.DataFrame({"onset_hours": [-0.5, 3, None]}))]
+    [2, 1]
     """
     onset = labelled["onset_hours"].drop_nulls()
-    kinds = {"at any time": onset, "before intime": onset.filter(onset < 0)}
+    kinds = {"at any time": onset, "before the patient's arrival": onset.filter(onset < 0)}
     return [
         {"count": f"of all stays of the cohort: with an onset {when}", "episodes": found.len()}
         for when, found in kinds.items()

@@ -2,8 +2,9 @@
 
 Every stay of a patient of the asked age counts, a second one of an admission too; conditions and
 times are in `stays.sql`. Settings (`--cohort`) as of `pipeline.cohort.episodes`; min_age, films,
-ids and ed_hours count, the hours of the admission's window do not: clock zero is intime, and the
-tasks say by which hour they predict. A patient's split is that of her admissions.
+ids and ed_hours count, the hours of the admission's window do not: clock zero is when the patient
+is there, the later of intime and the first charted heart rate (`stays_arrivals.sql`), and the tasks
+say by which hour they predict. A patient's split is that of her admissions.
 """
 
 import logging
@@ -45,6 +46,7 @@ STAYS = Contract(
         "stay_id": pl.Int64,
         "start": pl.Datetime("us"),
         "end": pl.Datetime("us"),
+        "clock_zero": pl.Datetime("us"),
         "observed_from": pl.Datetime("us"),
         "prediction_time": pl.Datetime("us"),
         "split": pl.String,
@@ -71,7 +73,8 @@ STAYS = Contract(
     units={
         "start": "intime",
         "end": "outtime",
-        "prediction_time": "start + 48 h, the last of the tasks' horizons",
+        "clock_zero": "T0: the later of intime and the first heart rate (220045) of the stay",
+        "prediction_time": "clock_zero + 48 h, the last of the tasks' horizons",
         "age": EPISODES.units["age"],
         "first_year": EPISODES.units["first_year"],
         "last_year": EPISODES.units["last_year"],
@@ -100,10 +103,13 @@ def select_stays(
     """The stays (contract `STAYS`) and the attrition table of the cohort.
 
     `sources`: patients, admissions and icustays as MIMIC has them, for the cohort of any film
-    films. `last_year`: the last calendar year of the release. Raises `InputError` where a table or
-    column is missing, a key repeats, the csv of ids is unusable, or no stay is left.
+    films; chartevents is the database's. `last_year`: the last calendar year of the release. Raises
+    `InputError` where a table or column is missing, a key repeats, the csv of ids is unusable, or
+    no stay is left.
     """
     register(database, sources, SOURCES, cohort, last_year)
+    arrivals = inputs.answer(database, Path(__file__).with_name("stays_arrivals.sql"), {})
+    database.register("arrivals", arrivals)
     log_oddities(database, "stays_oddities.sql", last_year)
     query = Path(__file__).with_name("stays.sql")
     stays = inputs.answer(database, query, cohort.settings)
@@ -122,6 +128,7 @@ def main() -> None:
     for name in SOURCES:
         needed = name not in OPTIONAL
         arguments.add_argument(f"--{name}", required=needed, help="extracted table, parquet")
+    arguments.add_argument("--chartevents", required=True, help="read in place, by item id")
     arguments.add_argument("--last-year", type=int, required=True, help="last of the release")
     arguments.add_argument("--cohort", type=parse_cohort, required=True, help="JSON, see above")
     arguments.add_argument(
@@ -135,6 +142,7 @@ def main() -> None:
     paths = {name: getattr(given, name) for name in SOURCES}
     sources = {name: read_table(path) for name, path in paths.items() if path}
     with connect(given.threads, given.memory_mb, given.temp) as database:
+        inputs.open_tables(database, {"chartevents": given.chartevents})
         stays, rows = select_stays(database, sources, given.cohort, given.split, given.last_year)
     log.info("ICU stays:\n%s", attrition.as_text(rows))
     write_table(stays, given.output, STAYS)

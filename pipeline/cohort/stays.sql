@@ -1,8 +1,10 @@
 -- One row per ICU stay of the source: the episode, and the conditions that it meets or not.
 -- Tables: persons (episodes_person.sql), admissions, icustays, overlapping (episodes_overlaps.sql),
--- ids (hadm_id; the list of a cohort given as a csv), films (subject_id of each film; empty unless
--- the cohort asks for any).
+-- arrivals (stays_arrivals.sql), ids (hadm_id; the list of a cohort given as a csv), films
+-- (subject_id of each film; empty unless the cohort asks for any).
 -- Settings: $min_age, $ed_hours.
+--
+-- start and end say which rows belong to a stay; its hours count from clock_zero, T0.
 --
 -- The columns "condition: …" are the cohort, as in episodes.sql. Who is alive and still in the ICU
 -- at a prediction time is asked by the tasks, each at its own.
@@ -25,9 +27,11 @@ SELECT
     icustays.stay_id,
     icustays.intime AS start,
     icustays.outtime AS "end",
+    -- T0: from intime on, but not before the patient is there.
+    GREATEST(icustays.intime, arrivals.first_heart_rate) AS clock_zero,
     clock.observed_from,
     -- The last horizon of the tasks; nothing known from then on is data for any of them.
-    icustays.intime + INTERVAL 48 HOUR AS prediction_time,
+    GREATEST(icustays.intime, arrivals.first_heart_rate) + INTERVAL 48 HOUR AS prediction_time,
     persons.age,
     persons.sex,
     UPPER(admissions.insurance) AS insurance,
@@ -47,6 +51,9 @@ SELECT
     -- A stay without either time, or that ends before it begins, says nothing about any hour.
     icustays.intime < icustays.outtime
         AS "condition: that end after they begin",
+    -- Without one nobody knows when the patient came, or whether.
+    arrivals.first_heart_rate IS NOT NULL
+        AS "condition: with a charted heart rate (its first is the patient's arrival)",
     -- As in episodes.sql.
     admissions.dischtime >= admissions.admittime
     AND (admissions.deathtime IS NULL OR admissions.deathtime >= admissions.admittime)
@@ -70,3 +77,4 @@ FROM icustays
 INNER JOIN admissions USING (subject_id, hadm_id)
 INNER JOIN clock USING (hadm_id)
 INNER JOIN persons USING (hadm_id)
+LEFT JOIN arrivals USING (stay_id)

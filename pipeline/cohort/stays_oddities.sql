@@ -14,6 +14,14 @@ SELECT
     (SELECT COUNT(*) FROM icustays INNER JOIN admissions USING (subject_id, hadm_id)
         WHERE intime < admittime)
         AS "ICU stays that begin before their admission",
+    (SELECT COUNT(*) FROM icustays ANTI JOIN arrivals USING (stay_id))
+        AS "ICU stays without a heart rate (not used)",
+    (SELECT COUNT(*) FROM icustays INNER JOIN arrivals USING (stay_id)
+        WHERE first_heart_rate < intime)
+        AS "ICU stays whose first heart rate lies before intime (their hours count from intime)",
+    (SELECT COUNT(*) FROM icustays INNER JOIN arrivals USING (stay_id)
+        WHERE first_heart_rate > outtime)
+        AS "ICU stays whose first heart rate lies after outtime (of no task)",
     (SELECT COUNT(*) FROM icustays ANTI JOIN patients USING (subject_id))
         AS "ICU stays whose subject_id is not in patients (age unknown)",
     (SELECT COUNT(*) FROM icustays INNER JOIN admissions USING (subject_id, hadm_id)

@@ -83,7 +83,7 @@ def known_tasks(config: Config) -> list[str]:
 
 
 def hours(task: str) -> int:
-    """When a task of ICU stays is predicted, hours after the admission to the ICU.
+    """When a task of ICU stays is predicted, hours after the patient's arrival in the ICU.
 
     >>> hours("shock_4h")
     4

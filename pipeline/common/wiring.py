@@ -240,7 +240,7 @@ class Wiring:
         ]
 
     def last_horizon(self, wildcards: Any) -> int:
-        """Hours after the admission to the ICU that the tasks of a UniMed target see at most."""
+        """Hours after the patient's arrival that the tasks of a UniMed target see at most."""
         own = multitask.settings(self.config, wildcards.model)
         return max(multitask.horizons(own, multitask.tasks(self.config, wildcards.task)))
 

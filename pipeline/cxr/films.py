@@ -7,7 +7,7 @@ A view is one of ViewPosition (AP) or of ViewCodeSequence_CodeMeaning (antero-po
 case; one that no film of the source has is refused.
 
 As published by Wang et al. 2024 (`films_published.sql`): --definition published --admissions …
-Of ICU stays (`films_stay.sql`): --definition stay; minutes count from the stay's start.
+Of ICU stays (`films_stay.sql`): --definition stay; minutes count from the patient's arrival.
 """
 
 from collections.abc import Sequence

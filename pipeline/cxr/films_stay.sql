@@ -18,9 +18,9 @@ SELECT
     f.dicom_id,
     f.subject_id,
     f.study_id,
-    -- Whole minutes since the stay's start, rounded down: a film is known before hour T if and only
-    -- if minute < 60 T, to the second.
-    CAST(floor(date_diff('second', e.start, {known_films}) / 60) AS INTEGER) AS minute
+    -- Whole minutes since the patient's arrival, rounded down: a film is known before hour T if and
+    -- only if minute < 60 T, to the second.
+    CAST(floor(date_diff('second', e.clock_zero, {known_films}) / 60) AS INTEGER) AS minute
 FROM films AS f
 -- ASSUME admissions without an ICU stay take no film from it: they have no episode.
 JOIN admissions AS a

@@ -29,7 +29,7 @@ class StayCxrEncoder(nn.Module):
         self.films = CxrEncoder(hours_scale)
 
     def forward(self, batch: dict[str, torch.Tensor], horizons: Sequence[float]) -> Tokens:
-        """`horizons`: hours from the stay's start; zeros where no film was taken before one."""
+        """`horizons`: hours from the arrival; zeros where no film was taken before one."""
         feature = self.films.features(batch["film"])  # (F, 512)
         size, scale = len(batch["count"]), self.films.hours_scale
         return {"c": known_by(feature, batch["hours"], batch["owner"], size, horizons, scale)}

@@ -1,15 +1,18 @@
-"""The long table of ICU stays: all that became known during each stay, as FIDDLE reads it.
+"""The long table of ICU stays: all that was known of each stay, as FIDDLE reads it.
 
     python -m pipeline.ehr.long --episodes results/corrected/stay/episodes.parquet
         --source results/source --availability '{…}' --output long.parquet
 
-One row per value: t is the time at which it was known, in hours from the stay's start, so that one
-table serves every horizon T as t < T. Time-invariant values have no t. Inputs and merged variables
-(`long_items.csv`: item → variable, value · scale + shift) as listed by Tang et al. 2020 (FIDDLE),
-here with their units converted. Values outside the limits of `long_items.csv` and `signals.csv` are
-dropped and counted; so is Fahrenheit charted as Celsius, as mimic-code's vitalsign.sql drops it. Of
-what Tang et al. read, datetimeevents (dates, some of them planned) and the laboratory's flags (they
-follow from value and range) are left out.
+One row per value: t is the time at which it was known, in hours from the patient's arrival, so that
+one table serves every horizon T as t < T. Time-invariant values have no t. Among them is what was
+known before the arrival, which FIDDLE (t from 0 on) would not see: of each signal the last number,
+`before: HR`, and how many hours before the arrival it became known, `hours since: HR`.
+
+Inputs and merged variables (`long_items.csv`: item → variable, value · scale + shift) as listed by
+Tang et al. 2020 (FIDDLE), here with their units converted. Values outside the limits of
+`long_items.csv` and `signals.csv` are dropped and counted; so is Fahrenheit charted as Celsius, as
+mimic-code's vitalsign.sql drops it. Of what Tang et al. read, datetimeevents (dates, some of them
+planned) and the laboratory's flags (they follow from value and range) are left out.
 
 The rows of a full release are more than memory holds: `long.sql` streams them to files by chunks
 of stays, then each chunk is sorted (`long_chunk.sql`) and appended to the output.
@@ -40,9 +43,9 @@ LONG = Contract(
     {"episode_id": pl.Int64, "t": pl.Float64, "variable": pl.String, "value": pl.String},
     key=("episode_id", "t", "variable", "value"),
     nullable=("t",),
-    units={"t": "hours since the stay's start; null: time-invariant"},
+    units={"t": "hours since the patient's arrival; null: time-invariant"},
 )
-PARTS = ("readings", "states", "rates", "amounts", "registered")
+PARTS = ("readings", "states", "rates", "amounts", "earlier", "registered")
 CHUNK = 1000  # stays, about 1.6 million rows of 48 hours
 AS_TEXT = """
     CREATE MACRO as_text(number) AS CASE
@@ -106,9 +109,9 @@ def log_sources(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
     for source, rows, guessed in found:
         log.info("%s: %s values, %s of them without storetime", source, shown(rows), shown(guessed))
     dropped = database.sql(
-        "SELECT name, count(*) FROM read_parquet($files) "
+        "SELECT name, sum(outside) FROM read_parquet($files) "
         "JOIN (SELECT DISTINCT item, name FROM items) USING (item) "
-        "WHERE outside GROUP BY name ORDER BY name",
+        "WHERE outside > 0 GROUP BY name ORDER BY name",
         params=files,
     ).fetchall()
     by_name = ", ".join(f"{name} {shown(rows)}" for name, rows in dropped)
@@ -124,7 +127,7 @@ def sorted_chunks(
     """
     text = sql_beside(__file__, "long_chunk.sql")
     names = database.sql("SELECT DISTINCT item, name FROM items").pl()
-    name = pl.concat_str("name", "aspect", ignore_nulls=True)
+    name = pl.concat_str("prefix", "name", "aspect", ignore_nulls=True)
     for chunk in JobProgress("writing the long table", len(chunks)).each(chunks):
         found = database.sql(text, params={"files": f"{chunk}/*.parquet"}).pl()
         yield found.join(names, on="item", how="left").with_columns(variable=name)

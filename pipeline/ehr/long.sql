@@ -1,7 +1,9 @@
--- What was known during each stay, in no order: one row per value, with the hours from the stay's
--- start at which it was KNOWN: not before the start, before the prediction time and the stay's end.
--- Numbers outside the limits of their item are null, and marked. GCS verbal of the intubated is a
--- variable of its own (macro intubated, signals.py). Views: episodes, items (long_names.sql), chartevents, outputevents, labevents,
+-- Everything known during each stay, in no order: one row per value, with the hours from the
+-- patient's arrival (clock_zero) at which it was KNOWN: from then on, before the prediction time and
+-- the stay's end. And the last number of each signal that was known before it, hours negative.
+-- Numbers outside the limits of their item are null, and counted. GCS verbal of the intubated is a
+-- variable of its own (macro intubated, signals.py).
+-- Views: episodes, items (long_names.sql), chartevents, outputevents, labevents,
 -- microbiologyevents, procedureevents, inputevents. The known_… and stands_in_… fields come from the
 -- config's availability table; as_text writes a number. $stays: how many stays make a chunk.
 -- A variable is an item's number and a text that goes behind its name, which is added at the end.
@@ -9,12 +11,16 @@
 -- fails on those of millions of rows, "dict-surviving cache".)
 WITH windows AS (
     SELECT
-        *, least(prediction_time, "end") AS stop,
+        *, clock_zero AS zero, least(prediction_time, "end") AS stop,
+        least(start, observed_from) AS since,
         (row_number() OVER (ORDER BY episode_id) - 1) // $stays AS chunk
     FROM episodes
 ),
+-- All of the admission; `here`: of this stay, in it.
 charted AS (
-    SELECT w.chunk, w.episode_id, w.start, w.stop, r.* EXCLUDE (hadm_id, stay_id)
+    SELECT
+        w.chunk, w.episode_id, w.zero, w.stop, r.* EXCLUDE (hadm_id, stay_id),
+        coalesce(r.stay_id, w.stay_id) = w.stay_id AND r.charttime >= w.start AS here
     FROM (
         SELECT
             'chart' AS source, hadm_id, stay_id, itemid, charttime, valuenum, value,
@@ -26,20 +32,17 @@ charted AS (
             {known_outputs}, {stands_in_outputs}
         FROM outputevents
     ) AS r
-    JOIN windows AS w
-        ON w.hadm_id = r.hadm_id
-        AND coalesce(r.stay_id, w.stay_id) = w.stay_id
-        AND r.charttime >= w.start
+    JOIN windows AS w ON w.hadm_id = r.hadm_id AND r.charttime >= w.since
 ),
 -- ASSUME: that a specimen was taken is known when it is taken, like a procedure; where the hour is
 -- not recorded, at the end of that day. What grew in it, known days later, is not used.
 specimens AS (
     SELECT *, coalesce(charttime, chartdate + INTERVAL 1 DAY) AS taken FROM microbiologyevents
 ),
--- Drawn in the stay, or before it in the same admission if known only in the stay. Without hadm_id
--- (emergency department): of the admission in whose observation it was drawn.
+-- Drawn in the stay, or before it in the same admission. Without hadm_id (emergency department): of
+-- the admission in whose observation it was drawn.
 drawn AS (
-    SELECT w.chunk, w.episode_id, w.start, w.stop, r.* EXCLUDE (subject_id, hadm_id)
+    SELECT w.chunk, w.episode_id, w.zero, w.stop, r.* EXCLUDE (subject_id, hadm_id), TRUE AS here
     FROM (
         SELECT
             'lab' AS source, subject_id, hadm_id, itemid, charttime, valuenum, value,
@@ -56,66 +59,75 @@ drawn AS (
 ),
 -- ASSUME: nothing is known before the time that it is charted for, though many outputs are stored
 -- earlier. Merged variables are numbers only.
-readings AS (
+noted AS (
     SELECT
-        r.chunk, r.source, r.stood_in, r.episode_id, r.start, r.stop, r.charttime AS begun,
+        r.chunk, r.source, r.stood_in, r.episode_id, r.zero, r.here, r.charttime AS begun,
         CASE WHEN r.known IS NOT NULL THEN greatest(r.charttime, r.known) END AS moment,
         i.item, CASE WHEN intubated(r.itemid, r.value) THEN ' intubated' ELSE '' END AS aspect,
-        coalesce(r.valuenum NOT BETWEEN i.low AND i.high, FALSE) AS outside,
+        CAST(coalesce(r.valuenum NOT BETWEEN i.low AND i.high, FALSE) AS INTEGER) AS outside,
         CASE
-            WHEN outside THEN NULL
+            WHEN outside > 0 OR intubated(r.itemid, r.value) THEN NULL
+            WHEN i.scale IS NOT NULL THEN round(r.valuenum * i.scale + i.shift, 4)
+            ELSE r.valuenum
+        END AS number,
+        CASE
+            WHEN outside > 0 THEN NULL
             WHEN intubated(r.itemid, r.value) THEN trim(r.value)
-            WHEN i.scale IS NOT NULL THEN as_text(round(r.valuenum * i.scale + i.shift, 4))
-            ELSE coalesce(as_text(r.valuenum), nullif(nullif(trim(r.value), ''), '___'))
+            WHEN i.scale IS NOT NULL THEN as_text(number)
+            ELSE coalesce(as_text(number), nullif(nullif(trim(r.value), ''), '___'))
         END AS value
     FROM (FROM charted UNION ALL FROM drawn) AS r JOIN items AS i USING (source, itemid)
-    WHERE moment >= r.start AND moment < r.stop
+    WHERE moment < r.stop
 ),
+readings AS (FROM noted WHERE here AND moment >= zero),
 -- Infusions, ventilation, lines: that one runs is known from its start, and its rate and route;
 -- its amount, or that it was void (nothing given, or rewritten), at its end.
 running AS (
     SELECT
         'procedure' AS source, hadm_id, stay_id, itemid, starttime, endtime, '' AS aspect,
         'runs' AS state, NULL AS rate, NULL AS rateuom, NULL AS amount, NULL AS amountuom,
-        {known_procedures} AS known, {stands_in_procedures} AS stood_in, FALSE AS outside
+        {known_procedures} AS known, {stands_in_procedures} AS stood_in, 0 AS outside
     FROM procedureevents
     UNION ALL
     SELECT
         'input', hadm_id, stay_id, itemid, starttime, endtime, ' route',
         coalesce(nullif(trim(ordercategoryname), ''), 'runs'), rate, rateuom,
         CASE WHEN amount > 0 AND statusdescription IS DISTINCT FROM 'Rewritten' THEN amount END,
-        amountuom, {known_infusions}, {stands_in_infusions}, FALSE
+        amountuom, {known_infusions}, {stands_in_infusions}, 0
     FROM inputevents
 ),
--- An item's units differ between rows: they are part of the name. What began before the stay, in
--- the same admission, runs on into it.
+-- An item's units differ between rows: they are part of the name. What began before the arrival, in
+-- the same admission, runs on after it (`here`), unless it ended before.
 intervals AS NOT MATERIALIZED (
     SELECT
-        w.chunk, w.episode_id, w.start, w.stop, i.item, r.* EXCLUDE (itemid, hadm_id, stay_id),
-        greatest(r.starttime, r.known) AS begun, greatest(begun, w.start) AS entered
+        w.chunk, w.episode_id, w.zero, w.stop, w.since, i.item,
+        r.* EXCLUDE (itemid, hadm_id, stay_id),
+        greatest(r.starttime, r.known) AS begun, greatest(begun, w.zero) AS entered,
+        entered < w.stop
+        AND (r.starttime >= w.zero OR r.endtime IS NULL OR r.endtime >= w.zero) AS here
     FROM running AS r
     JOIN windows AS w
         ON w.hadm_id = r.hadm_id
-        AND (coalesce(r.stay_id, w.stay_id) = w.stay_id OR r.starttime < w.start)
+        AND (coalesce(r.stay_id, w.stay_id) = w.stay_id OR r.starttime < w.zero)
     JOIN items AS i USING (source, itemid)
     WHERE r.known IS NOT NULL AND greatest(r.starttime, r.known) < w.stop
-        AND (r.starttime >= w.start OR r.endtime IS NULL OR r.endtime >= w.start)
 ),
 -- ASSUME: void rows run like others until they end, for until then nothing told them apart.
--- A row where the interval enters the stay and one at each full hour at which it had not ended: so
+-- A row where the interval enters the hours and one at each full hour at which it had not ended: so
 -- what stands in an hour is known in that hour, whatever becomes of the interval.
 marks AS NOT MATERIALIZED (
     SELECT
         *,
         unnest(
-            CASE WHEN begun >= start OR coalesce(endtime > start, TRUE) THEN [entered] ELSE [] END
+            CASE WHEN begun >= zero OR coalesce(endtime > zero, TRUE) THEN [entered] ELSE [] END
             || range(
-                start + to_hours(date_diff('microsecond', start, entered) // 3600000000 + 1),
+                zero + to_hours(date_diff('microsecond', zero, entered) // 3600000000 + 1),
                 least(endtime, stop),
                 INTERVAL 1 HOUR
             )
         ) AS moment
     FROM intervals
+    WHERE here
 ),
 states AS (
     SELECT * EXCLUDE (begun), CAST(NULL AS TIMESTAMP) AS begun, state AS value FROM marks
@@ -131,29 +143,64 @@ amounts AS (
         * EXCLUDE (aspect), concat_ws(' ', ' amount', amountuom) AS aspect,
         as_text(amount) AS value, greatest(endtime, entered) AS moment
     FROM intervals
-    WHERE endtime IS NOT NULL AND amount IS NOT NULL AND moment < stop
+    WHERE here AND endtime IS NOT NULL AND amount IS NOT NULL AND moment < stop
+),
+-- What was known before the arrival, in this admission: before the ICU, in another stay, or with the
+-- bed assigned. An infusion's rate counts from its start, unless it has turned out void by now; its
+-- amount from its end.
+past AS (
+    SELECT chunk, stood_in, outside, episode_id, zero, item, aspect, number, moment, begun
+    FROM noted
+    WHERE moment < zero AND (isfinite(number) OR outside > 0)
+    UNION ALL
+    SELECT
+        chunk, stood_in, outside, episode_id, zero, item, concat_ws(' ', ' rate', rateuom), rate,
+        begun, begun
+    FROM intervals
+    WHERE begun < zero AND starttime >= since AND isfinite(rate) AND (here OR amount IS NOT NULL)
+    UNION ALL
+    SELECT
+        chunk, stood_in, outside, episode_id, zero, item, concat_ws(' ', ' amount', amountuom),
+        amount, greatest(endtime, begun) AS ended, begun
+    FROM intervals
+    WHERE starttime >= since AND isfinite(amount) AND endtime IS NOT NULL AND ended < zero
+),
+-- The last number of each signal, however long ago; of two known at one time the later charted.
+earlier AS (
+    SELECT
+        * EXCLUDE (last), 'before the arrival' AS source, last.stood_in AS stood_in,
+        last.moment AS moment, last.begun AS begun, as_text(last.number) AS value
+    FROM (
+        SELECT
+            chunk, episode_id, zero, item, aspect,
+            sum(outside) AS outside,
+            max({{moment: moment, begun: begun, number: number, stood_in: stood_in}})
+                FILTER (number IS NOT NULL) AS last
+        FROM past
+        GROUP BY chunk, episode_id, zero, item, aspect
+    )
 ),
 -- ASSUME: all of these are registered on admission (the unit: on entering it), and not corrected.
 columns AS (
     UNPIVOT (
         SELECT
-            chunk, episode_id, start, CAST(age AS VARCHAR) AS age, sex,
+            chunk, episode_id, zero, CAST(age AS VARCHAR) AS age, sex,
             admission_type, admission_location, insurance, language, marital_status, race,
             first_careunit,
             as_text(hours_to_icu) AS hours_to_icu
         FROM windows
-    ) ON COLUMNS(* EXCLUDE (chunk, episode_id, start)) INTO NAME aspect VALUE value
+    ) ON COLUMNS(* EXCLUDE (chunk, episode_id, zero)) INTO NAME aspect VALUE value
 ),
 registered AS (
     SELECT
-        *, 'stay' AS source, FALSE AS stood_in, FALSE AS outside, CAST(NULL AS INTEGER) AS item,
-        CAST(NULL AS TIMESTAMP) AS begun, start AS moment
+        *, 'stay' AS source, FALSE AS stood_in, 0 AS outside, CAST(NULL AS INTEGER) AS item,
+        CAST(NULL AS TIMESTAMP) AS begun, zero AS moment
     FROM columns
     WHERE trim(value) NOT IN ('', '___')
 )
 SELECT
     chunk, source, stood_in, outside, episode_id, item, aspect, value, begun,
     CASE
-        WHEN source <> 'stay' THEN round(date_diff('microsecond', start, moment) / 3.6e9, 6)
+        WHEN source <> 'stay' THEN round(date_diff('microsecond', zero, moment) / 3.6e9, 6)
     END AS hours
 FROM {part}

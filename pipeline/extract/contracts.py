@@ -33,9 +33,9 @@ class SourceTable:
     without `.csv.gz` or `.csv`. `columns`: name → DuckDB type, in the order of the output.
     `found_as`: the names under which a column may be found, where they differ from its own.
     `derived`: name → SQL over the columns. `needed_by`: "core", the modality letters,
-    "unimed" (the labels of its tasks), "unimed e" (of `e` UniMed alone), or a protocol that reads
-    more, FILM_LIST, "any film" (a cohort of patients with one), or "code status" (of sensitivity
-    analyses).
+    "unimed" (the labels of its tasks), "unimed e" (of `e` UniMed alone), "stay" (which ICU stays
+    there are), or a protocol that reads more, FILM_LIST, "any film" (a cohort of patients with
+    one), or "code status" (of sensitivity analyses).
     `key`: the columns that identify a row, as mimic-code's constraints have them; where it is empty
     rows may repeat (of labevents and chartevents there are too many to ask).
     `multiline`: free text with line breaks within quotes, which no parallel reader may split.
@@ -109,7 +109,7 @@ TABLES: Mapping[str, SourceTable] = {
         _ICU,
         "chartevents",
         _columns(f"{_STAY}, {_CHARTED}, value VARCHAR, valuenum DOUBLE, valueuom VARCHAR"),
-        ("e", "unimed", "code status"),
+        ("e", "unimed", "stay", "code status"),
     ),
     # labevents.value may be text or '___' (de-identified); valuenum is null then
     "labevents": SourceTable(

@@ -87,23 +87,27 @@ def _long(frame: pl.DataFrame, signals: pl.DataFrame, values: np.ndarray) -> pl.
 def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
     """Nurses' charting of ICU stays: regular sets, then traps. Times in minutes.
 
+    The first regular set is charted when the patient is put on the monitor.
     Traps: sets charted before 48 h but stored after, and sets after 48 h; both tell the outcome,
-    and neither is known within 48 h of the ICU admission either.
+    and neither is known within 48 h of the patient's arrival in the ICU either. In a stay that
+    another follows they tell nothing: what is charted in one stay is known in the next.
     """
     signals = items().filter(pl.col("shape").is_in(["vital", "gcs"]))
     icu, stay = admissions["icu"].to_numpy(), admissions["stay"].to_numpy()
     never, closed = np.full(len(icu), -1), PREDICTION + np.maximum(icu, 0)
     upto = np.where(icu >= 0, np.minimum(stay, PREDICTION - 30), never)
     row, minute = draw_times(rng, np.maximum(icu, 0), upto, 9, 15)
+    there, first = np.unique(row, return_index=True)
+    minute[first] = admissions["monitored"].to_numpy()[there]
     regular = _sets(rng, admissions, signals, row, minute, minute + rng.integers(2, 25, len(row)))
     at_48 = np.where((icu >= 0) & (icu < PREDICTION - 180) & (stay > PREDICTION), stay, never)
     row, minute = draw_times(
         rng, np.full(len(icu), PREDICTION - 180), np.minimum(at_48, PREDICTION - 5), 2, 2
     )
     stored = closed[row] + rng.integers(1, 90, len(row))
-    hidden = _reveal(_sets(rng, admissions, signals, row, minute, stored))
+    hidden = _reveal(_sets(rng, admissions, signals, row, minute, stored), admissions)
     row, minute = draw_times(rng, closed + 1, np.minimum(at_48, CHARTED), 2, 3)
-    later = _reveal(_sets(rng, admissions, signals, row, minute, minute + 10))
+    later = _reveal(_sets(rng, admissions, signals, row, minute, minute + 10), admissions)
     return _with_text(pl.concat([regular, hidden, later]))
 
 
@@ -122,9 +126,10 @@ def _sets(
     return _long(frame.with_columns(dies), signals, values)
 
 
-def _reveal(rows: pl.DataFrame) -> pl.DataFrame:
-    """A trap: heart rate and respiratory rate tell who dies."""
-    rate = pl.col("itemid").is_in([220045, 220210])
+def _reveal(rows: pl.DataFrame, admissions: pl.DataFrame) -> pl.DataFrame:
+    """A trap: heart rate and respiratory rate tell who dies, in the last stay."""
+    last = pl.Series(admissions["last_stay"].to_numpy()[rows["row"].to_numpy()])
+    rate = pl.col("itemid").is_in([220045, 220210]) & last
     dying = pl.col("itemid").replace_strict({220045: 165.0, 220210: 48.0}, default=0.0)
     well = pl.col("itemid").replace_strict({220045: 58.0, 220210: 9.0}, default=0.0)
     told = pl.when("dies").then(dying).otherwise(well)

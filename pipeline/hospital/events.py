@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from pipeline.hospital import charting, ids, mischarting, treatments
+from pipeline.hospital import arrivals, charting, ids, mischarting, treatments
 from pipeline.hospital.layout import Writer
 from pipeline.hospital.settings import CHUNK, Habits
 
@@ -40,7 +40,10 @@ def write_icu(
     _write_charts(writer, rng, admissions, rows)
     if habits.impossible_values:
         _write_charts(writer, errors, admissions, mischarting.impossible(errors, rows))
-    _write_intervals(writer, rng, admissions, orders)
+    infused = treatments.infusion_rows(rng, admissions)
+    _write_intervals(
+        writer, rng, admissions, infused, treatments.procedure_rows(rng, admissions), orders
+    )
     urine = ids.clocked(treatments.urine_rows(rng, admissions), admissions, **CHARTED_AT)
     urine = urine.with_columns(
         ids.caregivers(rng, urine.height), itemid=226559, valueuom=pl.lit("ml")
@@ -49,22 +52,39 @@ def write_icu(
     return rows.select("row", "stored")
 
 
+def write_theatre(
+    writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, orders: pl.Series
+) -> None:
+    """What those who come from theatre have on arrival, see `arrivals`."""
+    _write_charts(writer, rng, admissions, arrivals.theatre_chart(rng, admissions))
+    infused = arrivals.theatre_intervals(admissions, "pressor", arrivals.PHENYLEPHRINE)
+    tubes = arrivals.theatre_intervals(admissions, "tube", arrivals.VENTILATION)
+    _write_intervals(writer, rng, admissions, infused, tubes, orders)
+
+
 def _write_charts(
     writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, rows: pl.DataFrame
 ) -> None:
-    """chartevents."""
+    """chartevents, but for the heart rates of stays that are to have none."""
     rows = ids.clocked(rows, admissions, **CHARTED_AT)
     rows = rows.with_columns(ids.caregivers(rng, rows.height), warning=0)
-    writer.write("icu/chartevents", rows)
+    silent = admissions.select(pl.int_range(pl.len()).filter("silent")).to_series()
+    heard = (pl.col("itemid") != arrivals.HEART_RATE) | ~pl.col("row").is_in(silent.implode())
+    writer.write("icu/chartevents", rows.filter(heard))
 
 
 def _write_intervals(
-    writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, orders: pl.Series
+    writer: Writer,
+    rng: np.random.Generator,
+    admissions: pl.DataFrame,
+    infused: pl.DataFrame,
+    procedures: pl.DataFrame,
+    orders: pl.Series,
 ) -> None:
     """inputevents and procedureevents; nearly all procedures are stored after they end."""
     length = (pl.col("end") - pl.col("start")).cast(pl.Float64)
-    drugs = ids.clocked(treatments.infusion_rows(rng, admissions), admissions, **RUNNING)
-    done = ids.clocked(treatments.procedure_rows(rng, admissions), admissions, **RUNNING)
+    drugs = ids.clocked(infused, admissions, **RUNNING)
+    done = ids.clocked(procedures, admissions, **RUNNING)
     drugs = _ordered(drugs, orders.head(drugs.height)).with_columns(
         ids.caregivers(rng, drugs.height),
         storetime=pl.col("starttime") + pl.duration(minutes=3),

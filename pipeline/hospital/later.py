@@ -8,6 +8,7 @@ many come because of either: these stays are *prevalent*, with it soon after the
 import numpy as np
 import polars as pl
 
+from pipeline.hospital import arrivals
 from pipeline.hospital.model import chance, onsets
 from pipeline.hospital.settings import PREDICTION, Effects
 
@@ -35,7 +36,9 @@ def later_stays(
         length.alias("icu_out"),
         pl.lit(0, pl.Int64).alias("icu"),
         pl.lit(0, pl.Int64).alias("last_icu"),
+        (pl.col("last_icu") == stays["enter"]).alias("last_stay"),
     )
+    frame = arrivals.on_time(frame)
     return frame.with_columns(pl.Series(k, v) for k, v in _events(rng, frame, effects).items())
 
 

@@ -22,7 +22,18 @@ from pyarrow.parquet import ParquetWriter
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
 from pipeline.common.files import whole, write_json
-from pipeline.hospital import events, films, ids, later, notes, reports, stays, truth, truth_stay
+from pipeline.hospital import (
+    arrivals,
+    events,
+    films,
+    ids,
+    later,
+    notes,
+    reports,
+    stays,
+    truth,
+    truth_stay,
+)
 from pipeline.hospital.layout import REPEATED, Writer
 from pipeline.hospital.population import draw_chunk, in_later_years
 from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Habits, Settings
@@ -83,6 +94,7 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
         writer.again = {table: stream(22 + k) for k, table in enumerate(REPEATED)}
     ways = stays.movements(stream(8), admissions)
     admissions = stays.with_stay_id(admissions, ways)
+    admissions = arrivals.arrivals(stream(30), admissions, settings.habits.late_arrival)
     others = later.later_stays(stream(10), admissions, ways, settings.effects)
     written = reports.note_rows(stream(4), admissions)
     taken = films.film_rows(stream(6), admissions)
@@ -97,7 +109,7 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
             listed = in_later_years(stream(30), patients)
         writer.write("hosp/patients", listed)
         stays.write_admissions(writer, stream(1), admissions)
-        stays.write_movements(writer, admissions, ways)
+        stays.write_movements(writer, admissions, arrivals.as_written(ways, admissions))
         coded = later.with_later_events(admissions, others)
         events.write_diagnoses(writer, stream(9), coded, settings.effects.chain)
         orders, charts = ids.numbered(chunk, CHUNK * ids.PER_PATIENT, 0), stream(2)
@@ -106,6 +118,7 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
         events.write_cultures(writer, charts, admissions)
         events.write_code_status(writer, stream(31), admissions)
         events.write_icu(writer, stream(11), others, orders.reverse(), *errors)
+        events.write_theatre(writer, stream(31), admissions, orders.slice(len(orders) // 2))
         drawn_labs = events.write_labs(writer, stream(3), admissions)
         notes.write_radiology(writer, stream(5), admissions, written)
         notes.write_discharge(writer, admissions)
@@ -136,14 +149,13 @@ def _first_known(
 ) -> pl.DataFrame:
     """Adds e_from, c_from, n_from: minutes from when each modality is readable (null: never).
 
-    Values that were known before the ICU admission are not among an ICU stay's.
+    Of an ICU stay, too: what was known before the patient's arrival is known on arrival.
     """
-    icu = admissions.select(pl.int_range(pl.len()).alias("row"), "icu")
-    inside = values.join(icu, on="row").filter(pl.col("stored") >= pl.col("icu"))
+    icu = admissions.select(pl.int_range(pl.len()).alias("row"))
     worded = written.filter(pl.col("tells") == 0, pl.col("kind") == "report")
     frontal = pictures.filter(~pl.col("tells"), pl.col("view") == "AP")
     for name, rows, known in (
-        ("e_from", inside, "stored"),
+        ("e_from", values, "stored"),
         ("c_from", frontal, "minute"),
         ("n_from", worded, "stored"),
     ):

@@ -15,12 +15,15 @@ SHARE = 0.02  # of the readings of a signal that one with a typing error follows
 def intubated(rows: pl.DataFrame, admissions: pl.DataFrame) -> pl.DataFrame:
     """Charted rows: while invasively ventilated the verbal response is "No Response-ETT", a 1.
 
-    That is a function of the ventilation alone; both bounds are those of `procedure_rows`.
+    That is a function of the ventilation alone; both bounds are those of `procedure_rows`, and of
+    `arrivals` for those who come ventilated.
     """
-    begin, stay = (admissions[name].to_numpy() for name in ("arf_at", "stay"))
+    names = ("arf_at", "stay", "tube_from", "tube_to")
+    begin, stay, came, left = (admissions[name].to_numpy() for name in names)
     row, minute = rows["row"].to_numpy(), rows["minute"].to_numpy()
     end = np.minimum(begin + VENTILATED, stay)
     inside = (begin[row] >= 0) & (begin[row] <= minute) & (minute <= end[row])
+    inside |= (came[row] >= 0) & (came[row] <= minute) & (minute <= left[row])
     tube = pl.Series(inside) & (rows["itemid"] == VERBAL)
     return rows.with_columns(
         valuenum=pl.when(tube).then(1.0).otherwise("valuenum"),

@@ -102,7 +102,7 @@ def _in_units(rng: np.random.Generator, ways: pl.DataFrame, chunk: int) -> pl.Da
 def with_stay_id(admissions: pl.DataFrame, ways: pl.DataFrame) -> pl.DataFrame:
     """Adds stay_id and icu_out (minute) of the first ICU stay of each admission (null: none).
 
-    And last_icu, the minute of the last ICU admission (0: none).
+    And last_icu, the minute of the last ICU admission (0: none), last_stay: no other stay follows.
     """
     inside = ways.filter(pl.col("eventtype") == "icu")
     stays = inside.group_by("row").agg(
@@ -112,7 +112,8 @@ def with_stay_id(admissions: pl.DataFrame, ways: pl.DataFrame) -> pl.DataFrame:
     )
     rows = admissions.with_columns(pl.int_range(pl.len()).alias("row"))
     rows = rows.join(stays, on="row", how="left", maintain_order="left").drop("row")
-    return rows.with_columns(pl.col("last_icu").fill_null(0))
+    rows = rows.with_columns(pl.col("last_icu").fill_null(0))
+    return rows.with_columns((pl.col("last_icu") == pl.col("icu")).alias("last_stay"))
 
 
 def postponed(

@@ -38,15 +38,16 @@ def _interval(rows: np.ndarray, start: np.ndarray, end: np.ndarray, item: int) -
 def procedure_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
     """Intervals row, itemid, start, end (minutes). As in MIMIC most rows are stored after they end.
 
-    Trap: dialysis begins 48 h after the ICU admission in those who die.
+    Trap: dialysis begins 48 h after the last ICU admission in those who die.
     """
-    a = {c: admissions[c].to_numpy() for c in ("icu", "icu_out", "stay", "arf_at", "dies")}
+    names = ("icu", "icu_out", "stay", "arf_at", "dies", "last_stay")
+    a = {name: admissions[name].to_numpy() for name in names}
     inside = np.flatnonzero(a["icu"] >= 0)
     lines = inside[rng.random(len(inside)) < 0.6]
     picc = inside[rng.random(len(inside)) < 0.2]
     arf = np.flatnonzero(a["arf_at"] >= 0)
     there = (a["icu"] >= 0) & (a["icu"] < PREDICTION) & (a["stay"] > PREDICTION + HOUR)
-    trap = np.flatnonzero(a["dies"] & there)
+    trap = np.flatnonzero(a["dies"] & there & a["last_stay"])
     out = a["stay"]
     start = a["arf_at"][arf]
     return pl.concat(

@@ -1,7 +1,8 @@
 """The best reachable scores of the ICU tasks, for the early ICU stays (admitted within 48 h).
 
-As in `truth`, a perfect reader of a modality knows `shown`, if anything of it was known in the ICU
-by the prediction time T; of the EHR it also knows whether shock had set in by T. `forced`: it is
+As in `truth`, a perfect reader of a modality knows `shown`, if anything of it was known by the
+prediction time T, in the ICU or before it in the same admission; T counts from the patient's
+arrival, the minute `icu`. Of the EHR it also knows whether shock had set in by T. `forced`: it is
 told besides whether shock occurred later, the label of the earlier task. Shock and ARF act through
 the EHR alone: one latent, e, is integrated over. Later stays have no row: which of them last long
 enough depends on all latents.

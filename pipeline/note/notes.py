@@ -3,7 +3,7 @@
 python -m pipeline.note.notes --episodes … --notes notes.parquet --availability '{…}' --output …
 
 As published by Wang et al. 2024 (`notes_published.sql`): --definition published --admissions …
-Of ICU stays (`notes_stay.sql`): --definition stay; minutes count from the stay's start.
+Of ICU stays (`notes_stay.sql`): --definition stay; minutes count from the patient's arrival.
 """
 
 from collections.abc import Mapping

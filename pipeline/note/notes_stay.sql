@@ -14,9 +14,9 @@ WITH admissions AS (
 SELECT
     e.episode_id,
     n.note_id,
-    -- Whole minutes from the stay's start to knowledge, rounded down: a report is known before hour
-    -- T if and only if minute < 60 T, to the second.
-    CAST(floor(date_diff('second', e.start, {known_notes}) / 60) AS INTEGER) AS minute,
+    -- Whole minutes from the patient's arrival to knowledge, rounded down: a report is known before
+    -- hour T if and only if minute < 60 T, to the second.
+    CAST(floor(date_diff('second', e.clock_zero, {known_notes}) / 60) AS INTEGER) AS minute,
     {stands_in_notes} AS stood_in
 FROM notes AS n
 -- A report without hadm_id belongs to the one admission whose observation it falls into: the latest

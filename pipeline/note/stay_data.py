@@ -51,8 +51,8 @@ class Pieces:
 class StayNotes:
     """Stays in a fixed order; the reports of stay i lie between its offsets, in the order of time.
 
-    `content` by report, `which` (uses) reports, `known` (uses) hours from the stay's start, `start`
-    (stays + 1) into uses. Stays of one admission use the same reports.
+    `content` by report, `which` (uses) reports, `known` (uses) hours from the patient's arrival,
+    `start` (stays + 1) into uses. Stays of one admission use the same reports.
     """
 
     item: ClassVar[str] = "report"

@@ -37,7 +37,7 @@ class StayNoteEncoder(nn.Module):
         self.last = last
 
     def forward(self, batch: Batch, horizons: Sequence[float]) -> Tokens:
-        """`horizons`: hours from the stay's start; zeros where no report was known before one."""
+        """`horizons`: hours from the arrival; zeros where no report was known before one."""
         known, owner, size = batch["known"], batch["owner"], len(batch["count"])
         vector = (self._vectors(batch) - self.mean) / self.scale  # (R, size)
         return {"n": known_by(vector, known, owner, size, horizons, HOURS_SCALE)}

@@ -1,7 +1,7 @@
 -- Task arf: acute respiratory failure. Of those alive, still in the ICU and not ventilated so far
 -- at T, who is ventilated at T or later in this stay? (unimed2022.md, section 3.)
 -- Tables: episodes (ICU stays), admissions, chartevents, procedureevents. Setting: $hours, from
--- intime to T. One row per stay; columns as in mortality.sql beside this.
+-- clock_zero to T. One row per stay; columns as in mortality.sql beside this.
 
 WITH marks AS (
     -- ASSUME that any charted PEEP, 0 included, means a ventilator, as the predecessor does.
@@ -19,8 +19,9 @@ WITH marks AS (
 ),
 
 -- A row belongs to the stay that it names; one that names none to the stay that it falls into.
--- ASSUME that a row of a stay from before its intime (ventilated on arrival) is an onset before T,
--- hence no incident case; and that a row from after its outtime is none of it.
+-- ASSUME that a row of a stay from before its clock_zero (ventilated on arrival), or even before
+-- its intime, is an onset before T, hence no incident case; and that a row from after its outtime
+-- is none of it.
 located AS (
     SELECT episodes.episode_id, marks.onset, marks.mark
     FROM marks
@@ -43,9 +44,9 @@ first_onset AS (
 clock AS (
     SELECT
         episodes.episode_id,
-        episodes.start,
+        episodes.clock_zero,
         episodes."end",
-        episodes.start + TO_HOURS($hours) AS prediction_time,
+        episodes.clock_zero + TO_HOURS($hours) AS prediction_time,
         admissions.deathtime,
         first_onset.onset,
         first_onset.mark
@@ -66,7 +67,7 @@ SELECT
 
     COALESCE(onset >= prediction_time, FALSE) AS label,
 
-    ROUND(DATE_DIFF('second', start, onset) / 3600.0, 4) AS onset_hours,
+    ROUND(DATE_DIFF('second', clock_zero, onset) / 3600.0, 4) AS onset_hours,
 
     COALESCE(onset < prediction_time + INTERVAL 24 HOUR, FALSE)
         AS "count: onset within 24 h from T on",

@@ -2,7 +2,7 @@
 -- in the ICU at T; one label per group of codes, see pipeline/cohort/diagnoses.py.
 -- Diagnoses carry no time stamp: many were there before T, so this asks what the data tell about
 -- the whole admission, not what will happen after T.
--- Tables: episodes (ICU stays), admissions, diagnoses_icd. Setting: $hours, from intime to T.
+-- Tables: episodes (ICU stays), admissions, diagnoses_icd. Setting: $hours, from clock_zero to T.
 -- One row per stay; columns as in mortality.sql beside this. There is no single label.
 
 WITH clock AS (
@@ -10,7 +10,7 @@ WITH clock AS (
         episodes.episode_id,
         episodes.hadm_id,
         episodes."end",
-        episodes.start + TO_HOURS($hours) AS prediction_time,
+        episodes.clock_zero + TO_HOURS($hours) AS prediction_time,
         admissions.deathtime
     FROM episodes
     INNER JOIN admissions USING (hadm_id)

@@ -1,16 +1,17 @@
 -- Task mortality of ICU stays: of those alive and still in the ICU at T, who dies in this
 -- admission, in the ICU or after it? (unimed2022.md, section 3; published with T = 48 h.)
--- Tables: episodes (ICU stays), admissions. Setting: $hours, from intime to T. One row per stay.
+-- Tables: episodes (ICU stays), admissions. Setting: $hours, from clock_zero (the patient's
+-- arrival) to T. One row per stay.
 --
--- Columns as in tasks/mortality.sql; onset_hours, from intime to the death, is for the model's
+-- Columns as in tasks/mortality.sql; onset_hours, from clock_zero to the death, is for the model's
 -- feedback and for counting. What happens at T itself is not known before T: [0, T) is data.
 
 WITH clock AS (
     SELECT
         episode_id,
-        start,
+        clock_zero,
         "end",
-        start + TO_HOURS($hours) AS prediction_time,
+        clock_zero + TO_HOURS($hours) AS prediction_time,
         admissions.deathtime,
         admissions.dischtime,
         admissions.hospital_expire_flag,
@@ -36,7 +37,7 @@ SELECT
 
     CASE
         WHEN died
-        THEN ROUND(DATE_DIFF('second', start, COALESCE(deathtime, dischtime)) / 3600.0, 4)
+        THEN ROUND(DATE_DIFF('second', clock_zero, COALESCE(deathtime, dischtime)) / 3600.0, 4)
     END AS onset_hours,
 
     died AND deathtime IS NULL

@@ -1,6 +1,6 @@
 -- Task shock: of those alive, still in the ICU and without a vasopressor so far at T, who gets one
 -- at T or later in this stay? (unimed2022.md, section 3.)
--- Tables: episodes (ICU stays), admissions, inputevents. Setting: $hours, from intime to T.
+-- Tables: episodes (ICU stays), admissions, inputevents. Setting: $hours, from clock_zero to T.
 -- One row per stay; columns as in mortality.sql beside this.
 
 WITH given AS (
@@ -20,8 +20,9 @@ WITH given AS (
 ),
 
 -- A row belongs to the stay that it names; one that names none to the stay that it falls into.
--- ASSUME that a row of a stay from before its intime (a drug already running on arrival) is an
--- onset before T, hence no incident case; and that a row from after its outtime is none of it.
+-- ASSUME that a row of a stay from before its clock_zero (a drug already running on arrival), or
+-- even before its intime, is an onset before T, hence no incident case; and that a row from after
+-- its outtime is none of it.
 located AS (
     SELECT episodes.episode_id, given.onset
     FROM given
@@ -43,9 +44,9 @@ first_onset AS (
 clock AS (
     SELECT
         episodes.episode_id,
-        episodes.start,
+        episodes.clock_zero,
         episodes."end",
-        episodes.start + TO_HOURS($hours) AS prediction_time,
+        episodes.clock_zero + TO_HOURS($hours) AS prediction_time,
         admissions.deathtime,
         first_onset.onset
     FROM episodes
@@ -65,7 +66,7 @@ SELECT
 
     COALESCE(onset >= prediction_time, FALSE) AS label,
 
-    ROUND(DATE_DIFF('second', start, onset) / 3600.0, 4) AS onset_hours,
+    ROUND(DATE_DIFF('second', clock_zero, onset) / 3600.0, 4) AS onset_hours,
 
     COALESCE(onset < prediction_time + INTERVAL 24 HOUR, FALSE)
         AS "count: onset within 24 h from T on"
