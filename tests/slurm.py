@@ -127,10 +127,9 @@ class Slurm:
         shim.write_text(f'#!/bin/sh\nSLURM_CONF={config} exec {shutil.which(name)} "$@"\n')
         shim.chmod(0o755)
 
-    def wait(self, seconds=30):
-        """Until every node is idle."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+    def wait(self):
+        """Until every node is idle, or a daemon has ended."""
+        while all(daemon.poll() is None for daemon in self.daemons):
             if self.run("sinfo", "-h", "-N", "-o", "%T").split() == ["idle"] * len(self.nodes):
                 return
             time.sleep(0.5)

@@ -2,7 +2,9 @@
 
 import json
 import re
+from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 from checkout import Checkout
@@ -79,40 +81,70 @@ def test_missing_storetimes_are_counted_in_the_log(demo):
     )
 
 
+def unit_of(task):
+    return f"results/corrected/{'stay' if task.endswith('h') else 'admission'}"
+
+
+COUNTS = {  # eligible, positive
+    "shock_4h": (97, 13),
+    "shock_12h": (90, 8),
+    "arf_4h": (77, 8),
+    "arf_12h": (74, 7),
+    "mortality_48h": (72, 12),
+    "diagnoses_48h": (72, None),
+    "mortality": (107, 10),
+    "longstay": (107, 47),
+    "readmission": (97, 16),
+}
+ONSETS = {"shock_4h": 52, "arf_4h": 67, "mortality_48h": 20}  # stays with one at any time
+READ = {"chartevents": "stay_id, hadm_id, charttime, itemid"}  # of a large table
+
+
 @pytest.fixture(scope="module")
-def stays(demo):
-    """Labels and features of the demo's 140 ICU stays."""
-    labels = [f"results/corrected/stay/labels/{task}.parquet" for task in COUNTS]
+def labelled(demo):
+    """Labels of all tasks, and features of the demo's 140 ICU stays."""
+    labels = [f"{unit_of(task)}/labels/{task}.parquet" for task in COUNTS]
     demo.make(*labels, "results/corrected/stay/fiddle/X.parquet")
     return demo
 
 
-COUNTS = {  # eligible, positive; stays with an onset at any time
-    "shock_4h": (105, 21, 52),
-    "shock_12h": (90, 8, 52),
-    "arf_4h": (83, 14, 67),
-    "arf_12h": (75, 8, 67),
-    "mortality_48h": (74, 12, 20),
-    "diagnoses_48h": (74, None, 0),
-}
+@pytest.fixture(scope="module")
+def witness(mimic_demo):
+    """Who is eligible and positive by SQL that was written from the definitions alone."""
+    tables = "hosp/admissions hosp/patients hosp/diagnoses_icd icu/icustays icu/chartevents"
+    with duckdb.connect() as database:
+        for table in f"{tables} icu/inputevents icu/procedureevents".split():
+            name = table.split("/")[1]
+            rows = f"read_csv('{mimic_demo / table}.csv.gz', sample_size = -1)"
+            database.execute(f"CREATE VIEW {name} AS SELECT {READ.get(name, '*')} FROM {rows}")
+        database.execute(Path(__file__).with_name("witness.sql").read_text())
+        return database.table("witness").pl()
 
 
 @pytest.mark.parametrize("task", COUNTS)
-def test_counts_per_task_and_onset_are_those_of_the_demo_and_in_the_log(stays, task):
-    labels = pl.read_parquet(stays / f"results/corrected/stay/labels/{task}.parquet")
-    eligible, positive, onsets = COUNTS[task]
+def test_labels_are_those_of_the_witness_episode_by_episode(labelled, witness, task):
+    labels = pl.read_parquet(labelled / f"{unit_of(task)}/labels/{task}.parquet")
+    ours, theirs = (
+        table.select("episode_id", "eligible", pl.col("label").cast(pl.Int64)).sort("episode_id")
+        for table in (labels, witness.filter(task=task))
+    )
+    assert ours.equals(theirs)
+    assert (ours["eligible"].sum(), ours["label"].sum() or None) == COUNTS[task]
+
+
+@pytest.mark.parametrize("task", ONSETS)
+def test_onsets_at_any_time_are_counted_in_the_log(labelled, task):
+    labels = pl.read_parquet(labelled / f"results/corrected/stay/labels/{task}.parquet")
     assert labels.height == 140
-    assert labels["eligible"].sum() == eligible
-    assert labels["onset_hours"].is_not_null().sum() == onsets
-    if positive is not None:
-        assert labels["label"].sum() == positive
-        log = (stays / f"logs/label_stay_task/corrected/{task}.log").read_text()
-        assert re.search(rf"of all stays of the cohort: with an onset at any time +{onsets}\n", log)
+    assert labels["onset_hours"].is_not_null().sum() == ONSETS[task]
+    log = (labelled / f"logs/label_stay_task/corrected/{task}.log").read_text()
+    counted = rf"of all stays of the cohort: with an onset at any time +{ONSETS[task]}\n"
+    assert re.search(counted, log)
 
 
-def test_fiddle_reads_the_demo(stays):
-    folder = stays / "results/corrected/stay/fiddle"
-    log = (stays / "logs/apply_fiddle/corrected.log").read_text()
+def test_fiddle_reads_the_demo(labelled):
+    folder = labelled / "results/corrected/stay/fiddle"
+    log = (labelled / "logs/apply_fiddle/corrected.log").read_text()
     assert "N = 140 episodes, L = 48 bins" in log
     series, names = (pl.read_parquet(folder / f"{x}.parquet") for x in ("X", "features"))
     assert series["bin"].max() == 47

@@ -91,10 +91,8 @@ def test_the_parts_of_snakemake_that_the_hook_uses_are_there():
 
 def wait_for(checkout, running, text, log):
     """Waits until the log of a job holds a text."""
-    until = time.monotonic() + 300
     while text not in ((checkout / log).read_text() if (checkout / log).exists() else ""):
         assert running.poll() is None, running.communicate()[0]
-        assert time.monotonic() < until, "the job does not start"
         time.sleep(0.1)
 
 
