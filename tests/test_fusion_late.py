@@ -7,7 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipeline.cohort.definitions import VERSION
+from pipeline.cohort.rows import PREDICTIONS
 from pipeline.common.errors import InputError
+from pipeline.common.tables import DEFINITIONS
 from pipeline.fusion import late
 from pipeline.fusion.absent import RATES, hidden, lost, scenarios
 
@@ -26,7 +29,7 @@ SAID = np.random.default_rng(0).random((2, 2, 40)).round(7)  # seed, modality, e
 def stage(tmp_path, monkeypatch):
     """Runs the stage on 40 episodes, two modalities, two seeds; its tables."""
 
-    def run(folder="late", here=HERE, said=SAID):
+    def run(folder="late", here=HERE, said=SAID, version=VERSION):
         episodes = pl.DataFrame({"episode_id": IDS, "subject_id": IDS, "split": SPLITS})
         labels = episodes.select("episode_id", eligible=True).with_columns(label=LABEL)
         seeds = pl.DataFrame({"seed": SEEDS})
@@ -38,7 +41,8 @@ def stage(tmp_path, monkeypatch):
             has = pl.Series(np.repeat(here[:, k], 2))
             tables[f"{letter}-embeddings"] = table.filter(has).select("episode_id", "seed")
         for name, table in tables.items():
-            table.write_parquet(tmp_path / f"{name}.parquet")
+            versioned = {DEFINITIONS: str(version)} if name in ("e", "c") else None
+            table.write_parquet(tmp_path / f"{name}.parquet", metadata=versioned)
         flags = {"episodes": ["episodes"], "labels": ["labels"], "predictions": ["e", "c"]}
         flags["embeddings"] = ["e-embeddings", "c-embeddings"]
         given = [
@@ -111,6 +115,15 @@ def test_a_single_model_that_lacks_a_seed_is_named(stage, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "SEEDS", (0, 2))
     with pytest.raises(InputError, match=r"e\.parquet: 40 of the episodes .* seed 1"):
         stage()
+
+
+def test_predictions_of_other_definitions_are_not_averaged(stage, tmp_path):
+    stage("first")
+    written = pl.read_parquet_metadata(tmp_path / "first-said.parquet")
+    assert written[DEFINITIONS] == str(PREDICTIONS.definitions)
+    with pytest.raises(InputError, match=rf"e\.parquet, .*c\.parquet has version {VERSION - 1}; "):
+        stage("second", version=VERSION - 1)
+    assert not (tmp_path / "second-said.parquet").exists()
 
 
 def test_lost_episodes_are_nested_near_the_rate_and_the_same_for_every_order():

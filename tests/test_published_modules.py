@@ -250,12 +250,13 @@ def test_two_films_eight_hours_apart_have_the_published_weights():
     assert CxrEncoder().weights(batch).tolist() == pytest.approx([0.0003, 0.9997], abs=5e-5)
 
 
-def test_a_lone_film_of_the_smallest_size_that_the_config_allows_can_be_trained_on():
-    """Published: one film at a time, in training mode."""
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_a_lone_film_of_the_smallest_size_that_the_config_allows_can_be_trained_on(one_by_one):
+    """Published: one film at a time. Joint training: of a batch often one episode has films."""
     schema = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
     pixels = schema["properties"]["cxr"]["properties"]["pixels"]["minimum"]
     torch.manual_seed(0)
-    made = CxrEncoder(one_by_one=True).train()(cxr_data(pixels).batch(np.array([2])))
+    made = CxrEncoder(one_by_one=one_by_one).train()(cxr_data(pixels).batch(np.array([2])))
     assert made.shape == (1, 512)
 
 

@@ -8,12 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipeline.cohort.definitions import ROOT, VERSION, of_task
 from pipeline.common.files import write_json
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.measures import Beside, measure, parts, rounded
 from pipeline.report import curves, words
+from pipeline.report.task_words import task_lines
 
 TARGET = "ecn_early_mortality"
+TASKS = ROOT / "pipeline/cohort/tasks"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -118,7 +121,7 @@ def test_missing_modalities_get_a_panel_and_a_line(monkeypatch, capsys, tmp_path
     found = texts(draw(monkeypatch, tmp_path))
     assert "Missing modality" in found
     lines = ["EHR 0.850 (0.830 to 0.870)", "notes 0.810 (0.790 to 0.830)"]
-    lines += ["g 0.700 (0.680 to 0.720)", "complete 0.900"]
+    lines += ["g 0.700 (0.680 to 0.720)", "none taken away 0.900"]
     assert [text for text in found if text in lines] == lines
     line = "AUROC without   EHR 0.850, notes 0.810, g 0.700 (missing in 100 %)"
     assert line in say(monkeypatch, capsys, tmp_path)
@@ -188,6 +191,49 @@ def test_words_of_five_seeds_tell_the_noise_of_training(monkeypatch, capsys, tmp
     assert "+0.100 (+0.080 to +0.120), excludes 0, SD between seeds 0.004; p " in printed
     assert "100 bootstrap resamples of patients and training seeds (5 seeds)" in printed
     assert "not decided" not in printed
+
+
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_words_of_those_with_all_modalities_say_what_their_gain_holds(
+    monkeypatch, capsys, tmp_path, seeds
+):
+    result = made(tmp_path, truth=True) | {"seeds": [*range(seeds)]}
+    gain = {"value": 0.1, "low": 0.08, "high": 0.12, "seed_sd": 0.004}
+    test = {"n": 60, "auroc": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    single = {"e_unimodal_mortality": {"model_minus_single": gain, "p_holm": 0.03}}
+    compared = {"best_single": "e_unimodal_mortality", "singles": single}
+    own = {"reason": None, "metrics": {"test": test}, "comparisons": compared}
+    write_json(tmp_path / "x.json", result | {"complete": own})
+    (line,) = [x for x in say(monkeypatch, capsys, tmp_path).splitlines() if "All modal" in x]
+    said = (
+        "0.800 (0.700 to 0.900) on the 60 test episodes that have them; over e_unimodal_mortality"
+    )
+    verdict = {
+        1: ", over patients alone; not decided: 1 seed, 5 needed",
+        5: ", excludes 0, SD between seeds 0.004; p 0.030 (Holm)",
+    }
+    assert f"{said} +0.100 (+0.080 to +0.120){verdict[seeds]}" in line
+
+
+def test_words_of_the_definitions_name_items_and_clock(monkeypatch, capsys, tmp_path):
+    labels = {221906: "Norepinephrine", 220045: None}
+    own = of_task(TASKS / "stay/shock.sql", "ICU stay", 4, labels)
+    own["items"] = [{"itemid": item, "label": label} for item, label in labels.items()]
+    result = made(tmp_path, truth=True) | {"definitions_version": VERSION}
+    write_json(tmp_path / "x.json", result | {"task_definition": own | {"releases": {}}})
+    (line,) = [x for x in say(monkeypatch, capsys, tmp_path).splitlines() if "Definitions" in x]
+    clock, items = line.split("; ")[1:]
+    assert clock.startswith("ICU stay, 4 h from arrival in the ICU (") and ":" not in clock
+    assert items == "item (220045), Norepinephrine (221906)"
+
+
+def test_words_of_several_tasks_say_why_those_with_all_modalities_have_no_figure():
+    none = {"value": 0.8, "low": 0.7, "high": 0.9}
+    test = {"n": 90, "patients": 80, "positives": 20, "reason": None, "auroc": none, "auprc": none}
+    own = {"metrics": {"test": test}, "ceiling": None, "sensitivity": []}
+    own["complete"] = {"reason": "fewer than 10 episodes", "metrics": None}
+    lines = task_lines({"tasks": {"shock_4h": own}, "seeds": [0], "folds": 1})
+    assert lines["Shock 4 h"].endswith("; with all modalities not measured: fewer than 10 episodes")
 
 
 def test_words_without_a_truth_or_singles(monkeypatch, capsys, tmp_path):

@@ -360,6 +360,16 @@ def test_the_page_says_which_cohorts_look_ahead(monkeypatch, tmp_path):
     assert page.count("looks ahead") == page.count(told) == 1
 
 
+def test_the_page_tells_results_with_the_noise_of_training_from_those_without(
+    monkeypatch, tmp_path
+):
+    few = result("c", "unimodal", bootstrap=bootstrap(1), seeds=[0])
+    page, _ = write(monkeypatch, tmp_path, [result("e", "unimodal"), few])
+    assert "1 of the 2 results: 1,000 bootstrap resamples of patients and training seeds (5" in page
+    assert "1 of the 2 results: 1,000 bootstrap resamples of patients; training noise is" in page
+    assert "1 or 5 seeds" not in page
+
+
 def test_missing_modalities_and_sensitivity(monkeypatch, tmp_path):
     rates = ((0.0, 0.8), (0.5, 0.75), (1.0, 0.7))
     absent = [
@@ -391,13 +401,13 @@ def test_missing_modalities_and_sensitivity(monkeypatch, tmp_path):
     assert rows_of(page, "Sensitivity analyses")[0]["episodes left"] == "–"
 
 
-def test_the_complete_episodes_stand_beside_all_of_them(monkeypatch, tmp_path):
+def test_those_with_all_modalities_stand_beside_all_of_them(monkeypatch, tmp_path):
     counts = {
         "n": 2264,
         "modalities": {"e": 2264, "c": 453},
         "combinations": {"ec": 453, "e": 1811},
     }
-    covered = {"unknown": {}, "splits": {"test": counts}}
+    covered = {"by": {"e": "assumed", "c": "selected"}, "unknown": {}, "splits": {"test": counts}}
     test = {"n": 453, "auroc": {**estimate(0.86), "sd": None}}
     rows = [{"modality": "c", "rate": 1.0, "auroc": estimate(0.66)}]
     rows[0]["minus_complete"] = estimate(-0.2) | {"seed_sd": 0.003}
@@ -412,16 +422,20 @@ def test_the_complete_episodes_stand_beside_all_of_them(monkeypatch, tmp_path):
     worth = shapley({"e": 0.2, "c": 0.1})
     worth["complete"] = shapley({"e": 0.1, "c": 0.3})
     page, table = write(monkeypatch, tmp_path, results, [compared], [worth])
-    assert "mortality, corrected: EHR 100.0 %, chest films 20.0 %; all 20.0 %" in page
+    assert (
+        "mortality, corrected: EHR assumed for all, chest films 20.0 %; all modalities 20.0 %"
+        in page
+    )
+    assert "complete" not in page.lower()
     assert "not shown, mortality: c: no such table" in page
     found = rows_of(page, "Episodes with all modalities")
     row = find(found, model="ec early")
-    assert row["AUROC of all"].startswith(".810") and row["episodes"] == "453"
-    assert row["AUROC of the complete"].startswith(".860")
+    assert row["AUROC of all"].startswith(".810") and row["how many"] == "453"
+    assert row["AUROC with all modalities"].startswith(".860")
     assert row["gain over the best single"].startswith("+.110")
-    assert find(found, model="e unimodal")["AUROC of the complete"] == "–"
+    assert find(found, model="e unimodal")["AUROC with all modalities"] == "–"
     values = rows_of(page, "What each modality contributes")
-    assert [own["episodes"] for own in values] == ["all", "complete"]
+    assert [own["episodes"] for own in values] == ["all", "with all modalities"]
     assert values[1]["chest films"].startswith(".300")
     assert "Of the episodes with all modalities" in page
     own = {line["model"]: line for line in table}

@@ -37,7 +37,7 @@ def many(value):
     test = {"n": 900, "patients": 700, "with_group": 880, "labels_per_stay": 11.26, "reason": None}
     test |= {"recall": dict.fromkeys(["5", "10", "20", "30"], at)}
     test |= {key: {**estimate(0.8), "sd": None} for key in ("macro_auroc", "micro_auroc")}
-    test["by_icd_version"] = {version: {"recall": test["recall"]} for version in ("9", "10")}
+    test["by_icd_version"] = {version: {"recall": test["recall"]} for version in ("9", "9 and 10")}
     return {"vocabulary": [187], "metrics": {"test": test}}
 
 
@@ -123,10 +123,11 @@ def test_diagnoses_have_ceiling_and_prior_beside_every_number(monkeypatch, tmp_p
     text, rows = write(monkeypatch, tmp_path, [result("en_unimed_all")])
     own = section(text, "Diagnoses")
     assert "187 groups, 11.3 per test stay" in own
-    for k in ("5", "10", "20", "30", "10, coded in ICD-9", "10, coded in ICD-10"):
+    icd = (("coded in ICD-9", "10"), ("coded in ICD-9 and ICD-10", "10"))
+    for stays, k in (*(("all", k) for k in ("5", "10", "20", "30")), *icd):
         assert (
-            f"| `en_unimed_all` | {k} | .400 (.380–.420) | .210 (.190–.230) | .910 (.890–.930) | "
-            "+.190 (+.170 to +.210) |" in own
+            f"| `en_unimed_all` | {stays} | {k} | .400 (.380–.420) | .210 (.190–.230) | "
+            ".910 (.890–.930) | +.190 (+.170 to +.210) |" in own
         )
     found = {row["metric"]: row for row in rows if row["task"] == "diagnoses_48h"}
     assert found["recall@10 prior"]["value"] == "0.21"
@@ -187,7 +188,12 @@ def test_verdicts_and_signs_are_shown_whatever_they_are(monkeypatch, tmp_path):
 
 def test_fewer_than_five_seeds_decide_nothing(monkeypatch, tmp_path):
     told = "en_unimed-teacher-forced_arf_12h"
+    sizes = {"unimed-quarter": -0.01, "unimed-half": -0.03}  # a trend, if it were decided
     rows = [
+        *(
+            difference(f"en_{model}_all", f"en_{model}_arf_12h", value, seeds=1)
+            for model, value in sizes.items()
+        ),
         difference("en_unimed_all", "en_unimed_arf_12h", -0.05, seeds=1),
         difference(told, "en_unimed_arf_12h", 0.05, family="bound", seeds=1),
     ]
@@ -198,6 +204,27 @@ def test_fewer_than_five_seeds_decide_nothing(monkeypatch, tmp_path):
     own = section(text, "Single task told the truth about earlier tasks, minus single task")
     assert "Not decided: 1 seed, 5 needed." in own
     assert "helps" not in text and "refuted" not in text
+    assert "of 3 comparisons 3 are not decided (1 seed, 5 needed)." in text
+    told = section(text, "Multitask minus single task by training size")
+    assert "Mean difference over the binary tasks: −.010 with a quarter, −.030 with half" in told
+    assert "patients become fewer" not in told and "multitask does not win" not in told
+
+
+def test_the_page_says_that_its_cohort_looks_ahead(monkeypatch, tmp_path):
+    ahead = {"looks_ahead": ["of patients with a film at any time"]}
+    for cohort, told in (({}, False), (ahead, True)):
+        text, _ = write(monkeypatch, tmp_path, [result("en_unimed_all") | {"cohort": cohort}])
+        assert ("looks ahead, beyond the prediction time: of patients with a film" in text) == told
+
+
+def test_the_page_tells_results_with_the_noise_of_training_from_those_without(
+    monkeypatch, tmp_path
+):
+    few = {"seeds": [0], "bootstrap": {"resamples": 1000, "training_noise": False}}
+    results = [result("en_unimed_all"), result("e_unimed_all") | few]
+    text, _ = write(monkeypatch, tmp_path, results)
+    assert "1 of the 2 results: 1,000 bootstrap resamples of patients and training seeds (5" in text
+    assert "1 of the 2 results: 1,000 bootstrap resamples of patients; training noise is" in text
 
 
 def test_the_margin_is_said_to_be_fixed_beforehand(monkeypatch, tmp_path):
@@ -218,7 +245,9 @@ def test_the_bound_has_a_section_and_no_row_among_the_papers(monkeypatch, tmp_pa
     for title in ("Table I", "Table II", "Table III", "Ablations"):
         assert ".930" not in section(text, f"{title}:" if "Table" in title else title)
         assert "teacher" not in section(text, f"{title}:" if "Table" in title else title)
-    assert "`en_unimed-teacher-forced_diagnoses_48h` | 10 | .310" in section(text, "Diagnoses")
+    assert "`en_unimed-teacher-forced_diagnoses_48h` | all | 10 | .310" in section(
+        text, "Diagnoses"
+    )
 
 
 def test_other_horizons_have_a_table_of_their_own(monkeypatch, tmp_path):

@@ -250,7 +250,7 @@ def test_a_modality_that_no_training_episode_has_is_a_clear_error(stage, tmp_pat
     assert not (tmp_path / "models").exists()
     folder = stage.pretrain()
     lacking = [*DATA["toy"]["lacking"], *range(24, 32)]  # the fusion share
-    with pytest.raises(InputError, match="none of the episodes of the fusion share has this"):
+    with pytest.raises(InputError, match=r"^toy: none of the episodes of the fusion share has"):
         stage.embed(folder, data={"toy": DATA["toy"] | {"lacking": lacking}})
 
 
@@ -268,7 +268,9 @@ def test_a_fusion_share_of_one_class_is_a_clear_error(stage, tmp_path):
     folder = stage.pretrain()
     label[24:32] = 0
     label[30] = 1  # lacks the modality
-    with pytest.raises(InputError, match=r"fusion share that have this modality .* one class"):
+    with pytest.raises(
+        InputError, match=r"^toy: .* fusion share that have this modality .* one class"
+    ):
         stage.embed(folder, label=label)
     assert not (tmp_path / "predictions.parquet").exists()
     stage.embed(folder, head_on="train", label=label)  # nothing is fitted there

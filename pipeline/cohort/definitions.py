@@ -34,7 +34,7 @@ ROOMS = ("cohort", "ehr", "cxr", "note")
 KEPT = Path(__file__).with_name("definitions.json")
 CLOCKS = {
     "admission": "admission to hospital (admittime)",
-    "ICU stay": "arrival in the ICU: the later of intime and the first heart rate (220045)",
+    "ICU stay": "arrival in the ICU (the later of intime and the first heart rate, item 220045)",
 }
 _ITEM = re.compile(r"\b\d{6}\b")
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)

@@ -127,7 +127,8 @@ def predict(model: JointModel, data: JointData, rows: TaskRows, seed: int,
     features = evaluate(model.encoders, data, everyone, 256, device)  # (N, M, D)
     found = Embeddings(features.numpy(), data.here)
     if given.head_on == "fusion":
-        refit(model.dropping, found, rows, given.schedule, seed, device, given.weights)
+        names = " or ".join(data.each)
+        refit(model.dropping, found, rows, given.schedule, seed, device, given.weights, names)
     head = model.dropping.head
     logits = evaluate(head, found, everyone, 1024, device)
     said = predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy())

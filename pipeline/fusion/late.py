@@ -10,10 +10,11 @@ averaged; of one that has none the guess is the share of positives among trainin
 import numpy as np
 import polars as pl
 
+from pipeline.cohort.definitions import VERSION
 from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, read_rows
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
-from pipeline.common.tables import read_table, write_table
+from pipeline.common.tables import one_version, read_table, version_of_tables, write_table
 from pipeline.fusion.absent import add_absent_arguments, hidden, scenarios
 
 
@@ -44,6 +45,11 @@ def read_single(paths: list[str], rows: TaskRows, seed: int) -> np.ndarray:
     return np.stack(each, axis=1)
 
 
+def check_version(paths: list[str], output: str) -> None:
+    """`InputError` where predictions are of other definitions than `output` is going to name."""
+    one_version({output: VERSION, ", ".join(paths): version_of_tables(paths)}, "late fusion")
+
+
 def read_here(paths: list[str], rows: TaskRows, seed: int) -> np.ndarray:
     """Which modalities each episode has (N, M): those of which there is an embedding."""
     tables = [
@@ -64,6 +70,7 @@ def main() -> None:
     add_absent_arguments(arguments)
     arguments.add_argument("--output", required=True, help="predictions")
     given = arguments.parse_args()
+    check_version(given.predictions, given.output)
     rows = read_rows(given.episodes, given.labels)
     test, said, without = rows.of("test"), [], []
     prior = rows.label[rows.of("train")].mean()

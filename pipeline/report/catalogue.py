@@ -5,8 +5,9 @@ from typing import Any
 
 from pipeline.common.errors import InputError
 from pipeline.common.files import read_json
-from pipeline.common.names import FUSIONS
+from pipeline.common.names import FUSIONS, PROTOCOLS
 from pipeline.common.tables import DEFINITIONS, one_version
+from pipeline.report.numbers import noise_words
 
 MODELS = ("unimodal", *FUSIONS, "logistic", "gbdt")
 STATISTICS = "-stats"  # ending of models on summary statistics, as in gbdt-stats
@@ -49,6 +50,43 @@ def same_definitions(files: Iterable[tuple[str, dict[str, Any]]]) -> None:
     `files`: path and content; one that names no version is of version 1.
     """
     one_version({path: one.get(DEFINITIONS, 1) for path, one in files}, "a table")
+
+
+def looking_ahead(results: Iterable[dict[str, Any]]) -> list[str]:
+    """What the cohorts of each protocol ask for that is known only after the prediction time.
+
+    >>> looking_ahead([{"protocol": "corrected", "cohort": {"looks_ahead": ["with a film"]}}])
+    ['The cohort of the corrected protocol looks ahead, beyond the prediction time: with a film.']
+    """
+    lines, known = [], list(results)
+    for protocol in PROTOCOLS:
+        own = [result for result in known if result["protocol"] == protocol]
+        reasons = unique(text for r in own for text in r.get("cohort", {}).get("looks_ahead", []))
+        if reasons:
+            lines.append(
+                f"The cohort of the {protocol} protocol looks ahead, beyond the prediction time: "
+                f"{'; '.join(reasons)}."
+            )
+    return lines
+
+
+def intervals(results: Iterable[dict[str, Any]]) -> list[str]:
+    """What the intervals of the results hold, a line each of those with and without the noise.
+
+    >>> few = {"bootstrap": {"training_noise": False, "resamples": 1000}, "seeds": [0]}
+    >>> many = {"bootstrap": {"training_noise": True, "resamples": 1000}, "seeds": [*range(5)]}
+    >>> [line[-24:] for line in intervals([few, many])]
+    ['raining seeds (5 seeds).', 'them (1 seed, 5 needed).']
+    """
+    known = list(results)
+    kinds = [[one for one in known if one["bootstrap"]["training_noise"] == noise]
+             for noise in (True, False)]  # fmt: skip
+    of = f" of the {len(known)} results"
+    return [
+        f"Intervals{f' of {len(kind)}{of}' if len(kind) < len(known) else ''}: {noise_words(kind)}"
+        for kind in kinds
+        if kind
+    ]
 
 
 def unique(values: Iterable[str]) -> list[str]:

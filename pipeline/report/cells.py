@@ -1,10 +1,10 @@
-"""How the tables of all results show numbers."""
+"""How tables show numbers, and words a gain."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pipeline.evaluation.significance import SEEDS
-from pipeline.report.numbers import number
+from pipeline.evaluation.significance import SEEDS, undecided_for
+from pipeline.report.numbers import number, with_interval
 
 SIGNIFICANT = 0.05
 
@@ -60,6 +60,26 @@ def with_sd(difference: dict[str, Any] | None) -> str:
     """
     sd = sd_cell(difference)
     return cell(difference, sign=True) + (f", SD {sd}" if sd != "–" else "")
+
+
+def gain_words(single: dict[str, Any], seeds: int) -> str:
+    """The gain over a single model, with its interval, and what follows from it.
+
+    >>> gain = {"value": 0.1, "low": 0.08, "high": 0.12, "seed_sd": 0.004}
+    >>> gain_words({"model_minus_single": gain, "p_holm": 0.01}, 5)
+    '+0.100 (+0.080 to +0.120), excludes 0, SD between seeds 0.004; p 0.010 (Holm)'
+    >>> gain_words({"model_minus_single": gain, "p_holm": 0.01}, 1)
+    '+0.100 (+0.080 to +0.120), over patients alone; not decided: 1 seed, 5 needed'
+    """
+    gain = single["model_minus_single"]
+    text, sd = with_interval(gain, sign=True), gain.get("seed_sd")
+    if reason := undecided_for(seeds):
+        return f"{text}, over patients alone; {reason}"
+    if gain["low"] is None:
+        return text
+    text += ", includes 0" if gain["low"] <= 0 <= gain["high"] else ", excludes 0"
+    text += f", SD between seeds {number(sd)}" if sd is not None else ""
+    return f"{text}; p {number(single['p_holm'])} (Holm)"
 
 
 def is_clear(difference: dict[str, Any]) -> bool:

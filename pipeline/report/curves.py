@@ -138,7 +138,7 @@ def _calibration(panel: "Axes", curve: dict[str, Any], result: dict[str, Any]) -
 def _missing(panel: "Axes", missing: list[dict[str, Any]], order: str) -> None:
     """AUROC against the share of episodes that lack a modality, a line each."""
     complete = next(row["auroc"] for row in missing if row["rate"] == 0)
-    label = f"complete {number(complete['value'])}"
+    label = f"none taken away {number(complete['value'])}"
     panel.axhline(complete["value"], color=REFERENCE, lw=0.9, ls=":", label=label)
     letters = sorted({row["modality"] for row in missing}, key=order.find)
     for place, letter in enumerate(letters):

@@ -26,7 +26,7 @@ def shapley_table(attributions: list[dict[str, Any]], results: Results) -> str:
         rows += [
             _shapley_row({**a, **part}, letters, pairs, who)
             for a in mine
-            for who, part in (("all", a), ("complete", a.get("complete") or {}))
+            for who, part in (("all", a), (EVERY, a.get("complete") or {}))
             if part.get("shapley")
         ]
         if truth := _planted(task, letters, results):
@@ -39,8 +39,9 @@ def shapley_table(attributions: list[dict[str, Any]], results: Results) -> str:
 SHAPLEY = (
     "Shapley values: the gain in test AUROC by a modality, averaged over all orders in which the "
     "modalities can be added; they sum to the AUROC of all minus .500. p-values are corrected over "
-    "the pairs of modalities. Complete: of the episodes that have all modalities."
+    "the pairs of modalities. Episodes: all, or those that have all modalities of the config."
 )
+EVERY = "with all modalities"
 
 
 def _blank(columns: list[Any]) -> list[str]:

@@ -20,6 +20,8 @@ from pipeline.report.catalogue import (
     Results,
     arranged,
     in_order,
+    intervals,
+    looking_ahead,
     models_in_order,
     read_results,
     same_definitions,
@@ -29,7 +31,6 @@ from pipeline.report.claims import answers
 from pipeline.report.complete import complete_table
 from pipeline.report.further import missing_table, sensitivity_table, shapley_table
 from pipeline.report.grid import Contrasts, gain, section
-from pipeline.report.numbers import noise_words
 
 METRICS = ("auroc", "auprc", "brier")
 
@@ -66,30 +67,16 @@ def introduction(results: Results) -> str:
         f"{len(results)} results: {', '.join(counts)}. A dash: not made.",
         "Cells: AUROC on the test episodes with its 95 % interval; where there are several seeds "
         "or folds their mean, and SD, their standard deviation.",
-        f"Intervals: {noise_words(results.values())}",
+        *intervals(results.values()),
         f"Modalities: {letters}.",
         "Oracle: the best reader of these modalities on the same episodes, known for synthetic "
         "data only.",
         "The two protocols differ in patients, labels and split: their difference has no paired "
         "interval. The published one repeats the paper's flaws, patients in both training and test "
         "among them, which its intervals do not know of.",
-        *looking_ahead(results),
+        *looking_ahead(results.values()),
     ]
     return "\n".join(f"* {line}" for line in lines)
-
-
-def looking_ahead(results: Results) -> list[str]:
-    """What the cohorts of each protocol ask for that is known only after the prediction time."""
-    lines = []
-    for protocol in PROTOCOLS:
-        own = [result for name, result in results.items() if name[0] == protocol]
-        reasons = unique(text for r in own for text in r.get("cohort", {}).get("looks_ahead", []))
-        if reasons:
-            lines.append(
-                f"The cohort of the {protocol} protocol looks ahead, beyond the prediction time: "
-                f"{'; '.join(reasons)}."
-            )
-    return lines
 
 
 def order(

@@ -45,10 +45,12 @@ def _covered(result: dict[str, Any]) -> list[str]:
 
 
 def _complete(own: dict[str, Any]) -> str:
-    """The figure on the stays that have all modalities, as far as there is one."""
+    """The figure on the stays that have all modalities, or why there is none."""
     complete = own.get("complete")
-    if not complete or complete["reason"]:
+    if not complete:
         return ""
+    if complete["reason"]:
+        return f"; with all modalities not measured: {complete['reason']}"
     test = complete["metrics"]["test"]
     figure = test["recall"][BEST]["model"] if "recall" in test else test["auroc"]
     return f"; with all modalities {with_interval(figure)}, {test['n']} stays"

@@ -14,10 +14,16 @@ from typing import Any
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json, whole
 from pipeline.report import unimed_published as published
-from pipeline.report.catalogue import SIDECAR, in_order, same_definitions, unique
+from pipeline.report.catalogue import (
+    SIDECAR,
+    in_order,
+    intervals,
+    looking_ahead,
+    same_definitions,
+    unique,
+)
 from pipeline.report.cells import cell, short, table
 from pipeline.report.claims import PLANTED
-from pipeline.report.numbers import noise_words
 from pipeline.report.task_names import in_words
 from pipeline.report.unimed_claims import (
     bound_sentence,
@@ -115,11 +121,12 @@ def introduction(results: Results, own: str) -> str:
         f"{len(results)} results. A dash: not made, or too few patients.",
         "Cells: AUROC on the test stays, of diagnoses Recall@10, with 95 % interval; mean over "
         f"training seeds ({' or '.join(seeds)}).",
-        f"Intervals: {noise_words(results.values())}",
+        *intervals(results.values()),
         f"Where nothing else is said the modalities are `{own}`.",
         "Only incident cases: a stay with the onset before the prediction is not eligible.",
         "Diagnoses carry no time stamp: they are coded after the stay, of the whole admission.",
         "Teacher-forced models are told the true outcomes of earlier tasks: a bound, no model.",
+        *looking_ahead(results.values()),
     ]
     return "\n".join(f"* {line}" for line in lines)
 

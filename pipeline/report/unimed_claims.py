@@ -77,14 +77,28 @@ def count(rows: Rows, margin: float, what: str) -> str:
 
     >>> row = {"verdict": "worse", "p_holm": 0.01, "seeds": 5}
     >>> count([], 0.02, "Multitask"), count([row], 0.02, "It")
-    ('Multitask: nothing was compared.', 'It: of 1 comparison 1 is worse.')
+    ('Multitask: nothing was compared.', 'It: the one comparison is worse.')
+    >>> count([{**row, "seeds": 1}] * 2, 0.02, "It")
+    'It: of 2 comparisons 2 are not decided (1 seed, 5 needed).'
     """
     if not rows:
         return f"{what}: nothing was compared."
-    found = Counter(said(row, margin) for row in rows)
+    found = Counter(_in_brackets(said(row, margin)) for row in rows)
+    if len(rows) == 1:
+        return f"{what}: the one comparison is {next(iter(found))}."
     parts = [f"{number} {'is' if number == 1 else 'are'} {name}"
              for name, number in found.most_common()]  # fmt: skip
-    return f"{what}: of {len(rows)} comparison{'s' * (len(rows) > 1)} {', '.join(parts)}."
+    return f"{what}: of {len(rows)} comparisons {', '.join(parts)}."
+
+
+def _in_brackets(verdict: str) -> str:
+    """A verdict with its reason in brackets, to stand within a sentence.
+
+    >>> _in_brackets("not decided: 1 seed, 5 needed"), _in_brackets("worse")
+    ('not decided (1 seed, 5 needed)', 'worse')
+    """
+    name, _, reason = verdict.partition(": ")
+    return f"{name} ({reason})" if reason else name
 
 
 def by_size(rows: Rows, tasks: list[str], modalities: str) -> str:
@@ -100,7 +114,10 @@ def by_size(rows: Rows, tasks: list[str], modalities: str) -> str:
 
 
 def size_sentence(rows: Rows, modalities: str, margin: float) -> str:
-    """What the numbers by size say about multitask learning, whatever their sign."""
+    """What the numbers by size say about multitask learning, whatever their sign.
+
+    Of a trend nothing is said where too few seeds were trained.
+    """
     means, own = {}, {}
     for model, words in SIZES.items():
         own[words] = [row for row in rows if row["first"] == f"{modalities}_{model}_{ALL}"]
@@ -112,6 +129,8 @@ def size_sentence(rows: Rows, modalities: str, margin: float) -> str:
     lines = [count(own[words], margin, f"With {words} of the training patients") for words in means]
     listed = ", ".join(f"{short(mean, sign=True)} with {words}" for words, mean in means.items())
     trend = f"Mean difference over the {AUROC_TASKS}: {listed}."
+    if undecided_for(min(row["seeds"] for words in means for row in own[words])):
+        return " ".join([*lines, trend])
     return " ".join([*lines, trend, *_trend(list(means.values()))])
 
 

@@ -76,23 +76,24 @@ def diagnoses(results: Results) -> str:
             test = found["metrics"]["test"]
             size = " / ".join(map(str, found["vocabulary"]))
             sizes.append(f"{size} groups, {_one(test['labels_per_stay'])} per test stay")
-            by_k = dict(test["recall"] or {})
+            by_k = {(k, "all"): at for k, at in (test["recall"] or {}).items()}
             versions = test["by_icd_version"] or {}
             for version, part in versions.items() if len(versions) > 1 else ():
-                of = f"{TELLING}, coded in ICD-{version}"
-                by_k |= {of: part["recall"][TELLING]} if part["recall"] else {}
-            for k, at in by_k.items():
+                coded = " and ".join(f"ICD-{one}" for one in version.split(" and "))
+                if part.get("recall"):
+                    by_k[TELLING, f"coded in {coded}"] = part["recall"][TELLING]
+            for (k, stays), at in by_k.items():
                 kinds = (cell(at[kind]) for kind in ("model", "prior", "ceiling"))
                 gain = with_sd(at["model_minus_prior"])
-                rows.append([f"`{'_'.join(name)}`", k, *kinds, gain])
+                rows.append([f"`{'_'.join(name)}`", stays, k, *kinds, gain])
     if not rows:
         return "–"
-    header = ["model", "k", "Recall@k", "prior", "ceiling", "model − prior"]
+    header = ["model", "stays", "k", "Recall@k", "prior", "ceiling", "model − prior"]
     text = (
         f"Vocabulary: {'; '.join(unique(sizes))}. The ceiling is the mean of min(k, n) / n over "
         "stays with n groups; the prior names the groups that are most frequent in training."
     )
-    return f"{text}\n\n{table(header, rows)}"
+    return f"{text}\n\n{table(header, rows, words=2)}"
 
 
 def _one(value: float | None) -> str:

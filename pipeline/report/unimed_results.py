@@ -92,12 +92,12 @@ def csv_rows(results: Results) -> Iterator[Row]:
 
 
 def _parts(result: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each task on all stays, and on the complete ones as far as they have figures."""
+    """Each task on all stays, and on those with all modalities as far as there are figures."""
     for task, found in result["tasks"].items():
         yield task, "all", found
         fewer = found.get("complete")
         if fewer and not fewer["reason"]:
-            yield task, "complete", {**found, **fewer}
+            yield task, "with all modalities", {**found, **fewer}
 
 
 def _metrics(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

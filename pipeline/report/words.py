@@ -5,8 +5,8 @@ from typing import Any
 
 from pipeline.common.command import parser, run
 from pipeline.common.files import read_json
-from pipeline.evaluation.significance import undecided_for
 from pipeline.report import complete
+from pipeline.report.cells import gain_words
 from pipeline.report.numbers import averaged, modality_name, noise_words, number, with_interval
 from pipeline.report.task_words import task_lines
 
@@ -33,9 +33,10 @@ def defined(result: dict[str, Any]) -> str:
     """Version of the definitions, clock, items of the tasks and releases, in one line.
 
     >>> own = {"unit": "ICU stay", "clock_zero": "arrival in the ICU", "hours": 4,
-    ...        "items": [{"itemid": 221906}], "releases": {"MIMIC-IV": "3.1"}}
+    ...        "items": [{"itemid": 221906, "label": "Norepinephrine"}],
+    ...        "releases": {"MIMIC-IV": "3.1"}}
     >>> defined({"definitions_version": 2, "task_definition": own})
-    'version 2; ICU stay, 4 h from arrival in the ICU; items 221906; MIMIC-IV 3.1'
+    'version 2; ICU stay, 4 h from arrival in the ICU; Norepinephrine (221906); MIMIC-IV 3.1'
     """
     tasks = result.get("tasks") or {"": {"definition": result.get("task_definition")}}
     known = [own["definition"] for own in tasks.values() if own.get("definition")]
@@ -43,8 +44,8 @@ def defined(result: dict[str, Any]) -> str:
     if known:
         hours = ", ".join(dict.fromkeys(f"{own['hours']:g}" for own in known if own["hours"]))
         parts.append(f"{known[0]['unit']}, {hours} h from {known[0]['clock_zero']}")
-    items = sorted({item["itemid"] for own in known for item in own["items"]})
-    parts += [f"items {', '.join(map(str, items))}"] if items else []
+    items = sorted({(i["itemid"], i.get("label") or "item") for own in known for i in own["items"]})
+    parts += [", ".join(f"{label} ({item})" for item, label in items)] if items else []
     releases = dict(pair for own in known for pair in own["releases"].items())
     return "; ".join([*parts, *(f"{title} {version}" for title, version in releases.items())])
 
@@ -102,18 +103,10 @@ def _gain(comparisons: dict[str, Any], seeds: int) -> dict[str, str]:
     if best is None:
         return {}
     single = comparisons["singles"][best]
-    gain, test = single["model_minus_single"], number(single["test_auroc"])
-    verdict = ""
-    if gain["low"] is not None:
-        verdict = ", includes 0" if gain["low"] <= 0 <= gain["high"] else ", excludes 0"
-        sd = gain["seed_sd"]
-        verdict += f", SD between seeds {number(sd)}" if sd is not None else ""
-        verdict += f"; p {number(single['p_holm'])} (Holm)"
-    if reason := undecided_for(seeds):
-        verdict = f", over patients alone; {reason}"
+    test = number(single["test_auroc"])
     return {
         "Best single": f"{best} {test} (best of {len(comparisons['singles'])} on validation)",
-        "Gain over it": f"{with_interval(gain, sign=True)}{verdict}",
+        "Gain over it": gain_words(single, seeds),
     }
 
 

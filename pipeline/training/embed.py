@@ -81,7 +81,7 @@ def main() -> None:
             value = np.zeros((len(here), 1, feature.shape[1]), np.float32)
             value[here, 0] = feature.numpy()
             alone = Embeddings(value, here[:, None])
-            refit(head, alone, rows, given.schedule, seed, device, given.heads)
+            refit(head, alone, rows, given.schedule, seed, device, given.heads, name)
             logits = evaluate(head, alone, some, 1024, device)
         save_weights(head, given.heads / f"head_seed{seed}.safetensors")
         said.append(_unimodal_predictions(rows, here, seed, logits))

@@ -20,19 +20,20 @@ from pipeline.training.schedule import Schedule
 
 
 def refit(head: Head, data: Embeddings, rows: TaskRows, schedule: Schedule, seed: int,
-          device: torch.device, folder: Path) -> None:  # fmt: skip
+          device: torch.device, folder: Path, name: str) -> None:  # fmt: skip
     """Trains `head` in place on the features of the fusion share.
 
     Episodes without any of the modalities are left out. `folder`: of the weights, for the state of
-    the training. Raises `InputError` where the share has one class only.
+    the training. `name`: of the modalities. Raises `InputError` where nobody in the share has one,
+    and where the share has one class only.
     """
     train, val = (own[data.here[own].any(axis=1)] for own in (rows.of("fusion"), rows.of("val")))
     if not len(train):
-        raise InputError("none of the episodes of the fusion share has this modality: "
+        raise InputError(f"{name}: none of the episodes of the fusion share has this modality: "
                          "its selection's log says how many there were at all")  # fmt: skip
     if len(np.unique(rows.label[train])) < 2:
-        raise InputError("the episodes of the fusion share that have this modality are all of one "
-                         "class; enlarge the cohort or the share")  # fmt: skip
+        raise InputError(f"{name}: the episodes of the fusion share that have this modality are "
+                         "all of one class; enlarge the cohort or the share")  # fmt: skip
     make_repeatable(seed, torch.get_num_threads())
     head.begin(data, train, rows.label[train].mean())
     progress = folder / f".head{seed}.progress"

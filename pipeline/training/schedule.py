@@ -15,7 +15,8 @@ OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 class Schedule:
     """One training.
 
-    `decay`: cosine (the rate falls to 0) or constant. `clip`: of the gradient norm.
+    `decay`: cosine (the rate falls to 0) or constant. `clip`: the largest norm of the gradient of
+    all weights; where several encoders train together, of each encoder's and of all other weights'.
     `class_weights`: of the loss, negative and positive. `eval_mode`: whether validation and
     embedding switch the model to evaluation; the published code forgets it in these two, not where
     the single model predicts.
