@@ -24,7 +24,6 @@ ENCODERS["cxr"] = {
         "one_by_one": setting("cxr", "one_by_one"),
     },
     "present": f"{UNIT}/cxr/films.parquet",
-    "read": [f"{UNIT}/cxr/decoded/{shard}.parquet" for shard in SHARDS],
 }
 
 STAYS["cxr"] = {
@@ -36,7 +35,6 @@ STAYS["cxr"] = {
     },
     "settings": {**ENCODERS["cxr"]["settings"], "before": wiring.last_horizon},
     "present": f"{STAY}/cxr/films.parquet",
-    "read": [f"{STAY}/cxr/decoded/{shard}.parquet" for shard in SHARDS],
     "modules": [
         "pipeline.cxr.films",
         "pipeline.cxr.decode",

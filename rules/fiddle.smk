@@ -12,7 +12,7 @@ STAYS["ehr"] = {
         "series": f"{STAY}/fiddle/X.parquet",
     },
     "settings": {"step": setting("fiddle", "step"), "before": wiring.last_horizon},
-    "present": f"{STAY}/episodes.parquet",  # if only what does not change
+    "assumed": f"{STAY}/episodes.parquet",  # if only what does not change
     "modules": [
         "pipeline.ehr.long",
         "pipeline.fiddle.fit",

@@ -40,7 +40,7 @@ def listed(folder, **letters):
             given[letter] = {"reason": "no such table"}
             continue
         pl.DataFrame({"episode_id": np.repeat(ids, 2)}).write_parquet(folder / f"{letter}.parquet")
-        given[letter] = {"tables": [f"{folder}/{letter}.parquet"], "by": "selected"}
+        given[letter] = {"table": f"{folder}/{letter}.parquet", "by": "selected"}
     return ["--present", json.dumps(given)]
 
 
@@ -116,27 +116,18 @@ def test_a_few_episodes_of_a_combination_follow_from_nothing_that_is_shown():
     assert hid > 50
 
 
-def test_rows_before_the_horizon_count_and_of_films_those_that_could_be_read(tmp_path):
-    films = {
-        "episode_id": [1, 1, 2, 3],
-        "dicom_id": ["a", "b", "c", "d"],
-        "minute": [9, 500, 250, 1],
-    }
+def test_rows_before_the_horizon_count(tmp_path):
+    films = {"episode_id": [1, 1, 2, 3], "minute": [9, 500, 250, 1]}
     pl.DataFrame(films).write_parquet(tmp_path / "films.parquet")
-    for name, read in (("p10", ["b", "c"]), ("p11", ["d"])):
-        table = {"dicom_id": read, "chunk": ["x"] * len(read), "row": range(len(read))}
-        pl.DataFrame(table).write_parquet(tmp_path / f"{name}.parquet")
-    tables = [f"{tmp_path}/{name}.parquet" for name in ("films", "p10", "p11")]
 
-    def has(hours, *own):
-        return read_presence({"c": {"tables": own, "by": "read"}}, hours).has["c"].tolist()
+    def has(hours, table):
+        return read_presence({"c": {"table": table, "by": "selected"}}, hours).has["c"].tolist()
 
-    assert has(None, *tables) == [1, 2, 3]
-    assert has(4, *tables) == [3]  # the first film of 1 cannot be read
-    assert has(4, tables[0]) == [1, 3]
+    assert has(None, f"{tmp_path}/films.parquet") == [1, 2, 3]
+    assert has(4, f"{tmp_path}/films.parquet") == [1, 3]
     with pytest.raises(InputError, match=r"nowhere\.parquet: cannot tell who has the modality"):
         has(4, f"{tmp_path}/nowhere.parquet")
-    for text in ("{", "[]", '{"c": {"tables": []}}'):
+    for text in ("{", "[]", '{"c": {"table": "x"}}'):
         with pytest.raises(InputError, match="--present: expected JSON"):
             parse(text)
 
@@ -262,8 +253,8 @@ def test_icu_stays_count_what_was_known_before_each_task(monkeypatch, tmp_path):
     notes = pl.DataFrame({"episode_id": ids, "minute": minute})
     notes.write_parquet(tmp_path / "notes.parquet")
     given = {
-        "e": {"tables": [f"{tmp_path}/episodes.parquet"], "by": "selected"},
-        "n": {"tables": [f"{tmp_path}/notes.parquet"], "by": "selected"},
+        "e": {"table": f"{tmp_path}/episodes.parquet", "by": "assumed"},
+        "n": {"table": f"{tmp_path}/notes.parquet", "by": "selected"},
     }
     made, _ = evaluate_stays(monkeypatch, folder, "--present", json.dumps(given))
     VALID.validate(made)

@@ -386,28 +386,24 @@ class Job(dict):
     __getattr__ = dict.__getitem__
 
 
-def test_films_are_counted_by_what_could_be_read_where_they_are_read_else_by_selection():
+def test_who_has_which_modality_is_the_same_for_every_target():
     offered = {
         name: {"present": f"results/{{protocol}}/{name}.parquet"}
         for name in CONFIG["modalities"].values()
     }
-    offered["cxr"]["read"] = [f"results/{{protocol}}/p1{k}.parquet" for k in (0, 1)]
     offered["ehr"]["assumed"] = "results/{protocol}/episodes.parquet"
     lacking = {"n": "no reports"}
     of = Wiring(CONFIG, offered, {}, lacking).presence("corrected")
     found = json.loads(of(Job(modalities="e")))
-    assert found["c"] == {"tables": ["results/corrected/cxr.parquet"], "by": "selected"}
+    assert found["e"] == {"table": "results/corrected/episodes.parquet", "by": "assumed"}
+    assert found["c"] == {"table": "results/corrected/cxr.parquet", "by": "selected"}
     assert found["n"] == {"reason": "no reports"}
-    read = json.loads(of(Job(modalities="ec")))["c"]
-    assert read["by"] == "read" and read["tables"][1:] == [
-        "results/corrected/p10.parquet",
-        "results/corrected/p11.parquet",
-    ]
-    record = json.loads(Wiring(CONFIG, offered).presence("corrected")(Job(modalities="c")))["e"]
-    assert record == {"tables": ["results/corrected/episodes.parquet"], "by": "assumed"}
-    every = json.loads(Wiring(CONFIG, offered).presence()(Job(protocol="published", task="x")))
-    assert [own["by"] for own in every.values()] == ["selected", "read", "selected"]
-    assert every["e"]["tables"] == ["results/published/ehr.parquet"]
+    for letters in ("c", "ec", "ecn"):
+        assert json.loads(of(Job(modalities=letters))) == found
+    tables = Wiring(CONFIG, offered, {}, lacking)  # of several targets: no letters of one
+    job = Job(protocol="corrected", task="x")
+    assert json.loads(tables.presence()(job)) == found
+    assert tables.present()(job) == [found[letter]["table"] for letter in "ec"]
     unsaid = json.loads(Wiring(CONFIG, {}).presence("corrected")(Job(modalities="e")))
     assert all("reason" in own for own in unsaid.values())
 

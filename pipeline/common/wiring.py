@@ -81,9 +81,9 @@ class Wiring:
 
     `encoders`, `stays`: modality → files (name → path or paths), settings (name → function of
     wildcards), of admissions and of ICU stays; also present: a table with the episodes that have
-    the modality, read, tables of those of its rows that could be read, and assumed, a table of
-    all who are taken to have it where nobody reads it (not every modality has these); `stays` also
-    modules: the code behind its files. `lacking`: letter → why the source has none of a modality.
+    the modality, or assumed: of all who are taken to have it (not every modality says so);
+    `stays` also modules: the code behind its files. `lacking`: letter → why the source has none of
+    a modality.
     """
 
     def __init__(self, config: Mapping[str, Any], encoders: dict[str, dict[str, Any]],
@@ -165,9 +165,9 @@ class Wiring:
     def presence(self, protocol: str | None = None, stays: bool = False) -> Of:
         """Who has which modality of the config, as the JSON of an evaluation's --present.
 
-        Of films those that could be read, where the target reads them; else those selected: no film
-        is decoded to be counted. Nor are events extracted for it: every episode has some record.
-        `protocol`: of a result; else that of the wildcards.
+        Alike for every target and model, so that all figures of a table are of the same episodes.
+        Films count as selected: none is decoded to be counted, and a result says how many cannot be
+        read. `protocol`: of a result; else that of the wildcards.
         """
         offered = self.stays if stays else self.encoders
 
@@ -175,19 +175,15 @@ class Wiring:
             found: dict[str, dict[str, Any]] = {}
             for letter, name in self.letters.items():
                 own = offered.get(name, {})
-                target = letter in wildcards.get("modalities", letter)  # of all, in tables
-                if "present" not in own:
-                    found[letter] = {"reason": "it does not say who has it"}
-                elif letter in self.lacking and not target:
+                by = "assumed" if "assumed" in own else "selected"
+                table = own.get("assumed") or own.get("present")
+                if letter in self.lacking:
                     found[letter] = {"reason": self.lacking[letter]}
+                elif table is None:
+                    found[letter] = {"reason": "it does not say who has it"}
                 else:
-                    tables, by = [own["present"]], "selected"
-                    if target and "read" in own:
-                        tables, by = flat([own["present"], own["read"]]), "read"
-                    elif not target and "assumed" in own:
-                        tables, by = [own["assumed"]], "assumed"
                     base = protocol or wildcards.protocol
-                    found[letter] = {"tables": filled(tables, protocol=base), "by": by}
+                    found[letter] = {"table": filled(table, protocol=base), "by": by}
             return json.dumps(found)
 
         return of
@@ -195,9 +191,9 @@ class Wiring:
     def present(self, protocol: str | None = None, stays: bool = False) -> Of:
         """The tables of `presence`."""
         of = self.presence(protocol, stays)
-        return lambda wildcards: flat(
-            [own.get("tables", []) for own in json.loads(of(wildcards)).values()]
-        )
+        return lambda wildcards: [
+            own["table"] for own in json.loads(of(wildcards)).values() if "table" in own
+        ]
 
     def embeddings(self, wildcards: Any) -> list[str]:
         """The embeddings of a target's modalities."""

@@ -5,9 +5,9 @@ real ICU have none. Every result counts the episodes with each modality of the c
 those of the target, and with each combination; what is measured on all episodes is measured once
 more on those that are complete. A modality that is not at hand is null, with the reason.
 
-`--present`, JSON: letter → {"tables": [table, …], "by": …}. The first table has the `episode_id` of
-all who have the modality; where it has a `minute`, only rows before a horizon count; further tables
-hold the rows of it that could be read. A letter without tables: {"reason": …}.
+`--present`, JSON: letter → {"table": …, "by": …}. The table has the `episode_id` of all who have
+the modality; where it has a `minute`, only rows before a horizon count. A letter without a table:
+{"reason": …}. Films are those selected: what cannot be read of them the result counts apart.
 """
 
 import argparse
@@ -131,11 +131,11 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
     """
     try:
         given: dict[str, dict[str, Any]] = json.loads(text)
-        fits = all("reason" in own or {"tables", "by"} <= own.keys() for own in given.values())
+        fits = all("reason" in own or {"table", "by"} <= own.keys() for own in given.values())
     except (ValueError, AttributeError, TypeError):
         fits = False
     if not fits:
-        raise InputError('--present: expected JSON, letter → {"tables": …, "by": …} or a reason')
+        raise InputError('--present: expected JSON, letter → {"table": …, "by": …} or a reason')
     return given
 
 
@@ -143,27 +143,22 @@ def read_presence(given: Mapping[str, Mapping[str, Any]], hours: float | None = 
     """Reads who has each modality, known before so many `hours` (none: by the selection itself)."""
     at_hand = {letter: own for letter, own in given.items() if "reason" not in own}
     return Presence(
-        {letter: _who(own["tables"], hours) for letter, own in at_hand.items()},
+        {letter: _who(own["table"], hours) for letter, own in at_hand.items()},
         {letter: own["by"] for letter, own in at_hand.items()},
         {letter: own["reason"] for letter, own in given.items() if "reason" in own},
     )
 
 
-def _who(tables: Sequence[str], hours: float | None) -> Ids:
-    """The episodes of the first table; where others follow, of its rows that are in them, too."""
+def _who(table: str, hours: float | None) -> Ids:
+    """The episodes of a table, of its rows before so many hours."""
     try:
-        first, *further = [pl.scan_parquet(table) for table in tables]
-        columns = first.collect_schema().names()
-        if hours is not None and "minute" in columns:
-            first = first.filter(pl.col("minute") < 60 * hours)
-        if further:
-            kept = pl.concat(further, how="vertical")
-            shared = [name for name in columns if name in kept.collect_schema().names()]
-            first = first.join(kept.select(shared), on=shared, how="semi")
-        found = first.select(pl.col("episode_id").unique()).collect(engine="streaming")
+        rows = pl.scan_parquet(table)
+        if hours is not None and "minute" in rows.collect_schema().names():
+            rows = rows.filter(pl.col("minute") < 60 * hours)
+        episodes = rows.select(pl.col("episode_id").unique()).collect(engine="streaming")
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{tables[0]}: cannot tell who has the modality ({error})") from error
-    return found["episode_id"].sort().to_numpy()
+        raise InputError(f"{table}: cannot tell who has the modality ({error})") from error
+    return episodes["episode_id"].sort().to_numpy()
 
 
 def add_present_argument(arguments: argparse.ArgumentParser) -> None:
