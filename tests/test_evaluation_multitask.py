@@ -21,6 +21,7 @@ from pipeline.evaluation import diagnoses, multitask
 from pipeline.evaluation.bootstrap import NOTHING, Resampling
 from pipeline.evaluation.diagnosis_tables import Stays
 from pipeline.evaluation.ranking import auroc_and_influence, reachable, recall
+from pipeline.evaluation.subgroups import COMPLEMENT
 
 ROOT = Path(multitask.__file__).parents[2]
 SCHEMA, PART = (
@@ -184,8 +185,74 @@ def test_a_version_of_few_stays_hides_both(monkeypatch, tmp_path):
     result, _ = evaluate(monkeypatch, tmp_path, "--suppress-below", "10")
     VALID.validate(result)
     found = result["tasks"][MANY]["metrics"]
-    assert found["test"]["by_icd_version"] is None
+    hidden = found["test"]["by_icd_version"]
+    assert {version: own["reason"] for version, own in hidden.items()} == {
+        "9": COMPLEMENT,
+        "10": "fewer than 10 stays",
+    }
+    for own in hidden.values():
+        assert own["n"] is own["patients"] is own["recall"] is None
+        assert own["micro_auroc"]["value"] is None
     assert list(found["val"]["by_icd_version"]) == ["9"]
+
+
+def few_lacking(folder):
+    """Who has notes, so that in test and val few of those without are coded in ICD-9 or ungrouped.
+
+    Three of ICD-9 and fifteen of ICD-10, all of them with a group, lack notes in each split.
+    """
+    labels = pl.read_parquet(folder / f"labels_{MANY}.parquet")
+    grouped = pl.read_parquet(folder / "groups.parquet")["episode_id"].unique()
+    table = pl.read_parquet(folder / "en_unimed_all.diagnoses.parquet")
+    stays_of = table.select("episode_id", "split").unique().join(labels, on="episode_id")
+    with_group = stays_of.filter(pl.col("episode_id").is_in(grouped.implode())).sort("episode_id")
+    lacking = [
+        with_group.filter(split=split, icd_version=version)["episode_id"].head(count)
+        for split in ("val", "test")
+        for version, count in (("9", 3), ("10", 15))
+    ]
+    return stays_of.filter(~pl.col("episode_id").is_in(pl.concat(lacking).implode()))["episode_id"]
+
+
+def test_of_the_complete_no_few_others_follow_by_version_or_group(monkeypatch, tmp_path):
+    """All stays minus the complete ones: neither the 3 of ICD-9 nor that all 18 have a group."""
+    write(tmp_path, n=800)
+    few_lacking(tmp_path).to_frame().write_parquet(tmp_path / "notes.parquet")
+    present = {"n": {"table": f"{tmp_path}/notes.parquet", "by": "selected"}}
+    more = ["--present", json.dumps(present)]
+    plain = evaluate(monkeypatch, tmp_path, *more)[0]["tasks"][MANY]
+    at = [plain["metrics"]["test"], plain["complete"]["metrics"]["test"]]
+    lost = {
+        v: at[0]["by_icd_version"][v]["n"] - at[1]["by_icd_version"][v]["n"] for v in ("9", "10")
+    }
+    assert lost == {"9": 3, "10": 15}  # what the counts would tell
+    assert at[0]["with_group"] - at[1]["with_group"] == 18
+    result, _ = evaluate(monkeypatch, tmp_path, *more, "--suppress-below", "10")
+    VALID.validate(result)
+    found = result["tasks"][MANY]
+    assert found["complete"]["reason"] is None
+    assert found["metrics"]["test"]["by_icd_version"]["9"]["n"] > 10
+    for split in ("val", "test"):
+        own = found["complete"]["metrics"][split]
+        assert own["n"] and own["recall"]
+        for hidden in own["by_icd_version"].values():
+            assert hidden["n"] is hidden["recall"] is None and hidden["reason"]
+
+
+@pytest.mark.parametrize(("grouped", "told"), [(3, False), (15, False), (0, True), (18, True)])
+def test_few_others_with_or_without_a_group_hide_how_many_have_one(grouped, told):
+    """18 others, of whom so many have a group: few of either would follow from all and these."""
+
+    def some(first, count, having):
+        zeros = np.zeros(having, dtype=int)
+        ids = np.arange(first, first + count)
+        return Stays(ids, ids, np.zeros((1, count, 2)), np.arange(having), zeros, np.ones(2) / 2)
+
+    own, others = some(0, 50, 30), some(100, 18, grouped)
+    counts = diagnoses.counted([own], 10, [others])
+    assert (counts["n"], counts["with_group"]) == (50, 30 if told else None)
+    assert (counts["labels_per_stay"] is not None) == told
+    assert diagnoses.counted([own], 0, [others]) == diagnoses.counted([own], 0)
 
 
 def test_ties_at_the_boundary_share_the_places():

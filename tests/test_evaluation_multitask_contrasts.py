@@ -136,6 +136,27 @@ def test_five_seeds_are_enough_for_a_verdict(monkeypatch, tmp_path):
     assert result["bootstrap"]["training_noise"] is True
 
 
+def test_of_complete_stays_it_is_hidden_how_many_have_a_group_where_few_others_have_none(
+    monkeypatch, tmp_path
+):
+    write(tmp_path, "en_unimed_all", n=800)
+    test = pl.read_parquet(tmp_path / "en_unimed_all.diagnoses.parquet").filter(split="test")
+    ids = test["episode_id"].unique().sort()
+    grouped = pl.read_parquet(tmp_path / "groups.parquet")["episode_id"].implode()
+    with_group, without = (ids.filter(ids.is_in(grouped) == has) for has in (True, False))
+    kept = pl.concat([with_group[15:], without[3:]])
+    kept.to_frame().write_parquet(tmp_path / "notes.parquet")
+    present = {"n": {"table": f"{tmp_path}/notes.parquet", "by": "selected"}}
+    more = ["--present", json.dumps(present)]
+    plain = compare(monkeypatch, tmp_path, ["en_unimed_all"], *more)["complete"]
+    assert plain["tasks"][MANY]["test"]["with_group"] == len(with_group) - 15
+    more += ["--suppress-below", "10"]
+    hidden = compare(monkeypatch, tmp_path, ["en_unimed_all"], *more)["complete"]
+    own = hidden["tasks"][MANY]
+    assert own["test"]["n"] == len(kept) and own["models"]
+    assert own["test"]["with_group"] is own["test"]["labels_per_stay"] is None
+
+
 def test_two_versions_of_the_definitions_are_not_compared(monkeypatch, tmp_path):
     for name in ("en_unimed_all", "e_unimed_all"):
         write(tmp_path, name)

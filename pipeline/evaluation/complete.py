@@ -98,8 +98,7 @@ def complete_diagnoses(
         own = pl.concat(fold.frame.filter(split=name).select("episode_id") for fold in folds)
         if why := presence.why_not(own["episode_id"].to_numpy(), smallest):
             return {**nothing, "reason": f"{name}: {why}"}
-    fewer = [fold.among(presence.complete) for fold in folds]
     run = runs([fold.frame for fold in folds])
-    measured, _ = diagnoses(fewer, run, resampling, smallest, versions)
+    measured, _ = diagnoses(folds, run, resampling, smallest, versions, presence.complete)
     metrics = measured["metrics"]
     return {"reason": metrics["test"]["reason"], "metrics": metrics}

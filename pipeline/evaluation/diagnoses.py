@@ -19,13 +19,17 @@ from pipeline.evaluation.diagnosis_tables import SPLITS, Fold, Stays, stays
 from pipeline.evaluation.figures import Figures, interval
 from pipeline.evaluation.metrics import Floats
 from pipeline.evaluation.ranking import Whole, auroc_and_influence, reachable, recall
+from pipeline.evaluation.subgroups import COMPLEMENT, UNKNOWN, hidden
 from pipeline.evaluation.suppression import shown
 
 FIRST = (5, 10, 20, 30)  # k of the result
 CURVE = np.arange(1, 51)  # k of the curve; holds FIRST
 AUROCS = {"macro_auroc": False, "micro_auroc": True}  # name → whether pairs are pooled
 KINDS = ("model", "ceiling", "prior")
-VERSIONED = ("n", "patients", "reason", "recall", "groups_ranked", *AUROCS)
+UNRANKED = {"recall": None, "groups_ranked": None} | {
+    which: {**NOTHING, "sd": None} for which in AUROCS
+}
+VERSIONED = ("n", "patients", "reason", *UNRANKED)
 
 
 def recalls(part: Stays, first: Whole) -> Floats:
@@ -73,57 +77,87 @@ def diagnoses(
     resampling: Resampling,
     smallest: int,
     versions: pl.DataFrame,
+    within: Whole | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The result's part on diagnoses and the test's recall curve. `runs`: seed and fold of each.
 
-    `versions`: episode_id and the icd_version of its admission's codes.
+    `versions`: episode_id and the icd_version of its admission's codes. `within`: the stays that
+    count, else all. What is said of them then stands beside what is said of all: counts are hidden
+    where few of the others would follow from both.
     """
-    parts = {name: [stays(fold, name) for fold in folds] for name in SPLITS}
-    reason = _why_not(parts["test"], smallest)
-    curve: dict[str, Any] = {"reason": reason, "k": CURVE.tolist(), **dict.fromkeys(KINDS)}
+    curve: dict[str, Any] = {"k": CURVE.tolist(), **dict.fromkeys(KINDS)}
     metrics = {}
-    for name, own in parts.items():
-        metrics[name], drawn = _split(own, runs, resampling, smallest)
-        metrics[name]["by_icd_version"] = _by_version(own, versions, runs, resampling, smallest)
-        curve |= drawn if name == "test" else {}
+    for name in SPLITS:
+        parts, others = divided([stays(fold, name) for fold in folds], within)
+        metrics[name], drawn = _split(parts, runs, resampling, smallest, others)
+        by_version = _by_version(parts, others, versions, runs, resampling, smallest)
+        metrics[name]["by_icd_version"] = by_version
+        curve |= {"reason": metrics[name]["reason"], **drawn} if name == "test" else {}
     return {"vocabulary": [len(fold.share) for fold in folds], "metrics": metrics}, curve
 
 
+def divided(parts: list[Stays], within: Whole | None) -> tuple[list[Stays], list[Stays]]:
+    """The stays `within` (ids; else all), and the others, fold by fold."""
+    if within is None:
+        return parts, []
+    others = [part.only(np.setdiff1d(part.episode, within)) for part in parts]
+    return [part.only(within) for part in parts], others
+
+
 def _split(
-    parts: list[Stays], runs: list[dict[str, int]], resampling: Resampling, smallest: int
+    parts: list[Stays],
+    runs: list[dict[str, int]],
+    resampling: Resampling,
+    smallest: int,
+    others: Sequence[Stays] = (),
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Counts and metrics of some stays, and their recall curve; empty with a reason."""
-    head = counted(parts, smallest)
+    head = counted(parts, smallest, others)
     if head["reason"]:
-        head |= {"recall": None, "groups_ranked": None}
-        return head | {which: {**NOTHING, "sd": None} for which in AUROCS}, {}
+        return head | UNRANKED, {}
     head["recall"], drawn = _recall(parts, runs, resampling)
     return head | _aurocs(parts, runs, resampling), drawn
 
 
 def _by_version(
     parts: list[Stays],
+    others: list[Stays],
     versions: pl.DataFrame,
     runs: list[dict[str, int]],
     resampling: Resampling,
     smallest: int,
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
     """The metrics of the stays that are coded in ICD-9, in ICD-10, or in both.
 
-    A mapping stands between the codes of ICD-9 and the groups, so the two are not alike. None where
-    one has so few stays that the others would tell their number.
+    A mapping stands between the codes of ICD-9 and the groups, so the two are not alike. A version
+    of few stays is hidden with a reason, as is one that has few of the `others`, and as many more
+    as it takes that no small number follows from the totals.
     """
+    known = sorted(versions["icd_version"].drop_nulls().unique(), key=lambda v: (len(v), v))
+    ids = {v: versions.filter(icd_version=v)["episode_id"].to_numpy() for v in known}
+    coded = np.concatenate([*ids.values(), np.empty(0, np.int64)])
+    here, there = _episodes(parts), _episodes(others)
+    inside = {v: (np.isin(here, who), np.isin(there, who)) for v, who in ids.items()}
+    inside[UNKNOWN] = (~np.isin(here, coded), ~np.isin(there, coded))  # in the totals, too
+    sides = {v: (int(own.sum()), int(rest.sum())) for v, (own, rest) in inside.items()}
+    sides = {v: counts for v, counts in sides.items() if any(counts)}
+    both = {v: (own + rest, own + rest) for v, (own, rest) in sides.items()}
+    secret = hidden(sides, smallest) | hidden(both, smallest)
     found = {}
-    for version in sorted(versions["icd_version"].drop_nulls().unique(), key=lambda v: (len(v), v)):
-        coded = versions.filter(icd_version=version)["episode_id"].to_numpy()
-        own = [part.only(coded) for part in parts]
-        if not (n := len(np.unique(np.concatenate([part.episode for part in own])))):
-            continue
-        if n < smallest:
-            return None
-        head, _ = _split(own, runs, resampling, smallest)
-        found[version] = {key: head[key] for key in VERSIONED}
+    for version in known:
+        if version in secret:
+            small = any(0 < side < smallest for side in sides[version])
+            reason = f"fewer than {smallest} stays" if small else COMPLEMENT
+            found[version] = dict.fromkeys(VERSIONED) | UNRANKED | {"reason": reason}
+        elif sides.get(version, (0, 0))[0]:
+            own = [part.only(ids[version]) for part in parts]
+            head, _ = _split(own, runs, resampling, smallest)
+            found[version] = {key: head[key] for key in VERSIONED}
     return found
+
+
+def _episodes(parts: Sequence[Stays]) -> Whole:
+    return np.unique(np.concatenate([*(part.episode for part in parts), np.empty(0, np.int64)]))
 
 
 def _why_not(parts: list[Stays], smallest: int) -> str | None:
@@ -136,20 +170,33 @@ def _why_not(parts: list[Stays], smallest: int) -> str | None:
     return None
 
 
-def counted(parts: list[Stays], smallest: int) -> dict[str, Any]:
-    """Stays, patients, stays with a group; few without one would follow, so they are hidden."""
-    episode = np.concatenate([part.episode for part in parts])
+def counted(parts: list[Stays], smallest: int, others: Sequence[Stays] = ()) -> dict[str, Any]:
+    """Stays, patients, stays with a group; few without one would follow, so they are hidden.
+
+    `others`: stays that are counted together with these elsewhere. Where few of them have a group,
+    or have none, nothing is said of groups here: their number would follow.
+    """
     counts = np.concatenate([part.counts for part in parts])
-    n, having = len(np.unique(episode)), len(np.unique(episode[counts > 0]))
+    n, having = _having(parts)
     patients = len(np.unique(np.concatenate([part.subject for part in parts])))
     without = 0 < n - having < smallest <= n
-    return {
+    result = {
         "n": shown(n, smallest),
         "patients": shown(patients, smallest),
         "with_group": f">{n - smallest}" if without else shown(having, smallest),
         "labels_per_stay": float(counts.mean()) if having >= max(1, smallest) else None,
         "reason": _why_not(parts, smallest),
     }
+    rest, rest_having = _having(others)
+    if any(0 < side < smallest for side in (rest_having, rest - rest_having)):
+        result |= {"with_group": None, "labels_per_stay": None}
+    return result
+
+
+def _having(parts: Sequence[Stays]) -> tuple[int, int]:
+    """How many stays there are, and how many of them have a group in a fold."""
+    with_group = [part.episode[part.counts > 0] for part in parts]
+    return len(_episodes(parts)), len(np.unique(np.concatenate([*with_group, np.empty(0)])))
 
 
 def _recall(

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.common.errors import InputError
 from pipeline.evaluation.bootstrap import Resampling
 from pipeline.evaluation.coverage import Presence
-from pipeline.evaluation.diagnoses import by_seed, counted, recalls, resampled
+from pipeline.evaluation.diagnoses import by_seed, counted, divided, recalls, resampled
 from pipeline.evaluation.diagnosis_tables import Stays, read_diagnoses, stays
 from pipeline.evaluation.figures import Figures
 from pipeline.evaluation.metrics import Floats
@@ -62,17 +62,18 @@ def diagnoses_panel(
     `tables`: target → a table per fold; None where no target has diagnoses. Without enough stays
     there are no names. `presence`: of the stays with all modalities alone.
     """
-    first, columns = of_targets(tables, groups, vocabularies)
-    if columns and presence:
-        reason = presence.why_not(np.concatenate([part.episode for part in first]), smallest)
-        if reason:
-            counts = dict.fromkeys(counted(first, smallest))
-            return {**counts, "reason": reason}, ([], Figures(np.zeros((1, 0)), np.zeros((0, 0))))
-        first, columns = of_targets(tables, groups, vocabularies, presence.complete)
     nothing: tuple[list[str], Figures] = ([], Figures(np.zeros((1, 0)), np.zeros((0, 0))))
+    first, columns = of_targets(tables, groups, vocabularies)
     if not columns:
         return None, nothing
-    test = counted(first, smallest)
+    others: list[Stays] = []
+    if presence:
+        reason = presence.why_not(np.concatenate([part.episode for part in first]), smallest)
+        if reason:
+            return {**dict.fromkeys(counted(first, smallest)), "reason": reason}, nothing
+        _, others = divided(first, presence.complete)
+        first, columns = of_targets(tables, groups, vocabularies, presence.complete)
+    test = counted(first, smallest, others)
     if test["reason"]:
         return test, nothing
     values = np.concatenate(list(columns.values()), axis=2)
