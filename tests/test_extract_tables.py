@@ -151,6 +151,18 @@ def test_wrong_type_names_column_and_type_but_not_the_value(tmp_path):
     assert "secret" not in message
 
 
+@pytest.mark.parametrize("number", ["29079034.6", "29079034.5", "-0.1", "1e300", "inf", "nan"])
+@pytest.mark.parametrize("table", ["labevents", "radiology"])
+def test_an_id_with_a_fraction_is_refused_and_never_rounded_to_another(tmp_path, table, number):
+    row = LAB.split(",") if table == "labevents" else ["a-1", "1", "2", "RR", "1", "", "", "text"]
+    row[2] = number  # hadm_id
+    path = tmp_path / f"{table}.csv.gz"
+    put(path, f"{header_of(table)}\n{','.join(row)}\n")
+    message = refusal(table, path, tmp_path)
+    assert "column hadm_id holds a" in message
+    assert "29079034" not in message and number not in message.replace(str(path), "")
+
+
 def test_short_row_is_named_without_its_content(tmp_path):
     path = labs(tmp_path, LAB, LAB.rsplit(",", 2)[0], LAB)
     message = refusal("labevents", path, tmp_path)

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.common.privacy import shown
 
+NOT_WHOLE = 'no whole number in column "{}"'  # what a query stops with
 _LINE = re.compile(r"CSV Error on Line: (\d+)|Row #(\d+):")
 _COLUMN = re.compile(r'converting column "([^"]+)"|CSV column #(\d+)')
+_NOT_WHOLE = re.compile(NOT_WHOLE.format('([^"]+)'))
 _WIDTH = re.compile(r"Expected (?:Number of Columns: )?(\d+)(?: columns)?,? (?:Found: |got )(\d+)")
 
 
@@ -33,6 +35,8 @@ def reason(message: str, header: Sequence[str], types: Mapping[str, str]) -> str
     if column := _COLUMN.search(message):
         name = column.group(1) or header[int(column.group(2))]
         return f"{where}column {name} holds a value that is not {types.get(name, 'text')}"
+    if fraction := _NOT_WHOLE.search(message):
+        return f"column {fraction.group(1)} holds a number that is not a whole one, as ids are"
     if width := _WIDTH.search(message):
         return f"{where}{width.group(2)} columns, expected {width.group(1)} as in the header"
     if "quote" in message:

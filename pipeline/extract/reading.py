@@ -10,7 +10,7 @@ import duckdb
 from pipeline.common.errors import InputError
 from pipeline.extract import contracts
 from pipeline.extract.csvfile import read_header
-from pipeline.extract.failures import reason
+from pipeline.extract.failures import NOT_WHOLE, reason
 
 _ARROW_BLOCK = 8 << 20  # bytes; longer than any report
 # bytes of a buffer of DuckDB's, which holds many: a little above its longest row (2 MiB); with its
@@ -72,14 +72,36 @@ def quoted(text: str | Path) -> str:
 def scan(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
     """What to select from: DuckDB's csv reader, or a stream for text with line breaks.
 
-    DuckDB is told everything, so nothing is guessed from the first rows.
+    DuckDB is told everything, so nothing is guessed from the first rows. Whole numbers may be
+    written as 29079034.0, as pandas does where some are missing; one with a fraction is refused,
+    where DuckDB and Arrow would round it, or cut it off: to the id of somebody else.
     """
     if file.contract.multiline:
-        return _register_text(database, file)
-    types = ", ".join(f"{quoted(name)}: '{dtype}'" for name, dtype in file.types.items())
+        rows = _register_text(database, file)
+    else:
+        read_as = {"BIGINT": "DOUBLE"}
+        types = ", ".join(
+            f"{quoted(name)}: '{read_as.get(dtype, dtype)}'" for name, dtype in file.types.items()
+        )
+        rows = (
+            f"read_csv({quoted(file.path)}, columns = {{{types}}}, header = true, "
+            "auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', "
+            f"buffer_size = {_BUFFER})"
+        )
+    whole = [_whole(name) for name in file.names.values() if file.types[name] == "BIGINT"]
+    return f"(SELECT * REPLACE ({', '.join(whole)}) FROM {rows})" if whole else rows
+
+
+def _whole(name: str) -> str:
+    """A column of floating-point numbers as whole ones; any other stops the query.
+
+    They are exact up to 2^53 (ids have eight digits).
+    """
     return (
-        f"read_csv({quoted(file.path)}, columns = {{{types}}}, header = true, auto_detect = false, "
-        f"delim = ',', quote = '\"', escape = '\"', nullstr = '', buffer_size = {_BUFFER})"
+        f'CASE WHEN "{name}" IS NULL THEN NULL '
+        f'WHEN "{name}" = trunc("{name}") AND abs("{name}") < 2^53 '
+        f'THEN CAST("{name}" AS BIGINT) '
+        f'ELSE error({quoted(NOT_WHOLE.format(name))}) END AS "{name}"'
     )
 
 
@@ -88,14 +110,12 @@ def _register_text(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str
 
     DuckDB's parallel reader, which starts in the middle, takes a line of text for a row, and its
     sequential one holds the whole file in memory. This streams, in about 0.5 GB whatever the size.
-    Whole numbers may be written as 29079034.0, as pandas does where some are missing: DuckDB's
-    reader takes that, Arrow's for integers does not.
     """
     import pyarrow as pa
     from pyarrow import csv
 
     arrow = {
-        "BIGINT": pa.float64(),  # exact to 2^53; ids have eight digits
+        "BIGINT": pa.float64(),
         "DOUBLE": pa.float64(),
         "TIMESTAMP": pa.timestamp("us"),
         "VARCHAR": pa.string(),
@@ -118,12 +138,7 @@ def _register_text(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str
     except (pa.ArrowException, OSError) as error:
         raise _explain(file, error) from None
     database.register("text_rows", stream)
-    whole = (
-        f'CAST("{name}" AS BIGINT) AS "{name}"'
-        for name in file.names.values()
-        if file.types[name] == "BIGINT"
-    )
-    return f"(SELECT * REPLACE ({', '.join(whole)}) FROM text_rows)"
+    return "text_rows"
 
 
 @contextmanager
