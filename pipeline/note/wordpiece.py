@@ -12,6 +12,8 @@ and [SEP]: nothing of a long report is cut away.
 """
 
 import os
+import unicodedata
+from string import punctuation
 
 import polars as pl
 from transformers import BertTokenizer
@@ -45,7 +47,7 @@ def train_tokenizer(texts: list[str], size: int) -> BertTokenizer:
     # The library numbers letters within words as it meets them, in an order that differs each time,
     # and breaks ties by these numbers: given as if they were special tokens they are numbered first
     used = set().union(*map(pieces.normalizer.normalize_str, texts))
-    letters = sorted(sign for sign in used if sign.isalnum())  # all others stand alone
+    letters = sorted(sign for sign in used if not _stands_alone(sign))
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         special_tokens=[*SPECIAL, *(f"##{letter}" for letter in letters)],
@@ -53,6 +55,15 @@ def train_tokenizer(texts: list[str], size: int) -> BertTokenizer:
     )
     pieces.train_from_iterator(texts, trainer)
     return BertTokenizer(vocab=dict(sorted(pieces.get_vocab().items(), key=lambda item: item[1])))
+
+
+def _stands_alone(sign: str) -> bool:
+    """Whether BERT's words end at this sign: punctuation (of ASCII all signs), or a blank.
+
+    >>> [sign for sign in "a1é°±×$+ .\u2013" if _stands_alone(sign)]
+    ['$', '+', ' ', '.', '\u2013']
+    """
+    return sign.isspace() or sign in punctuation or unicodedata.category(sign).startswith("P")
 
 
 def load_tokenizer(model: str) -> BertTokenizer:
