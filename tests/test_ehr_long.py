@@ -309,12 +309,15 @@ def test_verbal_of_the_intubated_is_a_variable_of_its_own(build):
         read(at(2), GCS, 1.0, value="No Response"),
         read(at(3), GCS, None, value="No Response-ETT"),
         read(at(4), HR, 80.0, value="No Response-ETT"),  # of another item the words mean nothing
+        read(at(5), GCS, 0.0, value="No Response-ETT"),  # as releases before 2.0 have it
+        read(at(6), GCS, 0.0, value="0"),  # outside the limits
     ]
     assert build(chartevents=rows).select("t", "variable", "value").rows() == [
         (1, "chart 223900 GCS - Verbal Response intubated", "No Response-ETT"),
         (2, "chart 223900 GCS - Verbal Response", "1"),
         (3, "chart 223900 GCS - Verbal Response intubated", "No Response-ETT"),
         (4, "HR", "80"),
+        (5, "chart 223900 GCS - Verbal Response intubated", "No Response-ETT"),
     ]
 
 
@@ -326,12 +329,22 @@ def test_numbers_outside_the_limits_are_dropped_and_counted(build, caplog):
     right += [(226707, 40.0), (PULSE_ALARM, 1e7)]  # of other items no limits are known
     rows = [read(at(0, k), item, float(value)) for k, (item, value) in enumerate(wrong + right)]
     labs = [drawn(at(2), 0.05), drawn(at(3), 41.0), drawn(at(4), 40.0)]
-    kept = build(chartevents=rows, labevents=labs)
+    kept = build(chartevents=[*rows, *rows], labevents=labs)  # each twice: counted once
     assert kept.height == len(right) + 1
     assert sorted(kept.filter(variable="temperature")["value"]) == ["25", "37", "45"]
     assert times(kept, "lab 50813 Lactate") == [4]
     expected = "HR 12, SBP <10, height <10, lab 50813 Lactate <10, temperature <10, weight <10"
     assert f"outside the limits of a living body: {expected}" in caplog.text
+
+
+def test_numbers_outside_the_limits_before_the_arrival_are_counted_once_too(build, caplog):
+    caplog.set_level(logging.INFO, "pipeline")
+    wrong = [read(at(0, k), number=999.0 + k // 20) for k in range(11)]
+    wrong += [read(at(3, 30 + k), number=999.0) for k in range(4)]
+    right = [read(at(0), number=80.0)]
+    found = build([stay(**ARRIVES_LATE)], chartevents=[*wrong, *wrong, *right], static=True)
+    assert before(found) == {"HR": ("80", 3.0)}
+    assert "outside the limits of a living body: HR 15" in caplog.text
 
 
 @pytest.fixture(scope="module")
@@ -462,6 +475,22 @@ def test_what_is_stored_after_the_arrival_was_not_known_before_it(build):
     assert found == {"HR": ("99", 1.0), "lab 50813 Lactate": ("2", 4.0)}
 
 
+def test_the_age_of_a_value_counts_from_its_measurement_not_from_when_it_was_known(build):
+    stored = {"storetime": at(2)}
+    rows = {
+        "labevents": [drawn(at(-2), 2.5, **stored), drawn(at(0), 3.5, storetime=at(1))],
+        "chartevents": [read(at(0, 30), **stored)],
+        "inputevents": [runs(at(1), at(2, 30), storetime=at(2, 45))],
+    }
+    rule = RULE | {"infusions": STORED[:1]}
+    assert before(build([stay(**ARRIVES_LATE)], rule, static=True, **rows)) == {
+        "lab 50813 Lactate": ("2.5", 5.0),  # known last, drawn 5 hours before
+        "HR": ("80", 2.5),
+        RATE: ("0.1", 2.0),
+        AMOUNT: ("4", 0.5),
+    }
+
+
 def test_the_last_number_of_a_signal_is_that_known_last_of_several_the_newest(build):
     together = {"storetime": at(2)}
     rows = [
@@ -475,7 +504,7 @@ def test_the_last_number_of_a_signal_is_that_known_last_of_several_the_newest(bu
         read(at(2), WBC_CHART, 9.0),  # a copy of a lab
     ]
     assert before(build([stay(**ARRIVES_LATE)], chartevents=rows, static=True)) == {
-        "HR": ("60", 1.0),
+        "HR": ("60", 1.5),
         "temperature": ("38", 1.0),
         f"chart {GCS} GCS - Verbal Response": ("4", 2.0),
     }
@@ -678,7 +707,7 @@ def compare_before(found, episodes, source, name, item):
     last = both.unique("episode_id", keep="last", maintain_order=True).select(
         "episode_id",
         value="valuenum",
-        hours=((pl.col("clock_zero") - pl.col("known")).dt.total_seconds() / 3600).round(6),
+        hours=((pl.col("clock_zero") - pl.col("charttime")).dt.total_seconds() / 3600).round(6),
     )
     parts = [
         found.filter(variable=f"{prefix}: {name}").select("episode_id", pl.col("value").cast(float))

@@ -6,7 +6,7 @@
 One row per value: t is the time at which it was known, in hours from the patient's arrival, so that
 one table serves every horizon T as t < T. Time-invariant values have no t. Among them is what was
 known before the arrival, which FIDDLE (t from 0 on) would not see: of each signal the last number,
-`before: HR`, and how many hours before the arrival it became known, `hours since: HR`.
+`before: HR`, and how many hours before the arrival it was measured, `hours since: HR`.
 
 Inputs and merged variables (`long_items.csv`: item → variable, value · scale + shift) as listed by
 Tang et al. 2020 (FIDDLE), here with their units converted. Values outside the limits of
@@ -99,7 +99,7 @@ def stage_rows(
 
 def log_sources(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Logs how many values each source gave, how many of them have no storetime, and how many are
-    outside the limits of their variable."""
+    outside the limits of their variable: each once, as in `pipeline.ehr.events`."""
     files = {"files": f"{folder}/*/*.parquet"}
     found = database.sql(
         "SELECT source, count(*), count_if(stood_in) FROM read_parquet($files) "
@@ -109,9 +109,9 @@ def log_sources(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
     for source, rows, guessed in found:
         log.info("%s: %s values, %s of them without storetime", source, shown(rows), shown(guessed))
     dropped = database.sql(
-        "SELECT name, sum(outside) FROM read_parquet($files) "
-        "JOIN (SELECT DISTINCT item, name FROM items) USING (item) "
-        "WHERE outside > 0 GROUP BY name ORDER BY name",
+        "SELECT name, count(DISTINCT (episode_id, date_trunc('minute', begun), outside)) "
+        "FROM read_parquet($files) JOIN (SELECT DISTINCT item, name FROM items) USING (item) "
+        "WHERE outside IS NOT NULL GROUP BY name ORDER BY name",
         params=files,
     ).fetchall()
     by_name = ", ".join(f"{name} {shown(rows)}" for name, rows in dropped)

@@ -1,14 +1,15 @@
 -- Everything known during each stay, in no order: one row per value, with the hours from the
--- patient's arrival (clock_zero) at which it was KNOWN: from then on, before the prediction time and
--- the stay's end. And the last number of each signal that was known before it, hours negative.
--- Numbers outside the limits of their item are null, and counted. GCS verbal of the intubated is a
--- variable of its own (macro intubated, signals.py).
+-- patient's arrival (clock_zero) at which it was KNOWN: from then on, before the prediction time
+-- and the stay's end. And the last number of each signal that was known before it, with the hours,
+-- negative, at which it was measured.
+-- Numbers outside the limits of their item have no value: outside, to be counted. GCS verbal of the
+-- intubated is a variable of its own (macro intubated, signals.py), whatever number stands with it.
 -- Views: episodes, items (long_names.sql), chartevents, outputevents, labevents,
--- microbiologyevents, procedureevents, inputevents. The known_… and stands_in_… fields come from the
--- config's availability table; as_text writes a number. $stays: how many stays make a chunk.
+-- microbiologyevents, procedureevents, inputevents. The known_… and stands_in_… fields come from
+-- the config's availability table; as_text writes a number. $stays: how many stays make a chunk.
 -- A variable is an item's number and a text that goes behind its name, which is added at the end.
--- One part at a time, each a stream; a value may be null. (No filter on computed texts: DuckDB 2.0.0
--- fails on those of millions of rows, "dict-surviving cache".)
+-- One part at a time, each a stream; a value may be null. (No filter on computed texts: DuckDB
+-- 2.0.0 fails on those of millions of rows, "dict-surviving cache".)
 WITH windows AS (
     SELECT
         *, clock_zero AS zero, least(prediction_time, "end") AS stop,
@@ -64,14 +65,17 @@ noted AS (
         r.chunk, r.source, r.stood_in, r.episode_id, r.zero, r.here, r.charttime AS begun,
         CASE WHEN r.known IS NOT NULL THEN greatest(r.charttime, r.known) END AS moment,
         i.item, CASE WHEN intubated(r.itemid, r.value) THEN ' intubated' ELSE '' END AS aspect,
-        CAST(coalesce(r.valuenum NOT BETWEEN i.low AND i.high, FALSE) AS INTEGER) AS outside,
         CASE
-            WHEN outside > 0 OR intubated(r.itemid, r.value) THEN NULL
+            WHEN intubated(r.itemid, r.value) THEN NULL
             WHEN i.scale IS NOT NULL THEN round(r.valuenum * i.scale + i.shift, 4)
             ELSE r.valuenum
-        END AS number,
+        END AS converted,
         CASE
-            WHEN outside > 0 THEN NULL
+            WHEN r.valuenum NOT BETWEEN i.low AND i.high THEN converted
+        END AS outside,
+        CASE WHEN outside IS NULL THEN converted END AS number,
+        CASE
+            WHEN outside IS NOT NULL THEN NULL
             WHEN intubated(r.itemid, r.value) THEN trim(r.value)
             WHEN i.scale IS NOT NULL THEN as_text(number)
             ELSE coalesce(as_text(number), nullif(nullif(trim(r.value), ''), '___'))
@@ -79,21 +83,23 @@ noted AS (
     FROM (FROM charted UNION ALL FROM drawn) AS r JOIN items AS i USING (source, itemid)
     WHERE moment < r.stop
 ),
-readings AS (FROM noted WHERE here AND moment >= zero),
+-- With what was outside the limits before the arrival, which counts but is no value.
+readings AS (FROM noted WHERE here AND moment >= zero OR outside IS NOT NULL AND moment < zero),
 -- Infusions, ventilation, lines: that one runs is known from its start, and its rate and route;
 -- its amount, or that it was void (nothing given, or rewritten), at its end.
 running AS (
     SELECT
         'procedure' AS source, hadm_id, stay_id, itemid, starttime, endtime, '' AS aspect,
         'runs' AS state, NULL AS rate, NULL AS rateuom, NULL AS amount, NULL AS amountuom,
-        {known_procedures} AS known, {stands_in_procedures} AS stood_in, 0 AS outside
+        {known_procedures} AS known, {stands_in_procedures} AS stood_in,
+        CAST(NULL AS DOUBLE) AS outside
     FROM procedureevents
     UNION ALL
     SELECT
         'input', hadm_id, stay_id, itemid, starttime, endtime, ' route',
         coalesce(nullif(trim(ordercategoryname), ''), 'runs'), rate, rateuom,
         CASE WHEN amount > 0 AND statusdescription IS DISTINCT FROM 'Rewritten' THEN amount END,
-        amountuom, {known_infusions}, {stands_in_infusions}, 0
+        amountuom, {known_infusions}, {stands_in_infusions}, NULL
     FROM inputevents
 ),
 -- An item's units differ between rows: they are part of the name. What began before the arrival, in
@@ -145,37 +151,41 @@ amounts AS (
     FROM intervals
     WHERE here AND endtime IS NOT NULL AND amount IS NOT NULL AND moment < stop
 ),
--- What was known before the arrival, in this admission: before the ICU, in another stay, or with the
--- bed assigned. An infusion's rate counts from its start, unless it has turned out void by now; its
--- amount from its end.
+-- What was known before the arrival, in this admission: before the ICU, in another stay, or with
+-- the bed assigned. An infusion's rate counts from its start, unless it has turned out void by now;
+-- its amount from its end. measured: from when its age counts, however long it took to be stored.
 past AS (
-    SELECT chunk, stood_in, outside, episode_id, zero, item, aspect, number, moment, begun
+    SELECT
+        chunk, stood_in, episode_id, zero, item, aspect, number, moment, begun, begun AS measured
     FROM noted
-    WHERE moment < zero AND (isfinite(number) OR outside > 0)
+    WHERE begun < zero AND moment < zero AND isfinite(number) -- begun: so that few rows are joined
     UNION ALL
     SELECT
-        chunk, stood_in, outside, episode_id, zero, item, concat_ws(' ', ' rate', rateuom), rate,
-        begun, begun
+        chunk, stood_in, episode_id, zero, item, concat_ws(' ', ' rate', rateuom), rate,
+        begun, begun, starttime
     FROM intervals
     WHERE begun < zero AND starttime >= since AND isfinite(rate) AND (here OR amount IS NOT NULL)
     UNION ALL
     SELECT
-        chunk, stood_in, outside, episode_id, zero, item, concat_ws(' ', ' amount', amountuom),
-        amount, greatest(endtime, begun) AS ended, begun
+        chunk, stood_in, episode_id, zero, item, concat_ws(' ', ' amount', amountuom),
+        amount, greatest(endtime, begun) AS ended, begun, greatest(starttime, endtime)
     FROM intervals
     WHERE starttime >= since AND isfinite(amount) AND endtime IS NOT NULL AND ended < zero
 ),
--- The last number of each signal, however long ago; of two known at one time the later charted.
+-- The last number of each signal, however long ago: of two that became known at one time the later
+-- charted. Its hours are those since it was measured.
 earlier AS (
     SELECT
         * EXCLUDE (last), 'before the arrival' AS source, last.stood_in AS stood_in,
-        last.moment AS moment, last.begun AS begun, as_text(last.number) AS value
+        last.measured AS moment, last.begun AS begun, as_text(last.number) AS value,
+        CAST(NULL AS DOUBLE) AS outside
     FROM (
         SELECT
             chunk, episode_id, zero, item, aspect,
-            sum(outside) AS outside,
-            max({{moment: moment, begun: begun, number: number, stood_in: stood_in}})
-                FILTER (number IS NOT NULL) AS last
+            max({{
+                moment: moment, begun: begun, number: number, measured: measured,
+                stood_in: stood_in
+            }}) AS last
         FROM past
         GROUP BY chunk, episode_id, zero, item, aspect
     )
@@ -193,7 +203,8 @@ columns AS (
 ),
 registered AS (
     SELECT
-        *, 'stay' AS source, FALSE AS stood_in, 0 AS outside, CAST(NULL AS INTEGER) AS item,
+        *, 'stay' AS source, FALSE AS stood_in, CAST(NULL AS DOUBLE) AS outside,
+        CAST(NULL AS INTEGER) AS item,
         CAST(NULL AS TIMESTAMP) AS begun, zero AS moment
     FROM columns
     WHERE trim(value) NOT IN ('', '___')
