@@ -1,8 +1,8 @@
 """Reports of ICU stays through BERT.
 
-Needs the reports, which of them have words and which ICU stays use. Trains a small BERT on the training subjects
-of the source, unless the config names one (a folder or a hub name); cuts reports into windows of
-WordPieces; gives each report the vector of the frozen BERT.
+Needs the reports, which of them have words and which ICU stays use. Trains a small BERT on the
+training subjects of the source, unless the config names one (a folder or a hub name); cuts reports
+into windows of WordPieces; gives each report the vector of the frozen BERT.
 """
 
 BERT = config["note"]["bert"]["model"]

@@ -3,8 +3,8 @@
 Needs patients, admissions and ICU stays (published: CheXpert's table, too). Makes the episodes with
 their attrition, then per task the labels, with the attrition continued (published: and the split,
 drawn among the complete cases of the task). They have priority: an impossible cohort is refused
-before films are decoded. For evaluation alone: whom the sensitivity analyses of a task leave out, of
-admissions or ICU stays; of mortality it needs chartevents.
+before films are decoded. For evaluation alone: whom the sensitivity analyses of a task leave out,
+of admissions or ICU stays; of mortality it needs chartevents.
 """
 
 

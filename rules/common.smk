@@ -44,7 +44,8 @@ NODES, PROCESSES = config["torch"]["nodes"], config["torch"]["processes"]  # of 
 GPU = PROCESSES if shutil.which("nvidia-smi") else 0
 TRAINING = launch.resources(NODES, GPU)
 LAUNCH = launch.command(NODES, PROCESSES)  # before the module of a training
-# of a job on tables: on a few cores one, lest it waits for two while a training keeps the other busy
+# of a job on tables: on a few cores one, lest it waits for two while a training keeps the other
+# busy
 CORES = workflow.resource_settings.cores  # none where jobs go to a cluster (give it none)
 THREADS = 1 if CORES and CORES < 4 and workflow.is_main_process else 2
 
@@ -69,9 +70,9 @@ def checked(modalities, model, task, protocol):
         sys.exit(why)
     if why := planning.unmet(config, modalities, protocol):
         sys.exit(
-            f"{modalities}_{model}_{task}: {why}: films of 224 pixels and the weights of ImageNet"
-            " belong to the paper's film encoder. Set both in config.yaml, or ask for results of the"
-            " corrected protocol"
+            f"{modalities}_{model}_{task}: {why}: films of 224 pixels and the weights of"
+            " ImageNet belong to the paper's film encoder. Set both in config.yaml, or ask for results"
+            " of the corrected protocol"
         )
     preflighted(planning.needs(config, modalities, model, protocol, task))
 

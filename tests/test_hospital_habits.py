@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 from hospital_files import (
@@ -19,6 +20,7 @@ from hospital_files import (
 
 from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.split import Split
+from pipeline.hospital import events
 from pipeline.hospital.layout import location
 from pipeline.hospital.settings import HOUR, PREDICTION, Habits
 
@@ -152,6 +154,37 @@ def test_charting_is_irregular():
     assert minutes.quantile(0.1) < 60 < 240 < minutes.quantile(0.9)
     delay = (rows["storetime"] - rows["charttime"]).dt.total_minutes()
     assert delay.min() >= 0 and delay.n_unique() > 20
+
+
+class Tables(dict):
+    """Takes the rows of tables in place of a `Writer`."""
+
+    def write(self, name, rows):
+        self[name] = rows
+
+
+def test_the_hour_of_a_limit_does_not_tell_how_long_the_stay_is():
+    """At 48 hours a limit is as frequent in stays that end soon as in long ones."""
+    few, rows = Tables(), pl.int_range(40_000)
+    stays = pl.select(rows.alias("stay_id"), hadm_id=rows, subject_id=rows, icu=60).with_columns(
+        icu_out=pl.when(pl.col("stay_id") < 20_000).then(50 * HOUR).otherwise(600 * HOUR),
+        admittime=pl.datetime(2150, 1, 1),
+    )
+    events.write_code_status(few, np.random.default_rng(0), stays)
+    charts = few["icu/chartevents"].filter(pl.col("value").fill_null("") != "Full code")
+    assert charts["minute"].max() > 100 * HOUR  # some come later
+    assert charts.filter(pl.col("stay_id") < 20_000)["minute"].max() <= 50 * HOUR
+    told = charts.filter(pl.col("minute") <= PREDICTION)["stay_id"]
+    shares = [(told < 20_000).sum() / 20_000, (told >= 20_000).sum() / 20_000]
+    assert 0.03 < shares[0] < 0.07 and abs(shares[0] - shares[1]) < 0.01
+
+
+def test_no_two_parts_of_the_hospital_draw_from_one_stream(monkeypatch):
+    seeds, make = [], np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: seeds.append(seed) or make(seed))
+    files(20, films=False, seed=99)
+    numbers = [tuple(seed) for seed in seeds]
+    assert len(numbers) == len(set(numbers)) > 15
 
 
 def without(habit):

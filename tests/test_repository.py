@@ -79,6 +79,16 @@ def test_readme_names_make_targets_and_files_that_exist():
     assert [name for name in linked if not (REPOSITORY / name).exists()] == []
 
 
+def test_lines_of_queries_and_rules_are_short():
+    """As ruff has it for Python."""
+    command = ["git", "ls-files", "*.sql", "*.smk"]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True, text=True)
+    names = [name for name in listed.stdout.split() if not name.startswith("pipeline/cohort/")]
+    lines = [(name, line) for name in names for line in (REPOSITORY / name).read_text().split("\n")]
+    assert len(lines) > 1000
+    assert [(name, line) for name, line in lines if len(line) > 100] == []
+
+
 def test_licence_and_citation_are_there():
     assert "MIT License" in (REPOSITORY / "LICENSE").read_text()
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())

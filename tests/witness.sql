@@ -1,5 +1,6 @@
--- Who is eligible for each task, and who is positive: a second reading, written from the definitions
--- alone (the sheets of the papers and the tasks' descriptions), without a look at the pipeline.
+-- Who is eligible for each task, and who is positive: a second reading, written from the
+-- definitions alone (the sheets of the papers and the tasks' descriptions), without a look at the
+-- pipeline.
 -- Tables: admissions, patients, icustays, chartevents, inputevents, procedureevents, diagnoses_icd,
 -- as the source has them. Makes: witness (task, episode_id, eligible, label).
 

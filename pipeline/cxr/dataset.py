@@ -19,7 +19,7 @@ class CxrData:
     """Episodes in a fixed order; the films of episode i lie between its offsets.
 
     `arrays`: the chunks of the store, mapped. `chunk`, `row`: where each film lies. `hours`: film
-    time since the episode's start. `start` (episodes + 1).
+    time since clock zero (the admission, or the arrival in the ICU). `start` (episodes + 1).
     """
 
     item: ClassVar[str] = "film"
@@ -54,7 +54,7 @@ def load(films: str | Path, decoded: list[str], store: Path, pixels: int, episod
          full: bool = False, before: float = math.inf) -> CxrData:  # fmt: skip
     """The films of `episodes` (ids, any order) that could be decoded (`full`: at full size).
 
-    `before`: hours since the episode's start; only films taken before then.
+    `before`: hours since clock zero; only films taken before then.
     """
     shards = [Path(path).stem for path in decoded]
     places = pl.concat(

@@ -31,7 +31,7 @@ FILMS = Contract(
         "minute": pl.Int32,
     },
     key=("episode_id", "minute", "dicom_id"),
-    units={"minute": "minutes since the episode's start"},
+    units={"minute": "minutes since clock zero: the admission, or the arrival in the ICU"},
 )
 
 

@@ -1,6 +1,6 @@
--- Films of every episode, whatever the task, that were taken by the cut (the prediction time, or with
--- the rule off long after it). MIMIC-CXR has no hadm_id: a film belongs to the one admission whose
--- observation it falls into, the latest that had begun.
+-- Films of every episode, whatever the task, that were taken by the cut (the prediction time, or
+-- with the rule off long after it). MIMIC-CXR has no hadm_id: a film belongs to the one admission
+-- whose observation it falls into, the latest that had begun.
 -- Views: episodes, films (films_views.sql).
 -- The known_films field is the time column of the availability table of the config.
 WITH windows AS (

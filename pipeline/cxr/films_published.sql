@@ -1,5 +1,5 @@
--- Films of every episode as Wang et al. 2024 select them: taken within the admission and in its first
--- 48 hours; both ends are left out. A film within two overlapping admissions belongs to both.
+-- Films of every episode as Wang et al. 2024 select them: taken within the admission and in its
+-- first 48 hours; both ends are left out. A film within two overlapping admissions belongs to both.
 -- Views: episodes, films (films_views.sql), admissions (admittime, dischtime).
 SELECT
     e.episode_id,

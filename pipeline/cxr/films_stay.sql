@@ -1,7 +1,7 @@
--- Films of every ICU stay that were taken before the cut, whatever the task: those of its admission,
--- from the emergency department or the admission on, so also those before the ICU. MIMIC-CXR has no
--- hadm_id: a film belongs to the one admission whose observation it falls into, the latest that had
--- begun. Two stays of one admission share films.
+-- Films of every ICU stay that were taken before the cut, whatever the task: those of its
+-- admission, from the emergency department or the admission on, so also those before the ICU.
+-- MIMIC-CXR has no hadm_id: a film belongs to the one admission whose observation it falls into,
+-- the latest that had begun. Two stays of one admission share films.
 -- Views: episodes, films (films_views.sql).
 -- The known_films field is the time column of the availability table of the config.
 WITH admissions AS (

@@ -1,8 +1,8 @@
 -- Events of every episode, whatever the task: one row per reading or running interval that was
 -- KNOWN by the cut (the prediction time, unless the availability rule is switched off).
 -- Views: episodes, catalogue, chartevents, labevents, outputevents, procedureevents, inputevents,
--- d_items, d_labitems. Macro: intubated (signals.py). The known_… fields are the time columns of the
--- config's availability table, the stands_in_… fields say that the first of them is null.
+-- d_items, d_labitems. Macro: intubated (signals.py). The known_… fields are the time columns of
+-- the config's availability table, the stands_in_… fields say that the first of them is null.
 WITH windows AS (
     SELECT
         episode_id, subject_id, hadm_id, start, observed_from, {cut} AS cut,

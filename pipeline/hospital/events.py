@@ -5,13 +5,14 @@ import polars as pl
 
 from pipeline.hospital import arrivals, charting, ids, mischarting, treatments
 from pipeline.hospital.layout import Writer
-from pipeline.hospital.settings import CHUNK, Habits
+from pipeline.hospital.settings import CHUNK, HOUR, Habits
 
 LABS_PER_CHUNK = 100_000  # labevent_id is a running number
 CULTURES_PER_CHUNK = 1_000  # microevent_id too
 CHARTED_AT = {"charttime": "minute", "storetime": "stored"}
 LIMITS = ["DNR (do not resuscitate)", "DNR / DNI", "Comfort measures only",
           "DNI (do not intubate)", None]  # fmt: skip
+LIMITED_WITHIN = 5 * 24 * HOUR  # minutes of an ICU stay
 RUNNING = {"starttime": "start", "endtime": "end"}
 
 
@@ -116,13 +117,14 @@ def _ordered(rows: pl.DataFrame, orders: pl.Series) -> pl.DataFrame:
 def write_code_status(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
     """chartevents: the code status in first ICU stays, independent of all else.
 
-    Full code after some hours; for some a limit at any time of the stay, for few without its text.
+    Full code after some hours; for some a limit, in few rows without its text. Its hour does not
+    depend on how long the stay is, which it would tell: those after it are left out.
     """
     inside = admissions.select(pl.int_range(pl.len()).alias("row"), "icu", "icu_out")
     inside = inside.filter(pl.col("icu") >= 0)
     full = inside.with_columns(minute=pl.col("icu") + 360, value=pl.lit("Full code"), itemid=223758)
     some = inside.filter(pl.Series(rng.random(inside.height) < 0.12))
-    at = some["icu"] + rng.random(some.height) * (some["icu_out"] - some["icu"]).to_numpy()
+    at = some["icu"] + rng.random(some.height) * LIMITED_WITHIN
     text = pl.Series(LIMITS).gather(pl.Series(rng.integers(0, len(LIMITS), some.height)))
     notes = pl.Series(rng.random(some.height) < 0.2)  # by the physician
     item = pl.when(notes).then(228687).otherwise(223758)

@@ -106,7 +106,7 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
         drawn = pool.submit(films.write_jpegs, *at) if settings.films else None
         listed = patients
         if settings.habits.later_years:
-            listed = in_later_years(stream(30), patients)
+            listed = in_later_years(stream(32), patients)
         writer.write("hosp/patients", listed)
         stays.write_admissions(writer, stream(1), admissions)
         stays.write_movements(writer, admissions, arrivals.as_written(ways, admissions))
@@ -116,7 +116,7 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
         errors = settings.habits, stream(14)
         charted = events.write_icu(writer, charts, admissions, orders, *errors)
         events.write_cultures(writer, charts, admissions)
-        events.write_code_status(writer, stream(31), admissions)
+        events.write_code_status(writer, stream(33), admissions)
         events.write_icu(writer, stream(11), others, orders.reverse(), *errors)
         events.write_theatre(writer, stream(31), admissions, orders.slice(len(orders) // 2))
         drawn_labs = events.write_labs(writer, stream(3), admissions)

@@ -19,7 +19,7 @@ from pipeline.common.tables import Contract, reading, write_table
 NOTES = Contract(
     {"episode_id": pl.Int64, "note_id": pl.String, "minute": pl.Int32},
     key=("episode_id", "minute", "note_id"),
-    units={"minute": "minutes since the episode's start"},
+    units={"minute": "minutes since clock zero: the admission, or the arrival in the ICU"},
 )
 
 
