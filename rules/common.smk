@@ -71,8 +71,8 @@ def checked(modalities, model, task, protocol):
     if why := planning.unmet(config, modalities, protocol):
         sys.exit(
             f"{modalities}_{model}_{task}: {why}: films of 224 pixels and the weights of"
-            " ImageNet belong to the paper's film encoder. Set both in config.yaml, or ask for results"
-            " of the corrected protocol"
+            " ImageNet belong to the paper's film encoder. Set both in config.yaml, or ask for"
+            " results of the corrected protocol"
         )
     preflighted(planning.needs(config, modalities, model, protocol, task))
 
