@@ -67,6 +67,10 @@ def test_more_than_the_limit_stops_with_counts_and_folder(judge, tmp_path):
         "absent, <10 no JPEG; 1.0% may be (config: cxr.unreadable)"
     )
     assert "p19-" not in text and not (tmp_path / "readable.json").exists()
+    assert "--forcerun decode_films --" in text
+    lines = (tmp_path / "unreadable.txt").read_text().splitlines()
+    assert len(lines) == 82
+    assert lines[0] == "absent\t/data/jpg/files/p1/p1/s1/p10-0.jpg"
     assert judge(spread, limit=0.082)["unreadable"] == 82
 
 

@@ -5,7 +5,8 @@
 
 A film that cannot be read is a missing film, and a result of a copy that lacks many is a result of
 other patients than it says: above `--limit` (a share of the films, each counted once) the run
-stops. Below, the screen and every result say how many there are.
+stops. Below, the screen and every result say how many there are. Which they are stands in
+`unreadable.txt` beside the output, with what is wrong with each.
 """
 
 from pathlib import Path
@@ -14,10 +15,10 @@ import polars as pl
 
 from pipeline.common.command import log, parser, run
 from pipeline.common.errors import InputError
-from pipeline.common.files import write_json
+from pipeline.common.files import whole, write_json
 from pipeline.common.privacy import shown
 from pipeline.common.tables import read_table
-from pipeline.cxr.decode import in_words
+from pipeline.cxr.decode import in_words, path_of
 
 NOWHERE = "of patients in none of the folders p10 … p19"
 
@@ -30,26 +31,39 @@ def faults(films: pl.DataFrame, decoded: pl.DataFrame) -> pl.DataFrame:
     >>> faults(films, decoded)["fault"].to_list()
     [None, 'absent', 'of patients in none of the folders p10 … p19']
     """
-    needed = films.select(pl.col("dicom_id").unique().sort())
+    needed = films.unique("dicom_id").sort("dicom_id")
     told = decoded.select("dicom_id", "fault", told=True)
     table = needed.join(told, on="dicom_id", how="left", maintain_order="left")
     nowhere = pl.when(pl.col("told").is_null()).then(pl.lit(NOWHERE))
-    return table.select("dicom_id", pl.coalesce("fault", nowhere).alias("fault"))
+    return table.with_columns(pl.coalesce("fault", nowhere).alias("fault")).drop("told")
 
 
-def check(table: pl.DataFrame, limit: float, root: Path, where: str) -> None:
-    """Warns of films that cannot be read; `InputError` where they are more than `limit` of all."""
+def write_list(table: pl.DataFrame, root: Path, path: Path) -> None:
+    """One line per film that cannot be read: what is wrong with it, its path; none: no file."""
+    bad = table.drop_nulls("fault")
+    path.unlink(missing_ok=True)
+    if bad.height:
+        lines = bad.select(pl.concat_str("fault", path_of(root), separator="\t"))
+        with whole(path) as part:
+            part.write_text("\n".join(lines.to_series()) + "\n")
+
+
+def check(table: pl.DataFrame, limit: float, root: Path, where: Path) -> None:
+    """Warns of films that cannot be read; `InputError` where they are more than `limit` of all.
+
+    `where`: the list of them.
+    """
     bad = table.height - table["fault"].null_count()
     if not bad:
         return
     line = f"{root}/files: of {shown(table.height)} films that the cohort needs {in_words(table)}"
     if bad <= limit * table.height:
-        log.warning("%s; they count as missing (%s, column fault)", line, where)
+        log.warning("%s; they count as missing (%s lists them)", line, where)
         return
     raise InputError(
-        f"{line}; {limit:.1%} may be (config: cxr.unreadable). Copy these again, column fault of "
-        f"{where} names them; results/download/films.txt lists absent ones, make verify compares "
-        "the others with their checksums"
+        f"{line}; {limit:.1%} may be (config: cxr.unreadable). Copy those that {where} lists again "
+        "(make verify compares a copy with its checksums), then run the same command with "
+        "'--forcerun decode_films --' before its targets"
     )
 
 
@@ -63,8 +77,10 @@ def main() -> None:
     arguments.add_argument("--output", required=True, help="JSON: needed, unreadable")
     given = arguments.parse_args()
     decoded = pl.concat(read_table(path, ["dicom_id", "fault"]) for path in given.decoded)
-    table = faults(read_table(given.films, ["dicom_id"]), decoded)
-    check(table, given.limit, given.root, f"{Path(given.decoded[0]).parent}/*.parquet")
+    films = read_table(given.films, ["dicom_id", "subject_id", "study_id"])
+    table, where = faults(films, decoded), Path(given.output).with_name("unreadable.txt")
+    write_list(table, given.root, where)
+    check(table, given.limit, given.root, where)
     needed, readable = table.height, table["fault"].null_count()
     write_json(given.output, {"needed": needed, "unreadable": needed - readable})
     log.info("%s films, %s", shown(needed), in_words(table))
