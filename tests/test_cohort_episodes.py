@@ -225,7 +225,8 @@ def test_impossible_times_are_counted_apart_and_left_out(caplog):
         "admissions with a deathtime before they began",
         "admissions of patients whose dod is an earlier day",
     ):
-        assert f"odd in the source: <10 {oddity} (left out)" in caplog.text
+        assert f"odd in the source: <10 {oddity} (impossible times)" in caplog.text
+    assert "left out" not in caplog.text  # under the published protocol they stay in
 
 
 def test_overlapping_stays_under_two_admissions_are_counted(caplog):

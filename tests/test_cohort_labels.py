@@ -156,6 +156,39 @@ def test_same_day_and_overlapping_admissions_are_one_hospitalisation():
     assert labels_of("readmission", inside) == [0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("later", "dod", "expected"),
+    [
+        ({}, None, 1),
+        ({}, date(2150, 3, 6), 0),  # dead since the day before, as accounts of organ donors are
+        ({}, date(2150, 3, 7), 1),
+        ({"deathtime": at(6 * DAY, -1)}, None, 0),
+        ({"deathtime": at(6 * DAY)}, None, 1),
+        ({"dischtime": at(6 * DAY, -1)}, None, 0),  # when it began is not told
+        ({"dischtime": None}, None, 1),  # the patient came; when she left is not told
+    ],
+)
+def test_an_impossible_admission_is_no_return(later, dod, expected):
+    back = {"subject_id": 1, "admittime": at(6 * DAY), "dischtime": at(7 * DAY), **later}
+    sources = hospital([{"subject_id": 1}, back], [{"subject_id": 1, "dod": dod}])
+    sources["episodes"] = sources["episodes"].head(1)
+    found = label("readmission", sources)
+    assert found["label"].to_list() == [expected]
+    remarks = {row["count"]: row["episodes"] for row in counts.count_remarks(found)}
+    told = "negatives with an admission of impossible times within 30 days (no return)"
+    assert remarks[told] == 1 - expected
+
+
+def test_an_impossible_admission_extends_no_hospitalisation():
+    # on the day of the discharge, by the account of a donor: the true discharge counts
+    account = {"subject_id": 1, "admittime": at(97), "dischtime": at(20 * DAY)}
+    account |= {"deathtime": at(90), "hospital_expire_flag": 1}
+    late = {"subject_id": 1, "admittime": at(40 * DAY), "dischtime": at(50 * DAY)}
+    sources = hospital([{"subject_id": 1}, account, late])
+    sources["episodes"] = sources["episodes"].filter(pl.col("episode_id") != 102)
+    assert label("readmission", sources)["label"].to_list() == [0, 0]
+
+
 def test_who_dies_in_hospital_or_after_a_transfer_is_not_eligible():
     transfer = {"subject_id": 2, "admittime": at(97), **died(at(200))}
     assert labels_of("readmission", [died(at(96)), {"subject_id": 2}, transfer]) == [None] * 3
@@ -169,7 +202,7 @@ def test_death_at_home_is_a_counted_negative():
     ]
     found = label("readmission", hospital([{}] * 3, patients))
     assert found["label"].to_list() == [0, 0, 0]
-    assert [row["episodes"] for row in counts.count_remarks(found)] == [0, 0, 1]
+    assert [row["episodes"] for row in counts.count_remarks(found)] == [0, 0, 1, 0]
 
 
 def test_readmissions_for_observation_or_surgery_of_the_day_are_counted():

@@ -25,7 +25,8 @@ def at(hours=0, minutes=0):
 
 def hospital(*changes):
     """Eligible episodes 1, 2, … of admissions 101, 102, …, predicted after 48 h."""
-    usual = {"start": at(), "prediction_time": at(48), "admittime": at(), "dischtime": at(96)}
+    usual = {"start": at(), "clock_zero": at(), "prediction_time": at(48)}
+    usual |= {"admittime": at(), "dischtime": at(96)}
     usual |= {"deathtime": None, "hospital_expire_flag": 0, "discharge_location": "HOME"}
     usual |= {"first_year": 2011, "last_year": 2013, "eligible": True}
     rows = [
@@ -40,10 +41,10 @@ def hospital(*changes):
 
 
 def charted(*rows):
-    """Rows of chartevents: number of the admission, when, text, item."""
+    """Rows of chartevents: number of the admission, when, text, item, when stored (else at once)."""
     names = {"hadm_id": pl.Int64, "charttime": pl.Datetime("us"), "value": pl.String,
-             "itemid": pl.Int64}  # fmt: skip
-    usual = [(100 + row[0], *row[1:], *([223758] if len(row) < 4 else [])) for row in rows]
+             "itemid": pl.Int64, "storetime": pl.Datetime("us")}  # fmt: skip
+    usual = [(100 + row[0], *row[1:], *(223758, row[1])[len(row) - 3 :]) for row in rows]
     return pl.DataFrame(usual, names, orient="row")
 
 
@@ -63,7 +64,7 @@ def mark(task, made, charts=(), last_year=2022):
 HOSPICE = "discharges to a hospice, which are negatives"
 LIMITED = {
     "mortality": "comfort measures or DNR charted by the prediction time",
-    "mortality_12h": "comfort measures or DNR charted by T = 12 h",
+    "mortality_12h": "comfort measures or DNR charted before T = 12 h",
 }
 
 
@@ -78,15 +79,63 @@ def test_mortality_without_hospice_discharges(task):
     assert left[LIMITED[task]] == []
 
 
+@pytest.mark.parametrize("task", LIMITED)
+def test_who_is_sent_to_a_hospice_and_recorded_as_dead_is_a_positive_and_stays(task):
+    there = {"discharge_location": "HOSPICE"}
+    unknown = {**there, "hospital_expire_flag": None}
+    left, _ = mark(task, hospital(there, {**there, "hospital_expire_flag": 1}, unknown,
+                                  {**unknown, "deathtime": at(96)},
+                                  {**there, "deathtime": at(96)}))  # fmt: skip
+    assert left[HOSPICE] == [1, 3, 5]  # the flag decides where the two disagree, as for the label
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        (COMFORT, True),
+        ("Comfort care", True),
+        ("CMO", True),
+        ("DNR / DNI", True),
+        ("DNAR (DO NOT attempt resuscitation for cardiac arrest) ", True),
+        ("Do not attempt resuscitation", True),
+        ("Do not resuscitate (DNR/DNI)", True),
+        (FULL, False),
+        ("Full code  (attempt resuscitation)", False),
+        ("Resuscitate (Full code)", False),
+        ("DNI (do not intubate)", False),
+        (None, False),
+    ],
+)
+@pytest.mark.parametrize("item", [223758, 228687])
+def test_which_texts_are_limits_of_treatment(text, limit, item):
+    left, _ = mark("mortality", hospital({}), [(1, at(2), text, item)])
+    assert left[LIMITED["mortality"]] == [1] * limit
+
+
+@pytest.mark.parametrize(("task", "hours", "at_once"), [("mortality", 48, [1]),
+                                                        ("mortality_12h", 12, [])])  # fmt: skip
+def test_a_limit_counts_from_when_it_is_known(task, hours, at_once):
+    when, minute = at(hours), timedelta(minutes=1)
+    charts = [
+        (1, when, DNR),  # known at the prediction time of an admission; a stay's data are [0, T)
+        (2, when - minute, DNR),
+        (3, at(2), DNR, 223758, when + minute),  # charted by then, stored after it
+        (4, at(2), DNR, 223758, when - minute),
+        (5, at(2), DNR, 223758, None),
+        (6, when + minute, DNR, 223758, None),
+    ]
+    assert mark(task, hospital(*[{}] * 6), charts)[0][LIMITED[task]] == [*at_once, 2, 4, 5]
+
+
 @pytest.mark.parametrize(("task", "hours"), [("mortality", 48), ("mortality_12h", 12)])
 def test_mortality_without_limits_of_treatment_charted_by_then(task, hours):
-    when = at(hours)
+    when = at(hours, -1)
     left, counted = mark(
         task,
         hospital(*[{}] * 12),
         [
             (1, when, DNR),
-            (2, when + timedelta(minutes=1), DNR),  # charted after the prediction
+            (2, when + timedelta(minutes=2), DNR),  # charted after the prediction
             (3, at(2), FULL),
             (4, at(2), "DNR / DNI"),
             (5, at(2), COMFORT, 228687),
@@ -184,7 +233,7 @@ def test_the_hospital_plants_limits_hospices_and_observations_that_tell_nothing_
     limited = marked.filter(LIMITED["mortality"])
     chart = charts.filter(pl.col("itemid").is_in([223758, 228687]), pl.col("value") != "Full code")
     chart = chart.join(episodes, on="hadm_id").filter(
-        pl.col("charttime") <= pl.col("prediction_time")
+        pl.col("storetime") <= pl.col("prediction_time")
     )
     told = chart.filter(pl.col("value").str.contains("DNR|Comfort"))["hadm_id"].unique()
     assert set(limited["episode_id"]) == set(told) and len(told) > 20
@@ -213,7 +262,7 @@ def test_open_demo(mimic_demo):
             name: database.sql(f"FROM read_csv('{mimic_demo / folder / name}.csv.gz')").pl()
             for name, folder in names.items()
         }
-        items = f"FROM read_csv('{charts}', types={{'value': 'VARCHAR'}})"
+        items = f"FROM read_csv('{charts}', types={{'value': 'VARCHAR', 'storetime': 'TIMESTAMP'}})"
         items += " WHERE itemid IN (223758, 228687)"
         sources["episodes"], _ = select_episodes(
             database, sources, cohort, Split("a", shares), last_year=2019
@@ -235,7 +284,7 @@ def test_open_demo(mimic_demo):
                 count(*) FILTER (discharge_location = 'HOSPICE'),
                 count(*) FILTER (hadm_id IN (
                     SELECT c.hadm_id FROM chartevents AS c JOIN there AS t USING (hadm_id)
-                    WHERE c.charttime <= t.admittime + INTERVAL 2 DAY
+                    WHERE coalesce(c.storetime, c.charttime) <= t.admittime + INTERVAL 2 DAY
                 ))
             FROM there
         """).fetchall()[0]

@@ -177,9 +177,11 @@ def register(
         database.register("films", pl.DataFrame(schema={"subject_id": pl.Int64}))
     ids = inputs.read_ids(cohort.ids) if cohort.ids else pl.DataFrame(schema={"hadm_id": pl.Int64})
     database.register("ids", ids)
+    inputs.tell_possible(database)
+    settings = {"ed_hours": cohort.ed_hours, "last_year": last_year}
     for name, query in (("persons", "person"), ("overlapping", "overlaps")):
         path = Path(__file__).with_name(f"episodes_{query}.sql")
-        database.register(name, inputs.answer(database, path, {"last_year": last_year}))
+        database.register(name, inputs.answer(database, path, settings))
 
 
 def log_oddities(database: duckdb.DuckDBPyConnection, query: str, last_year: int) -> None:

@@ -1,22 +1,23 @@
 -- What is odd in the source tables, counted for the log: one row, one named count per column.
--- None of these rows is altered. What is said to be left out is, by a condition of episodes.sql.
+-- None of these rows is altered. Impossible times are left out by a condition of episodes.sql; the
+-- published cohort keeps them. What the cohort loses is told by its attrition table.
 -- Setting: $last_year.
 
 SELECT
-    (SELECT COUNT(*) FROM admissions WHERE dischtime IS NULL)
-        AS "admissions without dischtime (left out)",
-    (SELECT COUNT(*) FROM admissions WHERE dischtime < admittime)
-        AS "admissions discharged before they began (left out)",
-    (SELECT COUNT(*) FROM admissions WHERE deathtime < admittime)
-        AS "admissions with a deathtime before they began (left out)",
-    (SELECT COUNT(*) FROM admissions INNER JOIN persons USING (hadm_id)
-        WHERE persons.dod < CAST(admittime AS DATE))
-        AS "admissions of patients whose dod is an earlier day (left out)",
+    (SELECT COUNT(*) FROM possible WHERE endless)
+        AS "admissions without dischtime (impossible times)",
+    (SELECT COUNT(*) FROM possible WHERE ends_before)
+        AS "admissions discharged before they began (impossible times)",
+    (SELECT COUNT(*) FROM possible WHERE dies_before)
+        AS "admissions with a deathtime before they began (impossible times)",
+    (SELECT COUNT(*) FROM possible WHERE dead_before)
+        AS "admissions of patients whose dod is an earlier day (impossible times)",
     (SELECT COUNT(*) FROM admissions WHERE edregtime > admittime)
         AS "admissions with a later registration in the emergency department (not used)",
     (SELECT COUNT(*) FROM admissions ANTI JOIN patients USING (subject_id))
         AS "admissions whose subject_id is not in patients (age unknown)",
-    (SELECT COUNT(*) FROM patients WHERE TRY_CAST(LEFT(anchor_year_group, 4) AS BIGINT) > $last_year)
+    (SELECT COUNT(*) FROM patients
+        WHERE TRY_CAST(LEFT(anchor_year_group, 4) AS BIGINT) > $last_year)
         AS "patients whose anchor_year_group is after the last year of the release",
     (SELECT COUNT(*) FROM icustays ANTI JOIN admissions USING (subject_id, hadm_id))
         AS "ICU stays whose subject_id, hadm_id are not in admissions (not used)",

@@ -1,5 +1,6 @@
--- Age, sex and calendar years of each admission: one row per admission of the source.
--- Tables: patients, admissions. Setting: $last_year, the last calendar year of the release.
+-- Age, sex and calendar years of each admission, and whether it came through the emergency
+-- department: one row per admission of the source. Tables: patients, admissions. Settings:
+-- $ed_hours; $last_year, the last calendar year of the release.
 
 WITH shifted AS (
     -- Dates are shifted per patient: a patient has anchor_age in anchor_year, which lies in one of
@@ -9,7 +10,16 @@ WITH shifted AS (
     SELECT
         admissions.hadm_id,
         patients.gender AS sex,
-        patients.dod,
+        admissions.admittime,
+        admissions.edregtime,
+        -- Care begins in the emergency department: what was seen there counts too, unless its
+        -- registration is so long before the admission that it belongs to another visit (or after
+        -- it, which is a slip of the clock).
+        COALESCE(
+            admissions.edregtime
+            BETWEEN admissions.admittime - TO_HOURS($ed_hours) AND admissions.admittime,
+            FALSE
+        ) AS emergency,
         patients.anchor_age + YEAR(admissions.admittime) - patients.anchor_year AS age,
         TRY_CAST(LEFT(patients.anchor_year_group, 4) AS BIGINT)
         + YEAR(admissions.admittime) - patients.anchor_year AS first_year,
@@ -24,9 +34,14 @@ SELECT
     -- Ages above 89 are all 91 in the source, so those computed from a younger age are, too.
     CASE WHEN age > 89 THEN 91 ELSE age END AS age,
     UPPER(sex) AS sex,
-    CAST(dod AS DATE) AS dod,
+    emergency,
+    CASE WHEN emergency THEN edregtime ELSE admittime END AS observed_from,
     -- No admission is later than the release. Where all of its years would be, it is in the last.
     -- (LEAST would make the last year of an unknown one.)
     CASE WHEN first_year > $last_year THEN $last_year ELSE first_year END AS first_year,
-    CASE WHEN last_year > $last_year THEN $last_year ELSE last_year END AS last_year
+    CASE WHEN last_year > $last_year THEN $last_year ELSE last_year END AS last_year,
+    -- MIMIC-CXR holds films of patients who were seen in the emergency department in 2011 to 2016
+    -- (Johnson et al. 2019). Both are known at admission. ASSUME that of the calendar years that an
+    -- admission may lie in one is enough.
+    first_year <= 2016 AND last_year >= 2011 AS in_years_of_films
 FROM shifted

@@ -93,19 +93,27 @@ def open_tables(database: duckdb.DuckDBPyConnection, paths: Mapping[str, str]) -
             raise InputError(f"{path}: not a readable parquet table ({kind})") from error
 
 
+def tell_possible(database: duckdb.DuckDBPyConnection) -> None:
+    """Makes the table possible (`episodes_possible.sql`) of the database's admissions, patients."""
+    path = Path(__file__).with_name("episodes_possible.sql")
+    database.register("possible", answer(database, path, {}))
+
+
 def answer(
     database: duckdb.DuckDBPyConnection, query: Path, settings: Mapping[str, Any]
 ) -> pl.DataFrame:
     """What a query, a file of SQL, returns; of the `settings` it gets those that it names.
 
+    A long name of a column may be broken over lines: white space in it is made one blank.
     `InputError` where it reads a table or column that is not there.
     """
     text = query.read_text()
     named = {name: value for name, value in settings.items() if f"${name}" in text}
     try:
-        return database.sql(text, params=named).pl()
+        found = database.sql(text, params=named).pl()
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         first_line = str(error).splitlines()[0]
         raise InputError(
             f"{query.name} asks for a table or column that is not there: {first_line}"
         ) from error
+    return found.rename({name: " ".join(name.split()) for name in found.columns})

@@ -1,10 +1,10 @@
 """Labels the episodes for one task: who is eligible, and who has the outcome.
 
-A task is one query, `tasks/<task>.sql`, over the tables episodes, admissions and
-patients. It returns one row per episode: episode_id; boolean columns `"condition: …"`, all of which
-an eligible episode meets; label; and, for the log, `"count: …"`. The query names them in words, and
-the attrition table takes the words over. Sensitivity analyses are marked by
-`pipeline.cohort.without`. The tasks are those of wang2024.md, section 6; in `tasks/published/`
+A task is one query, `tasks/<task>.sql`, over the tables episodes, admissions, patients and possible
+(which admissions have possible times). It returns one row per episode: episode_id; boolean columns
+`"condition: …"`, all of which an eligible episode meets; label; and, for the log, `"count: …"`. The
+query names them in words, and the attrition table takes the words over. Sensitivity analyses are
+marked by `pipeline.cohort.without`. The tasks are those of wang2024.md, section 6; in `tasks/published/`
 they are as published (section 2), and the split is drawn here, among the eligible (`--split`).
 """
 
@@ -79,6 +79,8 @@ def label_task(
         database.register(name, table)
     for name, table in (present or {}).items():
         database.register(f"with_{name}", table)
+    if "patients" in sources:
+        inputs.tell_possible(database)
     query = Path(__file__).parent / FOLDERS[definition] / f"{task}.sql"
     found = inputs.answer(database, query, {})
     labelled = joined(task, sources["episodes"], found)

@@ -1,24 +1,13 @@
 -- One row per ICU stay of the source: the episode, and the conditions that it meets or not.
--- Tables: persons (episodes_person.sql), admissions, icustays, overlapping (episodes_overlaps.sql),
--- arrivals (stays_arrivals.sql), ids (hadm_id; the list of a cohort given as a csv), films
--- (subject_id of each film; empty unless the cohort asks for any).
--- Settings: $min_age, $ed_hours.
+-- Tables: persons (episodes_person.sql), possible (episodes_possible.sql), admissions, icustays,
+-- overlapping (episodes_overlaps.sql), arrivals (stays_arrivals.sql), ids (hadm_id; the list of a
+-- cohort given as a csv), films (subject_id of each film; empty unless the cohort asks for any).
+-- Setting: $min_age.
 --
 -- start and end say which rows belong to a stay; its hours count from clock_zero, T0.
 --
 -- The columns "condition: …" are the cohort, as in episodes.sql. Who is alive and still in the ICU
 -- at a prediction time is asked by the tasks, each at its own.
-
-WITH clock AS (
-    SELECT
-        hadm_id,
-        -- As in episodes.sql: the emergency department counts, where it belongs to this admission.
-        COALESCE(
-            edregtime BETWEEN admittime - TO_HOURS($ed_hours) AND admittime, FALSE
-        ) AS emergency,
-        CASE WHEN emergency THEN edregtime ELSE admittime END AS observed_from
-    FROM admissions
-)
 
 SELECT
     icustays.stay_id AS episode_id,
@@ -29,7 +18,7 @@ SELECT
     icustays.outtime AS "end",
     -- T0: from intime on, but not before the patient is there.
     GREATEST(icustays.intime, arrivals.first_heart_rate) AS clock_zero,
-    clock.observed_from,
+    persons.observed_from,
     -- The last horizon of the tasks; nothing known from then on is data for any of them.
     GREATEST(icustays.intime, arrivals.first_heart_rate) + INTERVAL 48 HOUR AS prediction_time,
     persons.age,
@@ -54,10 +43,7 @@ SELECT
     -- Without one nobody knows when the patient came, or whether.
     arrivals.first_heart_rate IS NOT NULL
         AS "condition: with a charted heart rate (its first is the patient's arrival)",
-    -- As in episodes.sql.
-    admissions.dischtime >= admissions.admittime
-    AND (admissions.deathtime IS NULL OR admissions.deathtime >= admissions.admittime)
-    AND (persons.dod IS NULL OR persons.dod >= CAST(admissions.admittime AS DATE))
+    possible.possible
         AS "condition: of admissions with times that are possible",
     -- A patient is in one place at a time: which of the two stays is wrong is not told.
     icustays.stay_id NOT IN (SELECT stay_id FROM overlapping)
@@ -66,15 +52,14 @@ SELECT
         AS "condition: of admissions on the list {ids}",
     persons.age >= $min_age
         AS "condition: aged {min_age} or over at admission",
-    -- As in episodes.sql.
-    clock.emergency
+    persons.emergency
         AS "condition if films = covered: admitted through the emergency department",
-    persons.first_year <= 2016 AND persons.last_year >= 2011
+    persons.in_years_of_films
         AS "condition if films = covered: in years of the films (2011 to 2016)",
     admissions.subject_id IN (SELECT subject_id FROM films)
         AS "condition if films = any, looking ahead: of patients with a film at any time"
 FROM icustays
 INNER JOIN admissions USING (subject_id, hadm_id)
-INNER JOIN clock USING (hadm_id)
 INNER JOIN persons USING (hadm_id)
+INNER JOIN possible USING (hadm_id)
 LEFT JOIN arrivals USING (stay_id)

@@ -2,6 +2,13 @@
 -- What is said to be left out is, by a condition of stays.sql; so are the stays of admissions whose
 -- times are impossible, which are counted with the episodes (episodes_oddities.sql) and here.
 
+WITH timed AS (
+    SELECT possible.*
+    FROM icustays
+    INNER JOIN admissions USING (subject_id, hadm_id)
+    INNER JOIN possible USING (hadm_id)
+)
+
 SELECT
     (SELECT COUNT(*) FROM icustays ANTI JOIN admissions USING (subject_id, hadm_id))
         AS "ICU stays whose subject_id, hadm_id are not in admissions (not used)",
@@ -24,17 +31,13 @@ SELECT
         AS "ICU stays whose first heart rate lies after outtime (of no task)",
     (SELECT COUNT(*) FROM icustays ANTI JOIN patients USING (subject_id))
         AS "ICU stays whose subject_id is not in patients (age unknown)",
-    (SELECT COUNT(*) FROM icustays INNER JOIN admissions USING (subject_id, hadm_id)
-        WHERE dischtime IS NULL)
+    (SELECT COUNT(*) FROM timed WHERE endless)
         AS "ICU stays of admissions without dischtime (left out)",
-    (SELECT COUNT(*) FROM icustays INNER JOIN admissions USING (subject_id, hadm_id)
-        WHERE dischtime < admittime)
+    (SELECT COUNT(*) FROM timed WHERE ends_before)
         AS "ICU stays of admissions discharged before they began (left out)",
-    (SELECT COUNT(*) FROM icustays INNER JOIN admissions USING (subject_id, hadm_id)
-        WHERE deathtime < admittime)
+    (SELECT COUNT(*) FROM timed WHERE dies_before)
         AS "ICU stays of admissions with a deathtime before they began (left out)",
-    (SELECT COUNT(*) FROM icustays INNER JOIN admissions USING (subject_id, hadm_id)
-        INNER JOIN persons USING (hadm_id) WHERE persons.dod < CAST(admittime AS DATE))
+    (SELECT COUNT(*) FROM timed WHERE dead_before)
         AS "ICU stays of patients whose dod is before the day of admission (left out)",
     (SELECT COUNT(*) FROM overlapping)
         AS "ICU stays that overlap a stay of the same patient under another admission (left out)",

@@ -51,14 +51,14 @@ def mark(
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The eligible episodes with a boolean column per analysis, and counts for the log.
 
-    `sources`: episodes, admissions, patients; chartevents, where a query reads it, is the
-    database's. `labels`: episode_id, eligible. Raises `InputError` where an eligible episode has
+    `sources`: episodes, admissions, patients; chartevents, where a query asks for limits of
+    treatment (`without_limits.sql`), is the database's. `labels`: episode_id, eligible. Raises `InputError` where an eligible episode has
     not exactly one row.
     """
     for name, table in sources.items():
         database.register(name, table)
     path, settings = query_of(task)
-    if "JOIN limits" in path.read_text():
+    if "chartevents" in {name for (name,) in database.sql("SHOW TABLES").fetchall()}:
         limits = inputs.answer(database, Path(__file__).with_name("without_limits.sql"), {})
         database.register("limits", limits)
     found = inputs.answer(database, path, {**settings, "last_year": last_year})

@@ -28,7 +28,7 @@ MODELS: dict[str, tuple[str, range, list[str]]] = {
     "logistic-stats": ("e", range(1, 2), ["pipeline.fusion.baselines", "pipeline.ehr.statistics"]),
     "gbdt-stats": ("e", range(1, 2), ["pipeline.fusion.baselines", "pipeline.ehr.statistics"]),
 }
-CODE_STATUS = ("mortality",)  # tasks of admissions with an analysis that reads chartevents
+CODE_STATUS = ("mortality",)  # queries of tasks with an analysis that reads chartevents
 PUBLISHED = ("unimodal", "early", "joint", "late", "late-averaged")
 TRAINING = ["pipeline.training.pretrain", "pipeline.training.embed"]
 

@@ -18,7 +18,7 @@ STAY = "results/{protocol}/stay"
 # events that the tasks of ICU stays are labelled from, beside admissions
 ONSETS = {"shock": ["inputevents"], "arf": ["chartevents", "procedureevents"], "mortality": []}
 # the same, of their sensitivity analyses; of admissions, too
-CHARTED = {"mortality": ["chartevents"]}
+CHARTED = {query: ["chartevents"] for query in planning.CODE_STATUS}
 PREDICTIONS = "results/{protocol}/predictions"
 ABSENT = "results/{protocol}/missing"
 Files = str | list[str]

@@ -1,6 +1,7 @@
 -- Task readmission: of those discharged alive, who is admitted again within 30 days (720 h)?
 -- Planned or not; looked up among all admissions of the source, not in the cohort alone.
--- Tables: episodes, admissions, patients. One row per episode; columns as in mortality.sql.
+-- Tables: episodes, admissions, patients, possible (episodes_possible.sql: only admissions by which
+-- the patient came count). One row per episode; columns as in mortality.sql.
 
 WITH so_far AS (
     -- For each admission, the latest discharge among the patient's earlier ones.
@@ -8,7 +9,7 @@ WITH so_far AS (
         subject_id,
         hadm_id,
         admittime,
-        -- a discharge before its own admission is a slip of the clock: the admission lasts no time
+        -- GREATEST skips nulls: an admission whose end is unknown lasts no time
         GREATEST(admittime, dischtime) AS dischtime,
         hospital_expire_flag,
         deathtime,
@@ -19,6 +20,8 @@ WITH so_far AS (
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS earlier_dischtime
     FROM admissions
+    INNER JOIN possible USING (hadm_id)
+    WHERE possible.came
 ),
 
 numbered AS (
@@ -94,8 +97,20 @@ SELECT
     AND COALESCE(
         CAST(patients.dod AS DATE) <= CAST(outcome.dischtime + INTERVAL 720 HOUR AS DATE), FALSE
     )
-        AS "count: negatives that died within 30 days of the discharge"
+        AS "count: negatives that died within 30 days of the discharge",
+    NOT outcome.readmitted
+    AND EXISTS (
+        SELECT 1
+        FROM admissions AS later
+        INNER JOIN possible USING (hadm_id)
+        WHERE
+            NOT possible.came
+            AND later.subject_id = episodes.subject_id
+            AND later.admittime > outcome.dischtime
+            AND later.admittime <= outcome.dischtime + INTERVAL 720 HOUR
+    )
+        AS "count: negatives with an admission of impossible times within 30 days (no return)"
 FROM episodes
 INNER JOIN admissions USING (hadm_id)
-INNER JOIN outcome USING (hadm_id)
 LEFT JOIN patients ON episodes.subject_id = patients.subject_id
+INNER JOIN outcome USING (hadm_id)

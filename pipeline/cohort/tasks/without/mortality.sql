@@ -4,30 +4,22 @@
 -- Columns: "without: …" is true for the episodes that an analysis leaves out, and names it so;
 -- "count: …" is counted among the eligible, for the log.
 
-WITH limited AS (
-    SELECT
-        episodes.episode_id,
-        BOOL_OR(limits.limited) AS limited,
-        BOOL_OR(limits.untold) AS untold
-    FROM episodes
-    INNER JOIN limits USING (hadm_id)
-    WHERE limits.charttime <= episodes.prediction_time
-    GROUP BY episodes.episode_id
-)
-
 SELECT
     episodes.episode_id,
 
     -- Who is sent to die elsewhere counts as a survivor of this admission. 'HOSPICE' is the one
-    -- value of MIMIC-IV's discharge_location that says so.
+    -- value of MIMIC-IV's discharge_location that says so. Whose death is recorded all the same is
+    -- a positive (tasks/mortality.sql), and stays.
     COALESCE(UPPER(admissions.discharge_location) LIKE '%HOSPICE%', FALSE)
+    AND NOT COALESCE(admissions.hospital_expire_flag = 1, admissions.deathtime IS NOT NULL)
         AS "without: discharges to a hospice, which are negatives",
     -- Treatment was limited when the prediction was made: the death was then foreseen, or accepted.
-    COALESCE(limited.limited, FALSE)
+    COALESCE(limits.limited_from <= episodes.prediction_time, FALSE)
         AS "without: comfort measures or DNR charted by the prediction time",
 
-    COALESCE(limited.untold AND NOT limited.limited, FALSE)
+    COALESCE(limits.untold_from <= episodes.prediction_time, FALSE)
+    AND NOT COALESCE(limits.limited_from <= episodes.prediction_time, FALSE)
         AS "count: with a code status charted by then of which the text is missing"
 FROM episodes
 INNER JOIN admissions USING (hadm_id)
-LEFT JOIN limited USING (episode_id)
+LEFT JOIN limits USING (hadm_id)

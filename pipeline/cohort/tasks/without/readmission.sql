@@ -9,5 +9,6 @@ SELECT
     -- anchor_year_group of the release, three years: left out is every admission that may, too,
     -- one of unknown years among them.
     COALESCE(episodes.last_year > $last_year - 3, TRUE)
-        AS "without: admissions that may be of the last three years of the release, where follow-up may be cut short"
+        AS "without: admissions that may be of the last three years of the release,
+            where follow-up may be cut short"
 FROM episodes
