@@ -41,7 +41,7 @@ def hospital(*changes):
 
 
 def charted(*rows):
-    """Rows of chartevents: number of the admission, when, text, item, when stored (else at once)."""
+    """Rows of chartevents: number of the admission, when, text, item, when stored (or at once)."""
     names = {"hadm_id": pl.Int64, "charttime": pl.Datetime("us"), "value": pl.String,
              "itemid": pl.Int64, "storetime": pl.Datetime("us")}  # fmt: skip
     usual = [(100 + row[0], *row[1:], *(223758, row[1])[len(row) - 3 :]) for row in rows]

@@ -4,8 +4,9 @@ A task is one query, `tasks/<task>.sql`, over the tables episodes, admissions, p
 (which admissions have possible times). It returns one row per episode: episode_id; boolean columns
 `"condition: …"`, all of which an eligible episode meets; label; and, for the log, `"count: …"`. The
 query names them in words, and the attrition table takes the words over. Sensitivity analyses are
-marked by `pipeline.cohort.without`. The tasks are those of wang2024.md, section 6; in `tasks/published/`
-they are as published (section 2), and the split is drawn here, among the eligible (`--split`).
+marked by `pipeline.cohort.without`. The tasks are those of wang2024.md, section 6; in
+`tasks/published/` they are as published (section 2), and the split is drawn here, among the
+eligible (`--split`).
 """
 
 import argparse

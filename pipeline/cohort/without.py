@@ -52,8 +52,8 @@ def mark(
     """The eligible episodes with a boolean column per analysis, and counts for the log.
 
     `sources`: episodes, admissions, patients; chartevents, where a query asks for limits of
-    treatment (`without_limits.sql`), is the database's. `labels`: episode_id, eligible. Raises `InputError` where an eligible episode has
-    not exactly one row.
+    treatment (`without_limits.sql`), is the database's. `labels`: episode_id, eligible. Raises
+    `InputError` where an eligible episode has not exactly one row.
     """
     for name, table in sources.items():
         database.register(name, table)
