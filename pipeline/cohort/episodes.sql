@@ -1,5 +1,5 @@
 -- One row per admission of the source: the episode, and the conditions that it meets or not.
--- Tables: persons (episodes_person.sql), possible (episodes_possible.sql), admissions, icustays,
+-- Tables: persons (episodes_person.sql), possible (inputs_possible.sql), admissions, icustays,
 -- ids (hadm_id; the list of a cohort given as a csv), films (subject_id of each film; empty unless
 -- the cohort asks for any). Settings: $window_hours, $min_age, $icu_within_hours.
 --

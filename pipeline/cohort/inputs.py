@@ -94,8 +94,8 @@ def open_tables(database: duckdb.DuckDBPyConnection, paths: Mapping[str, str]) -
 
 
 def tell_possible(database: duckdb.DuckDBPyConnection) -> None:
-    """Makes the table possible (`episodes_possible.sql`) of the database's admissions, patients."""
-    path = Path(__file__).with_name("episodes_possible.sql")
+    """Makes the table possible (`inputs_possible.sql`) of the database's admissions, patients."""
+    path = Path(__file__).with_name("inputs_possible.sql")
     database.register("possible", answer(database, path, {}))
 
 

@@ -1,5 +1,5 @@
 -- One row per ICU stay of the source: the episode, and the conditions that it meets or not.
--- Tables: persons (episodes_person.sql), possible (episodes_possible.sql), admissions, icustays,
+-- Tables: persons (episodes_person.sql), possible (inputs_possible.sql), admissions, icustays,
 -- overlapping (episodes_overlaps.sql), arrivals (stays_arrivals.sql), ids (hadm_id; the list of a
 -- cohort given as a csv), films (subject_id of each film; empty unless the cohort asks for any).
 -- Setting: $min_age.

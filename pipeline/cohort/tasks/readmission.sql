@@ -1,6 +1,6 @@
 -- Task readmission: of those discharged alive, who is admitted again within 30 days (720 h)?
 -- Planned or not; looked up among all admissions of the source, not in the cohort alone.
--- Tables: episodes, admissions, patients, possible (episodes_possible.sql: only admissions by which
+-- Tables: episodes, admissions, patients, possible (inputs_possible.sql: only admissions by which
 -- the patient came count). One row per episode; columns as in mortality.sql.
 
 WITH so_far AS (
