@@ -2,13 +2,14 @@
 -- be resuscitated) is known; and from when on a status without its text, as in copies that lack
 -- text-only values. Table: chartevents, read once, by item id.
 --
--- Items: 223758 Code Status, 228687 Code Status. (of the physicians' progress notes). The values of
--- 223758 are those of mimic-code's concept code_status: 'Full code', 'Comfort measures only', 'DNR
--- (do not resuscitate)', 'DNR / DNI', 'DNI (do not intubate)'. Not to intubate alone is no limit
--- here. ASSUME that 228687, of whose values no list is published, words it in one of the ways below,
--- also in MIMIC's orders ('DNAR (DO NOT attempt resuscitation …)'); and that no text denies a limit.
+-- Items: 223758 Code Status, 228687 Code Status. (of the physicians' progress notes). The values
+-- of 223758 are those of mimic-code's concept code_status: 'Full code', 'Comfort measures only',
+-- 'DNR (do not resuscitate)', 'DNR / DNI', 'DNI (do not intubate)'. Not to intubate alone is no
+-- limit here. ASSUME that 228687, of whose values no list is published, words a limit in one of the
+-- ways below, also in that of MIMIC's orders ('DNAR (DO NOT attempt resuscitation …)'), and that no
+-- text denies one.
 -- ASSUME that a limit holds from its first charting on, also where a later row says 'Full code'.
--- Known is a row when it is stored, as every charted row; where that is missing, when it is charted.
+-- A row is known when it is stored, as all that is charted; without storetime, when it is charted.
 
 WITH statuses AS (
     SELECT
