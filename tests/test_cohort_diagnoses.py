@@ -277,7 +277,7 @@ def test_open_demo(mimic_demo):
         database.execute(
             f"CREATE TABLE chartevents AS FROM read_csv('{path}') WHERE itemid = 220045"
         )
-        episodes, _ = select_stays(database, sources, cohort, Split("a", shares))
+        episodes, _ = select_stays(database, sources, cohort, Split("a", shares), 2019)
         database.register("diagnoses_icd", every)
         own = {"episodes": episodes, "admissions": sources["admissions"]}
         labelled = label_stays(database, "diagnoses_48h", own).filter("eligible")

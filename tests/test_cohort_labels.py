@@ -393,7 +393,9 @@ def test_open_demo(mimic_demo):
             name: database.sql(f"FROM read_csv('{mimic_demo / folder / name}.csv.gz')").pl()
             for name, folder in folders.items()
         }
-        sources["episodes"], _ = select_episodes(database, sources, cohort, Split("a", shares))
+        sources["episodes"], _ = select_episodes(
+            database, sources, cohort, Split("a", shares), last_year=2019
+        )
     found = {task: label(task, sources).filter("eligible")["label"] for task in stage.known_tasks()}
     assert {task: (len(y), y.sum()) for task, y in found.items()} == {
         "mortality": (107, 10),

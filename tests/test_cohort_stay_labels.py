@@ -408,7 +408,9 @@ def test_open_demo(mimic_demo):
             database.execute(
                 f"CREATE TABLE {name} AS FROM read_csv('{path}') WHERE itemid IN {items}"
             )
-        sources["episodes"], _ = select_stays(database, sources, cohort, Split("a", shares))
+        sources["episodes"], _ = select_stays(
+            database, sources, cohort, Split("a", shares), last_year=2019
+        )
         own = {name: sources[name] for name in ("episodes", "admissions")}
         for task in DEMO:
             found = label_stays(database, task, own)

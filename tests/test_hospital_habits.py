@@ -62,7 +62,7 @@ def episodes_of(root, **cohort):
     shares = {"train": 0.4, "fusion": 0.2, "val": 0.2, "test": 0.2}
     with duckdb.connect() as database:
         asked = Cohort(min_age=None, window_hours=48, icu_within_hours=None, ids=None, **cohort)
-        found, _ = select_episodes(database, sources, asked, Split("a", shares))
+        found, _ = select_episodes(database, sources, asked, Split("a", shares), 2022)
     first = admissions().filter(number=0).select("hadm_id", came="anchor_year_group")
     own = sources["patients"].select("subject_id", "anchor_year_group", "anchor_year", "anchor_age")
     return found.join(first, on="hadm_id").join(own, on="subject_id")

@@ -76,7 +76,7 @@ def hospital(admissions, in_icu=None, filmed=None):
 
 def cohort(sources, settings, split=HASH):
     with duckdb.connect() as database:
-        return select_episodes(database, sources, settings, split)[0].sort("episode_id")
+        return select_episodes(database, sources, settings, split, 2022)[0].sort("episode_id")
 
 
 def ids(sources, settings):
@@ -394,7 +394,7 @@ def test_an_unknown_definition_is_refused():
 def test_the_published_cohort_and_long_stay_say_that_they_look_ahead(caplog):
     sources = hospital([{}] * 3)
     with duckdb.connect() as database:
-        episodes, rows = select_episodes(database, sources, PUBLISHED, HASH)
+        episodes, rows = select_episodes(database, sources, PUBLISHED, HASH, 2022)
     ahead = ["of patients with a film in the CheXpert table", "with an ICU stay"]
     assert reasons(rows) == ahead
     assert all(f"looks ahead, beyond the prediction time: {text}" in caplog.text for text in ahead)

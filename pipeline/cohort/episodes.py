@@ -81,7 +81,6 @@ SOURCES = {  # table → its key, the columns that the query reads
     "films": (None, "subject_id"),
 }
 OPTIONAL = ("chexpert", "films")  # the published cohort, or that of any film, alone reads it
-LAST_YEAR = 2022  # of release 3.x, see pipeline/extract/release.py
 WINDOW = "window"  # of icu_within_hours: the window of the prediction
 FILMS = ("covered", "any")
 QUERIES = {"corrected": "episodes.sql", "published": "episodes_published.sql"}
@@ -197,7 +196,7 @@ def select_episodes(
     sources: Mapping[str, pl.DataFrame],
     cohort: Cohort,
     split: Split | None,
-    last_year: int = LAST_YEAR,
+    last_year: int,
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The episodes (contract `EPISODES`) and the attrition table of the cohort.
 

@@ -19,7 +19,6 @@ from pipeline.cohort import attrition, inputs
 from pipeline.cohort import split as by_hash
 from pipeline.cohort.episodes import (
     EPISODES,
-    LAST_YEAR,
     OPTIONAL,
     Cohort,
     asked,
@@ -98,7 +97,7 @@ def select_stays(
     sources: Mapping[str, pl.DataFrame],
     cohort: Cohort,
     split: Split,
-    last_year: int = LAST_YEAR,
+    last_year: int,
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The stays (contract `STAYS`) and the attrition table of the cohort.
 
