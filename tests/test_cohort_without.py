@@ -7,7 +7,7 @@ import duckdb
 import polars as pl
 import pytest
 from hospital_files import admissions as drawn
-from hospital_files import files, table
+from hospital_files import table
 
 from pipeline.cohort import without as stage
 from pipeline.cohort.episodes import Cohort, select_episodes
@@ -249,7 +249,6 @@ def test_the_hospital_plants_limits_hospices_and_observations_that_tell_nothing_
         "count: readmissions for surgery of the same day",
     ):
         assert returns.filter("eligible")[kind].sum() > 0
-    assert files().is_dir()
 
 
 def test_open_demo(mimic_demo):
