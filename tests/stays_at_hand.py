@@ -40,6 +40,9 @@ class Reports:
     def present(self):
         return ~np.isnan(self.known)
 
+    def known_by(self, hours):
+        return self.known < hours
+
 
 class ReportEncoder(nn.Module):
     widths = {"n": 3}  # noqa: RUF012

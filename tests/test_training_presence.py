@@ -141,14 +141,16 @@ def test_alone_all_weights_are_clipped_together_and_unscaled():
     assert {id(w) for w in weights} == {id(w) for w in model.parameters()} and factor == 1
 
 
-def several(task):
-    """Stays of one task, all eligible; films of some, all known by then."""
-    own = stays(COUNT, [task])
-    own.eligible[:] = True
+def several(*tasks, eligible=None, late=(), **changes):
+    """Stays, all `eligible` if none is given (N, K); films of some, known by 4 h but for `late`."""
+    settings = replace(SMALL, dropout=0.0, **changes)
+    own = stays(COUNT, list(tasks), settings)
+    own.eligible[:] = True if eligible is None else eligible
     own.each = {"ehr": own.each["ehr"], "cxr": films()}
+    for stay in late:
+        own.each["cxr"].hours[starts(FILMS)[stay] : starts(FILMS)[stay + 1]] += 10
     torch.manual_seed(0)
     encoders = {"ehr": StayEncoder(own.each["ehr"].sizes, 1.0), "cxr": StayCxrEncoder(48.0)}
-    settings = replace(SMALL, dropout=0.0)
     model = UniMed(encoders, own.tasks, own.groups, settings)
     return model, StayExamples(own, own.label, ROWS, ROWS, settings)
 
@@ -161,6 +163,55 @@ def test_in_training_of_icu_stays_the_step_is_that_of_the_stays_with_films(task,
         model, examples = several(task)
         found.append(stepped(model, model.memory.encoders["cxr"], examples, rows, schedule))
     assert_same(*found, schedule.learning_rate)
+
+
+FEW = np.ones((COUNT, 2), bool)  # of those with films one alone is eligible for the second task
+FEW[np.flatnonzero(FILMS)[1:], 1] = False
+
+
+@pytest.mark.parametrize("decoder", ["transformer", "gru"])
+@pytest.mark.parametrize(
+    ("tasks", "late", "changes"),
+    [
+        (("shock_4h", "arf_4h"), (), {}),
+        (("shock_4h", "mortality_48h"), (4, 9), {}),  # two films come after the first task
+        (("shock_4h", "diagnoses_48h"), (), {"weights": "uncertainty"}),
+    ],
+    ids=["one horizon", "two horizons", "learnt weights"],
+)
+def test_of_several_tasks_the_step_is_that_of_the_stays_with_films(decoder, tasks, late, changes):
+    found, schedule = [], replace(SCHEDULE, clip=None)
+    for rows in (ROWS, np.flatnonzero(FILMS)):
+        model, examples = several(*tasks, eligible=FEW, late=late, decoder=decoder, **changes)
+        found.append(stepped(model, model.memory.encoders["cxr"], examples, rows, schedule))
+        assert not model.memory.features  # no graph is kept
+    assert_same(*found, schedule.learning_rate)
+
+
+def test_a_task_counts_the_films_that_were_known_by_its_horizon():
+    """A film from after a task's horizon is none to it, whether its stay is eligible or not."""
+    found, without = [], np.ones((COUNT, 2), bool)
+    without[4, 0] = False
+    for eligible in (None, without):
+        model, examples = several("shock_4h", "mortality_48h", eligible=eligible, late=(4,),
+                                  feedback="none")  # fmt: skip
+        found.append(stepped(model, model.memory.encoders["cxr"], examples, ROWS, SCHEDULE))
+    assert_same(*found, SCHEDULE.learning_rate)
+
+
+def test_the_rest_learns_from_all_stays_as_if_encoders_had_no_gradient_of_their_own():
+    model, examples = several("shock_4h", "arf_4h", eligible=FEW)
+    schedule = replace(SCHEDULE, clip=None)
+    stepped(model, model.memory.encoders["cxr"], examples, ROWS, schedule)
+    other, _ = several("shock_4h", "arf_4h", eligible=FEW)
+    other.train().sampling = 0.0
+    examples.loss(other(examples.data.batch(ROWS)), ROWS, ROWS, schedule, 1).backward()
+    ours, plain = (dict(one.named_parameters()) for one in (model, other))
+    rest = [name for name in ours if not name.startswith("memory.encoders.cxr")]
+    for name in rest:
+        assert (ours[name].grad is None) == (plain[name].grad is None)
+        if plain[name].grad is not None:
+            torch.testing.assert_close(ours[name].grad, plain[name].grad)
 
 
 def test_who_has_no_film_has_a_token_that_says_so():

@@ -23,3 +23,18 @@ def offsets(count: np.ndarray) -> np.ndarray:
     [0, 2, 2, 5]
     """
     return np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
+
+
+def earliest(hours: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The smallest of the hours of each row (N), infinite of a row without any.
+
+    `start` (N + 1): where the hours of each row begin.
+
+    >>> earliest(np.array([5.0, 3.0, 8.0]), np.array([0, 2, 2, 3]))
+    array([ 3., inf,  8.])
+    """
+    found = np.full(len(start) - 1, np.inf)
+    some = np.flatnonzero(np.diff(start))
+    if len(some):
+        found[some] = np.minimum.reduceat(hours, start[some])
+    return found

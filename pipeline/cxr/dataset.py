@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.common.ragged import offsets, take
+from pipeline.common.ragged import earliest, offsets, take
 from pipeline.common.tables import read_table
 from pipeline.cxr.store import open_chunk, size_folder
 
@@ -48,6 +48,10 @@ class CxrData:
     def present(self) -> np.ndarray:
         """Which episodes have a film (bool)."""
         return np.diff(self.start) > 0
+
+    def known_by(self, hours: float) -> np.ndarray:
+        """Which episodes have a film from before so many hours (bool)."""
+        return earliest(self.hours, self.start) < hours
 
 
 def load(films: str | Path, decoded: list[str], store: Path, pixels: int, episodes: np.ndarray,

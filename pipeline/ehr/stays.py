@@ -56,6 +56,10 @@ class Features:
         """Every stay has this modality, if only what does not change (bool)."""
         return np.ones(len(self.first), bool)
 
+    def known_by(self, hours: float) -> np.ndarray:
+        """Every stay, by any horizon (bool)."""
+        return self.present()
+
 
 class StayEncoder(nn.Module):
     """Batch of `Features` and horizons (K hours) → tokens S (B, K, 64) and X (B, K, 128).

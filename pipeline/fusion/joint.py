@@ -33,7 +33,7 @@ from pipeline.training.batches import Batch, evaluate, within
 from pipeline.training.checkpoint import progress_file, save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.embeddings import Embeddings
-from pipeline.training.examples import Examples, of_encoders
+from pipeline.training.examples import Examples, more, of_encoders
 from pipeline.training.features import Head
 from pipeline.training.loop import fit
 from pipeline.training.modality import (
@@ -74,8 +74,10 @@ class JointExamples(Examples):
         """Of each encoder by itself: the rows that lack its modality do not count."""
         joint, data = cast(JointModel, model), cast(JointData, self.data)
         mass = np.array(schedule.class_weights)[self.labels[whole]]
-        here = dict(zip(data.each, data.here[whole].T, strict=True))
-        return of_encoders(joint, joint.encoders.each, mass, here)
+        here = zip(data.each, data.here[whole].T, strict=True)
+        return of_encoders(
+            joint, joint.encoders.each, {name: more(mass, own) for name, own in here}
+        )
 
 
 class Encoders(nn.Module):

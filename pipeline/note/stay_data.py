@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.common.ragged import offsets, take
+from pipeline.common.ragged import earliest, offsets, take
 from pipeline.common.tables import read_table
 from pipeline.note.bert import padded
 
@@ -74,6 +74,10 @@ class StayNotes:
     def present(self) -> np.ndarray:
         """Which stays have a report (bool)."""
         return np.diff(self.start) > 0
+
+    def known_by(self, hours: float) -> np.ndarray:
+        """Which stays have a report that was known before so many hours (bool)."""
+        return earliest(self.known, self.start) < hours
 
 
 def read_vectors(path: str | Path) -> tuple[pl.Series, Vectors]:

@@ -22,22 +22,31 @@ def batch_loss(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
     return F.cross_entropy(logits.float(), target, weight=weights, reduction="sum") / total
 
 
-def of_encoders(model: nn.Module, encoders: nn.ModuleDict, mass: np.ndarray,
-                here: Mapping[str, np.ndarray]
+def more(mass: np.ndarray, here: np.ndarray) -> float:
+    """By how much a sum over the rows `here` (B) grows when it is divided by their mass alone.
+
+    `mass` (B): the weight of each row in the loss. 1 where none of the rows counts.
+
+    >>> more(np.array([1, 1, 2]), np.array([True, True, False]))
+    2.0
+    """
+    own = mass[here].sum()
+    return float(mass.sum() / own) if own else 1.0
+
+
+def of_encoders(model: nn.Module, encoders: nn.ModuleDict, factor: Mapping[str, float]
                 ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
     """The `parts` of a model of several encoders: of each encoder, then of all the rest.
 
     The loss is a mean over a batch, of whose rows some lack a modality. So that the step of its
     encoder is the one that the others alone would give, its gradient is that of the mean over
-    them, and clipped by itself. `mass` (B): the weight of each row in the loss. `here`: encoder →
-    which rows have its modality (B).
+    them, by a `factor` (encoder → as in `more`; 1 where none is given), and clipped by itself.
     """
     within: set[int] = set()
     for name, encoder in encoders.items():
-        own = mass[here[name]].sum()
         weights = list(encoder.parameters())
         within |= set(map(id, weights))
-        yield weights, float(mass.sum() / own) if own else 1.0
+        yield weights, factor.get(name, 1.0)
     yield [weight for weight in model.parameters() if id(weight) not in within], 1.0
 
 
@@ -66,6 +75,10 @@ class Examples:
         target = onto(torch.as_tensor(self.labels[mine], dtype=torch.long), output.device)
         mass = sum(schedule.class_weights[y] for y in self.labels[whole]) / count
         return batch_loss(output, target, weights, mass)
+
+    def before_backward(self, model: nn.Module, output: torch.Tensor, mine: np.ndarray,
+                        whole: np.ndarray, count: int) -> None:  # fmt: skip
+        """What is done to gradients on their way back from the `loss`, of which see: nothing."""
 
     def parts(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
               ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip

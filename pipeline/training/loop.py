@@ -41,8 +41,10 @@ def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray
             output = model(batch)
         loss = examples.loss(output, rows, whole, schedule, processes.count)
         optimiser.zero_grad(set_to_none=True)
+        bare = processes.bare(model)
+        examples.before_backward(bare, output, rows, whole, processes.count)
         loss.backward()
-        for weights, factor in examples.parts(processes.bare(model), whole, schedule):
+        for weights, factor in examples.parts(bare, whole, schedule):
             level(weights, factor, schedule.clip)
         optimiser.step()
         losses.append(loss.detach())  # read at the end: until then a GPU runs ahead of Python

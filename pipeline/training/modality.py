@@ -33,6 +33,14 @@ class ModalityData(Data, Protocol):
         ...
 
 
+class StayData(ModalityData, Protocol):
+    """ICU stays of one modality."""
+
+    def known_by(self, hours: float) -> np.ndarray:
+        """Which stays have the modality before so many hours (bool): a token of it is there."""
+        ...
+
+
 class Modality(Protocol):
     """The data of a modality and the encoder of its data."""
 
@@ -55,7 +63,7 @@ class StayModality(Protocol):
     """A modality of ICU stays, of which several tasks at several horizons are asked."""
 
     def data(self, given: Given, episodes: np.ndarray) -> Any:
-        """The `ModalityData` of these stays (ids); `given` as for `Modality`."""
+        """The `StayData` of these stays (ids); `given` as for `Modality`."""
         ...
 
     def encoder(self, given: Given, data: Any, train: np.ndarray) -> nn.Module:

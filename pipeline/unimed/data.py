@@ -12,7 +12,7 @@ from pipeline.common.errors import InputError
 from pipeline.common.ragged import offsets, take
 from pipeline.common.tables import read_table
 from pipeline.training.batches import Batch
-from pipeline.training.modality import ModalityData
+from pipeline.training.modality import StayData
 from pipeline.unimed.settings import Task
 
 
@@ -35,7 +35,7 @@ class Stays:
     group: np.ndarray
     group_start: np.ndarray
     groups: int
-    each: Mapping[str, ModalityData]
+    each: Mapping[str, StayData]
 
     def batch(self, rows: np.ndarray) -> Batch:
         """label, eligible, onset (B, K), groups (B, G), and `<modality>.<tensor>` of each."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from typing import cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.training.examples import Examples, of_encoders
+from pipeline.training.examples import Examples, more, of_encoders
 from pipeline.training.schedule import Schedule
 from pipeline.unimed.data import Stays
 from pipeline.unimed.model import UniMed
@@ -28,6 +29,11 @@ def columns(tasks: list[Task], groups: int) -> list[slice]:
     return [
         slice(end - (groups if t.several else 1), end) for t, end in zip(tasks, ends, strict=True)
     ]
+
+
+def _instead(gradient: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    """A gradient in the place of another."""
+    return gradient
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,13 @@ class StayExamples(Examples):
     def loss(self, output: torch.Tensor, mine: np.ndarray, whole: np.ndarray, schedule: Schedule,
              count: int) -> torch.Tensor:  # fmt: skip
         """Unweighted sum over tasks, or weighted by learnt variances (Kendall et al. 2018)."""
-        stays, total = self.stays, output.new_zeros((), dtype=torch.float32)
+        each = self._losses(output, mine, whole, count)
+        return sum(each.values(), output.new_zeros((), dtype=torch.float32))
+
+    def _losses(self, output: torch.Tensor, mine: np.ndarray, whole: np.ndarray, count: int
+                ) -> dict[int, torch.Tensor]:  # fmt: skip
+        """Task → its loss, of those for which a stay of the batch is eligible."""
+        stays, found = self.stays, {}
         own = columns(stays.tasks, stays.groups)
         output = output.float()
         for k in stays.asked:
@@ -65,20 +77,54 @@ class StayExamples(Examples):
             if output.shape[1] > own[-1].stop:
                 spread = output[0, own[-1].stop + k]  # log σ², the same in every row
                 loss = loss * (-spread).exp() + spread / 2
-            total = total + loss
-        return total
+            found[k] = loss
+        return found
+
+    def before_backward(self, model: nn.Module, output: torch.Tensor, mine: np.ndarray,
+                        whole: np.ndarray, count: int) -> None:  # fmt: skip
+        """Of each encoder by itself: stays without its modality do not count.
+
+        To an encoder the loss of a task is the mean over the stays that are eligible and whose
+        modality was known by the task's horizon: it is larger by a factor of its own for each task.
+        Where these differ, what comes back to the encoder is worked out from the tasks' losses (one
+        more pass through the decoder), and takes the place of the gradient of their plain sum.
+        """
+        memory, losses = cast(UniMed, model).memory, self._losses(output, mine, whole, count)
+        for name, features in memory.features.items():
+            factor = self._factors(name, whole)
+            if len({*factor.values()}) < 2:
+                by = next(iter(factor.values()), 1.0)
+                gradients = [partial(torch.mul, other=by)] * len(features)
+            else:
+                loss = sum((by * losses[k] for k, by in factor.items()), output.new_zeros(()))
+                found = torch.autograd.grad(loss, features, retain_graph=True)
+                gradients = [partial(_instead, gradient) for gradient in found]
+            for feature, hook in zip(features, gradients, strict=True):
+                feature.register_hook(hook)
+        memory.features.clear()
+
+    def _factors(self, name: str, whole: np.ndarray) -> dict[int, float]:
+        """Task → factor of its loss to the encoder of a modality, of tasks that it has part in."""
+        stays, known = self.stays, self.known[name][whole]
+        here = {k: stays.eligible[whole, k] for k in stays.asked}
+        return {k: more(own, known[:, k]) for k, own in here.items() if (own & known[:, k]).any()}
+
+    @cached_property
+    def known(self) -> dict[str, np.ndarray]:
+        """Modality → whether each stay has it by the horizon of each task (N, K).
+
+        No step of the decoder reads what its own task may not: horizons rise from step to step.
+        """
+        horizons = [task.horizon for task in self.stays.tasks]
+        return {
+            name: np.stack([data.known_by(hours) for hours in horizons], axis=1)
+            for name, data in self.stays.each.items()
+        }
 
     def parts(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
               ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
-        """Of each encoder by itself: the stays that lack its modality do not count.
-
-        ASSUME a stay weighs as many tasks as it is eligible for: exact where all stays of a batch
-        are eligible for the same tasks.
-        """
-        stays, own = self.stays, cast(UniMed, model)
-        mass = stays.eligible[whole][:, stays.asked].sum(axis=1)
-        here = {name: data.present()[whole] for name, data in stays.each.items()}
-        return of_encoders(own, own.memory.encoders, mass, here)
+        """Each encoder is clipped by itself; see `before_backward` for its gradient."""
+        return of_encoders(model, cast(UniMed, model).memory.encoders, {})
 
     def _errors(self, task: Task, logits: torch.Tensor, rows: np.ndarray, k: int) -> torch.Tensor:
         """The error of each row (B)."""

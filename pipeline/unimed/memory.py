@@ -11,7 +11,8 @@ class Memory(nn.Module):
     """Batch → memory (B, K, M, D): for each of K horizons M tokens of width D.
 
     A token that is not there is a learnt one, so that no stay is left out (Zhao et al. 2022 have
-    complete cases). `names`: the tokens in order.
+    complete cases). `names`: the tokens in order. `features`: encoder → what it made of the last
+    batch in training, so that its gradient can be another than that of the rest.
     """
 
     def __init__(self, encoders: dict[str, nn.Module], width: int) -> None:
@@ -19,6 +20,7 @@ class Memory(nn.Module):
         self.encoders = nn.ModuleDict(encoders)
         widths = {token: size for own in encoders.values() for token, size in own.widths.items()}  # type: ignore[operator, union-attr]
         self.names = list(widths)
+        self.features: dict[str, list[torch.Tensor]] = {}
         self.project = nn.ModuleDict({token: nn.Linear(n, width) for token, n in widths.items()})
         self.missing = nn.ParameterDict(
             {token: nn.Parameter(torch.randn(width) * width**-0.5) for token in widths}
@@ -28,7 +30,9 @@ class Memory(nn.Module):
         """(B, K, M, D)."""
         found: Tokens = {}
         for name, encoder in self.encoders.items():
-            found |= encoder(within(batch, name), horizons)
+            own = encoder(within(batch, name), horizons)
+            self.features[name] = [x for x, _ in own.values() if self.training and x.requires_grad]
+            found |= own
         tokens = []
         for name in self.names:
             feature, present = found[name]
