@@ -20,8 +20,10 @@ from pipeline.fusion.heads import HEADS
 from pipeline.fusion.joint import Encoders, JointData, JointExamples, JointModel
 from pipeline.note.dataset import NoteData
 from pipeline.note.encoder import NoteEncoder
+from pipeline.note.stay_data import StayNotes, Vectors
 from pipeline.training.examples import Examples
 from pipeline.training.loop import train_one_epoch
+from pipeline.training.recency import known_by
 from pipeline.training.schedule import Schedule
 from pipeline.unimed.examples import StayExamples
 from pipeline.unimed.model import UniMed
@@ -197,6 +199,21 @@ def test_a_task_counts_the_films_that_were_known_by_its_horizon():
                                   feedback="none")  # fmt: skip
         found.append(stepped(model, model.memory.encoders["cxr"], examples, ROWS, SCHEDULE))
     assert_same(*found, SCHEDULE.learning_rate)
+
+
+@pytest.mark.parametrize("kind", ["film", "report"])
+def test_data_and_tokens_agree_on_who_has_a_modality_by_a_horizon(kind):
+    hours, rows = [0.5, 1.5, 2.5, 4.0], np.arange(COUNT)
+    data, when = films(), "hours"
+    if kind == "report":
+        own = films(REPORTS)
+        vectors = Vectors(np.zeros((REPORTS.sum(), 2), np.float32))
+        data, when = StayNotes(vectors, np.arange(REPORTS.sum()), own.hours, own.start), "known"
+    batch = data.batch(rows)
+    value = torch.zeros(len(batch["owner"]), 1)
+    _, present = known_by(value, batch[when], batch["owner"], COUNT, hours, 48.0)
+    assert np.array_equal(np.stack([data.known_by(h) for h in hours], 1), present.numpy())
+    assert len({tuple(column) for column in present.T.tolist()}) > 1
 
 
 def test_the_rest_learns_from_all_stays_as_if_encoders_had_no_gradient_of_their_own():
