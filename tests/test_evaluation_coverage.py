@@ -170,7 +170,7 @@ def test_figures_of_the_complete_episodes_are_those_of_a_table_without_the_other
         value, abs=1e-6
     )
     said = words(made, tmp_path / "a.json")
-    assert f"on the {counts['ecn']} with all modalities" in said
+    assert f"on the {counts['ecn']} test episodes that have them" in said
     assert "chest films" in said.split("Modalities")[1]
 
 
