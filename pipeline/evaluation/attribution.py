@@ -24,6 +24,7 @@ from pipeline.common.names import subsets
 from pipeline.common.tables import version_of_tables
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.coverage import add_present_argument, read_presence
+from pipeline.evaluation.figures import GAP
 from pipeline.evaluation.measures import rounded
 from pipeline.evaluation.metrics import Floats
 from pipeline.evaluation.panel import Panel, aurocs, differences, on_complete, read_panel
@@ -99,8 +100,8 @@ def attribution(panel: Panel, resampling: Resampling, smallest: int = 0) -> dict
     if reason:
         return {**head, "aurocs": {}, "shapley": {}, "total": None, "differences": []}
     worth = aurocs(panel, resampling)
-    values = worth.of(lambda each: shapley(each, modalities))
-    total = values.of(lambda each: each.sum(axis=-1))  # is v(all) − .5
+    values = worth.of(lambda each: shapley(each, modalities), GAP)
+    total = values.of(lambda each: each.sum(axis=-1), GAP)  # is v(all) − .5
     pairs = list(combinations(modalities, 2))
     return {
         **head,

@@ -9,14 +9,14 @@ come in is told in `pipeline.evaluation.figures`.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.common.errors import InputError
-from pipeline.evaluation.figures import NOTHING, Estimate, Figures
+from pipeline.evaluation.figures import ANY, GAP, NOTHING, SHARE, Bounds, Estimate, Figures
 from pipeline.evaluation.metrics import Flags, Floats, auroc, unit_weights
 from pipeline.evaluation.predictions import Sample
 from pipeline.evaluation.significance import SEEDS
@@ -77,12 +77,14 @@ def described(resampling: Resampling, seeds: int) -> dict[str, Any]:
     }
 
 
-def replicate(sample: Sample, statistic: Statistic, resampling: Resampling) -> Figures:
+def replicate(
+    sample: Sample, statistic: Statistic, resampling: Resampling, bounds: Bounds = ANY
+) -> Figures:
     """The statistic of each seed on the sample, and its mean on every resample of the patients.
 
     A resample in which one class is missing (in one of the folds) has no AUROC; it is discarded for
     every statistic, so that all of them rest on the same resamples. The sample must hold both
-    classes. Patients are drawn once for all folds.
+    classes. Patients are drawn once for all folds. The statistic lies between `bounds`.
     """
     values, kept = [], 0
     for weights in resamples(sample.subject, resampling):
@@ -91,10 +93,11 @@ def replicate(sample: Sample, statistic: Statistic, resampling: Resampling) -> F
             positives = weights[:, rows] @ sample.label[rows].astype(np.float64)
             both &= (positives > 0) & (positives < weights[:, rows].sum(axis=1))
         kept += int(both.sum())
-        values.append(statistic(weights if both.all() else weights[both]).mean(axis=1))
+        values.append(statistic(weights if both.all() else weights[both]))
     each = statistic(unit_weights(sample.label))[0]
     discarded = resampling.count - kept
-    return Figures(each, np.concatenate(values), resampling.seed, discarded)
+    drawn = Figures.drawn(each, np.concatenate(values), resampling.seed)
+    return replace(drawn, discarded=discarded, bounds=bounds)
 
 
 def over_runs(figure: Figures, by_run: Floats, names: list[dict[str, int]]) -> dict[str, Any]:
@@ -145,7 +148,7 @@ def auroc_estimate(sample: Sample, resampling: Resampling) -> Estimate:
     """AUROC, mean over runs, with its interval; null where one class is missing."""
     if sample.fewest < resampling.least:
         return dict(NOTHING)
-    return replicate(sample, per_seed(auroc, sample), resampling).estimate()
+    return replicate(sample, per_seed(auroc, sample), resampling, SHARE).estimate()
 
 
 def differences(first: Sample, second: Sample, resampling: Resampling) -> Figures | None:
@@ -157,7 +160,7 @@ def differences(first: Sample, second: Sample, resampling: Resampling) -> Figure
     if first.fewest < resampling.least:
         return None
     one, two = per_seed(auroc, first), per_seed(auroc, second)
-    return replicate(first, lambda weights: one(weights) - two(weights), resampling)
+    return replicate(first, lambda weights: one(weights) - two(weights), resampling, GAP)
 
 
 def auroc_difference(first: Sample, second: Sample, resampling: Resampling) -> Estimate:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluation.bootstrap import Resampling, Statistic, per_seed, replicate
-from pipeline.evaluation.figures import interval
+from pipeline.evaluation.figures import SHARE, interval
 from pipeline.evaluation.metrics import Flags, Floats, unit_weights
 from pipeline.evaluation.predictions import Sample
 
@@ -100,7 +100,7 @@ def observed(members: Floats, label: Flags, weights: Floats) -> Floats:
 def _with_band(
     sample: Sample, name: str, curve: Statistic, resampling: Resampling
 ) -> dict[str, list[float]]:
-    found = replicate(sample, curve, resampling)
+    found = replicate(sample, curve, resampling, SHARE)
     low, high = interval(found.replicates)
     return {name: found.value.tolist(), "low": low.tolist(), "high": high.tolist()}
 

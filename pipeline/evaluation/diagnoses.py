@@ -9,6 +9,7 @@ which the admission is coded.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import polars as pl
 
 from pipeline.evaluation.bootstrap import NOTHING, Resampling, over_runs, resamples
 from pipeline.evaluation.diagnosis_tables import SPLITS, Fold, Stays, stays
-from pipeline.evaluation.figures import Figures, interval
+from pipeline.evaluation.figures import GAP, SHARE, Figures, interval
 from pipeline.evaluation.metrics import Floats
 from pipeline.evaluation.ranking import Whole, auroc_and_influence, reachable, recall
 from pipeline.evaluation.subgroups import COMPLEMENT, UNKNOWN, hidden
@@ -66,9 +67,9 @@ def resampled(values: Floats, parts: Sequence[Stays], resampling: Resampling) ->
     def mean(weights: Floats) -> Floats:  # (B, S, K)
         return fold_mean(values.reshape(len(values), -1), weights, sizes).reshape(-1, *shape)
 
-    drawn = [mean(weights).mean(axis=1) for weights in resamples(subject, resampling)]
+    drawn = [mean(weights) for weights in resamples(subject, resampling)]
     each = mean(np.ones((1, len(values))))[0]
-    return Figures(each, np.concatenate(drawn), resampling.seed)
+    return Figures.drawn(each, np.concatenate(drawn), resampling.seed)
 
 
 def diagnoses(
@@ -213,8 +214,8 @@ def _recall(
         for r, b, p in zip(own, best, prior, strict=True)
     ]
     drawn = resampled(np.concatenate(each), parts, resampling)
-    kinds = drawn.of(lambda flat: flat.reshape(*flat.shape[:-1], len(KINDS), len(CURVE)))
-    lead = kinds.of(lambda three: three[..., 0, :] - three[..., 2, :])
+    kinds = drawn.of(lambda flat: flat.reshape(*flat.shape[:-1], len(KINDS), len(CURVE)), SHARE)
+    lead = kinds.of(lambda three: three[..., 0, :] - three[..., 2, :], GAP)
     by_run = np.concatenate([np.nanmean(r, axis=1) for r in own])  # (runs, K)
     found = {}
     for k in FIRST:
@@ -252,8 +253,9 @@ def _aurocs(
         values = np.array([[value for value, _ in fold] for fold in each])  # (F, S)
         # a mean over stays of n × influence is the sum that the first order asks for
         moved = [np.stack([len(i) * i for _, i in fold], axis=1) for fold in each]  # (n, S)
-        drawn = resampled(np.concatenate(moved)[..., None], parts, resampling).patients[:, 0]
-        within = np.clip(values.mean() + drawn, 0.0, 1.0)
-        figure = Figures(values.mean(axis=0), within, resampling.seed)
+        drawn = resampled(np.concatenate(moved)[..., None], parts, resampling).at(0)
+        figure = replace(
+            drawn, each=values.mean(axis=0), patients=values.mean() + drawn.patients, bounds=SHARE
+        )
         found[name] = over_runs(figure, values.ravel(), runs)
     return found

@@ -10,7 +10,7 @@ from pipeline.evaluation.bootstrap import Resampling
 from pipeline.evaluation.coverage import Presence
 from pipeline.evaluation.diagnoses import by_seed, counted, divided, recalls, resampled
 from pipeline.evaluation.diagnosis_tables import Stays, read_diagnoses, stays
-from pipeline.evaluation.figures import Figures
+from pipeline.evaluation.figures import SHARE, Figures
 from pipeline.evaluation.metrics import Floats
 from pipeline.evaluation.ranking import Whole
 
@@ -77,4 +77,4 @@ def diagnoses_panel(
     if test["reason"]:
         return test, nothing
     values = np.concatenate(list(columns.values()), axis=2)
-    return test, (list(columns), resampled(values, first, resampling))
+    return test, (list(columns), resampled(values, first, resampling).within(SHARE))

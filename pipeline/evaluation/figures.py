@@ -10,6 +10,10 @@ draws patients *and* seeds:
 * s² of few seeds is itself uncertain. Replicates take the quantiles of Student's t instead of the
   normal ones, with the degrees of freedom of Welch and Satterthwaite: S − 1 where training is all
   the noise, ever more where patients are.
+* Seeds disagree on single patients, too. That part of s² comes from the test patients drawn: the
+  resamples of the patients hold it, by the mean over seeds. What they show of it is taken off s².
+* A figure that lies in [0, 1], or a difference of two in [−1, 1], keeps to it in every replicate:
+  the noise that is added knows no bounds.
 * A seed is drawn with all its folds, and for all models of a comparison at once. Models on
   embeddings of the same encoders share a training by seed; models trained on their own do not.
   Differences seed by seed are right for both: where nothing is shared they cost degrees of freedom.
@@ -21,7 +25,7 @@ The training patients are taken as they are: another training set would move the
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +37,11 @@ from pipeline.evaluation.significance import SEEDS, p_value
 
 PERCENTILES = (2.5, 97.5)
 EXACT = 1e6  # degrees of freedom from which on Student's t is the normal distribution
+Bounds = tuple[float, float]
+ANY: Bounds = (-np.inf, np.inf)
+SHARE: Bounds = (0.0, 1.0)
+GAP: Bounds = (-1.0, 1.0)  # of two shares
+LOSS: Bounds = (0.0, np.inf)
 
 Estimate = dict[str, float | None]
 NOTHING: Estimate = {"value": None, "low": None, "high": None}
@@ -66,11 +75,15 @@ def estimate(value: float, replicates: Floats) -> Estimate:
     return known(value=value, low=float(low), high=float(high))
 
 
-def with_seeds(patients: Floats, each: Floats, random_seed: int) -> Floats:
+def with_seeds(
+    patients: Floats, each: Floats, random_seed: int, apart: Floats | None = None
+) -> Floats:
     """Replicates (B, …) over patients with the noise of training added: see the module.
 
     `patients`: the mean over seeds on each resample of the patients, (B, …). `each`: every seed on
-    the sample itself, (S, …). With fewer than `SEEDS` seeds, `patients` as they are.
+    the sample itself, (S, …). `apart`: how far each seed is from that mean on each resample,
+    (B, S, …); None: not known, and nothing is taken off (the interval is then rather too wide).
+    With fewer than `SEEDS` seeds, `patients` as they are.
     """
     seeds = len(each)
     if seeds < SEEDS or not len(patients):
@@ -78,18 +91,19 @@ def with_seeds(patients: Floats, each: Floats, random_seed: int) -> Floats:
     random = np.random.default_rng([random_seed, seeds])
     share = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(patients)) / seeds
     noise = np.tensordot(share, each - each.mean(axis=0), axes=1) * np.sqrt(seeds / (seeds - 1))
-    of_training = each.var(axis=0, ddof=1) / seeds
+    spread = each.var(axis=0, ddof=1) / seeds
+    varied, shown = spread > 0, np.zeros_like(spread)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         of_patients = np.nanvar(patients, axis=0)
-    freedom = np.full(of_training.shape, np.inf)
-    np.divide(
-        (seeds - 1) * (of_patients + of_training) ** 2,
-        of_training**2,
-        out=freedom,
-        where=of_training > 0,
-    )
-    return heavier(patients + noise, freedom)
+        if apart is not None:  # the mean of S deviations is 0: S − 1 of them are free
+            shown = np.nanvar(apart, axis=0).sum(axis=0) / (seeds - 1) / seeds
+    of_training = np.maximum(spread - shown, 0.0)
+    share_left = np.divide(of_training, spread, out=np.zeros_like(spread), where=varied)
+    freedom = np.full(spread.shape, np.inf)
+    # the estimate of what is left is as uncertain as the spread that it is taken from
+    np.divide((seeds - 1) * (of_patients + of_training) ** 2, spread**2, out=freedom, where=varied)
+    return heavier(patients + noise * np.sqrt(share_left), freedom)
 
 
 def heavier(replicates: Floats, freedom: Floats) -> Floats:
@@ -117,13 +131,24 @@ class Figures:
     """Figures of a model, or of several, each the mean over S seeds (of their folds).
 
     `each`: (S, …) by seed on the sample; `patients`: (B, …) mean over seeds on each resample of the
-    patients; `random_seed`: of the draws of seeds; `discarded`: resamples with one class only.
+    patients; `random_seed`: of the draws of seeds; `discarded`: resamples with one class only;
+    `bounds`: what the figures lie between; `apart`: see `with_seeds`.
     """
 
     each: Floats
     patients: Floats
     random_seed: int = 0
     discarded: int = 0
+    bounds: Bounds = ANY
+    apart: Floats | None = None
+
+    @classmethod
+    def drawn(cls, each: Floats, by_seed: Floats, random_seed: int) -> "Figures":
+        """The figures of every seed on the sample (S, …) and on each resample (B, S, …)."""
+        mean = by_seed.mean(axis=1)
+        # fewer seeds than a verdict needs: the deviations would not be used
+        apart = by_seed - mean[:, None] if len(each) >= SEEDS else None
+        return cls(each, mean, random_seed, apart=apart)
 
     @property
     def seeds(self) -> int:
@@ -138,22 +163,31 @@ class Figures:
 
     @cached_property
     def replicates(self) -> Floats:
-        """The figures on each resample of patients and seeds: (B, …)."""
-        return with_seeds(self.patients, self.each, self.random_seed)
+        """The figures on each resample of patients and seeds, within their bounds: (B, …)."""
+        made = with_seeds(self.patients, self.each, self.random_seed, self.apart)
+        return made if self.bounds == ANY else np.clip(made, *self.bounds)
 
     def at(self, *place: int) -> "Figures":
         """One of the figures."""
         index: Any = (..., *place)
-        return self.of(lambda figures: figures[index])
+        return self.of(lambda figures: figures[index], self.bounds)
 
-    def of(self, change: Callable[[Floats], Floats]) -> "Figures":
+    def of(self, change: Callable[[Floats], Floats], bounds: Bounds = ANY) -> "Figures":
         """Other figures that are a linear function of these; it acts on the last axes.
+
+        They lie between `bounds`.
 
         >>> both = Figures(np.array([[0.8, 0.7]]), np.array([[0.9, 0.7], [0.8, 0.8]]))
         >>> both.of(lambda f: f[..., 0] - f[..., 1]).patients.round(3)
         array([0.2, 0. ])
         """
-        return Figures(change(self.each), change(self.patients), self.random_seed, self.discarded)
+        apart = None if self.apart is None else change(self.apart)
+        each, patients = change(self.each), change(self.patients)
+        return replace(self, each=each, patients=patients, bounds=bounds, apart=apart)
+
+    def within(self, bounds: Bounds) -> "Figures":
+        """The same figures, known to lie between the bounds."""
+        return replace(self, bounds=bounds)
 
     def estimate(self, *place: int) -> Estimate:
         """The figure at this place with its interval; null where there is none."""

@@ -22,8 +22,9 @@ from pipeline.evaluation.bootstrap import (
 from pipeline.evaluation.calibration import slope_and_intercept
 from pipeline.evaluation.comparison import ceiling, comparisons, read_oracle
 from pipeline.evaluation.curves import curves
+from pipeline.evaluation.figures import LOSS, SHARE
 from pipeline.evaluation.folds import by_name, runs, samples
-from pipeline.evaluation.metrics import METRICS, Floats, unit_weights
+from pipeline.evaluation.metrics import METRICS, SHARES, Floats, unit_weights
 from pipeline.evaluation.missing import missing, read_folds_absent
 from pipeline.evaluation.predictions import SPLITS, Sample
 from pipeline.evaluation.sensitivity import sensitivity
@@ -84,7 +85,8 @@ def split_metrics(
     found = replicate(part, lambda weights: over_folds(each_run(weights), part.folds), resampling)
     result["discarded_resamples"] = found.discarded
     for position, name in enumerate(METRICS):
-        result[name] = over_runs(found.at(position), by_run[:, position], names)
+        figure = found.at(position).within(SHARE if name in SHARES else LOSS)
+        result[name] = over_runs(figure, by_run[:, position], names)
     return result
 
 

@@ -78,6 +78,7 @@ METRICS: dict[str, Metric] = {
     "brier": brier,
     "log_loss": log_loss,
 }
+SHARES = ("auroc", "auprc", "brier")  # those that lie in [0, 1]
 
 
 def unit_weights(label: Flags) -> Floats:

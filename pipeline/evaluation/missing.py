@@ -11,6 +11,7 @@ from pipeline.cohort.rows import ABSENT
 from pipeline.common.errors import InputError
 from pipeline.common.tables import check, read_table
 from pipeline.evaluation.bootstrap import Resampling, per_seed, replicate
+from pipeline.evaluation.figures import GAP, SHARE
 from pipeline.evaluation.folds import seeds
 from pipeline.evaluation.metrics import Floats, auroc
 from pipeline.evaluation.predictions import Sample
@@ -79,8 +80,8 @@ def missing(
         samples = [test, *(test.saying(values) for values in absent.values())]
         return np.stack([per_seed(auroc, one)(weights) for one in samples], axis=2)
 
-    found = replicate(test, each, resampling)
-    lost = found.of(lambda figures: figures - figures[..., :1])
+    found = replicate(test, each, resampling, SHARE)
+    lost = found.of(lambda figures: figures - figures[..., :1], GAP)
     place = {key: number for number, key in enumerate(absent, start=1)}
     return [
         {

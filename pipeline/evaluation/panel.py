@@ -12,7 +12,7 @@ from pipeline.common.errors import InputError
 from pipeline.evaluation.bootstrap import Resampling, per_seed, replicate, same_seeds
 from pipeline.evaluation.comparison import mean_auroc
 from pipeline.evaluation.coverage import Presence
-from pipeline.evaluation.figures import Figures
+from pipeline.evaluation.figures import GAP, SHARE, Figures
 from pipeline.evaluation.folds import read_folds, samples
 from pipeline.evaluation.metrics import Floats, auroc
 from pipeline.evaluation.predictions import Sample
@@ -111,7 +111,7 @@ def aurocs(panel: Panel, resampling: Resampling) -> Figures:
     def each(weights: Floats) -> Floats:
         return np.stack([statistic(weights) for statistic in statistics], axis=2)
 
-    return replicate(panel.first, each, resampling)
+    return replicate(panel.first, each, resampling, SHARE)
 
 
 def differences(
@@ -119,7 +119,7 @@ def differences(
 ) -> list[dict[str, Any]]:
     """first − second of each pair of names, with interval, p, and p corrected for all the pairs.
 
-    `figures` (…, K) are those that are compared, named by `names`.
+    `figures` (…, K) are those that are compared, named by `names`; no two differ by more than 1.
 
     >>> drawn = Figures(np.array([[0.9, 0.7]]), np.array([[0.8, 0.7], [0.9, 0.7], [0.9, 0.8]]))
     >>> (row,) = differences([("a", "b")], ["a", "b"], drawn)
@@ -128,7 +128,7 @@ def differences(
     """
     first = [names.index(one) for one, _ in pairs]
     second = [names.index(two) for _, two in pairs]
-    between = figures.of(lambda each: each[..., first] - each[..., second])
+    between = figures.of(lambda each: each[..., first] - each[..., second], GAP)
     p_values = [between.p(k) for k in range(len(pairs))]
     return [
         {

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluation.bootstrap import NOTHING, Resampling, over_folds, replicate
+from pipeline.evaluation.figures import SHARE
 from pipeline.evaluation.metrics import Flags, Floats
 from pipeline.evaluation.predictions import Sample
 from pipeline.evaluation.suppression import hides, why_no_metrics
@@ -88,7 +89,7 @@ def threshold(
         ]
         return over_folds(np.concatenate(each, axis=1), test.folds)
 
-    found = replicate(test, each_seed, resampling)
+    found = replicate(test, each_seed, resampling, SHARE)
     return {
         "rule": RULE,
         "reason": None,
