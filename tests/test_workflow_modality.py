@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from checkout import Checkout, environment
+from test_report_tables import result
 
 from pipeline.extract.contracts import tables_for
 from pipeline.report.tables import introduction
@@ -215,7 +216,8 @@ def test_a_source_of_real_data_needs_no_further_table_for_it():
 
 
 def test_the_page_of_all_results_names_its_letter():
-    results = {("corrected", "mortality", letters, "unimodal"): {} for letters in "enx"}
+    key = "corrected", "mortality"
+    results = {(*key, letter, "unimodal"): result(letter, "unimodal") for letter in "enx"}
     assert "Modalities: **e** EHR, **n** notes, **x**.\n" in introduction(results)
 
 
@@ -235,13 +237,13 @@ def test_an_early_fusion_with_it_is_made_from_what_the_three_left(copied):
     assert sorted(ran) == sorted(
         ["draw_leads", "pretrain_ecg", "embed_ecg", "fuse_early", "evaluate_model"]
     )
-    result = json.loads((copied / f"results/{name}.json").read_text())
-    assert result["modalities"] == "ex"
-    assert result["metrics"]["test"]["auroc"]["value"] is not None
-    assert set(result["comparisons"]["singles"]) == {"e_unimodal_mortality", "x_unimodal_mortality"}
-    assert result["ceiling"] is None  # the hospital's truth knows of no ECG
-    assert {row["modality"] for row in result["missing"]} == {"e", "x"}
-    assert "pipeline.ecg.modality" in result["environment"]["modules"]
+    made = json.loads((copied / f"results/{name}.json").read_text())
+    assert made["modalities"] == "ex"
+    assert made["metrics"]["test"]["auroc"]["value"] is not None
+    assert set(made["comparisons"]["singles"]) == {"e_unimodal_mortality", "x_unimodal_mortality"}
+    assert made["ceiling"] is None  # the hospital's truth knows of no ECG
+    assert {row["modality"] for row in made["missing"]} == {"e", "x"}
+    assert "pipeline.ecg.modality" in made["environment"]["modules"]
     folder = copied / "results/corrected/admission/embeddings/mortality"
     embedded = pl.read_parquet(folder / "ecg.parquet")["episode_id"]
     assert (embedded % 3 > 0).all()
