@@ -160,6 +160,8 @@ def test_figures_of_the_complete_episodes_are_those_of_a_table_without_the_other
     write_table(absent.filter(inside), tmp_path / "absent.parquet", ABSENT)
     plain, *_ = evaluate(monkeypatch, fewer, tmp_path / "b", *more)
     assert made["complete"]["reason"] is None
+    assert made["ceiling"]["population_auroc"] is not None
+    plain["ceiling"]["population_auroc"] = None  # it is that of all episodes
     for part in ("metrics", "ceiling", "comparisons", "missing"):
         assert made["complete"][part] == plain[part]
     counts = made["coverage"]["splits"]["test"]["combinations"]
@@ -209,6 +211,26 @@ def test_too_few_complete_episodes_or_too_few_others_have_no_figures(
     test = made["complete"]["metrics"]["test"]
     assert test["auroc"]["value"] is None and test["n"] in (0, None)
     assert made["metrics"]["test"]["auroc"]["value"] is not None
+
+
+def test_where_validation_is_withheld_that_of_the_singles_is_as_well(
+    monkeypatch, source, tmp_path
+):
+    test = pl.read_parquet(source / "ecn_early_mortality.parquet").filter(seed=0)
+    lacking = [
+        test.filter(split=split, label=label)["episode_id"].head(count)
+        for split, count in (("val", 3), ("test", 15))
+        for label in (0, 1)
+    ]
+    kept = np.setdiff1d(IDS, pl.concat(lacking).to_numpy())
+    arguments = [*listed(tmp_path, e=IDS, c=kept), "--suppress-below", "10"]
+    made, *_ = evaluate(monkeypatch, source, tmp_path / "out", *arguments)
+    own = made["complete"]
+    assert own["reason"] is None and own["metrics"]["val"]["auroc"]["value"] is None
+    assert own["comparisons"]["singles"]
+    for name, single in own["comparisons"]["singles"].items():
+        assert single["validation_auroc"] is None and single["test_auroc"] is not None
+        assert made["comparisons"]["singles"][name]["validation_auroc"] is not None
 
 
 def test_contrasts_and_shapley_values_of_the_complete_are_those_without_the_others(

@@ -44,7 +44,11 @@ def complete(
     found = {**nothing, "metrics": metrics, "reason": metrics["test"]["reason"]}
     if found["reason"]:
         return found
-    return found | _beside(frames, target, beside, presence, split["test"], resampling, smallest)
+    found |= _beside(frames, target, beside, presence, split["test"], resampling, smallest)
+    if metrics["val"]["reason"]:  # withheld for the model, so for the singles, too
+        for single in found["comparisons"]["singles"].values():
+            single["validation_auroc"] = None
+    return found
 
 
 def withheld(reason: str) -> dict[str, Any]:
@@ -69,7 +73,9 @@ def _beside(
     oracle = read_oracle(truth, *known, test) if truth else None
     found: dict[str, Any] = {"ceiling": None, "missing": None}
     if truth and oracle:
-        found["ceiling"] = ceiling(truth, known, test, oracle, resampling, smallest)
+        reachable = ceiling(truth, known, test, oracle, resampling, smallest)
+        # the population's AUROC is that of all episodes
+        found["ceiling"] = {**reachable, "population_auroc": None}
     own = presence.complete
     found["comparisons"] = comparisons(by_name(beside.singles), test, resampling, smallest, own)
     if beside.absent:
