@@ -213,9 +213,7 @@ def test_too_few_complete_episodes_or_too_few_others_have_no_figures(
     assert made["metrics"]["test"]["auroc"]["value"] is not None
 
 
-def test_where_validation_is_withheld_that_of_the_singles_is_as_well(
-    monkeypatch, source, tmp_path
-):
+def test_where_validation_is_withheld_that_of_the_singles_is_as_well(monkeypatch, source, tmp_path):
     test = pl.read_parquet(source / "ecn_early_mortality.parquet").filter(seed=0)
     lacking = [
         test.filter(split=split, label=label)["episode_id"].head(count)

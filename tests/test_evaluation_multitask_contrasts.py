@@ -12,8 +12,10 @@ from prediction_tables import VERSIONED
 from unimed_tables import BINARY, TASKS, write
 
 from pipeline.cohort.definitions import VERSION
+from pipeline.cohort.rows import UNIMED, UNIMED_DIAGNOSES
 from pipeline.common import multitask
 from pipeline.common.errors import InputError
+from pipeline.common.tables import write_table
 from pipeline.evaluation import multitask_contrasts as stage
 from pipeline.evaluation.bootstrap import Resampling, auroc_difference
 from pipeline.evaluation.multitask_contrasts import families, reference
@@ -134,6 +136,19 @@ def test_five_seeds_are_enough_for_a_verdict(monkeypatch, tmp_path):
         assert (row["seeds"], row["verdict"]) == (5, said)
         assert row["seed_sd"] > 0
     assert result["bootstrap"]["training_noise"] is True
+    alone = compare(monkeypatch, tmp_path, ["en_unimed_all"])
+    assert alone["contrasts"] == [] and alone["bootstrap"]["training_noise"] is True
+
+
+@pytest.mark.parametrize("ending", ["", ".diagnoses"])
+def test_as_many_seeds_that_are_others_are_not_compared(monkeypatch, tmp_path, ending):
+    for number, name in enumerate(("en_unimed_all", "e_unimed_all")):
+        write(tmp_path, name, number=number)
+    path = tmp_path / f"e_unimed_all{ending}.parquet"
+    contract = UNIMED_DIAGNOSES if ending else UNIMED
+    write_table(pl.read_parquet(path).with_columns(pl.col("seed") + 5), path, contract)
+    with pytest.raises(InputError, match=r"training seeds .5, 6.*but .0, 1.*same seeds"):
+        compare(monkeypatch, tmp_path, ["en_unimed_all", "e_unimed_all"])
 
 
 def test_of_complete_stays_it_is_hidden_how_many_have_a_group_where_few_others_have_none(
@@ -175,7 +190,9 @@ def test_other_numbers_of_seeds_are_refused(monkeypatch, tmp_path):
     with pytest.raises(InputError, match=r"e_unimed_all.*: 3 training seed\(s\), but 2 of"):
         compare(monkeypatch, tmp_path, ["en_unimed_all", "e_unimed_all"])
     none = ["--predictions", f"{tmp_path}/en_unimed_all.parquet"]
-    with pytest.raises(InputError, match=r"e_unimed_all.*: 3 training seed\(s\), but 2 of"):
+    with pytest.raises(
+        InputError, match=r"e_unimed_all.*: training seeds .0, 1, 2., but .0, 1. of"
+    ):
         compare(monkeypatch, tmp_path, ["en_unimed_all", "e_unimed_all"], *none)
 
 

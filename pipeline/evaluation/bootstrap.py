@@ -170,9 +170,14 @@ def auroc_difference(first: Sample, second: Sample, resampling: Resampling) -> E
 
 
 def same_seeds(first: Sample, second: Sample, path: str) -> None:
-    """Raises `InputError` where two models have not as many seeds: they are compared by seed."""
+    """Raises `InputError` where two models have not the same seeds: they are compared by seed."""
     if len(first.probability) != len(second.probability):
         raise InputError(
             f"{path}: {len(second.probability)} training seed(s), but {len(first.probability)} of "
             "the model beside it; models are compared with the same seeds"
+        )
+    if None not in (first.seeds, second.seeds) and first.seeds != second.seeds:
+        raise InputError(
+            f"{path}: training seeds {second.seeds}, but {first.seeds} of the model beside it; "
+            "models are compared with the same seeds"
         )

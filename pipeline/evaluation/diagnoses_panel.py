@@ -11,6 +11,7 @@ from pipeline.evaluation.coverage import Presence
 from pipeline.evaluation.diagnoses import by_seed, counted, divided, recalls, resampled
 from pipeline.evaluation.diagnosis_tables import Stays, read_diagnoses, stays
 from pipeline.evaluation.figures import SHARE, Figures
+from pipeline.evaluation.folds import seeds
 from pipeline.evaluation.metrics import Floats
 from pipeline.evaluation.ranking import Whole
 
@@ -26,10 +27,11 @@ def of_targets(
     """The test stays, fold by fold, and each target's recall: name → (n, S, 1), by seed.
 
     Targets without diagnoses are passed over. Raises `InputError` where two differ in test stays or
-    in the number of seeds. `within`: the stays that count; else all.
+    in their seeds. `within`: the stays that count; else all.
     """
     first: list[Stays] = []
     columns: dict[str, Floats] = {}
+    trained: list[list[int]] = []
     for name, paths in tables.items():
         folds = read_diagnoses(paths, groups, vocabularies)
         parts = [stays(fold.among(within), "test") for fold in folds]
@@ -41,9 +43,10 @@ def of_targets(
                 f"{paths[0]}: its test stays are not those of {tables[next(iter(columns))][0]}; "
                 "models are compared on the same episodes only"
             )
-        if len(parts[0].score) != len(first[0].score):
-            raise InputError(f"{paths[0]}: {len(parts[0].score)} training seed(s), but "
-                             f"{len(first[0].score)} of {tables[next(iter(columns))][0]}; "
+        trained.append(seeds(folds[0].frame))
+        if trained[-1] != trained[0]:
+            raise InputError(f"{paths[0]}: training seeds {trained[-1]}, but {trained[0]} of "
+                             f"{tables[next(iter(columns))][0]}; "
                              "models are compared with the same seeds")  # fmt: skip
         columns[name] = np.concatenate([by_seed(recalls(part, FIRST)) for part in parts])
     return first, columns

@@ -65,6 +65,7 @@ def samples(frames: list[pl.DataFrame], split: str) -> Sample:
         probability=np.concatenate([part.probability for part in parts], axis=1),
         fold=np.arange(len(parts)).repeat([len(part.label) for part in parts]),
         folds=len(parts),
+        seeds=parts[0].seeds,
     )
 
 

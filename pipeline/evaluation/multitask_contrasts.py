@@ -166,12 +166,14 @@ def contrasts(
     resampling, smallest = Resampling(args.resamples, args.seed), args.suppress_below
     tasks: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
+    seeds: list[int] = []  # behind the figures of each task
     panels = binary_panels(by_name(args.predictions))
     for task in sorted(panels, key=hours):
         panel, test = within(panels[task], presence and presence(task), smallest)
         tasks[task] = {"metric": "auroc", "test": test, "models": {}}
         if not test["reason"]:
             compared = (list(panel.tests), aurocs(panel, resampling))
+            seeds.append(compared[1].seeds)
             tasks[task]["models"], more = of_task(compared, task, variants)
             rows += more
     named = {Path(name).stem: paths for name, paths in by_name(args.diagnoses).items()}
@@ -183,9 +185,10 @@ def contrasts(
             raise InputError("--diagnoses without --diagnoses-task")
         tasks[task] = {"metric": "recall@10", "test": counts, "models": {}}
         if not counts["reason"]:
+            seeds.append(compared[1].seeds)
             tasks[task]["models"], more = of_task(compared, task, variants)
             rows += more
-    fewest = min((row["seeds"] for row in rows), default=1)
+    fewest = min(seeds, default=1)
     found = {"margin": MARGIN, "tasks": tasks, "contrasts": corrected(rows)}
     return {**found, "bootstrap": described(resampling, fewest)}
 

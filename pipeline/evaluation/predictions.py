@@ -22,7 +22,8 @@ class Sample:
 
     `episode`, `subject`: (n,) identifiers; `label`: (n,) True for positive; `probability`: (S, n).
     `fold`: (n,) fold of each row, from 0, where there are several `folds`: then an episode may have
-    a row in each. A run is a model of its own: one fold and one seed.
+    a row in each. A run is a model of its own: one fold and one seed. `seeds`: the (S,) training
+    seeds, where they are known.
     """
 
     episode: NDArray[np.int64]
@@ -31,6 +32,7 @@ class Sample:
     probability: Floats
     fold: NDArray[np.int64] | None = None
     folds: int = 1
+    seeds: tuple[int, ...] | None = None
 
     @property
     def blocks(self) -> list[slice]:
@@ -62,7 +64,7 @@ class Sample:
         """The episodes at these positions, which must be in ascending order."""
         fold = None if self.fold is None else self.fold[index]
         chosen = self.episode[index], self.subject[index], self.label[index]
-        return Sample(*chosen, self.probability[:, index], fold, self.folds)
+        return Sample(*chosen, self.probability[:, index], fold, self.folds, self.seeds)
 
     def among(self, episodes: NDArray[np.int64] | None) -> "Sample":
         """Those that are among `episodes` (ids); all where that is None."""
@@ -72,7 +74,8 @@ class Sample:
 
     def saying(self, probability: Floats) -> "Sample":
         """The same episodes with other predictions, of shape (seeds, n)."""
-        return replace(self, probability=probability)
+        seeds = self.seeds if len(probability) == len(self.probability) else None
+        return replace(self, probability=probability, seeds=seeds)
 
 
 def read_predictions(path: str | Path) -> pl.DataFrame:
@@ -128,6 +131,7 @@ def sample(frame: pl.DataFrame, split: str) -> Sample:
         subject=one["subject_id"].to_numpy(),
         label=one["label"].to_numpy() == 1,
         probability=part["probability"].to_numpy().reshape(seeds, one.height),
+        seeds=tuple(frame["seed"].unique().sort().to_list()),
     )
 
 
