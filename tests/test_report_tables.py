@@ -472,6 +472,14 @@ def test_same_results_same_bytes_and_links_are_relative(monkeypatch, tmp_path):
     assert str(tmp_path) not in pages[0]
 
 
+def test_a_result_or_comparison_of_another_form_is_refused(monkeypatch, tmp_path):
+    old = {"schema_version": 2}
+    with pytest.raises(InputError, match=r"\.json: schema_version 2, expected 3; .* make it again"):
+        write(monkeypatch, tmp_path, [result("e", "unimodal") | old])
+    with pytest.raises(InputError, match=r"\.json: schema_version 2, expected 3"):
+        write(monkeypatch, tmp_path, grid(), [contrast("mortality", {}) | old])
+
+
 def test_what_is_no_result_is_refused_and_sidecars_are_passed_over(monkeypatch, tmp_path):
     write_json(tmp_path / "a.json", result("e", "unimodal"))
     write_json(tmp_path / "a.run.json", {"target": "a"})

@@ -12,6 +12,7 @@ from pipeline.report.numbers import noise_words
 MODELS = ("unimodal", *FUSIONS, "logistic", "gbdt")
 STATISTICS = "-stats"  # ending of models on summary statistics, as in gbdt-stats
 LETTERS = {"e": "EHR", "c": "chest films", "n": "notes"}
+SCHEMA_VERSION = 3  # of results, comparisons … that the tables can read
 SIDECAR = ".run.json"  # lies beside a result, and is none
 
 Name = tuple[str, str, str, str]  # protocol, task, modalities, model
@@ -47,8 +48,16 @@ def read_results(paths: list[str]) -> Results:
 def same_definitions(files: Iterable[tuple[str, dict[str, Any]]]) -> None:
     """Raises `InputError` where results, comparisons … are of two versions of the definitions.
 
-    `files`: path and content; one that names no version is of version 1.
+    `files`: path and content; one that names no version is of version 1. Also where one names
+    another form (`schema_version`) than the tables read.
     """
+    files = list(files)
+    for path, one in files:
+        if (form := one.get("schema_version", SCHEMA_VERSION)) != SCHEMA_VERSION:
+            raise InputError(
+                f"{path}: schema_version {form}, expected {SCHEMA_VERSION}; other code made it: "
+                "make it again"
+            )
     one_version({path: one.get(DEFINITIONS, 1) for path, one in files}, "a table")
 
 
