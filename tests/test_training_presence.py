@@ -201,6 +201,15 @@ def test_a_task_counts_the_films_that_were_known_by_its_horizon():
     assert_same(*found, SCHEDULE.learning_rate)
 
 
+def test_an_encoder_that_learns_nothing_is_trained_beside():
+    model, examples = several("shock_4h", "arf_4h", eligible=FEW)
+    frozen = model.memory.encoders["cxr"].requires_grad_(False)
+    schedule = replace(SCHEDULE, weight_decay=0.0)
+    gradient, _ = stepped(model, frozen, examples, ROWS, schedule)
+    assert set(gradient.values()) == {None}
+    assert model.heads[0][0].weight.grad.abs().max() > 0
+
+
 @pytest.mark.parametrize("kind", ["film", "report"])
 def test_data_and_tokens_agree_on_who_has_a_modality_by_a_horizon(kind):
     hours, rows = [0.5, 1.5, 2.5, 4.0], np.arange(COUNT)

@@ -92,6 +92,8 @@ class StayExamples(Examples):
         memory, losses = cast(UniMed, model).memory, self._losses(output, mine, whole, count)
         for name, features in memory.features.items():
             factor = self._factors(name, whole)
+            if not features:  # nothing to learn: frozen, or no film in this part of the batch
+                continue
             if len({*factor.values()}) < 2:
                 by = next(iter(factor.values()), 1.0)
                 gradients = [partial(torch.mul, other=by)] * len(features)
