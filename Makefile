@@ -3,7 +3,7 @@
 # make verify — every byte of a real copy against its SHA256SUMS.txt
 # make report — report.html: all that is made so far
 # make bench — benchmarks/RESULTS.md and README's table of reruns, ≤ 40 min; BENCH=small: a try, ≤ 5
-# make test — everything that must hold, below 15 minutes on 2 cores; make test-all — all of it
+# make test — everything that must hold, at most 12 minutes on 2 cores; make test-all — all of it
 
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
