@@ -27,7 +27,13 @@ from pipeline.evaluation.coverage import add_present_argument, read_presence
 from pipeline.evaluation.figures import GAP
 from pipeline.evaluation.measures import rounded
 from pipeline.evaluation.metrics import Floats
-from pipeline.evaluation.panel import Panel, aurocs, differences, on_complete, read_panel
+from pipeline.evaluation.panel import (
+    Panel,
+    aurocs,
+    differences,
+    on_all_and_complete,
+    read_panel,
+)
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 
 log = logging.getLogger("pipeline")
@@ -133,13 +139,8 @@ def main() -> None:
     tables, least = named_tables(args.predictions), max(1, args.suppress_below)
     version = version_of_tables([path for folds in tables.values() for path in folds])
     panel, resampling = read_panel(tables, least), Resampling(args.resamples, args.seed)
-    found = attribution(panel, resampling, args.suppress_below)
-
-    def of(fewer: Panel) -> dict[str, Any]:
-        return attribution(fewer, resampling, args.suppress_below)
-
-    presence = read_presence(args.present)
-    found = rounded(found | {"complete": on_complete(tables, panel, presence, args, of)})
+    presence, smallest = read_presence(args.present), args.suppress_below
+    found = rounded(on_all_and_complete(attribution, tables, panel, presence, resampling, smallest))
     write_json(
         args.output,
         {

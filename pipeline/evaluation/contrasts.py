@@ -25,7 +25,13 @@ from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.coverage import add_present_argument, read_presence
 from pipeline.evaluation.folds import by_name
 from pipeline.evaluation.measures import rounded
-from pipeline.evaluation.panel import Panel, aurocs, differences, on_complete, read_panel
+from pipeline.evaluation.panel import (
+    Panel,
+    aurocs,
+    differences,
+    on_all_and_complete,
+    read_panel,
+)
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 
 log = logging.getLogger("pipeline")
@@ -127,13 +133,8 @@ def main() -> None:
     args = _arguments()
     tables, least = named_tables(args.predictions, args.task), max(1, args.suppress_below)
     panel, resampling = read_panel(tables, least), Resampling(args.resamples, args.seed)
-    found = contrasts(panel, resampling, args.suppress_below)
-
-    def of(fewer: Panel) -> dict[str, Any]:
-        return contrasts(fewer, resampling, args.suppress_below)
-
-    presence = read_presence(args.present)
-    found = rounded(found | {"complete": on_complete(tables, panel, presence, args, of)})
+    presence, smallest = read_presence(args.present), args.suppress_below
+    found = rounded(on_all_and_complete(contrasts, tables, panel, presence, resampling, smallest))
     version = version_of_tables(args.predictions)
     head = {"schema_version": SCHEMA_VERSION, "definitions_version": version}
     head |= {"task": args.task, "protocol": args.protocol}

@@ -1,6 +1,5 @@
 """Several models of one task on the same test episodes, under the same resamples."""
 
-import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +34,9 @@ class Panel:
         return next(iter(self.tests.values()))
 
 
+Compare = Callable[[Panel, Resampling, int], dict[str, Any]]  # int: smaller counts are hidden
+
+
 def read_panel(
     paths: Mapping[str, Sequence[str]], least: int = 1, within: NDArray[np.int64] | None = None
 ) -> Panel:
@@ -57,25 +59,25 @@ def read_panel(
     return panel
 
 
-def on_complete(
+def on_all_and_complete(
+    compare: Compare,
     tables: Mapping[str, Sequence[str]],
     panel: Panel,
     presence: Presence,
-    args: argparse.Namespace,
-    compare: Callable[[Panel], dict[str, Any]],
+    resampling: Resampling,
+    smallest: int,
 ) -> dict[str, Any]:
-    """What `compare` says of the panel's episodes that have all modalities of the config.
+    """What `compare` says of a panel; under `complete`, of its episodes that have all modalities.
 
-    `panel`: of all episodes, read from `tables`. Where nothing may be said, a `reason` alone.
+    `panel`: of all episodes, read from `tables`. `complete` is a `reason` alone where nothing may
+    be said of those that have all modalities of the config.
     """
-    reason = presence.why_unknown
-    if not reason:
-        _, reason = presence.within(panel.first, args.suppress_below)
+    found = compare(panel, resampling, smallest)
+    reason = presence.why_unknown or presence.within(panel.first, smallest)[1]
     if reason:
-        return {"reason": reason}
-    least = max(1, args.suppress_below)
-    found = compare(read_panel(tables, least, presence.complete))
-    return {"reason": found["test"]["reason"], **found}
+        return {**found, "complete": {"reason": reason}}
+    fewer = compare(read_panel(tables, max(1, smallest), presence.complete), resampling, smallest)
+    return {**found, "complete": {"reason": fewer["test"]["reason"], **fewer}}
 
 
 def same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> None:
