@@ -63,10 +63,10 @@ lint: setup
 	snakemake --lint
 
 estimate: setup
-	@python -m pipeline.extract.estimate $(TARGET)
+	@python -m pipeline.plan.estimate $(TARGET)
 
 verify: setup
-	@python -m pipeline.extract.verify --threads $(CORES)
+	@python -m pipeline.plan.verify --threads $(CORES)
 
 test: setup lint
 	pytest -n 3 --dist loadfile --durations 10

@@ -15,8 +15,8 @@ from source import chartevents
 
 sys.path.insert(0, str(REPOSITORY))
 
-from pipeline.common.database import OWN_SHARE
 from pipeline.extract.reading import inspect
+from pipeline.stage.database import OWN_SHARE
 
 ROWS = {"small": 2_000_000, "full": 50_000_000}
 ROUNDS = {"small": 1, "full": 2}

@@ -10,7 +10,7 @@ import yaml
 from record import REPOSITORY, Runs, once, python
 
 sys.path.insert(0, str(REPOSITORY))
-from pipeline.common.wiring import Wiring
+from pipeline.plan.wiring import Wiring
 
 MEMORY_MB = 4000  # of an extraction, as its rule asks for
 

@@ -22,10 +22,10 @@ from stages import CONFIG, commands
 
 sys.path.insert(0, str(REPOSITORY))
 
-from pipeline.common import protocols
 from pipeline.cxr import store
 from pipeline.cxr.decode import DECODED
 from pipeline.cxr.films import FILMS
+from pipeline.plan import protocols
 
 SIZES = {"small": (1, 5, 10), "full": (18, 5, 10)}  # copies; rows and reports for each one
 LIMIT_MB = 8000

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from pipeline.common.ragged import offsets
 from pipeline.cxr.dataset import CxrData
 from pipeline.cxr.store import open_chunk
 from pipeline.ehr.dataset import EhrData
 from pipeline.ehr.signals import BINS, classes, vocabulary
 from pipeline.note.dataset import NoteData
+from pipeline.stage.ragged import offsets
 from pipeline.training.modality import ModalityData
 from pipeline.training.schedule import Schedule
 

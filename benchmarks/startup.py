@@ -19,7 +19,7 @@ import yaml
 from first_stages import episodes, extracted, hospital
 from record import REPOSITORY, Command, Record, Runs, arguments, in_turn, once, python, spread
 
-from pipeline.common import planning
+from pipeline.plan import planning
 
 TURNS = {"small": 1, "full": 5}
 STAGES = {"extract": "pipeline.extract.tables", "cohort": "pipeline.cohort.episodes"}
@@ -29,7 +29,7 @@ PROFILED = {  # what a plan is made of: words → file, function
     "importing Snakemake and its plug-ins": ("snakemake/cli.py", "<module>"),
     "reading the rules": ("snakemake/workflow.py", "include"),
     "finding the code of rules and jobs (in part while the rules are read)": (
-        "pipeline/common/wiring.py",
+        "pipeline/plan/wiring.py",
         "modules",
     ),
     "printing the jobs": ("snakemake/jobs.py", "log_info"),

@@ -1,6 +1,6 @@
 """What all rules share: where files lie, how settings reach a job, what is refused.
 
-The only file with functions; those of wildcards alone are in pipeline/common/wiring.py.
+The only file with functions; those of wildcards alone are in pipeline/plan/wiring.py.
 """
 
 import json
@@ -11,11 +11,12 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from pipeline.common import configuration, launch, multitask, planning
-from pipeline.common.errors import InputError
-from pipeline.common.modules import digest_of_code
-from pipeline.common.names import FUSIONS
-from pipeline.common.wiring import (
+from pipeline.plan import configuration, launch, planning
+from pipeline.stage import multitask
+from pipeline.stage.errors import InputError
+from pipeline.stage.modules import digest_of_code
+from pipeline.stage.names import FUSIONS
+from pipeline.plan.wiring import (
     ABSENT,
     CHARTED,
     ONSETS,

@@ -1,6 +1,6 @@
 """Tables of ICU stays: comparisons of UniMed's models, and the paper's tables.
 
-Needs every result of the grid, see `grid` of pipeline/common/multitask.py. Makes
+Needs every result of the grid, see `grid` of pipeline/stage/multitask.py. Makes
 results/{protocol}/contrasts/unimed.json; results/tables/unimed.md, .html, .csv and
 unimed_attention.svg.
 """

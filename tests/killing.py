@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 sys.path.insert(0, os.getcwd())  # noqa: PTH109 — as `python -m` does
 
-from pipeline.common import files
+from pipeline.stage import files
 
 written = files.whole
 

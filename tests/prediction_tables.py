@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.cohort.definitions import CLOCKS, VERSION
-from pipeline.common.tables import DEFINITIONS
+from pipeline.stage.tables import DEFINITIONS
 
 VERSIONED = {DEFINITIONS: str(VERSION)}  # metadata of a table that a test writes by itself
 DEFINITION = {

@@ -9,8 +9,8 @@ import pytest
 from pipeline.cohort import definitions
 from pipeline.cohort.definitions import CHANGES, KEPT, VERSION, changed, digests, of_task, plain
 from pipeline.cohort.stay_labels import QUERIES, definition
-from pipeline.common.modules import ROOT
-from pipeline.common.tables import DEFINITIONS, Contract, version_of_tables, write_table
+from pipeline.stage.modules import ROOT
+from pipeline.stage.tables import DEFINITIONS, Contract, version_of_tables, write_table
 
 QUESTIONS = ROOT / "pipeline/cohort/tasks"
 TASKS = sorted(path for path in QUESTIONS.rglob("*.sql") if path.parent.name != "without")

@@ -16,7 +16,7 @@ from pipeline.cohort.episodes import Cohort
 from pipeline.cohort.split import Split
 from pipeline.cohort.stay_labels import label_stays
 from pipeline.cohort.stays import select_stays
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 CODES = {"hadm_id": pl.Int64, "icd_version": pl.Int64, "icd_code": pl.String}

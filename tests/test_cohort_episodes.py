@@ -12,7 +12,7 @@ from pipeline.cohort import attrition
 from pipeline.cohort import episodes as stage
 from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.split import Split
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 COHORT = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)

@@ -15,7 +15,7 @@ from pipeline.cohort import labels as stage
 from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.labels import label_task
 from pipeline.cohort.split import NAMES, Split
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 DAY = 24

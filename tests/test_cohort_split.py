@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from pipeline.cohort.split import Split, create_macro, parse, split_of
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 SHARES = {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30}
 

@@ -14,7 +14,7 @@ from pipeline.cohort.episodes import Cohort
 from pipeline.cohort.split import NAMES, Split
 from pipeline.cohort.stay_labels import label_stays
 from pipeline.cohort.stays import select_stays
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 VASOPRESSORS = [221906, 221289, 229617, 221662, 222315, 221749, 229630, 229631, 229632]

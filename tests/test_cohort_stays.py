@@ -13,7 +13,7 @@ from pipeline.cohort import stays as stage
 from pipeline.cohort.episodes import Cohort
 from pipeline.cohort.split import Split, split_of
 from pipeline.cohort.stays import select_stays
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 COHORT = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)

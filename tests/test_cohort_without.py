@@ -13,7 +13,7 @@ from pipeline.cohort import without as stage
 from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.labels import label_task
 from pipeline.cohort.split import Split
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 DNR, FULL, COMFORT = "DNR (do not resuscitate)", "Full code", "Comfort measures only"

@@ -6,10 +6,10 @@ import sys
 import polars as pl
 import pytest
 
-from pipeline.common.errors import InputError
 from pipeline.cxr import readable
 from pipeline.cxr.decode import DECODED
 from pipeline.cxr.films import FILMS
+from pipeline.stage.errors import InputError
 
 SHARDS = [f"p{k}" for k in range(10, 20)]
 

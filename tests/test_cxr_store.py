@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from pipeline.common.errors import InputError
 from pipeline.cxr import dataset, decode, store
 from pipeline.cxr.films import FILMS
+from pipeline.stage.errors import InputError
 
 PIXELS = 16
 SUBJECTS = {"p10": 10_000_032, "p19": 19_999_840}

@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.common.errors import InputError
 from pipeline.ehr import events as stage
 from pipeline.ehr.signals import catalogue, vocabulary
 from pipeline.ehr.statistics import describe
 from pipeline.ehr.tokens import tokenise
+from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 STORED = ["storetime", "charttime"]

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 from hospital_files import HABITS, files, icu_stays, table
 
-from pipeline.common.errors import InputError
 from pipeline.ehr import long as stage
+from pipeline.stage.errors import InputError
 
 LONG_KEY = list(stage.LONG.key)
 ZERO = datetime(2150, 3, 1, 8, 0)

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 import torch
 
-from pipeline.common.errors import InputError
 from pipeline.ehr.stays import STAYS, StayEncoder
+from pipeline.stage.errors import InputError
 
 
 @pytest.fixture

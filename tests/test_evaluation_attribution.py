@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.common.errors import InputError
-from pipeline.common.names import subsets
 from pipeline.evaluation import attribution
 from pipeline.evaluation.attribution import named_tables, shapley
 from pipeline.evaluation.bootstrap import Resampling, auroc_estimate
 from pipeline.evaluation.predictions import read_predictions, sample
+from pipeline.stage.errors import InputError
+from pipeline.stage.names import subsets
 
 N, SETS = 400, ["e", "c", "n", "ec", "en", "cn", "ecn"]
 

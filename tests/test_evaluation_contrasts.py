@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.common.errors import InputError
 from pipeline.evaluation import contrasts
 from pipeline.evaluation.bootstrap import Resampling, auroc_difference
 from pipeline.evaluation.contrasts import best_single, families
 from pipeline.evaluation.panel import Panel
 from pipeline.evaluation.predictions import read_predictions, sample
+from pipeline.stage.errors import InputError
 
 SETS = ["ec", "en", "cn", "ecn"]
 NAMES = [

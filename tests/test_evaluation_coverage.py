@@ -18,11 +18,11 @@ from test_evaluation_result import SCHEMA, evaluate, hospital
 from unimed_tables import stays, write
 
 from pipeline.cohort.rows import ABSENT, PREDICTIONS
-from pipeline.common.errors import InputError
-from pipeline.common.tables import write_table
 from pipeline.evaluation import attribution
 from pipeline.evaluation.coverage import NONE, Presence, coverage, parse, read_presence
 from pipeline.report.words import words
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import write_table
 
 IDS = np.arange(400) + 20_000_000  # of `hospital`
 

@@ -6,14 +6,14 @@ import pytest
 from prediction_tables import fold
 from sklearn.metrics import roc_auc_score
 
-from pipeline.common.errors import InputError
-from pipeline.common.tables import write_table
 from pipeline.evaluation.bootstrap import Resampling, auroc_estimate, per_run
 from pipeline.evaluation.comparison import mean_auroc
 from pipeline.evaluation.folds import read_folds, runs, samples
 from pipeline.evaluation.measures import split_metrics
 from pipeline.evaluation.metrics import auroc, unit_weights
 from pipeline.evaluation.predictions import PREDICTIONS, Sample, pair
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import write_table
 
 FEW = Resampling(count=200)
 

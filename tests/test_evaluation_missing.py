@@ -7,11 +7,11 @@ from prediction_tables import fold
 from sklearn.metrics import roc_auc_score
 
 from pipeline.cohort.rows import ABSENT
-from pipeline.common.errors import InputError
-from pipeline.common.tables import write_table
 from pipeline.evaluation.bootstrap import Resampling
 from pipeline.evaluation.folds import samples
 from pipeline.evaluation.missing import missing, read_absent, read_folds_absent
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import write_table
 
 FEW = Resampling(count=200)
 

@@ -15,13 +15,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from unimed_tables import BINARY, GROUPS, TASKS, stays, write
 
 from pipeline.cohort.rows import UNIMED_DIAGNOSES
-from pipeline.common.errors import InputError
-from pipeline.common.tables import Contract, write_table
 from pipeline.evaluation import diagnoses, multitask
 from pipeline.evaluation.bootstrap import NOTHING, Resampling
 from pipeline.evaluation.diagnosis_tables import Stays
 from pipeline.evaluation.ranking import auroc_and_influence, reachable, recall
 from pipeline.evaluation.subgroups import COMPLEMENT
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import Contract, write_table
 
 ROOT = Path(multitask.__file__).parents[2]
 SCHEMA, PART = (

@@ -13,14 +13,14 @@ from unimed_tables import BINARY, TASKS, write
 
 from pipeline.cohort.definitions import VERSION
 from pipeline.cohort.rows import UNIMED, UNIMED_DIAGNOSES
-from pipeline.common import multitask
-from pipeline.common.errors import InputError
-from pipeline.common.tables import write_table
 from pipeline.evaluation import multitask_contrasts as stage
 from pipeline.evaluation.bootstrap import Resampling, auroc_difference
 from pipeline.evaluation.multitask_contrasts import families, reference
 from pipeline.evaluation.predictions import sample
 from pipeline.evaluation.significance import verdict
+from pipeline.stage import multitask
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import write_table
 
 VARIANTS = {
     "gru": {"decoder": "gru"},

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.common.errors import InputError
-from pipeline.common.tables import write_table
 from pipeline.evaluation.predictions import PREDICTIONS, pair, read_predictions, sample
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import write_table
 
 
 def table(**columns):

@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 from prediction_tables import DEFINITION, VERSIONED
 
-from pipeline.common.errors import InputError
-from pipeline.common.modules import ROOT
-from pipeline.common.tables import write_table
 from pipeline.evaluation import result
 from pipeline.evaluation.bootstrap import NOTHING
 from pipeline.evaluation.missing import ABSENT
 from pipeline.evaluation.predictions import PREDICTIONS, SPLITS
+from pipeline.stage.errors import InputError
+from pipeline.stage.modules import ROOT
+from pipeline.stage.tables import write_table
 
 SCHEMA = json.loads((ROOT / "pipeline/evaluation/result.schema.json").read_text())
 ATTRITION = [

@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipeline.common.errors import InputError
 from pipeline.evaluation.bootstrap import NOTHING, Resampling
 from pipeline.evaluation.predictions import Sample
 from pipeline.evaluation.sensitivity import sensitivity
 from pipeline.evaluation.subgroups import COMPLEMENT, TOO_SMALL, grouped, hidden, subgroups
+from pipeline.stage.errors import InputError
 
 FEW = Resampling(count=100)
 

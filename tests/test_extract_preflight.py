@@ -10,9 +10,9 @@ from collections import namedtuple
 import pytest
 from test_extract_release import header_of, put
 
-from pipeline.common.errors import InputError
 from pipeline.extract import costs, preflight, release
 from pipeline.extract.contracts import FILM_LIST, TABLES, tables_for
+from pipeline.stage.errors import InputError
 
 
 def hospital(root):

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.common.errors import InputError
 from pipeline.extract.contracts import TABLES
 from pipeline.extract.release import (
     describe,
@@ -15,6 +14,7 @@ from pipeline.extract.release import (
     table_path,
     versions,
 )
+from pipeline.stage.errors import InputError
 
 
 def header_of(table, **renamed):

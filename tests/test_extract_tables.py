@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 from test_extract_release import header_of, put
 
-from pipeline.common.errors import InputError
 from pipeline.extract import preflight
 from pipeline.extract.contracts import TABLES, tables_for
 from pipeline.extract.release import table_path
 from pipeline.extract.tables import extract as extract_table
+from pipeline.stage.errors import InputError
 
 LABS = header_of("labevents")
 LAB = "1,10000001,,3,50912,2150-01-01 10:00:00,2150-01-01 11:00:00,___,,mg/dL,abnormal"

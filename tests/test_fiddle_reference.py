@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from pipeline.common.database import connect
 from pipeline.fiddle.fit import fit
 from pipeline.fiddle.options import options
 from pipeline.fiddle.rows import LONG
 from pipeline.fiddle.transform import transform
+from pipeline.stage.database import connect
 
 ORIGINAL = json.loads((Path(__file__).parent / "fiddle_original.json").read_text())["cases"]
 

@@ -11,12 +11,12 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from test_fiddle_reference import made
 
-from pipeline.common.errors import InputError
 from pipeline.fiddle import fit as fit_stage
 from pipeline.fiddle import transform as transform_stage
 from pipeline.fiddle.fitted import FEATURES
 from pipeline.fiddle.options import options
 from pipeline.fiddle.rows import LONG
+from pipeline.stage.errors import InputError
 
 PLAIN = {"hours": 4, "step": 1, "theta_1": 0, "theta_2": 0}
 

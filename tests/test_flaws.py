@@ -19,8 +19,6 @@ from prediction_tables import fold
 from safetensors.torch import load_file
 from torch import nn
 
-from pipeline.common import protocols
-from pipeline.common.names import PROTOCOLS
 from pipeline.cxr.dataset import CxrData
 from pipeline.cxr.encoder import OneByOneNorm
 from pipeline.cxr.modality import Cxr
@@ -28,6 +26,8 @@ from pipeline.evaluation.bootstrap import Resampling
 from pipeline.evaluation.measures import Beside, measure
 from pipeline.fusion import early
 from pipeline.fusion.heads import EarlyHead
+from pipeline.plan import protocols
+from pipeline.stage.names import PROTOCOLS
 from pipeline.training import embed, pretrain
 from pipeline.training.batches import evaluate
 from pipeline.training.loop import Examples, validate
@@ -54,7 +54,7 @@ FLAWS = {
         "test_flaws.test_flaw_9_heads_are_fitted_on_the_fusion_share_alone",
         "test_flaws.test_flaw_9_the_early_head_is_not_linear"],
     10: ["test_flaws.test_flaw_10_single_and_fused_models_are_trained_alike",
-         "test_common_protocols.test_corrected_has_one_schedule_without_class_weights"],
+         "test_plan_protocols.test_corrected_has_one_schedule_without_class_weights"],
     11: ["test_flaws.test_flaw_11_no_film_is_lost"],
     12: ["test_published_flaws.test_flaw_12_emergency_department_and_storetime",
          "test_published_flaws.test_flaw_12_signals_that_the_paper_lacks"],

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from pipeline.cohort.rows import ABSENT, PREDICTIONS
-from pipeline.common.errors import InputError
-from pipeline.common.tables import check
 from pipeline.fusion import baselines
 from pipeline.fusion.absent import RATES, lost
 from pipeline.fusion.inputs import Inputs, read_statistics, scaling
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import check
 
 WIDTH, N = 4, 400
 IDS = np.arange(5000, 5000 + N)

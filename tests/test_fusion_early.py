@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.common.errors import InputError
 from pipeline.fusion import early
 from pipeline.fusion.absent import RATES, lost
 from pipeline.fusion.heads import EarlyHead
+from pipeline.stage.errors import InputError
 from pipeline.training.device import make_repeatable
 from pipeline.training.embeddings import Embeddings, read_embeddings
 from pipeline.training.features import moments

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from pipeline.common.errors import InputError
 from pipeline.fusion import joint
 from pipeline.fusion.absent import RATES, lost
 from pipeline.fusion.heads import LateHead
 from pipeline.fusion.joint import Encoders, JointData, JointModel
+from pipeline.stage.errors import InputError
 from pipeline.training.checkpoint import Progress
 from pipeline.training.features import LinearHead
 

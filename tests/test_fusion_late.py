@@ -9,10 +9,10 @@ import pytest
 
 from pipeline.cohort.definitions import VERSION
 from pipeline.cohort.rows import PREDICTIONS
-from pipeline.common.errors import InputError
-from pipeline.common.tables import DEFINITIONS
 from pipeline.fusion import late
 from pipeline.fusion.absent import RATES, hidden, lost, scenarios
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import DEFINITIONS
 
 IDS = np.arange(300, 340)
 SPLITS = ["train"] * 20 + ["fusion"] * 5 + ["val"] * 5 + ["test"] * 10

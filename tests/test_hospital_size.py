@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.common.errors import InputError
 from pipeline.hospital import make, truth, truth_stay
+from pipeline.stage.errors import InputError
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, BertModel, DistilBertConfig, DistilBertModel
 
 from pipeline.cohort.split import parse, split_of
-from pipeline.common.errors import InputError
 from pipeline.note import embed_bert, tokens_bert, train_bert
 from pipeline.note.bert import LastLayer, first_token, load_bert, mean_by, padded
 from pipeline.note.stay_data import StayNotes, read_pieces
 from pipeline.note.stays import StayNoteEncoder
 from pipeline.note.wordpiece import SPECIAL, load_tokenizer, train_tokenizer, windows
+from pipeline.stage.errors import InputError
 
 SPLIT = {"salt": "test", "train": 0.5, "fusion": 0.2, "val": 0.1, "test": 0.2}
 TINY = {"layers": 2, "width": 16, "heads": 2, "vocabulary": 90, "reports": 60, "epochs": 2}

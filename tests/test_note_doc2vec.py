@@ -11,8 +11,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from pipeline.cohort.split import parse, split_of
-from pipeline.common.errors import InputError
 from pipeline.note import clean, doc2vec, vectors
+from pipeline.stage.errors import InputError
 
 SPLIT = {"salt": "words", "train": 0.5, "fusion": 0.2, "val": 0.1, "test": 0.2}
 SETTINGS = {"vector_size": 24, "epochs": 10, "min_count": 2, "dm": 0, "seed": 0}

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from pipeline.common.errors import InputError
 from pipeline.note import clean, notes
+from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 RULE = {"enforced": True, "notes": ["storetime", "charttime"]}

@@ -19,12 +19,12 @@ from pipeline.cohort.labels import label_task
 from pipeline.cohort.random_split import RandomSplit, divide, parse
 from pipeline.cohort.rows import read_rows
 from pipeline.cohort.split import Split
-from pipeline.common.errors import InputError
 from pipeline.ehr import bins as bins_stage
 from pipeline.ehr import events as events_stage
 from pipeline.ehr import published as published_stage
 from pipeline.ehr.signals import catalogue, classes, vocabulary
 from pipeline.ehr.tokens import tokenise
+from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 SHARES = {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30}

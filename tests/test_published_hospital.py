@@ -16,12 +16,12 @@ from sklearn.model_selection import train_test_split
 from pipeline.cohort import episodes as episodes_stage
 from pipeline.cohort import labels as labels_stage
 from pipeline.cohort.random_split import RandomSplit
-from pipeline.common.database import connect
 from pipeline.cxr import films as films_stage
 from pipeline.ehr import published as tokens_stage
 from pipeline.ehr.signals import vocabulary
 from pipeline.extract.tables import extract
 from pipeline.hospital.layout import location
+from pipeline.stage.database import connect
 
 COHORT = {"min_age": None, "window_hours": 48, "icu_within_hours": None, "ids": None}
 COHORT |= {"definition": "published"}

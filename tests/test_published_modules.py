@@ -18,7 +18,6 @@ import yaml
 from checkout import REPOSITORY
 from torchvision.models import resnet18
 
-from pipeline.common import protocols
 from pipeline.cxr import encoder as encoder_module
 from pipeline.cxr.dataset import CxrData
 from pipeline.cxr.encoder import CxrEncoder
@@ -32,6 +31,7 @@ from pipeline.fusion.joint import Encoders, JointData, JointModel
 from pipeline.note.dataset import NoteData
 from pipeline.note.encoder import NoteEncoder
 from pipeline.note.modality import Note
+from pipeline.plan import protocols
 from pipeline.training.features import LinearHead
 from pipeline.training.unimodal import Unimodal
 

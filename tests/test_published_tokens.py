@@ -8,10 +8,10 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from pipeline.common.errors import InputError
 from pipeline.ehr import published as stage
 from pipeline.ehr.dataset import load
 from pipeline.ehr.signals import catalogue, vocabulary
+from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 TIME = pl.Datetime("us")

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from pipeline.cohort.definitions import ROOT, VERSION, of_task
-from pipeline.common.files import write_json
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.measures import Beside, measure, parts, rounded
 from pipeline.report import curves, words
 from pipeline.report.task_words import task_lines
+from pipeline.stage.files import write_json
 
 TARGET = "ecn_early_mortality"
 TASKS = ROOT / "pipeline/cohort/tasks"

@@ -9,13 +9,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import write_json
-from pipeline.common.names import subsets
 from pipeline.report import attribution, forest, tables
 from pipeline.report.cells import is_clear, opposite
 from pipeline.report.claims import PLANTED, first_claim, second_claim
 from pipeline.report.webpage import webpage
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_json
+from pipeline.stage.names import subsets
 
 SETS = subsets("ecn")
 FUSIONS = ("early", "late")

@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import write_json
 from pipeline.report import headline, task_attention, task_curves, unimed
 from pipeline.report.unimed_claims import size_sentence
 from pipeline.report.unimed_results import tasks_of
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_json
 
 TASKS = ("shock_4h", "arf_12h", "mortality_48h", "diagnoses_48h")
 GRID = [k / 10 for k in range(11)]

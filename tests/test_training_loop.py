@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 from pipeline.training import loop
 from pipeline.training.batches import batches, evaluate
 from pipeline.training.checkpoint import save_weights

@@ -21,8 +21,8 @@ from checkout import REPOSITORY
 from safetensors.torch import load_file
 from torch import nn
 
-from pipeline.common import launch
 from pipeline.ehr.signals import classes, vocabulary
+from pipeline.plan import launch
 from pipeline.training.examples import batch_loss
 from pipeline.training.processes import Processes
 

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pipeline.common.errors import InputError
 from pipeline.cxr.dataset import CxrData
 from pipeline.note.dataset import NoteData
 from pipeline.note.stay_data import StayNotes
+from pipeline.stage.errors import InputError
 from pipeline.training import embed, pretrain
 from pipeline.training.checkpoint import load_pretrained, load_weights, save_weights
 from pipeline.training.modality import check_present

@@ -7,7 +7,7 @@ import pytest
 import torch
 from stays_at_hand import BINS, GROUPS, NAMES, SMALL, ReportEncoder, model_of, stays
 
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 from pipeline.training.schedule import Schedule
 from pipeline.unimed.examples import StayExamples, columns
 from pipeline.unimed.model import UniMed

@@ -18,8 +18,8 @@ LEADS = '''"""Voltages of an ECG per episode; two episodes in three have one."""
 import numpy as np
 import polars as pl
 
-from pipeline.common.command import parser, run
-from pipeline.common.tables import Contract, read_table, write_table
+from pipeline.stage.command import parser, run
+from pipeline.stage.tables import Contract, read_table, write_table
 
 ECGS = Contract(
     {"episode_id": pl.Int64, "voltage": pl.Array(pl.Float32, 12)}, key=("episode_id",)
@@ -53,7 +53,7 @@ import polars as pl
 import torch
 from torch import nn
 
-from pipeline.common.tables import read_table
+from pipeline.stage.tables import read_table
 from pipeline.training.modality import Given
 
 

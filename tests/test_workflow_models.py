@@ -9,7 +9,7 @@ import pytest
 import yaml
 from checkout import REPOSITORY
 
-from pipeline.common import planning
+from pipeline.plan import planning
 
 SCHEMA = json.loads((REPOSITORY / "pipeline/evaluation/result.schema.json").read_text())
 SCORED_WITHOUT = ["en_joint", "en_late", "en_late-averaged", "en_gbdt"]

@@ -13,9 +13,9 @@ from checkout import REPOSITORY, Checkout
 from test_extract_preflight import hospital
 from test_extract_release import header_of, put
 
-from pipeline.common import planning
-from pipeline.common.wiring import Wiring
 from pipeline.extract.contracts import TABLES, tables_for
+from pipeline.plan import planning
+from pipeline.plan.wiring import Wiring
 
 COMMON = dict.fromkeys(["make_hospital", "select_episodes", "label_task"], 1)
 MARKED = {"mark_left_out": 1}  # of the corrected protocol

@@ -138,7 +138,7 @@ def test_no_patient_can_be_found_in_logs_and_results(finished):
 
 
 def test_an_estimate_takes_for_made_what_snakemake_made(finished):
-    command = [sys.executable, "-m", "pipeline.extract.estimate", MAIN]
+    command = [sys.executable, "-m", "pipeline.plan.estimate", MAIN]
     told = subprocess.run(command, cwd=finished.root, capture_output=True, text=True, check=True)
     for line in ("patients", "chartevents", "films", "events, bins, tokens"):
         assert re.search(rf"^{line} .*is made +–$", told.stdout, re.M), told.stdout

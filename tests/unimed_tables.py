@@ -7,7 +7,7 @@ import polars as pl
 from prediction_tables import DEFINITION
 
 from pipeline.cohort.rows import UNIMED, UNIMED_DIAGNOSES
-from pipeline.common.tables import write_table
+from pipeline.stage.tables import write_table
 
 BINARY = ("shock_4h", "arf_12h", "mortality_48h")
 TASKS = (*BINARY, "diagnoses_48h")

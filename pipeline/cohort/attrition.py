@@ -14,8 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.common.errors import InputError
-from pipeline.common.privacy import shown
+from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
 
 CONDITION = "condition"
 LOOKS_AHEAD = "looks_ahead"

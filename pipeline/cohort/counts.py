@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.cohort import attrition, split
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 log = logging.getLogger("pipeline.cohort")
 

@@ -26,11 +26,11 @@ import polars as pl
 from pipeline.cohort import attrition, inputs
 from pipeline.cohort.counts import as_text, counted
 from pipeline.cohort.stay_labels import STAY_LABELS, TRAINING, definition, label_stays
-from pipeline.common.command import parser, run
-from pipeline.common.database import add_resource_arguments, connect
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json, write_json
-from pipeline.common.tables import Contract, read_table, write_table
+from pipeline.stage.command import parser, run
+from pipeline.stage.database import add_resource_arguments, connect
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json, write_json
+from pipeline.stage.tables import Contract, read_table, write_table
 
 log = logging.getLogger("pipeline.cohort")
 

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 
 def settings(text: str, argument: str, needed: tuple[str, ...], optional: tuple[str, ...]) -> Any:
@@ -21,7 +21,7 @@ def settings(text: str, argument: str, needed: tuple[str, ...], optional: tuple[
     {'salt': 'a'}
     >>> settings('{"slat": "a"}', "--split", needed=("salt",), optional=())
     Traceback (most recent call last):
-    pipeline.common.errors.InputError: --split: key(s) salt missing, slat unknown; known: salt
+    pipeline.stage.errors.InputError: --split: key(s) salt missing, slat unknown; known: salt
     """
     try:
         value = json.loads(text)
@@ -47,7 +47,7 @@ def require(frame: pl.DataFrame, name: str, columns: Iterable[str], key: str | N
     >>> patients = pl.DataFrame({"subject_id": [1, 1]})
     >>> require(patients, "patients", ("subject_id",), key="subject_id")
     Traceback (most recent call last):
-    pipeline.common.errors.InputError: patients: subject_id repeats in 1 row(s), expected once each
+    pipeline.stage.errors.InputError: patients: subject_id repeats in 1 row(s), expected once each
     """
     missing = [column for column in columns if column not in frame.columns]
     if missing:

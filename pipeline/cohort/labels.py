@@ -20,11 +20,11 @@ from pipeline.cohort import attrition, inputs, random_split
 from pipeline.cohort.counts import check_classes, counted
 from pipeline.cohort.definitions import of_task
 from pipeline.cohort.random_split import RandomSplit
-from pipeline.common.command import parser, run
-from pipeline.common.database import add_resource_arguments, connect
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json, write_json
-from pipeline.common.tables import Contract, read_table, write_table
+from pipeline.stage.command import parser, run
+from pipeline.stage.database import add_resource_arguments, connect
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json, write_json
+from pipeline.stage.tables import Contract, read_table, write_table
 
 FOLDERS = {"corrected": "tasks", "published": "tasks/published"}
 LABELS = Contract(

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 import polars as pl
 
 from pipeline.cohort.inputs import settings
-from pipeline.common.errors import InputError
-from pipeline.common.privacy import shown
+from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.cohort.definitions import VERSION
-from pipeline.common.tables import Contract, read_table
+from pipeline.stage.tables import Contract, read_table
 
 PREDICTIONS = Contract(
     columns={

@@ -18,7 +18,7 @@ from itertools import accumulate
 import duckdb
 
 from pipeline.cohort.inputs import settings
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 NAMES = ("train", "fusion", "val", "test")  # also the order in which the shares are cumulated
 

@@ -17,10 +17,10 @@ import polars as pl
 from pipeline.cohort import attrition, inputs
 from pipeline.cohort.counts import COUNT
 from pipeline.cohort.stay_labels import parse_task
-from pipeline.common.command import parser, run
-from pipeline.common.database import add_resource_arguments, connect
-from pipeline.common.errors import InputError
-from pipeline.common.tables import Contract, read_table, write_table
+from pipeline.stage.command import parser, run
+from pipeline.stage.database import add_resource_arguments, connect
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import Contract, read_table, write_table
 
 log = logging.getLogger("pipeline.cohort")
 

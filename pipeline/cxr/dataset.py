@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.common.ragged import earliest, offsets, take
-from pipeline.common.tables import read_table
 from pipeline.cxr.store import open_chunk, size_folder
+from pipeline.stage.ragged import earliest, offsets, take
+from pipeline.stage.tables import read_table
 
 
 @dataclass

@@ -21,12 +21,12 @@ import numpy as np
 import polars as pl
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.privacy import shown
-from pipeline.common.progress import JobProgress
-from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.cxr.store import append, read_index, size_folder
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
+from pipeline.stage.progress import JobProgress
+from pipeline.stage.tables import Contract, read_table, write_table
 
 MANY = 10  # if so many films are needed and none is there, the folder is wrong
 SCALED = 4  # thirds of the size asked for; at once as large as asked, real films are too blocky

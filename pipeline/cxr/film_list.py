@@ -14,11 +14,11 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.files import whole
-from pipeline.common.privacy import shown
-from pipeline.common.tables import read_table
 from pipeline.cxr.decode import path_of
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.files import whole
+from pipeline.stage.privacy import shown
+from pipeline.stage.tables import read_table
 
 GB_PER_FILM = 557 / 377_110  # all of MIMIC-CXR-JPG 2.1.0
 

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 import duckdb
 import polars as pl
 
-from pipeline.common.availability import add_definition_arguments, query_of
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside
-from pipeline.common.errors import InputError
-from pipeline.common.privacy import shown
-from pipeline.common.tables import Contract, write_table
+from pipeline.stage.availability import add_definition_arguments, query_of
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import add_resource_arguments, connect, sql_beside
+from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
+from pipeline.stage.tables import Contract, write_table
 
 FILMS = Contract(
     {

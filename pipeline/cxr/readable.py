@@ -13,12 +13,12 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole, write_json
-from pipeline.common.privacy import shown
-from pipeline.common.tables import read_table
 from pipeline.cxr.decode import in_words, path_of
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole, write_json
+from pipeline.stage.privacy import shown
+from pipeline.stage.tables import read_table
 
 NOWHERE = "of patients in none of the folders p10 … p19"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole
 
 INDEX = {"dicom_id": pl.String, "stamp": pl.String, "chunk": pl.String, "row": pl.Int64}
 

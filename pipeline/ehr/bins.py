@@ -9,10 +9,10 @@
 import polars as pl
 
 from pipeline.cohort.split import create_macro, parse
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside, watched
-from pipeline.common.tables import Contract, write_table
 from pipeline.ehr.signals import BINS, catalogue
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
+from pipeline.stage.tables import Contract, write_table
 
 INNER = BINS - 3  # without "no value", underflow and overflow
 BOUNDS = Contract(

@@ -16,12 +16,12 @@ from typing import Any
 import polars as pl
 
 from pipeline.cohort.attrition import shown
-from pipeline.common.availability import cut, known_from, stands_in
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside
-from pipeline.common.parts import query_parts, write_parts
-from pipeline.common.tables import Contract
 from pipeline.ehr.signals import INTUBATED, catalogue
+from pipeline.stage.availability import cut, known_from, stands_in
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import add_resource_arguments, connect, sql_beside
+from pipeline.stage.parts import query_parts, write_parts
+from pipeline.stage.tables import Contract
 
 TABLES = ["chartevents", "labevents", "outputevents", "procedureevents", "inputevents",
           "d_items", "d_labitems"]  # fmt: skip

@@ -27,13 +27,13 @@ import duckdb
 import polars as pl
 
 from pipeline.cohort.attrition import shown
-from pipeline.common.availability import known_from, stands_in
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside, watched
-from pipeline.common.parts import write_parts
-from pipeline.common.progress import JobProgress
-from pipeline.common.tables import Contract
 from pipeline.ehr.signals import INTUBATED, catalogue
+from pipeline.stage.availability import known_from, stands_in
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
+from pipeline.stage.parts import write_parts
+from pipeline.stage.progress import JobProgress
+from pipeline.stage.tables import Contract
 
 TABLES = ["chartevents", "outputevents", "labevents", "microbiologyevents", "procedureevents",
           "inputevents", "d_items", "d_labitems"]  # fmt: skip

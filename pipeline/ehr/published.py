@@ -12,12 +12,12 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside
-from pipeline.common.errors import InputError
-from pipeline.common.tables import read_table, write_table
 from pipeline.ehr.signals import Vocabulary, catalogue, vocabulary
 from pipeline.ehr.tokens import TOKENS, demographics, demographics_contract
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import add_resource_arguments, connect, sql_beside
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import read_table, write_table
 
 TABLES = ["chartevents", "labevents", "procedureevents", "d_items", "d_labitems"]
 # ASSUME alphabetical codes of the classes of MIMIC-IV 1.0. Later releases have more of them: those

@@ -21,12 +21,12 @@ Demographics: age decade, rest one-hot.
 import numpy as np
 import polars as pl
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.parts import read_parts
-from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.ehr.events import EVENTS
 from pipeline.ehr.signals import CLASSES, catalogue, vocabulary
 from pipeline.ehr.tokens import demographics
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.parts import read_parts
+from pipeline.stage.tables import Contract, read_table, write_table
 
 NAMES = ("max", "min", "mean", "variance", "mean_difference", "mean_absolute_difference",
          "max_absolute_difference", "sum_absolute_difference", "last_minus_first", "peaks",

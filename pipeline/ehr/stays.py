@@ -16,9 +16,9 @@ import torch
 from pyarrow.parquet import ParquetFile
 from torch import nn
 
-from pipeline.common.errors import InputError
-from pipeline.common.ragged import offsets, take
-from pipeline.common.tables import read_table
+from pipeline.stage.errors import InputError
+from pipeline.stage.ragged import offsets, take
+from pipeline.stage.tables import read_table
 from pipeline.training.modality import Given, Tokens
 
 STATIC, SERIES = 64, 128

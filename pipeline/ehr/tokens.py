@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.parts import read_parts, write_parts
-from pipeline.common.tables import Contract, read_table, write_table
 from pipeline.ehr.bins import bin_of
 from pipeline.ehr.signals import Vocabulary, classes, vocabulary
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.parts import read_parts, write_parts
+from pipeline.stage.tables import Contract, read_table, write_table
 
 TOKENS = Contract(
     {"episode_id": pl.Int64, "minute": pl.Int32, "token": pl.Int32},

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json
 
 KINDS = ("modality", "task")  # over tokens S, X, n, c; over the tasks before it
 Weights = dict[str, dict[str, float]]

@@ -17,11 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import write_json
-from pipeline.common.names import subsets
-from pipeline.common.tables import version_of_tables
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.coverage import add_present_argument, read_presence
 from pipeline.evaluation.figures import GAP
@@ -35,6 +30,11 @@ from pipeline.evaluation.panel import (
     read_panel,
 )
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_json
+from pipeline.stage.names import subsets
+from pipeline.stage.tables import version_of_tables
 
 log = logging.getLogger("pipeline")
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.common.errors import InputError
 from pipeline.evaluation.figures import ANY, GAP, NOTHING, SHARE, Bounds, Estimate, Figures
 from pipeline.evaluation.metrics import Flags, Floats, auroc, unit_weights
 from pipeline.evaluation.predictions import Sample
 from pipeline.evaluation.significance import SEEDS
+from pipeline.stage.errors import InputError
 
 CELLS = 1_000_000  # weights held at a time: 8 MB for each array of a statistic
 

@@ -8,8 +8,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipeline.common.files import read_json
-from pipeline.common.tables import read_table
 from pipeline.evaluation.bootstrap import (
     NOTHING,
     Resampling,
@@ -24,6 +22,8 @@ from pipeline.evaluation.metrics import auroc, unit_weights
 from pipeline.evaluation.predictions import Sample, pair
 from pipeline.evaluation.significance import holm
 from pipeline.evaluation.suppression import shown_each
+from pipeline.stage.files import read_json
+from pipeline.stage.tables import read_table
 
 
 def mean_auroc(part: Sample, least: int = 1) -> float | None:

@@ -17,10 +17,6 @@ import argparse
 import logging
 from typing import Any
 
-from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import write_json
-from pipeline.common.tables import version_of_tables
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.coverage import add_present_argument, read_presence
 from pipeline.evaluation.folds import by_name
@@ -33,6 +29,10 @@ from pipeline.evaluation.panel import (
     read_panel,
 )
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_json
+from pipeline.stage.tables import version_of_tables
 
 log = logging.getLogger("pipeline")
 

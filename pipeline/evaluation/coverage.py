@@ -21,11 +21,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipeline.common.errors import InputError
-from pipeline.common.names import subsets
 from pipeline.evaluation.predictions import SPLITS, Sample
 from pipeline.evaluation.subgroups import hidden
 from pipeline.evaluation.suppression import Shown, hides, shown
+from pipeline.stage.errors import InputError
+from pipeline.stage.names import subsets
 
 NONE = "none"
 FOLLOWS = "hidden, so that the number of episodes of a small combination does not follow"

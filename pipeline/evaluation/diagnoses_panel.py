@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.common.errors import InputError
 from pipeline.evaluation.bootstrap import Resampling
 from pipeline.evaluation.coverage import Presence
 from pipeline.evaluation.diagnoses import by_seed, counted, divided, recalls, resampled
@@ -14,6 +13,7 @@ from pipeline.evaluation.figures import SHARE, Figures
 from pipeline.evaluation.folds import seeds
 from pipeline.evaluation.metrics import Floats
 from pipeline.evaluation.ranking import Whole
+from pipeline.stage.errors import InputError
 
 FIRST = np.array([10])
 

@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 
 from pipeline.cohort.rows import UNIMED_DIAGNOSES
-from pipeline.common.errors import InputError
-from pipeline.common.tables import check, read_table
 from pipeline.evaluation.folds import seeds
 from pipeline.evaluation.metrics import Floats
 from pipeline.evaluation.ranking import Whole
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import check, read_table
 
 SPLITS = ("val", "test")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.common.errors import InputError
 from pipeline.evaluation.predictions import Sample, read_predictions, sample
+from pipeline.stage.errors import InputError
 
 
 def read_folds(paths: Iterable[str | Path]) -> list[pl.DataFrame]:

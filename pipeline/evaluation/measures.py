@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.common.errors import InputError
-from pipeline.common.tables import read_table
 from pipeline.evaluation.bootstrap import (
     NOTHING,
     Resampling,
@@ -31,6 +29,8 @@ from pipeline.evaluation.sensitivity import sensitivity
 from pipeline.evaluation.subgroups import subgroups
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 from pipeline.evaluation.threshold import threshold
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import read_table
 
 SCHEMA_VERSION = 3
 DIGITS = 6

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 
 from pipeline.cohort.rows import ABSENT
-from pipeline.common.errors import InputError
-from pipeline.common.tables import check, read_table
 from pipeline.evaluation.bootstrap import Resampling, per_seed, replicate
 from pipeline.evaluation.figures import GAP, SHARE
 from pipeline.evaluation.folds import seeds
 from pipeline.evaluation.metrics import Floats, auroc
 from pipeline.evaluation.predictions import Sample
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import check, read_table
 
 Scenario = tuple[str, float]
 

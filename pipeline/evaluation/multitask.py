@@ -14,11 +14,6 @@ from typing import Any
 import polars as pl
 
 from pipeline.cohort.attrition import reasons
-from pipeline.common.command import pairs, parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json, write_json
-from pipeline.common.multitask import hours
-from pipeline.common.tables import read_table
 from pipeline.evaluation.attention import attention, read_attention
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.complete import complete, complete_diagnoses
@@ -45,6 +40,11 @@ from pipeline.evaluation.task_tables import (
     read_tasks,
     required,
 )
+from pipeline.stage.command import pairs, parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json, write_json
+from pipeline.stage.multitask import hours
+from pipeline.stage.tables import read_table
 
 log = logging.getLogger("pipeline")
 

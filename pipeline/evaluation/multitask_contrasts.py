@@ -22,11 +22,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import write_json
-from pipeline.common.multitask import hours
-from pipeline.common.tables import version_of_tables
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.coverage import Presence, add_present_argument, read_presence
 from pipeline.evaluation.diagnoses_panel import diagnoses_panel
@@ -38,6 +33,11 @@ from pipeline.evaluation.result import parsed
 from pipeline.evaluation.significance import MARGIN, holm, verdict
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 from pipeline.evaluation.task_tables import read_tasks
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_json
+from pipeline.stage.multitask import hours
+from pipeline.stage.tables import version_of_tables
 
 log = logging.getLogger("pipeline")
 

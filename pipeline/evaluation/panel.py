@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.common.errors import InputError
 from pipeline.evaluation.bootstrap import Resampling, per_seed, replicate, same_seeds
 from pipeline.evaluation.comparison import mean_auroc
 from pipeline.evaluation.coverage import Presence
@@ -16,6 +15,7 @@ from pipeline.evaluation.folds import read_folds, samples
 from pipeline.evaluation.metrics import Floats, auroc
 from pipeline.evaluation.predictions import Sample
 from pipeline.evaluation.significance import holm
+from pipeline.stage.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pipeline.cohort.rows import PREDICTIONS
-from pipeline.common.errors import InputError
-from pipeline.common.tables import check, read_table
 from pipeline.evaluation.metrics import Flags, Floats
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import check, read_table
 
 SPLITS = ("train", "fusion", "val", "test")
 

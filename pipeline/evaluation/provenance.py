@@ -14,11 +14,11 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json
-from pipeline.common.modules import digest_of_code
-from pipeline.common.tables import one_version, version_of_tables
 from pipeline.evaluation.suppression import shown_each
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json
+from pipeline.stage.modules import digest_of_code
+from pipeline.stage.tables import one_version, version_of_tables
 
 log = logging.getLogger("pipeline")
 

@@ -16,9 +16,6 @@ from typing import Any
 import polars as pl
 
 from pipeline.cohort.attrition import reasons
-from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json, write_json
 from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.complete import complete
 from pipeline.evaluation.coverage import add_present_argument, coverage, read_presence
@@ -33,6 +30,9 @@ from pipeline.evaluation.provenance import (
     usage,
 )
 from pipeline.evaluation.suppression import shown, shown_attrition
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json, write_json
 
 log = logging.getLogger("pipeline")
 

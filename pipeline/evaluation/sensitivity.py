@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipeline.common.errors import InputError
-from pipeline.common.tables import read_table
 from pipeline.evaluation.bootstrap import NOTHING, Resampling, auroc_estimate
 from pipeline.evaluation.predictions import Sample
 from pipeline.evaluation.suppression import hides, shown_counts, why_no_metrics
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import read_table
 
 
 def sensitivity(

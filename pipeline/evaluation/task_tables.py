@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from pipeline.cohort.rows import UNIMED
-from pipeline.common.errors import InputError
-from pipeline.common.tables import check, read_table
 from pipeline.evaluation.diagnosis_tables import SPLITS, Fold
 from pipeline.evaluation.folds import as_folds
 from pipeline.evaluation.predictions import checked
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import check, read_table
 
 DIAGNOSES = "diagnoses"  # a task of this kind has many labels; the others are binary
 

@@ -9,7 +9,7 @@ Imports nothing heavy: it is used while the workflow is planned.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 # DICOM StudyTime is HHMMSS.fraction, but read as a number it has lost its leading zeros
 # (91238.187 is 09:12:38.187); a time that cannot be read becomes null, never a wrong time.

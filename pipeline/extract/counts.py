@@ -17,13 +17,13 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole
-from pipeline.common.privacy import shown
 from pipeline.extract.contracts import TABLES, table, tables_for
 from pipeline.extract.failures import difference
 from pipeline.extract.release import DATASETS, Source, exists, locate, table_path, version_of
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole
+from pipeline.stage.privacy import shown
 
 log = logging.getLogger("pipeline.extract")
 

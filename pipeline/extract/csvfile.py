@@ -17,7 +17,7 @@ from typing import Any
 
 from isal import igzip, isal_zlib
 
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 SUFFIXES = (".csv.gz", ".csv")
 CHUNK = 1 << 20  # bytes

@@ -6,7 +6,7 @@ MIMIC's data use agreement: no message and no log may hold a row of a patient.
 import re
 from collections.abc import Mapping, Sequence
 
-from pipeline.common.privacy import shown
+from pipeline.stage.privacy import shown
 
 NOT_WHOLE = 'no whole number in column "{}"'  # what a query stops with
 _LINE = re.compile(r"CSV Error on Line: (\d+)|Row #(\d+):")

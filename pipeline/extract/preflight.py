@@ -12,12 +12,12 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
 from pipeline.extract import contracts, release
 from pipeline.extract.costs import Cost, Needs, Settings, costs, files_found, total
 from pipeline.extract.csvfile import read_header
 from pipeline.extract.release import DATASETS, Release, Source, exists
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
 
 log = logging.getLogger("pipeline.extract")
 

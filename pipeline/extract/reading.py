@@ -7,10 +7,10 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.common.errors import InputError
 from pipeline.extract import contracts
 from pipeline.extract.csvfile import read_header
 from pipeline.extract.failures import NOT_WHOLE, reason
+from pipeline.stage.errors import InputError
 
 _ARROW_BLOCK = 8 << 20  # bytes; longer than any report
 # bytes of a buffer of DuckDB's, which holds many: a little above its longest row (2 MiB); with its

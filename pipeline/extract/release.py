@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.common.errors import InputError
 from pipeline.extract.contracts import TABLES, table
 from pipeline.extract.csvfile import SUFFIXES, read_rows
+from pipeline.stage.errors import InputError
 
 Source = Mapping[str, str | None]
 _VERSION = re.compile(r"(?:^|[-_ ])v?(\d+(?:\.\d+)+)$")

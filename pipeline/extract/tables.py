@@ -16,15 +16,15 @@ from typing import NamedTuple
 
 import duckdb
 
-from pipeline.common.command import parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside, watched
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole
-from pipeline.common.privacy import shown
 from pipeline.extract.contracts import TABLES
 from pipeline.extract.csvfile import verify
 from pipeline.extract.failures import difference
 from pipeline.extract.reading import SourceFile, faults_explained, inspect, quoted, scan
+from pipeline.stage.command import parser, run
+from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole
+from pipeline.stage.privacy import shown
 
 log = logging.getLogger("pipeline.extract")
 

@@ -19,12 +19,6 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect, watched
-from pipeline.common.errors import InputError
-from pipeline.common.privacy import shown
-from pipeline.common.progress import JobProgress
-from pipeline.common.tables import read_table
 from pipeline.fiddle.columns import DELTA, FREQUENT, MASK, SPARSE, STATIC, VALUE, columns_of
 from pipeline.fiddle.discretise import Encoder, learn, names, ones
 from pipeline.fiddle.fitted import Fitted, Learnt, Variable, kept_only, write_fitted
@@ -32,6 +26,12 @@ from pipeline.fiddle.kinds import kinds_of
 from pipeline.fiddle.options import Options, options
 from pipeline.fiddle.rows import COLUMNS, Rows, choose, open_long, read_rows, variables
 from pipeline.fiddle.select import measure, select
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import add_resource_arguments, connect, watched
+from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
+from pipeline.stage.progress import JobProgress
+from pipeline.stage.tables import read_table
 
 Numbers = dict[tuple[int, int], tuple[int, ...]]  # (variable, column) → number or -1 per feature
 

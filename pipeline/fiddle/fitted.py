@@ -6,11 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json, write_json
-from pipeline.common.tables import Contract
 from pipeline.fiddle.discretise import Encoder
 from pipeline.fiddle.options import Options, options
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json, write_json
+from pipeline.stage.tables import Contract
 
 FEATURES = Contract(
     {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 STATISTICS = ("min", "max", "mean")
 
@@ -34,7 +34,7 @@ def options(settings: Mapping[str, Any]) -> Options:
     4
     >>> options({"theta": 1})
     Traceback (most recent call last):
-    pipeline.common.errors.InputError: fiddle: unknown setting theta; known: hours, step, ...
+    pipeline.stage.errors.InputError: fiddle: unknown setting theta; known: hours, step, ...
     """
     known = [field.name for field in fields(Options)]
     if unknown := sorted(set(settings) - set(known)):

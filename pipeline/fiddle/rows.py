@@ -12,9 +12,9 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from pipeline.common.database import sql_beside
-from pipeline.common.errors import InputError
 from pipeline.fiddle.options import Options
+from pipeline.stage.database import sql_beside
+from pipeline.stage.errors import InputError
 
 LONG = {"episode_id": pl.Int64, "t": pl.Float64, "variable": pl.String, "value": pl.String}
 COLUMNS = "long table, parquet: episode_id Int64, t (hours, null: time-invariant), variable, value"

@@ -16,17 +16,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole
-from pipeline.common.privacy import shown
-from pipeline.common.progress import JobProgress
-from pipeline.common.tables import ROW_GROUP, Contract, read_table, write_table
 from pipeline.fiddle.columns import STATIC, columns_of
 from pipeline.fiddle.discretise import ones
 from pipeline.fiddle.fitted import FEATURES, Fitted, read_fitted
 from pipeline.fiddle.rows import COLUMNS, Rows, choose, chunks, open_long, read_rows
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import add_resource_arguments, connect
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole
+from pipeline.stage.privacy import shown
+from pipeline.stage.progress import JobProgress
+from pipeline.stage.tables import ROW_GROUP, Contract, read_table, write_table
 
 PART = 1024  # episodes at a time; fixed, for the bytes depend on it
 S = Contract({"episode_id": pl.Int64, "feature": pl.Int32}, key=("episode_id", "feature"))

@@ -23,11 +23,11 @@ import numpy as np
 import polars as pl
 
 from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, read_rows
-from pipeline.common.command import log, parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.tables import write_table
 from pipeline.fusion.absent import scenarios
 from pipeline.fusion.inputs import Inputs, known_columns, of_embeddings, read_statistics, scaling
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import write_table
 from pipeline.training.embeddings import read_embeddings
 
 # The first setting stands where validation cannot decide.

@@ -14,12 +14,12 @@ import numpy as np
 import polars as pl
 
 from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, read_rows
-from pipeline.common.command import log, parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import write_json
-from pipeline.common.tables import write_table
 from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import Dropping, EarlyHead
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_json
+from pipeline.stage.tables import write_table
 from pipeline.training.arguments import add_head_argument, add_training_arguments
 from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import History, progress_file, save_weights

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from pipeline.common.errors import InputError
-from pipeline.common.tables import read_table
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import read_table
 from pipeline.training.embeddings import Embeddings
 
 

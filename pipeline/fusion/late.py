@@ -12,10 +12,10 @@ import polars as pl
 
 from pipeline.cohort.definitions import VERSION
 from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, read_rows
-from pipeline.common.command import log, parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.tables import one_version, read_table, version_of_tables, write_table
 from pipeline.fusion.absent import add_absent_arguments, hidden, scenarios
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import one_version, read_table, version_of_tables, write_table
 
 
 def mean_of(probability: np.ndarray, here: np.ndarray, prior: float) -> np.ndarray:

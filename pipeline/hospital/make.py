@@ -19,9 +19,6 @@ import polars as pl
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole, write_json
 from pipeline.hospital import (
     arrivals,
     events,
@@ -37,6 +34,9 @@ from pipeline.hospital import (
 from pipeline.hospital.layout import REPEATED, Writer
 from pipeline.hospital.population import draw_chunk, in_later_years
 from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Habits, Settings
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole, write_json
 
 TABLES = {  # of the truth: key, and whose probabilities
     **dict.fromkeys(truth.TASKS, ("hadm_id", truth.oracle_table)),

@@ -2,7 +2,7 @@
 
 A report's vector is the mean, over its windows, of the last layer's [CLS] (Zhao et al. 2022: the
 768 of ClinicalBERT). Weights are safetensors; code that comes with a model is never run, see
-`pipeline.common.model_folders`.
+`pipeline.stage.model_folders`.
 """
 
 from typing import Any
@@ -12,8 +12,8 @@ from torch import nn
 from transformers import AutoConfig, BertModel
 from transformers.utils import logging
 
-from pipeline.common.errors import InputError
-from pipeline.common.model_folders import KEY, model_folder
+from pipeline.stage.errors import InputError
+from pipeline.stage.model_folders import KEY, model_folder
 
 logging.disable_progress_bar()
 

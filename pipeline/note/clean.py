@@ -3,9 +3,9 @@
 python -m pipeline.note.clean --radiology results/source/radiology.parquet --output notes.parquet
 """
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect, sql_beside, watched
-from pipeline.common.files import whole
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
+from pipeline.stage.files import whole
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.common.ragged import offsets, take
-from pipeline.common.tables import read_table
+from pipeline.stage.ragged import offsets, take
+from pipeline.stage.tables import read_table
 
 
 @dataclass

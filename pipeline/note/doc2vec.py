@@ -31,11 +31,11 @@ from gensim.models.doc2vec import Doc2Vec
 from safetensors.numpy import load_file, save_file
 
 from pipeline.cohort.split import create_macro, parse
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import connect
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json, whole, write_json
-from pipeline.common.progress import JobProgress
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import connect
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json, whole, write_json
+from pipeline.stage.progress import JobProgress
 
 logging.getLogger("gensim").setLevel(logging.WARNING)
 FITTED_ON = {"train": "split_of(subject_id) = 'train'", "all": "hadm_id IS NOT NULL"}

@@ -9,12 +9,12 @@ import polars as pl
 import torch
 from transformers import BertModel
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.progress import JobProgress
-from pipeline.common.tables import read_table, write_table
 from pipeline.note.bert import first_token, load_bert, mean_by, padded
 from pipeline.note.notes import vector_contract
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.progress import JobProgress
+from pipeline.stage.tables import read_table, write_table
 from pipeline.training.device import half_precision, make_repeatable, pick_device
 
 BATCH = 64  # windows; of like length, so that little is padding

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from pipeline.common.ragged import take
 from pipeline.note.dataset import NoteData, load
 from pipeline.note.encoder import NoteEncoder
+from pipeline.stage.ragged import take
 from pipeline.training.modality import Given
 
 

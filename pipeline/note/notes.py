@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import duckdb
 import polars as pl
 
-from pipeline.common.availability import add_definition_arguments, query_of
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import add_resource_arguments, connect
-from pipeline.common.tables import Contract, reading, write_table
+from pipeline.stage.availability import add_definition_arguments, query_of
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import add_resource_arguments, connect
+from pipeline.stage.tables import Contract, reading, write_table
 
 NOTES = Contract(
     {"episode_id": pl.Int64, "note_id": pl.String, "minute": pl.Int32},

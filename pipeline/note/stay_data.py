@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.common.ragged import earliest, offsets, take
-from pipeline.common.tables import read_table
 from pipeline.note.bert import padded
+from pipeline.stage.ragged import earliest, offsets, take
+from pipeline.stage.tables import read_table
 
 Batch = dict[str, torch.Tensor]
 

@@ -8,11 +8,11 @@ Reports as they were written: numbers, signs and removed spans (___) included.
 
 import tempfile
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import connect
-from pipeline.common.tables import write_table
 from pipeline.note.notes import as_written
 from pipeline.note.wordpiece import TOKENS, load_tokenizer, windows
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import connect
+from pipeline.stage.tables import write_table
 
 
 def main() -> None:

@@ -21,13 +21,13 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertForMaskedLM
 
 from pipeline.cohort.split import Split, create_macro, parse
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import connect
-from pipeline.common.errors import InputError
-from pipeline.common.progress import JobProgress
 from pipeline.note.bert import padded
 from pipeline.note.notes import as_written
 from pipeline.note.wordpiece import SPECIAL, train_tokenizer, windows
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import connect
+from pipeline.stage.errors import InputError
+from pipeline.stage.progress import JobProgress
 from pipeline.training.device import make_repeatable, pick_device
 
 BATCH, RATE = 32, 2e-3  # windows per step; highest learning rate, after a tenth of the steps

@@ -13,13 +13,13 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from pipeline.common.command import log, parser, run
-from pipeline.common.database import connect
-from pipeline.common.files import read_json
-from pipeline.common.progress import JobProgress
-from pipeline.common.tables import reading, write_table
 from pipeline.note.doc2vec import infer, load, words_read
 from pipeline.note.notes import vector_contract
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import connect
+from pipeline.stage.files import read_json
+from pipeline.stage.progress import JobProgress
+from pipeline.stage.tables import reading, write_table
 
 PART = 256  # texts that a process takes at a time: a second's work
 _model: list[object] = []  # one model per process

@@ -19,9 +19,9 @@ import polars as pl
 from transformers import BertTokenizer
 from transformers.utils import logging
 
-from pipeline.common.errors import InputError
-from pipeline.common.model_folders import KEY, model_folder
-from pipeline.common.tables import Contract
+from pipeline.stage.errors import InputError
+from pipeline.stage.model_folders import KEY, model_folder
+from pipeline.stage.tables import Contract
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a job has the threads that it was given
 logging.set_verbosity_error()

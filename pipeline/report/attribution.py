@@ -5,13 +5,13 @@ In: attributions (`pipeline.evaluation.attribution`). A panel per task (column) 
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json
-from pipeline.common.names import PROTOCOLS
 from pipeline.report.catalogue import LETTERS, models_in_order, same_definitions, unique
 from pipeline.report.curves import REFERENCE, STYLE, save
 from pipeline.report.numbers import interval_words
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json
+from pipeline.stage.names import PROTOCOLS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json
-from pipeline.common.names import FUSIONS, PROTOCOLS
-from pipeline.common.tables import DEFINITIONS, one_version
 from pipeline.report.numbers import noise_words
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json
+from pipeline.stage.names import FUSIONS, PROTOCOLS
+from pipeline.stage.tables import DEFINITIONS, one_version
 
 MODELS = ("unimodal", *FUSIONS, "logistic", "gbdt")
 STATISTICS = "-stats"  # ending of models on summary statistics, as in gbdt-stats

@@ -7,11 +7,11 @@ modalities and the best single one, the second from the Shapley values.
 
 from typing import Any
 
-from pipeline.common.names import FUSIONS, PROTOCOLS
 from pipeline.evaluation.significance import SEEDS, holm, undecided_for
 from pipeline.report.catalogue import LETTERS, full_set, unique
 from pipeline.report.cells import cell, is_clear, opposite, p_cell, short
 from pipeline.report.grid import Contrasts
+from pipeline.stage.names import FUSIONS, PROTOCOLS
 
 EHR = "e"
 CLEAR = (

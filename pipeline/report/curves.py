@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.common.command import parser, run
-from pipeline.common.files import read_json, whole
 from pipeline.report.numbers import averaged, interval_words, modality_name, number, with_interval
+from pipeline.stage.command import parser, run
+from pipeline.stage.files import read_json, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,6 @@ same episodes, where it is known.
 
 from typing import TYPE_CHECKING
 
-from pipeline.common.command import parser, run
-from pipeline.common.names import PROTOCOLS
 from pipeline.report.catalogue import (
     STATISTICS,
     Results,
@@ -20,6 +18,8 @@ from pipeline.report.catalogue import (
 )
 from pipeline.report.curves import REFERENCE, STYLE, save
 from pipeline.report.numbers import interval_words
+from pipeline.stage.command import parser, run
+from pipeline.stage.names import PROTOCOLS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

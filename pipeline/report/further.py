@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.common.names import subsets
 from pipeline.evaluation.attribution import shapley
 from pipeline.report.catalogue import LETTERS, Name, Results, full_set, unique
 from pipeline.report.cells import cell, folded, p_cell, sd_cell, short, table
+from pipeline.stage.names import subsets
 
 
 def shapley_table(attributions: list[dict[str, Any]], results: Results) -> str:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from pipeline.common.names import FUSIONS, PROTOCOLS
 from pipeline.report.catalogue import (
     STATISTICS,
     Results,
@@ -12,6 +11,7 @@ from pipeline.report.catalogue import (
     unique,
 )
 from pipeline.report.cells import cell, folded, p_cell, sd_cell, short, table, with_sd
+from pipeline.stage.names import FUSIONS, PROTOCOLS
 
 SEED_SD = "its SD between seeds"
 Contrasts = dict[tuple[str, str], dict[str, Any]]  # by protocol and task

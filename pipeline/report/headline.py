@@ -5,9 +5,9 @@ For `labels` of Snakemake's `report()`, called while the report is made.
 
 from typing import Any
 
-from pipeline.common.files import read_json
 from pipeline.report.numbers import with_interval
 from pipeline.report.task_names import in_words
+from pipeline.stage.files import read_json
 
 
 def headline(wildcards: Any, output: Any) -> dict[str, str]:

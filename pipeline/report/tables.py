@@ -11,9 +11,6 @@ from os.path import relpath
 from pathlib import Path
 from typing import Any
 
-from pipeline.common.command import parser, run
-from pipeline.common.files import read_json, whole
-from pipeline.common.names import PROTOCOLS
 from pipeline.report.catalogue import (
     LETTERS,
     SIDECAR,
@@ -31,6 +28,9 @@ from pipeline.report.claims import answers
 from pipeline.report.complete import complete_table
 from pipeline.report.further import missing_table, sensitivity_table, shapley_table
 from pipeline.report.grid import Contrasts, gain, section
+from pipeline.stage.command import parser, run
+from pipeline.stage.files import read_json, whole
+from pipeline.stage.names import PROTOCOLS
 
 METRICS = ("auroc", "auprc", "brier")
 

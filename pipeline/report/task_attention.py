@@ -7,12 +7,12 @@ what a modality is worth (the tables by modality set say that). Out: one SVG.
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.common.command import parser, run
-from pipeline.common.files import read_json
 from pipeline.report.catalogue import same_definitions
 from pipeline.report.cells import short
 from pipeline.report.curves import STYLE, save
 from pipeline.report.task_names import TOKENS, in_words
+from pipeline.stage.command import parser, run
+from pipeline.stage.files import read_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,11 +7,11 @@ Aggregates only; the same result gives the same bytes.
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.common.command import parser, run
-from pipeline.common.files import read_json
 from pipeline.report.curves import MODEL, ORACLE, REFERENCE, STYLE, draw_curves, save
 from pipeline.report.numbers import averaged, interval_words, with_interval
 from pipeline.report.task_names import in_words
+from pipeline.stage.command import parser, run
+from pipeline.stage.files import read_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,6 @@ from os.path import relpath
 from pathlib import Path
 from typing import Any
 
-from pipeline.common.command import parser, run
-from pipeline.common.files import read_json, whole
 from pipeline.report import unimed_published as published
 from pipeline.report.catalogue import (
     SIDECAR,
@@ -47,6 +45,8 @@ from pipeline.report.unimed_results import (
     reference,
     tasks_of,
 )
+from pipeline.stage.command import parser, run
+from pipeline.stage.files import read_json, whole
 
 MARK = "MIMIC-III†"
 DAGGER = (

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json
-from pipeline.common.multitask import hours
 from pipeline.report.catalogue import SIDECAR, same_definitions, unique
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json
+from pipeline.stage.multitask import hours
 
 ALL, MODEL = "all", "unimed"
 Name = tuple[str, str, str]  # modalities, model, task of the target

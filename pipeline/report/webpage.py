@@ -7,9 +7,9 @@ import base64
 from html import escape
 from pathlib import Path
 
-from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole
 
 STYLE = """
 body { font: 15px/1.5 sans-serif; color: #222; max-width: 75rem;

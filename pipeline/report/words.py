@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.common.command import parser, run
-from pipeline.common.files import read_json
 from pipeline.report import complete
 from pipeline.report.cells import gain_words
 from pipeline.report.numbers import averaged, modality_name, noise_words, number, with_interval
 from pipeline.report.task_words import task_lines
+from pipeline.stage.command import parser, run
+from pipeline.stage.files import read_json
 
 WIDTH = 16
 AHEAD = "the cohort asks for what is known only after the prediction time"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.common.progress import JobProgress
+from pipeline.stage.progress import JobProgress
 from pipeline.training.device import half_precision
 
 Batch = dict[str, torch.Tensor]

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole
 
 Weights = dict[str, torch.Tensor]
 

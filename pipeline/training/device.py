@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 import torch
 
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -15,7 +15,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
     >>> pick_device("gpu")
     Traceback (most recent call last):
-    pipeline.common.errors.InputError: config: torch.device: no device 'gpu'; auto takes one
+    pipeline.stage.errors.InputError: config: torch.device: no device 'gpu'; auto takes one
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -16,8 +16,8 @@ import polars as pl
 import torch
 
 from pipeline.cohort.rows import PREDICTIONS, TaskRows, predictions, read_rows
-from pipeline.common.command import log, parser, run
-from pipeline.common.tables import Contract, write_table
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.tables import Contract, write_table
 from pipeline.training.arguments import add_head_argument, add_training_arguments
 from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import load_weights, save_weights

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from pipeline.common.errors import InputError
-from pipeline.common.tables import read_table
+from pipeline.stage.errors import InputError
+from pipeline.stage.tables import read_table
 
 if TYPE_CHECKING:
     import torch

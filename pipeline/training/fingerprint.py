@@ -15,7 +15,7 @@ import sklearn
 import torch
 from torch import nn
 
-from pipeline.common.modules import digest_of_code, path_of
+from pipeline.stage.modules import digest_of_code, path_of
 from pipeline.training.checkpoint import digest
 from pipeline.training.examples import Examples
 

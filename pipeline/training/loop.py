@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.common.command import log
-from pipeline.common.errors import InputError
+from pipeline.stage.command import log
+from pipeline.stage.errors import InputError
 from pipeline.training.batches import ahead, batches, evaluate
 from pipeline.training.checkpoint import Epoch, Progress
 from pipeline.training.device import half_precision

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.common.errors import InputError
-from pipeline.common.privacy import shown
+from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
 from pipeline.training.batches import Data
 
 Given = Mapping[str, Any]

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cohort.rows import TaskRows, read_rows
-from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import write_json
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_json
 from pipeline.training.arguments import add_training_arguments
 from pipeline.training.checkpoint import progress_file, save_weights
 from pipeline.training.device import make_repeatable, pick_device

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pipeline.cohort.rows import TaskRows
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 from pipeline.training.device import make_repeatable
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.features import Head

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.common.errors import InputError
-from pipeline.common.ragged import offsets, take
-from pipeline.common.tables import read_table
+from pipeline.stage.errors import InputError
+from pipeline.stage.ragged import offsets, take
+from pipeline.stage.tables import read_table
 from pipeline.training.batches import Batch
 from pipeline.training.modality import StayData
 from pipeline.unimed.settings import Task

@@ -8,8 +8,8 @@ import polars as pl
 import torch
 
 from pipeline.cohort.rows import UNIMED, UNIMED_DIAGNOSES
-from pipeline.common.files import write_json
-from pipeline.common.tables import write_table
+from pipeline.stage.files import write_json
+from pipeline.stage.tables import write_table
 from pipeline.training.batches import ahead, batches
 from pipeline.training.device import half_precision
 from pipeline.unimed.data import Stays

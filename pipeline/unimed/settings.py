@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.common import multitask
-from pipeline.common.errors import InputError
+from pipeline.stage import multitask
+from pipeline.stage.errors import InputError
 
 SHUFFLE = 0  # seed of the order `shuffled`: four tasks as 3, 1, 2, 4
 

@@ -8,7 +8,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.common.names import subsets
+from pipeline.stage.names import subsets
 
 Config = Mapping[str, Any]
 NAME, ALL = "unimed", "all"

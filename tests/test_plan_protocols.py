@@ -8,9 +8,9 @@ import pytest
 import yaml
 from checkout import REPOSITORY
 
-from pipeline.common import planning, protocols
-from pipeline.common.names import PROTOCOLS
-from pipeline.common.wiring import Wiring
+from pipeline.plan import planning, protocols
+from pipeline.plan.wiring import Wiring
+from pipeline.stage.names import PROTOCOLS
 from pipeline.training.schedule import Schedule
 
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())

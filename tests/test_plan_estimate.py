@@ -11,10 +11,10 @@ from checkout import REPOSITORY
 from test_extract_preflight import hospital, put_table
 from test_extract_release import put
 
-from pipeline.common import configuration
-from pipeline.common.errors import InputError
 from pipeline.extract import costs, estimate
 from pipeline.extract.contracts import TABLES
+from pipeline.plan import configuration
+from pipeline.stage.errors import InputError
 
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 
@@ -120,7 +120,7 @@ def test_the_command_prints_the_sum_and_what_is_free(full):
     config, results = full
     path = results.parent / "config.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False))
-    command = [sys.executable, "-m", "pipeline.extract.estimate", "results/en_early_mortality.json"]
+    command = [sys.executable, "-m", "pipeline.plan.estimate", "results/en_early_mortality.json"]
     done = subprocess.run(
         [*command, "--config", str(path), "--results", str(results)],
         cwd=REPOSITORY, capture_output=True, text=True, check=True,

@@ -9,7 +9,7 @@ are refused. Needs no torch: the folder is looked at while the workflow is plann
 import json
 from pathlib import Path
 
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 KEY = "config.note.bert.model"
 PIECES = ("tokenizer.json", "vocab.txt")

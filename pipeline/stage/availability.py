@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.common.database import sql_beside
-from pipeline.common.errors import InputError
+from pipeline.stage.database import sql_beside
+from pipeline.stage.errors import InputError
 
 OFF = "prediction_time + INTERVAL 30 DAY"
 COLUMNS = {"storetime", "charttime", "starttime", "film_time"}

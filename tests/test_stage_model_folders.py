@@ -13,12 +13,12 @@ import torch
 from huggingface_hub import constants
 from transformers import BertConfig, BertModel
 
-from pipeline.common.configuration import misspelt_bert
-from pipeline.common.errors import InputError
-from pipeline.common.model_folders import model_folder
-from pipeline.common.modules import ROOT
 from pipeline.note.bert import load_bert
 from pipeline.note.wordpiece import SPECIAL, load_tokenizer
+from pipeline.plan.configuration import misspelt_bert
+from pipeline.stage.errors import InputError
+from pipeline.stage.model_folders import model_folder
+from pipeline.stage.modules import ROOT
 
 LOADERS = (load_bert, load_tokenizer)
 HUB = "somebody/some-bert"

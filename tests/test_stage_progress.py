@@ -10,16 +10,16 @@ import polars as pl
 import pytest
 import torch
 
-from pipeline.common import database as databases
-from pipeline.common import progress as module
-from pipeline.common.parts import read_parts
-from pipeline.common.progress import JobProgress
+from pipeline.stage import database as databases
+from pipeline.stage import progress as module
+from pipeline.stage.parts import read_parts
+from pipeline.stage.progress import JobProgress
 from pipeline.training.batches import evaluate
 
 JOB = """
 import time
-from pipeline.common import progress
-from pipeline.common.command import log, run
+from pipeline.stage import progress
+from pipeline.stage.command import log, run
 progress.FIRST = {first}
 
 def main():

@@ -8,10 +8,10 @@ import polars as pl
 import pyarrow as pa
 from pyarrow.parquet import ParquetFile, ParquetWriter
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole
-from pipeline.common.progress import JobProgress
-from pipeline.common.tables import ROW_GROUP, Contract, check, reading
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole
+from pipeline.stage.progress import JobProgress
+from pipeline.stage.tables import ROW_GROUP, Contract, check, reading
 
 ROWS = 2_000_000  # of a part: some hundred MB while it is worked on
 KEY = "episode_id"

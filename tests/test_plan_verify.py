@@ -9,9 +9,9 @@ import sys
 import pytest
 from checkout import REPOSITORY
 
-from pipeline.common.errors import InputError
-from pipeline.extract import verify as stage
-from pipeline.extract.verify import data_sets, read_sums, verify
+from pipeline.plan import verify as stage
+from pipeline.plan.verify import data_sets, read_sums, verify
+from pipeline.stage.errors import InputError
 
 FILM = "files/p10/p10000032/s50414267/secret.jpg"
 FILES = {"hosp/admissions.csv.gz": b"a" * 5_000_000, "icu/icustays.csv.gz": b"b", FILM: b"c" * 999}
@@ -31,7 +31,7 @@ def copy(tmp_path):
 
 def run(folder, *more):
     source = json.dumps({"root": str(folder.parents[1])})
-    command = [sys.executable, "-m", "pipeline.extract.verify", "--source", source, "--output"]
+    command = [sys.executable, "-m", "pipeline.plan.verify", "--source", source, "--output"]
     command += [str(folder.parents[2] / "verify.txt"), *more]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
@@ -118,7 +118,7 @@ def test_no_data_set_at_all_is_refused_with_the_places(tmp_path):
 
 def test_it_says_how_far_it_is(copy, monkeypatch, caplog):
     caplog.set_level("INFO")
-    monkeypatch.setattr("pipeline.common.progress.FIRST", 0)
+    monkeypatch.setattr("pipeline.stage.progress.FIRST", 0)
     monkeypatch.setattr(stage, "MANY", 1)
     verify(copy, read_sums(copy / "SHA256SUMS.txt"), 1, "MIMIC-IV")
     assert "verifying MIMIC-IV: 100 %" in caplog.text  # of the bytes: the first file has nearly all

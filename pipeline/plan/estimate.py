@@ -1,6 +1,6 @@
 """Time and disk of a result before it is made, for the config at hand (`make estimate TARGET=…`).
 
-    python -m pipeline.extract.estimate results/ecn_early_mortality.json
+    python -m pipeline.plan.estimate results/ecn_early_mortality.json
 
 Prints, per table, the size found, the parquet made of it and the time; the stages up to the models;
 the films; the sum, and what the disk has free. What is already made costs nothing. Only file sizes
@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.common import configuration, planning, protocols
-from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
 from pipeline.extract import contracts, costs, release
 from pipeline.extract.costs import Cost, Needs
 from pipeline.extract.preflight import free_bytes, in_words
+from pipeline.plan import configuration, planning, protocols
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
 
 TARGET = re.compile(r"results/(published/)?([^_/]+)_([^_/]+)_([^/.]+)\.json")
 

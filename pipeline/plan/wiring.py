@@ -9,9 +9,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.common import multitask, planning, protocols
-from pipeline.common.modules import source_files
-from pipeline.common.names import FUSIONS
+from pipeline.plan import planning, protocols
+from pipeline.stage import multitask
+from pipeline.stage.modules import source_files
+from pipeline.stage.names import FUSIONS
 
 UNIT = "results/{protocol}/admission"
 STAY = "results/{protocol}/stay"

@@ -12,10 +12,10 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from pipeline.common import multitask
-from pipeline.common.errors import InputError
-from pipeline.common.model_folders import why_not
-from pipeline.common.modules import ROOT
+from pipeline.stage import multitask
+from pipeline.stage.errors import InputError
+from pipeline.stage.model_folders import why_not
+from pipeline.stage.modules import ROOT
 
 SYNTHETIC = "synthetic"  # a source that is made
 Config = Mapping[str, Any]

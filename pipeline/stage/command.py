@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import write_json
-from pipeline.common.progress import CLOCK, FORMAT, reach_screen
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_json
+from pipeline.stage.progress import CLOCK, FORMAT, reach_screen
 
 log = logging.getLogger("pipeline")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.common.progress import JobProgress
+from pipeline.stage.progress import JobProgress
 
 
 def add_resource_arguments(arguments: argparse.ArgumentParser) -> None:

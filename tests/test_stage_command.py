@@ -12,16 +12,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline.common.availability import cut, known_from, stands_in
-from pipeline.common.database import connect
-from pipeline.common.errors import InputError
+from pipeline.stage.availability import cut, known_from, stands_in
+from pipeline.stage.database import connect
+from pipeline.stage.errors import InputError
 
 STAGE = """
 import sys, time
 from pathlib import Path
-from pipeline.common.command import log, parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole
 
 def main():
     arguments = parser("A stage that ends in some way.")

@@ -1,7 +1,7 @@
 """Whether every byte of a copy is as published (`make verify`): the config's data sets against the
 SHA256SUMS.txt that PhysioNet puts beside each of them.
 
-    python -m pipeline.extract.verify --threads 4
+    python -m pipeline.plan.verify --threads 4
 
 An ordinary run finds truncated and damaged csv files, wrong counts of rows and films that are no
 whole JPEG; of 60 single bits flipped in JPEGs it noticed none. This reads everything that the list
@@ -20,12 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.common import configuration
-from pipeline.common.command import parser, run
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole
-from pipeline.common.progress import JobProgress
 from pipeline.extract.release import DATASETS, Release, Source, exists, locate
+from pipeline.plan import configuration
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole
+from pipeline.stage.progress import JobProgress
 
 SUMS = "SHA256SUMS.txt"
 MANY = 1000  # files handed to the threads at once: bounds memory

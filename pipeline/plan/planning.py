@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.common import multitask, protocols
-from pipeline.common.configuration import SYNTHETIC
-from pipeline.common.modules import ROOT
-from pipeline.common.names import subsets
+from pipeline.plan import protocols
+from pipeline.plan.configuration import SYNTHETIC
+from pipeline.stage import multitask
+from pipeline.stage.modules import ROOT
+from pipeline.stage.names import subsets
 
 Config = Mapping[str, Any]
 # model → its modalities in words, the sizes of the sets, its modules

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import whole
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole
 
 DEFINITIONS = "definitions_version"
 ROW_GROUP = 128 * 1024  # a fixed size keeps the bytes independent of the number of threads
@@ -42,7 +42,7 @@ def check(frame: pl.DataFrame, contract: Contract, name: str) -> pl.DataFrame:
     [(1, 30), (2, 70)]
     >>> check(pl.DataFrame({"age": [70, 30], "episode_id": [1, 1]}), episodes, "episodes")
     Traceback (most recent call last):
-    pipeline.common.errors.InputError: episodes: key (episode_id) repeats in 1 row(s)
+    pipeline.stage.errors.InputError: episodes: key (episode_id) repeats in 1 row(s)
     """
     missing = [column for column in contract.columns if column not in frame.columns]
     if missing:
@@ -96,7 +96,7 @@ def one_version(versions: Mapping[str, int], what: str) -> int:
     2
     >>> one_version({"a.json": 2, "b.json": 1}, "a table")
     Traceback (most recent call last):
-    pipeline.common.errors.InputError: a table cannot mix versions of the definitions: b.json has \
+    pipeline.stage.errors.InputError: a table cannot mix versions of the definitions: b.json has \
 version 1; a.json has version 2. Make the older ones again, or leave them out
     """
     found: dict[int, list[str]] = {}

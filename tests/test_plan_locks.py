@@ -5,7 +5,7 @@ import fcntl
 
 import pytest
 
-from pipeline.common.locks import release_stale
+from pipeline.plan.locks import release_stale
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.common.modules import ROOT, _imports, path_of, source_files
+from pipeline.stage.modules import ROOT, _imports, path_of, source_files
 
 
 def test_a_stage_consists_of_its_file_its_query_and_what_it_imports_over_several_steps():
@@ -17,8 +17,8 @@ def test_a_stage_consists_of_its_file_its_query_and_what_it_imports_over_several
         "pipeline/ehr/events.sql",
         "pipeline/ehr/signals.py",
         "pipeline/ehr/signals.csv",
-        "pipeline/common/availability.py",
-        "pipeline/common/errors.py",  # through availability
+        "pipeline/stage/availability.py",
+        "pipeline/stage/errors.py",  # through availability
     } <= set(files)
     assert len(files) == len(set(files))
 

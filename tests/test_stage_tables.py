@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.common.errors import InputError
-from pipeline.common.files import read_json, whole, write_json
-from pipeline.common.ragged import take
-from pipeline.common.tables import ROW_GROUP, Contract, check, read_table, write_table
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json, whole, write_json
+from pipeline.stage.ragged import take
+from pipeline.stage.tables import ROW_GROUP, Contract, check, read_table, write_table
 
 VISITS = Contract(
     {"visit": pl.Int64, "minute": pl.Int32, "value": pl.Float64},

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.common.modules import ROOT
+from pipeline.stage.modules import ROOT
 
 # a split or an availability table is one choice, not a mapping to be mixed
 WHOLE = ("split", "availability", "schedule", "doc2vec")

@@ -23,8 +23,8 @@ IMPORT = re.compile(
 def path_of(module: str) -> Path | None:
     """The file of a first-party module or package, relative to the repository; None if foreign.
 
-    >>> path_of("pipeline.common.modules").as_posix()
-    'pipeline/common/modules.py'
+    >>> path_of("pipeline.stage.modules").as_posix()
+    'pipeline/stage/modules.py'
     >>> path_of("polars") is None
     True
     """
@@ -77,10 +77,10 @@ def source_files(module: str) -> list[str]:
 
     A path (with a slash) stands for that file alone, such as a task's query.
 
-    >>> source_files("pipeline.common.files")
-    ['pipeline/common/files.py', 'pipeline/common/errors.py']
-    >>> source_files("pipeline.common.database")
-    ['pipeline/common/database.py', 'pipeline/common/progress.py']
+    >>> source_files("pipeline.stage.files")
+    ['pipeline/stage/files.py', 'pipeline/stage/errors.py']
+    >>> source_files("pipeline.stage.database")
+    ['pipeline/stage/database.py', 'pipeline/stage/progress.py']
     """
     return list(_consists_of(module))
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.common.errors import InputError
+from pipeline.stage.errors import InputError
 
 
 @contextmanager
