@@ -11,9 +11,9 @@ from checkout import REPOSITORY
 from test_extract_preflight import hospital, put_table
 from test_extract_release import put
 
-from pipeline.extract import costs, estimate
+from pipeline.extract import costs
 from pipeline.extract.contracts import TABLES
-from pipeline.plan import configuration
+from pipeline.plan import configuration, estimate
 from pipeline.stage.errors import InputError
 
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
