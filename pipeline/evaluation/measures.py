@@ -30,9 +30,9 @@ from pipeline.evaluation.subgroups import subgroups
 from pipeline.evaluation.suppression import shown_counts, why_no_metrics
 from pipeline.evaluation.threshold import threshold
 from pipeline.stage.errors import InputError
+from pipeline.stage.result import SCHEMA_VERSION
 from pipeline.stage.tables import read_table
 
-SCHEMA_VERSION = 3
 DIGITS = 6
 
 

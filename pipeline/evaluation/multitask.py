@@ -44,11 +44,11 @@ from pipeline.stage.command import pairs, parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
 from pipeline.stage.multitask import hours
+from pipeline.stage.result import SCHEMA_VERSION
 from pipeline.stage.tables import read_table
 
 log = logging.getLogger("pipeline")
 
-SCHEMA_VERSION = 3
 KEPT = (
     "metrics",
     "ceiling",

@@ -20,7 +20,7 @@ from pipeline.evaluation.bootstrap import Resampling, described
 from pipeline.evaluation.complete import complete
 from pipeline.evaluation.coverage import add_present_argument, coverage, read_presence
 from pipeline.evaluation.folds import read_folds, seeds
-from pipeline.evaluation.measures import SCHEMA_VERSION, Beside, measure, parts, rounded
+from pipeline.evaluation.measures import Beside, measure, parts, rounded
 from pipeline.evaluation.provenance import (
     cohort_fingerprint,
     definition_of,
@@ -33,6 +33,7 @@ from pipeline.evaluation.suppression import shown, shown_attrition
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
+from pipeline.stage.result import SCHEMA_VERSION
 
 log = logging.getLogger("pipeline")
 

@@ -1,0 +1,91 @@
+"""JSON schemas generated from types: `python -m pipeline.stage.schemas` writes those of results.
+
+A field is described by the string below it, a type by its docstring. pydantic reads neither for
+inherited fields, so both are taken from the source here; it makes everything else.
+"""
+
+import ast
+import inspect
+import sys
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from pipeline.stage import comparison, result, sections
+from pipeline.stage.command import parser, run
+from pipeline.stage.files import write_json
+from pipeline.stage.modules import ROOT
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SCHEMAS: dict[str, Any] = {
+    "result": result.FlatResult,
+    "multitask": result.Result,
+    "comparison": comparison.Comparison,
+    "attribution": comparison.Attribution,
+}
+
+
+class Untitled(GenerateJsonSchema):
+    """pydantic's generator without a title for every field: names and descriptions say it all."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Never."""
+        return False
+
+
+@cache
+def described(module: ModuleType) -> dict[str, dict[str, str]]:
+    """Class → field → the string below it, of the classes that a module defines."""
+    return {
+        node.name: {
+            one.target.id: inspect.cleandoc(text.value.value).replace("\n", " ")
+            for one, text in zip(node.body, node.body[1:], strict=False)
+            if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+            if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+            if isinstance(text.value.value, str)
+        }
+        for node in ast.parse(inspect.getsource(module)).body
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def descriptions(kind: Any) -> dict[str, str]:
+    """Field → description of a typed dictionary, those of its bases first.
+
+    >>> descriptions(result.Binary)["attrition"]
+    'How many are left after each condition, in order.'
+    """
+    found: dict[str, str] = {}
+    for base in getattr(kind, "__orig_bases__", ()):
+        found |= descriptions(base)
+    return found | described(sys.modules[kind.__module__]).get(kind.__name__, {})
+
+
+def json_schema(kind: Any) -> dict[str, Any]:
+    """The JSON schema of a typed dictionary, every field described."""
+    made = TypeAdapter(kind).json_schema(schema_generator=Untitled)
+    kinds = {kind.__name__: kind} | vars(comparison) | vars(result) | vars(sections)
+    for name, own in [(kind.__name__, made), *made.get("$defs", {}).items()]:
+        if "properties" not in own:
+            continue  # a name for a plain type, which describes itself
+        words = descriptions(kinds[name])
+        own["description"] = " ".join(inspect.cleandoc(kinds[name].__doc__).split())
+        for field, schema in own["properties"].items():
+            schema["description"] = words[field]
+    return {"$schema": DIALECT, **made}
+
+
+def main() -> None:
+    """Writes every schema beside the code that follows it."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--folder", default=ROOT / "pipeline/evaluation", help="of the schemas")
+    args = arguments.parse_args()
+    for name, kind in SCHEMAS.items():
+        write_json(f"{args.folder}/{name}.schema.json", json_schema(kind))
+
+
+if __name__ == "__main__":
+    run(main)
