@@ -211,6 +211,12 @@ def test_emergency_department_within_a_day(registered, expected):
     assert found["observed_from"].to_list() == [expected]
 
 
+@pytest.mark.parametrize(("intime", "expected"), [(at(-2), at(-2)), (at(2), at())])
+def test_a_stay_is_observed_from_intime_if_the_admission_was_registered_later(intime, expected):
+    found, _ = select(hospital([{"intime": intime}]))
+    assert found["observed_from"].to_list() == [expected]
+
+
 def test_years_ages_and_films_are_those_of_the_admission(caplog):
     patients = [
         {"anchor_year": 2145, "anchor_year_group": "2011 - 2013", "anchor_age": 88},

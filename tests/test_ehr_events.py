@@ -124,13 +124,15 @@ def minutes(table):
     return table["minute"].to_list()
 
 
-def test_readings_count_after_observed_from_and_up_to_the_prediction_time(select):
-    times = [at(), at(0, 1), at(48), at(48, 1)]
-    kept = select(chartevents=[read(t) for t in times])
-    assert minutes(kept) == [1, 48 * 60]
-    assert kept.row(0, named=True) == {
+SECOND = timedelta(seconds=1)
+POINTS = {"chartevents": HEART_RATE, "outputevents": FOLEY_URINE, "labevents": LACTATE}
+LASTING = {"procedureevents": INTUBATION, "inputevents": NOREPINEPHRINE}
+
+
+def test_a_reading_in_full(select):
+    assert select(chartevents=[read(at())]).row(0, named=True) == {
         "episode_id": 1,
-        "minute": 1,
+        "minute": 0,
         "end_minute": None,
         "kind": "chart",
         "signal": "heart_rate",
@@ -138,15 +140,40 @@ def test_readings_count_after_observed_from_and_up_to_the_prediction_time(select
     }
 
 
-@pytest.mark.parametrize("table", ["chartevents", "outputevents", "labevents"])
-def test_what_is_stored_after_the_prediction_time_is_not_known(select, table):
-    itemid = {"outputevents": FOLEY_URINE, "labevents": LACTATE}.get(table, HEART_RATE)
-    rows = [
-        read(at(40), itemid, 20.0, storetime=at(48)),
-        read(at(41), itemid, 21.0, storetime=at(48, 1)),
-    ]
+@pytest.mark.parametrize("table", POINTS)
+def test_edges_of_readings(select, table):
+    """From observed_from on, before the prediction time, and known before it: to the second."""
+    times = [at(-6) - SECOND, at(-6), at(48) - SECOND, at(48)]
+    rows = [read(time, POINTS[table], 20.0) for time in times]
+    rows += [read(at(40), POINTS[table], 21.0, storetime=time) for time in (at(48), at(49))]
+    rows += [read(at(41), POINTS[table], 22.0, storetime=at(48) - SECOND)]
+    rows += [read(at(48), POINTS[table], 23.0, storetime=at(47))]  # stored ahead of its time
     rows = [row | {"value": row["valuenum"]} for row in rows]
-    assert minutes(select(**{table: rows})) == [40 * 60]
+    kept = select([admission(observed_from=at(-6))], **{table: rows})
+    assert minutes(kept) == [-6 * 60, 41 * 60, 48 * 60 - 1]
+
+
+@pytest.mark.parametrize("table", LASTING)
+def test_edges_of_intervals(select, table):
+    """An end at the prediction time is not known before it."""
+    starts = [at(-6) - SECOND, at(-6), at(48) - SECOND, at(48)]
+    rows = [runs(time, at(60), LASTING[table], amount=1.0) for time in starts]
+    ends = [at(48) - SECOND, at(48)]
+    rows += [runs(at(40, m), end, LASTING[table], amount=1.0) for m, end in enumerate(ends)]
+    kept = select([admission(observed_from=at(-6))], **{table: rows})
+    assert kept.select("minute", "end_minute").rows() == [
+        (-6 * 60, None), (2400, 48 * 60 - 1), (2401, None), (48 * 60 - 1, None)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("void", [{"statusdescription": "Rewritten"}, {"amount": 0.0}])
+def test_an_infusion_that_turns_out_void_runs_until_its_end_is_known(select, void):
+    ends = [at(48) - SECOND, at(48), None]
+    rows = [
+        runs(at(1, m), end, NOREPINEPHRINE, **{"amount": 1.0} | void) for m, end in enumerate(ends)
+    ]
+    kept = select(inputevents=rows)
+    assert kept.select("minute", "end_minute").rows() == [(61, None), (62, None)]
 
 
 def test_charttime_stands_in_for_a_missing_storetime_and_is_counted(select, caplog):
@@ -170,7 +197,7 @@ def test_emergency_department_readings_count_from_observed_from_on(select):
     vitals = [read(at(-6)), read(at(-6, 1)), read(at(-1))]
     labs = [read(at(-5), LACTATE, 3.0, hadm_id=None), read(at(-7), LACTATE, 9.0, hadm_id=None)]
     kept = select([arrived], chartevents=vitals, labevents=labs)
-    assert minutes(kept) == [-6 * 60 + 1, -5 * 60, -60]
+    assert minutes(kept) == [-6 * 60, -6 * 60 + 1, -5 * 60, -60]
 
 
 def test_a_lab_without_admission_goes_to_the_one_whose_observation_it_falls_into(select):
@@ -183,7 +210,7 @@ def test_a_lab_without_admission_goes_to_the_one_whose_observation_it_falls_into
     labs = [read(time, LACTATE, float(value), hadm_id=None) for value, time in drawn.items()]
     kept = select(episodes, labevents=labs)
     owners = dict(kept.select(pl.col("value").cast(pl.Int64), "episode_id").rows())
-    assert owners == {2: 1, 3: 1, 4: 2, 5: 2, 6: 2, 7: 2}  # 8 lies after both windows
+    assert owners == {2: 1, 3: 2, 4: 2, 5: 2, 6: 2}  # 7, 8: at the second's prediction time, later
     assert kept.height == len(owners)  # none is counted twice
     assert 3 not in kept["episode_id"]
 
@@ -196,9 +223,9 @@ def test_a_lab_of_another_admission_of_the_patient_is_not_taken(select):
 
 def test_intervals_are_known_from_their_start_and_their_end_only_after_it(select):
     rows = [
-        runs(at(0), at(2)),  # began before the observation
+        runs(at(0, -1), at(2)),  # began before the observation
         runs(at(1), at(5)),
-        runs(at(10), at(48)),  # ends exactly at the prediction time: known
+        runs(at(10), at(47, 59)),
         runs(at(11), at(48, 1)),
         runs(at(48), at(60)),
         runs(at(48, 1), at(60)),
@@ -207,10 +234,9 @@ def test_intervals_are_known_from_their_start_and_their_end_only_after_it(select
     kept = select(procedureevents=rows)
     assert kept.select("minute", "end_minute").rows() == [
         (60, 300),
-        (600, 48 * 60),
+        (600, 48 * 60 - 1),
         (660, None),
         (20 * 60, None),
-        (48 * 60, None),
     ]
     assert kept["value"].null_count() == kept.height
 

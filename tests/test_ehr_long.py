@@ -193,7 +193,7 @@ def test_a_lab_drawn_before_the_stay_counts_when_it_is_known_in_it(build):
     labs = [
         drawn(at(-2), 1.0, storetime=at(0, 30)),
         drawn(at(-2), 2.0, storetime=at(0, -1)),  # known before
-        drawn(at(-7), 3.0, storetime=at(1)),  # before the observation
+        drawn(at(-6, -1), 3.0, storetime=at(1)),  # before the observation
     ]
     assert build(labevents=labs).select("t", "value").rows() == [(0.5, "1")]
 
@@ -204,6 +204,19 @@ def test_labs_without_admission_are_of_the_stay_they_fall_into(build):
     labs += [drawn(at(6), hadm_id=6), drawn(at(7), subject_id=20, hadm_id=None)]
     kept = build(episodes, labevents=labs)
     assert kept.select("episode_id", "t").rows() == [(1, 5), (2, 10), (3, 7)]
+
+
+def test_a_lab_without_admission_is_of_the_latest_whose_observation_had_begun(build):
+    """And of both its stays, though the first is not over; at the edge itself of the later."""
+    second = {"start": at(30), "hadm": 6, "observed_from": at(24)}
+    episodes = [stay(1), stay(2, at(10), observed_from=at(-6)), stay(3, **second)]
+    values = {20: 1.0, 23.9: 2.0, 24: 3.0, 40: 4.0}
+    labs = [drawn(at(hour), value, hadm_id=None) for hour, value in values.items()]
+    owners = build(episodes, labevents=labs).select("episode_id", "value").rows()
+    assert owners == [(1, "1"), (1, "2"), (2, "1"), (2, "2"), (3, "4")]
+    assert before(build(episodes, labevents=labs, static=True), 3) == {
+        "lab 50813 Lactate": ("3", 6.0)
+    }
 
 
 def test_two_stays_of_an_admission_share_labs_by_time_and_charts_by_stay(build):
@@ -672,7 +685,7 @@ def test_the_open_demo_comes_out(mimic_demo, tmp_path, monkeypatch):
         pl.col("stay_id").alias("episode_id"), "subject_id", "hadm_id", "stay_id",
         pl.col("intime").alias("start"), pl.col("outtime").alias("end"),
         pl.max_horizontal("intime", "first").alias("clock_zero"),
-        pl.col("admittime").alias("observed_from"),
+        pl.min_horizontal("admittime", "intime").alias("observed_from"),
         *(pl.lit(value).alias(name) for name, value in STATIC.items()),
     )  # fmt: skip
     end = pl.col("clock_zero") + pl.duration(hours=48)
@@ -701,7 +714,7 @@ def compare_before(found, episodes, source, name, item):
     both = episodes.join(own, on="subject_id", suffix="_own").with_columns(known.alias("known"))
     both = both.filter(
         pl.col("hadm_id_own").fill_null(pl.col("hadm_id")) == pl.col("hadm_id"),
-        pl.col("charttime") >= pl.min_horizontal("start", "observed_from"),
+        pl.col("charttime") >= pl.col("observed_from").min().over("hadm_id"),
         pl.col("known") < pl.col("clock_zero"),
     ).sort("episode_id", "known", "charttime", "valuenum")
     last = both.unique("episode_id", keep="last", maintain_order=True).select(

@@ -161,8 +161,9 @@ def ran(*rows, signal="vasopressor"):
         ([(100, 200), (110, 120), (150, 160)], (100, 0)),
         ([(2800, None)], (80, 1)),  # still running: until the prediction time
         ([(-60, 60), (2800, None)], (200, 1)),  # begun in the emergency department
-        ([(2800, WINDOW)], (80, 0)),
-        ([(WINDOW, None)], (0, 1)),
+        ([(2800, WINDOW - 1)], (79, 0)),
+        ([(2800, WINDOW)], (80, 1)),  # its end is not known before
+        ([(WINDOW, None)], (0, 0)),  # begins at the prediction time
         ([(WINDOW + 60, None), (WINDOW + 10, WINDOW + 20)], (0, 0)),  # begins later
         ([(10, 20), (15, None)], (WINDOW - 10, 1)),
         ([(7, 7)], (0, 0)),
@@ -177,14 +178,14 @@ def test_minutes_and_state_of_intervals(intervals, expected):
 
 @given(
     st.lists(
-        st.tuples(st.integers(-600, WINDOW), st.integers(0, 3 * WINDOW)).map(
-            lambda p: (p[0], p[0] + p[1] if p[0] + p[1] <= WINDOW else None)
+        st.tuples(st.integers(-600, WINDOW - 1), st.integers(0, 3 * WINDOW)).map(
+            lambda p: (p[0], p[0] + p[1] if p[0] + p[1] < WINDOW else None)
         ),
         max_size=8,
     )
 )
 def test_minutes_are_those_of_a_set_of_minutes(intervals):
-    """An end after the prediction time is not known then: null."""
+    """An end that is not before the prediction time is not known then: null."""
     covered = {
         minute
         for begin, end in intervals

@@ -71,17 +71,22 @@ def names(table):
     return "".join(table["note_id"])
 
 
-def test_reports_charted_in_the_window_and_stored_by_the_prediction_time(select):
+def test_reports_charted_in_the_observation_and_known_before_the_prediction_time(select):
+    second = timedelta(seconds=1)
     reports = [
-        report("a", at()),
-        report("b", at(0, 1)),
-        report("c", at(40), storetime=at(48)),
-        report("d", at(40), storetime=at(48, 1)),
-        report("e", at(48)),
-        report("f", at(48, 1)),
+        report("a", at(-6) - second),
+        report("b", at(-6)),
+        report("c", at(0, -1), storetime=at(0) - second),
+        report("d", at(40), storetime=at(48) - second),
+        report("e", at(40), storetime=at(48)),
+        report("f", at(48) - second),
+        report("g", at(48)),
+        report("h", at(47), storetime=at(40)),  # stored ahead of its time
     ]
-    kept = select(reports)
-    assert kept.select("note_id", "minute").rows() == [("b", 1), ("c", 2400), ("e", 2880)]
+    kept = select(reports, [admission(observed_from=at(-6))]).sort("note_id")
+    assert kept.select("note_id", "minute").rows() == [
+        ("b", -360), ("c", -1), ("d", 2879), ("f", 2879), ("h", 2820)
+    ]  # fmt: skip
 
 
 def test_charttime_stands_in_for_a_missing_storetime_and_is_counted(select, caplog):
@@ -97,7 +102,7 @@ def test_a_report_without_admission_goes_to_one_admission_and_never_to_another_p
     times = {"a": 5, "b": 24, "c": 24.5, "d": 47, "e": 78, "f": 79}
     kept = select([report(name, at(h), hadm_id=None) for name, h in times.items()], episodes)
     owners = kept.group_by("episode_id").agg(pl.col("note_id").sort()).sort("episode_id")
-    assert owners.rows() == [(1, ["a", "b"]), (2, ["c", "d", "e"])]
+    assert owners.rows() == [(1, ["a"]), (2, ["b", "c", "d"])]
 
 
 def test_a_report_of_another_admission_of_the_patient_is_not_taken(select):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-VERSION = 2
+VERSION = 3
 CHANGES = {
     1: "Results without the field definitions_version: ICU clocks begin at intime, the era is the "
     "patient's, cohorts look ahead without a word.",
@@ -29,6 +29,10 @@ CHANGES = {
     "verbal response; a BERT reads reports as written, Doc2Vec words of any length. Published: the "
     "split is drawn per task among complete cases, without an event required; the next admission "
     "is one with a film; the age is anchor_age; bins and their means are those of its code.",
+    3: "A row is data from the beginning of the observation on if it was known before the "
+    "prediction time: the rule of ICU stays, now that of admissions, too. Minutes of reports count "
+    "to when they were known; a row without hadm_id belongs to one admission in the long table, "
+    "too; ICU stays are observed from intime on where the admission was registered later.",
 }
 ROOMS = ("cohort", "ehr", "cxr", "note")
 KEPT = Path(__file__).with_name("definitions.json")

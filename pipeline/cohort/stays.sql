@@ -18,7 +18,8 @@ SELECT
     icustays.outtime AS "end",
     -- T0: from intime on, but not before the patient is there.
     GREATEST(icustays.intime, arrivals.first_heart_rate) AS clock_zero,
-    persons.observed_from,
+    -- Of an ICU that received the patient before the admission was registered, from then on.
+    LEAST(persons.observed_from, icustays.intime) AS observed_from,
     -- The last horizon of the tasks; nothing known from then on is data for any of them.
     GREATEST(icustays.intime, arrivals.first_heart_rate) + INTERVAL 48 HOUR AS prediction_time,
     persons.age,

@@ -1,4 +1,4 @@
-"""Selects the films of each episode that were taken by its prediction time.
+"""Selects the films of each episode taken before its prediction time.
 
 python -m pipeline.cxr.films --episodes … --metadata results/source/cxr_metadata.parquet
     --views antero-posterior --availability '{…}' --output films.parquet

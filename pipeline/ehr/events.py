@@ -1,4 +1,4 @@
-"""Selects what the EHR tells about each episode and was known by its prediction time.
+"""Selects what the EHR tells about each episode and was known before its prediction time.
 
     python -m pipeline.ehr.events --episodes episodes.parquet --source results/source
         --availability '{…}' --output events.parquet

@@ -1,5 +1,6 @@
 -- Events of every episode, whatever the task: one row per reading or running interval that was
--- KNOWN by the cut (the prediction time, unless the availability rule is switched off).
+-- KNOWN before the cut (the prediction time, unless the availability rule is switched off): what
+-- becomes known at the prediction time itself is not known before it.
 -- Views: episodes, catalogue, chartevents, labevents, outputevents, procedureevents, inputevents,
 -- d_items, d_labitems. Macro: intubated (signals.py). The known_… fields are the time columns of
 -- the config's availability table, the stands_in_… fields say that the first of them is null.
@@ -52,21 +53,21 @@ timed AS (
         ON w.subject_id = l.subject_id
         AND (
             l.hadm_id = w.hadm_id
-            OR l.hadm_id IS NULL AND (w.next_from IS NULL OR l.charttime <= w.next_from)
+            OR l.hadm_id IS NULL AND (w.next_from IS NULL OR l.charttime < w.next_from)
         )
 ),
--- What was known: read in the observation and stored by the cut.
+-- What was known: read in the observation and stored before the cut.
 converted AS (
     SELECT
         t.episode_id, i.kind, i.signal, i.low, i.high, t.stood_in,
-        CAST(date_diff('minute', t.start, t.charttime) AS INTEGER) AS minute,
+        CAST(floor(date_diff('second', t.start, t.charttime) / 60) AS INTEGER) AS minute,
         CASE
             WHEN i.words IS NOT NULL THEN 1
             ELSE round(t.value * i.scale + i.shift, 4)
         END AS value
     FROM timed AS t JOIN items AS i
         ON i.itemid = t.itemid AND i.words IS NOT DISTINCT FROM t.words
-    WHERE t.charttime > t.observed_from AND t.charttime <= t.cut AND t.known <= t.cut
+    WHERE t.charttime >= t.observed_from AND t.charttime < t.cut AND t.known < t.cut
 ),
 -- Values that no living body shows are typing errors: the reader counts and drops them.
 points AS (
@@ -95,15 +96,15 @@ started AS (
 intervals AS (
     SELECT
         w.episode_id,
-        CAST(date_diff('minute', w.start, s.starttime) AS INTEGER) AS minute,
+        CAST(floor(date_diff('second', w.start, s.starttime) / 60) AS INTEGER) AS minute,
         CASE
-            WHEN s.endtime <= w.cut
-            THEN CAST(date_diff('minute', w.start, s.endtime) AS INTEGER)
+            WHEN s.endtime < w.cut
+            THEN CAST(floor(date_diff('second', w.start, s.endtime) / 60) AS INTEGER)
         END AS end_minute,
         i.kind, i.signal, CAST(NULL AS DOUBLE) AS value, s.stood_in, FALSE AS outside
     FROM started AS s JOIN windows AS w USING (hadm_id) JOIN items AS i USING (itemid)
-    WHERE s.starttime > w.observed_from AND s.starttime <= w.cut AND s.known <= w.cut
-        AND NOT (s.void AND s.endtime <= w.cut)
+    WHERE s.starttime >= w.observed_from AND s.starttime < w.cut AND s.known < w.cut
+        AND NOT (s.void AND coalesce(s.endtime < w.cut, FALSE))
 )
 -- By episodes, so that they can be read one after the other; duplicates are left to the reader.
 SELECT episode_id, minute, end_minute, kind, signal, value, stood_in, outside

@@ -10,12 +10,20 @@
 -- A variable is an item's number and a text that goes behind its name, which is added at the end.
 -- One part at a time, each a stream; a value may be null. (No filter on computed texts: DuckDB
 -- 2.0.0 fails on those of millions of rows, "dict-surviving cache".)
-WITH windows AS (
+WITH admissions AS (
+    SELECT
+        subject_id, hadm_id, min(observed_from) AS since,
+        lead(min(observed_from)) OVER (
+            PARTITION BY subject_id ORDER BY min(observed_from), hadm_id
+        ) AS next_from
+    FROM episodes
+    GROUP BY subject_id, hadm_id
+),
+windows AS (
     SELECT
         *, clock_zero AS zero, least(prediction_time, "end") AS stop,
-        least(start, observed_from) AS since,
         (row_number() OVER (ORDER BY episode_id) - 1) // $stays AS chunk
-    FROM episodes
+    FROM episodes JOIN admissions USING (subject_id, hadm_id)
 ),
 -- All of the admission; `here`: of this stay, in it.
 charted AS (
@@ -41,7 +49,8 @@ specimens AS (
     SELECT *, coalesce(charttime, chartdate + INTERVAL 1 DAY) AS taken FROM microbiologyevents
 ),
 -- Drawn in the stay, or before it in the same admission. Without hadm_id (emergency department): of
--- the admission in whose observation it was drawn.
+-- the one admission in whose observation it was drawn, the latest that had begun.
+-- ASSUME admissions without an ICU stay take no row from it: they have no episode.
 drawn AS (
     SELECT w.chunk, w.episode_id, w.zero, w.stop, r.* EXCLUDE (subject_id, hadm_id), TRUE AS here
     FROM (
@@ -56,7 +65,8 @@ drawn AS (
     JOIN windows AS w
         ON w.subject_id = r.subject_id
         AND coalesce(r.hadm_id, w.hadm_id) = w.hadm_id
-        AND r.charttime >= w.observed_from
+        AND (r.hadm_id IS NOT NULL OR w.next_from IS NULL OR r.charttime < w.next_from)
+        AND r.charttime >= w.since
 ),
 -- ASSUME: nothing is known before the time that it is charted for, though many outputs are stored
 -- earlier. Merged variables are numbers only.
@@ -106,7 +116,7 @@ running AS (
 -- the same admission, runs on after it (`here`), unless it ended before.
 intervals AS NOT MATERIALIZED (
     SELECT
-        w.chunk, w.episode_id, w.zero, w.stop, w.since, i.item,
+        w.chunk, w.episode_id, w.zero, w.stop, i.item,
         r.* EXCLUDE (itemid, hadm_id, stay_id),
         greatest(r.starttime, r.known) AS begun, greatest(begun, w.zero) AS entered,
         entered < w.stop
@@ -115,6 +125,7 @@ intervals AS NOT MATERIALIZED (
     JOIN windows AS w
         ON w.hadm_id = r.hadm_id
         AND (coalesce(r.stay_id, w.stay_id) = w.stay_id OR r.starttime < w.zero)
+        AND r.starttime >= w.since
     JOIN items AS i USING (source, itemid)
     WHERE r.known IS NOT NULL AND greatest(r.starttime, r.known) < w.stop
 ),
@@ -164,13 +175,13 @@ past AS (
         chunk, stood_in, episode_id, zero, item, concat_ws(' ', ' rate', rateuom), rate,
         begun, begun, starttime
     FROM intervals
-    WHERE begun < zero AND starttime >= since AND isfinite(rate) AND (here OR amount IS NOT NULL)
+    WHERE begun < zero AND isfinite(rate) AND (here OR amount IS NOT NULL)
     UNION ALL
     SELECT
         chunk, stood_in, episode_id, zero, item, concat_ws(' ', ' amount', amountuom),
         amount, greatest(endtime, begun) AS ended, begun, greatest(starttime, endtime)
     FROM intervals
-    WHERE starttime >= since AND isfinite(amount) AND endtime IS NOT NULL AND ended < zero
+    WHERE isfinite(amount) AND endtime IS NOT NULL AND ended < zero
 ),
 -- The last number of each signal, however long ago: of two that became known at one time the later
 -- charted. Its hours are those since it was measured.

@@ -2,8 +2,8 @@
 
     python -m pipeline.ehr.statistics --episodes … --events … --output statistics.parquet
 
-One row per episode, from events known by its prediction time (`pipeline.ehr.events`). Statistics as
-listed by Soenksen et al. 2022 (HAIM), with rules where they leave a detail open:
+One row per episode, from events known before its prediction time (`pipeline.ehr.events`).
+Statistics as listed by Soenksen et al. 2022 (HAIM), with rules where they leave a detail open:
 
 * readings of one signal in one minute count once, with their mean;
 * differences are between successive readings; variance is that of the population; the slope is that
@@ -161,8 +161,8 @@ def of_intervals(events: pl.DataFrame, episodes: pl.DataFrame) -> pl.DataFrame:
     key, until = ["row", "column"], pl.min_horizontal(pl.col("end_minute"), "window")  # skips null
     covered = pl.col("until").cum_max().shift(1).over(key)
     new = (pl.col("until") - pl.max_horizontal("minute", covered)).clip(lower_bound=0)
-    ended = pl.col("end_minute") <= pl.col("window")
-    running = (pl.col("minute") <= pl.col("window")) & ~ended.fill_null(False)
+    ended = pl.col("end_minute") < pl.col("window")
+    running = (pl.col("minute") < pl.col("window")) & ~ended.fill_null(False)
     ran = ran.with_columns(until=until).with_columns(new=new, running=running)
     total = ran.group_by(key).agg(pl.col("new").sum(), pl.col("running").any())
     table = np.zeros((episodes.height, len(RUN), 2), np.float32)

@@ -134,7 +134,7 @@ def _readable(
     admissions: pl.DataFrame, written: pl.DataFrame, pictures: pl.DataFrame
 ) -> pl.DataFrame:
     """Marks has_e, has_c, has_n: known by the prediction time (films: antero-posterior)."""
-    worded = (pl.col("stored") <= PREDICTION) & (pl.col("kind") == "report")
+    worded = (pl.col("stored") < PREDICTION) & (pl.col("kind") == "report")
     usable = (pl.col("minute") < PREDICTION) & (pl.col("view") == "AP")
     row = pl.int_range(pl.len())
     return admissions.with_columns(

@@ -1,4 +1,4 @@
-"""Selects the radiology reports of each episode that were known by its prediction time.
+"""Selects the radiology reports of each episode known before its prediction time.
 
 python -m pipeline.note.notes --episodes … --notes notes.parquet --availability '{…}' --output …
 

@@ -16,7 +16,10 @@ SELECT
     n.note_id,
     -- Whole minutes from the patient's arrival to knowledge, rounded down: a report is known before
     -- hour T if and only if minute < 60 T, to the second.
-    CAST(floor(date_diff('second', e.clock_zero, {known_notes}) / 60) AS INTEGER) AS minute,
+    CAST(
+        floor(date_diff('second', e.clock_zero, greatest(n.charttime, {known_notes})) / 60)
+        AS INTEGER
+    ) AS minute,
     {stands_in_notes} AS stood_in
 FROM notes AS n
 -- A report without hadm_id belongs to the one admission whose observation it falls into: the latest
