@@ -49,9 +49,9 @@ def note_stages(folder: Path, made: Path, radiology: Path) -> dict[str, list[str
             json.dumps(CONFIG["split"]), "--settings", settings, "--output", model,
         ),
         "select_notes": python(
-            "pipeline.note.notes", "--episodes", made / "episodes.parquet", "--notes", clean,
-            "--definition", "corrected", "--availability", json.dumps(CONFIG["availability"]),
-            "--output", notes, *resources,
+            "pipeline.note.notes", "--query", "pipeline/note/notes.sql", "--episodes",
+            made / "episodes.parquet", "--notes", clean, "--availability",
+            json.dumps(CONFIG["availability"]), "--output", notes, *resources,
         ),
         "infer_vectors": python(
             "pipeline.note.vectors", "--notes", clean, "--episode-notes", notes, "--model", model,

@@ -26,6 +26,7 @@ STAYS["note"] = {
     "present": f"{STAY}/note/notes.parquet",
     "modules": [
         "pipeline.note.notes",
+        "pipeline/note/notes_stay.sql",
         "pipeline.note.train_bert",
         "pipeline.note.tokens_bert",
         "pipeline.note.embed_bert",

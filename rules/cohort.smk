@@ -16,6 +16,7 @@ rule select_episodes:
         chexpert=only_published("results/source/chexpert.parquet"),
         films=wiring.films_of_the_cohort,
         ids=config["cohort"]["ids"] or [],
+        query=query("pipeline/cohort/episodes"),
         code=modules("pipeline.cohort.episodes"),
     output:
         episodes=f"{UNIT}/episodes.parquet",

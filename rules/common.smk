@@ -28,6 +28,7 @@ from pipeline.plan.wiring import (
     modules,
     only_published,
     option,
+    query,
 )
 from pipeline.extract import contracts, counts, preflight, release
 from pipeline.report.headline import headline

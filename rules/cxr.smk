@@ -37,6 +37,7 @@ STAYS["cxr"] = {
     "present": f"{STAY}/cxr/films.parquet",
     "modules": [
         "pipeline.cxr.films",
+        "pipeline/cxr/films_stay.sql",
         "pipeline.cxr.decode",
         "pipeline.cxr.readable",
         "pipeline.cxr.stays",
@@ -49,6 +50,7 @@ rule select_films:
         episodes=f"{UNIT}/episodes.parquet",
         metadata="results/source/cxr_metadata.parquet",
         admissions=only_published("results/source/admissions.parquet"),
+        query=query("pipeline/cxr/films"),
         code=modules("pipeline.cxr.films"),
     output:
         f"{UNIT}/cxr/films.parquet",
@@ -62,14 +64,13 @@ rule select_films:
     params:
         availability=known_from("films"),
         views=setting("cxr", "views"),
-        definition=setting("definition"),
         admissions=option("admissions"),
     shell:
         "python -m pipeline.cxr.films"
+        " --query {input.query:q}"
         " --episodes {input.episodes:q}"
         " --metadata {input.metadata:q}"
         " {params.admissions:q}"
-        " --definition {params.definition:q}"
         " --views {params.views:q}"
         " --availability {params.availability:q}"
         " --output {output:q}"

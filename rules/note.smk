@@ -80,6 +80,7 @@ rule select_notes:
         episodes=f"{UNIT}/episodes.parquet",
         notes=rules.clean_notes.output,
         admissions=only_published("results/source/admissions.parquet"),
+        query=query("pipeline/note/notes"),
         code=modules("pipeline.note.notes"),
     output:
         f"{UNIT}/note/notes.parquet",
@@ -92,14 +93,13 @@ rule select_notes:
         runtime=30,
     params:
         availability=known_from("notes"),
-        definition=setting("definition"),
         admissions=option("admissions"),
     shell:
         "python -m pipeline.note.notes"
+        " --query {input.query:q}"
         " --episodes {input.episodes:q}"
         " --notes {input.notes:q}"
         " {params.admissions:q}"
-        " --definition {params.definition:q}"
         " --availability {params.availability:q}"
         " --output {output:q}"
         " --threads {threads}"

@@ -10,6 +10,7 @@ rule select_stay_notes:
     input:
         episodes=f"{STAY}/episodes.parquet",
         notes="results/note/clean.parquet",
+        query="pipeline/note/notes_stay.sql",
         code=modules("pipeline.note.notes"),
     output:
         f"{STAY}/note/notes.parquet",
@@ -26,7 +27,7 @@ rule select_stay_notes:
         availability=known_from("notes"),
     shell:
         "python -m pipeline.note.notes"
-        " --definition stay"
+        " --query {input.query:q}"
         " --episodes {input.episodes:q}"
         " --notes {input.notes:q}"
         " --availability {params.availability:q}"
@@ -41,6 +42,7 @@ rule select_stay_films:
     input:
         episodes=f"{STAY}/episodes.parquet",
         metadata="results/source/cxr_metadata.parquet",
+        query="pipeline/cxr/films_stay.sql",
         code=modules("pipeline.cxr.films"),
     output:
         f"{STAY}/cxr/films.parquet",
@@ -58,7 +60,7 @@ rule select_stay_films:
         views=setting("cxr", "views"),
     shell:
         "python -m pipeline.cxr.films"
-        " --definition stay"
+        " --query {input.query:q}"
         " --episodes {input.episodes:q}"
         " --metadata {input.metadata:q}"
         " --views {params.views:q}"

@@ -3,6 +3,7 @@
 import json
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pipeline.cxr import films as stage
 from pipeline.stage.errors import InputError
 
+FOLDER = Path(stage.__file__).parent
 ZERO = datetime(2150, 3, 1, 8, 0)
 RULE = {"enforced": True, "films": ["film_time"]}
 TIME = pl.Datetime("us")
@@ -51,7 +53,8 @@ def select(tmp_path, monkeypatch):
         output = tmp_path / "films.parquet"
         given = ["--episodes", tmp_path / "episodes.parquet", "--output", output]
         given += ["--metadata", tmp_path / "metadata.parquet", "--views", *views]
-        given += ["--availability", json.dumps(rule), "--temp", tmp_path]
+        given += ["--query", FOLDER / "films.sql", "--temp", tmp_path]
+        given += ["--availability", json.dumps(rule)]
         monkeypatch.setattr(sys, "argv", ["films", *map(str, given)])
         stage.main()
         return pl.read_parquet(output)
@@ -143,7 +146,7 @@ def published(tmp_path, monkeypatch):
         table.write_parquet(tmp_path / "admissions.parquet")
         kinds = {"view_position": pl.String}
         pl.DataFrame(films, schema_overrides=kinds).write_parquet(tmp_path / "metadata.parquet")
-        given = ["--definition", "published", "--views", "antero-posterior"]
+        given = ["--query", FOLDER / "films_published.sql", "--views", "antero-posterior"]
         for name in ("episodes", "admissions", "metadata"):
             given += [f"--{name}", tmp_path / f"{name}.parquet"]
         given += ["--output", tmp_path / "films.parquet", "--temp", tmp_path]
@@ -170,9 +173,11 @@ def test_a_published_film_of_two_overlapping_admissions_belongs_to_both(publishe
     assert kept.select("episode_id", "minute").rows() == [(1, 600), (2, 300)]
 
 
-@pytest.mark.parametrize("definition", ["corrected", "published"])
-def test_a_definition_without_what_it_needs_is_refused(monkeypatch, definition):
+@pytest.mark.parametrize(
+    ("name", "needed"), [("films.sql", "availability"), ("films_published.sql", "admissions")]
+)
+def test_a_query_without_what_it_needs_is_refused(monkeypatch, name, needed):
     given = ["--episodes", "e", "--metadata", "m", "--views", "v", "--output", "o"]
-    monkeypatch.setattr(sys, "argv", ["films", "--definition", definition, *given])
-    with pytest.raises(InputError, match=f"{definition} needs --(availability|admissions)"):
+    monkeypatch.setattr(sys, "argv", ["films", "--query", str(FOLDER / name), *given])
+    with pytest.raises(InputError, match=f"{name} needs --{needed}$"):
         stage.main()

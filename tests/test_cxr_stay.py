@@ -3,6 +3,7 @@
 import json
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -56,7 +57,12 @@ def select(tmp_path, monkeypatch):
         kinds |= {"view_code_sequence_code_meaning": pl.String}
         pl.DataFrame(rows, schema_overrides=kinds).write_parquet(tmp_path / "m.parquet")
         given = ["--episodes", tmp_path / "e.parquet", "--metadata", tmp_path / "m.parquet"]
-        given += ["--definition", "stay", "--availability", json.dumps(rule)]
+        given += [
+            "--query",
+            Path(films.__file__).with_name("films_stay.sql"),
+            "--availability",
+            json.dumps(rule),
+        ]
         given += ["--views", "antero-posterior"]
         given += ["--output", tmp_path / "out.parquet", "--temp", tmp_path]
         monkeypatch.setattr(sys, "argv", ["films", *map(str, given)])

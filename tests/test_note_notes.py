@@ -5,6 +5,7 @@ import logging
 import sys
 import unicodedata
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from pipeline.note import clean, notes
 from pipeline.stage.errors import InputError
 
+FOLDER = Path(notes.__file__).parent
 ZERO = datetime(2150, 3, 1, 8, 0)
 RULE = {"enforced": True, "notes": ["storetime", "charttime"]}
 TIME = pl.Datetime("us")
@@ -58,6 +60,7 @@ def select(tmp_path, monkeypatch):
         return run(
             monkeypatch,
             notes,
+            query=FOLDER / "notes.sql",
             episodes=tmp_path / "episodes.parquet",
             notes=tmp_path / "clean.parquet",
             availability=json.dumps(rule),
@@ -139,7 +142,7 @@ def published(tmp_path, monkeypatch):
             "output": "out",
         }
         given = {flag: tmp_path / f"{name}.parquet" for flag, name in paths.items()}
-        return run(monkeypatch, notes, definition="published", **given)
+        return run(monkeypatch, notes, query=FOLDER / "notes_published.sql", **given)
 
     return stage
 
@@ -159,11 +162,13 @@ def test_published_reports_are_charted_in_the_window_before_discharge_whenever_s
     assert names(published(late, discharged=90)) == "h"
 
 
-@pytest.mark.parametrize("definition", ["corrected", "published"])
-def test_a_definition_without_what_it_needs_is_refused(monkeypatch, tmp_path, definition):
+@pytest.mark.parametrize(
+    ("name", "needed"), [("notes.sql", "availability"), ("notes_published.sql", "admissions")]
+)
+def test_a_query_without_what_it_needs_is_refused(monkeypatch, tmp_path, name, needed):
     paths = {name: tmp_path / name for name in ("episodes", "notes", "output")}
-    with pytest.raises(InputError, match=f"{definition} needs --(availability|admissions)"):
-        run(monkeypatch, notes, definition=definition, **paths)
+    with pytest.raises(InputError, match=f"{name} needs --{needed}$"):
+        run(monkeypatch, notes, query=FOLDER / name, **paths)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -54,7 +55,12 @@ def select(tmp_path, monkeypatch):
         pl.DataFrame(stays or [stay()]).with_columns(times).write_parquet(tmp_path / "e.parquet")
         pl.DataFrame(reports, schema=REPORT).write_parquet(tmp_path / "n.parquet")
         given = ["--episodes", tmp_path / "e.parquet", "--notes", tmp_path / "n.parquet"]
-        given += ["--definition", "stay", "--availability", json.dumps(rule)]
+        given += [
+            "--query",
+            Path(notes.__file__).with_name("notes_stay.sql"),
+            "--availability",
+            json.dumps(rule),
+        ]
         given += ["--output", tmp_path / "out.parquet", "--temp", tmp_path]
         monkeypatch.setattr(sys, "argv", ["notes", *map(str, given)])
         notes.main()

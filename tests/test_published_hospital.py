@@ -5,6 +5,7 @@ import json
 import sys
 from collections import Counter
 from functools import cached_property
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -71,7 +72,8 @@ class Stages:
         assert self.episodes.height
         flags = {name: self.path(name) for name in ("episodes", "admissions")}
         flags |= {"metadata": self.path("cxr_metadata"), "views": "antero-posterior"}
-        flags |= {"definition": "published", "availability": "null", "output": self.path("films")}
+        flags |= {"query": Path(films_stage.__file__).with_name("films_published.sql")}
+        flags |= {"availability": "null", "output": self.path("films")}
         self.run(films_stage, **flags)
         return pl.read_parquet(self.path("films"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stage.modules import ROOT, _imports, path_of, source_files
+from pipeline.stage.modules import ROOT, _data, _imports, path_of, source_files
 
 
 def test_a_stage_consists_of_its_file_its_query_and_what_it_imports_over_several_steps():
@@ -59,6 +59,29 @@ def test_imports_are_those_that_python_itself_reads():
                 names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         found = _imports(path.relative_to(ROOT).as_posix())
         assert {path_of(name) for name in names} - {None} == {*map(path_of, found)} - {None}
+
+
+def test_data_belongs_to_the_module_that_names_it_in_a_string():
+    """As Python's own parser reads the strings, docstrings apart."""
+    for path in Path(ROOT, "pipeline").rglob("*.py"):
+        strings = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        expected = {
+            own.relative_to(ROOT).as_posix()
+            for own in path.parent.rglob("*.*")
+            if own.suffix in (".sql", ".csv") and own.relative_to(path.parent).as_posix() in strings
+        }
+        assert _data(path.relative_to(ROOT).as_posix()) == expected
+
+
+def test_a_module_that_is_given_its_query_owns_none():
+    for module in ("pipeline.cxr.films", "pipeline.note.notes", "pipeline.cohort.episodes"):
+        files = source_files(module)
+        assert not [f for f in files if f.endswith("_published.sql") or f.endswith("_stay.sql")]
+    assert "pipeline/cohort/episodes.sql" not in source_files("pipeline.cohort.stays")
 
 
 SELECTIONS = [

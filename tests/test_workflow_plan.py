@@ -370,6 +370,44 @@ def test_a_rule_depends_on_the_code_that_it_runs(name, text):
                 assert argument in text
 
 
+TARGETS = ["ecn_early_mortality", "published/ecn_early_mortality", "ecn_unimed_all"]
+CHOSEN = {  # by the rule of a job: the query → the jobs that depend on it
+    "cohort/episodes.sql": {"select_episodes/corrected"},
+    "cohort/episodes_published.sql": {"select_episodes/published"},
+    "cohort/stays.sql": {"select_stays/corrected"},
+    "cxr/films.sql": {"select_films/corrected"},
+    "cxr/films_published.sql": {"select_films/published"},
+    "cxr/films_stay.sql": {"select_stay_films/corrected"},
+    "note/notes.sql": {"select_notes/corrected"},
+    "note/notes_published.sql": {"select_notes/published"},
+    "note/notes_stay.sql": {"select_stay_notes/corrected"},
+    "cohort/tasks/mortality.sql": {"label_task/corrected/mortality"},
+    "cohort/tasks/published/mortality.sql": {"label_task/published/mortality"},
+    "cohort/tasks/stay/shock.sql": {"label_stay_task/corrected/shock_4h"},
+    "cohort/tasks/stay/diagnoses.sql": {"label_diagnoses/corrected/48h"},
+    "cohort/tasks/stay/without/mortality.sql": {"mark_left_out/corrected/stay/mortality_48h"},
+}
+
+
+def test_a_query_is_an_input_of_the_jobs_that_read_it_alone(fresh):
+    targets = [f"results/{target}.json" for target in TARGETS]
+    text = fresh.snakemake("--dry-run", "--", *targets).text
+    jobs_of = {}
+    for files, log in re.findall(
+        r"^    input: (.*)\n(?:    .*\n)*?    log: logs/(.*)\.log$", text, re.M
+    ):
+        for file in files.split(", "):
+            jobs_of.setdefault(file.removeprefix("pipeline/"), set()).add(log)
+    assert {query: jobs_of[query] for query in CHOSEN} == CHOSEN
+    rooms = [REPOSITORY / "pipeline" / room for room in ("cohort", "ehr", "cxr", "note", "fiddle")]
+    known = {
+        path.relative_to(REPOSITORY / "pipeline").as_posix()
+        for room in rooms for path in room.rglob("*.*") if path.suffix in (".sql", ".csv")
+    }  # fmt: skip
+    others = r"cohort/tasks/((published|without)/)?(longstay|readmission)\.sql"  # of no target here
+    assert {file for file in known - set(jobs_of) if not re.fullmatch(others, file)} == set()
+
+
 @pytest.mark.parametrize("name", CONFIG["modalities"].values())
 def test_a_training_depends_on_the_code_of_its_modalities(name):
     wiring = Wiring(CONFIG, {})

@@ -13,8 +13,8 @@ from edits import EDITS, EVENTS, ORDER, TABLE, TRAIN_EHR, jobs
 
 QUICK = [
     "early.dropout", "published protocol", "missing", "cohort.min_age", "split.salt", "seeds",
-    "task definition", "a condition of the cohort", "encoder of films", "shared helper", "film",
-    "patient", "touched",
+    "task definition", "published query of admissions", "query of a task of ICU stays",
+    "a condition of the cohort", "encoder of films", "shared helper", "film", "patient", "touched",
 ]  # fmt: skip
 RUN = ["early.dropout"]
 RUN_SLOWLY = [

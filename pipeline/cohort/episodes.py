@@ -83,7 +83,8 @@ SOURCES = {  # table → its key, the columns that the query reads
 OPTIONAL = ("chexpert", "films")  # the published cohort, or that of any film, alone reads it
 WINDOW = "window"  # of icu_within_hours: the window of the prediction
 FILMS = ("covered", "any")
-QUERIES = {"corrected": "episodes.sql", "published": "episodes_published.sql"}
+# the rule that chooses one has it as an input: an edit of the other does not rerun the job
+QUERIES = {"corrected": "episodes", "published": "episodes_published"}
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,9 @@ def register(
     database.register("ids", ids)
     inputs.tell_possible(database)
     settings = {"ed_hours": cohort.ed_hours, "last_year": last_year}
-    for name, query in (("persons", "person"), ("overlapping", "overlaps")):
-        path = Path(__file__).with_name(f"episodes_{query}.sql")
+    views = {"persons": "episodes_person.sql", "overlapping": "episodes_overlaps.sql"}
+    for name, query in views.items():
+        path = Path(__file__).with_name(query)
         database.register(name, inputs.answer(database, path, settings))
 
 
@@ -207,7 +209,7 @@ def select_episodes(
     """
     register(database, sources, SOURCES, cohort, last_year)
     log_oddities(database, "episodes_oddities.sql", last_year)
-    query = Path(__file__).with_name(QUERIES[cohort.definition])
+    query = Path(__file__).with_name(f"{QUERIES[cohort.definition]}.sql")
     admissions = inputs.answer(database, query, cohort.settings)
     conditions = asked(admissions, cohort)
     rows = counted_conditions(admissions, conditions, cohort)

@@ -1,13 +1,15 @@
 """Selects the films of each episode taken before its prediction time.
 
-python -m pipeline.cxr.films --episodes … --metadata results/source/cxr_metadata.parquet
-    --views antero-posterior --availability '{…}' --output films.parquet
+python -m pipeline.cxr.films --query pipeline/cxr/films.sql --episodes …
+    --metadata results/source/cxr_metadata.parquet --views antero-posterior --availability '{…}'
+    --output films.parquet
 
 A view is one of ViewPosition (AP) or of ViewCodeSequence_CodeMeaning (antero-posterior), in any
 case; one that no film of the source has is refused.
 
-As published by Wang et al. 2024 (`films_published.sql`): --definition published --admissions …
-Of ICU stays (`films_stay.sql`): --definition stay; minutes count from the patient's arrival.
+The query is `films.sql`, of ICU stays `films_stay.sql` (minutes count from the patient's arrival),
+or, as Wang et al. 2024 select films, `films_published.sql` (with --admissions instead of
+--availability).
 """
 
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from collections.abc import Sequence
 import duckdb
 import polars as pl
 
-from pipeline.stage.availability import add_definition_arguments, query_of
+from pipeline.stage.availability import add_query_arguments, query_of
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside
 from pipeline.stage.errors import InputError
@@ -62,11 +64,11 @@ def main() -> None:
     arguments.add_argument("--episodes", required=True)
     arguments.add_argument("--metadata", required=True)
     arguments.add_argument("--views", nargs="+", required=True, help="see above")
-    add_definition_arguments(arguments)
+    add_query_arguments(arguments)
     arguments.add_argument("--output", required=True)
     add_resource_arguments(arguments)
     given = arguments.parse_args()
-    text = query_of(__file__, given, "films")
+    text = query_of(given, "films")
     paths = {"cxr_metadata": given.metadata}
     paths |= {table: getattr(given, table) for table in ("episodes", "admissions")}
     with connect(given.threads, given.memory_mb, given.temp) as database:

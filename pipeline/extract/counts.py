@@ -39,7 +39,7 @@ DEMO = "demo "
 def known() -> Mapping[str, Mapping[str, Mapping[str, int]]]:
     """Data set → release → table or cohort → its count."""
     found: dict[str, dict[str, dict[str, int]]] = {}
-    with Path(__file__).with_suffix(".csv").open(newline="") as file:
+    with Path(__file__).with_name("counts.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             release = found.setdefault(row["dataset"], {}).setdefault(row["version"], {})
             release[row["count"]] = int(row["expected"])

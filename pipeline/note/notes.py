@@ -1,9 +1,11 @@
 """Selects the radiology reports of each episode known before its prediction time.
 
-python -m pipeline.note.notes --episodes … --notes notes.parquet --availability '{…}' --output …
+python -m pipeline.note.notes --query pipeline/note/notes.sql --episodes … --notes notes.parquet
+    --availability '{…}' --output …
 
-As published by Wang et al. 2024 (`notes_published.sql`): --definition published --admissions …
-Of ICU stays (`notes_stay.sql`): --definition stay; minutes count from the patient's arrival.
+The query is `notes.sql`, of ICU stays `notes_stay.sql` (minutes count from the patient's arrival),
+or, as Wang et al. 2024 select reports, `notes_published.sql` (with --admissions instead of
+--availability).
 """
 
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ from collections.abc import Mapping
 import duckdb
 import polars as pl
 
-from pipeline.stage.availability import add_definition_arguments, query_of
+from pipeline.stage.availability import add_query_arguments, query_of
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.tables import Contract, reading, write_table
@@ -49,11 +51,11 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--episodes", required=True)
     arguments.add_argument("--notes", required=True, help="cleaned reports")
-    add_definition_arguments(arguments)
+    add_query_arguments(arguments)
     arguments.add_argument("--output", required=True)
     add_resource_arguments(arguments)
     given = arguments.parse_args()
-    text = query_of(__file__, given, "notes")
+    text = query_of(given, "notes")
     with connect(given.threads, given.memory_mb, given.temp) as database:
         for table in ("episodes", "notes", "admissions"):
             if path := getattr(given, table):

@@ -172,6 +172,15 @@ def settings_of(config: Config, protocol: str, modalities: str, model: str) -> s
     return json.dumps(kept, sort_keys=True)
 
 
+def query(stem: str, protocol: str) -> str:
+    """The query of a protocol, of which there are a corrected and a published one.
+
+    >>> query("pipeline/cxr/films", "published"), query("pipeline/cxr/films", "corrected/fold1")
+    ('pipeline/cxr/films_published.sql', 'pipeline/cxr/films.sql')
+    """
+    return f"{stem}{'_published' if protocol == 'published' else ''}.sql"
+
+
 def task_query(protocol: str, task: str) -> str:
     """The query of a task under a protocol or fold.
 
@@ -207,10 +216,12 @@ def marked_by(tasks: list[str]) -> list[str]:
 
 
 @cache
-def _room(modality: str) -> list[str]:
-    """All modules of a modality's folder."""
-    files = (ROOT / "pipeline" / modality).glob("[!_]*.py")
-    return [f"pipeline.{modality}.{path.stem}" for path in files]
+def _room(modality: str, protocol: str) -> list[str]:
+    """All modules of a modality's folder, and the queries that the protocol chooses."""
+    folder = ROOT / "pipeline" / modality
+    stems = [path.stem.removesuffix("_published") for path in folder.glob("*_published.sql")]
+    queries = [query(f"pipeline/{modality}/{stem}", protocol) for stem in stems]
+    return [*(f"pipeline.{modality}.{path.stem}" for path in folder.glob("[!_]*.py")), *queries]
 
 
 def made_by(config: Config, modalities: str, model: str, task: str, protocol: str = "corrected"
@@ -219,8 +230,10 @@ def made_by(config: Config, modalities: str, model: str, task: str, protocol: st
 
     All modules of its modalities' folders, and what comes before and after them.
     """
-    rooms = sorted(name for letter in modalities for name in _room(config["modalities"][letter]))
+    names = [config["modalities"][letter] for letter in modalities]
+    rooms = sorted(file for name in names for file in _room(name, protocol))
     first = ["pipeline.extract.tables", "pipeline.cohort.episodes", "pipeline.cohort.labels"]
+    first += [query("pipeline/cohort/episodes", protocol)]
     first += marked_by([task] if protocol == "corrected" else [])
     last = [*MODELS[model][2], "pipeline.evaluation.result"]
     return [*first, task_query(protocol, task), *rooms, *TRAINING, *last]

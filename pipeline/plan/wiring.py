@@ -77,6 +77,11 @@ def only_published(path: str) -> Of:
     return lambda wildcards: path if wildcards.protocol == "published" else []
 
 
+def query(stem: str) -> Of:
+    """The query of the job's protocol: `<stem>.sql` or `<stem>_published.sql`."""
+    return lambda wildcards: planning.query(stem, wildcards.protocol)
+
+
 class Wiring:
     """The config, and what the modalities' rules files offer to training.
 

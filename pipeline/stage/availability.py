@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.stage.database import sql_beside
 from pipeline.stage.errors import InputError
 
 OFF = "prediction_time + INTERVAL 30 DAY"
@@ -62,28 +61,27 @@ def cut(availability: Mapping[str, object]) -> str:
     return "prediction_time" if availability["enforced"] else OFF
 
 
-def add_definition_arguments(arguments: argparse.ArgumentParser) -> None:
-    """Whose rules select rows: the corrected ones (of admissions, or of ICU stays) with the
-    availability table, or the published."""
+def add_query_arguments(arguments: argparse.ArgumentParser) -> None:
+    """The query that selects rows, and what it needs: the availability table of the config, or,
+    for the published one, which has its own rule, the admissions of the source."""
     add = arguments.add_argument
-    add("--definition", choices=["corrected", "published", "stay"], default="corrected")
-    add("--availability", type=json.loads, help="JSON, see config; for corrected and stay")
-    add("--admissions", help="of the source; for published")
+    add("--query", type=Path, required=True, help="the SQL that selects the rows")
+    add("--availability", type=json.loads, help="JSON, see config; null for a published query")
+    add("--admissions", help="of the source; for a published query")
 
 
-def query_of(module_file: str, given: argparse.Namespace, kind: str) -> str:
-    """The query beside a module: `<module>.sql` or `<module>_stay.sql` under the availability rule
-    of `kind`, or `<module>_published.sql`, which needs the admissions. `InputError` where one lacks
-    its input.
+def query_of(arguments: argparse.Namespace, kind: str) -> str:
+    """The text of `--query`, with the availability rule of `kind` in its fields.
+
+    The fields are `{cut}`, `{known_<kind>}` and `{stands_in_<kind>}`; a published query has none.
+    `InputError` where the arguments lack what the query needs.
     """
-    definition = given.definition
-    need = "admissions" if definition == "published" else "availability"
-    if not getattr(given, need):
-        raise InputError(f"--definition {definition} needs --{need}")
-    stem = Path(module_file).stem
-    if definition == "published":
-        return sql_beside(module_file, f"{stem}_published.sql")
-    stem = stem if definition == "corrected" else f"{stem}_{definition}"
-    table = given.availability
+    text, table = arguments.query.read_text(), arguments.availability
+    published = f"{{known_{kind}}}" not in text
+    need = "admissions" if published else "availability"
+    if not getattr(arguments, need):
+        raise InputError(f"{arguments.query} needs --{need}")
+    if published:
+        return text
     rule = {f"known_{kind}": known_from(table, kind), f"stands_in_{kind}": stands_in(table, kind)}
-    return sql_beside(module_file, f"{stem}.sql").format(cut=cut(table), **rule)
+    return text.format(cut=cut(table), **rule)

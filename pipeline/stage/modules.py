@@ -1,8 +1,12 @@
-"""Which files of this package a module consists of: its own and those it imports.
+"""Which files of this package a module consists of: its own, its data, and those it imports.
 
 Snakemake takes them as `input:`, so that an edit reruns exactly the rules that use the code
 (touching is free: inputs are compared by checksum). Imports nothing heavy: it is used while the
 workflow is planned.
+
+A query or catalogue belongs to the module that names it in a string: `"events.sql"`. Where a job
+reads one of several, the module takes the path as an argument and names none: the rule that
+chooses has the chosen file as an input, so that an edit of the others does not rerun the job.
 """
 
 import hashlib
@@ -17,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 IMPORT = re.compile(
     r"^[ \t]*(?:from (pipeline[\w.]*) import (\([^)]*\)|.*)|import (pipeline[\w.]*))", re.MULTILINE
 )
+DATA = re.compile(r"""["'](\w[\w/]*\.(?:sql|csv))["']""")  # relative to the module's folder
 
 
 @cache  # as all that reads the package: a plan of the full grid asks thousands of times
@@ -35,26 +40,29 @@ def path_of(module: str) -> Path | None:
     return next((path for path in found if (ROOT / path).is_file()), None)
 
 
+@cache
+def _text(file: str) -> str:
+    return (ROOT / file).read_text()
+
+
 def _imports(file: str) -> set[str]:
     names = set()
-    for base, what, whole in IMPORT.findall((ROOT / file).read_text()):
+    for base, what, whole in IMPORT.findall(_text(file)):
         names |= {base or whole} | {f"{base}.{name}" for name in re.findall(r"\w+", what)}
     return names
 
 
-def _data_beside(file: str) -> list[str]:
-    # `episodes.py` owns `episodes*.sql` and `episodes*.csv` beside it
-    path = ROOT / file
-    found = sorted(path.parent.glob(f"{path.stem}*.*"))
-    return [own.relative_to(ROOT).as_posix() for own in found if own.suffix in {".sql", ".csv"}]
+def _data(file: str) -> set[str]:
+    named = {Path(file).parent / name for name in DATA.findall(_text(file))}
+    return {path.as_posix() for path in named if (ROOT / path).is_file()}
 
 
 @cache
 def _direct(file: str) -> frozenset[str]:
-    """The data beside a module, and the first-party files that it imports itself."""
-    found = {path for name in _imports(file) if (path := path_of(name))}
-    imported = {path.as_posix() for path in found if path.name != "__init__.py"}
-    return frozenset([*imported, *_data_beside(file)])
+    """The queries and catalogues that a module names, and the first-party files it imports."""
+    paths = {path for name in _imports(file) if (path := path_of(name))}
+    imported = {path.as_posix() for path in paths if path.name != "__init__.py"}
+    return frozenset(imported | _data(file))
 
 
 @cache
@@ -73,7 +81,8 @@ def _consists_of(module: str) -> tuple[str, ...]:
 
 
 def source_files(module: str) -> list[str]:
-    """The module's own file first, then every first-party file it imports, directly or not.
+    """The module's own file first, then every first-party file that it imports, directly or not,
+    and the queries and catalogues that they name.
 
     A path (with a slash) stands for that file alone, such as a task's query.
 
