@@ -61,7 +61,7 @@ rule label_task:
         episodes=rules.select_episodes.output.episodes,
         attrition=rules.select_episodes.output.attrition,
         present=wiring.complete_cases(),
-        query=lambda wildcards: planning.task_query(wildcards.protocol, wildcards.task),
+        query=lambda wildcards: tasks.find(wildcards.task, wildcards.protocol).query,
         code=modules("pipeline.cohort.labels"),
     output:
         labels=f"{UNIT}/labels/{{task}}.parquet",
@@ -105,11 +105,11 @@ rule mark_left_out:
         admissions="results/source/admissions.parquet",
         events=lambda wildcards: [
             f"results/source/{table}.parquet"
-            for table in CHARTED.get(wildcards.task.split("_")[0], [])
+            for table in tasks.find(wildcards.task).without_tables
         ],
         episodes="results/{protocol}/{unit}/episodes.parquet",
         labels="results/{protocol}/{unit}/labels/{task}.parquet",
-        query=lambda wildcards: planning.query_without(wildcards.task),
+        query=lambda wildcards: tasks.find(wildcards.task).without,
         code=modules("pipeline.cohort.without"),
     output:
         "results/{protocol}/{unit}/without/{task}.parquet",

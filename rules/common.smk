@@ -11,6 +11,7 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
+from pipeline.cohort import task as tasks
 from pipeline.plan import configuration, launch, planning
 from pipeline.stage import multitask
 from pipeline.stage.errors import InputError
@@ -18,8 +19,6 @@ from pipeline.stage.modules import digest_of_code
 from pipeline.stage.names import FUSIONS
 from pipeline.plan.wiring import (
     ABSENT,
-    CHARTED,
-    ONSETS,
     PREDICTIONS,
     STAY,
     UNIT,

@@ -11,6 +11,8 @@ for protocol, folder in RESULTS.items():
         name:
             "evaluate_model" if protocol == "corrected" else f"evaluate_{protocol}"
         input:
+            # first: it refuses targets that cannot be made
+            truth=known_truth(protocol),
             predictions=wiring.in_folds(
                 f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet", protocol
             ),
@@ -21,7 +23,6 @@ for protocol, folder in RESULTS.items():
             without=wiring.left_out(protocol),
             attrition=f"results/{protocol}/admission/labels/{{task}}.attrition.json",
             readable=wiring.readable(protocol),
-            truth=known_truth(protocol),
             lock="requirements.lock",
             code=modules("pipeline.evaluation.result", "pipeline.report.curves"),
         output:

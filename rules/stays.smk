@@ -58,10 +58,13 @@ rule label_stay_task:
     input:
         admissions="results/source/admissions.parquet",
         events=lambda wildcards: [
-            f"results/source/{table}.parquet" for table in ONSETS[wildcards.onset]
+            f"results/source/{table}.parquet"
+            for table in tasks.find(f"{wildcards.onset}_{wildcards.hours}h").tables
         ],
         catalogue=lambda wildcards: (
-            "results/source/d_items.parquet" if ONSETS[wildcards.onset] else []
+            "results/source/d_items.parquet"
+            if tasks.find(f"{wildcards.onset}_{wildcards.hours}h").tables
+            else []
         ),
         episodes=rules.select_stays.output.episodes,
         attrition=rules.select_stays.output.attrition,
@@ -74,7 +77,7 @@ rule label_stay_task:
         "logs/label_stay_task/{protocol}/{onset}_{hours}h.log",
     wildcard_constraints:
         protocol=CORRECTED,
-        onset="|".join(ONSETS),
+        onset="|".join(set(tasks.known("stay")) - {"diagnoses"}),
         hours="[0-9]+",
     priority: 30
     conda:

@@ -7,6 +7,8 @@ stays. Makes results/{modalities}_{unimed…}_{task}.json with its figure .svg a
 
 rule evaluate_unimed:
     input:
+        # first: it refuses targets that cannot be made
+        truth=known_truth("corrected"),
         predictions=wiring.in_folds(
             f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet", "corrected"
         ),
@@ -40,7 +42,6 @@ rule evaluate_unimed:
         readable=wiring.readable("corrected", stays=True),
         without=wiring.left_out("corrected", stays=True),
         present=wiring.present("corrected", stays=True),
-        truth=known_truth("corrected"),
         lock="requirements.lock",
         code=modules("pipeline.evaluation.multitask", "pipeline.report.task_curves"),
     output:

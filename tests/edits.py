@@ -59,7 +59,8 @@ def tables(count, rules):
     return jobs(rules) | {"extract_table": count}
 
 
-TASK = "pipeline/cohort/tasks/mortality.sql"
+TASK = "pipeline/cohort/tasks/admission/mortality.sql"
+WITHOUT = "pipeline/cohort/tasks/admission/without/mortality.sql"
 IN_HOSPITAL = "admissions.dischtime > episodes.prediction_time"
 WITH_STAY = (
     "    first_icu.stay_id IS NOT NULL\n"
@@ -149,8 +150,8 @@ EDITS = {
     ),
     "task query": (comment(TASK), LABEL),
     "task definition": (replaced(TASK, IN_HOSPITAL, f"{IN_HOSPITAL} + TO_HOURS(24)"), LABEL),
-    "query of another task": (comment("pipeline/cohort/tasks/longstay.sql"), set()),
-    "sensitivity analysis": (comment("pipeline/cohort/tasks/without/mortality.sql"), MARK),
+    "query of another task": (comment("pipeline/cohort/tasks/admission/longstay.sql"), set()),
+    "sensitivity analysis": (comment(WITHOUT), MARK),
     "published query of a task": (
         comment("pipeline/cohort/tasks/published/mortality.sql"),
         set(),
@@ -195,7 +196,7 @@ TABLE = {  # the rows of the README
     "cohort.ids": "`cohort.ids`: half of the admissions",
     "cohort.ids: fewer test patients": "`cohort.ids`: fewer test patients, no encoder is trained",
     "a condition of the cohort": "a new exclusion in `pipeline/cohort/episodes.sql`",
-    "task definition": "a task's definition, `pipeline/cohort/tasks/mortality.sql`",
+    "task definition": "a task's definition, `pipeline/cohort/tasks/admission/mortality.sql`",
     "published query of films": "the paper's query of films, `pipeline/cxr/films_published.sql`",
     "query of ICU stays": "the query of ICU stays, `pipeline/cohort/stays.sql`",
     "query of a task of ICU stays": "a task of ICU stays, `pipeline/cohort/tasks/stay/shock.sql`",

@@ -9,7 +9,7 @@ from pipeline.stage.tables import DEFINITIONS
 VERSIONED = {DEFINITIONS: str(VERSION)}  # metadata of a table that a test writes by itself
 DEFINITION = {
     "version": VERSION,
-    "query": "pipeline/cohort/tasks/mortality.sql",
+    "query": "pipeline/cohort/tasks/admission/mortality.sql",
     "question": "who dies?",
     "unit": "admission",
     "clock_zero": CLOCKS["admission"],

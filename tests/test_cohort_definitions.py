@@ -8,12 +8,12 @@ import pytest
 
 from pipeline.cohort import definitions
 from pipeline.cohort.definitions import CHANGES, KEPT, VERSION, changed, digests, of_task, plain
-from pipeline.cohort.stay_labels import QUERIES, definition
+from pipeline.cohort.stay_labels import definition
+from pipeline.cohort.task import FOLDER, find
 from pipeline.stage.modules import ROOT
 from pipeline.stage.tables import DEFINITIONS, Contract, version_of_tables, write_table
 
-QUESTIONS = ROOT / "pipeline/cohort/tasks"
-TASKS = sorted(path for path in QUESTIONS.rglob("*.sql") if path.parent.name != "without")
+TASKS = sorted(path for path in FOLDER.rglob("*.sql") if path.parent.name != "without")
 
 
 def test_definitions_are_those_of_the_version():
@@ -72,7 +72,7 @@ def test_items_of_shock_are_read_from_its_query_with_their_labels(tmp_path):
     assert 220045 not in labels
     assert (made["hours"], made["unit"], made["version"]) == (4, "ICU stay", VERSION)
     assert "vasopressor" in made["question"]
-    query = (QUERIES / "shock.sql").read_text()
+    query = (ROOT / find("shock_4h").query).read_text()
     assert all(str(item) in query for item in labels)
 
 

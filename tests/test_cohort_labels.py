@@ -1,16 +1,14 @@
 """Labels: who is eligible and has the outcome, to the minute; classes; the attrition of a task."""
 
 import json
-import shutil
 import sys
 from datetime import date, datetime, timedelta
-from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
 
-from pipeline.cohort import counts
+from pipeline.cohort import counts, task
 from pipeline.cohort import labels as stage
 from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.labels import label_task
@@ -234,7 +232,7 @@ def test_readmission_needs_patients():
 
 
 def test_unknown_task_lists_the_known_ones():
-    with pytest.raises(InputError, match="mortallity; known: longstay, mortality, readmission"):
+    with pytest.raises(InputError, match="mortallity; expected of admissions"):
         label("mortallity", hospital([{}]))
 
 
@@ -254,14 +252,24 @@ def test_episodes_of_another_source_are_refused():
 
 @pytest.fixture
 def new_task(monkeypatch, tmp_path):
-    """A folder for queries of one's own, beside a copy of the module's file name."""
-    shutil.copytree(Path(stage.__file__).with_name("tasks"), tmp_path / "tasks")
-    monkeypatch.setattr(stage, "__file__", str(tmp_path / "labels.py"))
-    return tmp_path / "tasks" / "of_mine.sql"
+    """Writes a query of one's own into a folder that stands in for the tasks'."""
+    for module in (stage, task):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(task, "FOLDER", tmp_path)
+    (tmp_path / "admission").mkdir()
+    head = "-- Task of_mine: who?\n-- Kind: binary. Tables: episodes.\n"
+
+    def write(text):
+        (tmp_path / "admission/of_mine.sql").write_text(head + text)
+        task.known.cache_clear()
+
+    yield write
+    task.known.cache_clear()
+    task.find.cache_clear()
 
 
 def test_a_new_task_is_one_query(new_task):
-    new_task.write_text(
+    new_task(
         'SELECT episode_id, hadm_id < 104 AS "condition: early", NULL AS "condition: unknown",'
         " hadm_id = 101 AS label FROM episodes"
     )
@@ -271,7 +279,7 @@ def test_a_new_task_is_one_query(new_task):
 
 
 def test_unknown_label_of_an_eligible_episode_is_refused(new_task):
-    new_task.write_text("SELECT episode_id, NULLIF(hadm_id = 101, FALSE) AS label FROM episodes")
+    new_task("SELECT episode_id, NULLIF(hadm_id = 101, FALSE) AS label FROM episodes")
     with pytest.raises(InputError, match=r"label is unknown in 2 eligible"):
         label("of_mine", hospital([{}] * 3))
 
@@ -396,8 +404,10 @@ def test_open_demo(mimic_demo):
         sources["episodes"], _ = select_episodes(
             database, sources, cohort, Split("a", shares), last_year=2019
         )
-    found = {task: label(task, sources).filter("eligible")["label"] for task in stage.known_tasks()}
-    assert {task: (len(y), y.sum()) for task, y in found.items()} == {
+    found = {
+        name: label(name, sources).filter("eligible")["label"] for name in task.known("admission")
+    }
+    assert {name: (len(y), y.sum()) for name, y in found.items()} == {
         "mortality": (107, 10),
         "longstay": (107, 47),
         "readmission": (97, 16),

@@ -289,15 +289,6 @@ def test_diagnoses_have_no_single_label():
     assert found["label"].dtype == pl.Int8 and found["onset_hours"].dtype == pl.Float64
 
 
-@pytest.mark.parametrize(
-    "task", ["shock", "shock_h", "sepsis_4h", "shock_0h", "shock_49h", "../x_4h"]
-)
-def test_unknown_tasks_list_the_known_ones(task):
-    known = "expected one of arf, diagnoses, mortality, shock with the hours"
-    with pytest.raises(InputError, match=known):
-        stage.parse_task(task)
-
-
 def test_a_missing_event_table_is_named():
     with (
         duckdb.connect() as database,

@@ -40,7 +40,7 @@ def test_every_file_that_is_named_exists():
 
 
 def test_a_query_stands_for_itself_and_a_foreign_or_missing_module_for_nothing():
-    query = "pipeline/cohort/tasks/mortality.sql"
+    query = "pipeline/cohort/tasks/admission/mortality.sql"
     assert source_files(query) == [query]
     assert path_of("polars") is None
     assert path_of("pipeline.nowhere") is None

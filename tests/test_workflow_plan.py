@@ -205,7 +205,7 @@ def test_a_refusal_is_one_message_without_traceback(fresh, target):
         ("sedes", [0], "config.sedes: unknown, and no modality of that name"),
         ("erly", {"dropout": 0.5}, "config.erly: unknown, and no modality of that name"),
         ("folds", 5, "config.folds: 5 test shares of 0.25 overlap"),
-        ("tasks", ["death"], "config.tasks: death has no query pipeline/cohort/tasks/death.sql"),
+        ("tasks", ["death"], "config.tasks: death has no query .*/admission/death.sql"),
         ("seeds", [], r"config.seeds: \[\] should be non-empty"),
         ("unimed.variants.x", {"decodr": "gru"}, "config.unimed.variants.x: .*'decodr'"),
         ("unimed.variants.x", {"order": "reversed"}, "what is known only later; set hours to 4"),

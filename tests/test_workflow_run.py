@@ -51,7 +51,7 @@ def test_result_is_what_its_schema_describes(finished, target):
     assert result["target"] == Path(target).stem
     assert result["ceiling"]["population_auroc"] > 0.7
     assert result["definitions_version"] == VERSION
-    assert result["task_definition"]["query"] == "pipeline/cohort/tasks/mortality.sql"
+    assert result["task_definition"]["query"] == "pipeline/cohort/tasks/admission/mortality.sql"
     assert result["source"] == {"kind": "synthetic", "releases": {}}
     assert (finished / target).with_suffix(".svg").read_text().startswith("<?xml")
 

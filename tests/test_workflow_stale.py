@@ -14,7 +14,7 @@ import time
 import pytest
 from changes import comment, setting
 from checkout import MAIN, SINGLE
-from edits import EDITS, TOKENS, TRAIN
+from edits import EDITS, TASK, TOKENS, TRAIN
 from test_workflow_reruns import cases
 
 WEIGHTS = "results/corrected/admission/models/mortality/ehr/seed0.safetensors"
@@ -25,7 +25,7 @@ KINDS = {  # what is changed, the module that fails, the rules that ran before
     "parameter": (EDITS["ehr.start_by_value"][0], "training.pretrain", "pretrain_ehr"),
     "rule": (TOKENS, "ehr.tokens", "tokenise_events"),
     "code": (comment("pipeline/ehr/events.py"), "ehr.events", "select_events"),
-    "query": (comment("pipeline/cohort/tasks/mortality.sql"), "cohort.labels", "label_task"),
+    "query": (comment(TASK), "cohort.labels", "label_task"),
     "code far upstream": (comment("pipeline/ehr/events.sql"), "training.pretrain", "pretrain_ehr"),
     "source file": (EDITS["row of a source table"][0], "extract.tables", "extract_table"),
     "new input": (EDITS["cohort.ids"][0], "cohort.episodes", "select_episodes"),

@@ -1,22 +1,22 @@
 """Labels the episodes for one task: who is eligible, and who has the outcome.
 
-A task is one query, `tasks/<task>.sql`, over the tables episodes, admissions, patients and possible
-(which admissions have possible times). It returns one row per episode: episode_id; boolean columns
-`"condition: …"`, all of which an eligible episode meets; label; and, for the log, `"count: …"`. The
-query names them in words, and the attrition table takes the words over. Sensitivity analyses are
-marked by `pipeline.cohort.without`. The tasks are those of wang2024.md, section 6; in
-`tasks/published/` they are as published (section 2), and the split is drawn here, among the
-eligible (`--split`).
+A task is one query (`pipeline.cohort.task`) over the tables episodes, admissions, patients and
+possible (which admissions have possible times). It returns one row per episode: episode_id; boolean
+columns `"condition: …"`, all of which an eligible episode meets; label; and, for the log,
+`"count: …"`. The query names them in words, and the attrition table takes the words over.
+Sensitivity analyses are marked by `pipeline.cohort.without`. The tasks are those of wang2024.md,
+section 6; in `tasks/published/` they are as published (section 2), and the split is drawn here,
+among the eligible (`--split`).
 """
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from pipeline.cohort import attrition, inputs, random_split
+from pipeline.cohort import task as tasks
 from pipeline.cohort.counts import check_classes, counted
 from pipeline.cohort.definitions import of_task
 from pipeline.cohort.random_split import RandomSplit
@@ -24,9 +24,10 @@ from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
+from pipeline.stage.modules import ROOT
 from pipeline.stage.tables import Contract, read_table, write_table
 
-FOLDERS = {"corrected": "tasks", "published": "tasks/published"}
+DEFINITIONS = ("corrected", "published")
 LABELS = Contract(
     columns={
         "episode_id": pl.Int64,
@@ -48,15 +49,6 @@ ADMISSIONS = (  # the columns that the tasks' queries read
 )
 
 
-def known_tasks(definition: str = "corrected") -> list[str]:
-    """The tasks that have a query.
-
-    >>> known_tasks()
-    ['longstay', 'mortality', 'readmission']
-    """
-    return sorted(path.stem for path in (Path(__file__).parent / FOLDERS[definition]).glob("*.sql"))
-
-
 def label_task(
     database: duckdb.DuckDBPyConnection,
     task: str,
@@ -73,8 +65,7 @@ def label_task(
     Raises `InputError` for an unknown task, an episode without exactly one row, or an eligible one
     without a label.
     """
-    if task not in (known := known_tasks(definition)):
-        raise InputError(f"unknown task {task}; known: {', '.join(known)}")
+    query = ROOT / tasks.find(task, definition).query
     inputs.require(sources["admissions"], "admissions", ADMISSIONS.split(), key="hadm_id")
     for name, table in sources.items():
         database.register(name, table)
@@ -82,7 +73,6 @@ def label_task(
         database.register(f"with_{name}", table)
     if "patients" in sources:
         inputs.tell_possible(database)
-    query = Path(__file__).parent / FOLDERS[definition] / f"{task}.sql"
     found = inputs.answer(database, query, {})
     labelled = joined(task, sources["episodes"], found)
     labelled = decide(labelled.with_columns(complete_cases(present or {})))
@@ -163,9 +153,9 @@ def table_of_modality(text: str) -> tuple[str, str]:
 def arguments() -> argparse.ArgumentParser:
     """The stage's arguments."""
     asked = parser(__doc__)
-    asked.add_argument("--task", required=True, help=", ".join(known_tasks()))
+    asked.add_argument("--task", required=True, help=", ".join(tasks.known("admission")))
     asked.add_argument(
-        "--definition", choices=list(FOLDERS), default="corrected", help="whose queries"
+        "--definition", choices=DEFINITIONS, default="corrected", help="whose queries"
     )
     asked.add_argument("--episodes", required=True, help="episodes, parquet")
     asked.add_argument("--admissions", required=True, help="all of the source, parquet")
@@ -201,7 +191,7 @@ def main() -> None:
     with connect(given.threads, given.memory_mb, given.temp) as database:
         labelled = label_task(database, given.task, sources, given.definition, present, given.split)
     table = counted(labelled, read_json(given.attrition))
-    query = Path(__file__).parent / FOLDERS[given.definition] / f"{given.task}.sql"
+    query = ROOT / tasks.find(given.task, given.definition).query
     table["definition"] = of_task(query, "admission", window(sources["episodes"]))
     check_classes(given.task, table, given.fitted)
     write_table(labelled, given.output, SPLIT_LABELS if given.split else LABELS)

@@ -1,13 +1,12 @@
 """Labels the ICU stays for one task, such as shock_4h: who is eligible, who has an onset, and when.
 
-A task is a query, `tasks/stay/<query>.sql`, and T, the hours from the patient's arrival (clock_zero
+A task is a query (`pipeline.cohort.task`) and T, the hours from the patient's arrival (clock_zero
 of the stay) up to which the data reach: [0, T). Eligible is who is alive and still in the ICU at T
 (who leaves or dies at T itself is not) and has had no onset before T, the time before the arrival
 included: incident cases only (unimed2022.md, section 3). The label is 1 where the onset is at T or
 later in the stay. Event tables are read where they lie, by item id.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,14 @@ import duckdb
 import polars as pl
 
 from pipeline.cohort import inputs
+from pipeline.cohort import task as tasks
 from pipeline.cohort.counts import check_classes, counted
 from pipeline.cohort.definitions import of_task
 from pipeline.cohort.labels import LABELS, check_known, decide, joined
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
-from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
+from pipeline.stage.modules import ROOT
 from pipeline.stage.tables import Contract, read_table, write_table
 
 STAY_LABELS = Contract(
@@ -31,25 +31,7 @@ STAY_LABELS = Contract(
     nullable=("label", "onset_hours"),
     units={"onset_hours": "hours from clock_zero to the first onset, or the death in hospital"},
 )
-QUERIES = Path(__file__).parent / "tasks" / "stay"
-HORIZON = 48  # hours; the stays' data reach no further
 TRAINING = ["train", "fusion"]  # one training set: the multitask model fits all of itself at once
-
-
-def parse_task(task: str) -> tuple[str, int]:
-    """The query and T of a task; `InputError` where there is no such query or T is beyond 48 h.
-
-    >>> parse_task("shock_4h")
-    ('shock', 4)
-    """
-    match = re.fullmatch(r"(.+)_([0-9]+)h", task)
-    known = sorted(path.stem for path in QUERIES.glob("*.sql"))
-    if not match or match[1] not in known or not 0 < int(match[2]) <= HORIZON:
-        raise InputError(
-            f"unknown task {task}; expected one of {', '.join(known)} with the hours from the"
-            f" patient's arrival, 1 to {HORIZON}, such as shock_4h"
-        )
-    return match[1], int(match[2])
 
 
 def label_stays(
@@ -59,22 +41,22 @@ def label_stays(
 
     `sources`: episodes, admissions. The event tables that the query reads are the database's.
     """
-    query, hours = parse_task(task)
+    asked = tasks.find(task)
     for name, table in sources.items():
         database.register(name, table)
-    found = inputs.answer(database, QUERIES / f"{query}.sql", {"hours": hours})
-    found = found.rename({name: name.format(hours=hours) for name in found.columns})
+    found = inputs.answer(database, ROOT / asked.query, {"hours": asked.hours})
+    found = found.rename({name: name.format(hours=asked.hours) for name in found.columns})
     labelled = decide(joined(task, sources["episodes"], found))
     return labelled.cast({"onset_hours": pl.Float64})
 
 
 def definition(task: str, catalogue: str | None = None) -> dict[str, Any]:
     """The definition of a task of ICU stays; `catalogue`: d_items, for the items' labels."""
-    query, hours = parse_task(task)
+    asked = tasks.find(task)
     labels: dict[int, str] = {}
     if catalogue:
         labels = dict(read_table(catalogue, ["itemid", "label"]).iter_rows())
-    return of_task(QUERIES / f"{query}.sql", "ICU stay", hours, labels)
+    return of_task(ROOT / asked.query, "ICU stay", asked.hours, labels)
 
 
 def count_onsets(labelled: pl.DataFrame) -> list[dict[str, Any]]:

@@ -1,9 +1,9 @@
 """Marks the episodes that each sensitivity analysis of a task leaves out of its test episodes.
 
-A task may have a query of that name in `tasks/without/` (of ICU stays in `tasks/stay/without/`):
-one row per episode, a boolean column `"without: …"` per analysis, named in words, and `"count: …"`
-for the log. Evaluation alone reads the marks: they change neither who is eligible nor any training,
-so an analysis more trains nothing again.
+A task may have such a query (`pipeline.cohort.task`): one row per episode, a boolean column
+`"without: …"` per analysis, named in words, and `"count: …"` for the log. Evaluation alone
+reads the marks: they change neither who is eligible nor any training, so that another analysis
+trains nothing again.
 """
 
 import logging
@@ -15,31 +15,17 @@ import duckdb
 import polars as pl
 
 from pipeline.cohort import attrition, inputs
+from pipeline.cohort import task as tasks
 from pipeline.cohort.counts import COUNT
-from pipeline.cohort.stay_labels import parse_task
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.errors import InputError
+from pipeline.stage.modules import ROOT
 from pipeline.stage.tables import Contract, read_table, write_table
 
 log = logging.getLogger("pipeline.cohort")
 
 WITHOUT = "without: "
-FOLDER = Path(__file__).parent / "tasks"
-
-
-def query_of(task: str) -> tuple[Path, dict[str, Any]]:
-    """The query of a task and its settings; of a task of ICU stays, such as mortality_48h, hours.
-
-    >>> path, settings = query_of("mortality_48h")
-    >>> path.relative_to(FOLDER).as_posix(), settings
-    ('stay/without/mortality.sql', {'hours': 48})
-    """
-    path, settings = FOLDER / "without" / f"{task}.sql", {}
-    if not path.is_file():
-        name, hours = parse_task(task)
-        path, settings = FOLDER / "stay" / "without" / f"{name}.sql", {"hours": hours}
-    return path, settings
 
 
 def mark(
@@ -57,8 +43,11 @@ def mark(
     """
     for name, table in sources.items():
         database.register(name, table)
-    path, settings = query_of(task)
-    if "chartevents" in {name for (name,) in database.sql("SHOW TABLES").fetchall()}:
+    asked = tasks.find(task)
+    if asked.without is None:
+        raise InputError(f"task {task} has no sensitivity analyses: no query beside {asked.query}")
+    path, settings = ROOT / asked.without, {"hours": asked.hours}
+    if "chartevents" in asked.without_tables:
         limits = inputs.answer(database, Path(__file__).with_name("without_limits.sql"), {})
         database.register("limits", limits)
     found = inputs.answer(database, path, {**settings, "last_year": last_year})

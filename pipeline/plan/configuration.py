@@ -96,9 +96,9 @@ def misspelt(config: Config, known: set[str]) -> list[str]:
     ]
     lines += _mixed(config)
     lines += [
-        f"config.tasks: {task} has no query pipeline/cohort/tasks/{task}.sql"
+        f"config.tasks: {task} has no query pipeline/cohort/tasks/admission/{task}.sql"
         for task in config["tasks"]
-        if not (ROOT / f"pipeline/cohort/tasks/{task}.sql").is_file()
+        if not (ROOT / f"pipeline/cohort/tasks/admission/{task}.sql").is_file()
     ]
     # Snakemake forgives a missing input of a job whose outputs exist: the old cohort would stand
     lines += [

@@ -4,12 +4,12 @@ Takes the config as a mapping, reads no table and imports nothing heavy.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.cohort import task as tasks
 from pipeline.plan import protocols
 from pipeline.plan.configuration import SYNTHETIC
 from pipeline.stage import multitask
@@ -29,7 +29,6 @@ MODELS: dict[str, tuple[str, range, list[str]]] = {
     "logistic-stats": ("e", range(1, 2), ["pipeline.fusion.baselines", "pipeline.ehr.statistics"]),
     "gbdt-stats": ("e", range(1, 2), ["pipeline.fusion.baselines", "pipeline.ehr.statistics"]),
 }
-CODE_STATUS = ("mortality",)  # queries of tasks with an analysis that reads chartevents
 PUBLISHED = ("unimodal", "early", "joint", "late", "late-averaged")
 TRAINING = ["pipeline.training.pretrain", "pipeline.training.embed"]
 
@@ -48,7 +47,7 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
         why = f"no task '{task}' of ICU stays"
     elif model not in allowed or not _fits(model, modalities):
         why = f"no model '{model}' of the modalities '{modalities}'"
-    elif task not in config["tasks"] or not (ROOT / task_query(protocol, task)).is_file():
+    elif task not in config["tasks"] or task not in tasks.known("admission", protocol):
         why = f"no task '{task}' in the {protocol} protocol"
     else:
         return None
@@ -102,7 +101,9 @@ def needs(config: Config, modalities: str, model: str, protocol: str, task: str 
     """
     found = protocols.settings(config, protocol)
     more_tables = ["any film"] * (found.get("cohort", {}).get("films") == "any")
-    more_tables += ["code status"] * (protocol == "corrected" and task in CODE_STATUS)
+    asks_chart = protocol == "corrected" and task in tasks.known("admission")
+    asks_chart = asks_chart and "chartevents" in tasks.find(task).without_tables
+    more_tables += ["code status"] * asks_chart
     if multitask.is_model(model):
         more = (f"{multitask.NAME} {letter}" for letter in modalities)
         return (*modalities, protocol, multitask.NAME, *more, *more_tables)
@@ -181,37 +182,13 @@ def query(stem: str, protocol: str) -> str:
     return f"{stem}{'_published' if protocol == 'published' else ''}.sql"
 
 
-def task_query(protocol: str, task: str) -> str:
-    """The query of a task under a protocol or fold.
-
-    >>> task_query("published", "mortality")
-    'pipeline/cohort/tasks/published/mortality.sql'
-    """
-    folder = "published/" if protocol == "published" else ""
-    return f"pipeline/cohort/tasks/{folder}{task}.sql"
-
-
-@cache
-def query_without(task: str) -> str | None:
-    """The query of a task's sensitivity analyses, of admissions or ICU stays; None if it has none.
-
-    >>> query_without("longstay"), query_without("mortality_48h"), query_without("shock_4h")
-    ('pipeline/cohort/tasks/without/longstay.sql', \
-'pipeline/cohort/tasks/stay/without/mortality.sql', None)
-    """
-    name, _, hours = task.rpartition("_")
-    own = f"stay/without/{name}" if re.fullmatch("[0-9]+h", hours) else f"without/{task}"
-    path = f"pipeline/cohort/tasks/{own}.sql"
-    return path if (ROOT / path).is_file() else None
-
-
-def marked_by(tasks: list[str]) -> list[str]:
+def marked_by(names: list[str]) -> list[str]:
     """The code that marks whom the sensitivity analyses of these tasks leave out.
 
     >>> marked_by(["shock_4h"]), marked_by(["longstay"])[0]
     ([], 'pipeline.cohort.without')
     """
-    queries = [query for task in tasks if (query := query_without(task))]
+    queries = [query for name in names if (query := tasks.find(name).without)]
     return ["pipeline.cohort.without", *dict.fromkeys(queries)] if queries else []
 
 
@@ -236,4 +213,4 @@ def made_by(config: Config, modalities: str, model: str, task: str, protocol: st
     first += [query("pipeline/cohort/episodes", protocol)]
     first += marked_by([task] if protocol == "corrected" else [])
     last = [*MODELS[model][2], "pipeline.evaluation.result"]
-    return [*first, task_query(protocol, task), *rooms, *TRAINING, *last]
+    return [*first, tasks.find(task, protocol).query, *rooms, *TRAINING, *last]

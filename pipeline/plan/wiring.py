@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipeline.cohort import task as tasks
 from pipeline.plan import planning, protocols
 from pipeline.stage import multitask
 from pipeline.stage.modules import source_files
@@ -16,10 +17,6 @@ from pipeline.stage.names import FUSIONS
 
 UNIT = "results/{protocol}/admission"
 STAY = "results/{protocol}/stay"
-# events that the tasks of ICU stays are labelled from, beside admissions
-ONSETS = {"shock": ["inputevents"], "arf": ["chartevents", "procedureevents"], "mortality": []}
-# the same, of their sensitivity analyses; of admissions, too
-CHARTED = {query: ["chartevents"] for query in planning.CODE_STATUS}
 PREDICTIONS = "results/{protocol}/predictions"
 ABSENT = "results/{protocol}/missing"
 Files = str | list[str]
@@ -296,7 +293,7 @@ class Wiring:
             return [
                 f"{filled(unit, protocol=protocol)}/without/{task}.parquet"
                 for task in own
-                if protocol == "corrected" and planning.query_without(task)
+                if protocol == "corrected" and tasks.find(task).without
             ]
 
         return of
@@ -313,9 +310,9 @@ class Wiring:
             if multitask.is_model(wildcards.model):
                 rooms = [self.stays[name]["modules"] for name in self._names(wildcards)]
                 told = multitask.told(self.config, wildcards.model, wildcards.task)
-                tasks = [*told, *multitask.tasks(self.config, wildcards.task)]
+                every = [*told, *multitask.tasks(self.config, wildcards.task)]
                 own = multitask.tasks(self.config, wildcards.task)
-                return [*multitask.made_by(tasks, flat(rooms)), *planning.marked_by(own)]
+                return [*multitask.made_by(every, flat(rooms)), *planning.marked_by(own)]
             return planning.made_by(
                 self.config, wildcards.modalities, wildcards.model, wildcards.task, protocol
             )

@@ -1,5 +1,6 @@
 -- Task longstay as published by Wang et al. 2024: of stays of 72 h or more, which exceed 168 h?
--- Tables: episodes, admissions, patients. One row per episode; columns as in ../mortality.sql.
+-- Kind: binary. Tables: episodes, admissions.
+-- One row per episode; columns as in ../admission/mortality.sql.
 --
 -- Who is left out depends on the length of the stay, which nobody knows at 48 h: it looks ahead.
 

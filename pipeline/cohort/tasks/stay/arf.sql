@@ -1,7 +1,7 @@
 -- Task arf: acute respiratory failure. Of those alive, still in the ICU and not ventilated so far
 -- at T, who is ventilated at T or later in this stay? (unimed2022.md, section 3.)
--- Tables: episodes (ICU stays), admissions, chartevents, procedureevents. Setting: $hours, from
--- clock_zero to T. One row per stay; columns as in mortality.sql beside this.
+-- Kind: binary. Tables: episodes, admissions, chartevents, procedureevents.
+-- Setting: $hours, from clock_zero to T. One row per stay; columns as in mortality.sql beside this.
 
 WITH marks AS (
     -- ASSUME that any charted PEEP, 0 included, means a ventilator, as the predecessor does.

@@ -2,8 +2,9 @@
 -- in the ICU at T; one label per group of codes, see pipeline/cohort/diagnoses.py.
 -- Diagnoses carry no time stamp: many were there before T, so this asks what the data tell about
 -- the whole admission, not what will happen after T.
--- Tables: episodes (ICU stays), admissions, diagnoses_icd. Setting: $hours, from clock_zero to T.
--- One row per stay; columns as in mortality.sql beside this. There is no single label.
+-- Kind: many. Tables: episodes, admissions, diagnoses_icd, d_icd_diagnoses.
+-- Setting: $hours, from clock_zero to T. One row per stay; columns as in mortality.sql
+-- beside this. There is no single label.
 
 WITH clock AS (
     SELECT

@@ -1,10 +1,11 @@
 -- Task mortality of ICU stays: of those alive and still in the ICU at T, who dies in this
 -- admission, in the ICU or after it? (unimed2022.md, section 3; published with T = 48 h.)
--- Tables: episodes (ICU stays), admissions. Setting: $hours, from clock_zero (the patient's
--- arrival) to T. One row per stay.
+-- Kind: binary. Tables: episodes, admissions.
+-- Setting: $hours, from clock_zero (the patient's arrival) to T. One row per stay.
 --
--- Columns as in tasks/mortality.sql; onset_hours, from clock_zero to the death, is for the model's
--- feedback and for counting. What happens at T itself is not known before T: [0, T) is data.
+-- Columns as in ../admission/mortality.sql; onset_hours, from clock_zero to the death, is for the
+-- model's feedback and for counting. What happens at T itself is not known before T: its data are
+-- [0, T).
 
 WITH clock AS (
     SELECT
@@ -15,7 +16,7 @@ WITH clock AS (
         admissions.deathtime,
         admissions.dischtime,
         admissions.hospital_expire_flag,
-        -- As in tasks/mortality.sql: hospital_expire_flag wins where the columns disagree.
+        -- As in ../admission/mortality.sql: hospital_expire_flag wins where the columns disagree.
         COALESCE(
             admissions.hospital_expire_flag = 1,
             admissions.deathtime IS NOT NULL OR admissions.discharge_location = 'DIED',

@@ -1,7 +1,7 @@
 -- Task shock: of those alive, still in the ICU and without a vasopressor so far at T, who gets one
 -- at T or later in this stay? (unimed2022.md, section 3.)
--- Tables: episodes (ICU stays), admissions, inputevents. Setting: $hours, from clock_zero to T.
--- One row per stay; columns as in mortality.sql beside this.
+-- Kind: binary. Tables: episodes, admissions, inputevents.
+-- Setting: $hours, from clock_zero to T. One row per stay; columns as in mortality.sql beside this.
 
 WITH given AS (
     -- What was ordered but not given, or was rewritten, is no treatment.

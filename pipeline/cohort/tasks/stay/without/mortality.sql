@@ -1,6 +1,7 @@
 -- Sensitivity analyses of task mortality of ICU stays: whom each of them leaves out.
--- Tables: episodes (ICU stays), admissions, limits (without_limits.sql). Setting: $hours, from
--- clock_zero to T. One row per stay; columns, and why, as in tasks/without/mortality.sql.
+-- Tables: episodes, admissions, chartevents.
+-- Views: limits (without_limits.sql). Setting: $hours, from clock_zero to T. One row per stay;
+-- columns, and why, as in ../../admission/without/mortality.sql.
 
 WITH known AS (
     -- What is known before T, as all data of a stay, [0, T); of an earlier stay of the admission,

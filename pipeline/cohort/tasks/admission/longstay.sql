@@ -1,5 +1,6 @@
 -- Task longstay: of those alive and in hospital at the prediction time, who stays beyond 168 h?
--- Tables: episodes, admissions, patients. One row per episode; columns as in mortality.sql.
+-- Kind: binary. Tables: episodes, admissions.
+-- One row per episode; columns as in mortality.sql.
 
 SELECT
     episodes.episode_id,

@@ -1,7 +1,8 @@
 -- Task readmission: of those discharged alive, who is admitted again within 30 days (720 h)?
 -- Planned or not; looked up among all admissions of the source, not in the cohort alone.
--- Tables: episodes, admissions, patients, possible (inputs_possible.sql: only admissions by which
--- the patient came count). One row per episode; columns as in mortality.sql.
+-- Kind: binary. Tables: episodes, admissions, patients.
+-- Views: possible (inputs_possible.sql: only admissions by which the patient came count).
+-- One row per episode; columns as in mortality.sql.
 
 WITH so_far AS (
     -- For each admission, the latest discharge among the patient's earlier ones.

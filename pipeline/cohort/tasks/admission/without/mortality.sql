@@ -1,5 +1,6 @@
 -- Sensitivity analyses of task mortality: whom each of them leaves out.
--- Tables: episodes, admissions, patients, limits (without_limits.sql). One row per episode.
+-- Tables: episodes, admissions, chartevents.
+-- Views: limits (without_limits.sql). One row per episode.
 --
 -- Columns: "without: …" is true for the episodes that an analysis leaves out, and names it so;
 -- "count: …" is counted among the eligible, for the log.
@@ -9,7 +10,7 @@ SELECT
 
     -- Who is sent to die elsewhere counts as a survivor of this admission. 'HOSPICE' is the one
     -- value of MIMIC-IV's discharge_location that says so. Whose death is recorded all the same is
-    -- a positive (tasks/mortality.sql), and stays.
+    -- a positive (../mortality.sql), and stays.
     COALESCE(UPPER(admissions.discharge_location) LIKE '%HOSPICE%', FALSE)
     AND NOT COALESCE(admissions.hospital_expire_flag = 1, admissions.deathtime IS NOT NULL)
         AS "without: discharges to a hospice, which are negatives",

@@ -1,6 +1,7 @@
 -- Task mortality: of those alive and in hospital at the prediction time, who dies in this
 -- admission?
--- Tables: episodes, admissions, patients. One row per episode.
+-- Kind: binary. Tables: episodes, admissions.
+-- One row per episode.
 --
 -- Columns: "condition: …" make an episode eligible, applied in this order and named so in the
 -- attrition table; label is what is predicted; "count: …" is counted among the eligible, as a

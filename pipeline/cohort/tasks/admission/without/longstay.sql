@@ -1,5 +1,6 @@
 -- Sensitivity analysis of task longstay: whom it leaves out.
--- Tables: episodes, admissions, patients. One row per episode; columns as in mortality.sql.
+-- Tables: episodes, admissions.
+-- One row per episode; columns as in mortality.sql.
 
 SELECT
     episodes.episode_id,

@@ -1,6 +1,7 @@
 -- Sensitivity analysis of task readmission: whom it leaves out.
--- Tables: episodes, admissions, patients. Setting: $last_year, the last calendar year of the
--- release. One row per episode; columns as in mortality.sql.
+-- Tables: episodes.
+-- Setting: $last_year, the last calendar year of the release. One row per episode; columns as in
+-- mortality.sql.
 
 SELECT
     episodes.episode_id,
