@@ -66,4 +66,4 @@ def events(source: Path, runs: Runs) -> None:
 def settings() -> tuple[Wiring, SimpleNamespace]:
     """How the workflow gets its settings, and a job's wildcards."""
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-    return Wiring(config, {}, {}), SimpleNamespace(protocol="corrected")
+    return Wiring(config), SimpleNamespace(protocol="corrected")

@@ -15,7 +15,7 @@ rule fit_baseline:
         predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
         absent=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
     log:
-        "logs/fit_baseline/{protocol}/{modalities}_{model}_{task}.log",
+        "logs/fit_baseline/{protocol}/{unit}/{modalities}_{model}_{task}.log",
     wildcard_constraints:
         model="logistic|gbdt",
     conda:
@@ -48,7 +48,7 @@ rule fit_statistics:
     output:
         f"{PREDICTIONS}/e_{{model}}-stats_{{task}}.parquet",
     log:
-        "logs/fit_statistics/{protocol}/{model}_{task}.log",
+        "logs/fit_statistics/{protocol}/{unit}/{model}_{task}.log",
     wildcard_constraints:
         model="logistic|gbdt",
     conda:

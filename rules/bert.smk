@@ -5,34 +5,9 @@ training subjects of the source, unless the config names one (a folder or a hub 
 into windows of WordPieces; gives each report the vector of the frozen BERT.
 """
 
-BERT = config["note"]["bert"]["model"]
-OWN_BERT = "results/{protocol}/note/bert"
-# files of a given folder, of a hub name none: an edit of theirs is seen
-BERT_FILES = sorted(map(str, Path(BERT).glob("*.*"))) if BERT else []
+from pipeline.note.registry import OWN_BERT, bert_files
 
-LAST = config["note"]["bert"]["trained"] == "last"
-
-STAYS["note"] = {
-    "files": {
-        "notes": f"{STAY}/note/notes.parquet",
-        "tokens" if LAST else "bert": f"{STAY}/note/{'tokens' if LAST else 'bert'}.parquet",
-        "weights": (BERT_FILES if BERT else f"{OWN_BERT}/model.safetensors") if LAST else [],
-    },
-    "settings": {
-        "trained": setting("note", "bert", "trained"),
-        "model": lambda wildcards: BERT or OWN_BERT.format(protocol=wildcards.protocol),
-        "before": wiring.last_horizon,
-    },
-    "present": f"{STAY}/note/notes.parquet",
-    "modules": [
-        "pipeline.note.notes",
-        "pipeline/note/notes_stay.sql",
-        "pipeline.note.train_bert",
-        "pipeline.note.tokens_bert",
-        "pipeline.note.embed_bert",
-        "pipeline.note.stays",
-    ],
-}
+BERT, BERT_FILES = config["note"]["bert"]["model"], bert_files(config)
 
 
 rule train_bert:

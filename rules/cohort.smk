@@ -19,8 +19,8 @@ rule select_episodes:
         query=query("pipeline/cohort/episodes"),
         code=modules("pipeline.cohort.episodes"),
     output:
-        episodes=f"{UNIT}/episodes.parquet",
-        attrition=f"{UNIT}/attrition.json",
+        episodes=f"{ADMISSION}/episodes.parquet",
+        attrition=f"{ADMISSION}/attrition.json",
     log:
         "logs/select_episodes/{protocol}.log",
     priority: 30
@@ -64,8 +64,8 @@ rule label_task:
         query=lambda wildcards: tasks.find(wildcards.task, wildcards.protocol).query,
         code=modules("pipeline.cohort.labels"),
     output:
-        labels=f"{UNIT}/labels/{{task}}.parquet",
-        attrition=f"{UNIT}/labels/{{task}}.attrition.json",
+        labels=f"{ADMISSION}/labels/{{task}}.parquet",
+        attrition=f"{ADMISSION}/labels/{{task}}.attrition.json",
     log:
         "logs/label_task/{protocol}/{task}.log",
     priority: 30

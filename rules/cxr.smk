@@ -6,54 +6,18 @@ many cannot be read. The longest chain where CPUs train: decoding has priority, 
 Selection has none: labels come first, and may refuse the cohort.
 """
 
-STORE = "results/cxr/store"  # no rule's output: a changed cohort must not delete it
-SHARDS = [f"p{number}" for number in range(10, 20)]
-
-ENCODERS["cxr"] = {
-    "files": {
-        "films": f"{UNIT}/cxr/films.parquet",
-        "decoded": [f"{UNIT}/cxr/decoded/{shard}.parquet" for shard in SHARDS],
-        "readable": f"{UNIT}/cxr/readable.json",  # nothing is trained before it is there
-        "pretrained": config["cxr"]["pretrained"] or [],
-    },
-    "settings": {
-        "store": lambda wildcards: STORE,
-        "pixels": setting("cxr", "pixels"),
-        "full": setting("cxr", "full"),
-        "hours_scale": setting("cxr", "hours_scale"),
-        "one_by_one": setting("cxr", "one_by_one"),
-    },
-    "present": f"{UNIT}/cxr/films.parquet",
-}
-
-STAYS["cxr"] = {
-    "files": {
-        "films": f"{STAY}/cxr/films.parquet",
-        "decoded": [f"{STAY}/cxr/decoded/{shard}.parquet" for shard in SHARDS],
-        "readable": f"{STAY}/cxr/readable.json",
-        "pretrained": config["cxr"]["pretrained"] or [],
-    },
-    "settings": {**ENCODERS["cxr"]["settings"], "before": wiring.last_horizon},
-    "present": f"{STAY}/cxr/films.parquet",
-    "modules": [
-        "pipeline.cxr.films",
-        "pipeline/cxr/films_stay.sql",
-        "pipeline.cxr.decode",
-        "pipeline.cxr.readable",
-        "pipeline.cxr.stays",
-    ],
-}
+from pipeline.cxr.registry import SHARDS, STORE
 
 
 rule select_films:
     input:
-        episodes=f"{UNIT}/episodes.parquet",
+        episodes=f"{ADMISSION}/episodes.parquet",
         metadata="results/source/cxr_metadata.parquet",
         admissions=only_published("results/source/admissions.parquet"),
         query=query("pipeline/cxr/films"),
         code=modules("pipeline.cxr.films"),
     output:
-        f"{UNIT}/cxr/films.parquet",
+        f"{ADMISSION}/cxr/films.parquet",
     log:
         "logs/select_films/{protocol}.log",
     conda:

@@ -17,7 +17,7 @@ FILM_LISTS = {
 rule list_films:
     input:
         films=lambda wildcards: f"results/{FILM_LISTS[wildcards.list]}/cxr/films.parquet",
-        checked=lambda wildcards: preflighted(  # names what is missing; films may be
+        checked=lambda wildcards: checks.needs(  # names what is missing; films may be
             (contracts.FILM_LIST, *FILM_LISTS[wildcards.list].split("/"))
         )
         or [],

@@ -16,28 +16,13 @@ EHR_TABLES = [
 ]
 
 
-ENCODERS["ehr"] = {
-    "files": {
-        "tokens": f"{UNIT}/ehr/tokens.parquet",
-        "demographics": f"{UNIT}/ehr/demographics.parquet",
-    },
-    "settings": {
-        "window_hours": setting("cohort", "window_hours"),
-        "signals": setting("ehr", "signals"),
-        "start_by_value": setting("ehr", "start_by_value"),
-    },
-    "present": f"{UNIT}/ehr/tokens.parquet",
-    "assumed": f"{UNIT}/episodes.parquet",  # if only demographics
-}
-
-
 rule select_events:
     input:
         source=expand("results/source/{table}.parquet", table=EHR_TABLES),
-        episodes=f"{UNIT}/episodes.parquet",
+        episodes=f"{ADMISSION}/episodes.parquet",
         code=modules("pipeline.ehr.events"),
     output:
-        f"{UNIT}/ehr/events.parquet",
+        f"{ADMISSION}/ehr/events.parquet",
     log:
         "logs/select_events/{protocol}.log",
     priority: 10
@@ -102,13 +87,13 @@ rule fit_bins:
 
 rule tokenise_events:
     input:
-        episodes=f"{UNIT}/episodes.parquet",
+        episodes=f"{ADMISSION}/episodes.parquet",
         events=rules.select_events.output,
         bins=rules.fit_bins.output,
         code=modules("pipeline.ehr.tokens"),
     output:
-        tokens=f"{UNIT}/ehr/tokens.parquet",
-        demographics=f"{UNIT}/ehr/demographics.parquet",
+        tokens=f"{ADMISSION}/ehr/tokens.parquet",
+        demographics=f"{ADMISSION}/ehr/demographics.parquet",
     log:
         "logs/tokenise_events/{protocol}.log",
     wildcard_constraints:
@@ -163,11 +148,11 @@ rule tokenise_published:
 
 rule describe_events:
     input:
-        episodes=f"{UNIT}/episodes.parquet",
+        episodes=f"{ADMISSION}/episodes.parquet",
         events=rules.select_events.output,
         code=modules("pipeline.ehr.statistics"),
     output:
-        f"{UNIT}/ehr/statistics.parquet",
+        f"{ADMISSION}/ehr/statistics.parquet",
     log:
         "logs/describe_events/{protocol}.log",
     conda:

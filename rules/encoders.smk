@@ -1,6 +1,6 @@
 """Encoders: pretrained per task and modality, then frozen, embedding every eligible episode.
 
-Needs the labels and what each modality's rules file offers in ENCODERS. Makes weights, embeddings
+Needs the labels and what each modality registers of its encoder. Makes weights, embeddings
 and the predictions of the single modality.
 """
 
@@ -12,8 +12,8 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
         input:
             episodes=f"{UNIT}/episodes.parquet",
             labels=f"{UNIT}/labels/{{task}}.parquet",
-            data=wiring.encoder_files(modality),
-            code=modules("pipeline.training.pretrain", f"pipeline.{modality}.modality"),
+            data=wiring.encoder_files(letter),
+            code=wiring.encoder_modules("pipeline.training.pretrain", letter),
         output:
             weights=expand(
                 f"{UNIT}/models/{{{{task}}}}/{modality}/seed{{seed}}.safetensors",
@@ -22,7 +22,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             ),
             history=f"{UNIT}/models/{{task}}/{modality}/history.json",
         log:
-            f"logs/pretrain_{modality}/{{protocol}}/{{task}}.log",
+            f"logs/pretrain_{modality}/{{protocol}}/{{unit}}/{{task}}.log",
         priority: 10
         conda:
             "../envs/pipeline.yaml"
@@ -34,7 +34,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
         params:
             launch=LAUNCH,
             folder=subpath(output.history, parent=True),
-            data=wiring.encoder_data(modality),
+            data=wiring.encoder_data(letter),
             schedule=schedule("unimodal", letter),
             seeds=config["seeds"],
             device=config["torch"]["device"],
@@ -57,14 +57,14 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
         input:
             episodes=f"{UNIT}/episodes.parquet",
             labels=f"{UNIT}/labels/{{task}}.parquet",
-            data=wiring.encoder_files(modality),
+            data=wiring.encoder_files(letter),
             weights=getattr(rules, f"pretrain_{modality}").output.weights,
-            code=modules("pipeline.training.embed", f"pipeline.{modality}.modality"),
+            code=wiring.encoder_modules("pipeline.training.embed", letter),
         output:
             embeddings=f"{UNIT}/embeddings/{{task}}/{modality}.parquet",
             predictions=f"{PREDICTIONS}/{letter}_unimodal_{{task}}.parquet",
         log:
-            f"logs/embed_{modality}/{{protocol}}/{{task}}.log",
+            f"logs/embed_{modality}/{{protocol}}/{{unit}}/{{task}}.log",
         priority: 10
         conda:
             "../envs/pipeline.yaml"
@@ -77,7 +77,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             # heads lie beside the weights. No outputs: one that a new seed adds is missing, and
             # Snakemake looks for no other change in a job that lacks an output nobody asked for
             folder=lambda wildcards, input: str(Path(input.weights[0]).parent),
-            data=wiring.encoder_data(modality),
+            data=wiring.encoder_data(letter),
             schedule=schedule("unimodal", letter),
             head_on=setting("head_on"),
             seeds=config["seeds"],

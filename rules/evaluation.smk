@@ -13,9 +13,7 @@ for protocol, folder in RESULTS.items():
         input:
             # first: it refuses targets that cannot be made
             truth=known_truth(protocol),
-            predictions=wiring.in_folds(
-                f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet", protocol
-            ),
+            predictions=wiring.predictions(protocol),
             singles=wiring.single_models(protocol),
             absent=wiring.without_modalities(protocol),
             present=wiring.present(protocol),
@@ -61,7 +59,7 @@ for protocol, folder in RESULTS.items():
                 ["--truth", "results/hospital/truth"] if input.truth else []
             ),
             suppress=SUPPRESS,
-            source=lambda wildcards: source_facts(),
+            source=lambda wildcards: checks.facts(),
             torch_threads=config["torch"]["threads"],
         shell:
             "(python -m pipeline.evaluation.result"

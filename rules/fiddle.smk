@@ -5,22 +5,6 @@ at the longest horizon; then makes S (per stay) and X (per stay and hour) of all
 serves every earlier horizon.
 """
 
-STAYS["ehr"] = {
-    "files": {
-        "features": f"{STAY}/fiddle/features.parquet",
-        "static": f"{STAY}/fiddle/S.parquet",
-        "series": f"{STAY}/fiddle/X.parquet",
-    },
-    "settings": {"step": setting("fiddle", "step"), "before": wiring.last_horizon},
-    "assumed": f"{STAY}/episodes.parquet",  # if only what does not change
-    "modules": [
-        "pipeline.ehr.long",
-        "pipeline.fiddle.fit",
-        "pipeline.fiddle.transform",
-        "pipeline.ehr.stays",
-    ],
-}
-
 
 rule fit_fiddle:
     input:

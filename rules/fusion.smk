@@ -17,7 +17,7 @@ rule fuse_early:
         predictions=f"{PREDICTIONS}/{{modalities}}_early_{{task}}.parquet",
         absent=f"{ABSENT}/{{modalities}}_early_{{task}}.parquet",
     log:
-        "logs/fuse_early/{protocol}/{modalities}_{task}.log",
+        "logs/fuse_early/{protocol}/{unit}/{modalities}_{task}.log",
     conda:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
@@ -64,7 +64,7 @@ rule fuse_jointly:
         predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
         absent=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
     log:
-        "logs/fuse_jointly/{protocol}/{modalities}_{model}_{task}.log",
+        "logs/fuse_jointly/{protocol}/{unit}/{modalities}_{model}_{task}.log",
     wildcard_constraints:
         model="joint|late-averaged",
     conda:
@@ -114,7 +114,7 @@ rule fuse_late:
         predictions=f"{PREDICTIONS}/{{modalities}}_late_{{task}}.parquet",
         absent=f"{ABSENT}/{{modalities}}_late_{{task}}.parquet",
     log:
-        "logs/fuse_late/{protocol}/{modalities}_{task}.log",
+        "logs/fuse_late/{protocol}/{unit}/{modalities}_{task}.log",
     conda:
         "../envs/pipeline.yaml"
     resources:

@@ -5,15 +5,6 @@ the source (published: on all); infers a vector per report of an episode. The lo
 reports are as many as MIMIC's: it has priority, as the films have.
 """
 
-ENCODERS["note"] = {
-    "files": {
-        "notes": f"{UNIT}/note/notes.parquet",
-        "vectors": f"{UNIT}/note/vectors.parquet",
-    },
-    "settings": {"standardise": setting("note", "standardise")},
-    "present": f"{UNIT}/note/notes.parquet",
-}
-
 
 rule clean_notes:
     input:
@@ -77,13 +68,13 @@ rule train_doc2vec:
 
 rule select_notes:
     input:
-        episodes=f"{UNIT}/episodes.parquet",
+        episodes=f"{ADMISSION}/episodes.parquet",
         notes=rules.clean_notes.output,
         admissions=only_published("results/source/admissions.parquet"),
         query=query("pipeline/note/notes"),
         code=modules("pipeline.note.notes"),
     output:
-        f"{UNIT}/note/notes.parquet",
+        f"{ADMISSION}/note/notes.parquet",
     log:
         "logs/select_notes/{protocol}.log",
     conda:
@@ -116,7 +107,7 @@ rule infer_vectors:
         model=rules.train_doc2vec.output.model,
         code=modules("pipeline.note.vectors"),
     output:
-        f"{UNIT}/note/vectors.parquet",
+        f"{ADMISSION}/note/vectors.parquet",
     log:
         "logs/infer_vectors/{protocol}.log",
     conda:

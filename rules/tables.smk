@@ -9,9 +9,11 @@ rule compare_models:
     input:
         predictions=lambda wildcards: [
             table
-            for name in planning.grid(config, wildcards.protocol)
+            for name in targets.grid(config, wildcards.protocol)
             if name.split("_", 2)[2] == wildcards.task
-            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.parquet", wildcards.protocol)
+            for table in wiring.in_folds(
+                f"{PREDICTIONS}/{name}.parquet", wildcards.protocol, wildcards.task
+            )
         ],
         present=wiring.present(),
         code=modules("pipeline.evaluation.contrasts"),
@@ -44,10 +46,12 @@ rule attribute_modalities:
     input:
         predictions=lambda wildcards: [
             table
-            for letters in planning.modality_sets(config)
+            for letters in targets.modality_sets(config)
             for model in ["unimodal" if len(letters) == 1 else wildcards.fusion]
             for name in [f"{letters}_{model}_{wildcards.task}"]
-            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.parquet", wildcards.protocol)
+            for table in wiring.in_folds(
+                f"{PREDICTIONS}/{name}.parquet", wildcards.protocol, wildcards.task
+            )
         ],
         present=wiring.present(),
         code=modules("pipeline.evaluation.attribution"),
@@ -56,7 +60,7 @@ rule attribute_modalities:
     log:
         "logs/attribute_modalities/{protocol}/{fusion}_{task}.log",
     wildcard_constraints:
-        fusion="|".join(FUSIONS),
+        fusion="|".join(registry.fusions()),
         protocol="corrected|published",
     conda:
         "../envs/pipeline.yaml"
@@ -64,7 +68,7 @@ rule attribute_modalities:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        predictions=lambda wildcards, input: planning.by_set(config, input.predictions),
+        predictions=lambda wildcards, input: targets.by_set(config, input.predictions),
         present=wiring.presence(),
         suppress=SUPPRESS,
     shell:
@@ -84,7 +88,7 @@ rule write_tables:
         results=[
             f"{folder}/{name}.json"
             for protocol, folder in RESULTS.items()
-            for name in planning.grid(config, protocol)
+            for name in targets.grid(config, protocol)
         ],
         contrasts=expand(
             "results/{protocol}/contrasts/{task}.json", protocol=RESULTS, task=config["tasks"]
@@ -92,7 +96,7 @@ rule write_tables:
         attribution=expand(
             "results/{protocol}/attribution/{fusion}_{task}.json",
             protocol=RESULTS,
-            fusion=FUSIONS,
+            fusion=registry.fusions(),
             task=config["tasks"],
         ),
         code=modules(
@@ -174,9 +178,9 @@ rule embeddings:
 
 rule corrected:
     input:
-        [f"results/{name}.json" for name in planning.grid(config, "corrected")],
+        [f"results/{name}.json" for name in targets.grid(config, "corrected")],
 
 
 rule published:
     input:
-        [f"results/published/{name}.json" for name in planning.grid(config, "published")],
+        [f"results/published/{name}.json" for name in targets.grid(config, "published")],

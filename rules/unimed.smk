@@ -1,40 +1,35 @@
-"""UniMed: one decoder over tasks of ICU stays.
+"""UniMed: one decoder over tasks of a unit.
 
-Needs the stays, the labels of the tasks, and what each modality's rules file offers in STAYS. Makes
-the predictions of every eligible stay and the mean attention of the tasks. A target's task is one
-task, or `all`; a variant of config `unimed.variants` is a model `unimed-<name>`.
+Needs the episodes, the labels of the tasks, and what each modality registers of its encoder. Makes
+the predictions of every eligible episode and the mean attention of the tasks. A target's task is
+one task, or several: `all`, `admission`; a variant of config `unimed.variants` is a model
+`unimed-<name>`.
 """
-
-LABELS = f"{STAY}/labels"
 
 
 rule train_unimed:
     input:
-        episodes=f"{STAY}/episodes.parquet",
+        episodes=f"{UNIT}/episodes.parquet",
         labels=lambda wildcards: [
-            f"{LABELS}/{task}.parquet".format(protocol=wildcards.protocol)
+            f"{UNIT}/labels/{task}.parquet".format(**wildcards)
             for task in [
-                *multitask.told(config, wildcards.model, wildcards.task),
-                *multitask.tasks(config, wildcards.task),
+                *targets.told(config, wildcards.model, wildcards.task),
+                *targets.sequence(config, wildcards.task),
             ]
         ],
-        diagnoses=lambda wildcards: [
-            f"{LABELS}/{task}.{part}.parquet".format(protocol=wildcards.protocol)
-            for task in multitask.tasks(config, wildcards.task)
-            if task.startswith("diagnoses")
-            for part in ("groups", "vocabulary")
-        ],
-        data=wiring.encoder_files(stays=True),
-        code=wiring.encoder_modules("pipeline.unimed.train", offer="stays"),
+        groups=wiring.of_tasks(f"{UNIT}/labels/{{task}}.groups.parquet", "many"),
+        vocabulary=wiring.of_tasks(f"{UNIT}/labels/{{task}}.vocabulary.parquet", "many"),
+        data=wiring.encoder_files(),
+        code=wiring.encoder_modules("pipeline.unimed.train"),
     output:
-        history=f"{STAY}/models/{{modalities}}_{{model}}_{{task}}/history.json",
+        history=f"{UNIT}/models/{{task}}/{{modalities}}_{{model}}/history.json",
         predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
         diagnoses=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.diagnoses.parquet",
         attention=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.attention.json",
     log:
-        "logs/train_unimed/{protocol}/{modalities}_{model}_{task}.log",
+        "logs/train_unimed/{protocol}/{unit}/{modalities}_{model}_{task}.log",
     wildcard_constraints:
-        model=UNIMED,
+        model=DECODERS,
         protocol=CORRECTED,
     conda:
         "../envs/pipeline.yaml"
@@ -46,20 +41,15 @@ rule train_unimed:
     params:
         launch=LAUNCH,
         folder=subpath(output.history, parent=True),
-        tasks=lambda wildcards: multitask.tasks(config, wildcards.task),
-        told=lambda wildcards: multitask.told(config, wildcards.model, wildcards.task),
-        labels=lambda wildcards, input: [
-            f"{Path(path).name.removesuffix('.parquet')}={path}" for path in input.labels
-        ],
-        diagnoses=lambda wildcards, input: [
-            word
-            for name, path in zip(("groups", "vocabulary"), input.diagnoses)
-            for word in (f"--{name}", path)
-        ],
+        tasks=lambda wildcards: targets.sequence(config, wildcards.task),
+        told=lambda wildcards: targets.told(config, wildcards.model, wildcards.task),
+        labels=lambda wildcards, input: [f"{Path(path).stem}={path}" for path in input.labels],
+        groups=option("groups"),
+        vocabulary=option("vocabulary"),
         model=lambda wildcards: json.dumps(
-            multitask.settings(config, wildcards.model), sort_keys=True
+            targets.decoder_settings(config, wildcards.model), sort_keys=True
         ),
-        data=wiring.encoder_data(stays=True),
+        data=wiring.encoder_data(),
         schedule=json.dumps(config["unimed"]["schedule"], sort_keys=True),
         seeds=config["seeds"],
         device=config["torch"]["device"],
@@ -70,7 +60,8 @@ rule train_unimed:
         " --tasks {params.tasks:q}"
         " --told {params.told:q}"
         " --labels {params.labels:q}"
-        " {params.diagnoses:q}"
+        " {params.groups:q}"
+        " {params.vocabulary:q}"
         " --model {params.model:q}"
         " --data {params.data:q}"
         " --schedule {params.schedule:q}"

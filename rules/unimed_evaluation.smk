@@ -9,39 +9,17 @@ rule evaluate_unimed:
     input:
         # first: it refuses targets that cannot be made
         truth=known_truth("corrected"),
-        predictions=wiring.in_folds(
-            f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet", "corrected"
-        ),
-        diagnoses=wiring.in_folds(
-            f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.diagnoses.parquet", "corrected"
-        ),
-        attention=wiring.in_folds(
-            f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.attention.json", "corrected"
-        ),
-        groups=lambda wildcards: [
-            path
-            for task in multitask.tasks(config, wildcards.task)
-            if task.startswith("diagnoses")
-            for path in wiring.in_folds(f"{STAY}/labels/{task}.groups.parquet", "corrected")
-        ],
-        vocabulary=lambda wildcards: [
-            path
-            for task in multitask.tasks(config, wildcards.task)
-            if task.startswith("diagnoses")
-            for path in wiring.in_folds(f"{STAY}/labels/{task}.vocabulary.parquet", "corrected")
-        ],
-        episodes="results/corrected/stay/episodes.parquet",
-        labels=lambda wildcards: expand(
-            "results/corrected/stay/labels/{task}.parquet",
-            task=multitask.tasks(config, wildcards.task),
-        ),
-        attrition=lambda wildcards: expand(
-            "results/corrected/stay/labels/{task}.attrition.json",
-            task=multitask.tasks(config, wildcards.task),
-        ),
-        readable=wiring.readable("corrected", stays=True),
-        without=wiring.left_out("corrected", stays=True),
-        present=wiring.present("corrected", stays=True),
+        predictions=wiring.predictions("corrected"),
+        diagnoses=wiring.predictions("corrected", ".diagnoses.parquet"),
+        attention=wiring.predictions("corrected", ".attention.json"),
+        groups=wiring.groups("corrected", "groups"),
+        vocabulary=wiring.groups("corrected", "vocabulary"),
+        episodes=lambda wildcards: f"results/corrected/{wiring.unit(wildcards)}/episodes.parquet",
+        labels=wiring.of_tasks(f"{UNIT}/labels/{{task}}.parquet", protocol="corrected"),
+        attrition=wiring.of_tasks(f"{UNIT}/labels/{{task}}.attrition.json", protocol="corrected"),
+        readable=wiring.readable("corrected"),
+        without=wiring.left_out("corrected"),
+        present=wiring.present("corrected"),
         lock="requirements.lock",
         code=modules("pipeline.evaluation.multitask", "pipeline.report.task_curves"),
     output:
@@ -76,15 +54,15 @@ rule evaluate_unimed:
         ),
         labels=lambda wildcards, input: [
             f"{task}={path}"
-            for task, path in zip(multitask.tasks(config, wildcards.task), input.labels)
+            for task, path in zip(targets.sequence(config, wildcards.task), input.labels)
         ],
         attrition=lambda wildcards, input: [
             f"{task}={path}"
-            for task, path in zip(multitask.tasks(config, wildcards.task), input.attrition)
+            for task, path in zip(targets.sequence(config, wildcards.task), input.attrition)
         ],
         readable=option("readable"),
         without=lambda wildcards, input: [f"{Path(path).stem}={path}" for path in input.without],
-        present=wiring.presence("corrected", stays=True),
+        present=wiring.presence("corrected"),
         settings=wiring.behind("corrected"),
         modules=wiring.made_by("corrected"),
         made_by=lambda wildcards: digest_of_code(wiring.made_by("corrected")(wildcards)),
@@ -93,13 +71,13 @@ rule evaluate_unimed:
         ),
         truth_of=lambda wildcards, input: [
             f"{task}={known}"
-            for task, known in multitask.truths(
+            for task, known in targets.truths(
                 config, wildcards.model, wildcards.task, TRUTH
             ).items()
             if input.truth and task != known
         ],
         suppress=SUPPRESS,
-        source=lambda wildcards: source_facts(),
+        source=lambda wildcards: checks.facts(),
         torch_threads=config["torch"]["threads"],
     shell:
         "(python -m pipeline.evaluation.multitask"

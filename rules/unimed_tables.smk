@@ -1,11 +1,11 @@
 """Tables of ICU stays: comparisons of UniMed's models, and the paper's tables.
 
-Needs every result of the grid, see `grid` of pipeline/stage/multitask.py. Makes
+Needs every result of the grid, see `decoder_grid` of pipeline/plan/targets.py. Makes
 results/{protocol}/contrasts/unimed.json; results/tables/unimed.md, .html, .csv and
 unimed_attention.svg.
 """
 
-UNIMED_TABLES = [f"results/{name}.json" for name in multitask.grid(config)]
+UNIMED_TABLES = [f"results/{name}.json" for name in targets.decoder_grid(config)]
 RANKED = [task for task in config["unimed"]["all"] if task.startswith("diagnoses")]
 
 
@@ -13,26 +13,30 @@ rule compare_unimed:
     input:
         predictions=[
             table
-            for name in multitask.grid(config)
-            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.parquet", "corrected")
+            for name in targets.decoder_grid(config)
+            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.parquet", "corrected", "all")
         ],
         diagnoses=[
             table
-            for name in multitask.grid(config)
-            if {*multitask.tasks(config, name.split("_", 2)[2])} & {*RANKED}
-            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.diagnoses.parquet", "corrected")
+            for name in targets.decoder_grid(config)
+            if {*targets.sequence(config, name.split("_", 2)[2])} & {*RANKED}
+            for table in wiring.in_folds(
+                f"{PREDICTIONS}/{name}.diagnoses.parquet", "corrected", "all"
+            )
         ],
         groups=[
             table
             for task in RANKED
-            for table in wiring.in_folds(f"{STAY}/labels/{task}.groups.parquet", "corrected")
+            for table in wiring.in_folds(f"{UNIT}/labels/{task}.groups.parquet", "corrected", task)
         ],
         vocabulary=[
             table
             for task in RANKED
-            for table in wiring.in_folds(f"{STAY}/labels/{task}.vocabulary.parquet", "corrected")
+            for table in wiring.in_folds(
+                f"{UNIT}/labels/{task}.vocabulary.parquet", "corrected", task
+            )
         ],
-        present=wiring.present("corrected", stays=True),
+        present=wiring.present("corrected", "stay"),
         code=modules("pipeline.evaluation.multitask_contrasts"),
     output:
         "results/corrected/contrasts/unimed.json",
@@ -45,7 +49,7 @@ rule compare_unimed:
         runtime=60,
     params:
         ranked=RANKED,
-        present=wiring.presence("corrected", stays=True),
+        present=wiring.presence("corrected", "stay"),
         variants=json.dumps(config["unimed"]["variants"], sort_keys=True),
         suppress=SUPPRESS,
     shell:

@@ -166,7 +166,7 @@ EDITS = {
     "training loop": (comment("pipeline/training/loop.py"), TRAIN),
     "heads": (comment("pipeline/fusion/heads.py"), FUSE),
     "another fusion": (comment("pipeline/fusion/joint.py"), set()),
-    "planning": (comment("pipeline/plan/planning.py"), set()),
+    "targets": (comment("pipeline/plan/targets.py"), set()),
     "metrics": (comment("pipeline/evaluation/metrics.py"), EVALUATE),
     "figure": (comment("pipeline/report/curves.py"), EVALUATE),
     "helper of the datasets": (comment("pipeline/stage/ragged.py"), TRAIN),

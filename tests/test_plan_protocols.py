@@ -8,7 +8,7 @@ import pytest
 import yaml
 from checkout import REPOSITORY
 
-from pipeline.plan import planning, protocols
+from pipeline.plan import protocols, targets
 from pipeline.plan.wiring import Wiring
 from pipeline.stage.names import PROTOCOLS
 from pipeline.training.schedule import Schedule
@@ -50,7 +50,7 @@ def test_published_class_weights_of_fused_models(published, task, model, modalit
 
 
 def test_every_published_training_of_the_grid_has_class_weights(published):
-    names = [name.split("_") for name in planning.grid(CONFIG, "published")]
+    names = [name.split("_") for name in targets.grid(CONFIG, "published")]
     assert {task for _, _, task in names} == set(TASKS)
     trained = [name for name in names if name[1] != "late"]
     assert len(trained) == 3 * (3 + 3 * 4)
@@ -122,11 +122,11 @@ FOUND = {"pixels": 224, "pretrained": "resnet18.safetensors"}
 def test_a_real_source_without_the_papers_films_or_imagenet_is_refused(films, lacking):
     real = CONFIG | {"source": {"root": "/data"}, "cxr": CONFIG["cxr"] | films}
     for letters in ("c", "ecn"):
-        why = planning.unmet(real, letters, "published")
+        why = targets.unmet(real, letters, "published")
         assert why == (f"the published protocol needs {', '.join(lacking)}" if lacking else None)
-        assert planning.unmet(real, letters, "corrected") is None
-    assert planning.unmet(real, "en", "published") is None  # no film is trained on
-    assert planning.unmet(CONFIG, "ecn", "published") is None  # the hospital's films are small
+        assert targets.unmet(real, letters, "corrected") is None
+    assert targets.unmet(real, "en", "published") is None  # no film is trained on
+    assert targets.unmet(CONFIG, "ecn", "published") is None  # the hospital's films are small
 
 
 def test_published_users_may_choose_films_source_and_seeds_but_not_what_the_paper_chose():
@@ -207,10 +207,13 @@ def test_the_protocols_change_known_settings_only():
 
 
 def test_complete_cases_and_the_split_reach_the_rules_of_their_protocol():
-    files = {name: {"present": f"{{protocol}}/{name}"} for name in ("ehr", "note")}
-    wiring = Wiring(CONFIG, files)  # as where config.yaml names no films
-    published, corrected = (SimpleNamespace(protocol=name) for name in ("published", "corrected"))
-    assert wiring.complete_cases("{name}={file}")(published) == ["note=published/note"]
+    own = {"e": "ehr", "n": "note"}  # as where config.yaml names no films
+    wiring = Wiring(CONFIG | {"modalities": own})
+    published, corrected = (
+        SimpleNamespace(protocol=name, unit="admission") for name in ("published", "corrected")
+    )
+    notes = "results/published/admission/note/notes.parquet"
+    assert wiring.complete_cases("{name}={file}")(published) == [f"note={notes}"]
     assert wiring.complete_cases()(corrected) == []
     for of, protocols_of_it in (("patients", [corrected]), ("tasks", [published])):
         for wildcards in (published, corrected):

@@ -107,16 +107,23 @@ class Ecg:
 MODALITY = Ecg()
 '''
 
+REGISTRY = '''"""ECGs and their encoder as the planner knows them."""
+
+from pipeline.stage.registry import Encoder, Modality
+
+LEADS = "results/{protocol}/{unit}/ecg/leads.parquet"
+
+
+def modality(config) -> Modality:
+    """A linear layer on voltages."""
+    linear = Encoder(files={"leads": LEADS}, stages=("pipeline.ecg.leads",))
+    return Modality("ECG", {"linear": linear}, present=LEADS)
+'''
+
 RULES = '''"""Modality `x`: ECGs.
 
 Needs the episodes. Draws voltages.
 """
-
-ENCODERS["ecg"] = {
-    "files": {"leads": f"{UNIT}/ecg/leads.parquet"},
-    "settings": {},
-    "present": f"{UNIT}/ecg/leads.parquet",
-}
 
 
 rule draw_leads:
@@ -126,7 +133,7 @@ rule draw_leads:
     output:
         f"{UNIT}/ecg/leads.parquet",
     log:
-        "logs/draw_leads/{protocol}.log",
+        "logs/draw_leads/{protocol}/{unit}.log",
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -143,6 +150,7 @@ ADDED = {
     "pipeline/ecg/__init__.py": '"""ECGs."""\n',
     "pipeline/ecg/leads.py": LEADS,
     "pipeline/ecg/modality.py": MODALITY,
+    "pipeline/ecg/registry.py": REGISTRY,
     "rules/ecg.smk": RULES,
 }
 LETTERS = {"e": "ehr", "c": "cxr", "n": "note", "x": "ecg"}
@@ -160,7 +168,7 @@ def extend(checkout):
     for name, text in ADDED.items():
         (checkout / name).parent.mkdir(exist_ok=True)
         (checkout / name).write_text(text)
-    checkout.configure({"modalities": LETTERS})
+    checkout.configure({"modalities": LETTERS, "encoders.x": "linear"})
     return checkout
 
 

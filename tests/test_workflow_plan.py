@@ -14,7 +14,8 @@ from test_extract_preflight import hospital
 from test_extract_release import header_of, put
 
 from pipeline.extract.contracts import TABLES, tables_for
-from pipeline.plan import planning
+from pipeline.fusion import registry
+from pipeline.plan import targets
 from pipeline.plan.wiring import Wiring
 
 COMMON = dict.fromkeys(["make_hospital", "select_episodes", "label_task"], 1)
@@ -158,35 +159,35 @@ def test_folds_share_the_source_and_the_clean_notes(tmp_path):
         ("ecn_logistic-stats_mortality", "no model 'logistic-stats' of the modalities 'ecn'"),
         ("ecn_clever_mortality", "no model 'clever'"),
         ("ecn_early_death", "no task 'death'"),
-        ("ecn_early_mortality_48h", "no task 'mortality_48h'"),
-        ("en_unimed_mortality", "no task 'mortality' of ICU stays"),
+        ("ecn_early_diagnoses_48h", "'diagnoses_48h' has many labels"),
+        ("ecn_early_shock_49h", "no task 'shock_49h'"),
         ("en_unimed-clever_all", "no model 'unimed-clever'"),
-        ("en_early_all", "no task 'all'"),
+        ("en_early_all", "'all' is several tasks"),
     ],
 )
 def test_impossible_targets_are_refused_with_the_table_of_targets(target, why):
-    message = planning.refusal(CONFIG, *target.split("_", 2))
+    message = targets.refusal(CONFIG, *target.split("_", 2))
     assert message.startswith(f"{target}: {why}")
     assert "results/{modalities}_{model}_{task}.json" in message
-    tasks = f"task: {', '.join(CONFIG['tasks'])}\n"
-    for line in ("letters of ecn", tasks, "unimodal: one letter", "early: two", "gbdt-stats: e"):
+    kinds = ("unimodal: one letter", "late-averaged: two letters", "gbdt-stats: e")
+    for line in ("letters of ecn", "mortality_<hours>h", "admission (unimed)", *kinds):
         assert line in message
-    for name in planning.MODELS:
-        assert f"\n  {name}: " in message
+    for name in registry.models(CONFIG):
+        assert re.search(rf"\n  (.*, )?{name}[,:]", message)
 
 
 @pytest.mark.parametrize(
     "target", ["ecn_gbdt_mortality", "e_logistic-stats_mortality", "en_unimed_all"]
 )
 def test_the_published_protocol_has_no_baselines(target):
-    assert planning.refusal(CONFIG, *target.split("_", 2)) is None
-    message = planning.refusal(CONFIG, *target.split("_", 2), "published")
+    assert targets.refusal(CONFIG, *target.split("_", 2)) is None
+    message = targets.refusal(CONFIG, *target.split("_", 2), "published")
     assert "no model" in message
-    assert "late-averaged: " in message and "stats: " not in message
+    assert "late-averaged: " in message and "unimed-gru" not in message and "stats: " not in message
 
 
 @pytest.mark.parametrize(
-    "target", ["nce_early_mortality", "ecn_early_mortality_48h", "published/e_gbdt_mortality"]
+    "target", ["nce_early_mortality", "ecn_early_diagnoses_48h", "published/e_gbdt_mortality"]
 )
 def test_a_refusal_is_one_message_without_traceback(fresh, target):
     refused = fresh.plan(f"results/{target}.json")
@@ -271,13 +272,15 @@ def test_microbiology_is_needed_by_the_record_of_stays_alone(real):
     assert checkout.plan("results/c_unimed_all.json").planned["train_unimed"] == 1
     refused = checkout.plan("results/e_unimed_all.json")
     assert refused.status == 1
-    assert f"{table}: missing table microbiologyevents (for unimed e)" in refused.text
+    assert f"{table}: missing table microbiologyevents (for fiddle)" in refused.text
     assert refused.text.count("missing table") == 1
 
 
 def stay_tables(root):
     """Beside `hospital`: what UniMed reads more."""
-    for name in set(tables_for(("e", "unimed", "unimed e"))) - set(tables_for("ecn")):
+    for name in {"diagnoses_icd", "d_icd_diagnoses", *tables_for(("e", "fiddle", "stay"))} - set(
+        tables_for("ecn")
+    ):
         put(root / f"mimiciv/3.1/hosp/{TABLES[name].file}.csv.gz", header_of(name) + "\n")
 
 
@@ -287,7 +290,7 @@ def test_a_bert_of_ones_own_is_named_without_its_folder_and_a_hub_name_in_full(t
     for model, said in ((f"{tmp_path}/own-bert", "own-bert"), (hub, hub), (None, None)):
         bert = CONFIG["note"]["bert"] | {"model": model}
         config = CONFIG | {"note": CONFIG["note"] | {"bert": bert}}
-        text = planning.settings_of(config, "corrected", "en", "unimed")
+        text = targets.settings_of(config, "corrected", "en", "unimed")
         assert json.loads(text)["note"]["bert"]["model"] == said
         assert str(tmp_path) not in text
 
@@ -410,40 +413,36 @@ def test_a_query_is_an_input_of_the_jobs_that_read_it_alone(fresh):
 
 @pytest.mark.parametrize("name", CONFIG["modalities"].values())
 def test_a_training_depends_on_the_code_of_its_modalities(name):
-    wiring = Wiring(CONFIG, {})
+    wiring = Wiring(CONFIG)
     letter = next(x for x, own in CONFIG["modalities"].items() if own == name)
-    files = wiring.encoder_modules("pipeline.fusion.joint")(SimpleNamespace(modalities=letter))
+    job = SimpleNamespace(modalities=letter, protocol="corrected", model="joint")
+    files = wiring.encoder_modules("pipeline.fusion.joint")(job)
     assert {f"pipeline/{name}/encoder.py", f"pipeline/{name}/dataset.py"} <= set(files)
     others = {own for own in CONFIG["modalities"].values() if own != name}
     assert not [file for file in files if file.split("/")[1] in others]
 
 
-class Job(dict):
-    """Wildcards of a job, as Snakemake gives them."""
-
-    __getattr__ = dict.__getitem__
-
-
 def test_who_has_which_modality_is_the_same_for_every_target():
-    offered = {
-        name: {"present": f"results/{{protocol}}/{name}.parquet"}
-        for name in CONFIG["modalities"].values()
-    }
-    offered["ehr"]["assumed"] = "results/{protocol}/episodes.parquet"
-    lacking = {"n": "no reports"}
-    of = Wiring(CONFIG, offered, {}, lacking).presence("corrected")
-    found = json.loads(of(Job(modalities="e")))
-    assert found["e"] == {"table": "results/corrected/episodes.parquet", "by": "assumed"}
-    assert found["c"] == {"table": "results/corrected/cxr.parquet", "by": "selected"}
-    assert found["n"] == {"reason": "no reports"}
+    wiring = Wiring(CONFIG, {"n": "no reports"})
+    told = json.loads(
+        wiring.presence("corrected")(SimpleNamespace(modalities="e", task="mortality"))
+    )
+    folder = "results/corrected/admission"
+    assert told["e"] == {"table": f"{folder}/episodes.parquet", "by": "assumed"}
+    assert told["c"] == {"table": f"{folder}/cxr/films.parquet", "by": "selected"}
+    assert told["n"] == {"reason": "no reports"}
     for letters in ("c", "ec", "ecn"):
-        assert json.loads(of(Job(modalities=letters))) == found
-    tables = Wiring(CONFIG, offered, {}, lacking)  # of several targets: no letters of one
-    job = Job(protocol="corrected", task="x")
-    assert json.loads(tables.presence()(job)) == found
-    assert tables.present()(job) == [found[letter]["table"] for letter in "ec"]
-    unsaid = json.loads(Wiring(CONFIG, {}).presence("corrected")(Job(modalities="e")))
-    assert all("reason" in own for own in unsaid.values())
+        job = SimpleNamespace(modalities=letters, task="mortality")
+        assert json.loads(wiring.presence("corrected")(job)) == told
+    job = SimpleNamespace(
+        protocol="corrected", task="mortality"
+    )  # of several targets: no letters of one
+    assert json.loads(wiring.presence()(job)) == told
+    assert wiring.present()(job) == [told[letter]["table"] for letter in "ec"]
+    of_stays = json.loads(
+        wiring.presence("corrected")(SimpleNamespace(modalities="e", task="shock_4h"))
+    )
+    assert of_stays["c"]["table"] == "results/corrected/stay/cxr/films.parquet"
 
 
 def test_a_source_without_films_and_reports_gives_results_of_the_ehr(tmp_path):
@@ -474,11 +473,11 @@ def test_settings_reach_rules_in_one_form_whatever_their_order(protocol):
     assert list(turned) != list(CONFIG)
     job = SimpleNamespace(protocol=protocol, modalities="ecn", model="joint", task="mortality")
     for keys in (("cohort",), ("split",), ("early", "dropout"), ("note", "doc2vec")):
-        given, other = (Wiring(config, {}).setting(*keys)(job) for config in (CONFIG, turned))
+        given, other = (Wiring(config).setting(*keys)(job) for config in (CONFIG, turned))
         assert given == other
     for ask in ("schedule", "known_from"):
         own = ["labs"] if ask == "known_from" else []
-        given, other = (getattr(Wiring(c, {}), ask)(*own)(job) for c in (CONFIG, turned))
+        given, other = (getattr(Wiring(c), ask)(*own)(job) for c in (CONFIG, turned))
         assert given == other
 
 

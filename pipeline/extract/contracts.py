@@ -33,9 +33,9 @@ class SourceTable:
     without `.csv.gz` or `.csv`. `columns`: name → DuckDB type, in the order of the output.
     `found_as`: the names under which a column may be found, where they differ from its own.
     `derived`: name → SQL over the columns. `needed_by`: "core", the modality letters,
-    "unimed" (the labels of its tasks), "unimed e" (of `e` UniMed alone), "stay" (which ICU stays
-    there are), or a protocol that reads more, FILM_LIST, "any film" (a cohort of patients with
-    one), or "code status" (of sensitivity analyses).
+    "fiddle" (an encoder of `e` that reads more), "stay" (which ICU stays there are), a protocol
+    that reads more, FILM_LIST, or "any film" (a cohort of patients with one). What a task's query
+    reads is asked for by the table's name.
     `key`: the columns that identify a row, as mimic-code's constraints have them; where it is empty
     rows may repeat (of labevents and chartevents there are too many to ask).
     `multiline`: free text with line breaks within quotes, which no parallel reader may split.
@@ -109,7 +109,7 @@ TABLES: Mapping[str, SourceTable] = {
         _ICU,
         "chartevents",
         _columns(f"{_STAY}, {_CHARTED}, value VARCHAR, valuenum DOUBLE, valueuom VARCHAR"),
-        ("e", "unimed", "stay", "code status"),
+        ("e", "stay"),
     ),
     # labevents.value may be text or '___' (de-identified); valuenum is null then
     "labevents": SourceTable(
@@ -132,7 +132,7 @@ TABLES: Mapping[str, SourceTable] = {
             "rateuom VARCHAR, orderid BIGINT, linkorderid BIGINT, ordercategoryname VARCHAR, "
             "ordercategorydescription VARCHAR, patientweight DOUBLE, statusdescription VARCHAR"
         ),
-        ("e", "unimed"),
+        ("e",),
     ),
     "outputevents": SourceTable(
         "mimic_iv",
@@ -149,7 +149,7 @@ TABLES: Mapping[str, SourceTable] = {
             f"{_STAY}, {_RUNNING}, value DOUBLE, valueuom VARCHAR, ordercategoryname VARCHAR, "
             "statusdescription VARCHAR"
         ),
-        ("e", "unimed"),
+        ("e",),
     ),
     "d_items": SourceTable(
         "mimic_iv",
@@ -159,7 +159,7 @@ TABLES: Mapping[str, SourceTable] = {
             "itemid BIGINT, label VARCHAR, abbreviation VARCHAR, linksto VARCHAR, "
             "category VARCHAR, unitname VARCHAR, param_type VARCHAR"
         ),
-        ("e", "unimed"),
+        ("e",),
         key=("itemid",),
     ),
     "d_labitems": SourceTable(
@@ -202,7 +202,7 @@ TABLES: Mapping[str, SourceTable] = {
         key=("note_id",),
         multiline=True,
     ),
-    # not read by a modality: the multitask labels, and the published protocol's base population
+    # not read by a modality: labels, and the published protocol's base population
     "transfers": SourceTable(
         "mimic_iv",
         _CORE,
@@ -223,7 +223,7 @@ TABLES: Mapping[str, SourceTable] = {
             "spec_type_desc VARCHAR, storedate TIMESTAMP, storetime TIMESTAMP, "
             "test_itemid BIGINT, test_name VARCHAR, org_itemid BIGINT, org_name VARCHAR"
         ),
-        ("unimed e",),
+        ("fiddle",),
     ),
     "diagnoses_icd": SourceTable(
         "mimic_iv",
@@ -233,7 +233,7 @@ TABLES: Mapping[str, SourceTable] = {
             "subject_id BIGINT, hadm_id BIGINT, seq_num BIGINT, icd_code VARCHAR, "
             "icd_version BIGINT"
         ),
-        ("unimed",),
+        (),
         key=("hadm_id", "seq_num", "icd_code", "icd_version"),
     ),
     "d_icd_diagnoses": SourceTable(
@@ -241,7 +241,7 @@ TABLES: Mapping[str, SourceTable] = {
         _HOSP,
         "d_icd_diagnoses",
         _columns("icd_code VARCHAR, icd_version BIGINT, long_title VARCHAR"),
-        ("unimed",),
+        (),
         key=("icd_code", "icd_version"),
     ),
     "chexpert": SourceTable(
@@ -263,13 +263,15 @@ def table(name: str) -> SourceTable:
 
 
 def tables_for(asked: Iterable[str]) -> list[str]:
-    """The tables that modality letters, or a protocol that reads more, need; the core ones first.
+    """The tables that are asked for by name, or by what needs them; the core ones first.
 
-    >>> tables_for("n")
-    ['patients', 'admissions', 'icustays', 'radiology']
+    >>> tables_for("n"), tables_for(["diagnoses_icd"])[-1]
+    (['patients', 'admissions', 'icustays', 'radiology'], 'diagnoses_icd')
     """
     asked = {"core", *asked}
-    return [name for name, contract in TABLES.items() if asked.intersection(contract.needed_by)]
+    return [
+        name for name, contract in TABLES.items() if asked.intersection({name, *contract.needed_by})
+    ]
 
 
 def columns_found(contract: SourceTable, header: Iterable[str]) -> dict[str, str | None]:

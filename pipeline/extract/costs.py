@@ -153,14 +153,13 @@ def stage_costs(asked: Needs, parquet: Mapping[str, float], kept: Collection[str
     `parquet`: table → bytes of it, made or to be made. `kept`: those that are made: a stage that
     reads another is to be done again.
     """
-    stays = "unimed" in asked
     reports = WORDS_PER_SECOND / WORDS_PER_BYTE / settings.passes
     stages = [  # letter, its stages in words, what they end in, bytes per second
         ("e", "events, bins, tokens", "ehr/tokens.parquet", EVENTS_PER_SECOND),
         ("n", "clean reports, Doc2Vec", "note/vectors.parquet",
          1 / (1 / NOTES_PER_SECOND + 1 / reports)),
     ]  # fmt: skip
-    if stays:
+    if "fiddle" in asked:
         stages = [
             ("e", "events, FIDDLE", "fiddle/X.parquet", FIDDLE_PER_SECOND),
             ("n", "clean reports", "note/notes.parquet", NOTES_PER_SECOND),
@@ -181,7 +180,7 @@ def costs(
     asked: Needs, found: Mapping[str, Found], results: str | Path, settings: Settings
 ) -> list[Cost]:
     """Every table found, the stages up to the models, the films where they are asked for."""
-    unit = "stay" if "unimed" in asked else "admission"
+    unit = "stay" if "stay" in asked else "admission"
     place = Path(results, "published" if "published" in asked else "corrected", unit)
     lines, parquet = [], {}
     for name, file in found.items():

@@ -26,6 +26,7 @@ def _table_problems(found: Release, name: str) -> list[str]:
     """What is wrong with one table: absent, unreadable, or columns missing from its header."""
     contract, path = contracts.table(name), release.path_in(found, name)
     users = "every target" if "core" in contract.needed_by else ", ".join(contract.needed_by)
+    users = users or "labels of tasks"
     if not exists(path):
         either = path.name.removesuffix(".gz")
         return [f"{path}: missing table {name} (for {users}); {either} would do as well"]

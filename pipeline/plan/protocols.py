@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.fusion.registry import is_decoder
 from pipeline.stage.modules import ROOT
 
 # a split or an availability table is one choice, not a mapping to be mixed
@@ -56,6 +57,17 @@ def folds(config: Settings, protocol: str) -> list[str]:
     """
     count = config["folds"] if protocol == "corrected" else 1
     return [protocol, *(f"{protocol}/fold{k}" for k in range(1, count))]
+
+
+def encoders(merged: Settings, model: str) -> Mapping[str, str]:
+    """Letter → encoder of a model: UniMed's own, or those of all other models.
+
+    >>> merged = {"encoders": {"e": "tokens"}, "unimed": {"encoders": {"e": "fiddle"}}}
+    >>> encoders(merged, "unimed-gru"), encoders(merged, "early")
+    ({'e': 'fiddle'}, {'e': 'tokens'})
+    """
+    chosen: Mapping[str, str] = (merged["unimed"] if is_decoder(model) else merged)["encoders"]
+    return chosen
 
 
 def schedule(found: Settings, modalities: str, model: str, task: str) -> str:

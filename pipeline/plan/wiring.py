@@ -7,18 +7,18 @@ elsewhere in the config reruns nothing.
 
 import json
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
-from pipeline.cohort import task as tasks
-from pipeline.plan import planning, protocols
-from pipeline.stage import multitask
-from pipeline.stage.modules import source_files
-from pipeline.stage.names import FUSIONS
+from pipeline.cohort.task import find
+from pipeline.fusion import registry
+from pipeline.plan import protocols, targets
+from pipeline.stage.modules import path_of, source_files
+from pipeline.stage.registry import Encoder, Modality
 
-UNIT = "results/{protocol}/admission"
-STAY = "results/{protocol}/stay"
-PREDICTIONS = "results/{protocol}/predictions"
-ABSENT = "results/{protocol}/missing"
+UNIT = "results/{protocol}/{unit}"
+PREDICTIONS = f"{UNIT}/predictions"
+ABSENT = f"{UNIT}/missing"
 Files = str | list[str]
 Of = Callable[[Any], Any]  # a function of wildcards
 
@@ -76,37 +76,39 @@ def only_published(path: str) -> Of:
 
 def query(stem: str) -> Of:
     """The query of the job's protocol: `<stem>.sql` or `<stem>_published.sql`."""
-    return lambda wildcards: planning.query(stem, wildcards.protocol)
+    return lambda wildcards: targets.query(stem, wildcards.protocol)
 
 
 class Wiring:
-    """The config, and what the modalities' rules files offer to training.
+    """The config, and what its modalities register.
 
-    `encoders`, `stays`: modality → files (name → path or paths), settings (name → function of
-    wildcards), of admissions and of ICU stays; also present: a table with the episodes that have
-    the modality, or assumed: of all who are taken to have it (not every modality says so);
-    `stays` also modules: the code behind its files. `lacking`: letter → why the source has none of
-    a modality.
+    `lacking`: letter → why the source has none of a modality. Wildcards name a protocol, and a
+    unit, or a task that is of one.
     """
 
-    def __init__(self, config: Mapping[str, Any], encoders: dict[str, dict[str, Any]],
-                 stays: dict[str, dict[str, Any]] | None = None,
-                 lacking: Mapping[str, str] | None = None) -> None:  # fmt: skip
-        self.config, self.encoders, self.letters = config, encoders, config["modalities"]
-        self.stays = {} if stays is None else stays
-        self.lacking = lacking or {}
+    def __init__(self, config: Mapping[str, Any], lacking: Mapping[str, str] | None = None) -> None:
+        self.config, self.letters, self.lacking = config, config["modalities"], lacking or {}
+        self.modalities: dict[str, Modality] = {
+            letter: targets.modality(config, name) for letter, name in self.letters.items()
+        }
 
-    def _found(self, wildcards: Any) -> dict[str, Any]:
+    def _settings(self, wildcards: Any) -> dict[str, Any]:
         return protocols.settings(self.config, wildcards.protocol)
 
-    def _names(self, wildcards: Any) -> list[str]:
-        return [self.letters[letter] for letter in wildcards.modalities]
+    def unit(self, wildcards: Any) -> str:
+        """The unit of a job: its wildcard, or that of its task."""
+        named = getattr(wildcards, "unit", None)
+        return named or targets.unit_of(self.config, wildcards.task)
+
+    def filled(self, pattern: Files, wildcards: Any) -> Any:
+        """A path, or paths, of the protocol and unit of a job."""
+        return filled(pattern, protocol=wildcards.protocol, unit=self.unit(wildcards))
 
     def setting(self, *keys: str) -> Of:
         """One part of the settings of a job's protocol."""
 
         def of(wildcards: Any) -> Any:
-            part: Any = self._found(wildcards)
+            part: Any = self._settings(wildcards)
             for key in keys:
                 part = part[key]
             return json.dumps(part, sort_keys=True) if isinstance(part, dict) else part
@@ -115,7 +117,7 @@ class Wiring:
 
     def films_of_the_cohort(self, wildcards: Any) -> Files:
         """The films' metadata, where the cohort asks for patients with any film."""
-        asked = self._found(wildcards)["cohort"]["films"] == "any"
+        asked = self._settings(wildcards)["cohort"]["films"] == "any"
         return "results/source/cxr_metadata.parquet" if asked else []
 
     def split(self, of: str) -> Of:
@@ -126,9 +128,9 @@ class Wiring:
         """
 
         def option_of(wildcards: Any) -> list[str]:
-            found = self._found(wildcards)["split"]
-            drawn = "tasks" if "random_state" in found else "patients"
-            return ["--split", json.dumps(found, sort_keys=True)] if drawn == of else []
+            split = self._settings(wildcards)["split"]
+            drawn = "tasks" if "random_state" in split else "patients"
+            return ["--split", json.dumps(split, sort_keys=True)] if drawn == of else []
 
         return option_of
 
@@ -136,7 +138,7 @@ class Wiring:
         """From when these kinds of rows are known; an edit of another kind reruns nothing."""
 
         def of(wildcards: Any) -> str:
-            table = self._found(wildcards)["availability"]
+            table = self._settings(wildcards)["availability"]
             if table is None:  # the published queries know by themselves
                 return "null"
             return json.dumps({kind: table[kind] for kind in ("enforced", *kinds)}, sort_keys=True)
@@ -146,123 +148,162 @@ class Wiring:
     def schedule(self, model: str | None = None, letters: str | None = None) -> Of:
         """How a model is trained; of the wildcards, where model or letters are not given."""
         return lambda wildcards: protocols.schedule(
-            self._found(wildcards), letters or wildcards.modalities, model or wildcards.model,
+            self._settings(wildcards), letters or wildcards.modalities, model or wildcards.model,
             wildcards.task,
         )  # fmt: skip
+
+    def encoders(
+        self, wildcards: Any, letters: str | None = None
+    ) -> dict[str, tuple[str, Encoder]]:
+        """Modality → the name of its encoder, and the encoder; of the target's letters, or these.
+
+        Of the target's model, or, where a job serves several, of all models but UniMed.
+        """
+        model = getattr(wildcards, "model", registry.SINGLE)
+        names = protocols.encoders(self._settings(wildcards), model)
+        chosen = letters or wildcards.modalities
+        return {
+            self.letters[letter]: (names[letter], self.modalities[letter].encoders[names[letter]])
+            for letter in chosen
+        }
+
+    def encoder_files(self, letters: str | None = None) -> Of:
+        """The files that the encoders of these letters read, or those of the target's."""
+        return lambda wildcards: flat([
+            self.filled(files, wildcards)
+            for _, encoder in self.encoders(wildcards, letters).values()
+            for files in encoder.files.values()
+        ])  # fmt: skip
+
+    def encoder_data(self, letters: str | None = None) -> Of:
+        """The same with encoder, horizon and settings, as the JSON that a stage's --data takes."""
+
+        def of(wildcards: Any) -> str:
+            data: dict[str, dict[str, Any]] = {}
+            for name, (chosen, encoder) in self.encoders(wildcards, letters).items():
+                data[name] = {"encoder": chosen, "before": self.horizon(wildcards)}
+                paths = {**encoder.files, **encoder.places}
+                data[name] |= {key: self.filled(path, wildcards) for key, path in paths.items()}
+                data[name] |= {
+                    key: self.setting(*place.split("."))(wildcards)
+                    for key, place in encoder.settings.items()
+                }
+            return json.dumps(data)
+
+        return of
+
+    def encoder_modules(self, stage: str, letters: str | None = None) -> Of:
+        """The code of a stage that trains the encoders of these letters, or of the target's."""
+        return lambda wildcards: modules(
+            stage,
+            *(
+                module
+                for name, (chosen, _) in self.encoders(wildcards, letters).items()
+                for module in _code(name, chosen)
+            ),
+        )
+
+    def horizon(self, wildcards: Any) -> int | None:
+        """Hours from clock zero that a target's tasks see at most; None: the cohort's window."""
+        asked = targets.tasks(self.config, wildcards.task)
+        hours = [one.hours for one in asked if one.hours is not None]
+        if not hours:
+            return None
+        model = getattr(wildcards, "model", "")
+        most = None
+        if registry.is_decoder(model):
+            most = targets.decoder_settings(self.config, model)["hours"]
+        return min(max(hours), most or max(hours))
 
     def complete_cases(self, form: str = "{file}") -> Of:
         """Tables that tell who has each modality, where only complete cases are wanted."""
 
         def of(wildcards: Any) -> list[str]:
-            found = self._found(wildcards)
-            own = found["complete_of"] or self.encoders  # of those that config.yaml names
-            tables = {name: self.encoders[name]["present"] for name in own if name in self.encoders}
+            merged = self._settings(wildcards)
+            if merged["missing"] != "complete" or self.unit(wildcards) != "admission":
+                return []
+            wanted = merged["complete_of"] or self.letters.values()
             return [
-                form.format(name=name, file=filled(table, protocol=wildcards.protocol))
-                for name, table in tables.items()
-                if found["missing"] == "complete"
+                form.format(name=name, file=self.filled(present, wildcards))
+                for letter, name in self.letters.items()
+                if name in wanted and (present := self.modalities[letter].present)
             ]
 
         return of
 
-    def presence(self, protocol: str | None = None, stays: bool = False) -> Of:
+    def presence(self, protocol: str | None = None, unit: str | None = None) -> Of:
         """Who has which modality of the config, as the JSON of an evaluation's --present.
 
         Alike for every target and model, so that all figures of a table are of the same episodes.
         Films count as selected: none is decoded to be counted, and a result says how many cannot be
-        read. `protocol`: of a result; else that of the wildcards.
+        read. `protocol`, `unit`: where the wildcards name none.
         """
-        offered = self.stays if stays else self.encoders
 
         def of(wildcards: Any) -> str:
-            found: dict[str, dict[str, Any]] = {}
-            for letter, name in self.letters.items():
-                own = offered.get(name, {})
-                by = "assumed" if "assumed" in own else "selected"
-                table = own.get("assumed") or own.get("present")
+            own = {"protocol": protocol or wildcards.protocol,
+                   "unit": unit or self.unit(wildcards)}  # fmt: skip
+            who: dict[str, dict[str, Any]] = {}
+            for letter, modality in self.modalities.items():
+                table = modality.assumed or modality.present
                 if letter in self.lacking:
-                    found[letter] = {"reason": self.lacking[letter]}
+                    who[letter] = {"reason": self.lacking[letter]}
                 elif table is None:
-                    found[letter] = {"reason": "it does not say who has it"}
+                    who[letter] = {"reason": "it does not say who has it"}
                 else:
-                    base = protocol or wildcards.protocol
-                    found[letter] = {"table": filled(table, protocol=base), "by": by}
-            return json.dumps(found)
+                    by = "assumed" if modality.assumed else "selected"
+                    who[letter] = {"table": filled(table, **own), "by": by}
+            return json.dumps(who)
 
         return of
 
-    def present(self, protocol: str | None = None, stays: bool = False) -> Of:
+    def present(self, protocol: str | None = None, unit: str | None = None) -> Of:
         """The tables of `presence`."""
-        of = self.presence(protocol, stays)
+        of = self.presence(protocol, unit)
         return lambda wildcards: [
-            own["table"] for own in json.loads(of(wildcards)).values() if "table" in own
+            who["table"] for who in json.loads(of(wildcards)).values() if "table" in who
         ]
 
     def embeddings(self, wildcards: Any) -> list[str]:
         """The embeddings of a target's modalities."""
-        own = {"protocol": wildcards.protocol, "task": wildcards.task}
-        pattern = f"{UNIT}/embeddings/{{task}}/{{name}}.parquet"
-        return [filled(pattern, name=name, **own) for name in self._names(wildcards)]
-
-    def encoder_files(self, *own: str, stays: bool = False) -> Of:
-        """The files that encoders read: of these modalities, or of the target's."""
-        offered = self.stays if stays else self.encoders
-        return lambda wildcards: flat([
-            filled(files, protocol=wildcards.protocol)
-            for name in own or self._names(wildcards)
-            for files in offered[name]["files"].values()
-        ])  # fmt: skip
-
-    def encoder_data(self, *own: str, stays: bool = False) -> Of:
-        """The same with the modalities' settings, as the JSON that a stage's --data takes."""
-        offered = self.stays if stays else self.encoders
-
-        def of(wildcards: Any) -> str:
-            data = {}
-            for name in own or self._names(wildcards):
-                each = offered[name]
-                files = each["files"].items()
-                data[name] = {k: filled(file, protocol=wildcards.protocol) for k, file in files}
-                data[name] |= {key: get(wildcards) for key, get in each["settings"].items()}
-            return json.dumps(data)
-
-        return of
-
-    def readable(self, protocol: str, stays: bool = False) -> Of:
-        """Counts of films that cannot be read, of a target that reads them; alike in every fold."""
-        offered = self.stays if stays else self.encoders
-        first = protocols.folds(self.config, protocol)[0]
-        return lambda wildcards: [
-            filled(offered[name]["files"]["readable"], protocol=first)
-            for name in self._names(wildcards)
-            if "readable" in offered[name]["files"]
+        pattern = f"{UNIT}/embeddings/{wildcards.task}/{{name}}.parquet"
+        return [
+            filled(self.filled(pattern, wildcards), name=self.letters[letter])
+            for letter in wildcards.modalities
         ]
 
-    def last_horizon(self, wildcards: Any) -> int:
-        """Hours after the patient's arrival that the tasks of a UniMed target see at most."""
-        own = multitask.settings(self.config, wildcards.model)
-        return max(multitask.horizons(own, multitask.tasks(self.config, wildcards.task)))
+    def readable(self, protocol: str) -> Of:
+        """Counts of films that cannot be read, of a target that reads them; alike in every fold."""
 
-    def encoder_modules(self, stage: str, offer: str = "modality") -> Of:
-        """The code of a stage that trains the encoders of a target; `offer`: modality or stays."""
-        return lambda wildcards: modules(
-            stage, *(f"pipeline.{name}.{offer}" for name in self._names(wildcards))
-        )
+        def of(wildcards: Any) -> list[str]:
+            own = {"protocol": protocols.folds(self.config, protocol)[0],
+                   "unit": self.unit(wildcards)}  # fmt: skip
+            encoders = self.encoders(_of_protocol(wildcards, protocol)).values()
+            return [
+                filled(encoder.files["readable"], **own)
+                for _, encoder in encoders
+                if "readable" in encoder.files
+            ]
+
+        return of
 
     def single_models(self, protocol: str | None = None) -> Of:
         """Predictions of the single models that a target is compared with, or made of.
 
-        `protocol`: of a result, in all its folds; else that of the wildcards.
+        `protocol`: of a result, in all its folds; else that of the wildcards. A target of several
+        tasks, or of many labels, has none.
         """
 
         def of(wildcards: Any) -> list[str]:
-            if protocol and wildcards.model == "unimodal":
+            if protocol and wildcards.model == registry.SINGLE:
                 return []
-            own = protocols.folds(self.config, protocol) if protocol else [wildcards.protocol]
-            pattern = f"{PREDICTIONS}/{{letter}}_unimodal_{wildcards.task}.parquet"
+            asked = targets.tasks(self.config, wildcards.task, protocol or wildcards.protocol)
+            if len(asked) > 1 or asked[0].kind != "binary":
+                return []
+            pattern = f"{PREDICTIONS}/{{letter}}_{registry.SINGLE}_{wildcards.task}.parquet"
+            folds = protocols.folds(self.config, protocol) if protocol else [wildcards.protocol]
             return [
-                filled(pattern, protocol=each, letter=letter)
-                for each in own
+                filled(pattern, protocol=fold, unit=asked[0].unit, letter=letter)
+                for fold in folds
                 for letter in wildcards.modalities
             ]
 
@@ -272,55 +313,138 @@ class Wiring:
         """Predictions with a modality missing, in every fold, of models that are scored so."""
 
         def of(wildcards: Any) -> list[str]:
-            if wildcards.model not in (*FUSIONS, "logistic", "gbdt"):
+            model = registry.MODELS.get(wildcards.model)
+            if model is None or not model.curves:
                 return []
             name = f"{wildcards.modalities}_{wildcards.model}_{wildcards.task}"
-            return self.in_folds(f"{ABSENT}/{name}.parquet", protocol)
+            return self.in_folds(f"{ABSENT}/{name}.parquet", protocol, wildcards.task)
 
         return of
 
-    def left_out(self, protocol: str, stays: bool = False) -> Of:
+    def left_out(self, protocol: str) -> Of:
         """Whom the sensitivity analyses of a target's tasks leave out, a table per task with any.
 
         The published protocol has none.
         """
+        return lambda wildcards: [
+            f"results/{protocol}/{one.unit}/without/{one.name}.parquet"
+            for one in targets.tasks(self.config, wildcards.task, protocol)
+            if protocol == "corrected" and one.without
+        ]
+
+    def of_tasks(self, pattern: str, kind: str | None = None, protocol: str | None = None) -> Of:
+        """A file of every task of a target, or of those of one kind.
+
+        `protocol`: of a result; else that of the wildcards.
+        """
+        return lambda wildcards: [
+            filled(pattern, protocol=own, unit=one.unit, task=one.name)
+            for own in [protocol or wildcards.protocol]
+            for one in targets.tasks(self.config, wildcards.task, own)
+            if kind is None or one.kind == kind
+        ]
+
+    def groups(self, protocol: str, part: str) -> Of:
+        """The tables `groups` or `vocabulary` of a target's task of many labels, in every fold."""
+        return lambda wildcards: [
+            path
+            for one in targets.tasks(self.config, wildcards.task, protocol)
+            if one.kind == "many"
+            for path in self.in_folds(
+                f"{UNIT}/labels/{one.name}.{part}.parquet", protocol, one.name
+            )
+        ]
+
+    def in_folds(self, pattern: str, protocol: str, task: str | None = None) -> list[str]:
+        """A table in every fold of a protocol; `task`: whose unit the path has."""
+        unit = {"unit": targets.unit_of(self.config, task, protocol)} if task else {}
+        return [
+            filled(pattern, protocol=fold, **unit)
+            for fold in protocols.folds(self.config, protocol)
+        ]
+
+    def predictions(self, protocol: str, ending: str = ".parquet") -> Of:
+        """What a target's model predicts, in every fold of a protocol."""
 
         def of(wildcards: Any) -> list[str]:
-            own = [wildcards.task]
-            if stays:
-                own = multitask.tasks(self.config, wildcards.task)
-            unit = STAY if stays else UNIT
-            return [
-                f"{filled(unit, protocol=protocol)}/without/{task}.parquet"
-                for task in own
-                if protocol == "corrected" and tasks.find(task).without
-            ]
+            name = f"{wildcards.modalities}_{wildcards.model}_{wildcards.task}"
+            return self.in_folds(f"{PREDICTIONS}/{name}{ending}", protocol, wildcards.task)
 
         return of
 
-    def in_folds(self, pattern: str, protocol: str) -> list[str]:
-        """A table in every fold of a protocol."""
-        own = protocols.folds(self.config, protocol)
-        return [filled(pattern, protocol=each) for each in own]
-
     def made_by(self, protocol: str) -> Of:
-        """The modules behind a result."""
+        """The code that decides a result: modules, and the queries of its tasks."""
 
         def of(wildcards: Any) -> list[str]:
-            if multitask.is_model(wildcards.model):
-                rooms = [self.stays[name]["modules"] for name in self._names(wildcards)]
-                told = multitask.told(self.config, wildcards.model, wildcards.task)
-                every = [*told, *multitask.tasks(self.config, wildcards.task)]
-                own = multitask.tasks(self.config, wildcards.task)
-                return [*multitask.made_by(every, flat(rooms)), *planning.marked_by(own)]
-            return planning.made_by(
-                self.config, wildcards.modalities, wildcards.model, wildcards.task, protocol
-            )
+            told = []
+            if registry.is_decoder(wildcards.model):
+                told = targets.told(self.config, wildcards.model, wildcards.task)
+            asked = targets.tasks(self.config, wildcards.task, protocol)
+            queries = [one.query for one in [*map(find, told), *asked]]
+            without = [one.without for one in asked if one.without and protocol == "corrected"]
+            first = ["pipeline.extract.tables", "pipeline.cohort.episodes",
+                     "pipeline.cohort.labels"]  # fmt: skip
+            first += ["pipeline.cohort.without", *without] if without else []
+            if asked[0].unit == "admission":
+                first.append(targets.query("pipeline/cohort/episodes", protocol))
+            encoders = self.encoders(_of_protocol(wildcards, protocol)).items()
+            rooms = [
+                module
+                for name, (chosen, encoder) in encoders
+                for module in (*encoder.stages, *_code(name, chosen))
+            ]
+            rooms += [
+                targets.query(stem, protocol, asked[0].unit)
+                for _, (_, encoder) in encoders
+                for stem in encoder.queries
+            ]
+            model = registry.models(self.config, protocol)[wildcards.model]
+            trained = [] if model.decoder else targets.ENCODERS
+            last = [*trained, *model.modules, "pipeline.evaluation.result"]
+            return list(dict.fromkeys([*first, *queries, *rooms, *last]))
+
+        return of
+
+    def truth(self, protocol: str, known: list[str]) -> Of:
+        """What is known of the best reachable score of a target's tasks, as far as `known`.
+
+        The published cohort has no known truth: it asks other questions of other patients.
+        """
+
+        def of(wildcards: Any) -> list[str]:
+            if protocol != "corrected":
+                return []
+            own = targets.truths(self.config, wildcards.model, wildcards.task, known)
+            folder = "results/hospital/truth"
+            oracles = [f"{folder}/oracle_{name}.parquet" for name in own.values()]
+            return [f"{folder}/ceilings.json", *oracles] if oracles else []
 
         return of
 
     def behind(self, protocol: str) -> Of:
         """The settings behind a result."""
-        return lambda wildcards: planning.settings_of(
+        return lambda wildcards: targets.settings_of(
             self.config, protocol, wildcards.modalities, wildcards.model
         )
+
+
+def encoder_module(modality: str, encoder: str) -> str:
+    """The module of an encoder.
+
+    >>> encoder_module("cxr", "resnet18")
+    'pipeline.cxr.encoder_resnet18'
+    """
+    return f"pipeline.{modality}.encoder_{encoder.replace('-', '_')}"
+
+
+def _code(modality: str, encoder: str) -> list[str]:
+    # until every encoder is a file of its own
+    module = encoder_module(modality, encoder)
+    old = [f"pipeline.{modality}.{name}" for name in ("modality", "stays")]
+    return [module] if path_of(module) else [name for name in old if path_of(name)]
+
+
+def _of_protocol(wildcards: Any, protocol: str) -> Any:
+    """The wildcards of a result, which name no protocol, with one."""
+    names = {name: getattr(wildcards, name) for name in ("modalities", "model", "task")}
+    return SimpleNamespace(protocol=protocol, **names)

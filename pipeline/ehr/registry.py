@@ -1,0 +1,41 @@
+"""Modality EHR: what was charted, drawn and given; its encoders as the planner knows them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.stage.registry import Encoder, Modality
+
+UNIT = "results/{protocol}/{unit}"
+
+
+def modality(config: Mapping[str, Any]) -> Modality:
+    """Tokens (Wang et al. 2024) and FIDDLE's features (Zhao et al. 2022)."""
+    tokens = Encoder(
+        files={
+            "tokens": f"{UNIT}/ehr/tokens.parquet",
+            "demographics": f"{UNIT}/ehr/demographics.parquet",
+        },
+        settings={
+            "window_hours": "cohort.window_hours",
+            "signals": "ehr.signals",
+            "start_by_value": "ehr.start_by_value",
+        },
+        stages=("pipeline.ehr.events", "pipeline.ehr.bins", "pipeline.ehr.tokens",
+                "pipeline.ehr.published"),
+    )  # fmt: skip
+    fiddle = Encoder(
+        files={
+            "features": f"{UNIT}/fiddle/features.parquet",
+            "static": f"{UNIT}/fiddle/S.parquet",
+            "series": f"{UNIT}/fiddle/X.parquet",
+        },
+        settings={"step": "fiddle.step"},
+        stages=("pipeline.ehr.long", "pipeline.fiddle.fit", "pipeline.fiddle.transform"),
+        needs=("fiddle",),
+    )
+    return Modality(
+        words="EHR",
+        encoders={"tokens": tokens, "fiddle": fiddle},
+        present=f"{UNIT}/ehr/tokens.parquet",
+        assumed=f"{UNIT}/episodes.parquet",  # if only demographics
+    )

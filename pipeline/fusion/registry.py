@@ -1,0 +1,72 @@
+"""Every model of the workflow: one entry makes it a target, a row of the tables and a word.
+
+UniMed's variants (config `unimed.variants`) are models `unimed-<name>`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.stage.registry import Model
+
+SINGLE, REFERENCE, DECODER = "unimodal", "early", "unimed"
+_SEVERAL, _ANY = ("two letters or more", range(2, 99)), ("any", range(1, 99))
+_BASELINES = "pipeline.fusion.baselines"
+_STATISTICS = (_BASELINES, "pipeline.ehr.statistics")
+
+MODELS: dict[str, Model] = {
+    SINGLE: Model("single modality", "one letter", range(1, 2), (), "encoders", published=True),
+    REFERENCE: Model("early fusion", *_SEVERAL, ("pipeline.fusion.early",), "embeddings",
+                     curves=True, published=True),
+    "joint": Model("joint fusion", *_SEVERAL, ("pipeline.fusion.joint",), "encoders",
+                   curves=True, published=True),
+    "late": Model("late fusion", *_SEVERAL, ("pipeline.fusion.late",), "embeddings",
+                  curves=True, published=True),
+    "late-averaged": Model("late fusion, trained together", *_SEVERAL, ("pipeline.fusion.joint",),
+                           "encoders", curves=True, published=True),
+    "logistic": Model("logistic regression on embeddings", *_ANY, (_BASELINES,), "embeddings",
+                      curves=True),
+    "gbdt": Model("boosted trees on embeddings", *_ANY, (_BASELINES,), "embeddings", curves=True),
+    "logistic-stats": Model("logistic regression on statistics", "e", range(1, 2), _STATISTICS,
+                            "statistics"),
+    "gbdt-stats": Model("boosted trees on statistics", "e", range(1, 2), _STATISTICS,
+                        "statistics"),
+}  # fmt: skip
+UNIMED = Model("UniMed", *_ANY, ("pipeline.unimed.train",), "encoders", decoder=True)
+
+
+def is_decoder(name: str) -> bool:
+    """Whether a model's name is of UniMed's family, known or not.
+
+    >>> is_decoder("unimed-gru"), is_decoder("early")
+    (True, False)
+    """
+    return name == DECODER or name.startswith(f"{DECODER}-")
+
+
+def decoders(config: Mapping[str, Any]) -> list[str]:
+    """UniMed and its variants.
+
+    >>> decoders({"unimed": {"variants": {"gru": {}}}})
+    ['unimed', 'unimed-gru']
+    """
+    return [DECODER, *(f"{DECODER}-{variant}" for variant in config["unimed"]["variants"])]
+
+
+def models(config: Mapping[str, Any], protocol: str = "corrected") -> dict[str, Model]:
+    """The models of a protocol by name, UniMed's family last; the published one has the paper's.
+
+    >>> list(models({"unimed": {"variants": {}}}, "published"))
+    ['unimodal', 'early', 'joint', 'late', 'late-averaged']
+    """
+    if protocol == "published":
+        return {name: model for name, model in MODELS.items() if model.published}
+    return {**MODELS, **dict.fromkeys(decoders(config), UNIMED)}
+
+
+def fusions() -> list[str]:
+    """The models that fuse encoders, those of both protocols.
+
+    >>> fusions()
+    ['early', 'joint', 'late', 'late-averaged']
+    """
+    return [name for name, model in MODELS.items() if model.published and name != SINGLE]

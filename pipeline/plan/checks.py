@@ -1,0 +1,73 @@
+"""Before anything starts: is a target one, and has the source what it needs?"""
+
+import json
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from snakemake.logging import logger
+
+from pipeline.extract import preflight, release
+from pipeline.plan import targets
+from pipeline.plan.configuration import SYNTHETIC, source
+from pipeline.stage.errors import InputError
+
+
+class Checks:
+    """Checks of targets and of the source for a config; a refusal ends the plan with its reason."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config, self.source = config, source(config)
+        self.synthetic = config["source"]["root"] == SYNTHETIC
+        self.needs = cache(self._needs)  # a grid asks for the same again and again
+        self.facts = cache(self._facts)
+
+    def target(self, modalities: str, model: str, task: str, protocol: str) -> None:
+        """Refuses a target that cannot be made."""
+        if why := targets.refusal(self.config, modalities, model, task, protocol):
+            sys.exit(why)
+        if why := targets.unmet(self.config, modalities, protocol):
+            sys.exit(
+                f"{modalities}_{model}_{task}: {why}: films of 224 pixels and the weights of"
+                " ImageNet belong to the paper's film encoder. Set both in config.yaml, or ask for"
+                " results of the corrected protocol"
+            )
+        self.needs(targets.needs(self.config, modalities, model, protocol, task))
+
+    def _needs(self, asked: tuple[str, ...]) -> None:
+        """Refuses a source that lacks what is asked of it; logs what it is."""
+        if self.synthetic:
+            return
+        try:
+            preflight.check(asked, self.source, "results", self.config["sample"])
+        except InputError as error:
+            sys.exit(str(error))
+        for line in preflight.report(asked, self.source, "results", self.config["sample"]):
+            logger.info(line)
+
+    def _facts(self) -> str:
+        """What a result says of its source, as JSON: its kind, and the releases of its data."""
+        kind = "synthetic" if self.synthetic else "mimic"
+        releases = {} if self.synthetic else release.versions(self.source)
+        return json.dumps({"kind": kind, "releases": releases}, sort_keys=True)
+
+
+def withdraw_stale_outputs(workflow: Any) -> None:
+    """After a failure: results that wait for a rerun become *.stale: none passes as current.
+
+    So do those of other targets that were made from them, by Snakemake's records.
+    """
+    jobs = workflow.dag.needrun_jobs(exclude_finished=True)
+    stale = {str(output) for job in jobs for output in job.output}
+    made = [str(path) for path in Path("results").rglob("*") if path.suffix not in (".jpg", "")]
+    records = {path: workflow.persistence._read_record(path) for path in made}
+    inputs = {path: set(record.input or []) for path, record in records.items() if record}
+    while more := {path for path in inputs if inputs[path] & stale} - stale:
+        stale |= more
+    there = [path for path in map(Path, stale) if path.is_file()]
+    for path in there:
+        path.replace(f"{path}.stale")
+    if there:
+        logger.error(f"{len(there)} files that waited for a rerun were set aside as *.stale")

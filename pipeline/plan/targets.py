@@ -1,0 +1,336 @@
+"""Which results there are, and what each is made of: decided while the workflow is planned.
+
+A target is {modalities}_{model}_{task} under a protocol. Its task is one of `pipeline.cohort.task`,
+or a sequence that a decoder takes together: `all`, the ICU stays' tasks of config `unimed.all`, or
+`admission`, those of config `tasks`. Takes the config as a mapping, reads no table.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from pipeline.cohort import task as tasks_of_cohort
+from pipeline.cohort.task import Task
+from pipeline.fusion import registry
+from pipeline.plan import protocols
+from pipeline.plan.configuration import SYNTHETIC
+from pipeline.stage.errors import InputError
+from pipeline.stage.modules import ROOT
+from pipeline.stage.registry import Modality
+
+Config = Mapping[str, Any]
+SEQUENCES = ("all", "admission")
+ENCODERS = ("pipeline.training.pretrain", "pipeline.training.embed")  # of frozen encoders
+
+
+def sequence(config: Config, name: str) -> list[str]:
+    """The tasks of a target's task: itself, or those of a sequence in the order of time.
+
+    >>> config = {"tasks": ["mortality"], "unimed": {"all": ["shock_4h", "arf_12h"]}}
+    >>> [sequence(config, name) for name in ("all", "admission", "shock_6h")]
+    [['shock_4h', 'arf_12h'], ['mortality'], ['shock_6h']]
+    """
+    if name not in SEQUENCES:
+        return [name]
+    named = config["unimed"]["all"] if name == "all" else config["tasks"]
+    return sorted(named, key=lambda task: tasks_of_cohort.find(task).hours or 0)
+
+
+def tasks(config: Config, name: str, protocol: str = "corrected") -> list[Task]:
+    """The same as tasks; `InputError` where one has no query."""
+    return [tasks_of_cohort.find(one, protocol) for one in sequence(config, name)]
+
+
+def unit_of(config: Config, name: str, protocol: str = "corrected") -> str:
+    """The unit of a target's task: admission or stay.
+
+    >>> unit_of({}, "shock_4h"), unit_of({"tasks": ["mortality"]}, "admission")
+    ('stay', 'admission')
+    """
+    return tasks(config, name, protocol)[0].unit
+
+
+def refusal(config: Config, modalities: str, model: str, task: str, protocol: str = "corrected"
+            ) -> str | None:  # fmt: skip
+    """Why there is no such target, with the table of those that there are; None if it is one."""
+    letters = "".join(config["modalities"])
+    models = registry.models(config, protocol)
+    if not modalities or modalities != "".join(x for x in letters if x in modalities):
+        why = f"no modality set '{modalities}'"
+    elif model not in models or not models[model].takes(modalities):
+        why = f"no model '{model}' of the modalities '{modalities}'"
+    else:
+        why = _no_task(config, models[model].decoder, task, protocol)
+    if not why:
+        return None
+    folder = "results" if protocol == "corrected" else f"results/{protocol}"
+    sets: dict[str, list[str]] = {}
+    for name, one in models.items():
+        sets.setdefault(one.sets, []).append(name)
+    listed = "".join(f"\n  {', '.join(names)}: {words}" for words, names in sets.items())
+    return (
+        f"{modalities}_{model}_{task}: {why}. "
+        f"Targets are {folder}/{{modalities}}_{{model}}_{{task}}.json with\n"
+        f"  modalities: letters of {letters} in this order, each once\n"
+        f"  task: {_known_tasks(protocol)}{listed}"
+    )
+
+
+def _no_task(config: Config, decoder: bool, task: str, protocol: str) -> str:
+    """Why a model has no such task; empty if it has."""
+    if task in SEQUENCES:
+        return "" if decoder else f"'{task}' is several tasks: {registry.DECODER} alone takes them"
+    try:
+        kind = tasks_of_cohort.find(task, protocol).kind
+    except InputError:
+        return f"no task '{task}' in the {protocol} protocol"
+    if kind != "binary" and not decoder:
+        return f"'{task}' has many labels: {registry.DECODER} alone takes it"
+    return ""
+
+
+def _known_tasks(protocol: str) -> str:
+    names = [*tasks_of_cohort.known("admission", protocol)]
+    names += [f"{query}_<hours>h" for query in tasks_of_cohort.known("stay", protocol)]
+    if protocol != "published":
+        names += [f"{name} ({registry.DECODER})" for name in SEQUENCES]
+    return ", ".join(names)
+
+
+def unmet(config: Config, modalities: str, protocol: str) -> str | None:
+    """What config.yaml lacks of that which a protocol requires of a real source; None if nothing.
+
+    >>> config = {"modalities": {"e": "ehr", "c": "cxr"}, "source": {"root": "/data"},
+    ...           "cxr": {"pixels": 64, "pretrained": None}}
+    >>> unmet(config, "e", "published"), unmet(config, "ec", "corrected")
+    (None, None)
+    >>> print(unmet(config, "ec", "published"))
+    the published protocol needs cxr.pixels: 224 (it is 64), cxr.pretrained: a file (it is null)
+    """
+    if config["source"]["root"] == SYNTHETIC:
+        return None
+    lacking = []
+    for name in [config["modalities"][letter] for letter in modalities]:
+        for key, value in protocols.choices(protocol)["required"].get(name, {}).items():
+            own = config[name][key]
+            if not own if value is True else own != value:
+                needed = "a file" if value is True else value
+                is_now = "null" if own is None else own
+                lacking.append(f"{name}.{key}: {needed} (it is {is_now})")
+    return f"the {protocol} protocol needs {', '.join(lacking)}" if lacking else None
+
+
+def needs(config: Config, modalities: str, model: str, protocol: str, task: str) -> tuple[str, ...]:
+    """What a target needs of the source, in the words of `pipeline.extract.contracts`.
+
+    Letters, the protocol, the unit, tables of the tasks' queries, and what encoders need beside.
+    Complete cases need every modality, whatever the target's are.
+    """
+    merged = protocols.settings(config, protocol)
+    asked = tasks(config, task, protocol)
+    more = [table for one in asked for table in (*one.tables, *one.without_tables)]
+    if more and asked[0].unit == "stay":
+        more.append("d_items")  # names of items, for the record of a definition
+    more += ["d_icd_diagnoses"] * any(one.kind == "many" for one in asked)
+    more += ["any film"] * (merged["cohort"]["films"] == "any") + [asked[0].unit]
+    encoders = protocols.encoders(merged, model)
+    for letter in modalities:
+        offered = modality(config, config["modalities"][letter]).encoders
+        if encoders.get(letter) in offered:
+            more += offered[encoders[letter]].needs
+    if merged["missing"] == "complete" and not registry.is_decoder(model):
+        own = merged["complete_of"] or config["modalities"].values()
+        letters = [letter for letter, name in config["modalities"].items() if name in own]
+        modalities = "".join({**dict.fromkeys(modalities), **dict.fromkeys(letters)})
+    return tuple(dict.fromkeys([*modalities, protocol, *more]))
+
+
+def modality(config: Config, name: str) -> Modality:
+    """What the folder of a modality registers."""
+    offered: Modality = import_module(f"pipeline.{name}.registry").modality(config)
+    return offered
+
+
+def modality_sets(config: Config) -> list[str]:
+    """Every set of modalities, the smaller first.
+
+    >>> modality_sets({"modalities": {"e": "ehr", "c": "cxr", "n": "note"}})
+    ['e', 'c', 'n', 'ec', 'en', 'cn', 'ecn']
+    """
+    return subsets(list(config["modalities"]))
+
+
+def subsets(letters: Sequence[str]) -> list[str]:
+    """Every non-empty set of the letters, small ones first, in their order."""
+    sizes = range(1, len(letters) + 1)
+    return ["".join(chosen) for size in sizes for chosen in combinations(letters, size)]
+
+
+def by_set(config: Config, files: list[str]) -> list[str]:
+    """`set=file,file` of each modality set; `files`: of the sets in order, a set's folds together.
+
+    >>> by_set({"modalities": {"e": "ehr"}}, ["a.parquet", "b.parquet"])
+    ['e=a.parquet,b.parquet']
+    """
+    sets = modality_sets(config)
+    folds = len(files) // len(sets)
+    return [f"{own}={','.join(files[k * folds :][:folds])}" for k, own in enumerate(sets)]
+
+
+def grid(config: Config, protocol: str) -> list[str]:
+    """The names of every result of a protocol's tables: admissions, all models but UniMed."""
+    return [
+        f"{letters}_{name}_{task}"
+        for task in config["tasks"]
+        if task in tasks_of_cohort.known("admission", protocol)
+        for letters in modality_sets(config)
+        for name, model in registry.models(config, protocol).items()
+        if model.takes(letters) and not model.decoder
+    ]
+
+
+def reference(config: Config) -> str:
+    """The modalities of UniMed's paper: the record and the notes, where both are in the config.
+
+    >>> reference({"modalities": {"e": "ehr", "c": "cxr", "n": "note"}})
+    'en'
+    """
+    letters = "".join(config["modalities"])
+    return "en" if set("en") <= set(letters) else letters
+
+
+def decoder_grid(config: Config) -> list[str]:
+    """The names of every result of the tables of ICU stays, by UniMed.
+
+    On the reference modalities every model on all tasks, and on each of them those that are
+    compared so (decoders, training sizes, and the upper bound); every task alone; and each set of
+    modalities.
+    """
+    unimed, paper, base = config["unimed"], reference(config), registry.DECODER
+    family = registry.decoders(config)
+    sets = [*subsets(paper), "".join(config["modalities"])]
+    sized = [
+        f"{base}-{name}"
+        for name, change in unimed["variants"].items()
+        if set(change) <= {"decoder", "training_share"}
+    ]
+    names = [f"{letters}_{base}_all" for letters in sets]
+    names += [f"{paper}_{model}_all" for model in family]
+    names += [f"{paper}_{model}_{task}" for model in [base, *sized] for task in unimed["all"]]
+    names += [
+        f"{paper}_{model}_{task}"
+        for model in family
+        for task in unimed["all"]
+        if told(config, model, task)
+    ]
+    return list(dict.fromkeys([*names, *(f"{paper}_{base}_{task}" for task in unimed["tasks"])]))
+
+
+def papers_grid(config: Config) -> list[str]:
+    """The names of every result of the table across papers: binary tasks of both units, every
+    fusion, baseline and UniMed on all modalities; UniMed also on all tasks of a unit together."""
+    letters = "".join(config["modalities"])
+    names = []
+    for task in papers_tasks(config):
+        names += [
+            f"{letters}_{name}_{task}"
+            for name, model in registry.MODELS.items()
+            if model.takes(letters)
+        ]
+        names.append(f"{letters}_{registry.DECODER}_{task}")
+    units = {unit_of(config, task) for task in papers_tasks(config)}
+    together = {"stay": "all", "admission": "admission"}
+    return [*names, *(f"{letters}_{registry.DECODER}_{together[unit]}" for unit in sorted(units))]
+
+
+def papers_tasks(config: Config) -> list[str]:
+    """The binary tasks of the table across papers."""
+    named = [*config["tasks"], *config["unimed"]["all"]]
+    return [task for task in named if tasks_of_cohort.find(task).kind == "binary"]
+
+
+def decoder_settings(config: Config, model: str) -> dict[str, Any]:
+    """The settings of UniMed, and what its variant changes.
+
+    >>> config = {"unimed": {"model": {"width": 8}, "variants": {"x": {"width": 9}}}}
+    >>> decoder_settings(config, "unimed-x")
+    {'width': 9}
+    """
+    variant = config["unimed"]["variants"].get(model.removeprefix(f"{registry.DECODER}-"), {})
+    return {**config["unimed"]["model"], **variant}
+
+
+def told(config: Config, model: str, task: str) -> list[str]:
+    """The earlier tasks whose outcomes a decoder of a single task is told: none, but for the bound.
+
+    >>> own = {"all": ["shock_4h", "arf_12h"], "model": {"feedback": "predicted"},
+    ...        "variants": {"x": {"feedback": "truth"}}}
+    >>> config = {"unimed": own, "tasks": []}
+    >>> told(config, "unimed-x", "arf_12h"), told(config, "unimed", "arf_12h")
+    (['shock_4h'], [])
+    """
+    if task in SEQUENCES or decoder_settings(config, model)["feedback"] != "truth":
+        return []
+    one = tasks_of_cohort.find(task)
+    names = sequence(config, "all" if one.unit == "stay" else "admission")
+    if task in names:
+        return names[: names.index(task)]
+    hours = {name: tasks_of_cohort.find(name).hours or 0 for name in names}
+    return [name for name in names if hours[name] < (one.hours or 0)]
+
+
+def truths(config: Config, model: str, task: str, known: Sequence[str]) -> dict[str, str]:
+    """The known truth of each of a target's tasks, as far as `known`: of one that is told, forced.
+
+    >>> own = {"all": ["shock_4h", "arf_12h"], "model": {"feedback": "truth"}, "variants": {}}
+    >>> config = {"unimed": own, "tasks": []}
+    >>> truths(config, "unimed", "all", ["shock_4h", "arf_12h", "arf_12h_forced"])
+    {'shock_4h': 'shock_4h', 'arf_12h': 'arf_12h_forced'}
+    """
+    names = {}
+    for one in sequence(config, task):
+        forced = f"{one}_forced"
+        is_told = registry.is_decoder(model) and told(config, model, one)
+        names[one] = forced if forced in known and is_told else one
+    return {one: name for one, name in names.items() if name in known}
+
+
+def query(stem: str, protocol: str, unit: str = "admission") -> str:
+    """The query of a protocol, of which there are a corrected and a published one.
+
+    >>> query("pipeline/cxr/films", "published"), query("pipeline/cxr/films", "corrected/fold1")
+    ('pipeline/cxr/films_published.sql', 'pipeline/cxr/films.sql')
+    """
+    of_stays = f"{stem}_stay.sql"
+    if unit == "stay" and (ROOT / of_stays).is_file():
+        return of_stays
+    return f"{stem}{'_published' if protocol == 'published' else ''}.sql"
+
+
+def settings_of(config: Config, protocol: str, modalities: str, model: str) -> str:
+    """The settings behind a result, as JSON with sorted keys; of files their name alone."""
+    merged = protocols.settings(config, protocol)
+    parts = ["availability", "cohort", "sample", "split", "torch", "folds"]
+    parts += [config["modalities"][letter] for letter in modalities] + [model] * (model in merged)
+    parts += ["hospital"] * (config["source"]["root"] == SYNTHETIC)
+    encoders = protocols.encoders(merged, model)
+    merged["encoders"] = {letter: encoders[letter] for letter in modalities if letter in encoders}
+    parts += ["encoders"]
+    if registry.is_decoder(model):
+        own = {key: merged["unimed"][key] for key in ("all", "schedule")}
+        merged["unimed"] = own | {"model": decoder_settings(config, model)}
+        parts += ["unimed"] + ["fiddle"] * ("fiddle" in merged["encoders"].values())
+    else:
+        parts += ["missing", "head_on", "schedule", "schedules", "class_weights"]
+        parts += ["modality_dropout"]
+    kept = json.loads(json.dumps({part: merged[part] for part in parts if part in merged}))
+    for part, key in (("cohort", "ids"), ("cxr", "pretrained")):
+        if kept.get(part, {}).get(key):
+            kept[part][key] = Path(kept[part][key]).name
+    bert = kept.get("note", {}).get("bert", {})
+    if bert.get("model") and Path(bert["model"]).is_dir():  # else a hub name, owner and all
+        bert["model"] = Path(bert["model"]).name
+    return json.dumps(kept, sort_keys=True)

@@ -1,0 +1,71 @@
+"""What the planner and the report know of modalities, encoders and models: plain data, no torch.
+
+A modality is a folder `pipeline/<name>/`, whose `registry.py` offers `modality(config)`, and rules
+`rules/<name>.smk`. An encoder is one file of that folder, `encoder_<encoder>.py`, and an entry in
+its registry. Models are in `pipeline/fusion/registry.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Paths = str | list[str]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder of a modality: what its training is given.
+
+    `files`: name → path or paths, with the wildcards {protocol} and {unit}. `settings`: name → key
+    of the settings, as in "cxr.pixels". `places`: name → path that is told but no input of a rule.
+    `stages`: the modules that make the files; `queries`: those that a protocol chooses, as in
+    "pipeline/cxr/films". `needs`: what it needs of the source beside the
+    modality's tables, as in `pipeline.extract.contracts`.
+    """
+
+    files: Mapping[str, Paths]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+    stages: tuple[str, ...] = ()
+    queries: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Modality:
+    """A modality: what it is called, who has it, and its encoders by name.
+
+    `present`: the table with the episodes that have it (and, where it has a column minute, from
+    when). `assumed`: the table of those who are taken to have it, if not `present`.
+    """
+
+    words: str
+    encoders: Mapping[str, Encoder]
+    present: str | None = None
+    assumed: str | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model: what the workflow and the report need to know of it.
+
+    `sets`: its modality sets in words, `sizes`: how many letters these have. `modules`: the code
+    that fits it, beside its encoders. `features`: what it reads: encoders (it trains them),
+    embeddings (frozen encoders) or statistics (of the EHR). `curves`: whether it is also scored
+    with a modality missing. `published`: whether the published protocol has it. `decoder`: whether
+    it takes several tasks, and tasks of many labels.
+    """
+
+    words: str
+    sets: str
+    sizes: range
+    modules: tuple[str, ...]
+    features: str
+    curves: bool = False
+    published: bool = False
+    decoder: bool = False
+
+    def takes(self, modalities: str) -> bool:
+        """Whether it is a model of this modality set."""
+        return len(modalities) in self.sizes and (
+            self.features != "statistics" or modalities == "e"
+        )
