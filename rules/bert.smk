@@ -1,6 +1,6 @@
-"""Reports of ICU stays through BERT.
+"""Reports through BERT.
 
-Needs the reports, which of them have words and which ICU stays use. Trains a small BERT on the
+Needs the reports, which of them have words, and which of them episodes use. Trains a small BERT on the
 training subjects of the source, unless the config names one (a folder or a hub name); cuts reports
 into windows of WordPieces; gives each report the vector of the frozen BERT.
 """
@@ -55,13 +55,13 @@ rule train_bert:
 rule cut_reports:
     input:
         radiology="results/source/radiology.parquet",
-        used=f"{STAY}/note/notes.parquet",
+        used=f"{UNIT}/note/notes.parquet",
         bert=BERT_FILES if BERT else rules.train_bert.output.tokenizer,
         code=modules("pipeline.note.tokens_bert"),
     output:
-        f"{STAY}/note/tokens.parquet",
+        f"{UNIT}/note/tokens.parquet",
     log:
-        "logs/cut_reports/{protocol}.log",
+        "logs/cut_reports/{protocol}/{unit}.log",
     wildcard_constraints:
         protocol=CORRECTED,
     conda:
@@ -88,9 +88,9 @@ rule embed_reports:
         bert=BERT_FILES if BERT else rules.train_bert.output.weights,
         code=modules("pipeline.note.embed_bert"),
     output:
-        f"{STAY}/note/bert.parquet",
+        f"{UNIT}/note/bert.parquet",
     log:
-        "logs/embed_reports/{protocol}.log",
+        "logs/embed_reports/{protocol}/{unit}.log",
     wildcard_constraints:
         protocol=CORRECTED,
     conda:

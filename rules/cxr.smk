@@ -11,15 +11,15 @@ from pipeline.cxr.registry import SHARDS, STORE
 
 rule select_films:
     input:
-        episodes=f"{ADMISSION}/episodes.parquet",
+        episodes=f"{UNIT}/episodes.parquet",
         metadata="results/source/cxr_metadata.parquet",
         admissions=only_published("results/source/admissions.parquet"),
         query=query("pipeline/cxr/films"),
         code=modules("pipeline.cxr.films"),
     output:
-        f"{ADMISSION}/cxr/films.parquet",
+        f"{UNIT}/cxr/films.parquet",
     log:
-        "logs/select_films/{protocol}.log",
+        "logs/select_films/{protocol}/{unit}.log",
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -46,14 +46,12 @@ rule select_films:
 
 rule decode_films:
     input:
-        films="results/{protocol}/{unit}/cxr/films.parquet",
+        films=f"{UNIT}/cxr/films.parquet",
         code=modules("pipeline.cxr.decode"),
     output:
-        "results/{protocol}/{unit}/cxr/decoded/{shard}.parquet",
+        f"{UNIT}/cxr/decoded/{shard}.parquet",
     log:
         "logs/decode_films/{protocol}/{unit}/{shard}.log",
-    wildcard_constraints:
-        unit="admission|stay",
     priority: 20
     conda:
         "../envs/pipeline.yaml"
@@ -81,15 +79,13 @@ rule decode_films:
 
 rule count_films:
     input:
-        films="results/{protocol}/{unit}/cxr/films.parquet",
+        films=f"{UNIT}/cxr/films.parquet",
         decoded=expand("results/{{protocol}}/{{unit}}/cxr/decoded/{shard}.parquet", shard=SHARDS),
         code=modules("pipeline.cxr.readable"),
     output:
-        "results/{protocol}/{unit}/cxr/readable.json",
+        f"{UNIT}/cxr/readable.json",
     log:
         "logs/count_films/{protocol}/{unit}.log",
-    wildcard_constraints:
-        unit="admission|stay",
     priority: 20
     conda:
         "../envs/pipeline.yaml"

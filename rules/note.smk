@@ -68,15 +68,15 @@ rule train_doc2vec:
 
 rule select_notes:
     input:
-        episodes=f"{ADMISSION}/episodes.parquet",
+        episodes=f"{UNIT}/episodes.parquet",
         notes=rules.clean_notes.output,
         admissions=only_published("results/source/admissions.parquet"),
         query=query("pipeline/note/notes"),
         code=modules("pipeline.note.notes"),
     output:
-        f"{ADMISSION}/note/notes.parquet",
+        f"{UNIT}/note/notes.parquet",
     log:
-        "logs/select_notes/{protocol}.log",
+        "logs/select_notes/{protocol}/{unit}.log",
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -107,9 +107,9 @@ rule infer_vectors:
         model=rules.train_doc2vec.output.model,
         code=modules("pipeline.note.vectors"),
     output:
-        f"{ADMISSION}/note/vectors.parquet",
+        f"{UNIT}/note/vectors.parquet",
     log:
-        "logs/infer_vectors/{protocol}.log",
+        "logs/infer_vectors/{protocol}/{unit}.log",
     conda:
         "../envs/pipeline.yaml"
     threads: THREADS

@@ -76,6 +76,7 @@ def test_one_episode_in_full():
             "hadm_id": 101,
             "stay_id": 7,
             "start": at(),
+            "clock_zero": at(),
             "observed_from": at(-3),
             "prediction_time": at(48),
             "split": found["split"][0],

@@ -23,8 +23,16 @@ def at(hours=0, minutes=0, seconds=0):
 
 def admission(number=1, subject=10, start=ZERO, observed_from=None):
     row = {"episode_id": number, "subject_id": subject, "hadm_id": number, "start": start}
+    row |= {"clock_zero": start}
     row |= {"observed_from": observed_from or start}
     return row | {"prediction_time": start + timedelta(hours=48)}
+
+
+def stay(number=1, subject=10, hadm=1, start=ZERO, observed_from=None, arrival=None):
+    """Of an ICU: its clock starts when the patient is there; observed for 6 h before, or from."""
+    observed_from = observed_from or start - timedelta(hours=6)
+    row = admission(number, subject, arrival or start, observed_from)
+    return row | {"hadm_id": hadm, "start": start}
 
 
 def film(name, time, subject=10, view="antero-posterior", position=None):
@@ -43,7 +51,7 @@ def select(tmp_path, monkeypatch):
     """Runs the stage on these films and gives episode and name of those selected, by time."""
 
     def run(films, episodes=None, rule=RULE, views=("antero-posterior",)):
-        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        times = pl.col("start", "clock_zero", "observed_from", "prediction_time").cast(TIME)
         rows = pl.DataFrame(episodes or [admission()]).with_columns(times)
         rows.write_parquet(tmp_path / "episodes.parquet")
         kinds = {"film_time": TIME, "view_position": pl.String}
@@ -97,6 +105,30 @@ def test_of_two_admissions_at_the_same_time_one_gets_the_film(select):
     assert select([film("a", at(1))], [admission(1), admission(2)]).height == 1
 
 
+def test_minutes_of_a_stay_count_from_the_patients_arrival_and_earlier_films_stay_known(select):
+    hours = {"a": -1, "b": 2, "c": 7, "d": 50, "e": 51}
+    kept = select([film(name, at(hour)) for name, hour in hours.items()], [stay(arrival=at(3))])
+    assert kept.select("dicom_id", "minute").rows() == [
+        ("a", -240), ("b", -60), ("c", 240), ("d", 2820)
+    ]  # fmt: skip
+
+
+def test_the_seconds_of_clock_zero_do_not_move_a_horizon(select):
+    times = {"a": at(4, 0, 45), "b": at(4, 0, 50), "c": at(48, 0, 49), "d": at(48, 0, 50)}
+    kept = select([film(name, time) for name, time in times.items()], [stay(start=at(0, 0, 50))])
+    assert kept.select("dicom_id", "minute").rows() == [("a", 239), ("b", 240), ("c", 2879)]
+
+
+def test_a_film_belongs_to_one_admission_and_to_all_its_stays(select):
+    stays = [stay(1), stay(2, start=at(50), observed_from=at(-6))]
+    stays += [stay(3, hadm=2, start=at(80), observed_from=at(70)), stay(4, 20, 3)]
+    hours = {"a": -1, "b": 47, "c": 69.9, "d": 70}
+    kept = select([film(name, at(hour)) for name, hour in hours.items()], stays)
+    assert kept.select("episode_id", "dicom_id").rows() == [
+        (1, "a"), (1, "b"), (2, "a"), (2, "b"), (2, "c"), (3, "d")
+    ]  # fmt: skip
+
+
 def test_other_views_are_out_whatever_their_letter_case(select):
     views = ["antero-posterior", "ANTERO-POSTERIOR", "postero-anterior", "lateral", None]
     films = [film(name, at(1), view=view) for name, view in zip("abcde", views, strict=True)]
@@ -136,7 +168,7 @@ def published(tmp_path, monkeypatch):
 
     def run(films, **admissions):
         hours = {int(name[1:]): ends for name, ends in admissions.items()}
-        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        times = pl.col("start", "clock_zero", "observed_from", "prediction_time").cast(TIME)
         episodes = [admission(k, start=at(start)) for k, (start, _) in hours.items()]
         rows = pl.DataFrame(episodes).with_columns(times)
         rows.write_parquet(tmp_path / "episodes.parquet")

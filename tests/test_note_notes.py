@@ -32,8 +32,16 @@ def at(hours=0, minutes=0):
 
 def admission(number=1, subject=10, start=ZERO, observed_from=None):
     row = {"episode_id": number, "subject_id": subject, "hadm_id": number, "start": start}
+    row |= {"clock_zero": start}
     row |= {"observed_from": observed_from or start}
     return row | {"prediction_time": start + timedelta(hours=48)}
+
+
+def stay(number=1, subject=10, hadm=1, start=ZERO, observed_from=None, arrival=None):
+    """Of an ICU: its clock starts when the patient is there; observed for 6 h before, or from."""
+    observed_from = observed_from or start - timedelta(hours=6)
+    row = admission(number, subject, arrival or start, observed_from)
+    return row | {"hadm_id": hadm, "start": start}
 
 
 def report(name, charttime, **change):
@@ -53,7 +61,7 @@ def select(tmp_path, monkeypatch):
     """Runs the selection on these reports."""
 
     def stage(reports, episodes=None, rule=RULE):
-        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        times = pl.col("start", "clock_zero", "observed_from", "prediction_time").cast(TIME)
         rows = pl.DataFrame(episodes or [admission()]).with_columns(times)
         rows.write_parquet(tmp_path / "episodes.parquet")
         pl.DataFrame(reports, schema=REPORT).write_parquet(tmp_path / "clean.parquet")
@@ -108,6 +116,40 @@ def test_a_report_without_admission_goes_to_one_admission_and_never_to_another_p
     assert owners.rows() == [(1, ["a"]), (2, ["b", "c", "d"])]
 
 
+def test_minutes_of_a_stay_count_from_the_patients_arrival_and_earlier_reports_stay_known(select):
+    hours = {"a": -1, "b": 2, "c": 7, "d": 50, "e": 51}
+    kept = select([report(name, at(hour)) for name, hour in hours.items()], [stay(arrival=at(3))])
+    assert kept.select("note_id", "minute").rows() == [
+        ("a", -240), ("b", -60), ("c", 240), ("d", 2820)
+    ]  # fmt: skip
+
+
+def test_the_seconds_of_clock_zero_do_not_move_a_horizon(select):
+    start = at() + timedelta(seconds=50)
+    late = {"a": 4 * 3600 - 1, "b": 4 * 3600}
+    reports = [
+        report(name, start, storetime=start + timedelta(seconds=seconds))
+        for name, seconds in late.items()
+    ]
+    kept = select(reports, [stay(start=start)])
+    assert kept.select("note_id", "minute").rows() == [("a", 239), ("b", 240)]
+
+
+def test_two_stays_of_an_admission_share_reports_each_by_its_own_clock(select):
+    stays = [stay(1), stay(2, start=at(50), observed_from=at(-6))]
+    reports = [report("a", at(-2)), report("b", at(47, 59)), report("c", at(60), hadm_id=None)]
+    assert select(reports, stays).select("episode_id", "note_id", "minute").rows() == [
+        (1, "a", -120), (1, "b", 2879), (2, "a", -3120), (2, "b", -121), (2, "c", 600)
+    ]  # fmt: skip
+
+
+def test_a_report_of_an_admission_without_an_episode_is_nobodys(select):
+    stays = [stay(1), stay(2, hadm=2, start=at(30), observed_from=at(24)), stay(3, 20, 3)]
+    assert select([report("a", at(30), hadm_id=9)], stays).is_empty()
+    tie = [stay(1), stay(2, hadm=2)]
+    assert select([report("a", at(1), hadm_id=None)], tie).height == 1
+
+
 def test_a_report_of_another_admission_of_the_patient_is_not_taken(select):
     kept = select([report("a", at(30), hadm_id=1)], [admission(1), admission(2, start=at(24))])
     assert kept["episode_id"].to_list() == [1]
@@ -130,7 +172,7 @@ def published(tmp_path, monkeypatch):
     """Runs the published selection on these reports of one admission, discharged after 40 hours."""
 
     def stage(reports, discharged=40):
-        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        times = pl.col("start", "clock_zero", "observed_from", "prediction_time").cast(TIME)
         pl.DataFrame([admission()]).with_columns(times).write_parquet(tmp_path / "episodes.parquet")
         pl.DataFrame(reports, schema=REPORT).write_parquet(tmp_path / "clean.parquet")
         row = {"subject_id": [10], "hadm_id": [1], "dischtime": [at(discharged)]}

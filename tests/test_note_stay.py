@@ -1,133 +1,17 @@
 """Reports of ICU stays: those known before each horizon, to the second, and no later ones."""
 
-import json
-import sys
-from datetime import datetime, timedelta
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
-from pipeline.note import notes
 from pipeline.note.notes import NOTES
 from pipeline.note.stay_data import Pieces, StayNotes, Vectors, load, read_pieces, read_vectors
 from pipeline.note.stays import StayNoteEncoder, fit_scale
 from pipeline.note.wordpiece import TOKENS
 from pipeline.training.recency import known_by
 
-ZERO = datetime(2150, 3, 1, 8, 0)
-RULE = {"enforced": True, "notes": ["storetime", "charttime"]}
-TIME = pl.Datetime("us")
 HORIZONS = [4.0, 12.0, 48.0]
-REPORT = {
-    "note_id": pl.String,
-    "subject_id": pl.Int64,
-    "hadm_id": pl.Int64,
-    "charttime": TIME,
-    "storetime": TIME,
-}
-
-
-def at(hours=0, minutes=0, seconds=0):
-    return ZERO + timedelta(hours=hours, minutes=minutes, seconds=seconds)
-
-
-def stay(number=1, subject=10, hadm=1, start=ZERO, observed_from=None, arrival=None):
-    row = {"episode_id": number, "subject_id": subject, "hadm_id": hadm, "start": start}
-    row |= {"observed_from": observed_from or start - timedelta(hours=6)}
-    zero = arrival or start
-    return row | {"clock_zero": zero, "prediction_time": zero + timedelta(hours=48)}
-
-
-def report(name, charttime, **change):
-    row = {"note_id": name, "subject_id": 10, "hadm_id": 1, "charttime": charttime}
-    return row | {"storetime": charttime} | change
-
-
-@pytest.fixture
-def select(tmp_path, monkeypatch):
-    """Runs the selection on these reports: (stay, report, minute)."""
-
-    def run(reports, stays=None, rule=RULE):
-        times = pl.col("start", "clock_zero", "observed_from", "prediction_time").cast(TIME)
-        pl.DataFrame(stays or [stay()]).with_columns(times).write_parquet(tmp_path / "e.parquet")
-        pl.DataFrame(reports, schema=REPORT).write_parquet(tmp_path / "n.parquet")
-        given = ["--episodes", tmp_path / "e.parquet", "--notes", tmp_path / "n.parquet"]
-        given += [
-            "--query",
-            Path(notes.__file__).with_name("notes_stay.sql"),
-            "--availability",
-            json.dumps(rule),
-        ]
-        given += ["--output", tmp_path / "out.parquet", "--temp", tmp_path]
-        monkeypatch.setattr(sys, "argv", ["notes", *map(str, given)])
-        notes.main()
-        table = pl.read_parquet(tmp_path / "out.parquet")
-        return table.select("episode_id", "note_id", "minute").rows()
-
-    return run
-
-
-def test_minutes_count_from_the_stay_to_knowledge_and_both_edges_are_half_open(select):
-    reports = [
-        report("a", at(-6, 0, -1)),
-        report("b", at(-6)),
-        report("c", at(-1), storetime=at(4, 0, -1)),
-        report("d", at(-1), storetime=at(4)),
-        report("e", at(40), storetime=at(48, 0, -1)),
-        report("f", at(40), storetime=at(48)),
-        report("g", at(0, 0, -1)),
-    ]
-    kept = [(1, "b", -360), (1, "g", -1), (1, "c", 239), (1, "d", 240), (1, "e", 2879)]
-    assert select(reports) == kept
-
-
-def test_the_seconds_of_the_admission_to_the_icu_do_not_move_a_horizon(select):
-    start = at(0, 0, 50)
-    reports = [report("a", start + timedelta(hours=4, seconds=-5)), report("b", at(4, 0, 55))]
-    assert select(reports, [stay(start=start)]) == [(1, "a", 239), (1, "b", 240)]
-
-
-def test_minutes_count_from_the_patients_arrival_and_earlier_reports_stay_known(select):
-    reports = [report("a", at(-1)), report("b", at(2)), report("c", at(7)), report("d", at(50))]
-    reports += [report("e", at(51))]
-    kept = [(1, "a", -240), (1, "b", -60), (1, "c", 240), (1, "d", 2820)]
-    assert select(reports, [stay(arrival=at(3))]) == kept
-
-
-def test_charttime_stands_in_for_a_missing_storetime(select):
-    reports = [report("a", at(1), storetime=None)]
-    assert select(reports) == [(1, "a", 60)]
-    assert select(reports, rule=RULE | {"notes": ["storetime"]}) == []
-
-
-def test_two_stays_of_an_admission_share_reports_each_by_its_own_clock(select):
-    stays = [stay(1), stay(2, start=at(50), observed_from=at(-6))]
-    reports = [report("a", at(-2)), report("b", at(47, 59)), report("c", at(60), hadm_id=None)]
-    assert select(reports, stays) == [
-        (1, "a", -120), (1, "b", 2879), (2, "a", -3120), (2, "b", -121), (2, "c", 600)
-    ]  # fmt: skip
-
-
-def test_a_report_without_admission_goes_to_the_latest_admission_that_had_begun(select):
-    stays = [stay(1), stay(2, hadm=2, start=at(30), observed_from=at(24)), stay(3, 20, 3)]
-    times = {"a": at(5), "b": at(24, 0, -1), "c": at(24), "d": at(77)}
-    kept = select([report(name, t, hadm_id=None) for name, t in times.items()], stays)
-    assert [row[:2] for row in kept] == [(1, "a"), (1, "b"), (2, "c"), (2, "d")]
-    tie = [stay(1), stay(2, hadm=2)]
-    assert len(select([report("a", at(1), hadm_id=None)], tie)) == 1
-    assert select([report("a", at(30), hadm_id=9)], stays) == []  # of an admission without a stay
-
-
-def test_perfect_reports_at_the_cut_change_nothing_but_show_with_the_rule_off(select):
-    reports = [report("a", at(1))]
-    late = [report("x", at(48)), report("y", at(20), storetime=at(48))]
-    late += [report("z", at(48), hadm_id=None)]
-    assert select(reports + late) == select(reports)
-    off = select(reports + late, rule=RULE | {"enforced": False})
-    assert [name for _, name, _ in off] == ["a", "x", "y", "z"]
 
 
 def test_a_horizon_is_the_softmax_of_what_it_knew_by_hand():

@@ -38,10 +38,10 @@ def jobs(rules, tables, *made, **more):
 ALL = jobs(EHR | CXR | NOTE, 12, decode_films=10) | MARKED
 STAY = ["shock_4h", "arf_12h", "mortality_48h"]
 FIDDLE = {"list_values", "fit_fiddle", "apply_fiddle"}
-BERT = {"clean_notes", "select_stay_notes", "train_bert", "cut_reports", "embed_reports"}
-FILMS = {"select_stay_films", "count_films"}
-SELECTED = {"select_stay_films"}
-REPORTS = {"clean_notes", "select_stay_notes"}
+BERT = {"clean_notes", "select_notes", "train_bert", "cut_reports", "embed_reports"}
+FILMS = {"select_films", "count_films"}
+SELECTED = {"select_films"}
+REPORTS = {"clean_notes", "select_notes"}
 CODES = {"label_diagnoses"}
 
 
@@ -378,12 +378,10 @@ CHOSEN = {  # by the rule of a job: the query → the jobs that depend on it
     "cohort/episodes.sql": {"select_episodes/corrected"},
     "cohort/episodes_published.sql": {"select_episodes/published"},
     "cohort/stays.sql": {"select_stays/corrected"},
-    "cxr/films.sql": {"select_films/corrected"},
-    "cxr/films_published.sql": {"select_films/published"},
-    "cxr/films_stay.sql": {"select_stay_films/corrected"},
-    "note/notes.sql": {"select_notes/corrected"},
-    "note/notes_published.sql": {"select_notes/published"},
-    "note/notes_stay.sql": {"select_stay_notes/corrected"},
+    "cxr/films.sql": {"select_films/corrected/admission", "select_films/corrected/stay"},
+    "cxr/films_published.sql": {"select_films/published/admission"},
+    "note/notes.sql": {"select_notes/corrected/admission", "select_notes/corrected/stay"},
+    "note/notes_published.sql": {"select_notes/published/admission"},
     "cohort/tasks/admission/mortality.sql": {"label_task/corrected/mortality"},
     "cohort/tasks/published/mortality.sql": {"label_task/published/mortality"},
     "cohort/tasks/stay/shock.sql": {"label_stay_task/corrected/shock_4h"},

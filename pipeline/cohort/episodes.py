@@ -38,6 +38,7 @@ EPISODES = Contract(
         "hadm_id": pl.Int64,
         "stay_id": pl.Int64,
         "start": pl.Datetime("us"),
+        "clock_zero": pl.Datetime("us"),
         "observed_from": pl.Datetime("us"),
         "prediction_time": pl.Datetime("us"),
         "split": pl.String,

@@ -22,6 +22,7 @@ SELECT
     first_icu.stay_id,
     -- Clock zero is the admission; everything is predicted from what is known one window later.
     admissions.admittime AS start,
+    admissions.admittime AS clock_zero,
     persons.observed_from,
     admissions.admittime + TO_HOURS($window_hours) AS prediction_time,
     persons.age,

@@ -32,6 +32,7 @@ SELECT
     admissions.hadm_id,
     first_icu.stay_id,
     admissions.admittime AS start,
+    admissions.admittime AS clock_zero,
     admissions.admittime AS observed_from,
     admissions.admittime + TO_HOURS($window_hours) AS prediction_time,
     person.age,

@@ -7,9 +7,8 @@ python -m pipeline.cxr.films --query pipeline/cxr/films.sql --episodes …
 A view is one of ViewPosition (AP) or of ViewCodeSequence_CodeMeaning (antero-posterior), in any
 case; one that no film of the source has is refused.
 
-The query is `films.sql`, of ICU stays `films_stay.sql` (minutes count from the patient's arrival),
-or, as Wang et al. 2024 select films, `films_published.sql` (with --admissions instead of
---availability).
+The query is `films.sql`, or, as Wang et al. 2024 select films, `films_published.sql` (with
+--admissions instead of --availability).
 """
 
 from collections.abc import Sequence

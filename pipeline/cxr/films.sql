@@ -1,26 +1,33 @@
--- Films of every episode, whatever the task, that were taken before the cut (the prediction time,
--- or with the rule off long after it). MIMIC-CXR has no hadm_id: a film belongs to the one
--- admission whose observation it falls into, the latest that had begun.
+-- Films of every episode, admission or ICU stay, that were taken before the cut (the prediction
+-- time, or with the rule off long after it), whatever the task: those of its admission from the
+-- emergency department on, so of a stay also those before the ICU. MIMIC-CXR has no hadm_id: a film
+-- belongs to the one admission whose observation it falls into, the latest that had begun. Two
+-- stays of one admission share films.
 -- Views: episodes, films (films_views.sql).
 -- The known_films field is the time column of the availability table of the config.
-WITH windows AS (
+WITH admissions AS (
     SELECT
-        episode_id, subject_id, start, observed_from, {cut} AS cut,
-        lead(observed_from) OVER (
-            PARTITION BY subject_id ORDER BY observed_from, hadm_id
+        subject_id, hadm_id, min(observed_from) AS observed_from,
+        lead(min(observed_from)) OVER (
+            PARTITION BY subject_id ORDER BY min(observed_from), hadm_id
         ) AS next_from
     FROM episodes
+    GROUP BY subject_id, hadm_id
 )
 SELECT
-    w.episode_id,
+    e.episode_id,
     f.dicom_id,
     f.subject_id,
     f.study_id,
-    -- Whole minutes since the admission, rounded down.
-    CAST(floor(date_diff('second', w.start, {known_films}) / 60) AS INTEGER) AS minute
+    -- Whole minutes since clock zero, rounded down: a film is known before hour T if and only if
+    -- minute < 60 T, to the second.
+    CAST(floor(date_diff('second', e.clock_zero, {known_films}) / 60) AS INTEGER) AS minute
 FROM films AS f
-JOIN windows AS w USING (subject_id)
-WHERE {known_films} >= w.observed_from
-    AND {known_films} < w.cut
-    AND (w.next_from IS NULL OR {known_films} < w.next_from)
+-- ASSUME admissions without an episode take no film from another.
+JOIN admissions AS a
+    ON a.subject_id = f.subject_id
+    AND {known_films} >= a.observed_from
+    AND (a.next_from IS NULL OR {known_films} < a.next_from)
+JOIN episodes AS e ON e.subject_id = a.subject_id AND e.hadm_id = a.hadm_id
+WHERE {known_films} < e.{cut}
 ORDER BY ALL

@@ -3,9 +3,8 @@
 python -m pipeline.note.notes --query pipeline/note/notes.sql --episodes … --notes notes.parquet
     --availability '{…}' --output …
 
-The query is `notes.sql`, of ICU stays `notes_stay.sql` (minutes count from the patient's arrival),
-or, as Wang et al. 2024 select reports, `notes_published.sql` (with --admissions instead of
---availability).
+The query is `notes.sql`, or, as Wang et al. 2024 select reports, `notes_published.sql` (with
+--admissions instead of --availability).
 """
 
 from collections.abc import Mapping

@@ -1,30 +1,39 @@
--- Reports of every episode, whatever the task, that were known before the cut: charted in the
--- observation and stored before the cut. The known_notes field is the time column of the config's
--- availability table, the stands_in_notes field says that the first of its columns is null.
-WITH windows AS (
+-- Reports of every episode, admission or ICU stay, that were known before the cut (the prediction
+-- time, or with the rule off long after it), whatever the task: those of its admission from the
+-- emergency department on, so of a stay also those before the ICU. Two stays of one admission share
+-- reports.
+-- Views: episodes, notes (the cleaned reports).
+-- The known_notes field is the time column of the availability table of the config, the
+-- stands_in_notes field says that the first of its columns is null.
+WITH admissions AS (
     SELECT
-        episode_id, subject_id, hadm_id, start, observed_from, {cut} AS cut,
-        lead(observed_from) OVER (
-            PARTITION BY subject_id ORDER BY observed_from, hadm_id
+        subject_id, hadm_id, min(observed_from) AS observed_from,
+        lead(min(observed_from)) OVER (
+            PARTITION BY subject_id ORDER BY min(observed_from), hadm_id
         ) AS next_from
     FROM episodes
+    GROUP BY subject_id, hadm_id
 )
 SELECT
-    w.episode_id,
+    e.episode_id,
     n.note_id,
-    -- Whole minutes from the admission to knowledge, rounded down.
+    -- Whole minutes from clock zero to knowledge, rounded down: a report is known before hour T if
+    -- and only if minute < 60 T, to the second.
     CAST(
-        floor(date_diff('second', w.start, greatest(n.charttime, {known_notes})) / 60) AS INTEGER
+        floor(date_diff('second', e.clock_zero, greatest(n.charttime, {known_notes})) / 60)
+        AS INTEGER
     ) AS minute,
     {stands_in_notes} AS stood_in
 FROM notes AS n
 -- A report without hadm_id belongs to the one admission whose observation it falls into: the latest
 -- that had begun.
-JOIN windows AS w
-    ON w.subject_id = n.subject_id
+-- ASSUME admissions without an episode take no report from another.
+JOIN admissions AS a
+    ON a.subject_id = n.subject_id
     AND (
-        n.hadm_id = w.hadm_id
-        OR n.hadm_id IS NULL AND (w.next_from IS NULL OR n.charttime < w.next_from)
+        n.hadm_id = a.hadm_id
+        OR n.hadm_id IS NULL AND (a.next_from IS NULL OR n.charttime < a.next_from)
     )
-WHERE n.charttime >= w.observed_from AND n.charttime < w.cut AND {known_notes} < w.cut
+JOIN episodes AS e ON e.subject_id = a.subject_id AND e.hadm_id = a.hadm_id
+WHERE n.charttime >= a.observed_from AND n.charttime < e.{cut} AND {known_notes} < e.{cut}
 ORDER BY ALL

@@ -18,7 +18,6 @@ from pipeline.fusion import registry
 from pipeline.plan import protocols
 from pipeline.plan.configuration import SYNTHETIC
 from pipeline.stage.errors import InputError
-from pipeline.stage.modules import ROOT
 from pipeline.stage.registry import Modality
 
 Config = Mapping[str, Any]
@@ -298,15 +297,12 @@ def truths(config: Config, model: str, task: str, known: Sequence[str]) -> dict[
     return {one: name for one, name in names.items() if name in known}
 
 
-def query(stem: str, protocol: str, unit: str = "admission") -> str:
+def query(stem: str, protocol: str) -> str:
     """The query of a protocol, of which there are a corrected and a published one.
 
     >>> query("pipeline/cxr/films", "published"), query("pipeline/cxr/films", "corrected/fold1")
     ('pipeline/cxr/films_published.sql', 'pipeline/cxr/films.sql')
     """
-    of_stays = f"{stem}_stay.sql"
-    if unit == "stay" and (ROOT / of_stays).is_file():
-        return of_stays
     return f"{stem}{'_published' if protocol == 'published' else ''}.sql"
 
 

@@ -407,7 +407,7 @@ class Wiring:
                 for module in (*encoder.stages, *_code(name, chosen))
             ]
             rooms += [
-                targets.query(stem, protocol, asked[0].unit)
+                targets.query(stem, protocol)
                 for _, (_, encoder) in encoders
                 for stem in encoder.queries
             ]
