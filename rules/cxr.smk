@@ -49,7 +49,7 @@ rule decode_films:
         films=f"{UNIT}/cxr/films.parquet",
         code=modules("pipeline.cxr.decode"),
     output:
-        f"{UNIT}/cxr/decoded/{shard}.parquet",
+        f"{UNIT}/cxr/decoded/{{shard}}.parquet",
     log:
         "logs/decode_films/{protocol}/{unit}/{shard}.log",
     priority: 20
@@ -80,7 +80,7 @@ rule decode_films:
 rule count_films:
     input:
         films=f"{UNIT}/cxr/films.parquet",
-        decoded=expand("results/{{protocol}}/{{unit}}/cxr/decoded/{shard}.parquet", shard=SHARDS),
+        decoded=[f"{UNIT}/cxr/decoded/{shard}.parquet" for shard in SHARDS],
         code=modules("pipeline.cxr.readable"),
     output:
         f"{UNIT}/cxr/readable.json",
