@@ -1,8 +1,8 @@
 """Reports through BERT.
 
-Needs the reports, which of them have words, and which of them episodes use. Trains a small BERT on the
-training subjects of the source, unless the config names one (a folder or a hub name); cuts reports
-into windows of WordPieces; gives each report the vector of the frozen BERT.
+Needs the reports, which of them have words, and which of them episodes use. Trains a small BERT on
+the training subjects of the source, unless the config names one (a folder or a hub name); cuts
+reports into windows of WordPieces; gives each report the vector of the frozen BERT.
 """
 
 from pipeline.note.registry import OWN_BERT, bert_files

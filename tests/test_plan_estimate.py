@@ -43,7 +43,7 @@ def lines(full, target, **more):
 def test_a_target_costs_what_its_modalities_need(full):
     notes = lines(full, "n_unimodal_mortality")
     assert set(notes) == {
-        *("patients", "admissions", "icustays", "radiology"),
+        *("patients", "admissions", "icustays", "radiology", "chartevents"),
         *("clean reports, Doc2Vec", "models, results"),
     }
     every = lines(full, "ecn_early_mortality")
