@@ -44,16 +44,6 @@ LAUNCH = launch.command(NODES, PROCESSES)  # before the module of a training
 CORES = workflow.resource_settings.cores  # none where jobs go to a cluster (give it none)
 THREADS = 1 if CORES and CORES < 4 and workflow.is_main_process else 2
 
-misspelt = [
-    *configuration.misspelt(config, set(configuration.schema()["properties"])),
-    *configuration.misspelt_tasks(config),
-    *configuration.misspelt_variants(config),
-    *configuration.misspelt_bert(config),
-    *launch.refusal(NODES),
-]
-if misspelt:
-    sys.exit("\n".join(misspelt))
-
 LACKING = {} if SYNTHETIC else preflight.not_at_hand(LETTERS, SOURCE)  # letter → why
 checks = Checks(config)
 wiring = Wiring(config, LACKING)

@@ -147,7 +147,3 @@ def test_a_config_that_the_workflow_refuses_is_refused(
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(InputError, match=rf"config\.yaml: config\.{section}.*{named}"):
         estimate.main()
-
-
-def test_the_config_at_hand_is_not_refused():
-    assert configuration.unlike_schema(CONFIG) is None

@@ -14,8 +14,6 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-import yaml
-from checkout import REPOSITORY
 from torchvision.models import resnet18
 
 from pipeline.cxr import encoder as encoder_module
@@ -31,7 +29,7 @@ from pipeline.fusion.joint import Encoders, JointData, JointModel
 from pipeline.note.dataset import NoteData
 from pipeline.note.encoder import NoteEncoder
 from pipeline.note.modality import Note
-from pipeline.plan import protocols
+from pipeline.plan import protocols, sections
 from pipeline.training.features import LinearHead
 from pipeline.training.unimodal import Unimodal
 
@@ -253,8 +251,7 @@ def test_two_films_eight_hours_apart_have_the_published_weights():
 @pytest.mark.parametrize("one_by_one", [True, False])
 def test_a_lone_film_of_the_smallest_size_that_the_config_allows_can_be_trained_on(one_by_one):
     """Published: one film at a time. Joint training: of a batch often one episode has films."""
-    schema = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
-    pixels = schema["properties"]["cxr"]["properties"]["pixels"]["minimum"]
+    pixels = sections.Cxr.model_json_schema()["properties"]["pixels"]["minimum"]
     torch.manual_seed(0)
     made = CxrEncoder(one_by_one=one_by_one).train()(cxr_data(pixels).batch(np.array([2])))
     assert made.shape == (1, 512)

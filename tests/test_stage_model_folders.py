@@ -15,9 +15,8 @@ from transformers import BertConfig, BertModel
 
 from pipeline.note.bert import load_bert
 from pipeline.note.wordpiece import SPECIAL, load_tokenizer
-from pipeline.plan.configuration import misspelt_bert
 from pipeline.stage.errors import InputError
-from pipeline.stage.model_folders import model_folder
+from pipeline.stage.model_folders import model_folder, why_not
 from pipeline.stage.modules import ROOT
 
 LOADERS = (load_bert, load_tokenizer)
@@ -68,7 +67,7 @@ def test_code_of_a_model_folder_is_never_run_nor_asked_for(whole, alone, tmp_pat
         load(str(folder))
     assert file in str(error.value)
     assert not marker.exists()
-    (refused,) = misspelt_bert({"note": {"bert": {"model": str(folder)}}})  # before anything runs
+    (refused,) = why_not(str(folder))  # before anything runs
     assert refused == str(error.value)
 
 

@@ -170,7 +170,8 @@ def extend(checkout):
     for name, text in ADDED.items():
         (checkout / name).parent.mkdir(exist_ok=True)
         (checkout / name).write_text(text)
-    checkout.configure({"modalities": LETTERS, "encoders.x": "linear"})
+    encoders = {"encoders.x": "linear", "unimed.encoders.x": "linear"}
+    checkout.configure({"modalities": LETTERS} | encoders)
     return checkout
 
 
@@ -218,7 +219,7 @@ def test_the_config_may_hold_its_settings_and_no_misspelt_ones(extended, section
     target = "results/x_unimodal_mortality.json"
     outcome = extended.snakemake("--dry-run", target, "--config", f"{section}={{leads: 12}}")
     assert (outcome.status != 0) == refused, outcome.text
-    assert ("config.egc: unknown, and no modality of that name" in outcome.text) == refused
+    assert ("config.egc: unknown key, and no modality of that name" in outcome.text) == refused
 
 
 def test_a_source_of_real_data_needs_no_further_table_for_it():

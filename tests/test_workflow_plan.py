@@ -197,36 +197,6 @@ def test_a_refusal_is_one_message_without_traceback(fresh, target):
     assert "Exception" not in refused.text
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "message"),
-    [
-        ("cohort.minimum_age", 18, "config.cohort: Additional properties .*'minimum_age'"),
-        ("cohort.films", "all", "config.cohort.films: 'all' is not one of"),
-        ("cohort.icu_within_hours", "day", "config.cohort.icu_within_hours: 'day' is not valid"),
-        ("sedes", [0], "config.sedes: unknown, and no modality of that name"),
-        ("erly", {"dropout": 0.5}, "config.erly: unknown, and no modality of that name"),
-        ("folds", 5, "config.folds: 5 test shares of 0.25 overlap"),
-        ("tasks", ["death"], "config.tasks: death has no query .*/admission/death.sql"),
-        ("seeds", [], r"config.seeds: \[\] should be non-empty"),
-        ("unimed.variants.x", {"decodr": "gru"}, "config.unimed.variants.x: .*'decodr'"),
-        ("unimed.variants.x", {"order": "reversed"}, "what is known only later; set hours to 4"),
-        ("unimed.all", ["arf_12h", "shock_4h"], "unimed.all: the tasks are not in the order of"),
-        (
-            "unimed.tasks",
-            [*CONFIG["unimed"]["tasks"], "sepsis_4h"],
-            "sepsis_4h has no query .*stay/sepsis.sql",
-        ),
-        ("fiddle.step", 3, "fiddle.step: bins of 3 hours do not end when a task is predicted"),
-    ],
-)
-def test_a_misspelt_or_empty_setting_is_named(tmp_path, setting, value, message):
-    refused = Checkout.fresh(tmp_path, {setting: value}).plan()
-    assert refused.status == 1
-    assert re.search(message, refused.text)
-    assert "Traceback" not in refused.text
-    assert len(refused.text.splitlines()) < 5  # neither the schema nor the config
-
-
 @pytest.fixture
 def real(tmp_path):
     """A checkout whose source is a folder of tables that hold their header alone."""

@@ -1,71 +1,156 @@
-"""The config: its schema, what the schema cannot see, and where the source lies.
+"""The config: read strictly, checked once, described; and where the source lies.
 
-Read while the workflow is planned: nothing heavy is imported, no table is read.
+    python -m pipeline.plan.configuration
+
+writes workflow/schemas/config.schema.json (completion in editors) and docs/configuration.md from
+the types in `sections.py`. Read while the workflow is planned: nothing heavy is imported, no table
+is read. Each mistake is one line that names the key, its value, what is expected and what to do.
 """
 
-from collections.abc import Mapping
-from functools import cache
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from pydantic import ValidationError
 
-from pipeline.stage import multitask
+from pipeline.cohort import task
+from pipeline.plan import launch
+from pipeline.plan.mistakes import PAGE, in_lines, in_words, resolved, schema, set_twice
+from pipeline.plan.sections import Config, UnimedModel
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import why_not
 from pipeline.stage.modules import ROOT
 
 SYNTHETIC = "synthetic"  # a source that is made
-Config = Mapping[str, Any]
+SCHEMA = "workflow/schemas/config.schema.json"
+LETTERS = {"e": "ehr", "c": "cxr", "n": "note"}  # what these letters mean in every table
 
 
-@cache
-def schema() -> dict[str, Any]:
-    """The schema of the config."""
-    text = (ROOT / "workflow/schemas/config.schema.yaml").read_text()
-    found: dict[str, Any] = yaml.safe_load(text)
+def check(config: object) -> Config:
+    """The typed config; `InputError` with a line per mistake.
+
+    `config`: as Snakemake merged it from files and the command line, of which it does not see that
+    a file sets a key twice (`set_twice`).
+    """
+    lines = _unknown_sections(config) if isinstance(config, Mapping) else []
+    try:
+        found = Config.model_validate(config)
+    except ValidationError as error:
+        lines += in_lines(error.errors(include_url=False), Config, config)
+    else:
+        lines += contradictions(found)
+    if lines:
+        raise InputError("\n".join(" ".join(line.split()) for line in lines))
     return found
-
-
-def unlike_schema(config: object) -> str | None:
-    """What the schema refuses, by its key, in one line."""
-    wrong = best_match(Draft202012Validator(schema()).iter_errors(config))
-    return wrong and f"{'.'.join(['config', *map(str, wrong.absolute_path)])}: {wrong.message}"
 
 
 def read(path: Path) -> Config:
-    """The config in a file; `InputError` where it cannot be read or is unlike the schema."""
+    """The config in a file; `InputError` where it cannot be read or holds mistakes."""
+    if wrong := set_twice(path):
+        raise InputError("\n".join(wrong))
     try:
-        found: Config = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a readable YAML file") from error
-    if wrong := unlike_schema(found):
-        raise InputError(f"{path}: {wrong}")
-    return found
+        return check(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except InputError as error:
+        raise InputError(
+            "\n".join(f"{path}: {line}" for line in str(error).splitlines())
+        ) from error
 
 
-def source(config: Config) -> dict[str, str | None]:
+def source(config: Mapping[str, Any]) -> dict[str, str | None]:
     """Where the data sets lie. The synthetic hospital is made below results/ and nowhere else.
 
-    >>> source({"source": {"root": "synthetic", "mimic_iv": "/data"}})
+    >>> source({"source": {"root": "synthetic", "mimic_iv": None}})
     {'root': 'results/hospital'}
     """
-    given = config["source"]
-    if given["root"] == SYNTHETIC:
+    section = config["source"]
+    if section["root"] == SYNTHETIC:
         return {"root": "results/hospital"}
-    return {name: path and str(Path(path).expanduser()) for name, path in given.items()}
+    return {name: path and str(Path(path).expanduser()) for name, path in section.items()}
 
 
-def _mixed(config: Config) -> list[str]:
-    """Data sets beside the synthetic hospital: which of the two is meant is not ours to guess."""
-    given = config.get("source", {})
-    own = [name for name, path in given.items() if name != "root" and path]
-    if given.get("root") != SYNTHETIC or not own:
-        return []
-    why = f"root is {SYNTHETIC}, yet {', '.join(own)} is set"
-    return [f"config.source: {why}; set root: null to use your own files"]
+def _unknown_sections(config: Mapping[Any, Any]) -> list[str]:
+    """Keys that are neither of the config nor the name of a modality, which may have settings."""
+    letters = config.get("modalities")
+    names = list(letters.values()) if isinstance(letters, Mapping) else []
+    strange = [key for key in config if isinstance(key, str) and key not in Config.model_fields]
+    near = {key: difflib.get_close_matches(key, Config.model_fields, 1) for key in strange}
+    return [
+        f"config.{key[:60]}: unknown key, and no modality of that name; "
+        f"{f'did you mean {near[key][0]}?' if near[key] else 'remove it.'} See {PAGE}"
+        for key in strange
+        if key not in names
+    ]
+
+
+def contradictions(config: Config) -> list[str]:
+    """What a key alone cannot show: files that do not exist, shares that do not sum up to 1 …"""
+    checks = (_modalities, _encoders, _source, _files, _shares, _tasks, _times, _models)
+    return [f"config.{line}" for check_of in checks for line in check_of(config)]
+
+
+def _modalities(config: Config) -> Iterator[str]:
+    names = config.modalities
+    for letter, name in names.items():
+        if LETTERS.get(letter, name) != name or (
+            name in LETTERS.values() and letter not in LETTERS
+        ):
+            known = ", ".join(f"{key}: {value}" for key, value in LETTERS.items())
+            yield f"modalities.{letter}: {name}, but tables read {known}; keep these letters"
+        for file in (f"pipeline/{name}/registry.py", f"rules/{name}.smk"):
+            if not (ROOT / file).is_file():
+                yield f"modalities.{letter}: {name} has no {file}; write it or remove the letter"
+    if len(set(names.values())) < len(names):
+        yield "modalities: two letters name the same folder; keep one of the two"
+
+
+def _encoders(config: Config) -> Iterator[str]:
+    """Encoders that their modality does not register, or of no letter."""
+    names, settings = config.modalities, config.dump()
+    for key, chosen in (("", config.encoders), ("unimed.", config.unimed.encoders)):
+        for letter in sorted(set(chosen) - {*names, *LETTERS}):
+            yield f"{key}encoders.{letter}: modalities have no letter {letter}; remove it"
+        for letter, name in names.items():
+            if not (ROOT / f"pipeline/{name}/registry.py").is_file():
+                continue
+            known = import_module(f"pipeline.{name}.registry").modality(settings).encoders
+            if chosen.get(letter) not in known:
+                yield (f"{key}encoders.{letter}: {chosen.get(letter, 'missing')}; expected an "
+                       f"encoder of {name}, one of {', '.join(known)}")  # fmt: skip
+
+
+def _source(config: Config) -> Iterator[str]:
+    folders = {name: path for name, path in config.source.dump().items() if path}
+    beside = [name for name in folders if name != "root"]
+    if folders.pop("root", None) == SYNTHETIC:
+        if beside:  # which of the two is meant is not for us to guess
+            yield (f"source: root is {SYNTHETIC}, yet {', '.join(beside)} is set; set root: null "
+                   "to use your own files")  # fmt: skip
+        return
+    if config.source.root:
+        folders["root"] = config.source.root
+    elif not beside:
+        yield f"source: root is null and no data set is named; set root to a folder or {SYNTHETIC}"
+    for name, path in folders.items():
+        if not Path(path).expanduser().is_dir():
+            yield f"source.{name}: no folder {path}; name the one with the data, or {SYNTHETIC}"
+
+
+def _files(config: Config) -> Iterator[str]:
+    # Snakemake forgives a missing input of a job whose outputs exist: the old cohort would stand
+    for key, path in (("cohort.ids", config.cohort.ids), ("cxr.pretrained", config.cxr.pretrained)):
+        if path and not Path(path).is_file():
+            yield f"{key}: no file {path}; name one that is there, or null"
+    ids = config.cohort.ids
+    if ids and Path(ids).is_file() and "hadm_id" not in _header(ids):
+        yield f"cohort.ids: {ids} has no column hadm_id; write it into the file's first line"
+    yield from (line.removeprefix("config.") for line in why_not(config.note.bert.model))
+    tiny = config.note.bert.tiny
+    if tiny.width % tiny.heads:
+        yield f"note.bert.tiny: width {tiny.width} is no multiple of heads {tiny.heads}"
 
 
 def _header(path: str) -> list[str]:
@@ -73,112 +158,120 @@ def _header(path: str) -> list[str]:
         return [name.strip(' "\r\n') for name in stream.readline().split(",")]
 
 
-def misspelt(config: Config, known: set[str]) -> list[str]:
-    """What the schema cannot see: files that do not exist, shares that do not sum up.
-
-    `known`: keys of the schema; others must be sections of the config's own modalities.
-
-    >>> split = {"salt": "a", "train": 0.5, "fusion": 0.2, "val": 0.1, "test": 0.1}
-    >>> config = {"modalities": {"e": "ehr"}, "tasks": ["mortality"], "split": split, "folds": 1,
-    ...           "cohort": {"ids": "no.csv"}, "cxr": {"pretrained": None}}
-    >>> print(*misspelt(config, set(config)), sep="\\n")
-    config.cohort.ids: no file no.csv
-    config.split: the shares of train, fusion, val and test sum to 0.9, expected 1
-    """
-    names = list(config["modalities"].values())
-    strange = sorted(set(config) - known - set(names))
-    lines = [f"config.{key}: unknown, and no modality of that name" for key in strange]
-    lines += [
-        f"config.modalities: {name} has no {file}"
-        for name in names
-        for file in (f"pipeline/{name}/modality.py", f"rules/{name}.smk")
-        if not (ROOT / file).is_file()
-    ]
-    lines += _mixed(config)
-    lines += [
-        f"config.tasks: {task} has no query pipeline/cohort/tasks/admission/{task}.sql"
-        for task in config["tasks"]
-        if not (ROOT / f"pipeline/cohort/tasks/admission/{task}.sql").is_file()
-    ]
-    # Snakemake forgives a missing input of a job whose outputs exist: the old cohort would stand
-    lines += [
-        f"config.{part}.{key}: no file {config[part][key]}"
-        for part, key in (("cohort", "ids"), ("cxr", "pretrained"))
-        if config[part][key] and not Path(config[part][key]).is_file()
-    ]
-    ids = config["cohort"]["ids"]
-    if (
-        ids and Path(ids).is_file() and "hadm_id" not in _header(ids)
-    ):  # before anything is withdrawn
-        lines.append(f"config.cohort.ids: {ids} has no column hadm_id")
-    split = config["split"]
-    total = sum(share for name, share in split.items() if name != "salt")
+def _shares(config: Config) -> Iterator[str]:
+    split = config.split
+    total = split.train + split.fusion + split.val + split.test
     if abs(total - 1) > 1e-9:
-        shares = "the shares of train, fusion, val and test"
-        lines.append(f"config.split: {shares} sum to {total:.4g}, expected 1")
-    if config["folds"] * split["test"] > 1 + 1e-9:
-        lines.append(f"config.folds: {config['folds']} test shares of {split['test']} overlap")
-    return lines
+        yield f"split: the shares of train, fusion, val and test sum to {total:.4g}, expected 1"
+    if config.folds * split.test > 1 + 1e-9:
+        yield (f"folds: {config.folds} test shares of {split.test} overlap; set at most "
+               f"{int(1 / split.test + 1e-9)}, or a smaller split.test")  # fmt: skip
+    yield from (line.removeprefix("config.") for line in launch.refusal(config.torch.nodes))
 
 
-def misspelt_tasks(config: Config) -> list[str]:
-    """The same for ICU stays: tasks without a query, out of order, or beyond FIDDLE's hours.
+def _tasks(config: Config) -> Iterator[str]:
+    """Tasks without a query, or of the other unit."""
+    listed = {"tasks": (config.tasks, "admission"), "unimed.tasks": (config.unimed.tasks, "stay")}
+    for key, (names, unit) in listed.items():
+        for name in names:
+            try:
+                found = task.find(name)
+            except InputError as error:
+                yield f"{key}: {error}"
+            else:
+                if found.unit != unit:
+                    yield f"{key}: {name} is a task of the unit {found.unit}, not {unit}; remove it"
 
-    >>> own = {"tasks": ["shock_4h"], "all": ["shock_4h", "arf_12h"]}
-    >>> misspelt_tasks({"unimed": own, "fiddle": {"hours": 48, "step": 1}})
-    ['config.unimed.all: arf_12h is not among unimed.tasks']
-    """
-    own, fiddle = config["unimed"], config["fiddle"]
+
+def _times(config: Config) -> Iterator[str]:
+    """Tasks of ICU stays out of their order, or beyond FIDDLE's hours."""
+    for name in config.unimed.all:
+        if name not in config.unimed.tasks:
+            yield f"unimed.all: {name} is not among unimed.tasks; add it there"
+    if sorted(config.unimed.all, key=_hours) != config.unimed.all:
+        yield "unimed.all: the tasks are not in the order of time; sort them by their hours"
+    times = [_hours(name) for name in config.unimed.tasks]
+    hours, step = config.fiddle.hours, config.fiddle.step
+    if max(times) > hours:
+        yield f"fiddle.hours: {hours}, but a task needs {max(times)} hours"
+    if step > hours or any(time % step for time in (*times, hours)):
+        yield f"fiddle.step: bins of {step} hours do not end when a task is predicted; set 1"
+
+
+def _hours(name: str) -> int:
+    """When a task of ICU stays is predicted, hours after arrival, by its name alone."""
+    return int(name.rpartition("_")[2].removesuffix("h"))
+
+
+def _models(config: Config) -> Iterator[str]:
+    """UniMed's models: an order of tasks that looks ahead, heads that do not fit."""
+    times = [_hours(name) for name in config.unimed.all]
+    base = config.unimed.model.dump()
+    changes = {f"unimed.variants.{name}": v.dump() for name, v in config.unimed.variants.items()}
+    for where, change in {"unimed.model": {}, **changes}.items():
+        if not change and where != "unimed.model":
+            yield f"{where}: changes nothing of unimed.model; name what, or remove it"
+        model = UnimedModel(**{**base, **change})
+        if model.order != "time" and (model.hours or max(times)) > min(times):
+            yield (f"{where}: in the order {model.order} a task would see what is known only "
+                   f"later; set hours to {min(times)} or less")  # fmt: skip
+        if model.width % model.heads:
+            yield f"{where}: width {model.width} is no multiple of heads {model.heads}"
+        if model.parallel and model.feedback != "none":
+            yield f"{where}: parallel tasks get no feedback; set feedback: none"
+
+
+# What is generated
+
+
+def page() -> str:
+    """docs/configuration.md: every key with its type, its value in config.yaml and its meaning."""
+    values = yaml.safe_load((ROOT / "config.yaml").read_text())
     lines = [
-        f"config.unimed.all: {task} is not among unimed.tasks"
-        for task in own["all"]
-        if task not in own["tasks"]
+        "# Configuration",
+        "",
+        "Every key of `config.yaml`, in its order; a file of one's own may hold some of them:",
+        "`snakemake --configfile own.yaml …`, or `--config folds=4`. Keys in italics may be left",
+        "out. Generated by `python -m pipeline.plan.configuration`; what each protocol sets",
+        "otherwise is in `workflow/protocols/`.",
+        "",
+        *_table("", schema(), schema(), values),
     ]
-    lines += [
-        f"config.unimed.tasks: {task} has no query {multitask.query(task)}"
-        for task in own["tasks"]
-        if not (ROOT / multitask.query(task)).is_file()
+    return "\n".join(lines) + "\n"
+
+
+def _table(where: str, node: Mapping[str, Any], root: Mapping[str, Any], values: Any) -> list[str]:
+    """The rows of a section, then its own sections."""
+    keys = node["properties"]
+    order = [*(key for key in values if key in keys), *(key for key in keys if key not in values)]
+    about = " ".join(node.get("description", "").split())
+    title = [f"## `{where}`", "", about, ""] if where else []
+    lines = [*title, "| key | type | config.yaml | meaning |", "|---|---|---|---|"]
+    sections = []
+    for name in order:
+        inner = resolved({key: keys[name][key] for key in keys[name] if key != "description"}, root)
+        path = f"{where}.{name}" if where else name
+        if "properties" in inner:
+            sections.append((path, inner, values[name]))
+            continue
+        written = f"`{json.dumps(values[name])}`" if name in values else "–"
+        marked = f"`{name}`" if name in node.get("required", []) else f"*`{name}`*"
+        meaning = keys[name].get("description", "")
+        if name not in values and "default" in keys[name]:
+            meaning += f" (left out: {json.dumps(keys[name]['default'])})"
+        lines.append(f"| {marked} | {in_words(inner)} | {written} | {meaning} |")
+    rows = lines if len(lines) > len(title) + 2 else title
+    return [*rows, ""] + [
+        line for each in sections for line in _table(each[0], each[1], root, each[2])
     ]
-    if sorted(own["all"], key=multitask.hours) != own["all"]:
-        lines.append("config.unimed.all: the tasks are not in the order of time")
-    times = [multitask.hours(task) for task in own["tasks"]]
-    if max(times) > fiddle["hours"]:
-        lines.append(f"config.fiddle.hours: a task needs {max(times)} hours")
-    if any(time % fiddle["step"] for time in times):
-        step = fiddle["step"]
-        lines.append(
-            f"config.fiddle.step: bins of {step} hours do not end when a task is predicted"
-        )
-    return lines
 
 
-def misspelt_variants(config: Config) -> list[str]:
-    """The same for UniMed's models: an order of tasks that looks ahead, heads that do not fit.
-
-    >>> base = {"order": "time", "hours": None, "width": 8, "heads": 2}
-    >>> own = {"tasks": ["shock_4h", "arf_12h"], "all": ["shock_4h", "arf_12h"], "model": base,
-    ...        "variants": {"x": {"order": "reversed"}, "y": {"heads": 3}}}
-    >>> print(*misspelt_variants({"unimed": own}), sep="\\n")
-    config.unimed.variants.x: in the order reversed a task would see what is known only later; set \
-hours to 4 or less
-    config.unimed.variants.y: width 8 is no multiple of heads 3
-    """
-    own, lines = config["unimed"], []
-    times = [multitask.hours(task) for task in own["all"]]
-    for model in multitask.models(config):
-        found = multitask.settings(config, model)
-        where = f"config.unimed.variants.{model.removeprefix(f'{multitask.NAME}-')}"
-        where = "config.unimed.model" if model == multitask.NAME else where
-        if found["order"] != "time" and (found["hours"] or max(times)) > min(times):
-            why = f"in the order {found['order']} a task would see what is known only later"
-            lines.append(f"{where}: {why}; set hours to {min(times)} or less")
-        if found["width"] % found["heads"]:
-            lines.append(
-                f"{where}: width {found['width']} is no multiple of heads {found['heads']}"
-            )
-    return lines
+def generated() -> dict[str, str]:
+    """File → what it must hold."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {SCHEMA: json.dumps(head | schema(), indent=1) + "\n", PAGE: page()}
 
 
-def misspelt_bert(config: Config) -> list[str]:
-    """A BERT that cannot be loaded, before anything is set aside for it; see `model_folders`."""
-    return why_not(config["note"]["bert"]["model"])
+if __name__ == "__main__":
+    for name, text in generated().items():
+        (ROOT / name).write_text(text)

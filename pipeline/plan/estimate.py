@@ -114,7 +114,7 @@ def main() -> None:
     arguments.add_argument("--config", type=Path, default=Path("config.yaml"))
     arguments.add_argument("--results", type=Path, default=Path("results"), help="where it is made")
     given = arguments.parse_args()
-    config = configuration.read(given.config)
+    config = configuration.read(given.config).dump()
     lines = estimate(config, given.target, given.results)
     if not any(line.size or line.what == "make the hospital" for line in lines):
         raise InputError("no table of the source was found: set source.root to where it is")

@@ -150,7 +150,7 @@ def main() -> None:
     arguments.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     arguments.add_argument("--output", type=Path, default=Path("results/verify.txt"))
     given = arguments.parse_args()
-    source = given.source or configuration.source(configuration.read(given.config))
+    source = given.source or configuration.source(configuration.read(given.config).dump())
     releases = data_sets(source)
     sums = [read_sums(release.folder / SUMS) for release in releases]  # all, before anything long
     found = []

@@ -1,0 +1,367 @@
+"""The types of config.yaml: each section a class, each key with its type, limits and meaning.
+
+The only place where a key is described: the schema for editors and docs/configuration.md are
+generated from here (`python -m pipeline.plan.config`), which also checks what one key alone cannot
+show. Limits refuse what makes no sense on any machine; they are no advice.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+)
+from pydantic_core import PydanticCustomError
+
+LAST_SEED = 2**32 - 1  # NumPy takes no larger one
+
+
+def _as_written(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """A number as the file has it: 1 stays 1, so that the JSON of settings keeps its bytes."""
+    validate(value)
+    return value
+
+
+def _each_once(items: list[Any]) -> list[Any]:
+    if len({repr(item) for item in items}) < len(items):
+        raise PydanticCustomError("each_once", "an item is listed twice")
+    return items
+
+
+AS_WRITTEN = WrapValidator(_as_written)  # after the limits, or the schema has them not
+Number = Annotated[float, AS_WRITTEN]
+Share = Annotated[float, Field(gt=0, lt=1), AS_WRITTEN]
+Whole = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=LAST_SEED)]
+Text = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]  # no blanks at its ends
+Letter = Annotated[str, Field(pattern="^[a-z]$")]
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+AdmissionTask = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+StayTask = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*_[1-9][0-9]?h$")]
+EACH_ONCE = AfterValidator(_each_once)
+Item = TypeVar("Item")
+Items = Annotated[
+    list[Item], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EACH_ONCE
+]
+Charted = Items[Literal["storetime", "charttime"]]
+Running = Items[Literal["starttime", "storetime"]]
+
+
+def key(description: str, **limits: Any) -> Any:
+    """A key that must be there."""
+    return Field(description=description, **limits)
+
+
+def optional(description: str, default: Any, **limits: Any) -> Any:
+    """A key that may be left out."""
+    return Field(default, description=description, **limits)
+
+
+class Section(BaseModel):
+    """A section: no other keys, no conversions (true is no number, 1.0 no whole one), no NaN."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    def dump(self) -> dict[str, Any]:
+        """The section as the file has it: same keys, same values."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Source(Section):
+    """Where the data sets lie."""
+
+    root: Text | None = key(
+        "`synthetic` (a hospital is made), or the folder that holds mimiciv/, mimic-cxr-jpg/ and "
+        "mimic-iv-note/; null where each data set below is named by itself"
+    )
+    mimic_iv: Text | None = optional("folder of MIMIC-IV, where it is not below root", None)
+    mimic_cxr_jpg: Text | None = optional("folder of MIMIC-CXR-JPG, likewise", None)
+    mimic_note: Text | None = optional("folder of MIMIC-IV-Note, likewise", None)
+
+
+class Habits(Section):
+    """What real files show and a clean generator hides; one switch each."""
+
+    late_arrival: bool = optional("a bed is assigned hours before the patient arrives", True)
+    later_years: bool = optional("admissions years after the patient's anchor year", True)
+    intubated_gcs: bool = optional("`No Response-ETT` of intubated patients", True)
+    repeated_rows: bool = optional("rows written twice", True)
+    impossible_values: bool = optional("typing errors; Fahrenheit charted as Celsius", True)
+    sparse_films: bool = optional(
+        "a variant: films only of emergencies in 2011-2016, as in MIMIC-CXR", False
+    )
+
+
+class Hospital(Section):
+    """The synthetic hospital, made where source.root is synthetic."""
+
+    patients: Whole = key("number of patients", le=384_615)
+    seed: Seed = key("seed of its random numbers")
+    chain: Number = key(
+        "how much shock, respiratory failure and death change what follows; 0: not at all",
+        ge=0,
+        le=1,
+    )
+    habits: Habits = key("what real files show")
+
+
+class Cohort(Section):
+    """Which admissions are predicted, and when."""
+
+    min_age: int | None = key("least age at admission, years; null: any", ge=0, le=120)
+    window_hours: Whole = key(
+        "hours after admission at which is predicted, from what was known by then", le=720
+    )
+    icu_within_hours: Literal["window"] | Annotated[int, Field(ge=0, le=720)] | None = key(
+        "hours after admission within which an ICU stay must begin; `window`: window_hours; more "
+        "hours look ahead; null: no ICU is asked for"
+    )
+    films: Literal["covered", "any"] | None = key(
+        "`covered`: through the emergency department, in years of MIMIC-CXR's films; `any`: of "
+        "patients with a film at any time, which looks ahead; null: no films are asked for"
+    )
+    ids: Text | None = key("csv with a column hadm_id: these admissions only; null: all")
+
+
+class Split(Section):
+    """Shares of the patients, by a hash of subject_id; they sum to 1."""
+
+    salt: Text = key("text that is hashed with subject_id; another one draws another split")
+    train: Share = key("share of the patients for encoders, bins and Doc2Vec")
+    fusion: Share = key("share of training patients that encoders never see: heads are fitted here")
+    val: Share = key("share of the patients that choose epochs and thresholds")
+    test: Share = key("share of the patients that results are computed on")
+
+
+class Availability(Section):
+    """From when a row could have been known: the first of these columns that is not null.
+
+    Rows known after the prediction time do not exist for the models.
+    """
+
+    enforced: bool = key("false looks ahead; it is there to show what that is worth")
+    vitals: Charted = key("time columns of charted values, the first that is not null counts")
+    outputs: Charted = key("time columns of outputs, likewise")
+    labs: Charted = key("time columns of laboratory values, likewise")
+    notes: Charted = key("time columns of reports, likewise")
+    films: Items[Literal["film_time"]] = key("time column of films")
+    procedures: Running = key("time columns of procedures, the first that is not null counts")
+    infusions: Running = key("time columns of infusions, likewise")
+
+
+class Cxr(Section):
+    """Chest films."""
+
+    views: Items[Text] = key(
+        "views of films that are used: meanings of the view's code, or ViewPosition such as AP"
+    )
+    unreadable: Number = key(
+        "share of the films needed that may be absent or damaged; above it the run stops",
+        ge=0,
+        le=1,
+    )
+    # at 32, BatchNorm has one value of a lone film
+    pixels: int = key("edge of the encoder's films, pixels; 224 as published", ge=33, le=1024)
+    pretrained: Text | None = key(
+        "safetensors of torchvision's resnet18 (ImageNet); null: random weights, which the "
+        "published protocol refuses of real films"
+    )
+
+
+class Doc2Vec(Section):
+    """gensim's Doc2Vec."""
+
+    vector_size: int = key("numbers per report", ge=2, le=4096)
+    epochs: Whole = key("passes over the training reports", le=1000)
+    min_count: Whole = key("least number of times that a word must occur", le=100_000)
+    dm: int = optional("0: PV-DBOW, 1: PV-DM (gensim's default, the paper's)", 1, ge=0, le=1)
+    window: int = optional("words to each side that PV-DM sees", 5, ge=1, le=100)
+    negative: int = optional("noise words per word", 5, ge=1, le=100)
+    seed: Seed = key("seed of its random numbers")
+    workers: Whole = key("threads; with more than 1 every run gives other vectors", le=256)
+
+
+class TinyBert(Section):
+    """The small BERT that is trained on the reports where note.bert.model is null."""
+
+    layers: Whole = key("transformer layers", le=48)
+    width: int = key("width of a layer, a multiple of heads", ge=8, le=4096)
+    heads: Whole = key("attention heads", le=64)
+    vocabulary: int = key("WordPieces", ge=200, le=100_000)
+    reports: Whole = key("training reports that it learns from")
+    epochs: Whole = key("passes over these reports", le=1000)
+    seed: Seed = key("seed of its random numbers")
+
+
+class Bert(Section):
+    """UniMed's reports."""
+
+    model: Text | None = key(
+        "folder of a BERT (config.json, vocabulary, safetensors), or its hub name where it is in "
+        "the cache; null: the small one, tiny"
+    )
+    trained: Literal["frozen", "last"] = key(
+        "`frozen`: its tokens are computed once; `last`: its last layer is trained with the decoder"
+    )
+    tokens: int = key("WordPieces of a window", ge=8, le=512)
+    tiny: TinyBert = key("the small BERT")
+
+
+class Note(Section):
+    """Radiology reports."""
+
+    doc2vec: Doc2Vec = key("vectors of reports")
+    bert: Bert = key("tokens of reports")
+
+
+class Fiddle(Section):
+    """FIDDLE, of ICU stays: features of the record (Tang et al. 2020)."""
+
+    hours: Whole = key("hours after arrival in the ICU that it reads", le=48)
+    step: Number = key("hours per bin; every task's hours are whole bins", gt=0, le=48)
+    theta_1: Number = key("a variable is recorded in more than this share of the stays", ge=0, lt=1)
+    theta_2: Number = key(
+        "a feature is 1 and is 0 in more than this share of the stays", ge=0, lt=0.5
+    )
+    theta_freq: Number = key(
+        "frequent: at least so many records per bin with any; such variables get statistics",
+        ge=0,
+        le=10_000,
+    )
+    statistics: list[Literal["min", "max", "mean"]] = key("statistics of frequent variables")
+
+
+class Early(Section):
+    """Early fusion."""
+
+    dropout: Number = key("dropout of its head", ge=0, lt=1)
+
+
+class Schedule(Section):
+    """How a model is trained; the epoch that is best on validation is kept."""
+
+    epochs: Whole = key("passes over the training episodes", le=10_000)
+    batch_size: int = key("episodes per step", ge=2, le=65_536)
+    learning_rate: Number = key("learning rate of the first step", gt=0, le=1)
+    weight_decay: Number = key("weight decay per step, times the learning rate", ge=0, le=1)
+    optimiser: Literal["adam", "adamw"] = optional("optimiser", "adamw")
+    decay: Literal["cosine", "constant"] = optional(
+        "learning rate over the steps: to 0 by a cosine, or constant", "cosine"
+    )
+    clip: Annotated[float, Field(gt=0), AS_WRITTEN] | None = optional(
+        "largest norm of a gradient; null: any", 1.0
+    )
+
+
+class UnimedModel(Section):
+    """The model `unimed`; the variants change some of it."""
+
+    decoder: Literal["transformer", "gru", "gru-attention"] = key("decoder over tasks")
+    width: int = key("width of tokens and decoder, a multiple of heads; 512 as published",
+                     ge=8, le=4096)  # fmt: skip
+    layers: Whole = key("layers of the transformer", le=48)
+    heads: Whole = key("attention heads of the transformer", le=64)
+    dropout: Number = key("dropout", ge=0, lt=1)
+    order: Literal["time", "reversed", "shuffled"] = key(
+        "order in which the decoder meets the tasks; other than `time` only where hours is the "
+        "first task's or less"
+    )
+    feedback: Literal["predicted", "none", "truth"] = key(
+        "what later tasks are told of earlier ones; `truth` is an upper bound and no model"
+    )
+    parallel: bool = key("true: no task sees another")
+    hours: Annotated[int, Field(ge=1, le=48)] | None = key(
+        "every task sees only so many hours after arrival, 4 as published; null: all up to its "
+        "prediction"
+    )
+    weights: Literal["equal", "uncertainty"] = key("of the tasks' losses; `uncertainty`: learnt")
+    diagnoses: Literal["bce", "softmax"] = key("loss of diagnoses; softmax as published")
+    training_share: Number = key("share of the training patients", gt=0, le=1)
+
+
+def _some_of(full: type[Section], title: str, description: str) -> type[Section]:
+    """The class of the same keys, none of which must be there."""
+    fields: dict[str, Any] = {
+        name: (info.rebuild_annotation(), optional(info.description or "", None))
+        for name, info in full.model_fields.items()
+    }
+    return create_model(title, __base__=Section, __doc__=description, **fields)
+
+
+if TYPE_CHECKING:
+    UnimedChange = UnimedModel
+else:
+    UnimedChange = _some_of(UnimedModel, "UnimedChange", "What a variant changes of the model.")
+
+
+class Unimed(Section):
+    """ICU stays: several tasks by one decoder, in the order of time (Zhao et al. 2022)."""
+
+    encoders: dict[Letter, Name] = key("letter → encoder of its modality")
+    tasks: Items[StayTask] = key("tasks of ICU stays in the tables, `<query>_<n>h`: predicted n "
+                                 "hours after arrival in the ICU")  # fmt: skip
+    all: Items[StayTask] = key("the tasks of targets `…_all`, in the order of time")
+    model: UnimedModel = key("the model `unimed`")
+    schedule: Schedule = key("how it is trained")
+    variants: dict[Annotated[str, Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")], UnimedChange] = key(
+        "name → what the model `unimed-<name>` changes of unimed.model"
+    )
+
+
+class Torch(Section):
+    """Where and how trainings run."""
+
+    threads: Whole = key("torch's threads per process; weights depend on it", le=1024)
+    device: Annotated[str, Field(pattern="^(auto|cpu|mps|cuda(:[0-9]+)?)$")] = key(
+        "`auto`: CUDA if there is one, else cpu; or cpu, mps, cuda, cuda:1"
+    )
+    processes: Whole = key("processes per training and node, by torchrun: one per GPU", le=64)
+    nodes: Whole = key("nodes per training; more than 1: a Slurm job of as many nodes", le=1024)
+
+
+class Common(Section):
+    """What no protocol types otherwise."""
+
+    source: Source = key("where the data sets lie")
+    sample: Number = key("share of the subjects, e.g. 0.01 for a first try of a real copy",
+                         gt=0, le=1)  # fmt: skip
+    hospital: Hospital = key("the synthetic hospital")
+    missing: Literal["any", "complete"] = key(
+        "`any`: episodes may lack modalities; `complete`: only those that have all of them"
+    )
+    folds: Whole = key("folds of a cross-validation, each a full run; at most 1 / split.test",
+                       le=100)  # fmt: skip
+    tasks: Items[AdmissionTask] = key("tasks of admissions in the tables")
+    modalities: dict[Letter, Name] = key(
+        "letter → folder below pipeline/, in the order of target names", min_length=1
+    )
+    encoders: dict[Letter, Name] = key("letter → encoder of its modality, of all models but UniMed")
+    fiddle: Fiddle = key("FIDDLE")
+    early: Early = key("early fusion")
+    modality_dropout: Number = key(
+        "chance that the training of a fused model hides a modality of an episode", ge=0, lt=1
+    )
+    schedule: Schedule = key("how every model but UniMed is trained, single or fused")
+    unimed: Unimed = key("ICU stays by one decoder over tasks")
+    seeds: Items[Seed] = key(
+        "seeds of trainings; with five or more, intervals hold the noise of training and "
+        "comparisons get a verdict"
+    )
+    torch: Torch = key("where and how trainings run")
+
+
+class Config(Common):
+    """Everything that config.yaml may hold; beside it, a section per further modality."""
+
+    model_config = ConfigDict(extra="allow")
+
+    cohort: Cohort = key("which admissions are predicted, and when")
+    split: Split = key("shares of the patients")
+    availability: Availability = key("from when a row could have been known")
+    cxr: Cxr = key("chest films")
+    note: Note = key("radiology reports")
