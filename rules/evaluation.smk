@@ -19,6 +19,7 @@ for protocol, folder in RESULTS.items():
             present=wiring.present(protocol),
             episodes=f"results/{protocol}/admission/episodes.parquet",
             without=wiring.left_out(protocol),
+            labels=f"results/{protocol}/admission/labels/{{task}}.parquet",
             attrition=f"results/{protocol}/admission/labels/{{task}}.attrition.json",
             readable=wiring.readable(protocol),
             lock="requirements.lock",
@@ -53,14 +54,13 @@ for protocol, folder in RESULTS.items():
             singles=option("singles"),
             absent=option("absent"),
             readable=option("readable"),
-            without=option("without"),
+            without=lambda wildcards, input: [f"{wildcards.task}={path}" for path in input.without],
             present=wiring.presence(protocol),
             truth=lambda wildcards, input: (
                 ["--truth", "results/hospital/truth"] if input.truth else []
             ),
             suppress=SUPPRESS,
             source=lambda wildcards: checks.facts(),
-            letters=lambda wildcards: wiring.words(wildcards.modalities),
             torch_threads=config["torch"]["threads"],
         shell:
             "(python -m pipeline.evaluation.result"
@@ -72,10 +72,11 @@ for protocol, folder in RESULTS.items():
             " {params.readable:q}"
             " --present {params.present:q}"
             " --episodes {input.episodes:q}"
-            " {params.without:q}"
+            " --without {params.without:q}"
             " {params.truth:q}"
             " --suppress-below {params.suppress}"
-            " --attrition {input.attrition:q}"
+            " --labels {wildcards.task:q}={input.labels:q}"
+            " --attrition {wildcards.task:q}={input.attrition:q}"
             " --settings {params.settings:q}"
             " --source {params.source:q}"
             " --threads {params.torch_threads}"
@@ -86,7 +87,6 @@ for protocol, folder in RESULTS.items():
             " --sidecar {output.sidecar:q}"
             " && python -m pipeline.report.curves"
             " --result {output.result:q}"
-            " --letters {params.letters:q}"
             " --curves {output.curves:q}"
             " --output {output.figure:q}"
             ") 2> {log:q}"

@@ -1,35 +1,8 @@
-"""Pages of tables over many results, and the comparisons of models behind them.
+"""Tables over all results: comparisons of models, attribution to modalities, the paper's claims.
 
-Needs the predictions and results of the grids of pipeline/plan/targets.py. Makes
-results/{protocol}/contrasts/, results/{protocol}/attribution/ and, for each page, wang (admissions,
-both protocols) and unimed (ICU stays), results/tables/{page}.md, .html, .csv and figures.
+Needs the predictions and results of every modality set, model and task, under both protocols.
+Makes results/tables/wang.md, .html, .csv and figures.
 """
-
-GRID = {
-    "wang": [
-        f"{folder}/{name}.json"
-        for protocol, folder in RESULTS.items()
-        for name in targets.grid(config, protocol)
-    ],
-    "unimed": [f"results/{name}.json" for name in targets.decoder_grid(config)],
-}
-CONTRASTS = {
-    "wang": expand(
-        "results/{protocol}/contrasts/{task}.json", protocol=RESULTS, task=config["tasks"]
-    ),
-    "unimed": "results/corrected/contrasts/unimed.json",
-}
-ATTRIBUTION = {
-    "wang": expand(
-        "results/{protocol}/attribution/{fusion}_{task}.json",
-        protocol=RESULTS,
-        fusion=registry.fusions(),
-        task=config["tasks"],
-    )
-}
-FIGURES = {"wang": ["wang", "attribution"], "unimed": ["unimed_attention"]}
-TITLES = {"wang": "Admissions", "unimed": "ICU stays"}
-RANKED = [task for task in config["unimed"]["all"] if task.startswith("diagnoses")]
 
 
 rule compare_models:
@@ -43,7 +16,7 @@ rule compare_models:
             )
         ],
         present=wiring.present(),
-        code=modules("pipeline.evaluation.contrasts"),
+        code=modules("pipeline.evaluation.comparison"),
     output:
         "results/{protocol}/contrasts/{task}.json",
     log:
@@ -59,8 +32,8 @@ rule compare_models:
         present=wiring.presence(),
         suppress=SUPPRESS,
     shell:
-        "python -m pipeline.evaluation.contrasts"
-        " --task {wildcards.task:q}"
+        "python -m pipeline.evaluation.comparison"
+        " --families best-single early one-less"
         " --protocol {wildcards.protocol:q}"
         " --predictions {input.predictions:q}"
         " --present {params.present:q}"
@@ -110,115 +83,74 @@ rule attribute_modalities:
         " 2> {log:q}"
 
 
-rule compare_unimed:
+rule write_tables:
     input:
-        predictions=[
-            table
-            for name in targets.decoder_grid(config)
-            for table in wiring.in_folds(f"{PREDICTIONS}/{name}.parquet", "corrected", "all")
+        results=[
+            f"{folder}/{name}.json"
+            for protocol, folder in RESULTS.items()
+            for name in targets.grid(config, protocol)
         ],
-        diagnoses=[
-            table
-            for name in targets.decoder_grid(config)
-            if {*targets.sequence(config, name.split("_", 2)[2])} & {*RANKED}
-            for table in wiring.in_folds(
-                f"{PREDICTIONS}/{name}.diagnoses.parquet", "corrected", "all"
-            )
-        ],
-        groups=[
-            table
-            for task in RANKED
-            for table in wiring.in_folds(f"{UNIT}/labels/{task}.groups.parquet", "corrected", task)
-        ],
-        vocabulary=[
-            table
-            for task in RANKED
-            for table in wiring.in_folds(
-                f"{UNIT}/labels/{task}.vocabulary.parquet", "corrected", task
-            )
-        ],
-        present=wiring.present("corrected", "stay"),
-        code=modules("pipeline.evaluation.multitask_contrasts"),
+        contrasts=expand(
+            "results/{protocol}/contrasts/{task}.json", protocol=RESULTS, task=config["tasks"]
+        ),
+        attribution=expand(
+            "results/{protocol}/attribution/{fusion}_{task}.json",
+            protocol=RESULTS,
+            fusion=registry.fusions(),
+            task=config["tasks"],
+        ),
+        code=modules(
+            "pipeline.report.tables",
+            "pipeline.report.forest",
+            "pipeline.report.attribution",
+            "pipeline.report.webpage",
+        ),
     output:
-        "results/corrected/contrasts/unimed.json",
+        markdown="results/tables/wang.md",
+        csv=report(
+            "results/tables/wang.csv",
+            caption="../workflow/report/csv.rst",
+            category="Tables",
+            labels={"table": "Admissions, csv (download)"},
+        ),
+        page=report(
+            "results/tables/wang.html",
+            caption="../workflow/report/wang.rst",
+            category="Tables",
+            labels={"table": "Admissions"},
+        ),
+        forest="results/tables/wang.svg",
+        attribution="results/tables/attribution.svg",
     log:
-        "logs/compare_unimed.log",
+        "logs/write_tables.log",
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=60,
-    params:
-        ranked=RANKED,
-        present=wiring.presence("corrected", "stay"),
-        variants=json.dumps(config["unimed"]["variants"], sort_keys=True),
-        suppress=SUPPRESS,
+        mem_mb=growing(2000),
+        runtime=30,
     shell:
-        "python -m pipeline.evaluation.multitask_contrasts"
-        " --protocol corrected"
-        " --predictions {input.predictions:q}"
-        " --diagnoses {input.diagnoses:q}"
-        " --diagnoses-task {params.ranked:q}"
-        " --groups {input.groups:q}"
-        " --vocabulary {input.vocabulary:q}"
-        " --variants {params.variants:q}"
-        " --present {params.present:q}"
-        " --suppress-below {params.suppress}"
-        " --output {output:q}"
-        " 2> {log:q}"
-
-
-for page, title in TITLES.items():
-
-    rule:
-        name:
-            f"write_{page}"
-        input:
-            results=GRID[page],
-            contrasts=CONTRASTS[page],
-            attribution=ATTRIBUTION.get(page, []),
-            code=modules(f"pipeline.report.{page}"),
-        output:
-            markdown=f"results/tables/{page}.md",
-            csv=report(
-                f"results/tables/{page}.csv",
-                caption="../workflow/report/csv.rst",
-                category="Tables",
-                labels={"table": f"{title}, csv (download)"},
-            ),
-            html=report(
-                f"results/tables/{page}.html",
-                caption=f"../workflow/report/{page}.rst",
-                category="Tables",
-                labels={"table": title},
-            ),
-            figures=[f"results/tables/{figure}.svg" for figure in FIGURES[page]],
-        log:
-            f"logs/write_{page}.log",
-        conda:
-            "../envs/pipeline.yaml"
-        resources:
-            mem_mb=growing(2000),
-            runtime=30,
-        params:
-            page=page,
-            letters=wiring.words(),
-        shell:
-            "python -m pipeline.report.{params.page}"
-            " --results {input.results:q}"
-            " --contrasts {input.contrasts:q}"
-            " --attribution {input.attribution:q}"
-            " --letters {params.letters:q}"
-            " --markdown {output.markdown:q}"
-            " --html {output.html:q}"
-            " --csv {output.csv:q}"
-            " --figures {output.figures:q}"
-            " 2> {log:q}"
+        "(python -m pipeline.report.forest"
+        " --results {input.results:q}"
+        " --output {output.forest:q}"
+        " && python -m pipeline.report.attribution"
+        " --attribution {input.attribution:q}"
+        " --output {output.attribution:q}"
+        " && python -m pipeline.report.tables"
+        " --results {input.results:q}"
+        " --contrasts {input.contrasts:q}"
+        " --attribution {input.attribution:q}"
+        " --figures {output.forest:q} {output.attribution:q}"
+        " --markdown {output.markdown:q}"
+        " --csv {output.csv:q}"
+        " && python -m pipeline.report.webpage"
+        " --markdown {output.markdown:q}"
+        " --output {output.page:q}"
+        ") 2> {log:q}"
 
 
 rule tables:
     input:
-        "results/tables/wang.md",
+        rules.write_tables.output,
 
 
 rule cohorts:

@@ -21,7 +21,7 @@ rule evaluate_unimed:
         without=wiring.left_out("corrected"),
         present=wiring.present("corrected"),
         lock="requirements.lock",
-        code=modules("pipeline.evaluation.multitask", "pipeline.report.curves"),
+        code=modules("pipeline.evaluation.result", "pipeline.report.task_curves"),
     output:
         result="results/{modalities}_{model}_{task}.json",
         sidecar="results/{modalities}_{model}_{task}.run.json",
@@ -78,10 +78,9 @@ rule evaluate_unimed:
         ],
         suppress=SUPPRESS,
         source=lambda wildcards: checks.facts(),
-        letters=lambda wildcards: wiring.words(wildcards.modalities),
         torch_threads=config["torch"]["threads"],
     shell:
-        "(python -m pipeline.evaluation.multitask"
+        "(python -m pipeline.evaluation.result"
         " --target {wildcards.modalities:q}_{wildcards.model:q}_{wildcards.task:q}"
         " --protocol corrected"
         " --predictions {input.predictions:q}"
@@ -104,9 +103,8 @@ rule evaluate_unimed:
         " --output {output.result:q}"
         " --curves {output.curves:q}"
         " --sidecar {output.sidecar:q}"
-        " && python -m pipeline.report.curves"
+        " && python -m pipeline.report.task_curves"
         " --result {output.result:q}"
         " --curves {output.curves:q}"
         " --output {output.figure:q}"
-        " --letters {params.letters:q}"
         ") 2> {log:q}"

@@ -167,7 +167,7 @@ EDITS = {
     "heads": (comment("pipeline/fusion/heads.py"), FUSE),
     "another fusion": (comment("pipeline/fusion/joint.py"), set()),
     "targets": (comment("pipeline/plan/targets.py"), set()),
-    "metrics": (comment("pipeline/evaluation/metrics.py"), EVALUATE),
+    "metrics": (comment("pipeline/evaluation/statistics/metrics.py"), EVALUATE),
     "figure": (comment("pipeline/report/curves.py"), EVALUATE),
     "helper of the datasets": (comment("pipeline/stage/ragged.py"), TRAIN),
     "shared helper": (comment("pipeline/stage/files.py"), ALL),

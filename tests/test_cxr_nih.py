@@ -11,8 +11,8 @@ from PIL import Image
 from pipeline.cxr import dataset, decode
 from pipeline.cxr.encoder import CxrEncoder
 from pipeline.cxr.films import FILMS
-from pipeline.evaluation.bootstrap import Resampling, auroc_estimate
-from pipeline.evaluation.predictions import Sample
+from pipeline.evaluation.statistics.bootstrap import Resampling, auroc_estimate
+from pipeline.evaluation.statistics.sample import Sample
 from pipeline.training.batches import evaluate
 from pipeline.training.device import make_repeatable
 from pipeline.training.loop import Examples, Schedule, fit

@@ -7,11 +7,13 @@ from itertools import permutations
 import numpy as np
 import polars as pl
 import pytest
+from pydantic import TypeAdapter
 
 from pipeline.evaluation import attribution
 from pipeline.evaluation.attribution import named_tables, shapley
-from pipeline.evaluation.bootstrap import Resampling, auroc_estimate
-from pipeline.evaluation.predictions import read_predictions, sample
+from pipeline.evaluation.predictions import read_task, sample
+from pipeline.evaluation.statistics.bootstrap import Resampling, auroc_estimate
+from pipeline.stage.comparison import Attribution
 from pipeline.stage.errors import InputError
 from pipeline.stage.names import subsets
 
@@ -31,6 +33,7 @@ def tables(folder, strength=(1.6, 0.8, 0.4), n=N, positives=None, seeds=2):
         frames = [
             pl.DataFrame(
                 {
+                    "task": ["mortality"] * n,
                     "episode_id": np.arange(n),
                     "subject_id": np.arange(n) // 2,
                     "seed": np.full(n, seed),
@@ -53,7 +56,9 @@ def attribute(monkeypatch, paths, folder=None, more=()):
     output = ["--output", str(folder / "out.json"), "--resamples", "200", *more]
     monkeypatch.setattr(sys, "argv", ["attribution", *names, "--predictions", *pairs, *output])
     attribution.main()
-    return json.loads((folder / "out.json").read_text())
+    made = json.loads((folder / "out.json").read_text())
+    TypeAdapter(Attribution).validate_python(made)
+    return made
 
 
 @pytest.mark.parametrize("modalities", ["e", "en", "ecn", "ecnx"])
@@ -81,7 +86,7 @@ def test_values_of_real_tables(monkeypatch, tmp_path):
     paths = tables(tmp_path)
     found = attribute(monkeypatch, paths)
     for letters, path in paths.items():
-        same = auroc_estimate(sample(read_predictions(path), "test"), Resampling(200))
+        same = auroc_estimate(sample(read_task([path], "mortality")[0], "test"), Resampling(200))
         assert found["aurocs"][letters] == pytest.approx(same, abs=1e-6)
     worth = np.array([found["aurocs"][letters]["value"] for letters in SETS])
     values = {m: found["shapley"][m]["value"] for m in "ecn"}

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.bootstrap import (
-    NOTHING,
+from pipeline.evaluation.statistics.bootstrap import (
     Resampling,
     auroc_difference,
     auroc_estimate,
@@ -12,8 +11,9 @@ from pipeline.evaluation.bootstrap import (
     replicate,
     resamples,
 )
-from pipeline.evaluation.metrics import auroc
-from pipeline.evaluation.predictions import Sample
+from pipeline.evaluation.statistics.figures import NOTHING
+from pipeline.evaluation.statistics.metrics import auroc
+from pipeline.evaluation.statistics.sample import Sample
 
 FEW = Resampling(count=300, seed=1)
 

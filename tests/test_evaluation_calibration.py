@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.evaluation.calibration import slope_and_intercept
+from pipeline.evaluation.statistics.calibration import slope_and_intercept
 
 
 def example(n=500, slope=1.0, shift=0.0):

@@ -10,19 +10,17 @@ import polars as pl
 import pytest
 from scipy.optimize import linprog
 from sklearn.metrics import roc_auc_score
-from test_evaluation_contrasts import compare
-from test_evaluation_contrasts import tables as of_models
-from test_evaluation_multitask import VALID
-from test_evaluation_multitask import evaluate as evaluate_stays
+from test_evaluation_comparison import compare_tables, tables
 from test_evaluation_result import SCHEMA, evaluate, hospital
+from test_evaluation_tasks import VALID
+from test_evaluation_tasks import evaluate as evaluate_stays
 from unimed_tables import stays, write
 
 from pipeline.cohort.rows import ABSENT, PREDICTIONS
 from pipeline.evaluation import attribution
-from pipeline.evaluation.coverage import NONE, Presence, coverage, parse, read_presence
+from pipeline.evaluation.sections.coverage import NONE, Presence, coverage, parse, read_presence
 from pipeline.report.words import words
 from pipeline.stage.errors import InputError
-from pipeline.stage.result import in_tasks
 from pipeline.stage.tables import write_table
 
 IDS = np.arange(400) + 20_000_000  # of `hospital`
@@ -154,7 +152,7 @@ def test_figures_of_the_complete_episodes_are_those_of_a_table_without_the_other
     fewer = tmp_path / "fewer"
     fewer.mkdir()
     for path in source.iterdir():
-        if path.suffix == ".parquet" and "oracle" not in path.name:
+        if path.match("*_unimodal_mortality.parquet") or path.match("*_early_mortality.parquet"):
             write_table(pl.read_parquet(path).filter(inside), fewer / path.name, PREDICTIONS)
         else:
             (fewer / path.name).write_bytes(path.read_bytes())
@@ -172,7 +170,7 @@ def test_figures_of_the_complete_episodes_are_those_of_a_table_without_the_other
     assert made["complete"]["metrics"]["test"]["auroc"]["by_run"][0]["value"] == pytest.approx(
         value, abs=1e-6
     )
-    said = words(in_tasks(made), tmp_path / "a.json", {"c": "chest films"})
+    said = words(made, tmp_path / "a.json")
     assert f"on the {counts['ecn']} test episodes that have them" in said
     assert "chest films" in said.split("Modalities")[1]
 
@@ -190,7 +188,7 @@ def test_without_the_films_of_a_source_nobody_is_known_to_be_complete(
     test = made["coverage"]["splits"]["test"]
     assert test["modalities"]["c"] is None and test["modalities"]["e"] == 160
     assert [*test["combinations"]] == ["e", "n", "en", NONE]
-    assert "c: no such table" in words(in_tasks(made), tmp_path / "out.json", {})
+    assert "chest films: no such table" in words(made, tmp_path / "out.json")
 
 
 @pytest.mark.parametrize(
@@ -237,17 +235,18 @@ def test_contrasts_and_shapley_values_of_the_complete_are_those_without_the_othe
 ):
     ids = np.arange(600)
     filmed = ids[np.random.default_rng(1).random(600) < 0.5]
-    paths = of_models(tmp_path)
-    found = compare(monkeypatch, tmp_path, paths, *listed(tmp_path, e=ids, c=filmed))
+    paths = tables(tmp_path)
+    found = compare_tables(monkeypatch, tmp_path, paths, *listed(tmp_path, e=ids, c=filmed))
     (tmp_path / "fewer").mkdir()
     fewer = [tmp_path / "fewer" / path.name for path in paths]
     for path, own in zip(paths, fewer, strict=True):
         kept = pl.col("episode_id").is_in(filmed.tolist())
         pl.read_parquet(path).filter(kept).write_parquet(own)
-    plain = compare(monkeypatch, tmp_path / "fewer", fewer)
-    for part in ("test", "models", "contrasts"):
+    plain = compare_tables(monkeypatch, tmp_path / "fewer", fewer)
+    for part in ("tasks", "contrasts"):
         assert found["complete"][part] == plain[part]
-    assert plain["complete"] == {"reason": "presence was not given"}
+    nothing = {"reason": "presence was not given", "tasks": {}, "contrasts": []}
+    assert plain["complete"] == nothing
 
     def attribute(folder, *more):
         sets = ["e", "c", "n", "ec", "en", "cn", "ecn"]
@@ -287,4 +286,4 @@ def test_icu_stays_count_what_was_known_before_each_task(monkeypatch, tmp_path):
         assert own["complete"]["metrics"]["test"]["n"] == known
     whole = made["tasks"]["diagnoses_48h"]
     assert whole["complete"]["metrics"] == whole["metrics"]  # all were known by then
-    assert "with all modalities" in words(made, tmp_path / "a.json", {})
+    assert "with all modalities" in words(made, tmp_path / "a.json")

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from pipeline.evaluation.bootstrap import Resampling
-from pipeline.evaluation.curves import GRID, bin_members, curves, observed, precision_recall, roc
-from pipeline.evaluation.metrics import auroc, average_precision
-from pipeline.evaluation.predictions import Sample
+from pipeline.evaluation.sections.curves import (
+    GRID,
+    bin_members,
+    curves,
+    observed,
+    precision_recall,
+    roc,
+)
+from pipeline.evaluation.statistics.bootstrap import Resampling
+from pipeline.evaluation.statistics.metrics import auroc, average_precision
+from pipeline.evaluation.statistics.sample import Sample
 
 
 def example(n=600, seeds=1, decimals=9):
@@ -73,7 +80,7 @@ def test_bins_merge_until_no_group_is_small_under_any_seed():
 
 def test_bands_hold_the_curve_and_seeds_are_averaged():
     part = example(seeds=2)
-    both = curves(part, part.rows(np.arange(600)), Resampling(200), smallest=0)
+    both = curves("e_x_t", None, part, part.rows(np.arange(600)), Resampling(200), smallest=0)
     for name, y in (("roc", "tpr"), ("pr", "precision"), ("calibration", "observed")):
         low, at, high = (np.array(both[name][key]) for key in ("low", y, "high"))
         assert ((low <= at + 1e-9) & (at <= high + 1e-9)).mean() > 0.95

@@ -5,15 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.evaluation.bootstrap import Resampling, auroc_difference, auroc_estimate, differences
-from pipeline.evaluation.curves import curves
-from pipeline.evaluation.figures import ANY, GAP, Figures, heavier, interval, with_seeds
-from pipeline.evaluation.measures import split_metrics
 from pipeline.evaluation.panel import Panel, aurocs
 from pipeline.evaluation.panel import differences as differences_of
-from pipeline.evaluation.predictions import Sample
-from pipeline.evaluation.significance import SEEDS
-from pipeline.evaluation.threshold import threshold
+from pipeline.evaluation.sections.binary import split_metrics
+from pipeline.evaluation.sections.curves import curves
+from pipeline.evaluation.sections.threshold import threshold
+from pipeline.evaluation.statistics.bootstrap import (
+    Resampling,
+    auroc_difference,
+    auroc_estimate,
+    differences,
+)
+from pipeline.evaluation.statistics.figures import ANY, GAP, Figures, heavier, interval, with_seeds
+from pipeline.evaluation.statistics.sample import Sample
+from pipeline.evaluation.statistics.significance import SEEDS
 
 PATIENTS = 0.0086  # SD of a paired difference of AUROC over patients
 
@@ -179,7 +184,7 @@ def test_intervals_and_bands_keep_to_what_is_possible(nearly_perfect):
     names = [{"seed": seed, "fold": 0} for seed in range(SEEDS)]
     metrics = split_metrics(nearly_perfect, names, resampling, 0)
     assert metrics["auroc"]["high"] == 1  # cut there
-    drawn = curves(nearly_perfect, None, resampling, 0)
+    drawn = curves("e_x_t", None, nearly_perfect, None, resampling, 0)
     assert max(drawn["roc"]["high"]) == 1 and min(drawn["calibration"]["low"]) == 0
     splits = dict.fromkeys(("train", "fusion", "val", "test"), nearly_perfect)
     called = threshold(splits, names, resampling, 0)
@@ -195,9 +200,9 @@ def test_intervals_and_bands_keep_to_what_is_possible(nearly_perfect):
 
 def test_panels_attributions_and_ranked_diagnoses_keep_to_it_as_well(nearly_perfect):
     def low_is_high(sample):
-        return sample.saying(1 - sample.probability)
+        return sample.scored(1 - sample.probability)
 
-    panel = Panel({"a": nearly_perfect, "b": low_is_high(nearly_perfect)}, {})
+    panel = Panel({"a": nearly_perfect, "b": low_is_high(nearly_perfect)}, {}, {}, {})
     figures = aurocs(panel, Resampling(400))
     (row,) = differences_of([("a", "b")], ["a", "b"], figures)
     ends = [*numbers(row), *numbers(figures.estimate(0)), *numbers(figures.estimate(1))]

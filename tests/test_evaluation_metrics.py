@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from pipeline.evaluation.metrics import CLIP, METRICS, auroc, average_precision, log_loss
+from pipeline.evaluation.statistics.metrics import CLIP, METRICS, auroc, average_precision, log_loss
 
 REFERENCE = {
     "auroc": sklearn.roc_auc_score,

@@ -7,9 +7,9 @@ from prediction_tables import fold
 from sklearn.metrics import roc_auc_score
 
 from pipeline.cohort.rows import ABSENT
-from pipeline.evaluation.bootstrap import Resampling
-from pipeline.evaluation.folds import samples
-from pipeline.evaluation.missing import missing, read_absent, read_folds_absent
+from pipeline.evaluation.predictions import samples
+from pipeline.evaluation.sections.missing import missing, read_absent, read_folds_absent
+from pipeline.evaluation.statistics.bootstrap import Resampling
 from pipeline.stage.errors import InputError
 from pipeline.stage.tables import write_table
 

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 from prediction_tables import DEFINITION, VERSIONED
 
+from pipeline.cohort.rows import ABSENT, PREDICTIONS
 from pipeline.evaluation import result
-from pipeline.evaluation.bootstrap import NOTHING
-from pipeline.evaluation.missing import ABSENT
-from pipeline.evaluation.predictions import PREDICTIONS, SPLITS
+from pipeline.evaluation.predictions import SPLITS
+from pipeline.evaluation.statistics.figures import NOTHING
 from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT
 from pipeline.stage.tables import write_table
@@ -64,6 +64,14 @@ def source(tmp_path_factory):
     return hospital(tmp_path_factory.mktemp("hospital"))
 
 
+def labels_of(source):
+    """The labels of the predictions, which a test may have changed."""
+    facts = pl.read_parquet(source / "ecn_early_mortality.parquet")
+    known = facts.select("episode_id", "label", eligible=pl.lit(True)).unique()
+    known.write_parquet(source / "labels.parquet")
+    return source / "labels.parquet"
+
+
 def evaluate(monkeypatch, source, output, *more, truth=True):
     """Runs the command; more arguments override the usual ones. Returns the three files read."""
     singles = [str(source / f"{m}_unimodal_mortality.parquet") for m in "nce"]
@@ -71,11 +79,13 @@ def evaluate(monkeypatch, source, output, *more, truth=True):
     paths = [str(output / name) for name in NAMES]
     command = (
         f"result --target ecn_early_mortality --protocol corrected --predictions "
-        f"{source}/ecn_early_mortality.parquet --attrition {source}/attrition.json --resamples 200 "
+        f"{source}/ecn_early_mortality.parquet --resamples 200 "
         f"--lock {ROOT}/requirements.lock --modules pipeline.evaluation.result --usage {source}/use"
         f" --output {paths[0]} --curves {paths[1]} --sidecar {paths[2]}"
     ).split()
     settings = ["--settings", '{"rate": 1e-07}']
+    settings += ["--attrition", f"mortality={source}/attrition.json"]
+    settings += ["--labels", f"mortality={labels_of(source)}"]
     monkeypatch.setattr(sys, "argv", [*command, *settings, *known, "--singles", *singles, *more])
     result.main()
     return [json.loads((output / name).read_text()) for name in NAMES]
@@ -113,7 +123,7 @@ def test_result_follows_its_schema(monkeypatch, source, tmp_path):
 def test_a_cohort_that_looks_ahead_says_so(monkeypatch, source, tmp_path):
     rows = [ATTRITION[0], {**ATTRITION[1], "looks_ahead": True}]
     (tmp_path / "ahead.json").write_text(json.dumps({"conditions": rows, "definition": DEFINITION}))
-    more = ("--attrition", f"{tmp_path}/ahead.json", "--suppress-below", "10")
+    more = ("--attrition", f"mortality={tmp_path}/ahead.json", "--suppress-below", "10")
     made = evaluate(monkeypatch, source, tmp_path, *more)[0]
     jsonschema.Draft202012Validator(SCHEMA).validate(made)
     assert made["cohort"]["looks_ahead"] == [ATTRITION[1]["condition"]]
@@ -148,7 +158,8 @@ def everything(source, folder):
     return [
         *("--predictions", *paths["ecn_early_mortality"], "--singles", *singles),
         *("--absent", f"{folder}/0/absent.parquet", f"{folder}/1/absent.parquet"),
-        *("--episodes", f"{folder}/more.parquet", "--without", f"{folder}/without.parquet"),
+        *("--episodes", f"{folder}/more.parquet"),
+        *("--without", f"mortality={folder}/without.parquet"),
         *("--source", '{"kind": "synthetic", "releases": {}}'),
     ]
 
@@ -376,7 +387,7 @@ def test_predictions_and_labels_of_two_versions_make_no_result(monkeypatch, sour
     old = tmp_path / "old.json"
     old.write_text(json.dumps({"conditions": ATTRITION}))  # of before there were versions
     with pytest.raises(InputError, match=r"cannot mix versions.*old\.json has version 1.*have ver"):
-        evaluate(monkeypatch, source, tmp_path, "--attrition", str(old))
+        evaluate(monkeypatch, source, tmp_path, "--attrition", f"mortality={old}")
     folder = relabelled(source, tmp_path)
     path = folder / "c_unimodal_mortality.parquet"
     pl.read_parquet(path).write_parquet(path)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.significance import holm, p_value
+from pipeline.evaluation.statistics.significance import holm, p_value
 
 
 @pytest.mark.parametrize("sign", [1, -1])

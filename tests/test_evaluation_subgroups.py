@@ -5,10 +5,11 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipeline.evaluation.bootstrap import NOTHING, Resampling
-from pipeline.evaluation.predictions import Sample
-from pipeline.evaluation.sensitivity import sensitivity
-from pipeline.evaluation.subgroups import COMPLEMENT, TOO_SMALL, grouped, hidden, subgroups
+from pipeline.evaluation.sections.subgroups import TOO_SMALL, grouped, sensitivity, subgroups
+from pipeline.evaluation.sections.suppression import COMPLEMENT, hidden
+from pipeline.evaluation.statistics.bootstrap import Resampling
+from pipeline.evaluation.statistics.figures import NOTHING
+from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.errors import InputError
 
 FEW = Resampling(count=100)

@@ -5,10 +5,11 @@ import pytest
 from prediction_tables import fold
 from sklearn import metrics as sklearn
 
-from pipeline.evaluation.bootstrap import NOTHING, Resampling
-from pipeline.evaluation.folds import samples
-from pipeline.evaluation.predictions import Sample
-from pipeline.evaluation.threshold import MEASURES, at_threshold, choose, threshold
+from pipeline.evaluation.predictions import samples
+from pipeline.evaluation.sections.threshold import MEASURES, at_threshold, choose, threshold
+from pipeline.evaluation.statistics.bootstrap import Resampling
+from pipeline.evaluation.statistics.figures import NOTHING
+from pipeline.evaluation.statistics.sample import Sample
 
 FEW = Resampling(count=200)
 RUN = [{"seed": 0, "fold": 0}]

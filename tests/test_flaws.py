@@ -22,8 +22,8 @@ from torch import nn
 from pipeline.cxr.dataset import CxrData
 from pipeline.cxr.encoder import OneByOneNorm
 from pipeline.cxr.modality import Cxr
-from pipeline.evaluation.bootstrap import Resampling
-from pipeline.evaluation.measures import Beside, measure
+from pipeline.evaluation.sections.binary import Beside, measure
+from pipeline.evaluation.statistics.bootstrap import Resampling
 from pipeline.fusion import early
 from pipeline.fusion.heads import EarlyHead
 from pipeline.plan import protocols

@@ -13,24 +13,24 @@ import argparse
 import logging
 from itertools import combinations
 from math import comb
-from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.bootstrap import Resampling, described
-from pipeline.evaluation.coverage import add_present_argument, read_presence
-from pipeline.evaluation.figures import GAP
-from pipeline.evaluation.measures import rounded
-from pipeline.evaluation.metrics import Floats
-from pipeline.evaluation.panel import (
-    Panel,
-    aurocs,
-    differences,
-    on_all_and_complete,
-    read_panel,
-)
-from pipeline.evaluation.suppression import shown_counts, why_no_metrics
+from pipeline.evaluation.panel import Panel, aurocs, differences, read_panels
+from pipeline.evaluation.sections.coverage import add_present_argument, read_presence
+from pipeline.evaluation.sections.suppression import NO_COUNTS, shown_counts, why_no_metrics
+from pipeline.evaluation.statistics.bootstrap import Resampling, described
+from pipeline.evaluation.statistics.figures import GAP, rounded
+from pipeline.evaluation.statistics.metrics import Floats
+from pipeline.evaluation.statistics.significance import holm
 from pipeline.stage.command import parser, run
+from pipeline.stage.comparison import (
+    SCHEMA_VERSION,
+    Attributed,
+    Attribution,
+    CompleteAttributed,
+    ModalityDifference,
+)
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 from pipeline.stage.names import subsets
@@ -38,7 +38,6 @@ from pipeline.stage.tables import version_of_tables
 
 log = logging.getLogger("pipeline")
 
-SCHEMA_VERSION = 3
 EMPTY = 0.5  # AUROC of a model that sees nothing
 
 
@@ -70,25 +69,33 @@ def named_tables(pairs: list[str]) -> dict[str, list[str]]:
     >>> named_tables(["en=c.parquet", "n=b.parquet", "e=a.parquet"])
     {'e': ['a.parquet'], 'n': ['b.parquet'], 'en': ['c.parquet']}
     """
-    given: dict[str, list[str]] = {}
+    paths: dict[str, list[str]] = {}
     for pair in pairs:
         letters, equals, path = pair.partition("=")
         if not (letters and equals and path):
             raise InputError(f"--predictions {pair}: expected set=path, as in ec=x.parquet")
-        if letters in given:
+        if letters in paths:
             raise InputError(f"--predictions: the set {letters} is given twice")
-        given[letters] = path.split(",")
-    largest: str = max(given, key=len, default="")
+        paths[letters] = path.split(",")
+    largest: str = max(paths, key=len, default="")
     wanted = subsets(largest)
-    if set(wanted) != set(given):
+    if set(wanted) != set(paths):
         raise InputError(
             f"--predictions: Shapley values need every set of modalities, {', '.join(wanted)}; "
-            f"given {', '.join(given)}"
+            f"given {', '.join(paths)}"
         )
-    return {letters: given[letters] for letters in wanted}
+    return {letters: paths[letters] for letters in wanted}
 
 
-def attribution(panel: Panel, resampling: Resampling, smallest: int = 0) -> dict[str, Any]:
+def nothing(modalities: str) -> Attributed:
+    """An attribution without values."""
+    return {
+        "modalities": list(modalities), "test": {**NO_COUNTS, "reason": None}, "empty": EMPTY,
+        "aurocs": {}, "shapley": {}, "total": None, "differences": [],
+    }  # fmt: skip
+
+
+def attribution(panel: Panel, resampling: Resampling, smallest: int = 0) -> Attributed:
     """Shapley values of the modalities and their differences, with intervals and p-values.
 
     `panel`: one model per set, in the order of `subsets`. p-values are Holm-corrected over the
@@ -98,23 +105,24 @@ def attribution(panel: Panel, resampling: Resampling, smallest: int = 0) -> dict
     sets = list(panel.tests)
     modalities = sets[-1]
     reason = why_no_metrics(panel.first, smallest)
-    head = {
-        "modalities": list(modalities),
-        "test": {**shown_counts(panel.first, smallest), "reason": reason},
-        "empty": EMPTY,
-    }
+    made = nothing(modalities)
+    made["test"] = {**shown_counts(panel.first, smallest), "reason": reason}
     if reason:
-        return {**head, "aurocs": {}, "shapley": {}, "total": None, "differences": []}
+        return made
     worth = aurocs(panel, resampling)
     values = worth.of(lambda each: shapley(each, modalities), GAP)
     total = values.of(lambda each: each.sum(axis=-1), GAP)  # is v(all) − .5
-    pairs = list(combinations(modalities, 2))
+    rows = differences(list(combinations(modalities, 2)), modalities, values)
+    corrected = holm([row["p"] for row in rows])
+    between: list[ModalityDifference] = [
+        {**row, "p_holm": p} for row, p in zip(rows, corrected, strict=True)
+    ]
     return {
-        **head,
+        **made,
         "aurocs": {s: worth.estimate(i) for i, s in enumerate(sets)},
         "shapley": {m: values.difference(i) for i, m in enumerate(modalities)},
         "total": total.difference(),
-        "differences": differences(pairs, modalities, values),
+        "differences": between,
     }
 
 
@@ -136,23 +144,27 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Reads the predictions of every set, writes the attribution."""
     args = _arguments()
-    tables, least = named_tables(args.predictions), max(1, args.suppress_below)
-    version = version_of_tables([path for folds in tables.values() for path in folds])
-    panel, resampling = read_panel(tables, least), Resampling(args.resamples, args.seed)
-    presence, smallest = read_presence(args.present), args.suppress_below
-    found = rounded(on_all_and_complete(attribution, tables, panel, presence, resampling, smallest))
-    write_json(
-        args.output,
-        {
-            "schema_version": SCHEMA_VERSION,
-            "definitions_version": version,
-            "task": args.task,
-            "fusion": args.fusion,
-            "protocol": args.protocol,
-            **found,
-            "bootstrap": described(resampling, len(panel.first.probability)),
-        },
-    )
+    tables, smallest = named_tables(args.predictions), args.suppress_below
+    panels, resampling = read_panels(tables), Resampling(args.resamples, args.seed)
+    if args.task not in panels:
+        raise InputError(f"--predictions: of {', '.join(panels)}, expected {args.task}")
+    panel, presence = panels[args.task], read_presence(args.present)
+    everyone, fewer = attribution(panel, resampling, smallest), nothing(list(panel.tests)[-1])
+    if not (reason := presence.why_unknown or presence.within(panel.first, smallest)[1]):
+        fewer = attribution(panel.among(presence.complete), resampling, smallest)
+        reason = fewer["test"]["reason"]
+    complete: CompleteAttributed = {"reason": reason, **fewer}
+    found: Attribution = {
+        "schema_version": SCHEMA_VERSION,
+        "definitions_version": version_of_tables([path for own in tables.values() for path in own]),
+        "task": args.task,
+        "fusion": args.fusion,
+        "protocol": args.protocol,
+        **rounded(everyone),
+        "complete": rounded(complete),
+        "bootstrap": described(resampling, len(panel.first.probability)),
+    }
+    write_json(args.output, found)
     shown = ", ".join(f"{m} {value['value']}" for m, value in found["shapley"].items())
     log.info("%s, %s: Shapley values %s", args.task, args.fusion, shown or found["test"]["reason"])
 

@@ -1,129 +1,240 @@
-"""The model beside the best that is reachable and beside single modalities, paired by episode."""
+"""Differences between models on the same test episodes, p-values corrected for their number.
 
-from collections.abc import Mapping
+In: tables of predictions named {modalities}_{model}_{task}. Out: one JSON, typed in
+`pipeline.stage.comparison`: the figure of every model on every task, and a paired difference for
+each comparison of the families that are asked for (`pipeline.evaluation.families`). Binary tasks
+are compared by AUROC, diagnoses by Recall@10; both are means over seeds. Patients are resampled,
+and seeds where there are enough (`pipeline.evaluation.statistics.figures`; with fewer there is no
+verdict); both sides see the same resamples. The margin within which two models are equivalent was
+fixed before any result was seen. p-values are Holm-corrected over a family, all tasks of the file
+together. `complete` holds the same on the episodes that have all modalities of the config when a
+task is predicted.
+"""
+
+import argparse
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
-
-from pipeline.evaluation.bootstrap import (
-    NOTHING,
-    Resampling,
-    auroc_difference,
-    auroc_estimate,
+from pipeline.evaluation.families import Variants, families
+from pipeline.evaluation.panel import (
+    Paired,
+    Panel,
+    RankingTables,
     differences,
-    per_run,
-    same_seeds,
+    measured,
+    ranked,
+    read_panels,
+    same_cohort,
 )
-from pipeline.evaluation.folds import read_folds, samples
-from pipeline.evaluation.metrics import auroc, unit_weights
-from pipeline.evaluation.predictions import Sample, pair
-from pipeline.evaluation.significance import holm
-from pipeline.evaluation.suppression import shown_each
-from pipeline.stage.files import read_json
-from pipeline.stage.tables import read_table
+from pipeline.evaluation.predictions import by_name, horizon
+from pipeline.evaluation.sections.comparisons import mean_auroc
+from pipeline.evaluation.sections.coverage import Presence, add_present_argument, read_presence
+from pipeline.evaluation.sections.suppression import shown
+from pipeline.evaluation.statistics.bootstrap import Resampling, described
+from pipeline.evaluation.statistics.figures import Figures, rounded
+from pipeline.evaluation.statistics.significance import MARGIN, holm, verdict
+from pipeline.stage.command import parsed, parser, run
+from pipeline.stage.comparison import (
+    SCHEMA_VERSION,
+    Compared,
+    ComparedTask,
+    Comparison,
+    Contrast,
+    Family,
+    Trained,
+)
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_json
+from pipeline.stage.tables import version_of_tables
+
+log = logging.getLogger("pipeline")
+
+# model → the splits that its encoders and its head are trained on, as the workflow knows them
+TrainedOn = Mapping[str, Mapping[str, Sequence[str]]]
 
 
-def mean_auroc(part: Sample, least: int = 1) -> float | None:
-    """The AUROC, mean over runs; None with fewer than `least` episodes of a class."""
-    if part.fewest < least:
-        return None
-    return float(per_run(auroc, part, unit_weights(part.label)).mean())
+@dataclass(frozen=True)
+class Question:
+    """What is compared: families, UniMed's variants, and how figures are drawn and shown.
 
-
-def read_oracle(truth: str | Path, task: str, modalities: str, test: Sample) -> Sample | None:
-    """The oracle's probabilities of the test episodes: what their modalities make reachable.
-
-    None where no truth is known for this task and modality set. Episodes that the oracle does not
-    know are left out, and counted by the comparison. One file per task, `oracle_<task>.parquet`:
-    the source's key of an episode (stay_id of an ICU stay, else hadm_id) and a column of
-    probabilities per modality set.
+    `diagnoses`: name of the task of many labels; `trained_on`: see `TrainedOn`.
     """
-    path = Path(truth) / f"oracle_{task}.parquet"
-    table = read_table(path) if path.is_file() else pl.DataFrame()
-    if modalities not in table.columns:
-        return None
-    key = "stay_id" if "stay_id" in table.columns else "hadm_id"
-    known = table.select(episode_id=key, best=modalities).drop_nulls()
-    index = pl.DataFrame({"episode_id": test.episode}).with_row_index("row")
-    joined = index.join(known, on="episode_id").sort("row")
-    chosen = test.rows(joined["row"].cast(pl.Int64).to_numpy())
-    return chosen.saying(joined["best"].to_numpy()[None])
+
+    families: Sequence[Family]
+    variants: Variants
+    resampling: Resampling
+    smallest: int
+    diagnoses: str | None = None
+    trained_on: TrainedOn | None = None
 
 
-def ceiling(
-    truth: str | Path,
-    names: tuple[str, str],
-    test: Sample,
-    oracle: Sample,
-    resampling: Resampling,
-    smallest: int = 0,
-) -> dict[str, Any]:
-    """What is reachable for a (task, modality set): in the population, and on the test episodes.
-
-    `oracle`: its probabilities of the test episodes. The AUROC in the population is read from
-    `ceilings.json` in the folder `truth`: {task: {modality set: AUROC}}.
-    """
-    task, modalities = names
-    path = Path(truth) / "ceilings.json"
-    ceilings = read_json(path) if path.is_file() else {}
-    model, best, left_out = pair(test, oracle, f"{truth}: oracle of {task}")
-    return {
-        "population_auroc": ceilings.get(task, {}).get(modalities),
-        "oracle_auroc": auroc_estimate(best, resampling),
-        "oracle_minus_model": auroc_difference(best, model, resampling),
-        "left_out": shown_each(left_out, smallest),
+def best_single(panel: Panel, names: Sequence[str], least: int) -> str | None:
+    """The unimodal model of these with the highest validation AUROC; ties: the first."""
+    known = {
+        name: value
+        for name in names
+        if name in panel.validation
+        if (value := mean_auroc(panel.validation[name], least)) is not None
     }
+    return max(known, key=lambda name: known[name], default=None)
 
 
-def compare_single(
-    paths: list[str],
-    test: Sample,
-    resampling: Resampling,
-    smallest: int,
-    within: NDArray[np.int64] | None = None,
-) -> dict[str, Any]:
-    """One single-modality model: its AUROC on validation and test, and model − single on test.
+def contrasts(
+    question: Question, task: str, panel: Panel | None, names: Sequence[str], figures: Figures
+) -> list[Contrast]:
+    """Every comparison of one task; p-values are not yet corrected.
 
-    `paths`: its predictions, a table per fold. `within`: the episodes that count; else all.
+    `panel`: of a binary task; `figures` (…, M) of the targets `names`.
     """
-    frames = read_folds(paths)
-    val, own = (samples(frames, name).among(within) for name in ("val", "test"))
-    model, single, left_out = pair(test, own, paths[0])
-    same_seeds(model, single, paths[0])
-    found = differences(model, single, resampling)
-    return {
-        "validation_auroc": mean_auroc(val, resampling.least),
-        "test_auroc": mean_auroc(single, resampling.least),
-        "model_minus_single": found.difference() if found else {**NOTHING, "seed_sd": None},
-        "p": found.p() if found else None,
-        "left_out": shown_each(left_out, smallest),
-    }
+
+    def best(singles: Sequence[str]) -> str | None:
+        return best_single(panel, singles, max(1, question.smallest)) if panel else None
+
+    return [
+        contrast(family, task, row)
+        for family, pairs in families(
+            names, task, question.families, question.variants, best
+        ).items()
+        for row in differences(pairs, names, figures)
+    ]
 
 
-def comparisons(
-    tables: Mapping[str, list[str]],
-    test: Sample,
-    resampling: Resampling,
-    smallest: int = 0,
-    within: NDArray[np.int64] | None = None,
-) -> dict[str, Any]:
-    """Every single-modality model by name, and which of them is best.
+def contrast(family: Family, task: str, row: Paired) -> Contrast:
+    """A difference as the answer to the question of its family."""
+    return {"family": family, "task": task, **row, "p_holm": row["p"], "verdict": verdict(row)}
 
-    The best is chosen by *validation* AUROC: the best of several on the test episodes would be
-    chosen by the same luck that it is judged by. Ties go to the first name. `tables`: name → a
-    table per fold. P-values are corrected for the number of models compared with. `within`: the
-    episodes of the singles that count, those of `test` among them; else all.
+
+def corrected(rows: list[Contrast]) -> list[Contrast]:
+    """The comparisons with Holm's p over the family of each, all tasks together.
+
+    >>> each = [("early", 0.01), ("bound", 0.01), ("early", 0.04)]
+    >>> rows = [{"family": family, "p": p} for family, p in each]
+    >>> [row["p_holm"] for row in corrected(rows)]
+    [0.02, 0.01, 0.04]
     """
-    singles = {
-        name: compare_single(tables[name], test, resampling, smallest, within)
-        for name in sorted(tables)
+    holmed: dict[int, float] = {}
+    for family in {row["family"] for row in rows}:
+        places = [place for place, row in enumerate(rows) if row["family"] == family]
+        p_values = holm([rows[place]["p"] for place in places])
+        holmed |= {place: p for place, p in zip(places, p_values, strict=True) if p is not None}
+    return [{**row, "p_holm": holmed[place]} for place, row in enumerate(rows)]
+
+
+def trained(panel: Panel, trained_on: TrainedOn, smallest: int) -> dict[str, Trained]:
+    """How many episodes of the task each model was trained on.
+
+    A table of predictions holds the eligible episodes of every split, so they are counted there.
+    """
+    counts: dict[str, Trained] = {}
+    for name, rows in panel.rows.items():
+        splits = trained_on.get(name.split("_", 2)[1], {})
+        encoders, head = (
+            shown(sum(rows[split] for split in splits[part]), smallest) if part in splits else None
+            for part in ("encoders", "head")
+        )
+        counts[name] = {"encoders": encoders, "head": head}
+    return counts
+
+
+def compared(
+    question: Question,
+    panels: Mapping[str, Panel],
+    rankings: RankingTables,
+    presence: Mapping[str, Presence] | None = None,
+) -> tuple[Compared, int]:
+    """Figures of every target and every comparison, task by task; the fewest seeds behind them.
+
+    `presence`: task → who has which modality by then; of the episodes with all of them alone.
+    """
+    tasks: dict[str, ComparedTask] = {}
+    rows: list[Contrast] = []
+    trainings: list[int] = []
+
+    def add(task: str, panel: Panel | None, names: Sequence[str], figures: Figures) -> None:
+        tasks[task]["models"] = {name: figures.estimate(i) for i, name in enumerate(names)}
+        rows.extend(contrasts(question, task, panel, names, figures))
+        trainings.append(figures.seeds)
+
+    for task in sorted(panels, key=lambda name: horizon(name) or 0):
+        own = presence[task] if presence else None
+        panel, test, figures = measured(panels[task], question.resampling, question.smallest, own)
+        tasks[task] = {"metric": "auroc", "test": test, "models": {}}
+        if not test["reason"]:
+            add(task, panel, list(panel.tests), figures)
+        if question.trained_on is not None:
+            tasks[task]["trained_on"] = trained(panel, question.trained_on, question.smallest)
+    if rankings.targets:
+        many = question.diagnoses or ""
+        own = presence[many] if presence else None
+        counts, names, figures = ranked(rankings, question.resampling, question.smallest, own)
+        if counts:
+            tasks[many] = {"metric": "recall@10", "test": counts, "models": {}}
+            if not counts["reason"]:
+                add(many, None, names, figures)
+    return {"tasks": tasks, "contrasts": corrected(rows)}, min(trainings, default=1)
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = parser(__doc__)
+    add = arguments.add_argument
+    add("--protocol", required=True, help="corrected or published; recorded")
+    add("--families", nargs="+", required=True, choices=get_args(Family), help="the questions")
+    add("--predictions", nargs="+", required=True, help="modalities_model_task.parquet, all folds")
+    add("--diagnoses", nargs="*", default=[], help="….diagnoses.parquet, of targets with that task")
+    add("--diagnoses-task", nargs="?", help="the name of that task, such as diagnoses_48h")
+    add("--groups", nargs="*", default=[], help="true groups of stays, one per fold")
+    add("--vocabulary", nargs="*", default=[], help="of the groups, one per fold")
+    add("--variants", default="{}", help="JSON: variant of UniMed → the settings that it changes")
+    add("--trained-on", help="JSON: model → the splits that its encoders and its head see")
+    add_present_argument(arguments)
+    add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
+    # p cannot be below 2 / resamples, and Holm multiplies it by the size of the family
+    add("--resamples", type=int, default=5000, help="bootstrap resamples of patients and seeds")
+    add("--seed", type=int, default=0, help="seed of the bootstrap")
+    add("--output", required=True, help="the comparisons, JSON")
+    return arguments.parse_args()
+
+
+def main() -> None:
+    """Reads all predictions, writes the comparisons of their models on every task."""
+    args = _arguments()
+    if args.diagnoses and not args.diagnoses_task:
+        raise InputError("--diagnoses without --diagnoses-task")
+    question = Question(
+        args.families,
+        parsed(args.variants, "--variants"),
+        Resampling(args.resamples, args.seed),
+        args.suppress_below,
+        args.diagnoses_task,
+        parsed(args.trained_on, "--trained-on") if args.trained_on else None,
+    )
+    panels = read_panels(by_name(args.predictions))
+    if "papers" in args.families:
+        for task, panel in panels.items():
+            same_cohort(panel, task)
+    ranking = {Path(name).stem: paths for name, paths in by_name(args.diagnoses).items()}
+    rankings = RankingTables(ranking, args.groups, args.vocabulary)
+    found, fewest = compared(question, panels, rankings)
+    reason, fewer = read_presence(args.present).why_unknown, Compared(tasks={}, contrasts=[])
+    if not reason:
+        names = [*panels, *[args.diagnoses_task] * bool(args.diagnoses_task)]
+        presence = {task: read_presence(args.present, horizon(task)) for task in names}
+        fewer, _ = compared(question, panels, rankings, presence)
+    comparison: Comparison = {
+        "schema_version": SCHEMA_VERSION,
+        "definitions_version": version_of_tables([*args.predictions, *args.diagnoses]),
+        "protocol": args.protocol,
+        "margin": MARGIN,
+        **rounded(found),
+        "complete": {"reason": reason, **rounded(fewer)},
+        "bootstrap": described(question.resampling, fewest),
     }
-    corrected = holm([single["p"] for single in singles.values()])
-    for single, p in zip(singles.values(), corrected, strict=True):
-        single["p_holm"] = p
-    ranked = [name for name in singles if singles[name]["validation_auroc"] is not None]
-    best = max(ranked, key=lambda name: singles[name]["validation_auroc"], default=None)
-    return {"best_single": best, "singles": singles}
+    write_json(args.output, comparison)
+    log.info("%d tasks, %d comparisons", len(found["tasks"]), len(found["contrasts"]))
+
+
+if __name__ == "__main__":
+    run(main)

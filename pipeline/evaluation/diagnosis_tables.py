@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from pipeline.cohort.rows import UNIMED_DIAGNOSES
-from pipeline.evaluation.folds import seeds
-from pipeline.evaluation.metrics import Floats
-from pipeline.evaluation.ranking import Whole
+from pipeline.evaluation.predictions import seeds
+from pipeline.evaluation.statistics.metrics import Floats
+from pipeline.evaluation.statistics.ranking import Whole
 from pipeline.stage.errors import InputError
 from pipeline.stage.tables import check, read_table
 
@@ -151,3 +151,20 @@ def stays(fold: Fold, split: str) -> Stays:
         group=pairs["group"].cast(pl.Int64).to_numpy(),
         share=fold.share,
     )
+
+
+def hold_diagnoses(folds: list[Fold], labels: str, task: str, episodes: str) -> None:
+    """Raises `InputError` where diagnoses are predicted of stays that are not eligible.
+
+    Nor may an eligible stay of val or test lack predictions; `episodes`: with the first fold's
+    split.
+    """
+    eligible = read_table(labels).filter("eligible").select("episode_id")
+    for fold in folds:
+        stays = fold.frame.select("episode_id").unique()
+        if wrong := stays.join(eligible, on="episode_id", how="anti").height:
+            raise InputError(f"{labels}: {wrong} stay(s) predicted for {task} are not eligible")
+    split = read_table(episodes, ["episode_id", "split"]).filter(pl.col("split").is_in(SPLITS))
+    due = split.join(eligible, on="episode_id", how="semi")
+    if missing := due.join(folds[0].frame, on="episode_id", how="anti").height:
+        raise InputError(f"{labels}: {missing} eligible stay(s) without a prediction for {task}")

@@ -1,106 +1,117 @@
 """Several models of one task on the same test episodes, under the same resamples."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import polars as pl
 
-from pipeline.evaluation.bootstrap import Resampling, per_seed, replicate, same_seeds
-from pipeline.evaluation.comparison import mean_auroc
-from pipeline.evaluation.coverage import Presence
-from pipeline.evaluation.figures import GAP, SHARE, Figures
-from pipeline.evaluation.folds import read_folds, samples
-from pipeline.evaluation.metrics import Floats, auroc
-from pipeline.evaluation.predictions import Sample
-from pipeline.evaluation.significance import holm
+from pipeline.evaluation.diagnosis_tables import Stays, read_diagnoses, stays
+from pipeline.evaluation.predictions import SPLITS, read_tasks, samples, seeds
+from pipeline.evaluation.provenance import cohort_fingerprint
+from pipeline.evaluation.sections.coverage import Presence
+from pipeline.evaluation.sections.diagnoses import by_seed, counted, divided, recalls, resampled
+from pipeline.evaluation.sections.suppression import NO_COUNTS, shown_counts, why_no_metrics
+from pipeline.evaluation.statistics.bootstrap import Resampling, per_seed, replicate
+from pipeline.evaluation.statistics.figures import GAP, SHARE, Figures
+from pipeline.evaluation.statistics.metrics import Floats, auroc
+from pipeline.evaluation.statistics.sample import Ids, Sample, same_episodes
+from pipeline.stage.comparison import TestCounts
 from pipeline.stage.errors import InputError
+from pipeline.stage.sections import Difference, StayCounts
+
+NO_FIGURES = Figures(np.zeros((1, 0)), np.zeros((0, 0)))
+TEN = np.array([10])  # the k of Recall@10
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Test predictions of M models of the same n episodes, by name, in the order given.
+    """Predictions of a binary task by M models, by name, of the same n test episodes.
 
-    `validation`: the models' AUROC on validation, mean over runs; None with too few of a class.
+    `tests`, `validation`: their samples; `rows`: episodes of each model per split; `cohorts`:
+    fingerprints of each model's episodes, splits and labels.
     """
 
     tests: Mapping[str, Sample]
-    validation: Mapping[str, float | None]
+    validation: Mapping[str, Sample]
+    rows: Mapping[str, Mapping[str, int]]
+    cohorts: Mapping[str, str]
 
     @property
     def first(self) -> Sample:
         """The first model's sample: episodes, subjects and labels are those of every model."""
         return next(iter(self.tests.values()))
 
+    def among(self, episodes: Ids | None) -> "Panel":
+        """Of these episodes alone (ids); of all where that is None."""
+        tests = {name: part.among(episodes) for name, part in self.tests.items()}
+        validation = {name: part.among(episodes) for name, part in self.validation.items()}
+        return Panel(tests, validation, self.rows, self.cohorts)
 
-Compare = Callable[[Panel, Resampling, int], dict[str, Any]]  # int: smaller counts are hidden
 
+def read_panels(tables: Mapping[str, Sequence[str]]) -> dict[str, Panel]:
+    """The models of every binary task; `tables`: name of a model → a table per fold.
 
-def read_panel(
-    paths: Mapping[str, Sequence[str]], least: int = 1, within: NDArray[np.int64] | None = None
-) -> Panel:
-    """Reads the tables of predictions of each model, one per fold; of the episodes `within` alone.
-
-    With fewer than `least` episodes of a class, validation has no AUROC. Raises `InputError` where
-    two models differ in test episodes or in labels; see `same_episodes`.
+    Raises `InputError` where two models differ in a task's test episodes, labels or seeds.
     """
-    if not paths:
-        raise InputError("--predictions: none given")
-    tests, validation = {}, {}
-    for name, tables in paths.items():
-        frames = read_folds(tables)
-        tests[name] = samples(frames, "test").among(within)
-        validation[name] = mean_auroc(samples(frames, "val").among(within), least)
-    panel = Panel(tests, validation)
-    first_path = next(iter(paths.values()))[0]
-    for name, test in tests.items():
-        same_episodes(panel.first, test, paths[name][0], first_path)
-    return panel
+    frames: dict[str, dict[str, list[pl.DataFrame]]] = {}  # task → model → a table per fold
+    for name, paths in tables.items():
+        for task, folds in read_tasks(list(paths)).items():
+            frames.setdefault(task, {})[name] = folds
+    panels = {task: _panel(models) for task, models in frames.items()}
+    for task, panel in panels.items():
+        first, *_ = (tables[name][0] for name in frames[task])
+        for name, test in panel.tests.items():
+            same_episodes(panel.first, test, tables[name][0], first)
+    return panels
 
 
-def on_all_and_complete(
-    compare: Compare,
-    tables: Mapping[str, Sequence[str]],
-    panel: Panel,
-    presence: Presence,
-    resampling: Resampling,
-    smallest: int,
-) -> dict[str, Any]:
-    """What `compare` says of a panel; under `complete`, of its episodes that have all modalities.
+def _panel(models: Mapping[str, list[pl.DataFrame]]) -> Panel:
+    return Panel(
+        {name: samples(folds, "test") for name, folds in models.items()},
+        {name: samples(folds, "val") for name, folds in models.items()},
+        {name: _rows(folds) for name, folds in models.items()},
+        {name: cohort_fingerprint(*folds) for name, folds in models.items()},
+    )
 
-    `panel`: of all episodes, read from `tables`. `complete` is a `reason` alone where nothing may
-    be said of those that have all modalities of the config.
+
+def _rows(folds: Iterable[pl.DataFrame]) -> dict[str, int]:
+    """Episodes per split; in several folds each counts once."""
+    known = pl.concat(fold.select("episode_id", "split").unique() for fold in folds).unique()
+    return {split: known.filter(split=split).height for split in SPLITS}
+
+
+def same_cohort(panel: Panel, task: str) -> None:
+    """Raises `InputError` where two models of a panel differ in episodes, splits or labels.
+
+    Their test episodes may still be the same; but trained on other episodes they would be compared
+    by their cohorts, not by what they are.
     """
-    found = compare(panel, resampling, smallest)
-    reason = presence.why_unknown or presence.within(panel.first, smallest)[1]
-    if reason:
-        return {**found, "complete": {"reason": reason}}
-    fewer = compare(read_panel(tables, max(1, smallest), presence.complete), resampling, smallest)
-    return {**found, "complete": {"reason": fewer["test"]["reason"], **fewer}}
+    first, *others = panel.cohorts
+    if differing := [name for name in others if panel.cohorts[name] != panel.cohorts[first]]:
+        raise InputError(
+            f"{task}: the episodes, splits or labels of {', '.join(differing)} are not those of "
+            f"{first}; models are compared on one cohort and one split: make the predictions of "
+            "all of them again with one config"
+        )
 
 
-def same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> None:
-    """Raises `InputError` where two models (named by a path) differ in episodes, labels or seeds.
+def measured(
+    panel: Panel, resampling: Resampling, smallest: int, presence: Presence | None = None
+) -> tuple[Panel, TestCounts, Figures]:
+    """The panel, counts of its test episodes, and the AUROC of its M models, figures (…, M).
 
-    A difference between them would then mix models with patients, or with trainings.
+    `presence`: of the episodes with all modalities alone. Without enough of them there are no
+    figures, and a reason.
     """
-    if first.folds != second.folds:
-        raise InputError(
-            f"{path}: {second.folds} fold(s), but {first.folds} of {first_path}; "
-            "give a table per fold of every model"
-        )
-    if not np.array_equal(first.episode, second.episode):
-        raise InputError(
-            f"{path}: its {len(second.episode)} test episodes are not the {len(first.episode)} of "
-            f"{first_path}; models are compared on the same episodes only"
-        )
-    if not np.array_equal(first.label, second.label):
-        raise InputError(
-            f"{path}: test labels differ from those of {first_path}; "
-            "make both tables from the same labels"
-        )
-    same_seeds(first, second, path)
+    if presence is not None:
+        why = presence.within(panel.first, smallest)[1]
+        panel = panel.among(presence.complete)
+        if why:
+            return panel, {**NO_COUNTS, "reason": why}, NO_FIGURES
+    reason = why_no_metrics(panel.first, smallest)
+    counts: TestCounts = {**shown_counts(panel.first, smallest), "reason": reason}
+    return panel, counts, NO_FIGURES if reason else aurocs(panel, resampling)
 
 
 def aurocs(panel: Panel, resampling: Resampling) -> Figures:
@@ -116,29 +127,104 @@ def aurocs(panel: Panel, resampling: Resampling) -> Figures:
     return replicate(panel.first, each, resampling, SHARE)
 
 
+class Paired(Difference):
+    """The difference of two figures of the same episodes, and its p-value."""
+
+    first: str
+    second: str
+    seeds: int
+    p: float
+
+
 def differences(
     pairs: Sequence[tuple[str, str]], names: Sequence[str], figures: Figures
-) -> list[dict[str, Any]]:
-    """first − second of each pair of names, with interval, p, and p corrected for all the pairs.
+) -> list[Paired]:
+    """first − second of each pair of names, with interval and p.
 
     `figures` (…, K) are those that are compared, named by `names`; no two differ by more than 1.
 
     >>> drawn = Figures(np.array([[0.9, 0.7]]), np.array([[0.8, 0.7], [0.9, 0.7], [0.9, 0.8]]))
     >>> (row,) = differences([("a", "b")], ["a", "b"], drawn)
-    >>> row["first"], round(row["value"], 3), row["seeds"], row["p"], row["p_holm"]
-    ('a', 0.2, 1, 0.5, 0.5)
+    >>> row["first"], round(row["value"], 3), row["seeds"], row["p"]
+    ('a', 0.2, 1, 0.5)
     """
     first = [names.index(one) for one, _ in pairs]
     second = [names.index(two) for _, two in pairs]
     between = figures.of(lambda each: each[..., first] - each[..., second], GAP)
-    p_values = [between.p(k) for k in range(len(pairs))]
     return [
         {
-            **{"first": one, "second": two, "seeds": between.seeds},
+            "first": one,
+            "second": two,
+            "seeds": between.seeds,
             **between.difference(k),
-            **{"p": p, "p_holm": holmed},
+            "p": between.p(k),
         }
-        for k, ((one, two), p, holmed) in enumerate(
-            zip(pairs, p_values, holm(p_values), strict=True)
-        )
+        for k, (one, two) in enumerate(pairs)
     ]
+
+
+@dataclass(frozen=True)
+class RankingTables:
+    """Where predictions of diagnoses lie: target → a table per fold; their truth, per fold."""
+
+    targets: Mapping[str, Sequence[str]]
+    groups: Sequence[str]
+    vocabularies: Sequence[str]
+
+
+def ranked(
+    tables: RankingTables, resampling: Resampling, smallest: int, presence: Presence | None = None
+) -> tuple[StayCounts | None, list[str], Figures]:
+    """Counts of the test stays; names of M targets, and their Recall@10, figures (…, M).
+
+    No counts where no target has diagnoses, no names without enough stays. `presence`: of the stays
+    with all modalities alone.
+    """
+    first, columns = _recalls(tables)
+    if not columns:
+        return None, [], NO_FIGURES
+    others: list[Stays] = []
+    if presence:
+        why = presence.why_not(np.concatenate([part.episode for part in first]), smallest)
+        if why:
+            nothing: StayCounts = {
+                "n": None, "patients": None, "with_group": None, "labels_per_stay": None,
+                "reason": why,
+            }  # fmt: skip
+            return nothing, [], NO_FIGURES
+        _, others = divided(first, presence.complete)
+        first, columns = _recalls(tables, presence.complete)
+    counts = counted(first, smallest, others)
+    if counts["reason"]:
+        return counts, [], NO_FIGURES
+    values = np.concatenate(list(columns.values()), axis=2)
+    return counts, list(columns), resampled(values, first, resampling).within(SHARE)
+
+
+def _recalls(
+    tables: RankingTables, within: Ids | None = None
+) -> tuple[list[Stays], dict[str, Floats]]:
+    """The test stays, fold by fold, and each target's recall: name → (n, S, 1), by seed.
+
+    Targets without diagnoses are passed over. Raises `InputError` where two differ in test stays or
+    in their seeds. `within`: the stays that count; else all.
+    """
+    first: list[Stays] = []
+    columns: dict[str, Floats] = {}
+    trained: dict[str, list[int]] = {}  # path → seeds
+    for name, paths in tables.targets.items():
+        folds = read_diagnoses(list(paths), list(tables.groups), list(tables.vocabularies))
+        parts = [stays(fold.among(within), "test") for fold in folds]
+        if not parts:
+            continue
+        first, path = first or parts, paths[0]
+        trained[path] = seeds(folds[0].frame)
+        (before, of_first), *_ = trained.items()
+        if not all(np.array_equal(a.episode, b.episode) for a, b in zip(first, parts, strict=True)):
+            raise InputError(f"{path}: its test stays are not those of {before}; "
+                             "models are compared on the same episodes only")  # fmt: skip
+        if trained[path] != of_first:
+            raise InputError(f"{path}: training seeds {trained[path]}, but {of_first} of "
+                             f"{before}; models are compared with the same seeds")  # fmt: skip
+        columns[name] = np.concatenate([by_seed(recalls(part, TEN)) for part in parts])
+    return first, columns

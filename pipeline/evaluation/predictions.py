@@ -1,98 +1,109 @@
-"""Prediction tables: their contract, and one split of them as arrays that pair by episode."""
+"""Tables of predictions of binary tasks: read, checked, and one split of them as arrays.
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+A table holds the tasks of one model in one fold. A run is a fold and a seed: every metric is
+computed within a run and then averaged, so that predictions of different models are never ranked
+against each other.
+"""
+
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from pipeline.cohort.rows import PREDICTIONS
-from pipeline.evaluation.metrics import Flags, Floats
+from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.errors import InputError
-from pipeline.stage.tables import check, read_table
+from pipeline.stage.sections import Run
+from pipeline.stage.tables import Contract, check, read_table
 
 SPLITS = ("train", "fusion", "val", "test")
+# ASSUME until all tables have a task column: one without it is of the task that its name ends with
+TASKS = Contract({"task": pl.String, **PREDICTIONS.columns}, ("task", "episode_id", "seed"))
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Predictions of n episodes by S seeds, sorted by fold and episode.
+def parts(target: str) -> dict[str, str]:
+    """Modalities, model and task of a target `{modalities}_{model}_{task}`.
 
-    `episode`, `subject`: (n,) identifiers; `label`: (n,) True for positive; `probability`: (S, n).
-    `fold`: (n,) fold of each row, from 0, where there are several `folds`: then an episode may have
-    a row in each. A run is a model of its own: one fold and one seed. `seeds`: the (S,) training
-    seeds, where they are known.
+    >>> parts("ecn_early_mortality")
+    {'modalities': 'ecn', 'model': 'early', 'task': 'mortality'}
     """
-
-    episode: NDArray[np.int64]
-    subject: NDArray[np.int64]
-    label: Flags
-    probability: Floats
-    fold: NDArray[np.int64] | None = None
-    folds: int = 1
-    seeds: tuple[int, ...] | None = None
-
-    @property
-    def blocks(self) -> list[slice]:
-        """The rows of each fold."""
-        if self.fold is None:
-            return [slice(0, len(self.label))]
-        ends = np.searchsorted(self.fold, np.arange(self.folds + 1)).tolist()
-        return [slice(start, end) for start, end in pairwise(ends)]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Numbers of episodes, of patients and of positive episodes, whatever the fold."""
-        episodes, patients = np.unique(self.episode), np.unique(self.subject)
-        positives = np.unique(self.episode[self.label])
-        return {"n": len(episodes), "patients": len(patients), "positives": len(positives)}
-
-    @property
-    def fewest(self) -> int:
-        """Episodes of the rarer class, in the fold that has the fewest of them."""
-        sides = (side[block].sum() for block in self.blocks for side in (self.label, ~self.label))
-        return int(min(sides))
-
-    @property
-    def two_classes(self) -> bool:
-        """Whether both positive and negative episodes are present, in every fold."""
-        return self.fewest > 0
-
-    def rows(self, index: NDArray[np.int64]) -> "Sample":
-        """The episodes at these positions, which must be in ascending order."""
-        fold = None if self.fold is None else self.fold[index]
-        chosen = self.episode[index], self.subject[index], self.label[index]
-        return Sample(*chosen, self.probability[:, index], fold, self.folds, self.seeds)
-
-    def among(self, episodes: NDArray[np.int64] | None) -> "Sample":
-        """Those that are among `episodes` (ids); all where that is None."""
-        if episodes is None:
-            return self
-        return self.rows(np.flatnonzero(np.isin(self.episode, episodes)))
-
-    def saying(self, probability: Floats) -> "Sample":
-        """The same episodes with other predictions, of shape (seeds, n)."""
-        seeds = self.seeds if len(probability) == len(self.probability) else None
-        return replace(self, probability=probability, seeds=seeds)
+    pieces = target.split("_", 2)
+    if len(pieces) < 3 or not all(pieces):
+        raise InputError(f"{target}: expected modalities_model_task, as in e_unimodal_mortality")
+    return dict(zip(("modalities", "model", "task"), pieces, strict=True))
 
 
-def read_predictions(path: str | Path) -> pl.DataFrame:
-    """Reads a table of predictions and checks it; see `checked`."""
-    return checked(read_table(path), str(path))
+def is_many(task: str) -> bool:
+    """Whether a task has many labels: the ranking of diagnosis groups; the others are binary.
 
-
-def checked(frame: pl.DataFrame, path: str) -> pl.DataFrame:
-    """The table of predictions `path`, checked row by row and as a whole.
-
-    Raises `InputError` where the contract is broken, a probability is outside [0, 1], a label is
-    neither 0 nor 1, an episode has another split, label or subject under another seed, or a seed
-    lacks episodes that others have.
+    >>> is_many("diagnoses_48h"), is_many("shock_4h")
+    (True, False)
     """
-    frame = check(frame, PREDICTIONS, path)
-    if frame.is_empty():
-        raise InputError(f"{path}: no predictions; the stage that made it had no episodes")
+    return task.rsplit("_", 1)[0] == "diagnoses"
+
+
+def horizon(task: str) -> int | None:
+    """Hours after the arrival that a task of ICU stays sees; None of a task of admissions.
+
+    >>> horizon("shock_4h"), horizon("mortality")
+    (4, None)
+    """
+    hours = task.rpartition("_")[2].removesuffix("h")
+    return int(hours) if task.endswith("h") and hours.isdecimal() else None
+
+
+def by_name(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Tables by the name of their file: those of one model in several folds, in the order given.
+
+    >>> by_name(["a/e_unimodal_x.parquet", "c_unimodal_x.parquet", "b/e_unimodal_x.parquet"])
+    {'e_unimodal_x': ['a/e_unimodal_x.parquet', 'b/e_unimodal_x.parquet'], \
+'c_unimodal_x': ['c_unimodal_x.parquet']}
+    """
+    named: dict[str, list[str]] = {}
+    for path in paths:
+        named.setdefault(Path(path).stem, []).append(path)
+    return named
+
+
+def read_tasks(paths: Sequence[str]) -> dict[str, list[pl.DataFrame]]:
+    """The checked predictions of each task of a model, a table per fold; tasks by name.
+
+    Raises `InputError` where a table breaks the contract or folds differ in their tasks.
+    """
+    tables = [_read(path) for path in paths]
+    names = [table["task"].unique().sort().to_list() for table in tables]
+    for path, tasks in zip(paths, names, strict=True):
+        if tasks != names[0]:
+            raise InputError(f"{path}: tasks {', '.join(tasks)}, but {', '.join(names[0])} before")
+    return {task: as_folds([_one(t, task, p) for t, p in zip(tables, paths, strict=True)], paths)
+            for task in names[0]}  # fmt: skip
+
+
+def read_task(paths: Sequence[str], task: str) -> list[pl.DataFrame]:
+    """The checked predictions of one task, a table per fold; `InputError` where there are none."""
+    tasks = read_tasks(paths)
+    if task not in tasks:
+        raise InputError(f"{paths[0]}: no predictions of {task}; those of its target hold "
+                         f"{', '.join(tasks) or 'no binary task'}")  # fmt: skip
+    return tasks[task]
+
+
+def _read(path: str) -> pl.DataFrame:
+    table = read_table(path)
+    if "task" not in table.columns:
+        table = table.with_columns(task=pl.lit(parts(Path(path).stem)["task"]))
+    return check(table, TASKS, path)
+
+
+def _one(table: pl.DataFrame, task: str, path: str) -> pl.DataFrame:
+    """One task of a table, checked row by row and as a whole.
+
+    Raises `InputError` where a probability is outside [0, 1], a label is neither 0 nor 1, an
+    episode has another split, label or subject under another seed, or a seed lacks episodes that
+    others have.
+    """
+    frame, name = table.filter(task=task).drop("task"), f"{path}, task {task}"
     wrong = {
         "probability is outside [0, 1]": ~pl.col("probability").is_between(0, 1),
         "label is neither 0 nor 1": ~pl.col("label").is_in([0, 1]),
@@ -100,17 +111,50 @@ def checked(frame: pl.DataFrame, path: str) -> pl.DataFrame:
     }
     for what, condition in wrong.items():
         if rows := frame.filter(condition).height:
-            raise InputError(f"{path}: {what} in {rows} row(s)")
+            raise InputError(f"{name}: {what} in {rows} row(s)")
     facts = frame.select("episode_id", "subject_id", "split", "label").unique()
-    episodes, seeds = frame["episode_id"].n_unique(), frame["seed"].n_unique()
+    episodes, trained = frame["episode_id"].n_unique(), frame["seed"].n_unique()
     if facts.height != episodes:
-        raise InputError(f"{path}: subject_id, split or label of an episode differ between seeds")
-    if frame.height != episodes * seeds:
+        raise InputError(f"{name}: subject_id, split or label of an episode differ between seeds")
+    if frame.height != episodes * trained:
         raise InputError(
-            f"{path}: {frame.height} rows, expected {episodes} episodes × {seeds} seeds; "
+            f"{name}: {frame.height} rows, expected {episodes} episodes × {trained} seeds; "
             "every seed must predict every episode"
         )
     return frame
+
+
+def as_folds(frames: list[pl.DataFrame], paths: Sequence[str | Path]) -> list[pl.DataFrame]:
+    """The tables of `paths`, checked to be folds of one model.
+
+    Raises `InputError` where seeds differ between folds, or a patient is in several test sets.
+    """
+    for path, frame in zip(paths[1:], frames[1:], strict=True):
+        if seeds(frame) != seeds(frames[0]):
+            raise InputError(f"{path}: seeds {seeds(frame)}, but {seeds(frames[0])} in {paths[0]}")
+    tested = pl.concat(
+        frame.filter(split="test").select(pl.col("subject_id").unique()) for frame in frames
+    )
+    if shared := tested.height - tested["subject_id"].n_unique():
+        raise InputError(
+            f"{', '.join(map(str, paths))}: {shared} patient(s) are tested in several folds; "
+            "give each fold once, in one order"
+        )
+    return frames
+
+
+def seeds(frame: pl.DataFrame) -> list[int]:
+    """The training seeds of a table, ascending: the order of a sample's predictions."""
+    return frame["seed"].unique().sort().to_list()
+
+
+def runs(frames: list[pl.DataFrame]) -> list[Run]:
+    """Seed and fold of every run, in the order of `per_run`.
+
+    >>> runs([pl.DataFrame({"seed": [0, 1]})])
+    [{'seed': 0, 'fold': 0}, {'seed': 1, 'fold': 0}]
+    """
+    return [{"seed": s, "fold": f} for f, frame in enumerate(frames) for s in seeds(frame)]
 
 
 def sample(frame: pl.DataFrame, split: str) -> Sample:
@@ -135,30 +179,33 @@ def sample(frame: pl.DataFrame, split: str) -> Sample:
     )
 
 
-def pair(first: Sample, second: Sample, name: str) -> tuple[Sample, Sample, dict[str, int]]:
-    """The episodes that both samples have, and how many of each are left out.
+def samples(frames: list[pl.DataFrame], split: str) -> Sample:
+    """One split of every fold as one sample, fold by fold."""
+    parts = [sample(frame, split) for frame in frames]
+    if len(parts) == 1:
+        return parts[0]
+    return Sample(
+        episode=np.concatenate([part.episode for part in parts]),
+        subject=np.concatenate([part.subject for part in parts]),
+        label=np.concatenate([part.label for part in parts]),
+        probability=np.concatenate([part.probability for part in parts], axis=1),
+        fold=np.arange(len(parts)).repeat([len(part.label) for part in parts]),
+        folds=len(parts),
+        seeds=parts[0].seeds,
+    )
 
-    Raises `InputError` where the label of an episode differs: then the two are not predictions of
-    one task on one cohort. `name` is the second table's, for the message.
+
+def hold_against_labels(frames: list[pl.DataFrame], labels: str, task: str) -> None:
+    """Raises `InputError` unless every prediction is of an eligible stay and has its label.
+
+    Nor may an eligible stay lack predictions: then a stay was dropped (first fold's, all splits).
     """
-    if first.folds != second.folds:
-        raise InputError(
-            f"{name}: {second.folds} fold(s), but {first.folds} of the evaluated predictions; "
-            "give a table per fold of both"
-        )
-    positions: list[list[NDArray[np.int64]]] = [[], []]
-    for here, there in zip(first.blocks, second.blocks, strict=True):
-        found = np.intersect1d(
-            first.episode[here], second.episode[there], assume_unique=True, return_indices=True
-        )
-        positions[0].append(found[1] + here.start)
-        positions[1].append(found[2] + there.start)
-    one, two = first.rows(np.concatenate(positions[0])), second.rows(np.concatenate(positions[1]))
-    common = len(one.label)
-    left_out = {"model": len(first.label) - common, "other": len(second.label) - common}
-    if differing := int((one.label != two.label).sum()):
-        raise InputError(
-            f"{name}: {differing} label(s) differ from those of the evaluated predictions; "
-            "make both tables from the same labels"
-        )
-    return one, two, left_out
+    eligible = read_table(labels).filter("eligible").select("episode_id", true="label")
+    for frame in frames:
+        facts = frame.select("episode_id", "label").unique()
+        found = facts.join(eligible, on="episode_id", how="left")
+        if wrong := found.filter(pl.col("label").ne_missing(pl.col("true"))).height:
+            raise InputError(f"{labels}: {wrong} stay(s) predicted for {task} are not eligible "
+                             "or have another label; make both from the same cohort")  # fmt: skip
+    if missing := eligible.height - frames[0]["episode_id"].n_unique():
+        raise InputError(f"{labels}: {missing} eligible stay(s) without a prediction for {task}")

@@ -10,14 +10,16 @@ import platform
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
-from pipeline.evaluation.suppression import shown_each
+from pipeline.evaluation.sections.suppression import shown_each
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
 from pipeline.stage.modules import digest_of_code
+from pipeline.stage.result import Environment, Films, Source
+from pipeline.stage.sections import Definition
 from pipeline.stage.tables import one_version, version_of_tables
 
 log = logging.getLogger("pipeline")
@@ -65,7 +67,7 @@ def code_fingerprint(modules: list[str]) -> str:
         raise InputError(f"--modules: {error}") from error
 
 
-def environment(modules: list[str], lock: str | Path) -> dict[str, Any]:
+def environment(modules: list[str], lock: str | Path) -> Environment:
     """Versions of Python and of the installed key packages; fingerprints of the pins and the code.
 
     Versions are read from package metadata: nothing heavy is imported.
@@ -87,16 +89,16 @@ def environment(modules: list[str], lock: str | Path) -> dict[str, Any]:
     }
 
 
-def definition_of(attrition: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any] | None:
+def definition_of(attrition: Mapping[str, Any], source: Source) -> Definition | None:
     """The definition of a task that its labels stage recorded, and the releases it was asked of.
 
     None of labels that recorded none.
     """
-    found = attrition.get("definition")
-    if found is None:
+    recorded = attrition.get("definition")
+    if recorded is None:
         return None
-    own = {key: value for key, value in found.items() if key != "version"}
-    return own | {"releases": source.get("releases", {})}
+    definition = {key: value for key, value in recorded.items() if key != "version"}
+    return cast(Definition, definition | {"releases": source.get("releases", {})})
 
 
 def definitions_version(
@@ -112,12 +114,12 @@ def definitions_version(
     return one_version(tables | versions, "a result")
 
 
-def unreadable_films(path: str | None, smallest: int) -> dict[str, Any] | None:
+def unreadable_films(path: str | None, smallest: int) -> Films | None:
     """How many films the cohort needs and how many of them cannot be read, small counts hidden.
 
     `path`: JSON of the stage that counts them; None where the result reads no films.
     """
-    return shown_each(read_json(path), smallest) if path else None
+    return cast(Films, shown_each(read_json(path), smallest)) if path else None
 
 
 def usage(folder: str | Path, stages_of: Collection[str]) -> dict[str, Any]:

@@ -1,26 +1,33 @@
-"""One result: metrics of a model's predictions with intervals, and everything they rest on.
+"""One result: what a model's predictions of its tasks are worth, and everything they rest on.
 
 In: the model's predictions (a table per fold), those of the single-modality models, the known truth
-(for the synthetic hospital), the attrition of the cohort; for subgroups, sensitivity analyses and
-missing modalities the episodes, whom each analysis leaves out and more predictions; who has which
-modality. Out: the result (`result.schema.json` describes every field), its curves, and a sidecar
-with time, memory and host per stage. Result and curves hold no time, host or path: they are the
-same bytes in every run.
+(of the synthetic hospital), labels and attrition of every task; for subgroups, sensitivity analyses
+and missing modalities the episodes, whom each analysis leaves out and more predictions; who has
+which modality. Out: the result, its curves, and a sidecar with time, memory and host per stage.
+Every field is typed in `pipeline.stage.result`. Result and curves hold no time, host or path: they
+are the same bytes in every run.
+
+A binary task is measured by `sections/binary.py`, one of many labels by `sections/diagnoses.py`.
+Diagnoses carry no time stamp: they are coded after the stay, and a code may say what happened
+before it.
 """
 
 import argparse
-import json
 import logging
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
 from pipeline.cohort.attrition import reasons
-from pipeline.evaluation.bootstrap import Resampling, described
-from pipeline.evaluation.complete import complete
-from pipeline.evaluation.coverage import add_present_argument, coverage, read_presence
-from pipeline.evaluation.folds import read_folds, seeds
-from pipeline.evaluation.measures import Beside, measure, parts, rounded
+from pipeline.evaluation.diagnosis_tables import Fold, hold_diagnoses, read_diagnoses
+from pipeline.evaluation.predictions import (
+    hold_against_labels,
+    horizon,
+    is_many,
+    parts,
+    read_tasks,
+    seeds,
+)
 from pipeline.evaluation.provenance import (
     cohort_fingerprint,
     definition_of,
@@ -29,33 +36,158 @@ from pipeline.evaluation.provenance import (
     unreadable_films,
     usage,
 )
-from pipeline.evaluation.suppression import shown, shown_attrition
-from pipeline.stage.command import parser, run
+from pipeline.evaluation.sections.attention import attention, read_attention
+from pipeline.evaluation.sections.binary import Beside, measure
+from pipeline.evaluation.sections.coverage import add_present_argument, read_presence
+from pipeline.evaluation.sections.diagnoses import measure_many
+from pipeline.evaluation.sections.suppression import shown, shown_attrition
+from pipeline.evaluation.statistics.bootstrap import Resampling, described
+from pipeline.evaluation.statistics.figures import rounded
+from pipeline.stage.command import pairs, parsed, parser, run
+from pipeline.stage.curves import Curves, RecallCurve, TaskCurves
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
-from pipeline.stage.result import SCHEMA_VERSION
+from pipeline.stage.result import SCHEMA_VERSION, Binary, Cohort, Part, Result, flat
+from pipeline.stage.tables import read_table
 
 log = logging.getLogger("pipeline")
 
-
-def parsed(text: str, argument: str) -> Any:
-    """The JSON given to an argument; `InputError` where it is none."""
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{argument}: not valid JSON ({error})") from error
+Tables = dict[str, list[pl.DataFrame]]  # binary task → its predictions, a table per fold
 
 
-def add_result_arguments(arguments: argparse.ArgumentParser) -> None:
-    """What every result is told: what it is of, what it records, and where it is written."""
+def measured(args: argparse.Namespace, tables: Tables, folds: list[Fold]
+             ) -> tuple[dict[str, Part], dict[str, TaskCurves | RecallCurve]]:  # fmt: skip
+    """Every task's part of the result and its curves, in the order of --labels.
+
+    `folds`: predictions of diagnoses, if they are among the tasks.
+    """
+    resampling = Resampling(args.resamples, args.seed, max(1, args.suppress_below))
+    tasks: dict[str, Part] = {}
+    curves: dict[str, TaskCurves | RecallCurve] = {}
+    for task, labels in args.labels.items():
+        presence = read_presence(args.present, horizon(task))
+        table = read_json(args.attrition[task])
+        definition = definition_of(table, args.source)
+        attrition = shown_attrition(table["conditions"], args.suppress_below)
+        if is_many(task):
+            hold_diagnoses(folds, labels, task, args.episodes)
+            versions = read_table(labels, ["episode_id", "icd_version"])
+            ranking, curves[task] = measure_many(
+                folds, presence, resampling, args.suppress_below, versions
+            )
+            tasks[task] = {**ranking, "definition": definition, "attrition": attrition}
+        else:
+            hold_against_labels(tables[task], labels, task)
+            head = parts(args.target)
+            binary, curves[task] = measure(
+                tables[task],
+                f"{head['modalities']}_{head['model']}_{task}",
+                beside(args, task),
+                resampling,
+                args.suppress_below,
+                presence,
+            )
+            tasks[task] = {**binary, "definition": definition, "attrition": attrition}
+    return rounded(tasks), rounded(curves)
+
+
+def beside(args: argparse.Namespace, task: str) -> Beside:
+    """The files that say more about the episodes of one task."""
+    return Beside(
+        singles=args.singles,
+        truth=args.truth,
+        episodes=args.episodes,
+        without=args.without.get(task),
+        absent=args.absent,
+        truth_of=args.truth_of.get(task),
+    )
+
+
+def without_empty(part: Part) -> Part:
+    """A task without comparisons and missing modalities where there was nothing to compare with.
+
+    >>> part = {"comparisons": {"singles": {}}, "missing": None, "complete": {"missing": None}}
+    >>> without_empty(part)
+    {'complete': {}}
+    """
+    if "comparisons" not in part:
+        return part
+    whole = cast(Binary, part)
+    empty = ["comparisons"] * (not whole["comparisons"]["singles"])
+    empty += ["missing"] * (whole["missing"] is None)
+    kept: Any = {key: value for key, value in whole.items() if key not in empty}
+    kept["complete"] = {k: value for k, value in whole["complete"].items() if k not in empty}
+    return cast(Binary, kept)
+
+
+def everyone(tables: Tables, folds: list[Fold]) -> list[pl.DataFrame]:
+    """All predicted episodes with split and label, a table per task and fold: the cohort.
+
+    The label of diagnoses is the list of the stay's groups, as text.
+    """
+    frames = [frame for own in tables.values() for frame in own]
+    for fold in folds:
+        groups = fold.groups.sort("episode_id", "group").group_by("episode_id")
+        listed = groups.agg(label=pl.col("group").sort().cast(pl.String).str.join(" "))
+        frames.append(fold.frame.join(listed, on="episode_id", how="left"))
+    return [frame.select("episode_id", "subject_id", "split", "label").unique() for frame in frames]
+
+
+def cohort(frames: list[pl.DataFrame], looks_ahead: list[str], smallest: int) -> Cohort:
+    """Fingerprint and size of the cohort; `frames`: of `everyone`."""
+    who = pl.concat(frame.select("episode_id", "subject_id") for frame in frames).unique()
+    return {
+        "fingerprint": cohort_fingerprint(*frames),
+        "episodes": shown(who["episode_id"].n_unique(), smallest),
+        "patients": shown(who["subject_id"].n_unique(), smallest),
+        "looks_ahead": looks_ahead,
+    }
+
+
+def same_seeds(args: argparse.Namespace, tables: Tables, folds: list[Fold]) -> list[int]:
+    """The seeds of all predictions; `InputError` where diagnoses have others."""
+    each = {tuple(seeds(frames[0])) for frames in tables.values()}
+    each |= {tuple(seeds(fold.frame)) for fold in folds}
+    if len(each) > 1:
+        raise InputError(f"{args.diagnoses[0]}: other seeds than in {args.predictions[0]}")
+    return list(*each)
+
+
+def check_tasks(args: argparse.Namespace, tables: Tables, folds: list[Fold]) -> None:
+    """Raises `InputError` unless labels and attrition are of the tasks that were predicted."""
+    expected = {task for task in args.labels if not is_many(task)}
+    if expected != set(tables) or bool(folds) != any(map(is_many, args.labels)):
+        predicted = [*tables, *["diagnoses"] * bool(folds)]
+        raise InputError(
+            f"--labels of {', '.join(args.labels)}, but predictions are of {', '.join(predicted)}"
+        )
+    if lacking := [task for task in args.labels if task not in args.attrition]:
+        raise InputError(f"--attrition: none of {', '.join(lacking)}")
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = parser(__doc__)
     add = arguments.add_argument
     add("--target", required=True, help="modalities_model_task, e.g. ecn_early_mortality")
     add("--protocol", required=True, help="corrected or published; recorded")
-    add("--source", default="{}", help="JSON of the kind of source behind the result; recorded")
+    add("--predictions", nargs="+", required=True, help="predictions of this target, one per fold")
+    add("--labels", nargs="+", required=True, metavar="TASK=PATH", help="of the target's tasks")
+    add("--attrition", nargs="+", required=True, metavar="TASK=PATH", help="JSON of their labels")
+    add("--episodes", help="table of episodes: their split, and for subgroups")
+    add("--singles", nargs="*", default=[], help="those of single models, each named by its target")
+    add("--absent", nargs="*", default=[], help="those with a modality missing, one per fold")
+    add("--without", nargs="*", default=[], metavar="TASK=PATH", help="marks of its sensitivity "
+        "analyses")  # fmt: skip
+    add("--diagnoses", nargs="*", default=[], help="predictions of diagnoses, one per fold")
+    add("--groups", nargs="*", default=[], help="true groups of stays, one per fold")
+    add("--vocabulary", nargs="*", default=[], help="of the groups, one per fold")
+    add("--attention", nargs="*", default=[], help="JSON, one per fold")
     add("--truth", help="folder with ceilings.json and oracle_<task>.parquet, where it is known")
-    add("--readable", help="JSON of films needed and unreadable, of results that read films")
-    add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
+    add("--truth-of", nargs="*", default=[], metavar="TASK=NAME", help="if not the task's own")
     add_present_argument(arguments)
+    add("--readable", help="JSON of films needed and unreadable, of results that read films")
+    add("--source", default="{}", help="JSON of the kind of source behind the result; recorded")
+    add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
     add("--threads", type=int, default=1, help="torch threads of the training; recorded")
     add("--lock", default="requirements.lock", help="pinned requirements; their hash is recorded")
     add("--modules", nargs="+", required=True, help="modules and files that made it; hashed")
@@ -66,65 +198,53 @@ def add_result_arguments(arguments: argparse.ArgumentParser) -> None:
     add("--output", required=True, help="the result, JSON")
     add("--curves", required=True, help="its curves, JSON")
     add("--sidecar", required=True, help="time, memory and host per stage, JSON")
-
-
-def _arguments() -> argparse.Namespace:
-    arguments = parser(__doc__)
-    add_result_arguments(arguments)
-    add = arguments.add_argument
-    add("--predictions", nargs="+", required=True, help="predictions of this target, one per fold")
-    add("--singles", nargs="*", default=[], help="those of single models, each named by its target")
-    add("--absent", nargs="*", default=[], help="those with a modality missing, one per fold")
-    add("--episodes", help="table of episodes, for subgroups")
-    add("--without", help="whom the task's sensitivity analyses leave out, parquet")
-    add("--attrition", required=True, help="JSON of the labels stage: conditions")
-    return arguments.parse_args()
+    args = arguments.parse_args()
+    for name in ("labels", "attrition", "without", "truth_of"):
+        setattr(args, name, pairs(getattr(args, name), f"--{name.replace('_', '-')}"))
+    for name in ("source", "settings"):
+        setattr(args, name, parsed(getattr(args, name), f"--{name}"))
+    return args
 
 
 def main() -> None:
-    """Reads predictions, measures, and writes the result, its curves and its sidecar."""
+    """Reads predictions, measures every task, writes the result, its curves and its sidecar."""
     args = _arguments()
-    frames = read_folds(args.predictions)
-    resampling = Resampling(args.resamples, args.seed, max(1, args.suppress_below))
-    attrition, source = read_json(args.attrition), parsed(args.source, "--source")
-    beside = Beside(args.singles, args.truth, args.episodes, args.without, args.absent)
-    measured, drawn = measure(frames, args.target, beside, resampling, args.suppress_below)
-    tables = [*args.predictions, *args.singles, *args.absent]
-    version = definitions_version(tables, {args.attrition: attrition})
-    presence = read_presence(args.present)
-    own = (frames, args.target, beside, presence, resampling, args.suppress_below)
-    everyone = pl.concat(frame.select("episode_id", "subject_id").unique() for frame in frames)
-    result = {
+    tables = read_tasks(args.predictions)
+    folds = read_diagnoses(args.diagnoses, args.groups, args.vocabulary)
+    check_tasks(args, tables, folds)
+    trained, head = same_seeds(args, tables, folds), parts(args.target)
+    tasks, drawn = measured(args, tables, folds)
+    files = [*args.predictions, *args.diagnoses, *args.singles, *args.absent]
+    labels = {path: read_json(path) for path in args.attrition.values()}
+    ahead = dict.fromkeys(text for part in tasks.values() for text in reasons(part["attrition"]))
+    is_flat = list(tasks) == [head["task"]] and horizon(head["task"]) is None
+    result: Result = {
         "schema_version": SCHEMA_VERSION,
-        "definitions_version": version,
+        "definitions_version": definitions_version(files, labels),
         "target": args.target,
-        **parts(args.target),
+        "modalities": head["modalities"],
+        "model": head["model"],
+        "task": head["task"],
         "protocol": args.protocol,
-        "source": source,
-        "task_definition": definition_of(attrition, source),
-        **rounded(measured),
-        "coverage": coverage(frames, presence, args.suppress_below),
-        "complete": rounded(complete(*own)),
-        "bootstrap": described(resampling, len(seeds(frames[0]))),
-        "seeds": seeds(frames[0]),
-        "folds": len(frames),
+        "source": args.source,
+        "tasks": tasks if is_flat else {task: without_empty(part) for task, part in tasks.items()},
+        "attention": rounded(
+            attention(read_attention(args.attention, trained, args.suppress_below))
+        ),
+        "bootstrap": described(Resampling(args.resamples, args.seed), len(trained)),
+        "seeds": trained,
+        "folds": len(args.predictions),
         "threads": args.threads,
-        "settings": parsed(args.settings, "--settings"),
-        "cohort": {
-            "fingerprint": cohort_fingerprint(*frames),
-            "episodes": shown(everyone["episode_id"].n_unique(), args.suppress_below),
-            "patients": shown(everyone["subject_id"].n_unique(), args.suppress_below),
-            "attrition": shown_attrition(attrition["conditions"], args.suppress_below),
-            "looks_ahead": reasons(attrition["conditions"]),
-        },
+        "settings": args.settings,
+        "cohort": cohort(everyone(tables, folds), list(ahead), args.suppress_below),
         "unreadable_films": unreadable_films(args.readable, args.suppress_below),
         "environment": environment(args.modules, args.lock),
     }
-    write_json(args.curves, rounded(drawn))
+    curves: Curves = {"target": args.target, "split": "test", "tasks": drawn}
+    write_json(args.curves, drawn[head["task"]] if is_flat else curves)
     write_json(args.sidecar, {"target": args.target, **usage(args.usage, args.modules)})
-    write_json(args.output, result)
-    auroc = result["metrics"]["test"]["auroc"]
-    log.info("%s: test AUROC %s", args.target, auroc["value"])
+    write_json(args.output, flat(result) if is_flat else result)
+    log.info("%s: %s", args.target, ", ".join(tasks))
 
 
 if __name__ == "__main__":

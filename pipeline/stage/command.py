@@ -1,6 +1,7 @@
 """How every stage is started from a shell: arguments, log lines, privacy of files, clear errors."""
 
 import argparse
+import json
 import logging
 import os
 import platform
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
@@ -44,6 +46,14 @@ def pairs(texts: Sequence[str], argument: str) -> dict[str, str]:
             raise InputError(f"{argument} {text}: expected task=path, each task once")
         found[task] = path
     return found
+
+
+def parsed(text: str, argument: str) -> Any:
+    """The JSON of an argument; `InputError` where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{argument}: not valid JSON ({error})") from error
 
 
 def run(main: Callable[[], None]) -> None:

@@ -5,7 +5,7 @@ Evaluation writes them, report reads them; the schemas are generated from here
 """
 
 from pathlib import Path
-from typing import Literal, NotRequired, cast
+from typing import Final, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
 
@@ -18,37 +18,22 @@ from pipeline.stage.sections import (
     Counts,
     Difference,
     Estimate,
-    Positive,
     Share,
+    StayCounts,
     exact,
 )
 
-SCHEMA_VERSION = 4  # of both
+SCHEMA_VERSION: Final = 4  # of both
 Family = Literal[
     "best-single", "early", "one-less", "multitask", "bound", "ablation", "modality", "papers"
 ]
+Verdict = Literal["equivalent", "better", "worse", "undecided", "too few seeds"]
 
 
 @exact
 class TestCounts(Counts):
     """The test episodes of a comparison, as far as they may be counted."""
 
-    reason: str | None
-    """Why there are no figures; null where there are."""
-
-
-@exact
-class RankedCounts(TypedDict):
-    """The test stays of a comparison on a task of many labels."""
-
-    n: Count
-    """Stays."""
-    patients: Count
-    """Patients of these stays."""
-    with_group: Count
-    """Stays with a group of the vocabulary."""
-    labels_per_stay: Positive | None
-    """Mean number of groups of a stay; null where hidden."""
     reason: str | None
     """Why there are no figures; null where there are."""
 
@@ -69,7 +54,7 @@ class ComparedTask(TypedDict):
 
     metric: Literal["auroc", "recall@10"]
     """What is compared: AUROC of binary tasks, Recall@10 of tasks of many labels."""
-    test: TestCounts | RankedCounts
+    test: TestCounts | StayCounts
     """The test episodes."""
     models: dict[str, Estimate]
     """Name of a target → its figure; empty with a reason."""
@@ -95,7 +80,7 @@ class Contrast(Difference):
     """Two-sided bootstrap p-value, for the hypothesis that the difference is 0."""
     p_holm: Share
     """The same, corrected by Holm for all comparisons of the family in this file."""
-    verdict: Literal["equivalent", "better", "worse", "undecided", "too few seeds"]
+    verdict: Verdict
     """What the interval says, given the margin of equivalence."""
 
 

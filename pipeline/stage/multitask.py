@@ -118,7 +118,7 @@ def made_by(names: list[str], modalities: list[str]) -> list[str]:
     queries = list(dict.fromkeys(map(query, names)))
     several = ["pipeline.cohort.diagnoses"] * any(task.startswith("diagnoses") for task in names)
     first = ["pipeline.extract.tables", "pipeline.cohort.stays", "pipeline.cohort.stay_labels"]
-    last = ["pipeline.unimed.train", "pipeline.evaluation.multitask"]
+    last = ["pipeline.unimed.train", "pipeline.evaluation.result"]
     return [*first, *several, *queries, *modalities, *last]
 
 

@@ -7,7 +7,7 @@ comparisons and attributions in `pipeline.stage.comparison`.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, cast
+from typing import Annotated, Any, Final, Literal, NotRequired, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -36,7 +36,7 @@ from pipeline.stage.sections import (
     exact,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION: Final = 3
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 

@@ -448,18 +448,9 @@ class Recall(TypedDict):
 
 
 @exact
-class Ranking(TypedDict):
-    """How well the diagnosis groups of some stays are ranked."""
+class Aurocs(TypedDict):
+    """AUROC over the groups of some stays."""
 
-    n: Count
-    """Stays."""
-    patients: Count
-    """Patients of these stays."""
-    reason: str | None
-    """Why the metrics are null; null where they are not."""
-    recall: dict[str, Recall] | None
-    """k → recall among the k groups ranked highest, mean over stays, equal scores sharing their
-    ranks; null with a reason."""
     groups_ranked: Whole | None
     """Groups behind the AUROCs: those that enough stays have and enough have not (in the fold with
     the fewest)."""
@@ -470,14 +461,47 @@ class Ranking(TypedDict):
 
 
 @exact
-class SplitRanking(Ranking):
-    """One split of a task of many labels."""
+class Ranked(Aurocs):
+    """How well the diagnosis groups of some stays are ranked."""
 
+    recall: dict[str, Recall] | None
+    """k → recall among the k groups ranked highest, mean over stays, equal scores sharing their
+    ranks; null with a reason."""
+
+
+@exact
+class Ranking(Ranked):
+    """The stays coded in one version of ICD."""
+
+    n: Count
+    """Stays."""
+    patients: Count
+    """Patients of these stays."""
+    reason: str | None
+    """Why the metrics are null; null where they are not."""
+
+
+@exact
+class StayCounts(TypedDict):
+    """How many stays of a task of many labels there are, as far as it may be shown."""
+
+    n: Count
+    """Stays."""
+    patients: Count
+    """Patients of these stays."""
     with_group: Count
     """Stays with a group of the vocabulary; the others have no recall. Of the complete stays null
     where few of those that are not complete would follow."""
     labels_per_stay: Positive | None
     """Mean number of groups of a stay; null where hidden."""
+    reason: str | None
+    """Why the metrics are null; null where they are not."""
+
+
+@exact
+class SplitRanking(StayCounts, Ranked):
+    """One split of a task of many labels."""
+
     by_icd_version: dict[str, Ranking]
     """The same by the version of ICD in which the admission is coded (9, 10, 9 and 10): only ICD-9
     goes through a mapping to groups. A version of few stays, and as many others as it takes that

@@ -1,0 +1,106 @@
+"""Small counts of real patients are not shown (MIMIC's data use agreement asks for aggregates)."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pipeline.evaluation.statistics.sample import Sample
+from pipeline.stage.sections import Condition, Counts
+
+Shown = int | str
+COMPLEMENT = "hidden, so that the counts of a small group do not follow from the total"
+NO_COUNTS: Counts = {"n": None, "patients": None, "positives": None, "prevalence": None}
+
+
+def shown(count: int, threshold: int) -> Shown:
+    """The count, or "<threshold" where it is 1 or more and below; a threshold of 0 shows all.
+
+    >>> shown(0, 10), shown(9, 10), shown(10, 10), shown(9, 0)
+    (0, '<10', 10, 9)
+    """
+    return f"<{threshold}" if 0 < count < threshold else count
+
+
+def shown_each(counts: dict[str, int], threshold: int) -> dict[str, Shown]:
+    """Every count of a mapping as far as it may be shown."""
+    return {name: shown(count, threshold) for name, count in counts.items()}
+
+
+def shown_counts(sample: Sample, threshold: int) -> Counts:
+    """Episodes, patients, positives and prevalence of a sample, as far as they may be shown.
+
+    Few negatives would follow from n and many positives, so these are given as ">n − threshold";
+    where positives are not given exactly, the prevalence is null.
+    """
+    n, positives = sample.counts["n"], sample.counts["positives"]
+    result: Counts = {
+        "n": shown(n, threshold),
+        "patients": shown(sample.counts["patients"], threshold),
+        "positives": shown(positives, threshold),
+        "prevalence": None,
+    }
+    if 0 < n - positives < threshold <= n:
+        result["positives"] = f">{n - threshold}"
+    if n and (result["n"], result["positives"]) == (n, positives):
+        result["prevalence"] = positives / n
+    return result
+
+
+def why_no_metrics(sample: Sample, threshold: int) -> str | None:
+    """Why a sample has no metrics; None where it has.
+
+    Fewer than `threshold` positives or negatives (in a fold) have none: from the digits of a metric
+    they could be counted.
+
+    >>> import numpy as np
+    >>> some = Sample(np.arange(37), np.arange(37), np.zeros(37, dtype=bool), np.zeros((1, 37)))
+    >>> why_no_metrics(some, 10)
+    'one class only: 0 of 37 positive'
+    """
+    within = " in a fold" if sample.folds > 1 else ""
+    if not len(sample.label):
+        return "no episodes in this split"
+    if sample.label.all() or not sample.label.any():
+        counts = shown_counts(sample, threshold)
+        return f"one class only: {counts['positives']} of {counts['n']} positive"
+    if sample.fewest < threshold:
+        return f"fewer than {threshold} positive or negative episodes{within}"
+    return None if sample.two_classes else f"one class only{within}"
+
+
+def hides(sample: Sample, threshold: int) -> bool:
+    """Whether positives or negatives of a sample are too few to be shown."""
+    counts = sample.counts
+    sides = counts["positives"], counts["n"] - counts["positives"]
+    return any(0 < side < threshold for side in sides)
+
+
+def hidden(sides: Mapping[str, tuple[int, int]], smallest: int) -> set[str]:
+    """The groups of one attribute whose counts are not shown.
+
+    `sides`: group → (positives, negatives). Hidden are groups with 1 to `smallest` − 1 of either,
+    and, as the totals of all groups are known, the next smallest ones until at least two are hidden
+    and no 1 to `smallest` − 1 positives or negatives are left for the hidden ones together.
+
+    >>> sorted(hidden({"A": (300, 900), "B": (40, 200), "C": (3, 30), "D": (90, 300)}, 10))
+    ['B', 'C']
+    >>> hidden({"A": (300, 900), "B": (3, 20)}, 0)
+    set()
+    """
+    ascending = sorted(sides, key=lambda name: (min(sides[name]), sum(sides[name]), name))
+    secret = [name for name in ascending if any(0 < side < smallest for side in sides[name])]
+    others = [name for name in ascending if name not in secret]
+    while secret and others:
+        together = [sum(sides[name][side] for name in secret) for side in (0, 1)]
+        if len(secret) > 1 and not any(0 < side < smallest for side in together):
+            break
+        secret.append(others.pop(0))
+    return set(secret)
+
+
+def shown_attrition(conditions: list[dict[str, Any]], threshold: int) -> list[Condition]:
+    """The cohort's conditions with every whole number in them as far as it may be shown."""
+    rows = [
+        {key: shown(value, threshold) if type(value) is int else value for key, value in row}
+        for row in (condition.items() for condition in conditions)
+    ]
+    return cast(list[Condition], rows)

@@ -1,0 +1,1 @@
+"""Statistics of predictions: arrays in, figures out. They know no table and no task."""

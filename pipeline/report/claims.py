@@ -1,0 +1,192 @@
+"""The paper's two claims, answered in sentences by the numbers at hand, protocol by protocol.
+
+Wang et al. 2024 claim that models of several modalities beat those of one on every task, and that
+the EHR contributes most. The first is read from the paired differences between the model of all
+modalities and the best single one, the second from the Shapley values.
+"""
+
+from typing import Any
+
+from pipeline.evaluation.statistics.significance import SEEDS, holm, undecided_for
+from pipeline.report.catalogue import LETTERS, full_set, unique
+from pipeline.report.cells import cell, is_clear, opposite, p_cell, short
+from pipeline.report.grid import Contrasts
+from pipeline.stage.names import FUSIONS, PROTOCOLS
+
+EHR = "e"
+CLEAR = (
+    "Clearly means: the 95 % interval of the paired difference lies above 0, and p < .05 after "
+    "Holm's correction over all comparisons that a verdict rests on. Interval and p hold the "
+    f"chance of patients and that of training, which needs {SEEDS} seeds: with fewer, training "
+    "noise is not in them, and nothing is decided. The training patients are taken as they are."
+)
+PLANTED = (
+    "These results were made from the synthetic hospital. How much each modality tells, and that "
+    "they complement each other, was planted there: the answers show that the method finds what is "
+    "there, not what holds for patients."
+)
+
+
+def first_claim(protocol: str, contrasts: Contrasts) -> str:
+    """Does multimodal beat unimodal on every task? A verdict, and a line per task."""
+    gains = corrected(_gains(protocol, contrasts))
+    if not gains:
+        return "not answered: no comparisons with single modalities."
+    clear = [row for row in gains if is_clear(row)]
+    tasks = unique(task for of, task in contrasts if of == protocol)
+    if open_question := _undecided(gains):
+        summary = (
+            f"**{open_question}.** Gain of the model of all modalities over the best single "
+            "modality in AUROC, intervals over patients, training noise not in them:"
+        )
+        return _lines(summary, [_of_task(task, gains) for task in tasks])
+    shown, won = unique(row["task"] for row in gains), unique(row["task"] for row in clear)
+    verdict = "It does not hold for any task."
+    if len(clear) == len(gains) and shown == tasks:
+        verdict = "It holds for every task, with every fusion."
+    elif won == tasks:
+        verdict = "It holds for every task, but not with every fusion."
+    elif won:
+        verdict = f"It holds for {_list(won)}, not for {_list([t for t in tasks if t not in won])}."
+    summary = (
+        f"**{verdict}** The model of all modalities is clearly better than the best single "
+        f"modality in {len(clear)} of {len(gains)} combinations of task and fusion; gain in AUROC:"
+    )
+    return _lines(summary, [_of_task(task, gains) for task in tasks])
+
+
+def _gains(protocol: str, contrasts: Contrasts) -> list[dict[str, Any]]:
+    """Fusions of all modalities minus their best single one, with their task."""
+    found = []
+    for (of, task), contrast in contrasts.items():
+        rows = [r for r in contrast["contrasts"] if r["family"] == "best-single"]
+        full = full_set(row["first"].split("_")[0] for row in rows)
+        wanted = [f"{full}_{fusion}" for fusion in FUSIONS]
+        if of == protocol:
+            found += [{"task": task, **row} for row in rows if row["first"] in wanted]
+    return found
+
+
+def corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The comparisons with p-values corrected over all of them, not per task as they were.
+
+    >>> [row["p_holm"] for row in corrected([{"p": 0.01}, {"p": 0.04}])]
+    [0.02, 0.04]
+    """
+    values = holm([row["p"] for row in rows])
+    return [{**row, "p_holm": value} for row, value in zip(rows, values, strict=True)]
+
+
+def _undecided(rows: list[dict[str, Any]]) -> str:
+    """Why nothing is decided, where a comparison rests on too few seeds; else empty."""
+    reason = undecided_for(min((row["seeds"] for row in rows), default=SEEDS))
+    return reason[:1].upper() + reason[1:]
+
+
+def _of_task(task: str, gains: list[dict[str, Any]]) -> str:
+    mine = [row for row in gains if row["task"] == task]
+    if not mine:
+        return f"{task}: not shown, too few patients or one class only"
+    values = _range([row["value"] for row in mine], sign=True)
+    if _undecided(mine):
+        return f"{task}: {', '.join(_with_fusion(row) for row in mine)}"
+    unclear = [_unclear(row) for row in mine if not is_clear(row)]
+    but = f"; not clear: {' and '.join(unclear)}" if unclear else ""
+    return f"{task}: {values}, clear with {len(mine) - len(unclear)} of {len(mine)} fusions{but}"
+
+
+def _with_fusion(row: dict[str, Any]) -> str:
+    return f"{row['first'].split('_')[1]} {cell(row, sign=True)}"
+
+
+def _unclear(row: dict[str, Any]) -> str:
+    return f"{_with_fusion(row)}, p {p_cell(row['p_holm'])}"
+
+
+def second_claim(protocol: str, attributions: list[dict[str, Any]]) -> str:
+    """Does the EHR matter most? A verdict, and a line per task."""
+    asked = [a for a in attributions if a["protocol"] == protocol]
+    known = _jointly_corrected([a for a in asked if EHR in a["shapley"]])
+    if not known:
+        return "not answered: no Shapley values that include the EHR."
+    largest = [a for a in known if _largest(a) == EHR]
+    if open_question := _undecided([row for a in known for row in a["differences"]]):
+        summary = (
+            f"**{open_question}.** Of {len(known)} combinations of task and fusion, the EHR has "
+            f"the largest Shapley value in {len(largest)}. Over the fusions:"
+        )
+        return _lines(summary, [_shares(task, known) for task in unique(a["task"] for a in known)])
+    clear = [a for a in known if all(map(is_clear, _against(a)))]
+    refuted = [a for a in known if any(is_clear(opposite(d)) for d in _against(a))]
+    verdict = "It cannot be decided: the differences are within chance."
+    if len(clear) == len(asked):
+        verdict = "It holds for every task, with every fusion."
+    elif len(refuted) == len(known):
+        verdict = "It does not hold: everywhere another modality contributes clearly more."
+    elif refuted:
+        verdict = "It does not hold throughout."
+    elif clear:
+        verdict = "It holds in part; elsewhere the differences are within chance."
+    summary = (
+        f"**{verdict}** Of {len(known)} combinations of task and fusion, the EHR has the largest "
+        f"Shapley value in {len(largest)}, clearly larger than every other modality's in "
+        f"{len(clear)}; another modality's is clearly larger in {len(refuted)}. Over the fusions:"
+    )
+    return _lines(summary, [_shares(task, known) for task in unique(a["task"] for a in known)])
+
+
+def _jointly_corrected(attributions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The attributions with the p-values of their differences corrected over all of them."""
+    rows = iter(corrected([row for a in attributions for row in a["differences"]]))
+    return [{**a, "differences": [next(rows) for _ in a["differences"]]} for a in attributions]
+
+
+def _largest(attribution: dict[str, Any]) -> str:
+    values = attribution["shapley"]
+    return max(values, key=lambda letter: values[letter]["value"])
+
+
+def _against(attribution: dict[str, Any]) -> list[dict[str, Any]]:
+    """The EHR's Shapley value minus that of each other modality."""
+    rows = [row for row in attribution["differences"] if EHR in (row["first"], row["second"])]
+    return [row if row["first"] == EHR else opposite(row) for row in rows]
+
+
+def _shares(task: str, attributions: list[dict[str, Any]]) -> str:
+    mine = [a["shapley"] for a in attributions if a["task"] == task]
+    parts = [
+        f"{LETTERS.get(letter, letter)} {_range([values[letter]['value'] for values in mine])}"
+        for letter in mine[0]
+    ]
+    return f"{task}: {', '.join(parts)}"
+
+
+def _range(values: list[float], sign: bool = False) -> str:
+    low, high = short(min(values), sign), short(max(values), sign)
+    return low if low == high else f"{low} to {high}"
+
+
+def _list(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _lines(summary: str, lines: list[str]) -> str:
+    return "\n".join([summary, *(f"  * {line}" for line in lines)])
+
+
+def answers(
+    contrasts: Contrasts,
+    attributions: list[dict[str, Any]],
+    synthetic: bool,
+) -> str:
+    """Both claims for every protocol, as Markdown."""
+    claims = {
+        "Multimodal beats unimodal on every task": [first_claim(p, contrasts) for p in PROTOCOLS],
+        "The EHR matters most": [second_claim(p, attributions) for p in PROTOCOLS],
+    }
+    parts = ["## The paper's two claims"]
+    for claim, found in claims.items():
+        lines = [f"* {p} protocol: {text}" for p, text in zip(PROTOCOLS, found, strict=True)]
+        parts.append("\n".join([f"**“{claim}”**", "", *lines]))
+    parts.append(CLEAR)
+    return "\n\n".join([*parts, *([f"> {PLANTED}"] if synthetic else [])])

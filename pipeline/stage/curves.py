@@ -1,0 +1,127 @@
+"""The types of a result's curves, and their reader: aggregates that report draws.
+
+In memory curves have one form, a part per task (`Curves`); the file of a result of one task of
+admissions holds that part alone.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, NotRequired, cast
+
+from typing_extensions import TypedDict
+
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json
+from pipeline.stage.sections import exact
+
+Line = list[float]  # one number per point of a grid, or per bin
+
+
+@exact
+class Band(TypedDict):
+    """The 95 % band of a curve."""
+
+    low: Line
+    """Lower end at each point."""
+    high: Line
+    """Upper end at each point."""
+
+
+@exact
+class Roc(Band):
+    """ROC curve."""
+
+    fpr: Line
+    """False positive rate: the grid."""
+    tpr: Line
+    """True positive rate at each point."""
+    oracle: Line | None
+    """That of the best reachable predictions; null where they are not known."""
+
+
+@exact
+class PrecisionRecall(Band):
+    """Precision-recall curve."""
+
+    recall: Line
+    """Recall: the grid."""
+    precision: Line
+    """Precision at each point."""
+    oracle: Line | None
+    """That of the best reachable predictions; null where they are not known."""
+    prevalence: float
+    """Share of positives: the precision of a prediction by lot."""
+
+
+@exact
+class CalibrationCurve(Band):
+    """Observed share of positives in groups by predicted risk."""
+
+    n: Line
+    """Episodes in each group, mean over seeds."""
+    predicted: Line
+    """Mean predicted risk of each group."""
+    observed: Line
+    """Observed share of positives in each group."""
+
+
+@exact
+class TaskCurves(TypedDict):
+    """Curves of a binary task on its test episodes."""
+
+    schema_version: Literal[3]
+    """Version of this form, as of a result."""
+    target: str
+    """Name of the result, of this task alone."""
+    split: str
+    """The split that is drawn."""
+    reason: str | None
+    """Why there are no curves; null where there are."""
+    roc: Roc | None
+    """ROC curve."""
+    pr: PrecisionRecall | None
+    """Precision-recall curve."""
+    calibration: CalibrationCurve | None
+    """Calibration curve."""
+
+
+@exact
+class RecallCurve(TypedDict):
+    """Recall among the first k groups, of a task of many labels."""
+
+    k: list[int]
+    """The grid."""
+    model: Line | None
+    """The model's recall; null with a reason."""
+    ceiling: Line | None
+    """The highest that is possible."""
+    prior: Line | None
+    """Of ranking by frequency in training."""
+    reason: str | None
+    """Why there is no curve; null where there is one."""
+    low: NotRequired[Line]
+    """Lower end of the 95 % band of the model's recall; absent with a reason."""
+    high: NotRequired[Line]
+    """Upper end of it."""
+
+
+@exact
+class Curves(TypedDict):
+    """The curves of every task of a result."""
+
+    target: str
+    """Name of the result."""
+    split: str
+    """The split that is drawn."""
+    tasks: dict[str, TaskCurves | RecallCurve]
+    """Each task's curves, in the order of the result."""
+
+
+def read_curves(path: str | Path) -> Curves:
+    """The curves of a result in the form in memory; `InputError` for a file that holds none."""
+    found: Any = read_json(path)
+    if not isinstance(found, dict) or not {"tasks", "roc"} & found.keys():
+        raise InputError(f"{path}: no curves; expected those of pipeline.evaluation.result")
+    if "tasks" not in found:
+        task = found["target"].split("_", 2)[2]
+        found = {"target": found["target"], "split": found["split"], "tasks": {task: found}}
+    return cast(Curves, found)
