@@ -19,12 +19,12 @@ from pipeline.plan.wiring import (
     UNIT,
     Wiring,
     growing,
+    headline,
     modules,
     only_published,
     option,
     query,
 )
-from pipeline.report.headline import headline
 from pipeline.stage.modules import digest_of_code
 
 LETTERS = config["modalities"]

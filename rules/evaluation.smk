@@ -61,6 +61,7 @@ for protocol, folder in RESULTS.items():
             ),
             suppress=SUPPRESS,
             source=lambda wildcards: checks.facts(),
+            letters=lambda wildcards: wiring.words(wildcards.modalities),
             torch_threads=config["torch"]["threads"],
         shell:
             "(python -m pipeline.evaluation.result"
@@ -87,6 +88,7 @@ for protocol, folder in RESULTS.items():
             " --sidecar {output.sidecar:q}"
             " && python -m pipeline.report.curves"
             " --result {output.result:q}"
+            " --letters {params.letters:q}"
             " --curves {output.curves:q}"
             " --output {output.figure:q}"
             ") 2> {log:q}"

@@ -1,42 +1,40 @@
-"""Tables over all results: comparisons of models, attribution to modalities, the paper's claims.
+"""Pages of tables over many results, and the comparisons of models behind them.
 
-Needs the predictions and results of every modality set, model and task, under both protocols.
-Makes results/tables/wang.md, .html, .csv and figures.
+Needs the predictions and results of the grids of pipeline/plan/targets.py. Makes
+results/{protocol}/contrasts/, results/{protocol}/attribution/ and, for each page of
+pipeline/plan/tables.py, results/tables/{page}.md, .html, .csv and figures.
 """
+
+from pipeline.plan import tables
+
+comparing = tables.Comparing(config, wiring)
 
 
 rule compare_models:
     input:
-        predictions=lambda wildcards: [
-            table
-            for name in targets.grid(config, wildcards.protocol)
-            if name.split("_", 2)[2] == wildcards.task
-            for table in wiring.in_folds(
-                f"{PREDICTIONS}/{name}.parquet", wildcards.protocol, wildcards.task
-            )
-        ],
-        present=wiring.present(),
+        predictions=comparing.predictions,
+        diagnoses=comparing.diagnoses,
+        groups=comparing.labels("groups"),
+        vocabulary=comparing.labels("vocabulary"),
+        present=comparing.present,
         code=modules("pipeline.evaluation.comparison"),
     output:
-        "results/{protocol}/contrasts/{task}.json",
+        "results/{protocol}/contrasts/{study}.json",
     log:
-        "logs/compare_models/{protocol}/{task}.log",
-    wildcard_constraints:
-        protocol="corrected|published",
+        "logs/compare_models/{protocol}/{study}.log",
     conda:
         "../envs/pipeline.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        present=wiring.presence(),
+        options=comparing.options,
         suppress=SUPPRESS,
     shell:
         "python -m pipeline.evaluation.comparison"
-        " --families best-single early one-less"
         " --protocol {wildcards.protocol:q}"
         " --predictions {input.predictions:q}"
-        " --present {params.present:q}"
+        " {params.options:q}"
         " --suppress-below {params.suppress}"
         " --output {output:q}"
         " 2> {log:q}"
@@ -44,15 +42,7 @@ rule compare_models:
 
 rule attribute_modalities:
     input:
-        predictions=lambda wildcards: [
-            table
-            for letters in targets.modality_sets(config)
-            for model in ["unimodal" if len(letters) == 1 else wildcards.fusion]
-            for name in [f"{letters}_{model}_{wildcards.task}"]
-            for table in wiring.in_folds(
-                f"{PREDICTIONS}/{name}.parquet", wildcards.protocol, wildcards.task
-            )
-        ],
+        predictions=comparing.of_sets,
         present=wiring.present(),
         code=modules("pipeline.evaluation.attribution"),
     output:
@@ -61,7 +51,6 @@ rule attribute_modalities:
         "logs/attribute_modalities/{protocol}/{fusion}_{task}.log",
     wildcard_constraints:
         fusion="|".join(registry.fusions()),
-        protocol="corrected|published",
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -83,104 +72,58 @@ rule attribute_modalities:
         " 2> {log:q}"
 
 
-rule write_tables:
-    input:
-        results=[
-            f"{folder}/{name}.json"
-            for protocol, folder in RESULTS.items()
-            for name in targets.grid(config, protocol)
-        ],
-        contrasts=expand(
-            "results/{protocol}/contrasts/{task}.json", protocol=RESULTS, task=config["tasks"]
-        ),
-        attribution=expand(
-            "results/{protocol}/attribution/{fusion}_{task}.json",
-            protocol=RESULTS,
-            fusion=registry.fusions(),
-            task=config["tasks"],
-        ),
-        code=modules(
-            "pipeline.report.tables",
-            "pipeline.report.forest",
-            "pipeline.report.attribution",
-            "pipeline.report.webpage",
-        ),
-    output:
-        markdown="results/tables/wang.md",
-        csv=report(
-            "results/tables/wang.csv",
-            caption="../workflow/report/csv.rst",
-            category="Tables",
-            labels={"table": "Admissions, csv (download)"},
-        ),
-        page=report(
-            "results/tables/wang.html",
-            caption="../workflow/report/wang.rst",
-            category="Tables",
-            labels={"table": "Admissions"},
-        ),
-        forest="results/tables/wang.svg",
-        attribution="results/tables/attribution.svg",
-    log:
-        "logs/write_tables.log",
-    conda:
-        "../envs/pipeline.yaml"
-    resources:
-        mem_mb=growing(2000),
-        runtime=30,
-    shell:
-        "(python -m pipeline.report.forest"
-        " --results {input.results:q}"
-        " --output {output.forest:q}"
-        " && python -m pipeline.report.attribution"
-        " --attribution {input.attribution:q}"
-        " --output {output.attribution:q}"
-        " && python -m pipeline.report.tables"
-        " --results {input.results:q}"
-        " --contrasts {input.contrasts:q}"
-        " --attribution {input.attribution:q}"
-        " --figures {output.forest:q} {output.attribution:q}"
-        " --markdown {output.markdown:q}"
-        " --csv {output.csv:q}"
-        " && python -m pipeline.report.webpage"
-        " --markdown {output.markdown:q}"
-        " --output {output.page:q}"
-        ") 2> {log:q}"
+for name, page in tables.pages(config).items():
+
+    rule:
+        name:
+            f"write_{name}"
+        input:
+            results=page.results,
+            contrasts=page.contrasts,
+            attribution=page.attributions,
+            code=modules(f"pipeline.report.{name}"),
+        output:
+            markdown=f"results/tables/{name}.md",
+            csv=report(
+                f"results/tables/{name}.csv",
+                caption="../workflow/report/csv.rst",
+                category="Tables",
+                labels={"table": f"{page.title}, csv (download)"},
+            ),
+            html=report(
+                f"results/tables/{name}.html",
+                caption=f"../workflow/report/{name}.rst",
+                category="Tables",
+                labels={"table": page.title},
+            ),
+            figures=[f"results/tables/{figure}.svg" for figure in page.figures],
+        log:
+            f"logs/write_{name}.log",
+        conda:
+            "../envs/pipeline.yaml"
+        resources:
+            mem_mb=growing(2000),
+            runtime=30,
+        params:
+            page=name,
+            letters=wiring.words(),
+        shell:
+            "python -m pipeline.report.{params.page}"
+            " --results {input.results:q}"
+            " --contrasts {input.contrasts:q}"
+            " --attribution {input.attribution:q}"
+            " --letters {params.letters:q}"
+            " --markdown {output.markdown:q}"
+            " --html {output.html:q}"
+            " --csv {output.csv:q}"
+            " --figures {output.figures:q}"
+            " 2> {log:q}"
 
 
-rule tables:
-    input:
-        rules.write_tables.output,
+for name, files in tables.collections(config).items():
 
-
-rule cohorts:
-    input:
-        expand(
-            "results/{protocol}/admission/labels/{task}.parquet",
-            protocol=RESULTS,
-            task=config["tasks"],
-        ),
-        expand(
-            "results/corrected/stay/labels/{task}.parquet",
-            task=config["unimed"]["tasks"],
-        ),
-
-
-rule embeddings:
-    input:
-        expand(
-            "results/{protocol}/admission/embeddings/{task}/{name}.parquet",
-            protocol=RESULTS,
-            task=config["tasks"],
-            name=LETTERS.values(),
-        ),
-
-
-rule corrected:
-    input:
-        [f"results/{name}.json" for name in targets.grid(config, "corrected")],
-
-
-rule published:
-    input:
-        [f"results/published/{name}.json" for name in targets.grid(config, "published")],
+    rule:
+        name:
+            name
+        input:
+            files,

@@ -21,7 +21,7 @@ rule evaluate_unimed:
         without=wiring.left_out("corrected"),
         present=wiring.present("corrected"),
         lock="requirements.lock",
-        code=modules("pipeline.evaluation.result", "pipeline.report.task_curves"),
+        code=modules("pipeline.evaluation.result", "pipeline.report.curves"),
     output:
         result="results/{modalities}_{model}_{task}.json",
         sidecar="results/{modalities}_{model}_{task}.run.json",
@@ -78,6 +78,7 @@ rule evaluate_unimed:
         ],
         suppress=SUPPRESS,
         source=lambda wildcards: checks.facts(),
+        letters=lambda wildcards: wiring.words(wildcards.modalities),
         torch_threads=config["torch"]["threads"],
     shell:
         "(python -m pipeline.evaluation.result"
@@ -103,8 +104,9 @@ rule evaluate_unimed:
         " --output {output.result:q}"
         " --curves {output.curves:q}"
         " --sidecar {output.sidecar:q}"
-        " && python -m pipeline.report.task_curves"
+        " && python -m pipeline.report.curves"
         " --result {output.result:q}"
         " --curves {output.curves:q}"
         " --output {output.figure:q}"
+        " --letters {params.letters:q}"
         ") 2> {log:q}"

@@ -21,6 +21,7 @@ from pipeline.evaluation import attribution
 from pipeline.evaluation.sections.coverage import NONE, Presence, coverage, parse, read_presence
 from pipeline.report.words import words
 from pipeline.stage.errors import InputError
+from pipeline.stage.result import in_tasks
 from pipeline.stage.tables import write_table
 
 IDS = np.arange(400) + 20_000_000  # of `hospital`
@@ -170,7 +171,7 @@ def test_figures_of_the_complete_episodes_are_those_of_a_table_without_the_other
     assert made["complete"]["metrics"]["test"]["auroc"]["by_run"][0]["value"] == pytest.approx(
         value, abs=1e-6
     )
-    said = words(made, tmp_path / "a.json")
+    said = words(in_tasks(made), tmp_path / "a.json", {"c": "chest films"})
     assert f"on the {counts['ecn']} test episodes that have them" in said
     assert "chest films" in said.split("Modalities")[1]
 
@@ -188,7 +189,7 @@ def test_without_the_films_of_a_source_nobody_is_known_to_be_complete(
     test = made["coverage"]["splits"]["test"]
     assert test["modalities"]["c"] is None and test["modalities"]["e"] == 160
     assert [*test["combinations"]] == ["e", "n", "en", NONE]
-    assert "chest films: no such table" in words(made, tmp_path / "out.json")
+    assert "c: no such table" in words(in_tasks(made), tmp_path / "out.json", {})
 
 
 @pytest.mark.parametrize(
@@ -286,4 +287,4 @@ def test_icu_stays_count_what_was_known_before_each_task(monkeypatch, tmp_path):
         assert own["complete"]["metrics"]["test"]["n"] == known
     whole = made["tasks"]["diagnoses_48h"]
     assert whole["complete"]["metrics"] == whole["metrics"]  # all were known by then
-    assert "with all modalities" in words(made, tmp_path / "a.json")
+    assert "with all modalities" in words(made, tmp_path / "a.json", {})

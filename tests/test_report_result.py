@@ -14,11 +14,14 @@ from pipeline.evaluation.sections.binary import Beside, measure
 from pipeline.evaluation.statistics.bootstrap import Resampling, described
 from pipeline.evaluation.statistics.figures import rounded
 from pipeline.report import curves, words
-from pipeline.report.task_words import task_lines
+from pipeline.report.task_lines import lines_of_several
 from pipeline.stage.files import write_json
+from pipeline.stage.result import SECTIONS
 
 TARGET = "ecn_early_mortality"
 TASKS = ROOT / "pipeline/cohort/tasks"
+NOBODY = {"attrition": [], "looks_ahead": []}
+LETTERS = json.dumps({"e": "EHR", "c": "chest films", "n": "notes"})
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -50,8 +53,9 @@ def made(folder, truth, positives=None, suppress=0):
     beside = Beside(single, known)
     resampling = Resampling(100, least=max(1, suppress))
     measured, drawn = measure([frame], TARGET, beside, resampling, suppress)
-    more = {"protocol": "corrected", "seeds": [0, 1], "folds": 1, "bootstrap": {}}
-    more["bootstrap"] = described(resampling, 2)
+    more = {"protocol": "corrected", "seeds": [0, 1], "folds": 1, "schema_version": 3}
+    more |= {"task_definition": None, **dict.fromkeys(SECTIONS)}
+    more |= {"cohort": NOBODY, "bootstrap": described(resampling, 2)}
     result = {"target": TARGET, **parts(TARGET), **more, **rounded(measured)}
     write_json(folder / "x.json", result)
     write_json(folder / "x.curves.json", rounded(drawn))
@@ -61,7 +65,7 @@ def made(folder, truth, positives=None, suppress=0):
 def draw(monkeypatch, folder, output="x.svg"):
     files = {"--result": "x.json", "--curves": "x.curves.json", "--output": output}
     arguments = [part for key, name in files.items() for part in (key, str(folder / name))]
-    monkeypatch.setattr(sys, "argv", ["curves", *arguments])
+    monkeypatch.setattr(sys, "argv", ["curves", *arguments, "--letters", LETTERS])
     curves.main()
     return folder / output
 
@@ -71,7 +75,8 @@ def texts(svg):
 
 
 def say(monkeypatch, capsys, folder):
-    monkeypatch.setattr(sys, "argv", ["words", "--result", str(folder / "x.json")])
+    command = ["words", "--result", str(folder / "x.json"), "--letters", LETTERS]
+    monkeypatch.setattr(sys, "argv", command)
     words.main()
     return capsys.readouterr().out
 
@@ -80,7 +85,9 @@ def test_words_say_what_of_the_cohort_looks_ahead(monkeypatch, tmp_path, capsys)
     result = made(tmp_path, True)
     ahead = ["of patients with a film at any time", "with an ICU stay"]
     for reasons, told in (([], False), (ahead, True)):
-        write_json(tmp_path / "x.json", result | {"cohort": {"looks_ahead": reasons}})
+        write_json(
+            tmp_path / "x.json", result | {"cohort": {"attrition": [], "looks_ahead": reasons}}
+        )
         text = say(monkeypatch, capsys, tmp_path)
         assert ("Looks ahead" in text) == told == all(reason in text for reason in ahead)
 
@@ -234,7 +241,7 @@ def test_words_of_several_tasks_say_why_those_with_all_modalities_have_no_figure
     test = {"n": 90, "patients": 80, "positives": 20, "reason": None, "auroc": none, "auprc": none}
     own = {"metrics": {"test": test}, "ceiling": None, "sensitivity": []}
     own["complete"] = {"reason": "fewer than 10 episodes", "metrics": None}
-    lines = task_lines({"tasks": {"shock_4h": own}, "seeds": [0], "folds": 1})
+    lines = lines_of_several({"tasks": {"shock_4h": own}, "seeds": [0], "folds": 1}, {})
     assert lines["Shock 4 h"].endswith("; with all modalities not measured: fewer than 10 episodes")
 
 

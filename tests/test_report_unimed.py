@@ -1,15 +1,16 @@
 """UniMed's page, csv and figures: cells, published columns, what is not there, sentences, bytes."""
 
 import csv
-import json
 import sys
 from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.report import headline, task_attention, task_curves, unimed
-from pipeline.report.unimed_claims import size_sentence
-from pipeline.report.unimed_results import tasks_of
+from pipeline.report import curves, unimed
+from pipeline.report.results import by_name
+from pipeline.report.unimed import tasks_in_time
+from pipeline.report.unimed_comparisons import size_sentence
+from pipeline.report.words import headline
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 
@@ -26,7 +27,14 @@ def estimate(value, half=0.02):
 def binary(value):
     names = ("auroc", "auprc", "brier", "log_loss")
     metrics = {name: {**estimate(value), "sd": 0.004} for name in names}
-    test = {"n": 900, "patients": 700, "positives": 90, "reason": None, **metrics}
+    test = {
+        "n": 900,
+        "patients": 700,
+        "positives": 90,
+        "prevalence": 0.1,
+        "reason": None,
+        **metrics,
+    }
     fit = {"slope": estimate(1.0), "intercept": estimate(0.0)}
     return {"metrics": {"test": test}, "ceiling": None, "calibration": fit}
 
@@ -49,6 +57,7 @@ def result(name, value=0.8, tasks=TASKS):
     before = {t: {e: {"value": 1 / max(k, 1), "sd": None} for e in list(own)[:k]}
               for k, t in enumerate(own)}  # fmt: skip
     return {
+        "schema_version": 3,
         "target": name,
         "modalities": modalities,
         "model": model,
@@ -79,7 +88,9 @@ def write(patch, folder, results, rows=(), figures=()):
     for one in results:
         paths.append(folder / f"{one['target']}.json")
         write_json(paths[-1], one)
-    write_json(folder / "contrasts.json", {"margin": 0.02, "contrasts": list(rows)})
+    compared = {"schema_version": 4, "protocol": "corrected", "margin": 0.02, "tasks": {}}
+    compared["complete"] = {"reason": "few", "tasks": {}, "contrasts": []}
+    write_json(folder / "contrasts.json", compared | {"contrasts": list(rows)})
     known = ["--contrasts", f"{folder}/contrasts.json"] if rows else []
     out = ["--markdown", f"{folder}/t/page.md", "--csv", f"{folder}/t/page.csv"]
     command = ["unimed", "--results", *map(str, paths), *known, "--figures", *figures, *out]
@@ -261,14 +272,14 @@ def test_other_horizons_have_a_table_of_their_own(monkeypatch, tmp_path):
 
 
 def test_tasks_are_in_the_order_of_time():
-    results = {("e", "unimed", task): result(f"e_unimed_{task}") for task in reversed(TASKS)}
-    assert tasks_of(results)[:2] == ["shock_4h", "arf_12h"]
+    results = by_name((task, result(f"e_unimed_{task}")) for task in reversed(TASKS))
+    assert tasks_in_time(results)[:2] == ["shock_4h", "arf_12h"]
 
 
 def test_files_that_do_not_fit_are_refused(monkeypatch, tmp_path):
     write_json(tmp_path / "x.json", {"metrics": {}})
     monkeypatch.setattr(sys, "argv", f"u --results {tmp_path}/x.json --markdown a --csv b".split())
-    with pytest.raises(InputError, match=r"x.json: not a result; expected .*evaluation.result"):
+    with pytest.raises(InputError, match=r"x.json: not a result"):
         unimed.main()
     with pytest.raises(InputError, match="a second result of en_unimed_all"):
         write(monkeypatch, tmp_path, [result("en_unimed_all")] * 2)
@@ -316,7 +327,7 @@ def test_curves_of_every_task_and_of_none(monkeypatch, tmp_path):
         for output in outputs:
             arguments = f"x --result {tmp_path}/r.json --curves {tmp_path}/c.json --output {output}"
             monkeypatch.setattr(sys, "argv", arguments.split())
-            task_curves.main()
+            curves.main()
         assert outputs[0].read_bytes() == outputs[1].read_bytes()
         words = words_of(outputs[0])
         assert "not shown:" in words
@@ -327,7 +338,8 @@ def test_curves_of_every_task_and_of_none(monkeypatch, tmp_path):
 def test_attention_shows_its_numbers_or_says_that_there_is_none(monkeypatch, tmp_path):
     alone = result("en_unimed_arf_12h")
     without = result("en_unimed-gru_all") | {"attention": None}
-    for results, said in (
+    figure = tmp_path / "unimed_attention.svg"
+    for results, parts in (
         (
             [result("en_unimed_all"), alone, without],
             ["time-invariant", ".600", ".333", "en_unimed_all"],
@@ -335,29 +347,23 @@ def test_attention_shows_its_numbers_or_says_that_there_is_none(monkeypatch, tmp
         ([alone], ["en_unimed_arf_12h", "none before it"]),
         ([without], ["no model with attention"]),
     ):
-        paths = []
-        for one in results:
-            paths.append(tmp_path / f"{one['target']}.json")
-            paths[-1].write_text(json.dumps(one))
-        command = ["x", "--results", *map(str, paths), "--output", f"{tmp_path}/a.svg"]
-        monkeypatch.setattr(sys, "argv", command)
-        task_attention.main()
-        words = words_of(tmp_path / "a.svg")
-        assert all(part in words for part in said)
+        write(monkeypatch, tmp_path, results, figures=[str(figure)])
+        words = words_of(figure)
+        assert all(part in words for part in parts)
         assert "unimed-gru_all" not in words
 
 
 def test_the_report_lists_a_figure_per_task_or_two_of_one_task():
-    columns = headline.columns(result("en_unimed_all"))
+    columns = headline(result("en_unimed_all"))
     assert list(columns) == ["result", "Shock 4 h, AUROC", "ARF 12 h, AUROC",
                              "Mortality 48 h, AUROC", "Diagnoses 48 h, Recall@10"]  # fmt: skip
     assert columns["Diagnoses 48 h, Recall@10"] == "0.400 (0.380 to 0.420)"
-    alone = headline.columns(result("e_unimed_diagnoses_48h"))
+    alone = headline(result("e_unimed_diagnoses_48h"))
     assert list(alone) == ["result", "Recall@10", "AUROC"] and alone["AUROC"].startswith("0.800 (")
 
 
 def test_the_report_lists_a_result_without_metrics():
     none = {"reason": "few", "recall": None, "macro_auroc": estimate(None)}
     own = {"diagnoses_48h": {"vocabulary": [1], "metrics": {"test": none}}}
-    columns = headline.columns({"target": "e_unimed_diagnoses_48h", "tasks": own})
+    columns = headline({"target": "e_unimed_diagnoses_48h", "tasks": own})
     assert columns == {"result": "e_unimed_diagnoses_48h", "Recall@10": "–", "AUROC": "–"}

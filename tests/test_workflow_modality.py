@@ -8,10 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 from checkout import Checkout, environment
-from test_report_tables import result
+from test_report_wang import result
 
 from pipeline.extract.contracts import tables_for
-from pipeline.report.tables import introduction
+from pipeline.report.results import by_name
+from pipeline.report.wang import introduction
+from pipeline.stage.result import in_tasks
 
 LEADS = '''"""Voltages of an ECG per episode; two episodes in three have one."""
 
@@ -225,9 +227,9 @@ def test_a_source_of_real_data_needs_no_further_table_for_it():
 
 
 def test_the_page_of_all_results_names_its_letter():
-    key = "corrected", "mortality"
-    results = {(*key, letter, "unimodal"): result(letter, "unimodal") for letter in "enx"}
-    assert "Modalities: **e** EHR, **n** notes, **x**.\n" in introduction(results)
+    results = by_name((letter, in_tasks(result(letter, "unimodal"))) for letter in "enx")
+    letters = {"e": "EHR", "n": "notes"}
+    assert "Modalities: **e** EHR, **n** notes, **x**.\n" in introduction(results, letters)
 
 
 def test_the_repository_s_own_checks_hold_with_it(extended):

@@ -117,7 +117,7 @@ def grid_jobs(config):
     encoders = [f"{what}_{name}" for what in ("pretrain", "embed")
                 for name in config["modalities"].values()]  # fmt: skip
     once = ["make_hospital", "clean_notes", "fit_bins", "select_events", "tokenise_events",
-            "describe_events", "tokenise_published", "write_tables", "tables"]  # fmt: skip
+            "describe_events", "tokenise_published", "write_wang", "tables"]  # fmt: skip
     twice = ["select_episodes", "select_films", "count_films", "select_notes", "train_doc2vec",
              "infer_vectors"]  # fmt: skip
     return dict.fromkeys(once, 1) | dict.fromkeys(twice, 2) | dict.fromkeys(encoders, each) | {

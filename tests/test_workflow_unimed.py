@@ -48,7 +48,7 @@ def test_a_result_of_all_tasks_speaks_of_each(stays):
 
 def test_a_result_of_stays_in_words(stays):
     result = json.loads((stays / MULTI).read_text())
-    lines = words(result, stays / MULTI).splitlines()
+    lines = words(result, stays / MULTI, {}).splitlines()
     assert lines[0] == "ecn_unimed_all, corrected protocol"
     assert [line[2:18].strip() for line in lines[1:5]] == [
         "Shock 4 h", "ARF 12 h", "Mortality 48 h", "Diagnoses 48 h"

@@ -69,6 +69,14 @@ def option(name: str) -> Callable[[Any, Any], list[str]]:
     return of
 
 
+def headline(wildcards: Any, output: Any) -> dict[str, str]:
+    """Column → text of the result whose JSON is `output.result`, while a report is made."""
+    from pipeline.report.words import headline as columns
+    from pipeline.stage.result import read_result
+
+    return columns(read_result(output.result))
+
+
 def only_published(path: str) -> Of:
     """A file that the published protocol alone reads."""
     return lambda wildcards: path if wildcards.protocol == "published" else []
@@ -91,6 +99,11 @@ class Wiring:
         self.modalities: dict[str, Modality] = {
             letter: targets.modality(config, name) for letter, name in self.letters.items()
         }
+
+    def words(self, letters: str | None = None) -> str:
+        """What modalities are called, as the JSON of a report's --letters: of these, or of all."""
+        chosen = self.letters if letters is None else letters
+        return json.dumps({letter: self.modalities[letter].words for letter in chosen})
 
     def _settings(self, wildcards: Any) -> dict[str, Any]:
         return protocols.settings(self.config, wildcards.protocol)

@@ -1,17 +1,21 @@
-"""Shapley values of the modalities with their intervals, by task, fusion and protocol, as one SVG.
+"""Shapley values of the modalities, by task, fusion and protocol: a table, and a figure.
 
-In: attributions (`pipeline.evaluation.attribution`). A panel per task (column) and protocol (row).
+Both are of the attributions that `pipeline.evaluation.attribution` writes.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report.catalogue import LETTERS, models_in_order, same_definitions, unique
-from pipeline.report.curves import REFERENCE, STYLE, save
-from pipeline.report.numbers import interval_words
-from pipeline.stage.command import parser, run
-from pipeline.stage.errors import InputError
-from pipeline.stage.files import read_json
-from pipeline.stage.names import PROTOCOLS
+import numpy as np
+
+from pipeline.evaluation.attribution import shapley
+from pipeline.report.drawing import REFERENCE, STYLE
+from pipeline.report.names import Letters, letter_words, models_in_order, unique
+from pipeline.report.numbers import cell, p_cell, sd_cell, short, table
+from pipeline.report.results import FlatResults
+from pipeline.report.verdicts import interval_words
+from pipeline.stage.comparison import Attribution
+from pipeline.stage.names import PROTOCOLS, subsets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,18 +25,24 @@ if TYPE_CHECKING:
 LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "D"), ("#CC79A7", "^"), ("#E69F00", "v"))
 STEP = 0.2  # between the modalities of one fusion; fusions are 1 apart
 TITLE = "Shapley values of the modalities"
+SHAPLEY = (
+    "Shapley values: the gain in test AUROC by a modality, averaged over all orders in which the "
+    "modalities can be added; they sum to the AUROC of all minus .500. p-values are corrected over "
+    "the pairs of modalities. Episodes: all, or those that have all modalities of the config."
+)
+EVERY = "with all modalities"
 
 
-def figure(attributions: list[dict[str, Any]]) -> "Figure":
-    """A panel per task and protocol: a group of rows per fusion, a dot per modality."""
+def figure(attributions: list[Attribution], words: Letters) -> "Figure":
+    """A panel per task (column) and protocol (row): rows per fusion, a dot per modality."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    tasks = unique(found["task"] for found in attributions)
-    protocols = [p for p in PROTOCOLS if any(found["protocol"] == p for found in attributions)]
-    fusions = models_in_order(found["fusion"] for found in attributions)
-    letters = unique(letter for found in attributions for letter in found["modalities"])
+    tasks = unique(one["task"] for one in attributions)
+    protocols = [p for p in PROTOCOLS if any(one["protocol"] == p for one in attributions)]
+    fusions = models_in_order(one["fusion"] for one in attributions)
+    letters = unique(letter for one in attributions for letter in one["modalities"])
     with rc_context(STYLE):
         size = (1.2 + 3.8 * len(tasks), 1.3 + len(protocols) * (0.6 + 0.62 * len(fusions)))
         drawn = Figure(figsize=size, layout="constrained")
@@ -45,7 +55,7 @@ def figure(attributions: list[dict[str, Any]]) -> "Figure":
                 chosen = [a for a in attributions if (a["task"], a["protocol"]) == (task, protocol)]
                 _panel(panel, chosen, fusions, letters)
                 panel.set_title(f"{task}, {protocol}")
-        _legend(drawn, letters)
+        _legend(drawn, letters, words)
         for panel in panels[-1]:
             panel.set_xlabel("gain in test AUROC")
         subtitle = f"average gain over all orders of adding them; {interval_words(attributions)}"
@@ -54,19 +64,20 @@ def figure(attributions: list[dict[str, Any]]) -> "Figure":
 
 
 def _panel(
-    panel: "Axes", chosen: list[dict[str, Any]], fusions: list[str], letters: list[str]
+    panel: "Axes", chosen: list[Attribution], fusions: list[str], letters: list[str]
 ) -> None:
     panel.axvline(0, color=REFERENCE, lw=0.9)
     panel.grid(False, axis="y")
     panel.tick_params(axis="y", length=0)
-    for found in chosen:
-        _values(panel, found, fusions.index(found["fusion"]), letters)
+    for attribution in chosen:
+        _values(panel, attribution, fusions.index(attribution["fusion"]), letters)
 
 
-def _values(panel: "Axes", found: dict[str, Any], row: int, letters: list[str]) -> None:
-    if not found["shapley"]:
-        panel.text(0.02, row, f"not shown: {found['test']['reason']}", va="center", fontsize=7.5)
-    for letter, value in found["shapley"].items():
+def _values(panel: "Axes", attribution: Mapping[str, Any], row: int, letters: list[str]) -> None:
+    if not attribution["shapley"]:
+        reason = attribution["test"]["reason"]
+        panel.text(0.02, row, f"not shown: {reason}", va="center", fontsize=7.5)
+    for letter, value in attribution["shapley"].items():
         place = letters.index(letter)
         colour, marker = LOOKS[place % len(LOOKS)]
         y = row + STEP * (place - (len(letters) - 1) / 2)
@@ -74,29 +85,73 @@ def _values(panel: "Axes", found: dict[str, Any], row: int, letters: list[str]) 
         panel.plot(value["value"], y, color=colour, marker=marker, ms=5)
 
 
-def _legend(drawn: "Figure", letters: list[str]) -> None:
+def _legend(drawn: "Figure", letters: list[str], words: Letters) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=colour, marker=marker, ms=5, label=LETTERS.get(letter, letter))
+        Line2D([], [], color=colour, marker=marker, ms=5, label=letter_words(letter, words))
         for letter, (colour, marker) in zip(letters, LOOKS * len(letters), strict=False)
     ]
     drawn.legend(handles=handles, loc="outside lower center", ncols=len(letters), frameon=False)
 
 
-def main() -> None:
-    """Reads the attributions, writes the picture."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--attribution", nargs="+", required=True, help="attributions, JSON")
-    arguments.add_argument("--output", required=True, help="the picture, SVG")
-    args = arguments.parse_args()
-    attributions = [read_json(path) for path in args.attribution]
-    for path, found in zip(args.attribution, attributions, strict=True):
-        if "shapley" not in found:
-            raise InputError(f"{path}: not an attribution of pipeline.evaluation.attribution")
-    same_definitions(zip(args.attribution, attributions, strict=True))
-    save(figure(attributions), args.output, TITLE)
+def shapley_table(attributions: list[Attribution], results: FlatResults, words: Letters) -> str:
+    """Shapley values and their differences, with the values that the known ceilings give."""
+    known = [a for a in attributions if a["shapley"]]
+    if not known:
+        return ""
+    letters = known[0]["modalities"]
+    pairs = [(row["first"], row["second"]) for row in known[0]["differences"]]
+    names = [letter_words(letter, words) for letter in letters]
+    header = ["task", "fusion", "protocol", "episodes", *names, "all − .500"]
+    header += [f"{one} − {two}, SD between seeds, p (Holm)" for one, two in pairs]
+    rows = []
+    for task in unique(a["task"] for a in known):
+        mine = [a for a in known if a["task"] == task]
+        rows += [
+            _shapley_row({**a, **part}, letters, pairs, who)
+            for a in mine
+            for who, part in (("all", a), (EVERY, a.get("complete") or {}))
+            if part.get("shapley")
+        ]
+        if truth := _planted(task, letters, results):
+            rows.append(
+                [
+                    task,
+                    "ceiling",
+                    "–",
+                    "–",
+                    *map(short, truth),
+                    short(sum(truth)),
+                    *[""] * len(pairs),
+                ]
+            )
+    return "\n\n".join(["## What each modality contributes", SHAPLEY, table(header, rows, words=4)])
 
 
-if __name__ == "__main__":
-    run(main)
+def _shapley_row(
+    attribution: dict[str, Any], letters: list[str], pairs: list[tuple[str, str]], who: str
+) -> list[str]:
+    values = [cell(attribution["shapley"].get(letter)) for letter in letters]
+    between = {(row["first"], row["second"]): row for row in attribution["differences"]}
+    differences = [
+        f"{cell(row, sign=True)}, {sd_cell(row)}, {p_cell(row['p_holm'])}"
+        if (row := between.get(pair))
+        else "–"
+        for pair in pairs
+    ]
+    head = [attribution["task"], attribution["fusion"], attribution["protocol"], who]
+    return [*head, *values, cell(attribution["total"]), *differences]
+
+
+def _planted(task: str, letters: list[str], results: FlatResults) -> list[float]:
+    """Shapley values of the best reachable AUROCs in the population; empty where unknown."""
+    ceilings = {
+        name.modalities: result["ceiling"]["population_auroc"]
+        for name, result in results.items()
+        if name.task == task and result["ceiling"]
+    }
+    worth = [ceilings.get(s) for s in subsets("".join(letters))]
+    if None in worth:
+        return []
+    return shapley(np.array(worth, dtype=float), "".join(letters)).tolist()

@@ -1,213 +1,173 @@
-"""All results of ICU stays in one page and one csv: the paper's three tables and what it left out.
+"""UniMed's page: several tasks of ICU stays by one decoder, beside the figures of the paper.
 
-In: results (`pipeline.evaluation.result`) and their comparisons. Out: a Markdown page in the
-form of Zhao et al. 2022, Tables I–III, each number beside the published one, and ablations,
-training sizes and diagnoses; and a csv with a row per result, task and metric. Aggregates only.
+Tables in the form of Zhao et al. 2022, and what it left out: ablations, training sizes, the upper
+bound, diagnoses. The csv has a row per result, task and metric.
 """
 
-import argparse
-import csv
-from os.path import relpath
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
-from pipeline.report import unimed_published as published
-from pipeline.report.catalogue import (
-    SIDECAR,
-    in_order,
-    intervals,
-    looking_ahead,
-    same_definitions,
-    unique,
-)
-from pipeline.report.cells import cell, short, table
-from pipeline.report.claims import PLANTED
-from pipeline.report.task_names import in_words
-from pipeline.report.unimed_claims import (
+from pipeline.report import attention, page
+from pipeline.report.names import ALL, Letters, task_hours, task_words, unique
+from pipeline.report.numbers import bullets, table
+from pipeline.report.page import Page, Study, joined, looking_ahead, pictures
+from pipeline.report.results import Differences, Part, Result, Results, is_ranked, is_synthetic
+from pipeline.report.robustness import complete_by_task, sensitivity_by_task
+from pipeline.report.unimed_comparisons import (
     bound_sentence,
-    by_size,
-    count,
     differences,
-    how_decided,
-    margin_of,
-    of_family,
     size_sentence,
+    size_table,
 )
-from pipeline.report.unimed_further import ablations, complete, diagnoses, others, sensitivities
-from pipeline.report.unimed_results import (
-    ALL,
-    MODEL,
-    Name,
-    Results,
-    csv_rows,
-    figure_of,
-    read_results,
-    reference,
-    tasks_of,
+from pipeline.report.unimed_tables import (
+    DAGGER,
+    ablations,
+    diagnoses,
+    other_tasks,
+    table_one,
+    table_three,
+    table_two,
 )
-from pipeline.stage.command import parser, run
-from pipeline.stage.files import read_json, whole
-
-MARK = "MIMIC-III†"
-DAGGER = (
-    "† Published on MIMIC-III (Zhao et al. 2022; rows marked Tang: Tang et al. 2020) and **not "
-    "comparable**: other patients, other labels, a split by stay, one run."
-)
+from pipeline.report.verdicts import PLANTED, interval_lines, verdict_counts, verdict_rule
+from pipeline.stage.command import run
 
 
-def page(results: Results, contrasts: dict[str, Any] | None, figures: list[str]) -> str:
+def text(study: Study, figures: list[str]) -> str:
     """The Markdown page; `figures` are paths relative to it."""
-    own = reference(results)
-    synthetic = any((r.get("source") or {}).get("kind") == "synthetic" for r in results.values())
-    parts = [
+    results, compared = study.results, study.differences
+    modalities = reference(results)
+    return joined([
         "# Several tasks of ICU stays by one decoder",
-        introduction(results, own),
-        how_decided(margin_of(contrasts)) if contrasts else "",
-        f"> {PLANTED}" if synthetic else "",
-        *of_paper(results, contrasts, own),
-        *left_out(results, contrasts, own),
+        introduction(results, modalities),
+        verdict_rule(compared.margin) if compared.rows else "",
+        f"> {PLANTED}" if is_synthetic(results) else "",
+        *of_paper(results, compared, modalities),
+        *not_in_paper(results, compared, modalities, study.letters),
         "## Diagnoses",
         diagnoses(results),
-        *(f"![{Path(path).stem}]({path})" for path in figures),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+        *pictures(figures),
+    ])  # fmt: skip
 
 
-def of_paper(results: Results, contrasts: dict[str, Any] | None, own: str) -> list[str]:
-    """Tables I to III of the paper, with the differences that belong to them."""
-    margin = margin_of(contrasts)
-    multitask = of_family(contrasts, "multitask")
-    return [
-        "## Table I: models",
-        table(_header(["model"]), table_one(results, own)),
-        DAGGER,
-        "## Table II: modalities",
-        table(_header(["modalities"]), table_two(results)),
-        differences(of_family(contrasts, "modality"), margin),
-        "## Table III: decoders, single task → multitask",
-        table(_header(["decoder"]), table_three(results, own)),
-        count(multitask, margin, "Multitask minus single task"),
-        differences(multitask, margin),
-    ]
-
-
-def left_out(results: Results, contrasts: dict[str, Any] | None, own: str) -> list[str]:
-    """What the paper has not: training sizes, the upper bound, ablations, other tasks."""
-    together = {name: result for name, result in results.items() if name[2] == ALL}
-    tasks, margin = tasks_of(together or results), margin_of(contrasts)
-    multitask, bound, ablation = (
-        of_family(contrasts, family) for family in ("multitask", "bound", "ablation")
-    )
-    return [
-        "## Multitask minus single task by training size",
-        by_size(multitask, tasks, own),
-        size_sentence(multitask, own, margin),
-        "## Single task told the truth about earlier tasks, minus single task: the upper bound",
-        differences(bound, margin),
-        bound_sentence(bound, margin),
-        "## Ablations",
-        table(["model", *map(in_words, tasks)], ablations(results, own, tasks)),
-        differences(ablation, margin),
-        others(results),
-        sensitivities(results),
-        complete(results),
-    ]
-
-
-def introduction(results: Results, own: str) -> str:
+def introduction(results: Results, modalities: str) -> str:
     """What is shown, and how to read a cell."""
     seeds = unique(str(len(result["seeds"])) for result in results.values())
-    lines = [
+    return bullets([
         f"{len(results)} results. A dash: not made, or too few patients.",
         "Cells: AUROC on the test stays, of diagnoses Recall@10, with 95 % interval; mean over "
         f"training seeds ({' or '.join(seeds)}).",
-        *intervals(results.values()),
-        f"Where nothing else is said the modalities are `{own}`.",
+        *interval_lines(results.values()),
+        f"Where nothing else is said the modalities are `{modalities}`.",
         "Only incident cases: a stay with the onset before the prediction is not eligible.",
         "Diagnoses carry no time stamp: they are coded after the stay, of the whole admission.",
         "Teacher-forced models are told the true outcomes of earlier tasks: a bound, no model.",
         *looking_ahead(results.values()),
-    ]
-    return "\n".join(f"* {line}" for line in lines)
+    ])  # fmt: skip
 
 
-def _header(first: list[str]) -> list[str]:
-    return [*first, *(text for c in published.COLUMNS for text in (in_words(c), MARK))]
+def reference(results: Results) -> str:
+    """The modalities that most results have; of several the first."""
+    return Counter(name.modalities for name in results).most_common(1)[0][0]
 
 
-def _beside(cells: list[str], row: published.Row | None) -> list[str]:
-    """Our cells, each followed by the published number."""
-    known = row or (None,) * len(cells)
-    return [text for own, p in zip(cells, known, strict=True) for text in (own, short(p))]
-
-
-def _cells(results: Results, name: Name) -> list[str]:
-    """The paper's columns of a target; `each` as its task: every task by its own decoder."""
-    modalities, model, task = name
+def of_paper(results: Results, compared: Differences, modalities: str) -> list[str]:
+    """Tables I to III of the paper, with the differences that belong to them."""
+    multitask, margin = compared.of_family("multitask"), compared.margin
     return [
-        cell(figure_of(results, (modalities, model, column if task == "each" else task), column))
-        for column in published.COLUMNS
+        "## Table I: models",
+        table_one(results, modalities),
+        DAGGER,
+        "## Table II: modalities",
+        table_two(results),
+        differences(compared.of_family("modality"), margin),
+        "## Table III: decoders, single task → multitask",
+        table_three(results, modalities),
+        verdict_counts(multitask, margin, "Multitask minus single task"),
+        differences(multitask, margin),
     ]
 
 
-def table_one(results: Results, own: str) -> list[list[str]]:
-    """Models × tasks; models that are not run here have published numbers only."""
-    here = {
-        "UniMed, single task": _cells(results, (own, MODEL, "each")),
-        "UniMed, multitask": _cells(results, (own, MODEL, ALL)),
-    }
-    nothing = ["–"] * len(published.COLUMNS)
+def not_in_paper(
+    results: Results, compared: Differences, modalities: str, letters: Letters
+) -> list[str]:
+    """What the paper has not: training sizes, the upper bound, ablations, other tasks."""
+    together = {name: result for name, result in results.items() if name.task == ALL}
+    tasks, margin = tasks_in_time(together or results), compared.margin
+    multitask, bound, ablation = (
+        compared.of_family(family) for family in ("multitask", "bound", "ablation")
+    )
     return [
-        [name, *_beside(here.get(name, nothing), row)]
-        for name, row in {**published.FIDDLE, **published.MODELS}.items()
+        "## Multitask minus single task by training size",
+        size_table(multitask, tasks, modalities),
+        size_sentence(multitask, modalities, margin),
+        "## Single task told the truth about earlier tasks, minus single task: the upper bound",
+        differences(bound, margin),
+        bound_sentence(bound, margin),
+        "## Ablations",
+        table(["model", *map(task_words, tasks)], ablations(results, modalities, tasks)),
+        differences(ablation, margin),
+        other_tasks(results),
+        sensitivity_by_task(results),
+        complete_by_task(results, letters),
     ]
 
 
-def table_two(results: Results) -> list[list[str]]:
-    """Modality sets × tasks, by the decoder of all tasks."""
-    sets = in_order([*published.MODALITIES, *(name[0] for name in results)])
-    return [
-        [f"`{s}`", *_beside(_cells(results, (s, MODEL, ALL)), published.MODALITIES.get(s))]
-        for s in sets
-    ]
+def tasks_in_time(results: Results) -> list[str]:
+    """Every task, in the order of time."""
+    known = unique(task for result in results.values() for task in result["tasks"])
+    return sorted(known, key=task_hours)
 
 
-def table_three(results: Results, own: str) -> list[list[str]]:
-    """Decoders × tasks: single task, then multitask."""
-    return [
-        [f"{words}, {kind}", *_beside(_cells(results, (own, model, task)), row)]
-        for model, (words, alone, together) in published.DECODERS.items()
-        for kind, task, row in (("single", "each", alone), ("multi", ALL, together))
-    ]
+def csv_rows(study: Study) -> Iterator[dict[str, Any]]:
+    """One row per result, task and metric, on all test stays and on those with all modalities."""
+    for name, result in study.results.items():
+        for task, stays, part in _parts(result):
+            test = part["metrics"]["test"]
+            head = {"protocol": name.protocol, "modalities": name.modalities, "model": name.model}
+            head |= {"trained_on": name.task, "task": task, "stays": stays, "n": test["n"]}
+            head |= {"patients": test["patients"], "positives": test.get("positives")}
+            for metric, estimate in _metrics(part):
+                values = {key: estimate.get(key) for key in ("value", "low", "high", "sd")}
+                yield {**head, "metric": metric, **values}
 
 
-def _arguments() -> argparse.Namespace:
-    arguments = parser(__doc__)
-    add = arguments.add_argument
-    add("--results", nargs="+", required=True, help="results, JSON; .run.json are passed over")
-    add("--contrasts", help="of pipeline.evaluation.comparison, JSON")
-    add("--figures", nargs="*", default=[], help="pictures that the page shows")
-    add("--markdown", required=True, help="the page")
-    add("--csv", required=True, help="a row per result, task and metric")
-    return arguments.parse_args()
+def _parts(result: Result) -> Iterator[tuple[str, str, Part]]:
+    """Each task on all stays, and on those with all modalities as far as there are figures."""
+    for task, part in result["tasks"].items():
+        yield task, "all", part
+        complete = part.get("complete")
+        if complete and not complete["reason"]:
+            yield task, "with all modalities", {**part, **complete}
+
+
+def _metrics(part: Part) -> Iterator[tuple[str, dict[str, Any]]]:
+    test = part["metrics"]["test"]
+    if not is_ranked(part):
+        yield from ((name, test[name]) for name in ("auroc", "auprc", "brier", "log_loss"))
+        if part["ceiling"]:
+            yield "oracle_auroc", part["ceiling"]["oracle_auroc"]
+        return
+    for k, kinds in (test["recall"] or {}).items():
+        yield from ((f"recall@{k} {kind}", estimate) for kind, estimate in kinds.items())
+    yield from ((name, test[name]) for name in ("macro_auroc", "micro_auroc"))
+
+
+PAGE = Page(
+    text,
+    csv_rows,
+    {
+        "unimed_attention": (
+            attention.TITLE,
+            lambda study: attention.figure(list(study.results.values()), study.letters),
+        )
+    },
+)
 
 
 def main() -> None:
-    """Reads results and comparisons, writes the page and the csv."""
-    args = _arguments()
-    results = read_results(args.results)
-    contrasts = read_json(args.contrasts) if args.contrasts else None
-    first = next(path for path in args.results if not path.endswith(SIDECAR))
-    compared = [(args.contrasts, contrasts)] if contrasts else []
-    same_definitions([(first, next(iter(results.values()))), *compared])
-    rows = list(csv_rows(results))
-    with whole(args.csv) as part, Path(part).open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    figures = [relpath(path, Path(args.markdown).parent) for path in args.figures]
-    with whole(args.markdown) as part:
-        part.write_text(page(results, contrasts, figures))
+    """Reads results and comparisons, writes the page, the csv and the figure."""
+    page.write(PAGE, page.arguments(__doc__))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,16 @@ the EHR contributes most. The first is read from the paired differences between 
 modalities and the best single one, the second from the Shapley values.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.evaluation.statistics.significance import SEEDS, holm, undecided_for
-from pipeline.report.catalogue import LETTERS, full_set, unique
-from pipeline.report.cells import cell, is_clear, opposite, p_cell, short
-from pipeline.report.grid import Contrasts
-from pipeline.stage.names import FUSIONS, PROTOCOLS
+from pipeline.evaluation.statistics.significance import SEEDS
+from pipeline.report.names import Letters, full_set, is_multimodal, letter_words, unique
+from pipeline.report.numbers import cell, p_cell, short
+from pipeline.report.results import Differences, Row
+from pipeline.report.verdicts import PLANTED, corrected, is_clear, opposite, why_undecided
+from pipeline.stage.comparison import Attribution
+from pipeline.stage.names import PROTOCOLS
 
 EHR = "e"
 CLEAR = (
@@ -20,21 +23,16 @@ CLEAR = (
     f"chance of patients and that of training, which needs {SEEDS} seeds: with fewer, training "
     "noise is not in them, and nothing is decided. The training patients are taken as they are."
 )
-PLANTED = (
-    "These results were made from the synthetic hospital. How much each modality tells, and that "
-    "they complement each other, was planted there: the answers show that the method finds what is "
-    "there, not what holds for patients."
-)
 
 
-def first_claim(protocol: str, contrasts: Contrasts) -> str:
+def first_claim(protocol: str, differences: Differences) -> str:
     """Does multimodal beat unimodal on every task? A verdict, and a line per task."""
-    gains = corrected(_gains(protocol, contrasts))
+    gains = corrected(_gains(protocol, differences))
     if not gains:
         return "not answered: no comparisons with single modalities."
     clear = [row for row in gains if is_clear(row)]
-    tasks = unique(task for of, task in contrasts if of == protocol)
-    if open_question := _undecided(gains):
+    tasks = unique(task for of, task in differences.tasks if of == protocol)
+    if open_question := why_undecided(gains):
         summary = (
             f"**{open_question}.** Gain of the model of all modalities over the best single "
             "modality in AUROC, intervals over patients, training noise not in them:"
@@ -55,32 +53,17 @@ def first_claim(protocol: str, contrasts: Contrasts) -> str:
     return _lines(summary, [_of_task(task, gains) for task in tasks])
 
 
-def _gains(protocol: str, contrasts: Contrasts) -> list[dict[str, Any]]:
-    """Fusions of all modalities minus their best single one, with their task."""
-    found = []
-    for (of, task), contrast in contrasts.items():
-        rows = [r for r in contrast["contrasts"] if r["family"] == "best-single"]
-        full = full_set(row["first"].split("_")[0] for row in rows)
-        wanted = [f"{full}_{fusion}" for fusion in FUSIONS]
-        if of == protocol:
-            found += [{"task": task, **row} for row in rows if row["first"] in wanted]
-    return found
-
-
-def corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The comparisons with p-values corrected over all of them, not per task as they were.
-
-    >>> [row["p_holm"] for row in corrected([{"p": 0.01}, {"p": 0.04}])]
-    [0.02, 0.04]
-    """
-    values = holm([row["p"] for row in rows])
-    return [{**row, "p_holm": value} for row, value in zip(rows, values, strict=True)]
-
-
-def _undecided(rows: list[dict[str, Any]]) -> str:
-    """Why nothing is decided, where a comparison rests on too few seeds; else empty."""
-    reason = undecided_for(min((row["seeds"] for row in rows), default=SEEDS))
-    return reason[:1].upper() + reason[1:]
+def _gains(protocol: str, differences: Differences) -> list[Row]:
+    """Fusions of all modalities minus their best single one."""
+    gains: list[Row] = []
+    for compared in differences.tasks:
+        rows = [row for row in differences.of_family("best-single")
+                if (row["protocol"], row["task"]) == compared]  # fmt: skip
+        of_model = [(*row["first"].split("_")[:2], row) for row in rows]
+        full = full_set(modalities for modalities, _, _ in of_model)
+        if compared[0] == protocol:
+            gains += [row for s, model, row in of_model if s == full and is_multimodal(model)]
+    return gains
 
 
 def _of_task(task: str, gains: list[dict[str, Any]]) -> str:
@@ -88,7 +71,7 @@ def _of_task(task: str, gains: list[dict[str, Any]]) -> str:
     if not mine:
         return f"{task}: not shown, too few patients or one class only"
     values = _range([row["value"] for row in mine], sign=True)
-    if _undecided(mine):
+    if why_undecided(mine):
         return f"{task}: {', '.join(_with_fusion(row) for row in mine)}"
     unclear = [_unclear(row) for row in mine if not is_clear(row)]
     but = f"; not clear: {' and '.join(unclear)}" if unclear else ""
@@ -103,19 +86,21 @@ def _unclear(row: dict[str, Any]) -> str:
     return f"{_with_fusion(row)}, p {p_cell(row['p_holm'])}"
 
 
-def second_claim(protocol: str, attributions: list[dict[str, Any]]) -> str:
+def second_claim(protocol: str, attributions: list[Attribution], letters: Letters) -> str:
     """Does the EHR matter most? A verdict, and a line per task."""
     asked = [a for a in attributions if a["protocol"] == protocol]
     known = _jointly_corrected([a for a in asked if EHR in a["shapley"]])
     if not known:
         return "not answered: no Shapley values that include the EHR."
     largest = [a for a in known if _largest(a) == EHR]
-    if open_question := _undecided([row for a in known for row in a["differences"]]):
+    if open_question := why_undecided([row for a in known for row in a["differences"]]):
         summary = (
             f"**{open_question}.** Of {len(known)} combinations of task and fusion, the EHR has "
             f"the largest Shapley value in {len(largest)}. Over the fusions:"
         )
-        return _lines(summary, [_shares(task, known) for task in unique(a["task"] for a in known)])
+        return _lines(
+            summary, [_shares(task, known, letters) for task in unique(a["task"] for a in known)]
+        )
     clear = [a for a in known if all(map(is_clear, _against(a)))]
     refuted = [a for a in known if any(is_clear(opposite(d)) for d in _against(a))]
     verdict = "It cannot be decided: the differences are within chance."
@@ -132,10 +117,12 @@ def second_claim(protocol: str, attributions: list[dict[str, Any]]) -> str:
         f"Shapley value in {len(largest)}, clearly larger than every other modality's in "
         f"{len(clear)}; another modality's is clearly larger in {len(refuted)}. Over the fusions:"
     )
-    return _lines(summary, [_shares(task, known) for task in unique(a["task"] for a in known)])
+    return _lines(
+        summary, [_shares(task, known, letters) for task in unique(a["task"] for a in known)]
+    )
 
 
-def _jointly_corrected(attributions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _jointly_corrected(attributions: list[Attribution]) -> list[dict[str, Any]]:
     """The attributions with the p-values of their differences corrected over all of them."""
     rows = iter(corrected([row for a in attributions for row in a["differences"]]))
     return [{**a, "differences": [next(rows) for _ in a["differences"]]} for a in attributions]
@@ -152,10 +139,11 @@ def _against(attribution: dict[str, Any]) -> list[dict[str, Any]]:
     return [row if row["first"] == EHR else opposite(row) for row in rows]
 
 
-def _shares(task: str, attributions: list[dict[str, Any]]) -> str:
+def _shares(task: str, attributions: Sequence[Mapping[str, Any]], letters: Letters) -> str:
+    """Shapley values of each modality, from the smallest to the largest over the fusions."""
     mine = [a["shapley"] for a in attributions if a["task"] == task]
     parts = [
-        f"{LETTERS.get(letter, letter)} {_range([values[letter]['value'] for values in mine])}"
+        f"{letter_words(letter, letters)} {_range([values[letter]['value'] for values in mine])}"
         for letter in mine[0]
     ]
     return f"{task}: {', '.join(parts)}"
@@ -175,18 +163,19 @@ def _lines(summary: str, lines: list[str]) -> str:
 
 
 def answers(
-    contrasts: Contrasts,
-    attributions: list[dict[str, Any]],
+    differences: Differences,
+    attributions: list[Attribution],
     synthetic: bool,
+    letters: Letters,
 ) -> str:
     """Both claims for every protocol, as Markdown."""
     claims = {
-        "Multimodal beats unimodal on every task": [first_claim(p, contrasts) for p in PROTOCOLS],
-        "The EHR matters most": [second_claim(p, attributions) for p in PROTOCOLS],
+        "Multimodal beats unimodal on every task": [first_claim(p, differences) for p in PROTOCOLS],
+        "The EHR matters most": [second_claim(p, attributions, letters) for p in PROTOCOLS],
     }
     parts = ["## The paper's two claims"]
-    for claim, found in claims.items():
-        lines = [f"* {p} protocol: {text}" for p, text in zip(PROTOCOLS, found, strict=True)]
+    for claim, texts in claims.items():
+        lines = [f"* {p} protocol: {text}" for p, text in zip(PROTOCOLS, texts, strict=True)]
         parts.append("\n".join([f"**“{claim}”**", "", *lines]))
     parts.append(CLEAR)
     return "\n\n".join([*parts, *([f"> {PLANTED}"] if synthetic else [])])

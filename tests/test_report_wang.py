@@ -4,21 +4,25 @@ import csv
 import json
 import re
 import sys
+from base64 import b64decode
 from itertools import combinations, dropwhile, takewhile
 from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.report import attribution, forest, tables
-from pipeline.report.cells import is_clear, opposite
-from pipeline.report.claims import PLANTED, first_claim, second_claim
-from pipeline.report.webpage import webpage
+from pipeline.report import wang
+from pipeline.report.page import webpage
+from pipeline.report.results import differences_in
+from pipeline.report.verdicts import PLANTED, is_clear, opposite
+from pipeline.report.wang_claims import first_claim, second_claim
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 from pipeline.stage.names import subsets
+from pipeline.stage.result import SECTIONS
 
 SETS = subsets("ecn")
 FUSIONS = ("early", "late")
+LETTERS = {"e": "EHR", "c": "chest films", "n": "notes"}
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -36,15 +40,18 @@ def result(modalities, model, task="mortality", protocol="corrected", auroc=0.8,
         "brier": estimate(0.1),
     }
     return {
+        "schema_version": 3,
+        "target": f"{modalities}_{model}_{task}",
         "protocol": protocol,
         "task": task,
         "modalities": modalities,
         "model": model,
         "source": {"kind": "synthetic"},
+        "task_definition": None,
+        **dict.fromkeys(SECTIONS),
         "metrics": {"test": {**test, **found}},
-        "ceiling": None,
-        "missing": None,
         "sensitivity": [],
+        "cohort": {"attrition": [], "looks_ahead": []},
         "seeds": [*range(5)],
         "bootstrap": bootstrap(5),
         **more,
@@ -61,12 +68,11 @@ def ceiling(population):
 
 
 def contrast(task, gains, protocol="corrected", p_holm=0.004, p=None, seeds=5):
-    rows = [
-        {"family": "best-single", "first": name, "second": "c_unimodal", **estimate(gain)}
-        | {"seeds": seeds, "seed_sd": 0.004, "p": p or p_holm / 1000, "p_holm": p_holm}
-        for name, gain in gains.items()
-    ]
-    return {"task": task, "protocol": protocol, "contrasts": rows}
+    row = {"family": "best-single", "task": task, "second": f"c_unimodal_{task}", "seeds": seeds}
+    row |= {"seed_sd": 0.004, "p": p or p_holm / 1000, "p_holm": p_holm, "verdict": "better"}
+    rows = [{**row, "first": f"{name}_{task}", **estimate(gain)} for name, gain in gains.items()]
+    head = {"schema_version": 4, "protocol": protocol, "margin": 0.02, "tasks": {task: {}}}
+    return {**head, "contrasts": rows, "complete": {"reason": "few", "contrasts": []}}
 
 
 def shapley(values, task="mortality", fusion="early", protocol="corrected", p_holm=0.004, seeds=5):
@@ -83,6 +89,7 @@ def shapley(values, task="mortality", fusion="early", protocol="corrected", p_ho
         for one, two in combinations(values, 2)
     ]
     return {
+        "schema_version": 4,
         "task": task,
         "fusion": fusion,
         "protocol": protocol,
@@ -115,8 +122,8 @@ def write(monkeypatch, folder, results, contrasts=(), attributions=(), *more):
     arguments += ["--contrasts", *files("contrast", contrasts)]
     arguments += ["--attribution", *files("attribution", attributions)]
     arguments += ["--markdown", str(folder / "x.md"), "--csv", str(folder / "x.csv"), *more]
-    monkeypatch.setattr(sys, "argv", ["tables", *arguments])
-    tables.main()
+    monkeypatch.setattr(sys, "argv", ["wang", *arguments, "--letters", json.dumps(LETTERS)])
+    wang.main()
     with (folder / "x.csv").open() as file:
         return (folder / "x.md").read_text(), list(csv.DictReader(file))
 
@@ -169,16 +176,9 @@ def test_gains_and_distances_are_listed(monkeypatch, tmp_path):
 def test_models_are_compared_in_order(monkeypatch, tmp_path):
     pairs = [("ecn_late", "ecn_early"), ("ec_late", "ec_early"), ("ec_joint", "ec_early")]
     found = contrast("mortality", {})
+    row = {"family": "early", "task": "mortality", **estimate(-0.03), "p": 0.02, "p_holm": 0.06}
     found["contrasts"] = [
-        {
-            "family": "early",
-            "first": one,
-            "second": two,
-            **estimate(-0.03),
-            "p": 0.02,
-            "p_holm": 0.06,
-        }
-        for one, two in pairs
+        {**row, "first": f"{one}_mortality", "second": f"{two}_mortality"} for one, two in pairs
     ]
     page, _ = write(monkeypatch, tmp_path, grid(), [found])
     rows = rows_of(page, "mortality", "Other models against early fusion")
@@ -240,7 +240,7 @@ def both(gains, **more):
     found = [
         contrast(t, dict(zip(("ecn_early", "ecn_late"), g, strict=True))) for t, g in tasks.items()
     ]
-    return {("corrected", one["task"]): one for one in found}
+    return differences_in(found)
 
 
 @pytest.mark.parametrize(
@@ -270,10 +270,10 @@ def test_first_claim_says_what_is_not_clear():
 
 
 def test_first_claim_asks_for_p_after_correction_and_leaves_baselines_out():
-    uncorrected = {("corrected", "x"): contrast("x", {"ecn_early": 0.1}, p=0.06)}
+    uncorrected = differences_in([contrast("x", {"ecn_early": 0.1}, p=0.06)])
     assert "does not hold" in first_claim("corrected", uncorrected)
     gains = {"ecn_early": 0.1, "ecn_gbdt": -0.1, "ec_early": -0.1}
-    assert "in 1 of 1 comb" in first_claim("corrected", {("corrected", "x"): contrast("x", gains)})
+    assert "in 1 of 1 comb" in first_claim("corrected", differences_in([contrast("x", gains)]))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_first_claim_asks_for_p_after_correction_and_leaves_baselines_out():
     ],
 )
 def test_second_claim_follows_the_shapley_values(values, p_holm, verdict):
-    text = second_claim("corrected", [shapley(values, p_holm=p_holm)])
+    text = second_claim("corrected", [shapley(values, p_holm=p_holm)], LETTERS)
     assert text.startswith(f"**{verdict}")
     assert f"EHR {values['e']:.3f}".replace("0.", ".") in text
 
@@ -297,24 +297,24 @@ def test_second_claim_counts_tasks_and_fusions():
         shapley({"e": 0.1, "c": 0.2}, task="longstay"),
         shapley({"e": 0.15, "c": 0.14}, task="mortality", fusion="late"),
     ]
-    text = second_claim("corrected", found)
+    text = second_claim("corrected", found, LETTERS)
     assert text.startswith("**It does not hold throughout.**")
     assert (
         "Of 3 combinations of task and fusion, the EHR has the largest Shapley value in 2" in text
     )
     assert "every other modality's in 1; another modality's is clearly larger in 1" in text
     assert "mortality: EHR .150 to .200, chest films .100 to .140" in text
-    assert "It holds in part" in second_claim("corrected", [found[0], found[2]])
-    assert second_claim("published", found).startswith("not answered")
+    assert "It holds in part" in second_claim("corrected", [found[0], found[2]], LETTERS)
+    assert second_claim("published", found, LETTERS).startswith("not answered")
 
 
 def test_nothing_is_claimed_of_fewer_than_five_seeds():
-    contrasts = {("corrected", "mortality"): contrast("mortality", {"ecn_early": 0.1}, seeds=1)}
-    first = first_claim("corrected", contrasts)
+    few = [contrast("mortality", {"ecn_early": 0.1}, seeds=1)]
+    first = first_claim("corrected", differences_in(few))
     assert first.startswith("**Not decided: 1 seed, 5 needed.**")
     assert "early +.100 (+.080 to +.120)" in first
     assert "training noise not in them" in first
-    second = second_claim("corrected", [shapley({"e": 0.2, "c": 0.1}, seeds=3)])
+    second = second_claim("corrected", [shapley({"e": 0.2, "c": 0.1}, seeds=3)], LETTERS)
     assert second.startswith("**Not decided: 3 seeds, 5 needed.**")
     assert "EHR .200, chest films .100" in second
     for claim in (first, second):
@@ -349,9 +349,9 @@ def test_shapley_table_shows_the_values_that_the_ceilings_give(monkeypatch, tmp_
 
 
 def test_the_page_says_which_cohorts_look_ahead(monkeypatch, tmp_path):
-    ahead = {"looks_ahead": ["with an ICU stay"]}
+    ahead = {"attrition": [], "looks_ahead": ["with an ICU stay"]}
     results = [
-        result("e", "unimodal", cohort={"looks_ahead": []}),
+        result("e", "unimodal"),
         result("e", "unimodal", protocol="published", cohort=ahead),
         result("c", "unimodal", protocol="published", cohort=ahead),
     ]
@@ -443,6 +443,20 @@ def test_those_with_all_modalities_stand_beside_all_of_them(monkeypatch, tmp_pat
     assert own["unimodal"]["auroc_complete"] == ""
 
 
+@pytest.mark.parametrize("letters", ["ec", "cn", "xy"])
+def test_two_modalities_whatever_they_are_make_a_page(monkeypatch, tmp_path, letters):
+    sets, worth = subsets(letters), dict(zip(letters, (0.2, 0.1), strict=True))
+    results = [result(s, "unimodal" if len(s) == 1 else "early") for s in sets]
+    compared = [contrast("mortality", {f"{letters}_early": 0.1})]
+    figures = ("--figures", *(str(tmp_path / f"{name}.svg") for name in ("wang", "attribution")))
+    page, _ = write(monkeypatch, tmp_path, results, compared, [shapley(worth)], *figures)
+    assert "It holds for every task, with every fusion." in page
+    second = page.split("**“The EHR matters most”**\n\n")[1].split("\n")[0]
+    assert ("no Shapley values that include the EHR" in second) == ("e" not in letters)
+    words = [LETTERS.get(letter, letter) for letter in letters]
+    assert all(word in rows_of(page, "What each modality contributes")[0] for word in words)
+
+
 def test_the_page_of_one_result_has_no_empty_tables(monkeypatch, tmp_path):
     page, _ = write(monkeypatch, tmp_path, [result("e", "unimodal")])
     for heading in ("What each", "Missing", "Sensitivity", "Other models against"):
@@ -466,6 +480,7 @@ def test_tasks_keep_the_order_given_everywhere(monkeypatch, tmp_path):
 
 def test_same_results_same_bytes_and_links_are_relative(monkeypatch, tmp_path):
     figures = ("--figures", str(tmp_path / "figures" / "wang.svg"))
+    (tmp_path / "figures").mkdir()
     pages = [write(monkeypatch, tmp_path, grid(), (), (), *figures)[0] for _ in range(2)]
     assert pages[0] == pages[1]
     assert "![wang](figures/wang.svg)" in pages[0]
@@ -481,16 +496,21 @@ def test_a_result_or_comparison_of_another_form_is_refused(monkeypatch, tmp_path
 
 
 def test_what_is_no_result_is_refused_and_sidecars_are_passed_over(monkeypatch, tmp_path):
-    write_json(tmp_path / "a.json", result("e", "unimodal"))
     write_json(tmp_path / "a.run.json", {"target": "a"})
-    write_json(tmp_path / "b.json", {"target": "b"})
-    assert len(tables.read_results([str(tmp_path / "a.json"), str(tmp_path / "a.run.json")])) == 1
-    with pytest.raises(InputError, match=r"b.json: not a result"):
-        tables.read_results([str(tmp_path / "b.json")])
-    with pytest.raises(InputError, match=r"a.json: a second result of corrected mortality e"):
-        tables.read_results([str(tmp_path / "a.json")] * 2)
+    sidecar = ("--results", str(tmp_path / "result0.json"), str(tmp_path / "a.run.json"))
+    assert len(write(monkeypatch, tmp_path, [result("e", "unimodal")], (), (), *sidecar)[1]) == 1
+    with pytest.raises(InputError, match=r"result0.json: not a result"):
+        write(monkeypatch, tmp_path, [{"target": "b"}])
+    with pytest.raises(InputError, match=r"result1.json: a second result of e_unimodal_mortality"):
+        write(monkeypatch, tmp_path, [result("e", "unimodal")] * 2)
     with pytest.raises(InputError, match="no results given"):
-        tables.read_results([str(tmp_path / "a.run.json")])
+        write(monkeypatch, tmp_path, grid(), (), (), "--results", sidecar[2])
+    with pytest.raises(InputError, match=r"contrast0.json: no comparisons"):
+        write(monkeypatch, tmp_path, grid(), [{}])
+    with pytest.raises(InputError, match=r"attribution0.json: not an attribution"):
+        write(monkeypatch, tmp_path, grid(), (), [{}])
+    with pytest.raises(InputError, match=r"x.svg: the page has wang, attribution alone"):
+        write(monkeypatch, tmp_path, grid(), (), (), "--figures", str(tmp_path / "x.svg"))
 
 
 def test_two_versions_of_the_definitions_make_no_table(monkeypatch, tmp_path):
@@ -505,19 +525,12 @@ def test_two_versions_of_the_definitions_make_no_table(monkeypatch, tmp_path):
             InputError, match=r"(contrast|attribution)0.json has version 1; .*result0"
         ):
             write(monkeypatch, tmp_path, results, *more)
-    both = [shapley({"e": 0.1, "c": 0.2}) | new, shapley({"e": 0.1, "c": 0.2}, task="longstay")]
-    with pytest.raises(InputError, match=r"attribution1.json has version 1"):
-        draw(monkeypatch, attribution, tmp_path, "attribution", both)
 
 
-def draw(monkeypatch, stage, folder, option, found):
-    paths = [folder / f"{option}{i}.json" for i in range(len(found))]
-    for path, one in zip(paths, found, strict=True):
-        write_json(path, one)
-    arguments = [f"--{option}", *map(str, paths), "--output", str(folder / "x.svg")]
-    monkeypatch.setattr(sys, "argv", ["x", *arguments])
-    stage.main()
-    return (folder / "x.svg").read_bytes()
+def draw(monkeypatch, folder, name, *studied):
+    """The bytes of a figure of the page."""
+    write(monkeypatch, folder, *studied, "--figures", str(folder / f"{name}.svg"))
+    return (folder / f"{name}.svg").read_bytes()
 
 
 def texts(svg):
@@ -525,45 +538,44 @@ def texts(svg):
 
 
 def test_forest_shows_sets_models_and_protocols(monkeypatch, tmp_path):
-    drawn = draw(monkeypatch, forest, tmp_path, "results", grid())
-    assert drawn == draw(monkeypatch, forest, tmp_path, "results", grid())
+    drawn = draw(monkeypatch, tmp_path, "wang", grid(), (), ())
+    assert drawn == draw(monkeypatch, tmp_path, "wang", grid(), (), ())
     found = texts(drawn)
     for text in (*SETS, *FUSIONS, "gbdt-stats", "mortality, corrected", "mortality, published"):
         assert text in found
     assert "oracle (best reachable)" in found
     real = [{**one, "ceiling": None} for one in grid()]
-    assert "oracle (best reachable)" not in texts(
-        draw(monkeypatch, forest, tmp_path, "results", real)
-    )
+    drawn = draw(monkeypatch, tmp_path, "wang", real, (), ())
+    assert "oracle (best reachable)" not in texts(drawn)
 
 
 def test_forest_leaves_out_what_has_no_auroc(monkeypatch, tmp_path):
     hidden = [result("e", "unimodal", auroc=None), result("ecn", "new")]
-    assert "new" in texts(draw(monkeypatch, forest, tmp_path, "results", hidden))
+    assert "new" in texts(draw(monkeypatch, tmp_path, "wang", hidden, (), ()))
 
 
 def test_attribution_shows_tasks_fusions_and_modalities(monkeypatch, tmp_path):
     few = shapley({"e": 0.1, "c": 0.2}, task="longstay")
     few |= {"shapley": {}, "differences": [], "test": {"reason": "one class only"}}
     found = [shapley({"e": 0.1, "c": 0.2}), few]
-    drawn = draw(monkeypatch, attribution, tmp_path, "attribution", found)
-    assert drawn == draw(monkeypatch, attribution, tmp_path, "attribution", found)
+    drawn = draw(monkeypatch, tmp_path, "attribution", grid(), (), found)
+    assert drawn == draw(monkeypatch, tmp_path, "attribution", grid(), (), found)
     for text in ("mortality, corrected", "longstay, corrected", "early", "EHR", "chest films"):
         assert text in texts(drawn)
     assert "not shown: one class only" in texts(drawn)
-    with pytest.raises(InputError, match="not an attribution"):
-        draw(monkeypatch, attribution, tmp_path, "attribution", [json.loads("{}")])
 
 
 def test_the_page_is_one_html_file_with_its_tables_and_pictures(monkeypatch, tmp_path):
-    figure = tmp_path / "forest.svg"
-    figure.write_text("<svg/>")
-    page, _ = write(monkeypatch, tmp_path, grid(), (), (), "--figures", str(figure))
-    html = webpage(page, tmp_path)
+    figure = tmp_path / "wang.svg"
+    more = ("--figures", str(figure), "--html", str(tmp_path / "x.html"))
+    page, _ = write(monkeypatch, tmp_path, grid(), (), (), *more)
+    html = (tmp_path / "x.html").read_text()
+    assert html == webpage(page, tmp_path)
     assert html.count("<table>") == len(re.findall(r"^\|[ :|-]+\|$", page, re.M)) == 2
     assert re.search("<td[^>]*>.800 \\(.780–.820\\)</td>", html)
     assert "<details>" in html and "&lt;details" not in html
-    assert re.findall('src="([^"]*)"', html) == ["data:image/svg+xml;base64,PHN2Zy8+"]
+    (picture,) = re.findall('src="data:image/svg\\+xml;base64,([^"]*)"', html)
+    assert b64decode(picture) == figure.read_bytes()
     figure.unlink()
-    with pytest.raises(InputError, match=r"forest\.svg: the page shows it"):
+    with pytest.raises(InputError, match=r"wang\.svg: the page shows it"):
         webpage(page, tmp_path)

@@ -1,0 +1,228 @@
+"""What pages of tables need: their results, the comparisons behind them, and how these are asked.
+
+A page is a module of `pipeline.report`; a study is a set of models that one comparison reads: a
+task of admissions, `unimed`, or `papers_<unit>`, both papers on the tasks of a unit.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.cohort.task import find
+from pipeline.fusion import registry
+from pipeline.plan import targets
+from pipeline.plan.wiring import PREDICTIONS, UNIT, Of, Wiring
+
+Config = Mapping[str, Any]
+FOLDERS = {"corrected": "results", "published": "results/published"}  # of results
+PAPERS = "papers_"
+WANG = ("best-single", "early", "one-less")
+UNIMED = ("multitask", "bound", "ablation", "modality")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: its title, the results, comparisons and attributions that it reads, its figures."""
+
+    title: str
+    results: list[str]
+    contrasts: list[str]
+    attributions: list[str]
+    figures: list[str]
+
+
+def pages(config: Config) -> dict[str, Page]:
+    """Every page, by the name of its module."""
+    return {
+        "wang": Page(
+            "Admissions",
+            [f"{FOLDERS[p]}/{name}.json" for p in FOLDERS for name in targets.grid(config, p)],
+            [f"results/{p}/contrasts/{task}.json" for p in FOLDERS for task in config["tasks"]],
+            [
+                f"results/{protocol}/attribution/{fusion}_{task}.json"
+                for protocol in FOLDERS
+                for fusion in registry.fusions()
+                for task in config["tasks"]
+            ],
+            ["wang", "attribution"],
+        ),
+        "unimed": Page(
+            "ICU stays",
+            [f"results/{name}.json" for name in targets.decoder_grid(config)],
+            ["results/corrected/contrasts/unimed.json"],
+            [],
+            ["unimed_attention"],
+        ),
+        "both": Page(
+            "Both papers",
+            [f"results/{name}.json" for name in targets.papers_grid(config)],
+            [f"results/corrected/contrasts/{PAPERS}{unit}.json" for unit in _units(config)],
+            [],
+            ["both"],
+        ),
+    }
+
+
+def collections(config: Config) -> dict[str, list[str]]:
+    """Targets that stand for many files, by name."""
+    results = {
+        protocol: [f"{folder}/{name}.json" for name in targets.grid(config, protocol)]
+        for protocol, folder in FOLDERS.items()
+    }
+    return {
+        **results,
+        "tables": ["results/tables/wang.md"],
+        "cohorts": [
+            *(
+                f"results/{p}/admission/labels/{t}.parquet"
+                for p in FOLDERS
+                for t in config["tasks"]
+            ),
+            *(
+                f"results/corrected/stay/labels/{task}.parquet"
+                for task in config["unimed"]["tasks"]
+            ),
+        ],
+        "embeddings": [
+            f"results/{protocol}/admission/embeddings/{task}/{name}.parquet"
+            for protocol in FOLDERS
+            for task in config["tasks"]
+            for name in config["modalities"].values()
+        ],
+    }
+
+
+def _units(config: Config) -> list[str]:
+    return sorted({targets.unit_of(config, task) for task in targets.papers_tasks(config)})
+
+
+def compared(config: Config, study: str, protocol: str) -> list[str]:
+    """The names of the results of a study."""
+    if study == registry.DECODER:
+        return targets.decoder_grid(config)
+    if study.startswith(PAPERS):
+        names, unit = targets.papers_grid(config), study.removeprefix(PAPERS)
+        return [name for name in names if targets.unit_of(config, task_of(name)) == unit]
+    return [name for name in targets.grid(config, protocol) if task_of(name) == study]
+
+
+def families(study: str) -> tuple[str, ...]:
+    """The questions that a study answers, see `pipeline.evaluation.families`.
+
+    >>> families("mortality"), families("papers_stay")
+    (('best-single', 'early', 'one-less'), ('papers',))
+    """
+    if study == registry.DECODER:
+        return UNIMED
+    return ("papers",) if study.startswith(PAPERS) else WANG
+
+
+def task_of(name: str) -> str:
+    """The task of a target.
+
+    >>> task_of("ecn_unimed_shock_4h")
+    'shock_4h'
+    """
+    return name.split("_", 2)[2]
+
+
+def trained_on(config: Config) -> str:
+    """Model → the shares that its encoders and its head are fitted on, as JSON.
+
+    Of the corrected protocol: heads see patients whom the encoders never saw; UniMed is fitted on
+    both shares at once. What reads no encoder has none.
+    """
+    both, shares = ["train", "fusion"], {}
+    for name, model in registry.models(config).items():
+        shares[name] = {"encoders": ["train"], "head": ["fusion"]}
+        if model.features == "statistics":
+            shares[name] = {"head": both}
+        if model.decoder:
+            shares[name] = {"encoders": both, "head": both}
+    return json.dumps(shares, sort_keys=True)
+
+
+class Comparing:
+    """Inputs and options of the rule that compares the models of a study, as functions of a job."""
+
+    def __init__(self, config: Config, wiring: Wiring) -> None:
+        self.config, self.wiring = config, wiring
+
+    def _names(self, wildcards: Any) -> list[str]:
+        return compared(self.config, wildcards.study, wildcards.protocol)
+
+    def _ranked(self, names: list[str]) -> list[str]:
+        """The tasks of many labels that models of several tasks have."""
+        together = [task_of(name) for name in names if task_of(name) in targets.SEQUENCES]
+        tasks = [task for name in together for task in targets.sequence(self.config, name)]
+        return [task for task in dict.fromkeys(tasks) if find(task).kind == "many"]
+
+    def predictions(self, wildcards: Any) -> list[str]:
+        """Of every model, in every fold."""
+        return self._tables(wildcards, self._names(wildcards), ".parquet")
+
+    def diagnoses(self, wildcards: Any) -> list[str]:
+        """Rankings, of the models that have a task of many labels."""
+        names = self._names(wildcards) if self._asks(wildcards, UNIMED) else []
+        ranked = {*self._ranked(names)}
+        names = [n for n in names if ranked & {*targets.sequence(self.config, task_of(n))}]
+        return self._tables(wildcards, names, ".diagnoses.parquet")
+
+    def labels(self, part: str) -> Of:
+        """Tables `groups` or `vocabulary` of a task of many labels, in every fold."""
+
+        def of(wildcards: Any) -> list[str]:
+            names = self._names(wildcards) if self._asks(wildcards, UNIMED) else []
+            return [
+                table
+                for task in self._ranked(names)
+                for table in self.wiring.in_folds(
+                    f"{UNIT}/labels/{task}.{part}.parquet", wildcards.protocol, task
+                )
+            ]
+
+        return of
+
+    def of_sets(self, wildcards: Any) -> list[str]:
+        """Predictions of every set of modalities, by one fusion: of a modality alone, of itself."""
+        names = []
+        for letters in targets.modality_sets(self.config):
+            model = wildcards.fusion if len(letters) > 1 else registry.SINGLE
+            names.append(f"{letters}_{model}_{wildcards.task}")
+        return self._tables(wildcards, names, ".parquet")
+
+    def present(self, wildcards: Any) -> list[str]:
+        """The tables that tell who has which modality."""
+        return self.wiring.present(unit=self._unit(wildcards))(wildcards)
+
+    def options(self, wildcards: Any, input: Any) -> list[str]:
+        """Families, and what they need beside the predictions, as options of the command."""
+        options = ["--families", *families(wildcards.study)]
+        options += ["--present", self.wiring.presence(unit=self._unit(wildcards))(wildcards)]
+        if self._asks(wildcards, UNIMED):
+            variants = json.dumps(self.config["unimed"]["variants"], sort_keys=True)
+            options += ["--variants", variants]
+        if self._asks(wildcards, ("papers",)):
+            options += ["--trained-on", trained_on(self.config)]
+        if input.diagnoses:
+            (task,) = self._ranked(self._names(wildcards))
+            options += ["--diagnoses-task", task, "--diagnoses", *input.diagnoses]
+            options += ["--groups", *input.groups, "--vocabulary", *input.vocabulary]
+        return options
+
+    def _asks(self, wildcards: Any, questions: Sequence[str]) -> bool:
+        return families(wildcards.study) == questions
+
+    def _unit(self, wildcards: Any) -> str:
+        name = self._names(wildcards)[0]
+        return targets.unit_of(self.config, task_of(name), wildcards.protocol)
+
+    def _tables(self, wildcards: Any, names: list[str], ending: str) -> list[str]:
+        return [
+            table
+            for name in names
+            for table in self.wiring.in_folds(
+                f"{PREDICTIONS}/{name}{ending}", wildcards.protocol, task_of(name)
+            )
+        ]
