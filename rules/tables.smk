@@ -124,6 +124,6 @@ for name, files in tables.collections(config).items():
 
     rule:
         name:
-            name
+            f"{name}"
         input:
             files,

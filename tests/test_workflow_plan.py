@@ -332,11 +332,11 @@ def test_a_rule_depends_on_the_code_that_it_runs(name, text):
     run = set(re.findall(r"(?:python -m|{params.launch}) (pipeline[\w.]+)", text))
     assert run
     code = re.search(r"code=[\w.]+\((.*?)\)", text, re.S)[1]
-    assert run == {m for m in re.findall(r"\"(pipeline[\w.]+)\"", code) if "{" not in m}
+    assert run == set(re.findall(r"\"(pipeline[\w.]+)(?:{name})?\"", code))
     assert re.search(r"^ +log:\n +f?\"logs/" + re.escape(name) + r"[./]", text, re.M)
     assert "{log:q}" in text
     assert "conda:" in text
-    for module in run:
+    for module in run - {"pipeline.report."}:  # a module per page: read, no tables of patients
         source = (REPOSITORY / module.replace(".", "/")).with_suffix(".py").read_text()
         if "add_resource_arguments(" in source:
             for argument in ("--threads {threads}", "--memory-mb {resources.mem_mb}", "--temp "):
