@@ -125,10 +125,10 @@ def training(count: int) -> float:
     sys.path.insert(0, str(REPOSITORY))
     import torch
 
-    from pipeline.cxr.encoder import CxrEncoder
+    from pipeline.cxr.encoder_resnet18 import FilmsNetwork
 
     torch.set_num_threads(1)
-    encoder = CxrEncoder(48.0).train()
+    encoder = FilmsNetwork(48.0).train()
     image = torch.randint(0, 256, (count, PIXELS, PIXELS), dtype=torch.uint8)
     encoder.features(image[:2]).sum().backward()
     started = time.thread_time()

@@ -89,16 +89,17 @@ def training_stages(made: Path) -> dict[str, list[str]]:
     split = pl.when(beyond).then(pl.lit("test")).otherwise("split").alias("split")
     episodes.with_columns(split).write_parquet(made / "fewer.parquet")
     data = {
-        "ehr": {"tokens": str(made / "tokens.parquet"),
-                "demographics": str(made / "demographics.parquet"),
-                "window_hours": 48, **FOUND["ehr"]},
-        "note": {"notes": str(made / "notes.parquet"), "vectors": str(made / "vectors.parquet"),
-                 "standardise": True},
-        "cxr": {**films(made), "pixels": PIXELS, "full": False, "pretrained": None,
+        "ehr": {"encoder": "tokens", "before": None, "window_hours": 48, **FOUND["ehr"],
+                "tokens": str(made / "tokens.parquet"),
+                "demographics": str(made / "demographics.parquet")},
+        "note": {"encoder": "doc2vec", "before": None, "standardise": True,
+                 "notes": str(made / "notes.parquet"), "vectors": str(made / "vectors.parquet")},
+        "cxr": {"encoder": "resnet18", "before": None, "one_by_one": False, **films(made),
+                "pixels": PIXELS, "full": False, "pretrained": None,
                 "hours_scale": FOUND["cxr"]["hours_scale"]},
     }  # fmt: skip
-    shared = ("--episodes", made / "fewer.parquet", "--schedule", SCHEDULE, "--seeds", "0",
-              "--torch-threads", "1", "--device", "cpu")  # fmt: skip
+    shared = ("--task", "mortality", "--episodes", made / "fewer.parquet", "--schedule", SCHEDULE,
+              "--seeds", "0", "--torch-threads", "1", "--device", "cpu")  # fmt: skip
     found = {}
     for name, own in data.items():
         labels = made / ("few.parquet" if name == "cxr" else "labels.parquet")

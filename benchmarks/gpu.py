@@ -31,8 +31,8 @@ from pipeline.training import loop
 from pipeline.training.batches import Batch, Data, ahead
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.examples import Examples
-from pipeline.training.modality import ModalityData, find
-from pipeline.training.unimodal import Unimodal
+from pipeline.training.features import Unimodal
+from pipeline.training.modality import Feature, ModalityData, feature_of
 
 # admissions, pixels, event times, sizes of a batch, seconds of a pass, passes of each kind
 SIZES = {"small": (128, 64, 20, (32,), 0.3, 2), "full": (4096, 224, 250, (32, 256), 1.2, 3)}
@@ -44,8 +44,8 @@ def models(each: dict[str, ModalityData]) -> dict[str, tuple[Data, Callable[[], 
     given = mimic_like.settings()
     everyone = np.arange(len(each["ehr"].present()))
 
-    def encoder(name: str) -> nn.Module:
-        return find(name).encoder(given[name], each[name], everyone)
+    def encoder(name: str) -> Feature:
+        return feature_of(name, given[name], each[name], everyone)
 
     def joint() -> nn.Module:
         encoders = Encoders({name: encoder(name) for name in each})

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from pipeline.cxr.dataset import CxrData
+from pipeline.cxr.encoder_resnet18 import Films
 from pipeline.cxr.store import open_chunk
-from pipeline.ehr.dataset import EhrData
 from pipeline.ehr.signals import BINS, classes, vocabulary
-from pipeline.note.dataset import NoteData
-from pipeline.stage.ragged import offsets
+from pipeline.ehr.steps import Steps
+from pipeline.note.reports import Reports, Vectors
+from pipeline.training.items import offsets
 from pipeline.training.modality import ModalityData
 from pipeline.training.schedule import Schedule
 
@@ -25,14 +25,15 @@ CHUNK = 512  # films per array of the store
 
 
 def ehr(count: int, random: np.random.Generator, times: int = TIMES, signals: str = "corrected"
-        ) -> EhrData:  # fmt: skip
+        ) -> Steps:  # fmt: skip
     """Tokens of `count` admissions, of `times` event times on average; `signals`: of a protocol."""
     spread = random.lognormal(-0.08, 0.4, count)  # mean 1
     steps = np.clip(times * spread, 1, 4 * times).astype(np.int64)
     tokens = 1 + random.poisson(4, steps.sum())
     hours = np.concatenate([np.sort(random.integers(0, BINS, n)) for n in steps])
     demographics = [random.integers(0, n, count) for n in classes(signals).values()]
-    return EhrData(
+    return Steps(
+        known=np.zeros(tokens.sum(), np.int64),
         time_bin=hours,
         token=random.integers(0, vocabulary(signals).size, tokens.sum()),
         step_start=offsets(tokens),
@@ -41,7 +42,7 @@ def ehr(count: int, random: np.random.Generator, times: int = TIMES, signals: st
     )
 
 
-def cxr(count: int, random: np.random.Generator, folder: Path, pixels: int = PIXELS) -> CxrData:
+def cxr(count: int, random: np.random.Generator, folder: Path, pixels: int = PIXELS) -> Films:
     """Films of `count` admissions, in a store in `folder` that is mapped as every store is."""
     each = 1 + random.binomial(3, 1 / 3, count)
     films = int(each.sum())
@@ -52,37 +53,38 @@ def cxr(count: int, random: np.random.Generator, folder: Path, pixels: int = PIX
         np.save(folder / f"{first}.npy", random.integers(0, 256, shape, np.uint8))
         arrays.append(open_chunk(folder, str(first)))
     place = random.permutation(films)  # the films of an admission do not lie together
-    return CxrData(
+    return Films(
+        hours=random.uniform(0, 48, films).astype(np.float32),
+        start=offsets(each),
         arrays=arrays,
         chunk=place // CHUNK,
         row=place % CHUNK,
-        hours=random.uniform(0, 48, films).astype(np.float32),
-        start=offsets(each),
         pixels=pixels,
     )
 
 
-def note(count: int, random: np.random.Generator) -> NoteData:
+def note(count: int, random: np.random.Generator) -> Reports:
     """Vectors of the reports of `count` admissions."""
     each = np.clip(random.poisson(4, count), 1, 8)
     reports = int(each.sum())
-    return NoteData(
-        vector=random.standard_normal((reports, VECTOR), np.float32),
+    return Reports(
+        content=Vectors(random.standard_normal((reports, VECTOR), np.float32)),
         which=random.permutation(reports),
+        hours=np.zeros(reports, np.float32),
         start=offsets(each),
     )
 
 
-def described(data: EhrData | CxrData | NoteData) -> str:
+def described(data: Steps | Films | Reports) -> str:
     """How much of a modality an admission has, in words."""
-    if isinstance(data, EhrData):
+    if isinstance(data, Steps):
         times = np.diff(data.episode_start).mean()
         tokens = len(data.token) / len(data.time_bin)
         return f"{times:.0f} event times of {tokens:.1f} tokens per admission"
     each = np.diff(data.start).mean()
-    if isinstance(data, CxrData):
+    if isinstance(data, Films):
         return f"{each:.1f} films of {data.pixels} pixels per admission"
-    return f"{each:.1f} reports of {data.vector.shape[1]} numbers per admission"
+    return f"{each:.1f} reports of {VECTOR} numbers per admission"
 
 
 def everything(count: int, folder: Path, pixels: int = PIXELS, times: int = TIMES
@@ -100,7 +102,11 @@ def settings() -> dict[str, dict[str, object]]:
     """The encoders' settings in the corrected protocol."""
     with (REPOSITORY / "workflow/protocols/corrected.yaml").open() as stream:
         given = yaml.safe_load(stream)
-    return {name: given[name] | {"pretrained": None} for name in ("ehr", "cxr", "note")}
+    encoders = {"ehr": "tokens", "cxr": "resnet18", "note": "doc2vec"}
+    return {
+        name: given[name] | {"pretrained": None, "encoder": encoder, "before": None}
+        for name, encoder in encoders.items()
+    }
 
 
 def schedule(size: int) -> Schedule:

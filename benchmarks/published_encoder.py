@@ -11,17 +11,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.cxr.dataset import CxrData
-from pipeline.cxr.encoder import CxrEncoder
-from pipeline.ehr.dataset import EhrData
-from pipeline.ehr.encoder import EhrEncoder, ValueTokens
-from pipeline.note.dataset import NoteData
-from pipeline.note.encoder import NoteEncoder
+from pipeline.cxr.encoder_resnet18 import Films, FilmsNetwork
+from pipeline.ehr.encoder_tokens import TokensNetwork, ValueTokens
+from pipeline.ehr.steps import Steps
+from pipeline.note.encoder_doc2vec import Doc2VecNetwork
+from pipeline.note.reports import Reports, Vectors
 
 Token = Callable[[], torch.Tensor]
 
 
-def token_makers(encoder: EhrEncoder) -> list[Token]:
+def token_makers(encoder: TokensNetwork) -> list[Token]:
     """For every token of the vocabulary, what computes it: Linear([variable; value])."""
     return [
         *_value_makers(encoder.chart), *_value_makers(encoder.lab),
@@ -48,20 +47,20 @@ def _linear(tokens: ValueTokens, table: torch.Tensor, variable: int, row: int) -
 
 
 class PublishedEhr(nn.Module):
-    """Admissions of `EhrData`, one after the other → features (B, 512)."""
+    """Admissions of `Steps`, one after the other → features (B, 512)."""
 
     width = 512
 
-    def __init__(self, encoder: EhrEncoder) -> None:
+    def __init__(self, encoder: TokensNetwork) -> None:
         super().__init__()
         self.encoder = encoder
         self.tokens = token_makers(encoder)
 
-    def forward(self, data: EhrData, rows: np.ndarray) -> torch.Tensor:
+    def forward(self, data: Steps, rows: np.ndarray) -> torch.Tensor:
         """(B, 512)."""
         return torch.stack([self._admission(data, row) for row in rows])
 
-    def _admission(self, data: EhrData, row: int) -> torch.Tensor:
+    def _admission(self, data: Steps, row: int) -> torch.Tensor:
         demographics = torch.from_numpy(data.demographics[row])
         fixed = [embed(d) for embed, d in zip(self.encoder.demographics, demographics, strict=True)]
         steps = []
@@ -74,22 +73,22 @@ class PublishedEhr(nn.Module):
 
 
 class PublishedCxr(nn.Module):
-    """Films of `CxrData`, one after the other → features (B, 512).
+    """Films of `Films`, one after the other → features (B, 512).
 
     Each film passes ResNet-18 alone: BatchNorm sees one, as in the published embedding.
     """
 
     width = 512
 
-    def __init__(self, encoder: CxrEncoder) -> None:
+    def __init__(self, encoder: FilmsNetwork) -> None:
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, data: CxrData, rows: np.ndarray) -> torch.Tensor:
+    def forward(self, data: Films, rows: np.ndarray) -> torch.Tensor:
         """(B, 512)."""
         return torch.stack([self._admission(data, row) for row in rows])
 
-    def _admission(self, data: CxrData, row: int) -> torch.Tensor:
+    def _admission(self, data: Films, row: int) -> torch.Tensor:
         films = range(data.start[row], data.start[row + 1])
         hours = torch.tensor([data.hours[film] for film in films])
         weights = torch.softmax(hours / self.encoder.hours_scale, dim=0)
@@ -102,20 +101,21 @@ class PublishedCxr(nn.Module):
 
 
 class PublishedNote(nn.Module):
-    """Reports of `NoteData`, admission by admission → features (B, 512)."""
+    """Reports of `Reports`, admission by admission → features (B, 512)."""
 
     width = 512
 
-    def __init__(self, encoder: NoteEncoder) -> None:
+    def __init__(self, encoder: Doc2VecNetwork) -> None:
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, data: NoteData, rows: np.ndarray) -> torch.Tensor:
+    def forward(self, data: Reports, rows: np.ndarray) -> torch.Tensor:
         """(B, 512)."""
         return torch.stack([self._admission(data, row) for row in rows])
 
-    def _admission(self, data: NoteData, row: int) -> torch.Tensor:
+    def _admission(self, data: Reports, row: int) -> torch.Tensor:
         uses = data.which[data.start[row] : data.start[row + 1]]
-        vectors = torch.stack([torch.from_numpy(data.vector[use]) for use in uses])
+        assert isinstance(data.content, Vectors)
+        vectors = torch.stack([torch.from_numpy(data.content.vector[use]) for use in uses])
         standard = (vectors - self.encoder.mean) / self.encoder.scale
         return self.encoder.lstm(standard[None])[0][0].amax(dim=0)

@@ -26,8 +26,8 @@ import published_encoder
 
 from pipeline.training.device import make_repeatable
 from pipeline.training.examples import batch_loss
-from pipeline.training.modality import ModalityData, find
-from pipeline.training.unimodal import Unimodal
+from pipeline.training.features import Unimodal
+from pipeline.training.modality import ModalityData, feature_of
 
 BATCH = 32
 # pixels, rounds, admissions read literally per round
@@ -48,15 +48,15 @@ class Compared:
 
     def __init__(self, name: str, data: ModalityData) -> None:
         everyone = np.arange(len(data.present()))
-        encoder = find(name).encoder(mimic_like.settings()[name], data, everyone)
-        self.data, self.model = data, Unimodal(encoder)
-        self.literal = PUBLISHED[name](encoder)
+        feature = feature_of(name, mimic_like.settings()[name], data, everyone)
+        self.data, self.model = data, Unimodal(feature)
+        self.literal = PUBLISHED[name](feature.network)
         self.schedule = mimic_like.schedule(BATCH)
         self.optimiser = self.schedule.optimiser_of(self.model)
 
     def batched(self, rows: np.ndarray) -> torch.Tensor:
         """Features as the pipeline computes them."""
-        return self.model.encoder(self.data.batch(rows))
+        return self.model.feature(self.data.batch(rows))
 
     def one_by_one(self, rows: np.ndarray) -> torch.Tensor:
         """Features as the definition is read."""

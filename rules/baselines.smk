@@ -28,6 +28,7 @@ rule fit_baseline:
     shell:
         "python -m pipeline.fusion.baselines"
         " --model {wildcards.model:q}"
+        " --task {wildcards.task:q}"
         " --episodes {input.episodes:q}"
         " --labels {input.labels:q}"
         " --embeddings {input.embeddings:q}"
@@ -61,6 +62,7 @@ rule fit_statistics:
     shell:
         "python -m pipeline.fusion.baselines"
         " --model {wildcards.model:q}"
+        " --task {wildcards.task:q}"
         " --episodes {input.episodes:q}"
         " --labels {input.labels:q}"
         " --features {input.features:q}"

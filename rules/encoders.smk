@@ -41,6 +41,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             torch_threads=config["torch"]["threads"],
         shell:
             "{params.launch} pipeline.training.pretrain"
+            " --task {wildcards.task:q}"
             " --episodes {input.episodes:q}"
             " --labels {input.labels:q}"
             " --data {params.data:q}"
@@ -85,6 +86,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             torch_threads=config["torch"]["threads"],
         shell:
             "python -m pipeline.training.embed"
+            " --task {wildcards.task:q}"
             " --episodes {input.episodes:q}"
             " --labels {input.labels:q}"
             " --data {params.data:q}"

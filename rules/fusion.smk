@@ -36,6 +36,7 @@ rule fuse_early:
         torch_threads=config["torch"]["threads"],
     shell:
         "python -m pipeline.fusion.early"
+        " --task {wildcards.task:q}"
         " --episodes {input.episodes:q}"
         " --labels {input.labels:q}"
         " --embeddings {input.embeddings:q}"
@@ -88,6 +89,7 @@ rule fuse_jointly:
         "{params.launch} pipeline.fusion.joint"
         " --head {wildcards.model:q}"
         " --head-on {params.head_on:q}"
+        " --task {wildcards.task:q}"
         " --episodes {input.episodes:q}"
         " --labels {input.labels:q}"
         " --data {params.data:q}"
@@ -124,6 +126,7 @@ rule fuse_late:
         seeds=config["seeds"],
     shell:
         "python -m pipeline.fusion.late"
+        " --task {wildcards.task:q}"
         " --episodes {input.episodes:q}"
         " --labels {input.labels:q}"
         " --predictions {input.predictions:q}"

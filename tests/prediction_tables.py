@@ -27,6 +27,7 @@ def fold(number, n=240, folds=3, seeds=2, shift=0.0, label=None):
     patient = np.arange(n) // 2
     tested = patient % folds == number
     facts = {
+        "task": ["mortality"] * n,
         "episode_id": np.arange(n) + 1000,
         "subject_id": patient,
         "split": np.where(tested, "test", np.where(patient % 7 == 0, "val", "train")),

@@ -2,29 +2,19 @@
 
 import numpy as np
 import torch
+from encoder_data import features
 from torch import nn
 
-from pipeline.ehr.stays import Features, StayEncoder
-from pipeline.unimed.data import Stays
+from pipeline.ehr.encoder_fiddle import FiddleNetwork
+from pipeline.unimed.data import Episodes
 from pipeline.unimed.model import UniMed
 from pipeline.unimed.settings import Settings
 
 NAMES = ["shock_4h", "arf_12h", "mortality_48h", "diagnoses_48h"]
-GROUPS, BINS = 7, 48
+GROUPS = 7
 SMALL = Settings(
     "transformer", 16, 2, 2, 0.1, "time", "predicted", False, None, "equal", "bce", 1.0
 )
-
-
-def features(random, stays, bins=BINS, sizes=(5, 11)):
-    """Some features of every stay, in most bins."""
-    few = random.integers(0, 4, stays)
-    many = random.integers(0, 5, stays * bins)
-    return Features(
-        random.integers(0, sizes[0], few.sum()), np.concatenate([[0], few.cumsum()]),
-        random.integers(0, sizes[1], many.sum()), np.concatenate([[0], many.cumsum()]),
-        (many.reshape(stays, bins) > 0).argmax(1), bins, sizes,
-    )  # fmt: skip
 
 
 class Reports:
@@ -60,7 +50,7 @@ def stays(count=40, names=NAMES, settings=SMALL, seed=0):
     eligible = random.random((count, len(tasks))) < 0.8
     label = (random.random((count, len(tasks))) < 0.4) & eligible
     for k, task in enumerate(tasks):
-        label[:, k] &= not task.several
+        label[:, k] &= not task.many
     hours = np.array([task.hours for task in tasks])
     onset = np.where(label, hours + random.random(label.shape) * 30, np.inf)
     onset = np.where(eligible, onset, random.random(label.shape) * hours)
@@ -68,10 +58,10 @@ def stays(count=40, names=NAMES, settings=SMALL, seed=0):
     group = np.concatenate([random.permutation(GROUPS)[:n] for n in few]).astype(int)
     known = np.where(random.random(count) < 0.7, random.random(count) * 60 - 5, np.nan)
     value = random.normal(size=(count, 3)).astype(np.float32)
-    several = any(task.several for task in tasks)
+    several = any(task.many for task in tasks)
     few, group = (few, group) if several else (few * 0, group[:0])
     split = np.array(["train", "val", "test", "train"] * (count // 4))
-    return Stays(
+    return Episodes(
         np.arange(count), np.arange(count) // 2, split,
         tasks, label.astype(np.float32), eligible, onset.astype(np.float32),
         group, np.concatenate([[0], few.cumsum()]), GROUPS if several else 0,
@@ -81,5 +71,5 @@ def stays(count=40, names=NAMES, settings=SMALL, seed=0):
 
 def model_of(own, settings=SMALL, seed=0):
     torch.manual_seed(seed)
-    encoders = {"ehr": StayEncoder(own.each["ehr"].sizes, 1.0), "note": ReportEncoder()}
+    encoders = {"ehr": FiddleNetwork(own.each["ehr"].sizes, 1.0), "note": ReportEncoder()}
     return UniMed(encoders, own.tasks, own.groups, settings)

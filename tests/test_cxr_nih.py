@@ -8,15 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.cxr import dataset, decode
-from pipeline.cxr.encoder import CxrEncoder
+from pipeline.cxr import decode
+from pipeline.cxr.encoder_resnet18 import FilmsNetwork, read_films
 from pipeline.cxr.films import FILMS
+from pipeline.cxr.store import size_folder
 from pipeline.evaluation.statistics.bootstrap import Resampling, auroc_estimate
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.training.batches import evaluate
 from pipeline.training.device import make_repeatable
+from pipeline.training.features import Unimodal
 from pipeline.training.loop import Examples, Schedule, fit
-from pipeline.training.unimodal import Unimodal
+from pipeline.training.modality import Feature
 
 CPU = torch.device("cpu")
 FINDINGS_FROM = 7  # columns before the 14 findings
@@ -62,7 +64,7 @@ def data(labels, tmp_path_factory):
         patch.setattr(sys, "argv", ["decode", *map(str, given)])
         decode.main()
     tables = folder / "films.parquet", [str(folder / "p10.parquet")]
-    return dataset.load(*tables, folder / "store", 64, episodes)
+    return read_films(*tables, size_folder(folder / "store", 64, False), 64, episodes, np.inf)
 
 
 def test_every_real_film_is_decoded(labels, data):
@@ -90,7 +92,7 @@ def test_effusion_is_told_from_no_finding_in_patients_never_seen(labels, data, t
         train, unseen = np.flatnonzero(seen), np.flatnonzero(~seen)
         assert not set(patient[train]) & set(patient[unseen])
         make_repeatable(0, threads=1)
-        model = Unimodal(CxrEncoder(48.0))
+        model = Unimodal(Feature(FilmsNetwork(48.0)))
         given = Examples(data, effusion, train, train[:0])  # no validation: the last epoch
         fit(model, given, Schedule(3, 16, 0.001, 0.01), 0, CPU, tmp_path / "progress", "nih")
         said = evaluate(model, data, unseen, 64, CPU).diff(dim=1)[:, 0].numpy()

@@ -5,24 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from encoder_data import WORDS, steps
 
-from pipeline.ehr.dataset import EhrData
-from pipeline.ehr.encoder import EhrEncoder, sinusoid, start_by_value
-from pipeline.ehr.modality import MODALITY
+from pipeline.ehr.encoder_tokens import ENCODER, TokensNetwork, sinusoid, start_by_value
 from pipeline.ehr.signals import BINS, CLASSES, Vocabulary
-from pipeline.training.unimodal import Unimodal
+from pipeline.ehr.steps import known_before
+from pipeline.training.features import Unimodal
+from pipeline.training.modality import Feature
 
-WORDS = Vocabulary(
-    (
-        ("heart_rate", "chart", BINS, True),
-        ("gcs_eye", "chart", 4, False),
-        ("spo2", "chart", BINS, True),
-        ("lactate", "lab", BINS, True),
-        ("sodium", "lab", BINS, True),
-        ("eeg", "interval", 1, False),
-        ("crrt", "interval", 1, False),
-    )
-)
 DEMOGRAPHIC_CLASSES = list(CLASSES.values())
 
 
@@ -39,28 +29,10 @@ def wang():
     return Vocabulary((*chart, *scores, *labs, *procedures))
 
 
-def episodes(steps_of_each, seed=0):
-    """Random episodes; a step count of 0 stands for an episode without events."""
-    random = np.random.default_rng(seed)
-    lengths = np.maximum(steps_of_each, 1)
-    tokens = np.concatenate(
-        [random.integers(1, 6, n) if n else np.zeros(1, int) for n in steps_of_each]
-    )
-    return EhrData(
-        time_bin=random.integers(0, BINS, lengths.sum()),
-        token=random.integers(0, WORDS.size, tokens.sum()),
-        step_start=np.concatenate([[0], np.cumsum(tokens)]),
-        episode_start=np.concatenate([[0], np.cumsum(lengths)]),
-        demographics=np.stack(
-            [random.integers(0, n, len(lengths)) for n in DEMOGRAPHIC_CLASSES], 1
-        ),
-    )
-
-
 @pytest.fixture
 def encoder():
     torch.manual_seed(0)
-    return EhrEncoder(WORDS, DEMOGRAPHIC_CLASSES).eval()
+    return Feature(TokensNetwork(WORDS, DEMOGRAPHIC_CLASSES)).eval()
 
 
 def angle_row(j):
@@ -116,8 +88,8 @@ def slow_feature(encoder, data, episode):
 
 @torch.no_grad()
 def test_the_encoder_equals_a_plain_reading_of_the_paper_token_by_token(encoder):
-    data = episodes([3, 0, 7, 1])
-    slow = torch.stack([slow_feature(encoder, data, k) for k in range(4)])
+    data = steps([3, 0, 7, 1])
+    slow = torch.stack([slow_feature(encoder.network, data, k) for k in range(4)])
     torch.testing.assert_close(encoder(data.batch(np.arange(4))), slow, atol=1e-5, rtol=0)
 
 
@@ -125,12 +97,12 @@ def test_episodes_padded_on_a_cpu_and_packed_on_a_gpu_have_one_feature_and_one_g
     lengths = torch.tensor([3, 1, 40, 12, 12, 7, 1, 2, 30, 5, 9])  # more than are taken together
     steps = torch.randn(int(lengths.sum()), 512, requires_grad=True)
     found = []
-    for way in (encoder._padded, encoder._packed):
+    for way in (encoder.network._padded, encoder.network._packed):
         steps.grad = None
         encoder.zero_grad()
         feature = way(steps, lengths)
         feature.square().sum().backward()
-        weights = [weight.grad.clone() for weight in encoder.lstm.parameters()]
+        weights = [weight.grad.clone() for weight in encoder.network.lstm.parameters()]
         found.append([feature.detach(), steps.grad.clone(), *weights])
     for padded, packed in zip(*found, strict=True):
         torch.testing.assert_close(padded, packed, atol=1e-5, rtol=1e-4)
@@ -142,7 +114,7 @@ def test_the_frozen_table_holds_sines_and_cosines_and_no_value_in_row_0():
 
 
 def test_parameter_counts_of_the_paper():
-    model = Unimodal(EhrEncoder(wang(), [9, 3, 2, 5, 8]))
+    model = Unimodal(Feature(TokensNetwork(wang(), [9, 3, 2, 5, 8])))
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     assert (trainable, frozen) == (1_862_146, 153_600)
@@ -150,7 +122,7 @@ def test_parameter_counts_of_the_paper():
 
 @torch.no_grad()
 def test_a_feature_does_not_depend_on_the_rest_of_the_batch(encoder):
-    data = episodes([3, 0, 40, 1, 12])
+    data = steps([3, 0, 40, 1, 12])
     together = encoder(data.batch(np.arange(5)))
     alone = torch.cat([encoder(data.batch(np.array([k]))) for k in range(5)])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
@@ -160,17 +132,17 @@ def test_a_feature_does_not_depend_on_the_rest_of_the_batch(encoder):
 
 @torch.no_grad()
 def test_a_batch_without_any_event_is_features_of_demographics_alone(encoder):
-    data = episodes([0, 0])
-    slow = torch.stack([slow_feature(encoder, data, k) for k in range(2)])
+    data = steps([0, 0])
+    slow = torch.stack([slow_feature(encoder.network, data, k) for k in range(2)])
     torch.testing.assert_close(encoder(data.batch(np.arange(2))), slow, atol=1e-5, rtol=0)
 
 
 def test_gradient_reaches_every_trainable_parameter_and_no_frozen_one():
     torch.manual_seed(0)
-    model = Unimodal(EhrEncoder(WORDS, DEMOGRAPHIC_CLASSES))
-    model(episodes([30] * 16).batch(np.arange(16))).square().sum().backward()
+    model = Unimodal(Feature(TokensNetwork(WORDS, DEMOGRAPHIC_CLASSES)))
+    model(steps([30] * 16).batch(np.arange(16))).square().sum().backward()
     without = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()}
-    assert without == {"encoder.chart.values", "encoder.lab.values", "encoder.times"}
+    assert without == {f"feature.network.{k}" for k in ("chart.values", "lab.values", "times")}
 
 
 @torch.no_grad()
@@ -179,8 +151,8 @@ def test_the_corrected_start_moves_a_token_by_its_value_more_than_by_its_variabl
     encoder, by_value
 ):
     if by_value:
-        start_by_value(encoder)
-    table = encoder.chart()
+        start_by_value(encoder.network)
+    table = encoder.network.chart()
     rates, saturations = table[1:BINS], table[BINS + 5 : 2 * BINS + 4]
     value = (rates[-1] - rates[0]).norm()
     variable = (rates - saturations).norm(dim=1).mean()
@@ -191,7 +163,43 @@ def test_the_corrected_start_moves_a_token_by_its_value_more_than_by_its_variabl
 def test_a_protocol_chooses_the_start(by_value):
     given = {"signals": "corrected", "start_by_value": by_value}
     torch.manual_seed(0)
-    made = MODALITY.encoder(given, None, np.arange(1))
+    made = ENCODER.network(given, None, np.arange(1))
     torch.manual_seed(0)
-    plain = MODALITY.encoder(given | {"start_by_value": False}, None, np.arange(1))
+    plain = ENCODER.network(given | {"start_by_value": False}, None, np.arange(1))
     assert torch.equal(made.chart(), plain.chart()) != by_value
+
+
+def test_before_a_horizon_steps_and_tokens_are_those_that_were_known_by_then():
+    """Against a plain loop: a step without a known token is none, an episode without a step one."""
+    data = steps([3, 0, 7, 2], seed=4)
+    data.known[-5:] = 47 * 60  # of the last episode nothing is known at first
+    batch = data.batch(np.arange(4))
+    for hours in (2, 12, 48):
+        known = known_before(batch, hours)
+        token, bag, lengths, time_bin = [], [], [], []
+        for episode in range(4):
+            length = 0
+            for step in range(*data.episode_start[episode : episode + 2]):
+                places = range(*data.step_start[step : step + 2])
+                kept = [place for place in places if data.known[place] < 60 * hours]
+                if kept:
+                    bag.append(len(token))
+                    token += [data.token[place] for place in kept]
+                    time_bin.append(data.time_bin[step])
+                    length += 1
+            if not length:
+                bag.append(len(token))
+                time_bin.append(0)
+            lengths.append(max(length, 1))
+        for name, expected in {"token": token, "bag": bag, "lengths": lengths}.items():
+            assert known[name].tolist() == expected, name
+        assert known["time_bin"].tolist() == time_bin
+
+
+@torch.no_grad()
+def test_a_horizon_after_everything_is_the_feature_of_admissions_to_the_bit(encoder):
+    batch = steps([3, 0, 40, 1, 12]).batch(np.arange(5))
+    made, present = encoder.network(batch, [48.0, torch.inf, 48.0])["e"]
+    assert present.all()
+    for k in range(3):
+        assert torch.equal(made[:, k], encoder(batch))

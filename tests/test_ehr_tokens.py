@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.ehr.dataset import load
 from pipeline.ehr.signals import BINS, CLASSES, Vocabulary, vocabulary
+from pipeline.ehr.steps import read_steps
 from pipeline.ehr.tokens import DEMOGRAPHICS, TOKENS, demographics, tokenise
 
 WORDS = Vocabulary(
@@ -133,7 +133,7 @@ def data(tmp_path):
             tmp_path / "demographics.parquet"
         )
         paths = (tmp_path / "tokens.parquet", tmp_path / "demographics.parquet")
-        return load(*paths, np.array(episodes), window_hours)
+        return read_steps(*paths, np.array(episodes), window_hours, np.inf)
 
     return read
 

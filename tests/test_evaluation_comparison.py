@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from unimed_tables import BINARY, TASKS, write
 
 from pipeline.cohort.definitions import VERSION
-from pipeline.cohort.rows import UNIMED, UNIMED_DIAGNOSES
+from pipeline.cohort.rows import MANY_PREDICTIONS, PREDICTIONS
 from pipeline.evaluation import comparison as stage
 from pipeline.evaluation.comparison import best_single
 from pipeline.evaluation.families import families, reference
@@ -160,7 +160,7 @@ def test_as_many_seeds_that_are_others_are_not_compared(monkeypatch, tmp_path, e
     for number, name in enumerate(("en_unimed_all", "e_unimed_all")):
         write(tmp_path, name, number=number)
     path = tmp_path / f"e_unimed_all{ending}.parquet"
-    contract = UNIMED_DIAGNOSES if ending else UNIMED
+    contract = MANY_PREDICTIONS if ending else PREDICTIONS
     write_table(pl.read_parquet(path).with_columns(pl.col("seed") + 5), path, contract)
     with pytest.raises(InputError, match=r"training seeds .5, 6.*but .0, 1.*same seeds"):
         compare(monkeypatch, tmp_path, ["en_unimed_all", "e_unimed_all"])

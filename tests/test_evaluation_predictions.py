@@ -21,6 +21,7 @@ FEW = Resampling(count=200)
 
 def table(**columns):
     plain = {
+        "task": ["t"] * 6,
         "episode_id": [11, 11, 12, 12, 13, 13],
         "subject_id": [1, 1, 1, 1, 2, 2],
         "seed": [0, 1] * 3,

@@ -34,6 +34,7 @@ def hospital(folder, n=400, seeds=2):
     label = random.random(n) < 1 / (1 + np.exp(-eta))
     facts = pl.DataFrame(
         {
+            "task": ["mortality"] * n,
             "episode_id": np.arange(n) + 20_000_000,
             "subject_id": np.arange(n) // 2 + 10_000_000,
             "split": np.array(SPLITS)[np.array([0, 1, 2, 3, 3])[np.arange(n) // 2 % 5]],

@@ -12,7 +12,7 @@ from prediction_tables import VERSIONED
 from sklearn.metrics import average_precision_score, roc_auc_score
 from unimed_tables import BINARY, GROUPS, TASKS, stays, write
 
-from pipeline.cohort.rows import UNIMED_DIAGNOSES
+from pipeline.cohort.rows import MANY_PREDICTIONS
 from pipeline.evaluation import result as stage
 from pipeline.evaluation.diagnosis_tables import Stays
 from pipeline.evaluation.sections import diagnoses
@@ -144,7 +144,7 @@ def test_by_version_of_icd_the_metrics_are_those_of_its_stays_alone(made, monkey
     labels = pl.read_parquet(path).with_columns(eligible=pl.col("eligible") & ten)
     labels.write_parquet(path)
     kept = labels.filter("eligible")
-    for name, contract in (("en_unimed_all.diagnoses", UNIMED_DIAGNOSES), ("groups", GROUP_TABLE)):
+    for name, contract in (("en_unimed_all.diagnoses", MANY_PREDICTIONS), ("groups", GROUP_TABLE)):
         table = pl.read_parquet(tmp_path / f"{name}.parquet")
         table = table.join(kept, on="episode_id", how="semi")
         write_table(table, tmp_path / f"{name}.parquet", contract)

@@ -19,20 +19,20 @@ from prediction_tables import fold
 from safetensors.torch import load_file
 from torch import nn
 
-from pipeline.cxr.dataset import CxrData
-from pipeline.cxr.encoder import OneByOneNorm
-from pipeline.cxr.modality import Cxr
+from pipeline.cxr.encoder_resnet18 import ENCODER, Films, OneByOneNorm
 from pipeline.evaluation.sections.binary import Beside, measure
 from pipeline.evaluation.statistics.bootstrap import Resampling
 from pipeline.fusion import early
 from pipeline.fusion.heads import EarlyHead
 from pipeline.plan import protocols
 from pipeline.stage.names import PROTOCOLS
-from pipeline.training import embed, pretrain
+from pipeline.training import embed, modality, pretrain
 from pipeline.training.batches import evaluate
+from pipeline.training.features import Unimodal
+from pipeline.training.items import mean_by_horizon
 from pipeline.training.loop import Examples, validate
+from pipeline.training.modality import Feature
 from pipeline.training.schedule import Schedule
-from pipeline.training.unimodal import Unimodal
 
 FLAWS = {
     1: ["test_published_flaws.test_flaw_1_patients_in_train_and_test",
@@ -108,10 +108,10 @@ def films(hours, brightness=None, pixels=64, seed=0):
     count = [len(own) for own in hours]
     image = np.random.default_rng(seed).integers(0, 100, (sum(count), pixels, pixels), np.uint8)
     image = image + np.repeat(brightness or [0] * len(count), count)[:, None, None]
-    return CxrData(
+    return Films(
+        hours=np.array([h for own in hours for h in own], np.float32), start=np.cumsum([0, *count]),
         arrays=[image.astype(np.uint8)], chunk=np.zeros(sum(count), int),
-        row=np.arange(sum(count)), hours=np.array([h for own in hours for h in own], np.float32),
-        start=np.cumsum([0, *count]), pixels=pixels,
+        row=np.arange(sum(count)), pixels=pixels,
     )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def cxr_model(protocol, **change):
     """ResNet-18 as the protocol's settings build it, with BatchNorm as after some training."""
     torch.manual_seed(0)
     given = settings(protocol)["cxr"] | {"pretrained": [], **change}
-    model = Unimodal(Cxr().encoder(given, None, np.zeros(0, int)))
+    model = Unimodal(Feature(ENCODER.network(given, None, np.zeros(0, int))))
     with torch.no_grad():
         model.train()(films([[1.0]] * 16, seed=9).batch(np.arange(16)))
     return model
@@ -162,6 +162,9 @@ SPLITS = np.array(["train"] * 30 + ["fusion"] * 24 + ["val"] * 16 + ["test"] * 1
 LABEL = (IDS % 2).astype(np.int8)
 
 
+TOY = {"encoder": "toy", "before": None}
+
+
 class ToyData:
     """A small image per episode, brighter with the label; `brighter`: an episode to brighten."""
 
@@ -178,30 +181,30 @@ class ToyData:
         return np.ones(len(self.image), bool)
 
 
-class ToyEncoder(nn.Module):
-    width = 8
+class ToyNetwork(nn.Module):
+    widths = {"t": 512}  # noqa: RUF012
 
     def __init__(self):
         super().__init__()
-        self.norm, self.linear = OneByOneNorm(1), nn.Linear(16, self.width)
+        self.norm, self.linear = OneByOneNorm(1), nn.Linear(16, 512)
 
-    def forward(self, batch):
-        return self.linear(self.norm(batch["image"]).flatten(1))
+    def forward(self, batch, horizons):
+        feature = self.linear(self.norm(batch["image"]).flatten(1))[:, None]
+        return {"t": (feature, feature.new_ones(feature.shape[:2]).bool())}
 
 
 class Toy:
     def data(self, given, episodes):
         return ToyData(episodes, given["brighter"])
 
-    def encoder(self, given, data, train):
-        return ToyEncoder()
+    def network(self, given, data, train):
+        return ToyNetwork()
 
 
 @pytest.fixture
 def stages(tmp_path, monkeypatch):
     """Runs pretrain, embed and early of a protocol on a toy modality."""
-    for module in (pretrain, embed, sys.modules["pipeline.training.modality"]):
-        monkeypatch.setattr(module, "find", lambda name: Toy())
+    monkeypatch.setattr(modality, "find", lambda name, encoder: Toy())
     episodes = pl.DataFrame({"episode_id": IDS, "subject_id": IDS, "split": SPLITS})
     episodes.write_parquet(tmp_path / "episodes.parquet")
 
@@ -209,7 +212,7 @@ def stages(tmp_path, monkeypatch):
         labels = episodes.select("episode_id", eligible=True).with_columns(label=label)
         labels.write_parquet(tmp_path / "labels.parquet")
         common = {name: tmp_path / f"{name}.parquet" for name in ("episodes", "labels")}
-        common |= {"seeds": 0, "torch-threads": 1, "device": "cpu"}
+        common |= {"task": "mortality", "seeds": 0, "torch-threads": 1, "device": "cpu"}
         words = [(f"--{k.replace('_', '-')}", str(v)) for k, v in (common | flags).items()]
         monkeypatch.setattr(sys, "argv", ["stage", *(word for pair in words for word in pair)])
         module.main()
@@ -220,12 +223,12 @@ def stages(tmp_path, monkeypatch):
             self.schedule = json.dumps(schedule(protocol, epochs=2))
 
         def pretrain(self, name, label=LABEL):
-            given = {"data": json.dumps({"toy": {"brighter": -1}}), "schedule": self.schedule}
+            given = {"data": json.dumps({"toy": TOY | {"brighter": -1}}), "schedule": self.schedule}
             run(pretrain, label, **given, output=tmp_path / name)
             return tmp_path / name / "seed0.safetensors"
 
         def embed(self, name, weights, label=LABEL, brighter=-1):
-            own, data = tmp_path / name, json.dumps({"toy": {"brighter": brighter}})
+            own, data = tmp_path / name, json.dumps({"toy": TOY | {"brighter": brighter}})
             given = {"head_on": self.found["head_on"], "schedule": self.schedule, "data": data}
             run(embed, label, **given, weights=weights, heads=own, output=own / "embeddings",
                 predictions=own / "predictions")  # fmt: skip
@@ -300,8 +303,8 @@ def test_flaw_9_the_early_head_is_not_linear(stages, protocol, monkeypatch):
     embeddings, _ = made.embed("embedded", made.pretrain("encoder"))
     made.early("head", embeddings)
     (head,), here = built, torch.ones(4, 1, dtype=torch.bool)
-    one, two = 9 * torch.randn(2, 1, 8)
-    nothing = torch.zeros(1, 8)
+    one, two = 9 * torch.randn(2, 1, 512)
+    nothing = torch.zeros(1, 512)
     batch = {"embedding": torch.stack([one + two, one, two, nothing]), "here": here}
     both, first, second, none = head.eval()(batch)
     linear = torch.allclose(both + none, first + second, atol=1e-3)
@@ -328,9 +331,11 @@ def test_flaw_10_single_and_fused_models_are_trained_alike(fresh):
 @both_protocols
 @torch.no_grad()
 def test_flaw_11_no_film_is_lost(protocol):
-    encoder = cxr_model(protocol).encoder.eval()
+    encoder = cxr_model(protocol).feature.eval()
     data, other = (films([[12.0, 20.0]], seed=seed) for seed in (0, 1))
-    earlier, later = encoder.weights(data.batch(np.array([0]))).tolist()
+    batch, each = data.batch(np.array([0])), torch.eye(2)
+    mean, _ = mean_by_horizon(each, batch, [torch.inf], encoder.network.hours_scale)
+    earlier, later = mean[0, 0].tolist()
     assert earlier < later
     assert (earlier > 0.4) == (protocol == "corrected")
     assert (earlier < 0.001) == (protocol == "published")

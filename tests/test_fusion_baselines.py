@@ -76,7 +76,8 @@ def stage(tmp_path, monkeypatch):
         pl.DataFrame(known).write_parquet(tmp_path / "labels.parquet")
         absent = tmp_path / f"{name}.absent.parquet"
         given = {"model": model, "letters": sets, "threads": threads,
-                 "episodes": tmp_path / "episodes.parquet", "labels": tmp_path / "labels.parquet",
+                 "task": "mortality", "episodes": tmp_path / "episodes.parquet",
+                 "labels": tmp_path / "labels.parquet",
                  "output": tmp_path / f"{name}.parquet"}  # fmt: skip
         if statistics is not None:
             given["features"] = tmp_path / "statistics.parquet"

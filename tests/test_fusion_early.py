@@ -121,6 +121,7 @@ def stage(tmp_path, monkeypatch):
             write_embeddings(path, k, value or data)
         output = tmp_path / folder / "predictions.parquet"
         given = ["--episodes", tmp_path / "episodes.parquet", "--torch-threads", 1]
+        given += ["--task", "mortality"]
         given += ["--labels", tmp_path / "labels.parquet", "--device", "cpu"]
         given += ["--embeddings", *paths, "--seeds", *seeds, "--letters", "ec"]
         given += ["--schedule", json.dumps(SCHEDULE), "--dropout", 0.1, "--head-on", head_on]
@@ -213,8 +214,8 @@ def test_the_published_head_is_fitted_on_the_rows_of_the_encoders_unscaled(stage
     stage("third", head_on="train", label=changed)
     assert weights(tmp_path / "first") != weights(tmp_path / "third")
     kept = load_file(tmp_path / "first" / "seed0.safetensors")
-    assert not kept["standard.mean"].any()
-    assert (kept["standard.scale"] == 1).all()
+    assert not kept["head.standard.mean"].any()
+    assert (kept["head.standard.scale"] == 1).all()
     history = json.loads((tmp_path / "first" / "history.json").read_text())
     assert history["seeds"]["0"]["trained_on"] == 20
 
@@ -248,8 +249,8 @@ def test_the_moments_of_the_fusion_share_are_kept_with_the_weights(stage, tmp_pa
     stage("any")
     mean, scale = moments(stage.data[0], np.arange(20, 60))
     kept = load_file(tmp_path / "any" / "seed0.safetensors")
-    assert torch.equal(kept["standard.mean"], mean)
-    assert torch.equal(kept["standard.scale"], scale)
+    assert torch.equal(kept["head.standard.mean"], mean)
+    assert torch.equal(kept["head.standard.scale"], scale)
 
 
 def test_a_fusion_share_of_one_class_is_a_clear_error(stage):

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from encoder_data import ToyNetwork
 from safetensors.torch import load_file
 from torch import nn
 
@@ -17,6 +18,7 @@ from pipeline.fusion.joint import Encoders, JointData, JointModel
 from pipeline.stage.errors import InputError
 from pipeline.training.checkpoint import Progress
 from pipeline.training.features import LinearHead
+from pipeline.training.modality import Feature
 
 IDS = np.arange(900, 1020)
 SPLITS = ["train"] * 50 + ["fusion"] * 30 + ["val"] * 20 + ["test"] * 20
@@ -37,15 +39,9 @@ class ToyData:
         return self.here
 
 
-class ToyEncoder(nn.Module):
-    width = 512
-
-    def __init__(self, size):
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(size, 32), nn.Tanh(), nn.Linear(32, self.width))
-
-    def forward(self, batch):
-        return self.net(batch["value"])
+def toy_feature(size):
+    """Of `size` numbers."""
+    return Feature(ToyNetwork(nn.Sequential(nn.Linear(size, 32), nn.Tanh(), nn.Linear(32, 512))))
 
 
 class Toy:
@@ -61,20 +57,20 @@ class Toy:
         own = np.searchsorted(IDS, episodes)
         return ToyData(value[own], here[own])
 
-    def encoder(self, given, data, train):
+    def network(self, given, data, train):
         assert data.present()[train].all()
-        return ToyEncoder(given["size"])
+        return toy_feature(given["size"]).network
 
 
-TALL = {"seed": 1, "size": 3, "signal": 1.5, "lacking": [903, 960, 1005]}
-WIDE = {"seed": 2, "size": 5, "signal": 1.5, "lacking": [904, 1004, 1005]}
+TOY = {"encoder": "toy", "before": None}
+TALL = TOY | {"seed": 1, "size": 3, "signal": 1.5, "lacking": [903, 960, 1005]}
+WIDE = TOY | {"seed": 2, "size": 5, "signal": 1.5, "lacking": [904, 1004, 1005]}
 
 
 @pytest.fixture
 def stage(tmp_path, monkeypatch):
     """Runs the stage on 120 episodes, positive where the id is odd; the folder of its files."""
-    monkeypatch.setattr(joint, "find", lambda name: Toy())
-    monkeypatch.setattr("pipeline.training.modality.find", lambda name: Toy())
+    monkeypatch.setattr("pipeline.training.modality.find", lambda name, encoder: Toy())
 
     def run(
         folder="joint", head="joint", seeds=(0,), label=LABEL, data=None, on="fusion", **change
@@ -87,7 +83,7 @@ def stage(tmp_path, monkeypatch):
         own = tmp_path / folder
         given = {
             "episodes": tmp_path / "episodes.parquet", "labels": tmp_path / "labels.parquet",
-            "torch-threads": 1, "device": "cpu", "head": head, "letters": "tw",
+            "task": "mortality", "torch-threads": 1, "device": "cpu", "head": head, "letters": "tw",
             "head-on": on,
             "schedule": json.dumps(SCHEDULE | change), "modality-dropout": 0.1,
             "data": json.dumps(data or {"tall": TALL, "wide": WIDE}),
@@ -278,7 +274,7 @@ def test_encoders_see_their_own_batch_even_where_names_begin_alike():
 @pytest.mark.parametrize("head", [LinearHead, LateHead])
 def test_an_absent_modality_gives_its_encoder_no_gradient(head):
     torch.manual_seed(0)
-    encoders = {"tall": ToyEncoder(2), "wide": ToyEncoder(4)}
+    encoders = {"tall": toy_feature(2), "wide": toy_feature(4)}
     model = JointModel(Encoders(encoders), head(2), 0.0)
     random = np.random.default_rng(0)
     data = joined(tall=random.normal(size=(3, 2)).astype(np.float32),

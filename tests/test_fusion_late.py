@@ -51,7 +51,7 @@ def stage(tmp_path, monkeypatch):
             for word in (f"--{flag}", *(str(tmp_path / f"{name}.parquet") for name in names))
         ]
         outputs = [str(tmp_path / f"{folder}-{name}.parquet") for name in ("said", "absent")]
-        given += ["--seeds", "0", "1", "--letters", "ec"]
+        given += ["--seeds", "0", "1", "--letters", "ec", "--task", "mortality"]
         given += ["--output", outputs[0], "--absent", outputs[1]]
         monkeypatch.setattr(sys, "argv", ["late", *given])
         late.main()

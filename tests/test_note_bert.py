@@ -14,9 +14,9 @@ from transformers import BertConfig, BertForMaskedLM, BertModel, DistilBertConfi
 
 from pipeline.cohort.split import parse, split_of
 from pipeline.note import embed_bert, tokens_bert, train_bert
-from pipeline.note.bert import LastLayer, first_token, load_bert, mean_by, padded
-from pipeline.note.stay_data import StayNotes, read_pieces
-from pipeline.note.stays import StayNoteEncoder
+from pipeline.note.bert import LastLayer, first_token, load_bert, mean_by
+from pipeline.note.encoder_bert import BertNetwork
+from pipeline.note.reports import Reports, padded, read_pieces
 from pipeline.note.wordpiece import SPECIAL, load_tokenizer, train_tokenizer, windows
 from pipeline.stage.errors import InputError
 
@@ -318,10 +318,10 @@ def learning(folder, tmp_path):
         tmp_path / "t.parquet"
     )
     known = np.array([-5, 4, 1, 20, 47], np.float32)
-    data = StayNotes(read_pieces(tmp_path / "t.parquet")[1], np.arange(5), known,
-                     np.array([0, 2, 2, 5]))  # fmt: skip
+    pieces = read_pieces(tmp_path / "t.parquet")[1]
+    data = Reports(known, np.array([0, 2, 2, 5]), pieces, np.arange(5))
     torch.manual_seed(0)
-    return StayNoteEncoder(16, LastLayer(load_bert(str(folder)))), data
+    return BertNetwork(16, LastLayer(load_bert(str(folder)))), data
 
 
 def test_only_the_last_layer_learns_and_only_it_drops_out(learning):
@@ -347,9 +347,9 @@ def test_pieces_give_what_the_frozen_vectors_give(learning):
     batch = data.batch(np.array([2, 1, 0]))
     made, present = encoder(batch, [4.0, 48.0])["n"]
     assert present.tolist() == [[True, True], [False, False], [True, True]]
-    frozen = StayNoteEncoder(16).eval()
+    frozen = BertNetwork(16).eval()
     cls = first_token(encoder.last.bert, batch["tokens"], batch["mask"])
-    vectors = {**batch, "vector": mean_by(cls, batch["report"], len(batch["known"]))}
+    vectors = {**batch, "vector": mean_by(cls, batch["report"], len(batch["hours"]))}
     torch.testing.assert_close(frozen(vectors, [4.0, 48.0])["n"][0], made)
 
 
@@ -359,7 +359,7 @@ def test_pieces_of_a_report_known_at_the_horizon_change_no_bit_before_it(learnin
     encoder.eval()
     before, _ = encoder(data.batch(np.arange(3)), [4.0, 48.0])["n"]
     pieces = data.content
-    for report in np.flatnonzero(data.known >= 4):
+    for report in np.flatnonzero(data.hours >= 4):
         first, last = pieces.tokens[pieces.windows[[report, report + 1]]]
         pieces.token = pieces.token.copy()
         pieces.token[first:last] = 9

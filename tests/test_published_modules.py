@@ -16,22 +16,21 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from pipeline.cxr import encoder as encoder_module
-from pipeline.cxr.dataset import CxrData
-from pipeline.cxr.encoder import CxrEncoder
-from pipeline.cxr.modality import Cxr
-from pipeline.ehr.dataset import EhrData, load
-from pipeline.ehr.encoder import EhrEncoder
-from pipeline.ehr.modality import Ehr
+from pipeline.cxr import encoder_resnet18
+from pipeline.cxr.encoder_resnet18 import Films, FilmsNetwork
+from pipeline.ehr import encoder_tokens
+from pipeline.ehr.encoder_tokens import TokensNetwork
 from pipeline.ehr.signals import classes, vocabulary
+from pipeline.ehr.steps import Steps, read_steps
 from pipeline.fusion.heads import EarlyHead, LateHead
 from pipeline.fusion.joint import Encoders, JointData, JointModel
-from pipeline.note.dataset import NoteData
-from pipeline.note.encoder import NoteEncoder
-from pipeline.note.modality import Note
+from pipeline.note import encoder_doc2vec
+from pipeline.note.encoder_doc2vec import Doc2VecNetwork
+from pipeline.note.reports import Reports, Vectors
 from pipeline.plan import protocols, sections
-from pipeline.training.features import LinearHead
-from pipeline.training.unimodal import Unimodal
+from pipeline.training.features import LinearHead, Unimodal
+from pipeline.training.items import mean_by_horizon
+from pipeline.training.modality import Feature
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 CHART = [
@@ -69,7 +68,8 @@ def ehr_data(episodes):
     episodes = [(fixed, steps or [(0, [])]) for fixed, steps in episodes]  # no event: one step
     steps = [step for _, own in episodes for step in own]
     tokens = [start[signal] + value for _, own in steps for signal, value in own]
-    return EhrData(
+    return Steps(
+        known=np.zeros(len(tokens), int),
         time_bin=np.array([bin for bin, _ in steps]),
         token=np.array(tokens, dtype=np.int64),
         step_start=np.cumsum([0, *(len(own) for _, own in steps)]),
@@ -126,7 +126,8 @@ def ehr_feature(encoder, fixed, steps):
 @pytest.fixture(scope="module")
 def ehr():
     torch.manual_seed(0)
-    return EhrEncoder(vocabulary("published"), list(classes("published").values())).eval()
+    network = TokensNetwork(vocabulary("published"), list(classes("published").values()))
+    return Feature(network).eval()
 
 
 def test_the_published_vocabulary_is_that_of_the_sheet():
@@ -140,7 +141,7 @@ def test_the_published_vocabulary_is_that_of_the_sheet():
 
 @torch.no_grad()
 def test_ehr_encoder_token_by_token(ehr):
-    expected = torch.stack([ehr_feature(ehr, *episode) for episode in EPISODES])
+    expected = torch.stack([ehr_feature(ehr.network, *episode) for episode in EPISODES])
     made = ehr(ehr_data(EPISODES).batch(np.arange(4)))
     torch.testing.assert_close(made, expected, **CLOSE)
 
@@ -148,7 +149,7 @@ def test_ehr_encoder_token_by_token(ehr):
 @torch.no_grad()
 def test_ehr_encoder_of_empty_sequences_alone(ehr):
     empty = [(fixed, []) for fixed, _ in EPISODES]
-    expected = torch.stack([ehr_feature(ehr, *episode) for episode in empty])
+    expected = torch.stack([ehr_feature(ehr.network, *episode) for episode in empty])
     torch.testing.assert_close(ehr(ehr_data(empty).batch(np.arange(4))), expected, **CLOSE)
 
 
@@ -160,7 +161,7 @@ def test_time_bins_are_truncated_and_empty_episodes_are_one_step_at_0(tmp_path):
     fixed = {"episode_id": [1, 2], **{name: [0, 1] for name in DEMOGRAPHICS}}
     pl.DataFrame(fixed).write_parquet(tmp_path / "demographics.parquet")
     paths = tmp_path / "tokens.parquet", tmp_path / "demographics.parquet"
-    batch = load(*paths, np.array([1, 2]), 48).batch(np.arange(2))
+    batch = read_steps(*paths, np.array([1, 2]), 48, math.inf).batch(np.arange(2))
     bins = [min(int(minute / 60 / 48 * 200), 199) for minute in minutes]
     assert batch["time_bin"].tolist() == [*bins, 0]
     assert batch["lengths"].tolist() == [6, 1]
@@ -173,18 +174,16 @@ HOURS = [[3.0, 4.0], [], [30.0], [47.5, 40.0, 1.0]]  # four episodes, six films
 def cxr_data(pixels):
     count = [len(own) for own in HOURS]
     films = np.random.default_rng(0).integers(0, 256, (sum(count), pixels, pixels), np.uint8)
-    return CxrData(
-        arrays=[films], chunk=np.zeros(sum(count), int), row=np.arange(sum(count)),
-        hours=np.array([h for own in HOURS for h in own], np.float32),
-        start=np.cumsum([0, *count]), pixels=pixels,
-    )  # fmt: skip
+    hours, start = np.array([h for own in HOURS for h in own], np.float32), np.cumsum([0, *count])
+    chunk, row = np.zeros(sum(count), int), np.arange(sum(count))
+    return Films(hours, start, [films], chunk, row, pixels)
 
 
 @pytest.fixture(scope="module")
 def cxr():
     """With running statistics as after some training, not the 0 and 1 of the start."""
     torch.manual_seed(0)
-    made = CxrEncoder()
+    made = Feature(FilmsNetwork())
     with torch.no_grad():
         made.train()(cxr_data(64).batch(np.arange(4)))
     return made.eval()
@@ -203,7 +202,7 @@ def cxr_feature(net, films, hours):
 @pytest.mark.parametrize(("pixels", "rows"), [(224, [0]), (64, [0, 1, 2, 3])])
 def test_cxr_encoder_film_by_film(cxr, pixels, rows):
     net = resnet18(num_classes=512).eval()  # torchvision's own, fc → 512
-    net.load_state_dict(cxr.net.state_dict())
+    net.load_state_dict(cxr.network.net.state_dict())
     data = cxr_data(pixels)
     films = [data.arrays[0][data.start[row] : data.start[row + 1]] for row in rows]
     expected = [cxr_feature(net, own, HOURS[row]) for own, row in zip(films, rows, strict=True)]
@@ -223,13 +222,13 @@ def trained(encoder, data):
 def test_films_pass_the_network_one_at_a_time_in_training_too(monkeypatch, part):
     """Against torchvision's own network, which BatchNorm lets see one film per pass."""
 
-    class Plain(CxrEncoder):
+    class Plain(FilmsNetwork):
         def features(self, film):
             return torch.cat([super(Plain, self).features(one[None]) for one in film])
 
-    monkeypatch.setattr(encoder_module, "PART", part)
+    monkeypatch.setattr(encoder_resnet18, "PART", part)
     torch.manual_seed(0)
-    plain, ours = Plain(), CxrEncoder(one_by_one=True)
+    plain, ours = Feature(Plain()), Feature(FilmsNetwork(one_by_one=True))
     state = plain.state_dict()
     assert list(ours.state_dict()) == list(state)  # weights of ImageNet fit both
     ours.load_state_dict(state)
@@ -245,7 +244,8 @@ def test_films_pass_the_network_one_at_a_time_in_training_too(monkeypatch, part)
 def test_two_films_eight_hours_apart_have_the_published_weights():
     batch = {"count": torch.tensor([2]), "owner": torch.tensor([0, 0]),
              "hours": torch.tensor([12.0, 20.0])}  # fmt: skip
-    assert CxrEncoder().weights(batch).tolist() == pytest.approx([0.0003, 0.9997], abs=5e-5)
+    mean, _ = mean_by_horizon(torch.eye(2), batch, [math.inf], FilmsNetwork().hours_scale)
+    assert mean[0, 0].tolist() == pytest.approx([0.0003, 0.9997], abs=5e-5)
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])
@@ -253,27 +253,30 @@ def test_a_lone_film_of_the_smallest_size_that_the_config_allows_can_be_trained_
     """Published: one film at a time. Joint training: of a batch often one episode has films."""
     pixels = sections.Cxr.model_json_schema()["properties"]["pixels"]["minimum"]
     torch.manual_seed(0)
-    made = CxrEncoder(one_by_one=one_by_one).train()(cxr_data(pixels).batch(np.array([2])))
+    made = Feature(FilmsNetwork(one_by_one=one_by_one)).train()(
+        cxr_data(pixels).batch(np.array([2]))
+    )
     assert made.shape == (1, 512)
 
 
 def note_data(counts=(3, 0, 1, 5)):
     vector = np.random.default_rng(0).normal(0, 2, (sum(counts), 512)).astype(np.float32)
-    return NoteData(vector, np.arange(sum(counts))[::-1].copy(), np.cumsum([0, *counts]))
+    hours, which = np.zeros(sum(counts), np.float32), np.arange(sum(counts))[::-1].copy()
+    return Reports(hours, np.cumsum([0, *counts]), Vectors(vector), which)
 
 
 def note_feature(encoder, data, row):
     """LSTM over the Doc2Vec vectors as they are, maximum over reports; nothing of no report."""
     uses = data.which[data.start[row] : data.start[row + 1]]
-    states = lstm_steps(encoder.lstm, [torch.tensor(data.vector[use]) for use in uses])
+    states = lstm_steps(encoder.lstm, [torch.tensor(data.content.vector[use]) for use in uses])
     return torch.stack(states).max(dim=0).values if states else torch.zeros(512)
 
 
 @torch.no_grad()
 def test_note_encoder_report_by_report():
     torch.manual_seed(0)
-    encoder, data = NoteEncoder().eval(), note_data()
-    expected = torch.stack([note_feature(encoder, data, row) for row in range(4)])
+    encoder, data = Feature(Doc2VecNetwork()).eval(), note_data()
+    expected = torch.stack([note_feature(encoder.network, data, row) for row in range(4)])
     torch.testing.assert_close(encoder(data.batch(np.arange(4))), expected, **CLOSE)
 
 
@@ -285,8 +288,8 @@ def affine(layer, value):
 @torch.no_grad()
 def test_unimodal_head_is_one_linear_layer():
     torch.manual_seed(0)
-    data, model = note_data(), Unimodal(NoteEncoder()).eval()
-    features = [note_feature(model.encoder, data, row) for row in range(4)]
+    data, model = note_data(), Unimodal(Feature(Doc2VecNetwork())).eval()
+    features = [note_feature(model.feature.network, data, row) for row in range(4)]
     expected = torch.stack([affine(model.head, feature) for feature in features])
     torch.testing.assert_close(model(data.batch(np.arange(4))), expected, **CLOSE)
 
@@ -329,7 +332,7 @@ def test_late_averaged_head_is_the_mean_of_one_logit_per_modality():
 @pytest.mark.parametrize("kind", [LinearHead, LateHead])
 def test_a_joint_model_is_its_encoders_and_its_head(ehr, cxr, kind):
     torch.manual_seed(0)
-    encoders = {"ehr": ehr, "cxr": cxr, "note": NoteEncoder()}
+    encoders = {"ehr": ehr, "cxr": cxr, "note": Feature(Doc2VecNetwork())}
     model = JointModel(Encoders(encoders), kind(3), 0.0).eval()
     films, notes = cxr_data(64), note_data()
     each = {"ehr": ehr_data(EPISODES), "cxr": films, "note": notes}
@@ -339,9 +342,9 @@ def test_a_joint_model_is_its_encoders_and_its_head(ehr, cxr, kind):
     for row in rows:
         own = films.arrays[0][films.start[row] : films.start[row + 1]]
         features = [
-            ehr_feature(ehr, *EPISODES[row]),
-            cxr_feature(cxr.net, own, HOURS[row]),
-            note_feature(encoders["note"], notes, row),
+            ehr_feature(ehr.network, *EPISODES[row]),
+            cxr_feature(cxr.network.net, own, HOURS[row]),
+            note_feature(encoders["note"].network, notes, row),
         ]
         head = model.dropping.head
         if kind is LinearHead:
@@ -363,10 +366,10 @@ def counts(module):
 @pytest.mark.parametrize(
     ("build", "expected"),
     [
-        (lambda: Unimodal(EhrEncoder(vocabulary("published"), [9, 3, 2, 5, 8])),
+        (lambda: Unimodal(Feature(TokensNetwork(vocabulary("published"), [9, 3, 2, 5, 8]))),
          (1_862_146, 153_600)),
-        (CxrEncoder, (11_439_168, 0)),
-        (NoteEncoder, (2_101_248, 0)),
+        (FilmsNetwork, (11_439_168, 0)),
+        (Doc2VecNetwork, (2_101_248, 0)),
         (lambda: EarlyHead(3), (787_970, 0)),
         (lambda: LinearHead(3), (2 * 3 * 512 + 2, 0)),
         (lambda: LateHead(3), (3 * (2 * 512 + 2), 0)),
@@ -380,12 +383,13 @@ def test_parameter_counts(build, expected):
 def test_the_published_settings_build_the_published_modules():
     """What training builds from the protocol's settings, with the counts above."""
     none = np.zeros(0, int)
-    ehr = Ehr().encoder({"signals": "published", "start_by_value": False}, None, none)
-    assert counts(Unimodal(ehr)) == (1_862_146, 153_600)
+    given = {"signals": "published", "start_by_value": False}
+    ehr = encoder_tokens.ENCODER.network(given, None, none)
+    assert counts(Unimodal(Feature(ehr))) == (1_862_146, 153_600)
     given = protocols.settings({}, "published")["cxr"] | {"pretrained": []}
-    cxr = Cxr().encoder(given, None, none)
+    cxr = encoder_resnet18.ENCODER.network(given, None, none)
     assert (counts(cxr), cxr.hours_scale, cxr.one_by_one) == ((11_439_168, 0), 1, True)
-    note = Note().encoder({"standardise": False}, note_data(), none)
+    note = encoder_doc2vec.ENCODER.network({"standardise": False}, note_data(), none)
     assert counts(note) == (2_101_248, 0)
     assert not note.mean.any()
     assert (note.scale == 1).all()

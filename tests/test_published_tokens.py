@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from pipeline.ehr import published as stage
-from pipeline.ehr.dataset import load
 from pipeline.ehr.signals import catalogue, vocabulary
+from pipeline.ehr.steps import read_steps
 from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
@@ -213,7 +213,7 @@ def test_a_time_has_a_set_of_tokens(tokens):
 def test_an_empty_sequence_is_one_step_of_demographics_at_time_0(tokens, tmp_path):
     tokens(chartevents=[read(60)])
     paths = (tmp_path / "output.parquet", tmp_path / "demographics.parquet")
-    batch = load(*paths, np.array([1, 2]), 48).batch(np.array([0, 1]))
+    batch = read_steps(*paths, np.array([1, 2]), 48, np.inf).batch(np.array([0, 1]))
     assert batch["lengths"].tolist() == [1, 1]
     assert batch["time_bin"].tolist() == [4, 0]  # trunc(1 / 48 · 200)
     assert batch["token"].tolist() == [0]

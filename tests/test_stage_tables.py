@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, whole, write_json
-from pipeline.stage.ragged import take
 from pipeline.stage.tables import ROW_GROUP, Contract, check, read_table, write_table
+from pipeline.training.items import take
 
 VISITS = Contract(
     {"visit": pl.Int64, "minute": pl.Int32, "value": pl.Float64},

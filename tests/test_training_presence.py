@@ -9,23 +9,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from encoder_data import ToyNetwork, starts
 from stays_at_hand import SMALL, stays
 from torch import nn
 
-from pipeline.cxr.dataset import CxrData
-from pipeline.cxr.encoder import CxrEncoder
-from pipeline.cxr.stays import StayCxrEncoder
-from pipeline.ehr.stays import StayEncoder
+from pipeline.cxr.encoder_resnet18 import Films, FilmsNetwork
+from pipeline.ehr.encoder_fiddle import FiddleNetwork
 from pipeline.fusion.heads import HEADS
 from pipeline.fusion.joint import Encoders, JointData, JointExamples, JointModel
-from pipeline.note.dataset import NoteData
-from pipeline.note.encoder import NoteEncoder
-from pipeline.note.stay_data import StayNotes, Vectors
+from pipeline.note.encoder_doc2vec import Doc2VecNetwork
+from pipeline.note.reports import Reports, Vectors
 from pipeline.training.examples import Examples
+from pipeline.training.items import mean_by_horizon
 from pipeline.training.loop import train_one_epoch
-from pipeline.training.recency import known_by
+from pipeline.training.modality import Feature
 from pipeline.training.schedule import Schedule
-from pipeline.unimed.examples import StayExamples
+from pipeline.unimed.examples import TasksExamples
 from pipeline.unimed.model import UniMed
 
 CPU = torch.device("cpu")
@@ -35,34 +34,26 @@ REPORTS = np.array([1, 0, 2, 0, 1, 1, 0, 1, 3, 0, 1, 1])
 LABEL = np.array([0, 1, 1, 0, 0, 1, 0, 1, 0, 1, 1, 0])
 
 
-def starts(count):
-    return np.concatenate([[0], np.cumsum(count)]).astype(int)
-
-
 def films(count=FILMS, seed=1):
     random = np.random.default_rng(seed)
     total = count.sum()
     images = random.integers(0, 256, (total, PIXELS, PIXELS), np.uint8)
     hours = random.uniform(0, 3, total).astype(np.float32)
-    return CxrData([images], np.zeros(total, int), np.arange(total), hours, starts(count), PIXELS)
+    chunk, row = np.zeros(total, int), np.arange(total)
+    return Films(hours, starts(count), [images], chunk, row, PIXELS)
 
 
 def reports():
     random = np.random.default_rng(2)
     total = REPORTS.sum()
     vector = random.normal(size=(total, SIZE)).astype(np.float32)
-    return NoteData(vector, np.arange(total), starts(REPORTS))
+    hours = np.zeros(total, np.float32)
+    return Reports(hours, starts(REPORTS), Vectors(vector), np.arange(total))
 
 
-class Bias(nn.Module):
+def bias():
     """An encoder of what every episode has, as the EHR's."""
-
-    def __init__(self):
-        super().__init__()
-        self.net = nn.Linear(2, 512)
-
-    def forward(self, batch):
-        return self.net(batch["value"])
+    return Feature(ToyNetwork(nn.Linear(2, 512)))
 
 
 class Numbers:
@@ -78,7 +69,8 @@ def joint(head, names=("ehr", "cxr", "note")):
     each = {name: each[name] for name in names}
     data = JointData(each, np.stack([own.present() for own in each.values()], axis=1))
     torch.manual_seed(0)
-    encoders = {"ehr": Bias(), "cxr": CxrEncoder(48.0), "note": NoteEncoder(SIZE)}
+    networks = {"cxr": FilmsNetwork(48.0), "note": Doc2VecNetwork(SIZE)}
+    encoders = {"ehr": bias()} | {name: Feature(net) for name, net in networks.items()}
     encoders = {name: encoders[name] for name in names}
     made = HEADS[head](len(names), told=True)
     return JointModel(Encoders(encoders), made, 0.0), JointExamples(data, LABEL, ROWS, ROWS)
@@ -138,7 +130,7 @@ def test_a_batch_without_a_film_leaves_the_encoder_of_films_as_it_is():
 
 
 def test_alone_all_weights_are_clipped_together_and_unscaled():
-    model = Bias()
+    model = bias()
     ((weights, factor),) = Examples(Numbers(), LABEL, ROWS, ROWS).parts(model, ROWS, SCHEDULE)
     assert {id(w) for w in weights} == {id(w) for w in model.parameters()} and factor == 1
 
@@ -152,9 +144,9 @@ def several(*tasks, eligible=None, late=(), **changes):
     for stay in late:
         own.each["cxr"].hours[starts(FILMS)[stay] : starts(FILMS)[stay + 1]] += 10
     torch.manual_seed(0)
-    encoders = {"ehr": StayEncoder(own.each["ehr"].sizes, 1.0), "cxr": StayCxrEncoder(48.0)}
+    encoders = {"ehr": FiddleNetwork(own.each["ehr"].sizes, 1.0), "cxr": FilmsNetwork(48.0)}
     model = UniMed(encoders, own.tasks, own.groups, settings)
-    return model, StayExamples(own, own.label, ROWS, ROWS, settings)
+    return model, TasksExamples(own, own.label, ROWS, ROWS, settings)
 
 
 @pytest.mark.parametrize("task", ["shock_4h", "diagnoses_48h"])
@@ -213,14 +205,14 @@ def test_an_encoder_that_learns_nothing_is_trained_beside():
 @pytest.mark.parametrize("kind", ["film", "report"])
 def test_data_and_tokens_agree_on_who_has_a_modality_by_a_horizon(kind):
     hours, rows = [0.5, 1.5, 2.5, 4.0], np.arange(COUNT)
-    data, when = films(), "hours"
+    data = films()
     if kind == "report":
         own = films(REPORTS)
         vectors = Vectors(np.zeros((REPORTS.sum(), 2), np.float32))
-        data, when = StayNotes(vectors, np.arange(REPORTS.sum()), own.hours, own.start), "known"
+        data = Reports(own.hours, own.start, vectors, np.arange(REPORTS.sum()))
     batch = data.batch(rows)
     value = torch.zeros(len(batch["owner"]), 1)
-    _, present = known_by(value, batch[when], batch["owner"], COUNT, hours, 48.0)
+    _, present = mean_by_horizon(value, batch, hours, 48.0)
     assert np.array_equal(np.stack([data.known_by(h) for h in hours], 1), present.numpy())
     assert len({tuple(column) for column in present.T.tolist()}) > 1
 

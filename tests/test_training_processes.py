@@ -30,6 +30,7 @@ TOLERANCE = 1e-4  # of losses, AUROCs and weights; float32 sums in another order
 SPLITS = ["train"] * 33 + ["fusion"] * 8 + ["val"] * 15 + ["test"] * 4
 IDS = np.arange(700, 760)
 SCHEDULE = {"epochs": 3, "batch_size": 8, "learning_rate": 0.003, "weight_decay": 0.01}
+DOC2VEC = {"encoder": "doc2vec", "before": None, "standardise": True}
 SPY = '''"""Notes which process renames a file to its final name."""
 import os, sys
 
@@ -87,6 +88,7 @@ def stage(files, name, processes, module, *flags, nodes=1):
     (output / "srun").write_text(SRUN)
     (output / "srun").chmod(0o755)
     given = ["--episodes", files / "episodes.parquet", "--labels", files / "labels.parquet"]
+    given += ["--task", "mortality"]
     given += ["--schedule", json.dumps(SCHEDULE), "--torch-threads", 1, "--device", "cpu"]
     words = shlex.join(map(str, [module, *given, "--seeds", 0, *flags]))
     path = os.pathsep.join([str(files), str(REPOSITORY)])
@@ -107,16 +109,17 @@ def paths(files, *names):
 
 
 def pretrained(files, name, processes, nodes=1):
-    data = {"note": paths(files, "notes", "vectors") | {"standardise": True}}
+    data = {"note": paths(files, "notes", "vectors") | DOC2VEC}
     flags = ["--data", json.dumps(data), "--output", files / name]
     return stage(files, name, processes, "pipeline.training.pretrain", *flags, nodes=nodes)
 
 
 def fused(files, name, processes):
-    ehr = {"window_hours": 48, "signals": "published", "start_by_value": False}
+    ehr = {"encoder": "tokens", "before": None, "window_hours": 48}
+    ehr |= {"signals": "published", "start_by_value": False}
     data = {
         "ehr": paths(files, "tokens", "demographics") | ehr,
-        "note": paths(files, "notes", "vectors") | {"standardise": True},
+        "note": paths(files, "notes", "vectors") | DOC2VEC,
     }
     flags = ["--data", json.dumps(data), "--head", "joint", "--letters", "en"]
     flags += ["--head-on", "fusion"]

@@ -9,21 +9,21 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from encoder_data import ToyNetwork
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pipeline.cxr.dataset import CxrData
-from pipeline.note.dataset import NoteData
-from pipeline.note.stay_data import StayNotes
+from pipeline.cxr.encoder_resnet18 import Films
+from pipeline.note.reports import Reports
 from pipeline.stage.errors import InputError
 from pipeline.training import embed, pretrain
 from pipeline.training.checkpoint import load_pretrained, load_weights, save_weights
-from pipeline.training.modality import check_present
-from pipeline.training.unimodal import Unimodal
+from pipeline.training.features import Unimodal
+from pipeline.training.modality import Feature, check_present
 
 SPLITS = ["train"] * 24 + ["fusion"] * 8 + ["val"] * 8 + ["test"] * 8
 LACKING = [3, 30, 45]  # rows without the modality
-DATA = {"toy": {"lacking": LACKING}}
+DATA = {"toy": {"encoder": "toy", "before": None, "lacking": LACKING}}
 SCHEDULE = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "weight_decay": 0.0}
 
 
@@ -40,17 +40,6 @@ class ToyData:
         return self.there
 
 
-class ToyEncoder(nn.Module):
-    width = 6
-
-    def __init__(self):
-        super().__init__()
-        self.net = nn.Linear(3, self.width)
-
-    def forward(self, batch):
-        return self.net(batch["value"])
-
-
 class Toy:
     """A modality in twenty lines, as a fourth one would be."""
 
@@ -59,9 +48,9 @@ class Toy:
         value[:, 0] += 2 * (episodes % 2)
         return ToyData(value, ~np.isin(np.arange(len(episodes)), given["lacking"]))
 
-    def encoder(self, given, data, train):
+    def network(self, settings, data, train):
         assert data.present()[train].all()
-        return ToyEncoder()
+        return ToyNetwork(nn.Linear(3, 512))
 
 
 @pytest.fixture
@@ -71,13 +60,13 @@ def stage(tmp_path, monkeypatch):
     table = {"episode_id": ids, "subject_id": ids, "split": SPLITS}
     pl.DataFrame(table).write_parquet(tmp_path / "episodes.parquet")
 
-    monkeypatch.setitem(sys.modules, "pipeline.toy.modality", SimpleNamespace(MODALITY=Toy()))
+    monkeypatch.setitem(sys.modules, "pipeline.toy.encoder_toy", SimpleNamespace(ENCODER=Toy()))
 
     def run(what, *flags, label=ids % 2, data=DATA):
         labels = {"episode_id": ids, "eligible": [True] * 48, "label": label.astype(np.int8)}
         pl.DataFrame(labels).write_parquet(tmp_path / "labels.parquet")
         given = ["--episodes", tmp_path / "episodes.parquet", "--torch-threads", 1]
-        given += ["--labels", tmp_path / "labels.parquet", "--device", "cpu"]
+        given += ["--labels", tmp_path / "labels.parquet", "--device", "cpu", "--task", "mortality"]
         given += ["--data", json.dumps(data), "--schedule", json.dumps(SCHEDULE), *flags]
         monkeypatch.setattr(sys, "argv", ["stage", *map(str, given)])
         what.main()
@@ -108,8 +97,8 @@ def test_pretraining_leaves_weights_and_outcome_per_seed_a_history_and_nothing_e
         "seed1.safetensors",
     ]
     assert set(load_file(folder / "seed0.safetensors")) == {
-        "encoder.net.weight",
-        "encoder.net.bias",
+        "feature.network.net.weight",
+        "feature.network.net.bias",
         "head.weight",
         "head.bias",
     }
@@ -131,7 +120,7 @@ def test_a_job_killed_in_its_second_seed_does_not_train_the_first_again(
 ):
     whole = stage.pretrain("whole")
     with monkeypatch.context() as patch:
-        patch.setattr(Toy, "encoder", killed_at_the_second(Toy.encoder))
+        patch.setattr(Toy, "network", killed_at_the_second(Toy.network))
         with pytest.raises(KeyboardInterrupt):
             stage.pretrain()
     for path in (tmp_path / "models").glob("*.safetensors"):
@@ -178,7 +167,7 @@ def test_embeddings_are_there_for_every_episode_with_the_modality_in_every_split
     embeddings, predictions = stage.embed(stage.pretrain())
     ids = [e for k, e in enumerate(range(1000, 1048)) if k not in LACKING]
     assert embeddings.select("episode_id", "seed").rows() == [(e, s) for e in ids for s in (0, 1)]
-    assert embeddings.schema["embedding"] == pl.Array(pl.Float32, ToyEncoder.width)
+    assert embeddings.schema["embedding"] == pl.Array(pl.Float32, 512)
     assert predictions.height == 2 * 48
 
 
@@ -234,7 +223,7 @@ def test_the_head_is_fitted_again_on_the_fusion_share_alone(stage, tmp_path):
 def test_the_published_head_is_the_one_that_was_trained_with_the_encoder(stage):
     folder = stage.pretrain()
     embeddings, predictions = stage.embed(folder, head_on="train")
-    model = Unimodal(ToyEncoder())
+    model = Unimodal(Feature(ToyNetwork(nn.Linear(3, 512))))
     load_weights(model, folder / "seed1.safetensors")
     feature = torch.tensor(embeddings.filter(seed=1)["embedding"].to_numpy())
     expected = model.head(feature).softmax(dim=1)[:, 1].detach().numpy()
@@ -254,8 +243,7 @@ def test_a_modality_that_no_training_episode_has_is_a_clear_error(stage, tmp_pat
         stage.embed(folder, data={"toy": DATA["toy"] | {"lacking": lacking}})
 
 
-@pytest.mark.parametrize(("data", "item"), [(CxrData, "film"), (NoteData, "report"),
-                                            (StayNotes, "report")])  # fmt: skip
+@pytest.mark.parametrize(("data", "item"), [(Films, "film"), (Reports, "report")])
 def test_the_error_names_films_and_reports(data, item):
     empty = data.__new__(data)
     empty.start = np.zeros(31, int)
@@ -278,8 +266,12 @@ def test_a_fusion_share_of_one_class_is_a_clear_error(stage, tmp_path):
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [({"toy": {}}, "toy lacks 'lacking'"), ({"tou": {}}, "no modality tou")],
-    ids=["setting", "modality"],
+    [
+        ({"toy": {"encoder": "toy", "before": None}}, "toy lacks 'lacking'"),
+        ({"toy": {}}, "toy lacks 'encoder'"),
+        ({"tou": {"encoder": "toy"}}, "no encoder toy of the modality tou: pipeline/tou/encoder_"),
+    ],
+    ids=["setting", "encoder", "modality"],
 )
 def test_data_that_no_modality_can_read_is_a_clear_error(stage, data, said):
     with pytest.raises(InputError, match=said):

@@ -10,7 +10,7 @@ from stays_at_hand import GROUPS, NAMES, SMALL, model_of, stays
 
 from pipeline.training.fingerprint import fingerprint
 from pipeline.training.schedule import Schedule
-from pipeline.unimed.examples import StayExamples
+from pipeline.unimed.examples import TasksExamples
 
 SCHEDULE = Schedule(epochs=3, batch_size=8, learning_rate=0.01, weight_decay=0.0)
 ROWS = np.arange(40)
@@ -18,7 +18,7 @@ ROWS = np.arange(40)
 
 def examples(own, diagnoses="bce"):
     settings = replace(SMALL, diagnoses=diagnoses)
-    return StayExamples(own, own.label, own.of("train"), own.of("val"), settings)
+    return TasksExamples(own, own.label, own.of("train"), own.of("val"), settings)
 
 
 def plain(own, output, rows, diagnoses="bce"):
@@ -27,7 +27,7 @@ def plain(own, output, rows, diagnoses="bce"):
     for k, task in enumerate(own.tasks):
         errors = []
         for i in rows[own.eligible[rows, k]]:
-            if not task.several:
+            if not task.many:
                 p = 1 / (1 + np.exp(-output[i, k]))
                 errors.append(-np.log(p if own.label[i, k] else 1 - p))
                 continue
@@ -163,7 +163,7 @@ def test_another_model_is_another_training_and_never_resumed(change):
     given = examples(own)
     settings = replace(SMALL, **change)
     other = replace(own, tasks=settings.tasks(NAMES))
-    changed = StayExamples(other, own.label, given.train, given.val, settings)
+    changed = TasksExamples(other, own.label, given.train, given.val, settings)
     made = [(model_of(own), one) for one in (given, changed, examples(own))]
     torch.manual_seed(0)  # the start of a training: its generator counts, too
     prints = {fingerprint(*each, torch.device("cpu")) for each in made}

@@ -50,19 +50,21 @@ def logits(checkout, fiddle, vectors):
         vocabulary=str(labels / "diagnoses_48h.vocabulary.parquet"),
         model=parse(json.dumps(model)),
         data={
-            "ehr": {"features": f"{fiddle}/features.parquet", "static": f"{fiddle}/S.parquet",
-                    "series": f"{fiddle}/X.parquet", "step": 1, "before": 48},
-            "note": {"notes": str(stay / "note/notes.parquet"), "bert": str(vectors),
-                     "trained": "frozen", "before": 48},
-            "cxr": {"films": str(stay / "cxr/films.parquet"), "before": 48, "full": False,
+            "ehr": {"encoder": "fiddle", "features": f"{fiddle}/features.parquet", "step": 1,
+                    "static": f"{fiddle}/S.parquet", "series": f"{fiddle}/X.parquet",
+                    "before": 48},
+            "note": {"encoder": "bert", "notes": str(stay / "note/notes.parquet"),
+                     "bert": str(vectors), "trained": "frozen", "before": 48},
+            "cxr": {"encoder": "resnet18", "films": str(stay / "cxr/films.parquet"),
+                    "before": 48, "full": False,
                     "decoded": sorted(map(str, (stay / "cxr/decoded").glob("*.parquet"))),
                     "store": str(checkout / "results/cxr/store"), "pixels": 64,
-                    "hours_scale": 48, "pretrained": None},
+                    "hours_scale": 48, "one_by_one": False, "pretrained": None},
         },
     )  # fmt: skip
     stays = train.read(given)
     own = train.build(given, stays, np.arange(len(stays.episode)))
-    load_weights(own, stay / f"models/{TARGET}/seed0.safetensors")
+    load_weights(own, stay / "models/all/ecn_unimed/seed0.safetensors")
     with torch.no_grad():
         said = own.eval()(stays.batch(np.arange(200)))
     return [said[:, part] for part in columns(stays.tasks, stays.groups)]

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from stays_at_hand import BINS, GROUPS, NAMES, SMALL, ReportEncoder, model_of, stays
+from stays_at_hand import GROUPS, NAMES, SMALL, ReportEncoder, model_of, stays
 
 from pipeline.stage.errors import InputError
 from pipeline.training.schedule import Schedule
-from pipeline.unimed.examples import StayExamples, columns
+from pipeline.unimed.examples import TasksExamples, columns
 from pipeline.unimed.model import UniMed
-from pipeline.unimed.said import Said
-from pipeline.unimed.settings import Task
+from pipeline.unimed.predictions import predict
+from pipeline.unimed.settings import Step
 
 DECODERS = ["transformer", "gru", "gru-attention"]
 ROWS = np.arange(40)
@@ -29,7 +29,7 @@ def after(features, hour, random):
     """The same features before `hour`, others from then on; as many, as in the same batch."""
     series = features.series.copy()
     cell = np.repeat(np.arange(len(features.series_start) - 1), np.diff(features.series_start))
-    late = cell % BINS >= hour
+    late = cell % features.bins >= hour
     series[late] = (series[late] + random.integers(1, 11, late.sum())) % 11
     assert late.any()
     return replace(features, series=series)
@@ -223,7 +223,7 @@ def test_attention_comes_with_the_number_of_its_stays():
     eligible = own.eligible.copy()
     test = own.split == "test"
     eligible[test, 1] = False
-    found = Said.of(model_of(own), replace(own, eligible=eligible), 0, torch.device("cpu"))
+    found = predict(model_of(own), replace(own, eligible=eligible), 0, torch.device("cpu"))
     counts = (eligible & test[:, None]).sum(axis=0).tolist()
     assert found.attention["stays"] == dict(zip(NAMES, counts, strict=True))
     assert counts[0] > counts[1] == 0
@@ -234,9 +234,9 @@ def test_attention_comes_with_the_number_of_its_stays():
 def test_another_order_of_tasks_needs_one_horizon(order):
     settings = replace(SMALL, order=order)
     with pytest.raises(InputError, match="known only later"):
-        settings.steps(settings.tasks(NAMES))
+        settings.order_of(settings.tasks(NAMES))
     first = replace(settings, hours=4)
-    steps = first.steps(first.tasks(NAMES))
+    steps = first.order_of(first.tasks(NAMES))
     assert sorted(steps) == [0, 1, 2, 3] != steps
     assert (steps == [3, 2, 1, 0]) == (order == "reversed")
 
@@ -255,8 +255,8 @@ def test_in_reverse_the_diagnoses_are_fed_to_the_others():
 
 
 def test_a_task_sees_the_hours_of_its_name():
-    assert SMALL.tasks(NAMES)[1] == Task("arf_12h", 12, 12)
-    assert replace(SMALL, hours=4).tasks(NAMES)[1] == Task("arf_12h", 12, 4)
+    assert SMALL.tasks(NAMES)[1] == Step("arf_12h", 12, 12)
+    assert replace(SMALL, hours=4).tasks(NAMES)[1] == Step("arf_12h", 12, 4)
     assert replace(SMALL, hours=24).tasks(NAMES)[1].horizon == 12
 
 
@@ -279,13 +279,13 @@ def test_a_bound_of_one_task_is_told_the_earlier_ones_and_learns_and_says_its_ow
     before, now = said(model, own), said(model, other)
     heard = own.eligible[:, 0]
     assert np.array_equal((before[1] != now[1])[:, 0].numpy(), heard)
-    given = StayExamples(own, own.label, own.of("train"), own.of("val"), settings)
+    given = TasksExamples(own, own.label, own.of("train"), own.of("val"), settings)
     output = torch.zeros(40, 2, requires_grad=True)
     schedule = Schedule(1, 8, 0.01, 0.0)
     given.loss(output, ROWS, ROWS, schedule, 1).backward()
     assert not output.grad[:, 0].any()
     assert output.grad[own.eligible[:, 1], 1].all()
-    tables = Said.of(model, own, 0, torch.device("cpu"))
+    tables = predict(model, own, 0, torch.device("cpu"))
     assert tables.binary["task"].unique().to_list() == ["arf_12h"]
 
 

@@ -128,7 +128,10 @@ CHANGES = {
     "a patient of fusion": (without_one("fusion"), HEADS),
     "a patient of train": (without_one("train"), {*STAGES, "fuse_early"}),
     # the early head meets the embeddings that it met before: its own code is the same
-    "code of an encoder": (comment("pipeline/ehr/encoder.py"), {"pretrain_ehr", "embed_ehr"}),
+    "code of an encoder": (
+        comment("pipeline/ehr/encoder_tokens.py"),
+        {"pretrain_ehr", "embed_ehr"},
+    ),
     "code of all": (comment("pipeline/training/batches.py"), {*STAGES, "fuse_early"}),
 }
 

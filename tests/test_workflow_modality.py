@@ -46,7 +46,7 @@ if __name__ == "__main__":
     run(main)
 '''
 
-MODALITY = '''"""Modality `x` as training and fusion see it."""
+ENCODER = '''"""Encoder `linear` of ECGs: a linear layer on voltages."""
 
 from dataclasses import dataclass
 
@@ -56,7 +56,7 @@ import torch
 from torch import nn
 
 from pipeline.stage.tables import read_table
-from pipeline.training.modality import Given
+from pipeline.training.modality import Settings
 
 
 @dataclass
@@ -74,39 +74,45 @@ class EcgData:
         """Which episodes have an ECG (bool)."""
         return self.here
 
+    def known_by(self, hours: float) -> np.ndarray:
+        """Which episodes have it by a horizon: by any (bool)."""
+        return self.here
 
-class EcgEncoder(nn.Module):
-    """Voltages → feature (B, 512)."""
 
-    width = 512
+class LinearNetwork(nn.Module):
+    """Voltages → token x (B, K, 64), as if known from the start."""
+
+    widths = {"x": 64}
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(12, self.width), nn.ReLU())
+        self.net = nn.Sequential(nn.Linear(12, 64), nn.ReLU())
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """(B, 512)."""
-        return self.net(batch["voltage"])
+    def forward(self, batch: dict, horizons: list[float]) -> dict:
+        """Token x and its presence (B, K)."""
+        value = batch["voltage"]
+        here = value.any(dim=1, keepdim=True).expand(-1, len(horizons))
+        return {"x": (self.net(value)[:, None].expand(-1, len(horizons), -1), here)}
 
 
-class Ecg:
+class Linear:
     """Twelve leads."""
 
-    def data(self, given: Given, episodes: np.ndarray) -> EcgData:
-        """The ECGs of these episodes. Given: leads."""
+    def data(self, settings: Settings, episodes: np.ndarray) -> EcgData:
+        """Settings: leads (table)."""
         order = pl.DataFrame({"episode_id": episodes}).with_row_index("row")
-        table = read_table(given["leads"]).join(order, on="episode_id")
+        table = read_table(settings["leads"]).join(order, on="episode_id")
         voltage = np.zeros((len(episodes), 12), np.float32)
         here = np.zeros(len(episodes), bool)
         voltage[table["row"]], here[table["row"]] = table["voltage"].to_numpy(), True
         return EcgData(voltage, here)
 
-    def encoder(self, given: Given, data: EcgData, train: np.ndarray) -> EcgEncoder:
-        """A linear layer. Given: nothing."""
-        return EcgEncoder()
+    def network(self, settings: Settings, data: EcgData, train: np.ndarray) -> LinearNetwork:
+        """A linear layer."""
+        return LinearNetwork()
 
 
-MODALITY = Ecg()
+ENCODER = Linear()
 '''
 
 REGISTRY = '''"""ECGs and their encoder as the planner knows them."""
@@ -151,7 +157,7 @@ rule draw_leads:
 ADDED = {
     "pipeline/ecg/__init__.py": '"""ECGs."""\n',
     "pipeline/ecg/leads.py": LEADS,
-    "pipeline/ecg/modality.py": MODALITY,
+    "pipeline/ecg/encoder_linear.py": ENCODER,
     "pipeline/ecg/registry.py": REGISTRY,
     "rules/ecg.smk": RULES,
 }
@@ -254,7 +260,7 @@ def test_an_early_fusion_with_it_is_made_from_what_the_three_left(copied):
     assert set(made["comparisons"]["singles"]) == {"e_unimodal_mortality", "x_unimodal_mortality"}
     assert made["ceiling"] is None  # the hospital's truth knows of no ECG
     assert {row["modality"] for row in made["missing"]} == {"e", "x"}
-    assert "pipeline.ecg.modality" in made["environment"]["modules"]
+    assert "pipeline.ecg.encoder_linear" in made["environment"]["modules"]
     folder = copied / "results/corrected/admission/embeddings/mortality"
     embedded = pl.read_parquet(folder / "ecg.parquet")["episode_id"]
     assert (embedded % 3 > 0).all()

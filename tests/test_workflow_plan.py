@@ -386,7 +386,8 @@ def test_a_training_depends_on_the_code_of_its_modalities(name):
     letter = next(x for x, own in CONFIG["modalities"].items() if own == name)
     job = SimpleNamespace(modalities=letter, protocol="corrected", model="joint")
     files = wiring.encoder_modules("pipeline.fusion.joint")(job)
-    assert {f"pipeline/{name}/encoder.py", f"pipeline/{name}/dataset.py"} <= set(files)
+    encoder = f"pipeline/{name}/encoder_{CONFIG['encoders'][letter]}.py"
+    assert {encoder, "pipeline/training/items.py"} <= set(files)
     others = {own for own in CONFIG["modalities"].values() if own != name}
     assert not [file for file in files if file.split("/")[1] in others]
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from prediction_tables import DEFINITION
 
-from pipeline.cohort.rows import UNIMED, UNIMED_DIAGNOSES
+from pipeline.cohort.rows import MANY_PREDICTIONS, PREDICTIONS
 from pipeline.stage.tables import write_table
 
 BINARY = ("shock_4h", "arf_12h", "mortality_48h")
@@ -41,7 +41,7 @@ def write(folder, target="en_unimed_all", n=400, seeds=2, noise=1.0, tasks=TASKS
     """All files of a target; returns the folder. `noise` of the scores: less is better."""
     facts, latent, labels, eligible, truth, share = stays(n)
     random = np.random.default_rng(100 + number)
-    tables = [pl.DataFrame(schema=UNIMED.columns)]
+    tables = [pl.DataFrame(schema=PREDICTIONS.columns)]
     for task in BINARY:
         own = facts.with_columns(label=pl.Series(labels[task]).cast(pl.Int8), task=pl.lit(task))
         own.select(
@@ -54,8 +54,8 @@ def write(folder, target="en_unimed_all", n=400, seeds=2, noise=1.0, tasks=TASKS
             score = latent + noise * random.normal(size=n)
             said = pl.Series((1 / (1 + np.exp(1 - score))).round(7))
             table = own.with_columns(seed=pl.lit(seed, pl.Int64), probability=said)
-            tables.append(table.filter(pl.Series(eligible[task])).select(list(UNIMED.columns)))
-    write_table(pl.concat(tables), folder / f"{target}.parquet", UNIMED)
+            tables.append(table.filter(pl.Series(eligible[task])).select(list(PREDICTIONS.columns)))
+    write_table(pl.concat(tables), folder / f"{target}.parquet", PREDICTIONS)
     many = "diagnoses_48h"
     own = facts.with_columns(eligible=pl.Series(eligible[many]))
     version = pl.when(pl.col("episode_id") % 3 == 0).then(pl.lit("10")).otherwise(pl.lit("9"))
@@ -64,13 +64,13 @@ def write(folder, target="en_unimed_all", n=400, seeds=2, noise=1.0, tasks=TASKS
     )
     kept = eligible[many] & np.isin(facts["split"].to_numpy(), ["val", "test"])
     wide = pl.Array(pl.Float64, GROUPS)
-    tables = [pl.DataFrame(schema={**UNIMED_DIAGNOSES.columns, "probability": wide})]
+    tables = [pl.DataFrame(schema={**MANY_PREDICTIONS.columns, "probability": wide})]
     for seed in range(seeds if many in tasks else 0):
         score = np.clip(share + 0.2 * truth + 0.2 * noise * random.random((n, GROUPS)), 0, 1)
         said = pl.Series(score[kept].round(2), dtype=wide)  # two digits: ties
         table = facts.filter(pl.Series(kept)).with_columns(seed=pl.lit(seed, pl.Int64))
-        tables.append(table.with_columns(probability=said).select(list(UNIMED_DIAGNOSES.columns)))
-    write_table(pl.concat(tables), folder / f"{target}.diagnoses.parquet", UNIMED_DIAGNOSES)
+        tables.append(table.with_columns(probability=said).select(list(MANY_PREDICTIONS.columns)))
+    write_table(pl.concat(tables), folder / f"{target}.diagnoses.parquet", MANY_PREDICTIONS)
     row, group = np.nonzero(truth & eligible[many][:, None])
     pl.DataFrame(
         {"episode_id": facts["episode_id"].to_numpy()[row], "group": group.astype(np.int32)}

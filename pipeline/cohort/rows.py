@@ -1,5 +1,6 @@
 """The eligible episodes of a task as arrays: what every model is trained and scored on."""
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import polars as pl
 from pipeline.cohort.definitions import VERSION
 from pipeline.stage.tables import Contract, read_table
 
+# Predictions of binary tasks by one model: of each task its eligible episodes
 PREDICTIONS = Contract(
     columns={
+        "task": pl.String,
         "episode_id": pl.Int64,
         "subject_id": pl.Int64,
         "seed": pl.Int64,
@@ -18,7 +21,7 @@ PREDICTIONS = Contract(
         "label": pl.Int8,
         "probability": pl.Float64,
     },
-    key=("episode_id", "seed"),
+    key=("task", "episode_id", "seed"),
     definitions=VERSION,
 )
 
@@ -36,15 +39,8 @@ ABSENT = Contract(
     definitions=VERSION,
 )
 
-# Several tasks of ICU stays by one model; of the binary tasks their eligible stays
-UNIMED = Contract(
-    columns={"task": pl.String, **PREDICTIONS.columns},
-    key=("task", *PREDICTIONS.key),
-    definitions=VERSION,
-)
-
-# The diagnoses of eligible stays of val and test: a probability for each group of the vocabulary
-UNIMED_DIAGNOSES = Contract(
+# Predictions of a task of many labels: eligible episodes of val and test, a probability per label
+MANY_PREDICTIONS = Contract(
     columns={
         "episode_id": pl.Int64,
         "subject_id": pl.Int64,
@@ -59,8 +55,9 @@ UNIMED_DIAGNOSES = Contract(
 
 @dataclass(frozen=True)
 class TaskRows:
-    """Eligible episodes in the order of their ids: four arrays of one length."""
+    """The eligible episodes of a task, in the order of their ids: four arrays of one length."""
 
+    task: str
     episode: np.ndarray
     subject: np.ndarray
     split: np.ndarray
@@ -71,28 +68,36 @@ class TaskRows:
         return np.flatnonzero(self.split == split)
 
 
-def read_rows(episodes: str | Path, labels: str | Path) -> TaskRows:
-    """Joins the episodes with the task's labels and keeps the eligible ones.
+def add_row_arguments(arguments: argparse.ArgumentParser) -> None:
+    """Arguments of every stage that fits models on the rows of one task, a model per seed."""
+    arguments.add_argument("--task", required=True, help="its name")
+    arguments.add_argument("--episodes", required=True)
+    arguments.add_argument("--labels", required=True)
+    arguments.add_argument("--seeds", type=int, nargs="+", required=True)
+
+
+def read_rows(episodes: str | Path, labels: str | Path, task: str) -> TaskRows:
+    """Joins the episodes of either unit with the task's labels and keeps the eligible ones.
 
     The split is that of the labels where they have one (a task that draws its own, as published),
     else that of the episodes.
     """
-    known = read_table(labels).filter("eligible")
+    eligible = read_table(labels).filter("eligible")
     table = read_table(episodes, ["episode_id", "subject_id", "split"])
-    if "split" in known.columns:
+    if "split" in eligible.columns:
         table = table.drop("split")
-    table = table.join(known, on="episode_id")
-    table = table.sort("episode_id")
+    table = table.join(eligible, on="episode_id").sort("episode_id")
     episode, subject, split, label = (
         table[name].to_numpy() for name in ("episode_id", "subject_id", "split", "label")
     )
-    return TaskRows(episode, subject, split, label.astype(int))
+    return TaskRows(task, episode, subject, split, label.astype(int))
 
 
 def predictions(rows: TaskRows, seed: int, probability: np.ndarray) -> pl.DataFrame:
-    """One row per episode: what a model says, in the form that evaluation reads."""
+    """The predictions of one seed (contract `PREDICTIONS`); `probability` (N,)."""
     return pl.DataFrame(
         {
+            "task": rows.task,
             "episode_id": rows.episode,
             "subject_id": rows.subject,
             "seed": np.full(len(rows.episode), seed),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from pipeline.cohort.rows import UNIMED_DIAGNOSES
+from pipeline.cohort.rows import MANY_PREDICTIONS
 from pipeline.evaluation.predictions import seeds
 from pipeline.evaluation.statistics.metrics import Floats
 from pipeline.evaluation.statistics.ranking import Whole
@@ -98,7 +98,7 @@ def read_fold(path: str, groups: str, vocabulary: str) -> Fold | None:
     Raises `InputError` where the contract is broken, the vocabulary is not 0 … G − 1, or
     predictions do not keep to it (`checked`).
     """
-    frame = check(read_table(path), UNIMED_DIAGNOSES, path)
+    frame = check(read_table(path), MANY_PREDICTIONS, path)
     if frame.is_empty():
         return None
     known = read_table(vocabulary).sort("group")

@@ -15,11 +15,9 @@ from pipeline.cohort.rows import PREDICTIONS
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.errors import InputError
 from pipeline.stage.sections import Run
-from pipeline.stage.tables import Contract, check, read_table
+from pipeline.stage.tables import check, read_table
 
 SPLITS = ("train", "fusion", "val", "test")
-# ASSUME until all tables have a task column: one without it is of the task that its name ends with
-TASKS = Contract({"task": pl.String, **PREDICTIONS.columns}, ("task", "episode_id", "seed"))
 
 
 def parts(target: str) -> dict[str, str]:
@@ -90,10 +88,7 @@ def read_task(paths: Sequence[str], task: str) -> list[pl.DataFrame]:
 
 
 def _read(path: str) -> pl.DataFrame:
-    table = read_table(path)
-    if "task" not in table.columns:
-        table = table.with_columns(task=pl.lit(parts(Path(path).stem)["task"]))
-    return check(table, TASKS, path)
+    return check(read_table(path), PREDICTIONS, path)
 
 
 def _one(table: pl.DataFrame, task: str, path: str) -> pl.DataFrame:

@@ -56,18 +56,18 @@ def hidden(here: np.ndarray, place: int) -> np.ndarray:
 
 
 def scenarios(episode: np.ndarray, seed: int, letters: str, whole: np.ndarray,
-              bereft: Callable[[int], np.ndarray]) -> pl.DataFrame:  # fmt: skip
-    """What a model says when a modality is missing (contract `ABSENT`), every letter and rate.
+              without: Callable[[int], np.ndarray]) -> pl.DataFrame:  # fmt: skip
+    """Predictions with a modality missing (contract `ABSENT`), for every letter and rate.
 
-    `whole`: probabilities (N,) with everything; `bereft`: those without the modality at a place. A
-    model is asked once per modality: an episode has one or the other, whatever the rate.
+    `whole`: probabilities (N,) with everything; `without`: place of a modality → those without it.
+    A model is asked once per modality: an episode has one or the other, whatever the rate.
     """
     tables = []
     for place, letter in enumerate(letters):
-        without = bereft(place)
+        lacking = without(place)
         for rate in RATES:
-            said = np.where(lost(episode, rate), without, whole).astype(np.float64).round(7)
-            one = pl.DataFrame({"episode_id": episode, "probability": said})
+            probability = np.where(lost(episode, rate), lacking, whole).astype(np.float64).round(7)
+            one = pl.DataFrame({"episode_id": episode, "probability": probability})
             keys = {
                 "seed": pl.lit(seed, pl.Int64),
                 "modality": pl.lit(letter),
@@ -84,11 +84,11 @@ def scenarios_of_head(head: "nn.Module", data: Embeddings, rows: TaskRows, lette
 
     test = rows.of("test")
 
-    def said(here: np.ndarray) -> np.ndarray:
+    def predict(here: np.ndarray) -> np.ndarray:
         if not len(test):
             return np.zeros(0)
         logits = evaluate(head, Embeddings(data.value, here), test, 1024, device)
         return logits.softmax(dim=1)[:, 1].numpy()
 
-    return scenarios(rows.episode[test], seed, letters, said(data.here),
-                     lambda place: said(hidden(data.here, place)))  # fmt: skip
+    return scenarios(rows.episode[test], seed, letters, predict(data.here),
+                     lambda place: predict(hidden(data.here, place)))  # fmt: skip

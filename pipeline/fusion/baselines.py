@@ -1,7 +1,7 @@
 """Baselines: logistic regression and boosted trees, on frozen embeddings or on EHR statistics.
 
     python -m pipeline.fusion.baselines --model gbdt --episodes … --labels … --letters ecn
-        --embeddings ehr.parquet cxr.parquet note.parquet --seeds 0 1 --output said.parquet
+        --embeddings ehr.parquet cxr.parquet note.parquet --seeds 0 1 --output predictions.parquet
         --absent absent.parquet
     python -m pipeline.fusion.baselines --model logistic … --letters e --features statistics.parquet
 
@@ -22,7 +22,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, read_rows
+from pipeline.cohort.rows import (
+    ABSENT,
+    PREDICTIONS,
+    TaskRows,
+    add_row_arguments,
+    predictions,
+    read_rows,
+)
 from pipeline.fusion.absent import scenarios
 from pipeline.fusion.inputs import Inputs, known_columns, of_embeddings, read_statistics, scaling
 from pipeline.stage.command import log, parser, run
@@ -94,11 +101,11 @@ def fitted_rows(rows: TaskRows, embedded: bool) -> np.ndarray:
     return fitted
 
 
-def read_inputs(given: argparse.Namespace, seed: int, episodes: np.ndarray) -> Inputs:
+def read_inputs(arguments: argparse.Namespace, seed: int, episodes: np.ndarray) -> Inputs:
     """Embeddings of one seed, or the statistics, which know none."""
-    if given.features:
-        return read_statistics(given.features, episodes)
-    return of_embeddings(read_embeddings(given.embeddings, seed, episodes))
+    if arguments.features:
+        return read_statistics(arguments.features, episodes)
+    return of_embeddings(read_embeddings(arguments.embeddings, seed, episodes))
 
 
 @contextmanager
@@ -113,47 +120,50 @@ def limited(threads: int) -> Iterator[None]:
         yield
 
 
-def check(given: argparse.Namespace) -> None:
+def check(arguments: argparse.Namespace) -> None:
     """`InputError` where the arguments do not fit together."""
-    if given.features and given.absent:
+    embeddings, letters = arguments.embeddings, arguments.letters
+    if arguments.features and arguments.absent:
         raise InputError("--absent needs --embeddings: statistics are of one modality")
-    if given.embeddings and len(given.embeddings) != len(given.letters):
-        raise InputError(f"--letters {given.letters} names {len(given.letters)} modalities, "
-                         f"--embeddings {len(given.embeddings)}")  # fmt: skip
+    if embeddings and len(embeddings) != len(letters):
+        raise InputError(f"--letters {letters} names {len(letters)} modalities, "
+                         f"--embeddings {len(embeddings)}")  # fmt: skip
+
+
+def _arguments() -> argparse.Namespace:
+    options = parser(__doc__)
+    add_row_arguments(options)
+    options.add_argument("--model", choices=["logistic", "gbdt"], required=True)
+    source = options.add_mutually_exclusive_group(required=True)
+    source.add_argument("--embeddings", nargs="+", help="one table per modality")
+    source.add_argument("--features", help="EHR statistics")
+    options.add_argument("--letters", required=True, help="modalities, in the tables' order")
+    options.add_argument("--threads", type=int, default=1, help="of the trees")
+    options.add_argument("--output", required=True, help="predictions")
+    options.add_argument("--absent", help="predictions with modalities made missing")
+    return options.parse_args()
 
 
 def main() -> None:
-    """Parses the arguments, fits one model per seed, predicts every episode and the scenarios."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--model", choices=["logistic", "gbdt"], required=True)
-    arguments.add_argument("--episodes", required=True)
-    arguments.add_argument("--labels", required=True)
-    source = arguments.add_mutually_exclusive_group(required=True)
-    source.add_argument("--embeddings", nargs="+", help="one table per modality")
-    source.add_argument("--features", help="EHR statistics")
-    arguments.add_argument("--letters", required=True, help="modalities, in the tables' order")
-    arguments.add_argument("--seeds", type=int, nargs="+", required=True)
-    arguments.add_argument("--threads", type=int, default=1, help="of the trees")
-    arguments.add_argument("--output", required=True, help="predictions")
-    arguments.add_argument("--absent", help="predictions with modalities made missing")
-    given = arguments.parse_args()
-    check(given)
-    rows = read_rows(given.episodes, given.labels)
+    """Fits one model per seed, predicts every episode and the scenarios."""
+    arguments = _arguments()
+    check(arguments)
+    rows = read_rows(arguments.episodes, arguments.labels, arguments.task)
     test = rows.of("test")
-    fitted, said, absent = fitted_rows(rows, bool(given.embeddings)), [], []
-    with limited(given.threads):
-        for seed in given.seeds:
-            inputs = read_inputs(given, seed, rows.episode)
-            predict = fit_best(given.model, inputs, rows, fitted, seed)
-            said.append(predictions(rows, seed, predict(inputs.value)))
-            if given.absent:
+    fitted, tables, absent = fitted_rows(rows, bool(arguments.embeddings)), [], []
+    with limited(arguments.threads):
+        for seed in arguments.seeds:
+            inputs = read_inputs(arguments, seed, rows.episode)
+            predict = fit_best(arguments.model, inputs, rows, fitted, seed)
+            tables.append(predictions(rows, seed, predict(inputs.value)))
+            if arguments.absent:
                 absent.append(scenarios(
-                    rows.episode[test], seed, given.letters, predict(inputs.value[test]),
+                    rows.episode[test], seed, arguments.letters, predict(inputs.value[test]),
                     lambda place: predict(inputs.without(place, test)),  # noqa: B023
                 ))  # fmt: skip
-    if given.absent:
-        write_table(pl.concat(absent), given.absent, ABSENT)
-    write_table(pl.concat(said), given.output, PREDICTIONS)
+    if arguments.absent:
+        write_table(pl.concat(absent), arguments.absent, ABSENT)
+    write_table(pl.concat(tables), arguments.output, PREDICTIONS)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Early fusion: a head on the concatenated embeddings of frozen encoders.
 
-    python -m pipeline.fusion.early --embeddings ehr.parquet cxr.parquet … --output said.parquet
+    python -m pipeline.fusion.early --embeddings ehr.parquet … --output predictions.parquet
 
 Wang et al. 2024, section 2.4. In the corrected protocol the head has a non-linearity, meets
 modality dropout, and is fitted on the fusion share, which the encoders never saw, on embeddings
@@ -9,75 +9,79 @@ standardised by that share; the published head is linear and fitted on the encod
 
 import argparse
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
+import torch
+from torch import nn
 
 from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, read_rows
 from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import Dropping, EarlyHead
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import write_json
 from pipeline.stage.tables import write_table
-from pipeline.training.arguments import add_head_argument, add_training_arguments
 from pipeline.training.batches import evaluate
-from pipeline.training.checkpoint import History, progress_file, save_weights
-from pipeline.training.device import make_repeatable, pick_device
-from pipeline.training.embeddings import read_embeddings
-from pipeline.training.loop import Examples, fit
+from pipeline.training.embeddings import Embeddings, read_embeddings
+from pipeline.training.examples import Examples
 from pipeline.training.schedule import add_schedule_argument
+from pipeline.training.seeds import add_head_argument, add_training_arguments, train_seeds
 
 
 def _arguments() -> argparse.Namespace:
-    arguments = parser(__doc__)
-    add_training_arguments(arguments)
-    add_schedule_argument(arguments)
-    add_absent_arguments(arguments)
-    arguments.add_argument("--embeddings", nargs="+", required=True, help="one table per modality")
-    add_head_argument(arguments)
-    arguments.add_argument("--dropout", type=float, required=True, help="of the corrected head")
-    arguments.add_argument("--weights", type=Path, required=True, help="folder of weights")
-    arguments.add_argument("--output", required=True, help="predictions")
-    return arguments.parse_args()
+    options = parser(__doc__)
+    add_training_arguments(options)
+    add_schedule_argument(options)
+    add_absent_arguments(options)
+    options.add_argument("--embeddings", nargs="+", required=True, help="one table per modality")
+    add_head_argument(options)
+    options.add_argument("--dropout", type=float, required=True, help="of the corrected head")
+    options.add_argument("--weights", type=Path, required=True, help="folder of weights")
+    options.add_argument("--output", required=True, help="predictions")
+    return options.parse_args()
 
 
-def fit_head(given: argparse.Namespace, rows: TaskRows, seed: int
-             ) -> tuple[pl.DataFrame, pl.DataFrame, History]:  # fmt: skip
-    """Fits one head and writes its weights; predictions, those without a modality, history."""
-    data = read_embeddings(given.embeddings, seed, rows.episode)
-    own, val = rows.of(given.head_on), rows.of("val")
-    if len(np.unique(rows.label[own])) < 2:
-        raise InputError(f"early fusion: the episodes of the {given.head_on} share are all of one "
-                         "class; enlarge the cohort or the share")  # fmt: skip
-    make_repeatable(seed, given.torch_threads)
-    device, progress = pick_device(given.device), progress_file(given.weights, seed)
-    corrected = given.head_on == "fusion"
+def build_head(arguments: argparse.Namespace, data: Embeddings, rows: TaskRows) -> Dropping:
+    """A fresh head for the embeddings of one seed."""
+    corrected, fitted = arguments.head_on == "fusion", rows.of(arguments.head_on)
     _, modalities, width = data.value.shape
-    head = EarlyHead(modalities, width, rectified=corrected, dropout=given.dropout)
+    head = EarlyHead(modalities, width, rectified=corrected, dropout=arguments.dropout)
     if corrected:
-        head.begin(data, own, rows.label[own].mean())
-    model = Dropping(head, given.modality_dropout).to(device)
-    examples = Examples(data, rows.label, own, val)
-    epochs = fit(model, examples, given.schedule, seed, device, progress, "early")
-    logits = evaluate(head, data, np.arange(len(rows.episode)), 1024, device)  # (N, 2)
-    save_weights(head, given.weights / f"seed{seed}.safetensors")
-    said = predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy())
-    without = scenarios_of_head(head, data, rows, given.letters, seed, device)
-    return said, without, {"trained_on": len(own), "epochs": epochs}
+        head.begin(data, fitted, rows.label[fitted].mean())
+    return Dropping(head, arguments.modality_dropout)
 
 
 def main() -> None:
-    """Parses the arguments, fits the head per seed, predicts every episode."""
-    given = _arguments()
-    rows = read_rows(given.episodes, given.labels)
-    fitted = {seed: fit_head(given, rows, seed) for seed in given.seeds}
-    said = pl.concat(table for table, _, _ in fitted.values())
-    histories = {seed: history for seed, (_, _, history) in fitted.items()}
-    write_json(given.weights / "history.json", {"seeds": histories})
-    write_table(pl.concat(table for _, table, _ in fitted.values()), given.absent, ABSENT)
-    write_table(said, given.output, PREDICTIONS)
-    log.info("early fusion of %s: %d predictions", given.letters, said.height)
+    """Fits the head per seed, predicts every episode, and test episodes without a modality."""
+    arguments = _arguments()
+    rows = read_rows(arguments.episodes, arguments.labels, arguments.task)
+    fitted, val = rows.of(arguments.head_on), rows.of("val")
+    if len(np.unique(rows.label[fitted])) < 2:
+        share = arguments.head_on
+        raise InputError(f"early fusion: the episodes of the {share} share are all of one "
+                         "class; enlarge the cohort or the share")  # fmt: skip
+    data = {
+        seed: read_embeddings(arguments.embeddings, seed, rows.episode) for seed in arguments.seeds
+    }
+
+    def build(seed: int) -> tuple[nn.Module, Examples]:
+        examples = Examples(data[seed], rows.label, fitted, val)
+        return build_head(arguments, data[seed], rows), examples
+
+    def predict(model: nn.Module, seed: int, device: torch.device
+                ) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
+        head = cast(Dropping, model).head
+        logits = evaluate(head, data[seed], np.arange(len(rows.episode)), 1024, device)  # (N, 2)
+        table = predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy())
+        absent = scenarios_of_head(head, data[seed], rows, arguments.letters, seed, device)
+        return table, absent
+
+    made = train_seeds(arguments, "early", arguments.weights, build, predict)
+    tables, absent = (pl.concat(each) for each in zip(*made, strict=True))
+    write_table(absent, arguments.absent, ABSENT)
+    write_table(tables, arguments.output, PREDICTIONS)
+    log.info("early fusion of %s: %d predictions", arguments.letters, tables.height)
 
 
 if __name__ == "__main__":

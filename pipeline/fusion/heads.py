@@ -65,14 +65,14 @@ class LateHead(Head):
         """Standardised by `rows`, from the constant guess."""
         self.standard.learn(data, rows)
         self.absence.begin()
-        for own in self.each:
-            guess(own, share)
+        for layer in self.each:
+            guess(layer, share)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (B, 2)."""
         here = batch["here"].float().unsqueeze(-1)  # (B, M, 1)
         value = self.standard(batch).unbind(dim=1)
-        logits = torch.stack([own(v) for own, v in zip(self.each, value, strict=True)], dim=1)
+        logits = torch.stack([f(v) for f, v in zip(self.each, value, strict=True)], dim=1)
         count = here.sum(dim=1)
         mean = (logits * here).sum(dim=1) / count.clamp(min=1) + self.absence(batch["here"])
         return torch.where(count > 0, mean, self.prior)

@@ -42,11 +42,11 @@ def read_statistics(path: str, episodes: np.ndarray) -> Inputs:
     """The statistics of `episodes` (ids, any order); `InputError` where one is not in the table."""
     table = read_table(path)
     rows = pl.DataFrame({"episode_id": episodes}).join(
-        table.with_columns(found=True), on="episode_id", how="left", maintain_order="left"
+        table.with_columns(in_table=True), on="episode_id", how="left", maintain_order="left"
     )
-    if lacking := rows["found"].null_count():
+    if lacking := rows["in_table"].null_count():
         raise InputError(f"{path}: {lacking} episode(s) missing; make the statistics again")
-    value = rows.drop("episode_id", "found").cast(pl.Float32).fill_null(float("nan"))
+    value = rows.drop("episode_id", "in_table").cast(pl.Float32).fill_null(float("nan"))
     return Inputs(value.to_numpy(), None)
 
 

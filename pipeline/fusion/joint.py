@@ -11,7 +11,7 @@ together.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -26,26 +26,20 @@ from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import HEADS, Dropping, LateHead
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import write_json
 from pipeline.stage.tables import write_table
-from pipeline.training.arguments import add_head_argument, add_training_arguments
 from pipeline.training.batches import Batch, evaluate, within
-from pipeline.training.checkpoint import progress_file, save_weights
-from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.examples import Examples, more, of_encoders
-from pipeline.training.features import Head
-from pipeline.training.loop import fit
+from pipeline.training.features import Head, fit_on_fusion
 from pipeline.training.modality import (
     ModalityData,
     add_data_argument,
     check_present,
-    find,
+    feature_of,
     read_data,
 )
-from pipeline.training.processes import from_environment
-from pipeline.training.refit import refit
 from pipeline.training.schedule import Schedule, add_schedule_argument
+from pipeline.training.seeds import add_head_argument, add_training_arguments, train_seeds
 
 
 @dataclass
@@ -57,12 +51,12 @@ class JointData:
 
     def batch(self, rows: np.ndarray) -> Batch:
         """The batch of every modality, keys prefixed by its name and a dot; here (B, M) bool."""
-        own = {
+        tensors = {
             f"{name}.{key}": value
             for name, data in self.each.items()
             for key, value in data.batch(rows).items()
         }
-        return own | {"here": torch.from_numpy(self.here[rows])}
+        return tensors | {"here": torch.from_numpy(self.here[rows])}
 
 
 @dataclass(frozen=True)
@@ -76,14 +70,14 @@ class JointExamples(Examples):
         mass = np.array(schedule.class_weights)[self.labels[whole]]
         here = zip(data.each, data.here[whole].T, strict=True)
         return of_encoders(
-            joint, joint.encoders.each, {name: more(mass, own) for name, own in here}
+            joint, joint.encoders.each, {name: more(mass, rows) for name, rows in here}
         )
 
 
 class Encoders(nn.Module):
-    """One encoder per modality: batch of `JointData` → features (B, M, D), zero where absent."""
+    """The `Feature` of each modality: batch of `JointData` → (B, M, D), zero where absent."""
 
-    def __init__(self, each: dict[str, nn.Module]) -> None:
+    def __init__(self, each: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.each = nn.ModuleDict(each)
 
@@ -105,21 +99,21 @@ class JointModel(nn.Module):
         return self.dropping({"embedding": self.encoders(batch), "here": batch["here"]})
 
 
-def build(given: argparse.Namespace, data: JointData, train: np.ndarray, prior: float
-          ) -> JointModel:  # fmt: skip
-    """A fresh model; `train`: rows for statistics; `prior`: share of positives among them."""
-    encoders = {
-        name: find(name).encoder(given.data[name], own, train[own.present()[train]])
-        for name, own in data.each.items()
-    }
-    head = HEADS[given.head](len(encoders), told=given.head_on == "fusion")
+def build(arguments: argparse.Namespace, data: JointData, rows: TaskRows) -> JointModel:
+    """A fresh model; the training episodes that have a modality give its statistics."""
+    train, features = rows.of("train"), {}
+    for name, own in data.each.items():
+        fitted = train[own.present()[train]]
+        features[name] = feature_of(name, arguments.data[name], own, fitted)
+    head = HEADS[arguments.head](len(features), told=arguments.head_on == "fusion")
     if isinstance(head, LateHead):
+        prior = rows.label[train].mean()
         head.prior.copy_(torch.tensor([1 - prior, prior]).log())
-    return JointModel(Encoders(encoders), head, given.modality_dropout)
+    return JointModel(Encoders(features), head, arguments.modality_dropout)
 
 
 def predict(model: JointModel, data: JointData, rows: TaskRows, seed: int,
-            given: argparse.Namespace, device: torch.device
+            arguments: argparse.Namespace, device: torch.device
             ) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
     """Predictions of every episode, and of the test episodes without each modality.
 
@@ -127,60 +121,55 @@ def predict(model: JointModel, data: JointData, rows: TaskRows, seed: int,
     """
     everyone = np.arange(len(rows.episode))
     features = evaluate(model.encoders, data, everyone, 256, device)  # (N, M, D)
-    found = Embeddings(features.numpy(), data.here)
-    if given.head_on == "fusion":
+    embeddings = Embeddings(features.numpy(), data.here)
+    if arguments.head_on == "fusion":
         names = " or ".join(data.each)
-        refit(model.dropping, found, rows, given.schedule, seed, device, given.weights, names)
+        fit_on_fusion(model.dropping, embeddings, rows, arguments.schedule, seed, device,
+                      arguments.weights, names)  # fmt: skip
     head = model.dropping.head
-    logits = evaluate(head, found, everyone, 1024, device)
-    said = predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy())
-    return said, scenarios_of_head(head, found, rows, given.letters, seed, device)
+    logits = evaluate(head, embeddings, everyone, 1024, device)
+    table = predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy())
+    return table, scenarios_of_head(head, embeddings, rows, arguments.letters, seed, device)
 
 
 def _arguments() -> argparse.Namespace:
-    arguments = parser(__doc__)
-    add_training_arguments(arguments)
-    add_data_argument(arguments)
-    add_schedule_argument(arguments)
-    add_absent_arguments(arguments)
-    arguments.add_argument("--head", choices=list(HEADS), required=True)
-    add_head_argument(arguments)
-    arguments.add_argument("--weights", type=Path, required=True, help="folder of weights")
-    arguments.add_argument("--output", required=True, help="predictions")
-    return arguments.parse_args()
+    options = parser(__doc__)
+    add_training_arguments(options)
+    add_data_argument(options)
+    add_schedule_argument(options)
+    add_absent_arguments(options)
+    options.add_argument("--head", choices=list(HEADS), required=True)
+    add_head_argument(options)
+    options.add_argument("--weights", type=Path, required=True, help="folder of weights")
+    options.add_argument("--output", required=True, help="predictions")
+    return options.parse_args()
 
 
 def main() -> None:
     """Trains one model per seed; predicts every episode."""
-    given = _arguments()
-    rows = read_rows(given.episodes, given.labels)
-    each = read_data(given.data, rows.episode)
+    arguments = _arguments()
+    rows = read_rows(arguments.episodes, arguments.labels, arguments.task)
+    each = read_data(arguments.data, rows.episode)
     data = JointData(each, np.stack([own.present() for own in each.values()], axis=1))
     train = rows.of("train")
     for name, own in each.items():
         check_present(name, own, train, "training episodes")
     if len(np.unique(rows.label[train])) < 2:
-        raise InputError(f"{given.head} fusion: the training episodes are all of one class; "
+        raise InputError(f"{arguments.head} fusion: the training episodes are all of one class; "
                          "enlarge the cohort")  # fmt: skip
-    device = pick_device(given.device)
     examples = JointExamples(data, rows.label, train, rows.of("val"))
-    histories, said = {}, []
-    with from_environment(device) as processes:
-        for seed in given.seeds:
-            make_repeatable(seed, given.torch_threads)
-            model = build(given, data, train, rows.label[train].mean()).to(device)
-            progress = progress_file(given.weights, seed)
-            epochs = fit(model, examples, given.schedule, seed, device, progress, given.head,
-                         processes)  # fmt: skip
-            histories[seed] = {"trained_on": len(train), "epochs": epochs}
-            if processes.first:
-                said.append(predict(model, data, rows, seed, given, device))
-                save_weights(model, given.weights / f"seed{seed}.safetensors")
-    if processes.first:
-        write_json(given.weights / "history.json", {"seeds": histories})
-        write_table(pl.concat(without for _, without in said), given.absent, ABSENT)
-        write_table(pl.concat(own for own, _ in said), given.output, PREDICTIONS)
-        log.info("%s fusion of %s", given.head, given.letters)
+    made = train_seeds(
+        arguments, arguments.head, arguments.weights,
+        lambda seed: (build(arguments, data, rows), examples),
+        lambda model, seed, device: predict(
+            cast(JointModel, model), data, rows, seed, arguments, device
+        ),
+    )  # fmt: skip
+    if made:  # in the first process
+        tables, absent = (pl.concat(tables) for tables in zip(*made, strict=True))
+        write_table(absent, arguments.absent, ABSENT)
+        write_table(tables, arguments.output, PREDICTIONS)
+        log.info("%s fusion of %s", arguments.head, arguments.letters)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,14 @@ import numpy as np
 import polars as pl
 
 from pipeline.cohort.definitions import VERSION
-from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, read_rows
+from pipeline.cohort.rows import (
+    ABSENT,
+    PREDICTIONS,
+    TaskRows,
+    add_row_arguments,
+    predictions,
+    read_rows,
+)
 from pipeline.fusion.absent import add_absent_arguments, hidden, scenarios
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
@@ -61,30 +68,28 @@ def read_here(paths: list[str], rows: TaskRows, seed: int) -> np.ndarray:
 
 def main() -> None:
     """Averages the predictions of the single models, per seed."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--episodes", required=True)
-    arguments.add_argument("--labels", required=True)
-    arguments.add_argument("--seeds", type=int, nargs="+", required=True)
-    arguments.add_argument("--predictions", nargs="+", required=True, help="of single models")
-    arguments.add_argument("--embeddings", nargs="+", required=True, help="which modality is where")
-    add_absent_arguments(arguments)
-    arguments.add_argument("--output", required=True, help="predictions")
-    given = arguments.parse_args()
-    check_version(given.predictions, given.output)
-    rows = read_rows(given.episodes, given.labels)
-    test, said, without = rows.of("test"), [], []
+    options = parser(__doc__)
+    add_row_arguments(options)
+    options.add_argument("--predictions", nargs="+", required=True, help="of single models")
+    options.add_argument("--embeddings", nargs="+", required=True, help="which modality is where")
+    add_absent_arguments(options)
+    options.add_argument("--output", required=True, help="predictions")
+    arguments = options.parse_args()
+    check_version(arguments.predictions, arguments.output)
+    rows = read_rows(arguments.episodes, arguments.labels, arguments.task)
+    test, tables, absent = rows.of("test"), [], []
     prior = rows.label[rows.of("train")].mean()
-    for seed in given.seeds:
-        each = read_single(given.predictions, rows, seed)
-        here = read_here(given.embeddings, rows, seed)
-        said.append(predictions(rows, seed, mean_of(each, here, prior)))
-        without.append(scenarios(
-            rows.episode[test], seed, given.letters, mean_of(each, here, prior)[test],
+    for seed in arguments.seeds:
+        each = read_single(arguments.predictions, rows, seed)
+        here = read_here(arguments.embeddings, rows, seed)
+        tables.append(predictions(rows, seed, mean_of(each, here, prior)))
+        absent.append(scenarios(
+            rows.episode[test], seed, arguments.letters, mean_of(each, here, prior)[test],
             lambda place: mean_of(each, hidden(here, place), prior)[test],  # noqa: B023
         ))  # fmt: skip
-    write_table(pl.concat(without), given.absent, ABSENT)
-    write_table(pl.concat(said), given.output, PREDICTIONS)
-    log.info("late fusion of %s: %d episodes", given.letters, len(rows.episode))
+    write_table(pl.concat(absent), arguments.absent, ABSENT)
+    write_table(pl.concat(tables), arguments.output, PREDICTIONS)
+    log.info("late fusion of %s: %d episodes", arguments.letters, len(rows.episode))
 
 
 if __name__ == "__main__":

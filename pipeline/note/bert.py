@@ -40,19 +40,6 @@ def load_bert(model: str) -> BertModel:
     return bert.float().eval()
 
 
-def padded(tokens: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tokens one after the other, and the windows' lengths (W) → tokens and mask (W, T).
-
-    >>> padded(torch.tensor([5, 6, 7]), torch.tensor([1, 2]))[0].tolist()
-    [[5, 0], [6, 7]]
-    """
-    longest = int(length.max()) if len(length) else 0
-    mask = torch.arange(longest, device=length.device)[None, :] < length[:, None]
-    made = tokens.new_zeros(mask.shape)  # what stands where the mask is off is never attended to
-    made[mask] = tokens
-    return made, mask
-
-
 def first_token(bert: BertModel, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The last layer's [CLS] of windows (W, T): (W, width) float32."""
     if not len(tokens):

@@ -9,8 +9,9 @@ import polars as pl
 import torch
 from transformers import BertModel
 
-from pipeline.note.bert import first_token, load_bert, mean_by, padded
+from pipeline.note.bert import first_token, load_bert, mean_by
 from pipeline.note.notes import vector_contract
+from pipeline.note.reports import padded
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.progress import JobProgress

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertForMaskedLM
 
 from pipeline.cohort.split import Split, create_macro, parse
-from pipeline.note.bert import padded
 from pipeline.note.notes import as_written
+from pipeline.note.reports import padded
 from pipeline.note.wordpiece import SPECIAL, train_tokenizer, windows
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect

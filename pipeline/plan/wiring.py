@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.cohort.task import find
 from pipeline.fusion import registry
 from pipeline.plan import protocols, targets
-from pipeline.stage.modules import path_of, source_files
+from pipeline.stage.modules import source_files
 from pipeline.stage.registry import Encoder, Modality
 
 UNIT = "results/{protocol}/{unit}"
@@ -210,9 +210,8 @@ class Wiring:
         return lambda wildcards: modules(
             stage,
             *(
-                module
+                encoder_module(name, chosen)
                 for name, (chosen, _) in self.encoders(wildcards, letters).items()
-                for module in _code(name, chosen)
             ),
         )
 
@@ -404,7 +403,7 @@ class Wiring:
             rooms = [
                 module
                 for name, (chosen, encoder) in encoders
-                for module in (*encoder.stages, *_code(name, chosen))
+                for module in (*encoder.stages, encoder_module(name, chosen))
             ]
             rooms += [
                 targets.query(stem, protocol)
@@ -448,13 +447,6 @@ def encoder_module(modality: str, encoder: str) -> str:
     'pipeline.cxr.encoder_resnet18'
     """
     return f"pipeline.{modality}.encoder_{encoder.replace('-', '_')}"
-
-
-def _code(modality: str, encoder: str) -> list[str]:
-    # until every encoder is a file of its own
-    module = encoder_module(modality, encoder)
-    old = [f"pipeline.{modality}.{name}" for name in ("modality", "stays")]
-    return [module] if path_of(module) else [name for name in old if path_of(name)]
 
 
 def _of_protocol(wildcards: Any, protocol: str) -> Any:

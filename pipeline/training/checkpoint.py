@@ -57,12 +57,12 @@ def digest(values: Mapping[str, np.ndarray | torch.Tensor]) -> str:
     >>> digest({"a": np.array([1, 2])}) == digest({"a": np.array([[1, 2]])})
     False
     """
-    found = hashlib.sha256()
+    total = hashlib.sha256()
     for name, value in values.items():
         array = np.asarray(value)
-        found.update(f"{name} {array.dtype} {array.shape} ".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+        total.update(f"{name} {array.dtype} {array.shape} ".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
 
 
 def progress_file(folder: Path, seed: int) -> Path:
@@ -110,8 +110,8 @@ class Progress:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError):  # none, or half-written
             return {}, []
-        if own := _part(tensors, "model."):
-            model.load_state_dict(own)
+        if weights := _part(tensors, "model."):
+            model.load_state_dict(weights)
             state: dict[int, Weights] = {}
             for name, value in _part(tensors, "optimiser.").items():
                 index, key = name.split(".")

@@ -1,4 +1,4 @@
-"""Embeds episodes with the frozen encoder of a modality, and says what it alone predicts.
+"""Embeds episodes with the frozen encoder of a modality, and predicts by that modality alone.
 
     python -m pipeline.training.embed --data '{"note": {…}}' --weights seed0.safetensors …
 
@@ -18,16 +18,14 @@ import torch
 from pipeline.cohort.rows import PREDICTIONS, TaskRows, predictions, read_rows
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.tables import Contract, write_table
-from pipeline.training.arguments import add_head_argument, add_training_arguments
 from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import load_weights, save_weights
 from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.embeddings import Embeddings
-from pipeline.training.features import LinearHead
-from pipeline.training.modality import add_data_argument, find, read_data
-from pipeline.training.refit import refit
+from pipeline.training.features import LinearHead, Unimodal, fit_on_fusion
+from pipeline.training.modality import ModalityData, add_data_argument, feature_of, read_data
 from pipeline.training.schedule import add_schedule_argument
-from pipeline.training.unimodal import Unimodal
+from pipeline.training.seeds import add_head_argument, add_training_arguments
 
 BATCH = 256
 FEW = 10  # of episodes without the modality: as many weigh as much as all others
@@ -42,62 +40,72 @@ def embedding_contract(width: int) -> Contract:
 
 
 def _arguments() -> argparse.Namespace:
-    arguments = parser(__doc__)
-    add_training_arguments(arguments)
-    add_data_argument(arguments)
-    add_schedule_argument(arguments)
-    arguments.add_argument("--weights", nargs="+", required=True, help="one file per seed")
-    add_head_argument(arguments)
-    arguments.add_argument("--heads", type=Path, required=True, help="folder of the heads")
-    arguments.add_argument("--output", required=True, help="embeddings")
-    arguments.add_argument("--predictions", required=True, help="of the unimodal model")
-    return arguments.parse_args()
+    options = parser(__doc__)
+    add_training_arguments(options)
+    add_data_argument(options)
+    add_schedule_argument(options)
+    options.add_argument("--weights", nargs="+", required=True, help="one file per seed")
+    add_head_argument(options)
+    options.add_argument("--heads", type=Path, required=True, help="folder of the heads")
+    options.add_argument("--output", required=True, help="embeddings")
+    options.add_argument("--predictions", required=True, help="of the unimodal model")
+    return options.parse_args()
 
 
 def main() -> None:
     """Embeds every eligible episode; also the unimodal predictions."""
-    given = _arguments()
-    ((name, own),) = given.data.items()
-    rows = read_rows(given.episodes, given.labels)
-    data = read_data(given.data, rows.episode)[name]
-    device, here = pick_device(given.device), data.present()
-    train = rows.of("train")
-    fitted = train[here[train]]  # as in pretraining
-    some = np.flatnonzero(here)
-    features, said = [], []
-    for seed, weights in zip(given.seeds, given.weights, strict=True):
-        make_repeatable(seed, given.torch_threads)
-        model = Unimodal(find(name).encoder(own, data, fitted), both=True).to(device)
+    arguments = _arguments()
+    ((name, settings),) = arguments.data.items()
+    rows = read_rows(arguments.episodes, arguments.labels, arguments.task)
+    data = read_data(arguments.data, rows.episode)[name]
+    have, train = data.present(), rows.of("train")
+    embeddings, tables = [], []
+    for seed, weights in zip(arguments.seeds, arguments.weights, strict=True):
+        make_repeatable(seed, arguments.torch_threads)
+        # as in pretraining: statistics of the training episodes that have the modality
+        feature = feature_of(name, settings, data, train[have[train]])
+        model = Unimodal(feature, both=True).to(pick_device(arguments.device))
         load_weights(model, weights)
-        made = evaluate(model, data, some, BATCH, device)
-        feature, logits = made[:, :-2], made[:, -2:]  # (N, width), (N, 2)
-        if not given.schedule.eval_mode:  # after the predictions: it moves the running statistics
-            feature = evaluate(model, data, some, BATCH, device, eval_mode=False)[:, :-2]
-        features.append(_embedding_frame(rows.episode[here], seed, feature.numpy()))
-        head = LinearHead(1, feature.shape[1]).to(device)
-        if given.head_on == "train":
-            head.linear.load_state_dict(model.head.state_dict())
-        else:
-            value = np.zeros((len(here), 1, feature.shape[1]), np.float32)
-            value[here, 0] = feature.numpy()
-            alone = Embeddings(value, here[:, None])
-            refit(head, alone, rows, given.schedule, seed, device, given.heads, name)
-            logits = evaluate(head, alone, some, 1024, device)
-        save_weights(head, given.heads / f"head_seed{seed}.safetensors")
-        said.append(_unimodal_predictions(rows, here, seed, logits))
-    write_table(pl.concat(features), given.output, embedding_contract(feature.shape[1]))
-    write_table(pl.concat(said), given.predictions, PREDICTIONS)
-    log.info("%s: %d of %d episodes embedded", name, here.sum(), len(here))
+        value, logits = embed(model, data, rows, seed, arguments, name)
+        embeddings.append(_embedding_frame(rows.episode[have], seed, value))
+        tables.append(_unimodal_predictions(rows, have, seed, logits))
+    write_table(pl.concat(embeddings), arguments.output, embedding_contract(value.shape[1]))
+    write_table(pl.concat(tables), arguments.predictions, PREDICTIONS)
+    log.info("%s: %d of %d episodes embedded", name, have.sum(), len(have))
 
 
-def guess_without(rows: TaskRows, here: np.ndarray) -> float:
+def embed(model: Unimodal, data: ModalityData, rows: TaskRows, seed: int,
+          arguments: argparse.Namespace, name: str
+          ) -> tuple[np.ndarray, torch.Tensor]:  # fmt: skip
+    """Features (n, 512) of the episodes that have the modality, and the logits (n, 2) of a head
+    on them, whose weights are written."""
+    have, device = data.present(), pick_device(arguments.device)
+    some, schedule = np.flatnonzero(have), arguments.schedule
+    made = evaluate(model, data, some, BATCH, device)
+    feature, logits = made[:, :-2].numpy(), made[:, -2:]
+    if not schedule.eval_mode:  # after the predictions: it moves the running statistics
+        feature = evaluate(model, data, some, BATCH, device, eval_mode=False)[:, :-2].numpy()
+    head = LinearHead(1, feature.shape[1]).to(device)
+    if arguments.head_on == "train":
+        head.linear.load_state_dict(model.head.state_dict())
+    else:
+        value = np.zeros((len(have), 1, feature.shape[1]), np.float32)
+        value[have, 0] = feature
+        alone = Embeddings(value, have[:, None])
+        fit_on_fusion(head, alone, rows, schedule, seed, device, arguments.heads, name)
+        logits = evaluate(head, alone, some, 1024, device)
+    save_weights(head, arguments.heads / f"head_seed{seed}.safetensors")
+    return feature, logits
+
+
+def guess_without(rows: TaskRows, have: np.ndarray) -> float:
     """The share of positives among the training episodes that lack the modality.
 
     That an episode has no film may itself tell something. ASSUME of few such episodes the share is
     drawn towards that of all training episodes, which weighs as much as `FEW` of them.
     """
     fitted = np.union1d(rows.of("train"), rows.of("fusion"))
-    label = rows.label[fitted[~here[fitted]]]
+    label = rows.label[fitted[~have[fitted]]]
     return float((label.sum() + FEW * rows.label[fitted].mean()) / (len(label) + FEW))
 
 
@@ -110,11 +118,11 @@ def _embedding_frame(episode: np.ndarray, seed: int, feature: np.ndarray) -> pl.
 
 
 def _unimodal_predictions(
-    rows: TaskRows, here: np.ndarray, seed: int, logits: torch.Tensor
+    rows: TaskRows, have: np.ndarray, seed: int, logits: torch.Tensor
 ) -> pl.DataFrame:
     """Probabilities of all episodes: of those that lack the modality `guess_without`."""
-    probability = np.full(len(rows.episode), guess_without(rows, here))
-    probability[here] = logits.softmax(dim=1)[:, 1].numpy()
+    probability = np.full(len(rows.episode), guess_without(rows, have))
+    probability[have] = logits.softmax(dim=1)[:, 1].numpy()
     return predictions(rows, seed, probability)
 
 

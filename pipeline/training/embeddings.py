@@ -48,10 +48,10 @@ def read_embeddings(paths: list[str] | list[Path], seed: int, episodes: np.ndarr
         table = read_table(path).filter(pl.col("seed") == seed).join(order, on="episode_id")
         if table.is_empty():
             raise InputError(f"{path}: no embedding of these episodes for seed {seed}")
-        row, found = table["row"].to_numpy(), table["embedding"].to_numpy()
-        value = np.zeros((len(episodes), found.shape[1]), np.float32)
+        row, embedding = table["row"].to_numpy(), table["embedding"].to_numpy()
+        value = np.zeros((len(episodes), embedding.shape[1]), np.float32)
         here = np.zeros(len(episodes), bool)
-        value[row], here[row] = found, True
+        value[row], here[row] = embedding, True
         values.append(value)
         present.append(here)
     return Embeddings(np.stack(values, axis=1), np.stack(present, axis=1))

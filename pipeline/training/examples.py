@@ -30,8 +30,8 @@ def more(mass: np.ndarray, here: np.ndarray) -> float:
     >>> more(np.array([1, 1, 2]), np.array([True, True, False]))
     2.0
     """
-    own = mass[here].sum()
-    return float(mass.sum() / own) if own else 1.0
+    part = mass[here].sum()
+    return float(mass.sum() / part) if part else 1.0
 
 
 def of_encoders(model: nn.Module, encoders: nn.ModuleDict, factor: Mapping[str, float]
@@ -40,7 +40,7 @@ def of_encoders(model: nn.Module, encoders: nn.ModuleDict, factor: Mapping[str, 
 
     The loss is a mean over a batch, of whose rows some lack a modality. So that the step of its
     encoder is the one that the others alone would give, its gradient is that of the mean over
-    them, by a `factor` (encoder → as in `more`; 1 where none is given), and clipped by itself.
+    them, by a `factor` (encoder → as in `more`; 1 where there is none), and clipped by itself.
     """
     within: set[int] = set()
     for name, encoder in encoders.items():
@@ -106,7 +106,7 @@ class Examples:
     @cached_property
     def digest(self) -> str:
         """A digest of the facts and of all data of the rows: one pass, whatever the seeds."""
-        found = hashlib.sha256(digest(self.facts()).encode())
+        total = hashlib.sha256(digest(self.facts()).encode())
         for part in batches(np.concatenate([self.train, self.val]), 256):
-            found.update(digest(self.data.batch(part)).encode())
-        return found.hexdigest()
+            total.update(digest(self.data.batch(part)).encode())
+        return total.hexdigest()

@@ -1,13 +1,24 @@
-"""What heads on frozen features share: the features' scale, and the simplest head."""
+"""Heads on features: what they share, the simplest one, and how one is fitted.
+
+Encoders learn from the train share, heads of the corrected protocol from the fusion share, whose
+patients the encoders never saw: the same patients in the same roles for every model.
+"""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pipeline.cohort.rows import TaskRows
+from pipeline.stage.errors import InputError
+from pipeline.training.device import make_repeatable
 from pipeline.training.embeddings import Embeddings
+from pipeline.training.loop import Examples, fit
+from pipeline.training.modality import Feature
+from pipeline.training.schedule import Schedule
 
 
 def moments(data: Embeddings, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -112,3 +123,39 @@ class LinearHead(Head):
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Logits (B, 2)."""
         return self.linear(self.standard(batch).flatten(1)) + self.absence(batch["here"])
+
+
+class Unimodal(nn.Module):
+    """A modality's feature with a linear head; logits (B, 2), or [feature, logits] (B, 512 + 2)."""
+
+    def __init__(self, feature: Feature, both: bool = False) -> None:
+        super().__init__()
+        self.feature, self.both = feature, both
+        self.head = nn.Linear(feature.width, 2)
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Batch of the modality → logits."""
+        feature = self.feature(batch)
+        logits = self.head(feature)
+        return torch.cat([feature, logits], dim=1) if self.both else logits
+
+
+def fit_on_fusion(head: Head, data: Embeddings, rows: TaskRows, schedule: Schedule, seed: int,
+                  device: torch.device, folder: Path, name: str) -> None:  # fmt: skip
+    """Trains `head` in place on the features of the fusion share.
+
+    Episodes without any of the modalities are left out. `folder`: of the weights, for the state of
+    the training. `name`: of the modalities. Raises `InputError` where nobody in the share has one,
+    and where the share has one class only.
+    """
+    train, val = (part[data.here[part].any(axis=1)] for part in (rows.of("fusion"), rows.of("val")))
+    if not len(train):
+        raise InputError(f"{name}: none of the episodes of the fusion share has this modality: "
+                         "its selection's log says how many there were at all")  # fmt: skip
+    if len(np.unique(rows.label[train])) < 2:
+        raise InputError(f"{name}: the episodes of the fusion share that have this modality are "
+                         "all of one class; enlarge the cohort or the share")  # fmt: skip
+    make_repeatable(seed, torch.get_num_threads())
+    head.begin(data, train, rows.label[train].mean())
+    progress = folder / f".head{seed}.progress"
+    fit(head, Examples(data, rows.label, train, val), schedule, seed, device, progress, "head")

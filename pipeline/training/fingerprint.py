@@ -29,12 +29,12 @@ def fingerprint(model: nn.Module, examples: Examples, device: torch.device) -> s
     tensors["generator"] = torch.get_rng_state()
     if device.type == "cuda":
         tensors["generator.cuda"] = torch.cuda.get_rng_state(device)
-    said = [
+    facts = [
         examples.digest, digest(tensors), make_up(model), loaded_code(), device.type,
         f"{torch.get_num_threads()} threads", torch.__version__, np.__version__,
         sklearn.__version__,
     ]  # fmt: skip
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 
 def make_up(model: nn.Module) -> str:
@@ -45,7 +45,7 @@ def make_up(model: nn.Module) -> str:
     """
     layers = []
     for name, layer in model.named_modules():
-        own = {
+        plain = {
             key: value
             for key, value in sorted(vars(layer).items())
             # but for torch's own, and its mode, which the training sets by itself
@@ -53,7 +53,7 @@ def make_up(model: nn.Module) -> str:
             and key != "training"
             and (isinstance(value, PLAIN) or dataclasses.is_dataclass(value))
         }
-        layers.append((name, type(layer).__qualname__, own))
+        layers.append((name, type(layer).__qualname__, plain))
     return repr(layers)
 
 

@@ -105,7 +105,7 @@ def fit(model: nn.Module, examples: Examples, schedule: Schedule, seed: int, dev
     if processes.first and len(history) == schedule.epochs:
         log.info("%s seed %d  trained before on the same: kept", name, seed)
     parallel = processes.parallel(model, device, together=schedule.eval_mode)
-    said = Announcer(f"{name} seed {seed}", len(history), schedule.epochs)
+    announcer = Announcer(f"{name} seed {seed}", len(history), schedule.epochs)
     for epoch in range(len(history), schedule.epochs):
         parts = batches(examples.train, schedule.batch_size, np.random.default_rng([seed, epoch]))
         examples.before(model, epoch, schedule.epochs)
@@ -122,7 +122,7 @@ def fit(model: nn.Module, examples: Examples, schedule: Schedule, seed: int, dev
         history.append({"loss": round(loss, 6), "val_auroc": auroc})
         if processes.first:
             state.save(model, best, optimiser, history, len(history) == schedule.epochs)
-            said.epoch(history, speed)
+            announcer.epoch(history, speed)
         processes.wait()
     if processes.first:
         model.load_state_dict(best)

@@ -1,12 +1,15 @@
-"""The small interface through which training and fusion know a modality.
+"""The one interface of a modality: for a batch of episodes and K horizons, `Tokens`.
 
-A folder `pipeline/<name>/` offers `modality.py` with an object `MODALITY`, for admissions, and
-`stays.py` with an object `STAYS`, for ICU stays. What a stage is given of it comes as one JSON:
-name → its files and settings.
+A modality is a folder `pipeline/<name>/`; an encoder is a file of it, `encoder_<encoder>.py`, with
+an object `ENCODER`. A horizon is a number of hours from clock zero: what was known by then counts,
+and what became known at or after it changes nothing. One task of admissions is one horizon,
+infinite: its tables end at the prediction time. A stage is told of its modalities by one JSON:
+modality → the encoder's name, `before` and the files and settings of that encoder.
 """
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -18,11 +21,13 @@ from torch import nn
 
 from pipeline.stage.errors import InputError
 from pipeline.stage.privacy import shown
-from pipeline.training.batches import Data
+from pipeline.training.batches import Batch, Data
 
-Given = Mapping[str, Any]
-# token → (feature (B, K, width), present (B, K)): what is known of a stay at each of K horizons
+# `encoder`: its name; `before`: the last horizon, hours, or null for all of the tables
+Settings = Mapping[str, Any]
+# token → (feature (B, K, width), present (B, K)): what is known of an episode at each of K horizons
 Tokens = dict[str, tuple[torch.Tensor, torch.Tensor]]
+WIDTH = 512  # of the feature of a modality that heads take
 
 
 class ModalityData(Data, Protocol):
@@ -32,90 +37,117 @@ class ModalityData(Data, Protocol):
         """Which episodes have the modality (bool, one per episode)."""
         ...
 
-
-class StayData(ModalityData, Protocol):
-    """ICU stays of one modality."""
-
     def known_by(self, hours: float) -> np.ndarray:
-        """Which stays have the modality before so many hours (bool): a token of it is there."""
+        """Which episodes have the modality before so many hours (bool): a token of it is there."""
         ...
 
 
-class Modality(Protocol):
-    """The data of a modality and the encoder of its data."""
+class Encoder(Protocol):
+    """An encoder of a modality: how its data are read, and its network."""
 
-    def data(self, given: Given, episodes: np.ndarray) -> Any:
-        """The `ModalityData` of these episodes (ids); `given`: the modality's files and settings.
+    def data(self, settings: Settings, episodes: np.ndarray) -> Any:
+        """The `ModalityData` of these episodes (ids); nothing known from `before` on is read.
 
-        A file or setting that is missing from `given` is a KeyError, reported with its name.
+        A file or setting that is missing from `settings` is a KeyError, reported with its name.
         """
         ...
 
-    def encoder(self, given: Given, data: Any, train: np.ndarray) -> nn.Module:
-        """A fresh encoder, batch → (B, `width`); `train`: rows for statistics.
+    def network(self, settings: Settings, data: Any, train: np.ndarray) -> nn.Module:
+        """A fresh network: batch, horizons → `Tokens`, with `widths`: token → width.
 
-        `width` is 512 wherever modalities are fused: heads take features of one size.
-        """
-        ...
-
-
-class StayModality(Protocol):
-    """A modality of ICU stays, of which several tasks at several horizons are asked."""
-
-    def data(self, given: Given, episodes: np.ndarray) -> Any:
-        """The `StayData` of these stays (ids); `given` as for `Modality`."""
-        ...
-
-    def encoder(self, given: Given, data: Any, train: np.ndarray) -> nn.Module:
-        """A fresh encoder: batch, horizons (K hours) → `Tokens`; `widths`: token → width.
-
-        What it says of a horizon depends on nothing that was known only at or after it.
+        `train`: rows for statistics.
         """
         ...
 
 
-def find(name: str) -> Modality:
-    """The modality of the folder `pipeline/<name>/`; `InputError` where there is none."""
-    return _offered(name, "modality", "MODALITY")
-
-
-def find_stays(name: str) -> StayModality:
-    """The same for ICU stays."""
-    return _offered(name, "stays", "STAYS")
-
-
-def _offered(name: str, module: str, what: str) -> Any:
-    path = f"pipeline.{name}.{module}"
+def find(modality: str, encoder: str) -> Encoder:
+    """An encoder of the folder `pipeline/<modality>/`; `InputError` where there is none."""
+    path = f"pipeline.{modality}.encoder_{encoder}"
+    missing = (
+        f"no encoder {encoder} of the modality {modality}: "
+        f"pipeline/{modality}/encoder_{encoder}.py with ENCODER"
+    )
     try:
-        return getattr(import_module(path), what)
+        return import_module(path).ENCODER
     except ModuleNotFoundError as error:
-        if error.name not in (path, f"pipeline.{name}"):  # something that it imports
+        if error.name not in (path, f"pipeline.{modality}"):  # something that it imports
             raise
-        raise InputError(f"no modality {name}: pipeline/{name}/{module}.py with {what}") from error
+        raise InputError(missing) from error
     except AttributeError as error:
-        raise InputError(f"no modality {name}: pipeline/{name}/{module}.py with {what}") from error
+        raise InputError(missing) from error
+
+
+class Feature(nn.Module):
+    """Batch of a modality → its feature (B, 512) for heads: its tokens at one horizon.
+
+    One token of that width is the feature; any others are concatenated and pass a linear layer,
+    which is trained with the encoder. Zero stands for a token that is not there.
+    """
+
+    width = WIDTH
+
+    def __init__(self, network: nn.Module, horizon: float = math.inf) -> None:
+        super().__init__()
+        self.network, self.horizon = network, horizon
+        widths = [*network.widths.values()]  # type: ignore[operator]
+        self.combine = nn.Identity() if widths == [WIDTH] else nn.Linear(sum(widths), WIDTH)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """(B, 512)."""
+        tokens: Tokens = self.network(batch, [self.horizon])
+        features = [
+            torch.where(present, feature[:, 0], 0.0)  # present (B, 1)
+            for feature, present in tokens.values()
+        ]
+        return self.combine(features[0] if len(features) == 1 else torch.cat(features, dim=1))
+
+
+def horizon_of(settings: Settings) -> float:
+    """The last horizon of a modality's settings in hours, infinite where there is none."""
+    return math.inf if settings["before"] is None else float(settings["before"])
 
 
 def add_data_argument(arguments: argparse.ArgumentParser) -> None:
-    """`--data`: the files and settings of each modality."""
-    arguments.add_argument("--data", type=json.loads, required=True,
-                           help='JSON: modality → files and settings, {"note": {"notes": …}}'
-                           )  # fmt: skip
+    """`--data`: encoder, files and settings of each modality."""
+    arguments.add_argument(
+        "--data", type=json.loads, required=True,
+        help='JSON: modality → settings, {"note": {"encoder": "bert", "before": null, …}}',
+    )  # fmt: skip
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
-    """While the data of a modality are read: what --data lacks of it is one clear line."""
+def _reading(name: str) -> Iterator[None]:
+    """While a modality's settings are read: one clear line for what --data lacks of it."""
     try:
         yield
     except KeyError as error:
         raise InputError(f"--data: {name} lacks {error}") from error
 
 
+def read_data(settings: Mapping[str, Settings], episodes: np.ndarray) -> dict[str, ModalityData]:
+    """The data of every modality of `settings`, in its order."""
+    read = {}
+    for name, own in settings.items():
+        with _reading(name):
+            read[name] = find(name, own["encoder"]).data(own, episodes)
+    return read
+
+
+def network_of(name: str, settings: Settings, data: ModalityData, train: np.ndarray) -> nn.Module:
+    """A fresh network of a modality's encoder; `train`: rows for statistics."""
+    with _reading(name):
+        return find(name, settings["encoder"]).network(settings, data, train)
+
+
+def feature_of(name: str, settings: Settings, data: ModalityData, train: np.ndarray) -> Feature:
+    """The same with its `Feature` at the modality's last horizon."""
+    return Feature(network_of(name, settings, data, train), horizon_of(settings))
+
+
 def check_present(name: str, data: ModalityData, rows: np.ndarray, who: str) -> None:
     """`InputError` where none of these rows has the modality: nothing can be learnt from it.
 
-    Data may call by a name what an episode has of them, `item`: film, report.
+    Data may name what an episode has of them, `item`: film, report.
     """
     if data.present()[rows].any():
         return
@@ -125,12 +157,3 @@ def check_present(name: str, data: ModalityData, rows: np.ndarray, who: str) -> 
         "how many there were at all, and what is unreadable counts as missing; a target without "
         "this modality needs none"
     )
-
-
-def read_data(given: Mapping[str, Given], episodes: np.ndarray) -> dict[str, ModalityData]:
-    """The data of every modality in `given`, in its order."""
-    read = {}
-    for name, own in given.items():
-        with reading(name):
-            read[name] = find(name).data(own, episodes)
-    return read

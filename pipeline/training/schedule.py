@@ -58,5 +58,5 @@ def add_schedule_argument(arguments: argparse.ArgumentParser) -> None:
 
 
 def _parse(text: str) -> Schedule:
-    given = json.loads(text)
-    return Schedule(**given | {"class_weights": tuple(given.get("class_weights", (1.0, 1.0)))})
+    fields = json.loads(text)
+    return Schedule(**fields | {"class_weights": tuple(fields.get("class_weights", (1.0, 1.0)))})

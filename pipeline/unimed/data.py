@@ -1,4 +1,4 @@
-"""ICU stays as data: labels of several tasks, and every modality of the stay."""
+"""Episodes as data: labels of several tasks, and every modality of the episode."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,51 +9,51 @@ import polars as pl
 import torch
 
 from pipeline.stage.errors import InputError
-from pipeline.stage.ragged import offsets, take
 from pipeline.stage.tables import read_table
 from pipeline.training.batches import Batch
-from pipeline.training.modality import StayData
-from pipeline.unimed.settings import Task
+from pipeline.training.items import offsets, take
+from pipeline.training.modality import ModalityData
+from pipeline.unimed.settings import Step
 
 
 @dataclass
-class Stays:
-    """Stays that are eligible for one of the tasks, in the order of their ids.
+class Episodes:
+    """Episodes of one unit that are eligible for one of the tasks, in the order of their ids.
 
-    `label`, `eligible` (N, K) 0/1; `onset` (N, K) hours, infinite where there was none. `group`:
-    the diagnoses, flat; `group_start` (N + 1); `groups`: how many there are. `each`: modality →
-    its data, empty until it is read.
+    `label`, `eligible` (N, K) 0/1; `onset` (N, K) hours, infinite where there was none or labels
+    tell of none. `group`: the labels of a task of many, flat; `group_start` (N + 1); `groups`: how
+    many there are. `each`: modality → its data, empty until it is read.
     """
 
     episode: np.ndarray
     subject: np.ndarray
     split: np.ndarray
-    tasks: list[Task]
+    tasks: list[Step]
     label: np.ndarray
     eligible: np.ndarray
     onset: np.ndarray
     group: np.ndarray
     group_start: np.ndarray
     groups: int
-    each: Mapping[str, StayData]
+    each: Mapping[str, ModalityData]
 
     def batch(self, rows: np.ndarray) -> Batch:
         """label, eligible, onset (B, K), groups (B, G), and `<modality>.<tensor>` of each."""
-        own = {
+        tensors = {
             "label": torch.from_numpy(self.label[rows]),
             "eligible": torch.from_numpy(self.eligible[rows]),
             "onset": torch.from_numpy(self.onset[rows]),
             "groups": torch.from_numpy(self.multi_hot(rows)),
         }
         for name, data in self.each.items():
-            own |= {f"{name}.{key}": value for key, value in data.batch(rows).items()}
-        return own
+            tensors |= {f"{name}.{key}": value for key, value in data.batch(rows).items()}
+        return tensors
 
     def multi_hot(self, rows: np.ndarray) -> np.ndarray:
-        """The diagnoses of these stays (B, G), float32."""
-        found, count = take(self.group_start, rows)
+        """The many labels of these episodes (B, G), float32."""
+        places, count = take(self.group_start, rows)
         table = np.zeros((len(rows), self.groups), np.float32)
-        table[np.repeat(np.arange(len(rows)), count), self.group[found]] = 1
+        table[np.repeat(np.arange(len(rows)), count), self.group[places]] = 1
         return table
 
     @property
@@ -74,15 +74,22 @@ class Stays:
         with duckdb.connect() as database:
             database.register("patients", patients)
             place = "md5_number_lower('training share:' || subject_id) / 2^64"
-            found = database.sql(f"SELECT {place} AS place FROM patients").pl()
-        return rows[(found["place"] < share).to_numpy()]
+            places = database.sql(f"SELECT {place} AS place FROM patients").pl()
+        return rows[(places["place"] < share).to_numpy()]
 
 
-def read_stays(episodes: str, labels: Mapping[str, str], tasks: list[Task], groups: str,
-               vocabulary: str) -> Stays:  # fmt: skip
-    """The stays that are eligible for a task that is asked; `labels`: task → its table.
+def window_hours(episodes: str) -> float:
+    """Hours from clock zero to the prediction of the episodes of a table; infinite of none."""
+    table = read_table(episodes, ["clock_zero", "prediction_time"])
+    hours = (pl.col("prediction_time") - pl.col("clock_zero")).dt.total_seconds() / 3600
+    return float(table.select(hours.median()).item() or np.inf)
 
-    `groups`, `vocabulary`: tables of the diagnoses, read where one of the tasks is theirs.
+
+def read_episodes(episodes: str, labels: Mapping[str, str], tasks: list[Step], groups: str,
+                  vocabulary: str) -> Episodes:  # fmt: skip
+    """The episodes that are eligible for a task that is asked; `labels`: task → its table.
+
+    `groups`, `vocabulary`: tables of many labels, read where one of the tasks has them.
     """
     tables = {task.name: read_table(labels[task.name]) for task in tasks}
     anyone = pl.concat(
@@ -91,29 +98,34 @@ def read_stays(episodes: str, labels: Mapping[str, str], tasks: list[Task], grou
     known = read_table(episodes, ["episode_id", "subject_id", "split"])
     known = known.join(anyone.unique(), on="episode_id", how="semi").sort("episode_id")
     if known.is_empty():
-        raise InputError(f"{episodes}: no stay is eligible for a task; widen the cohort")
+        raise InputError(f"{episodes}: no episode is eligible for a task; widen the cohort")
     facts = {
         name: known.join(table, on="episode_id", how="left", maintain_order="left")
         for name, table in tables.items()
     }
 
     def column(name: str, fill: float) -> np.ndarray:  # (N, K)
-        each = [table[name].cast(pl.Float32).fill_null(fill) for table in facts.values()]
-        return np.stack([one.to_numpy() for one in each], axis=1)
+        each = [
+            table[name].cast(pl.Float32).fill_null(fill).to_numpy()
+            if name in table.columns
+            else np.full(known.height, fill, np.float32)
+            for table in facts.values()
+        ]
+        return np.stack(each, axis=1)
 
     start, group, size = np.zeros(known.height + 1, np.int64), np.empty(0, np.int64), 0
-    if any(task.several for task in tasks):
-        start, group, size = _diagnoses(known, groups, vocabulary)
-    return Stays(
+    if any(task.many for task in tasks):
+        start, group, size = _many(known, groups, vocabulary)
+    return Episodes(
         known["episode_id"].to_numpy(), known["subject_id"].to_numpy(), known["split"].to_numpy(),
         tasks, column("label", 0), column("eligible", 0) > 0, column("onset_hours", np.inf),
         group, start, size, {},
     )  # fmt: skip
 
 
-def _diagnoses(known: pl.DataFrame, groups: str, vocabulary: str
-               ) -> tuple[np.ndarray, np.ndarray, int]:  # fmt: skip
+def _many(known: pl.DataFrame, groups: str, vocabulary: str
+          ) -> tuple[np.ndarray, np.ndarray, int]:  # fmt: skip
     order = known.select("episode_id").with_row_index("row")
-    found = order.join(read_table(groups), on="episode_id").sort("row", "group")
-    count = np.bincount(found["row"].to_numpy(), minlength=known.height)
-    return offsets(count), found["group"].to_numpy(), read_table(vocabulary, ["group"]).height
+    labels = order.join(read_table(groups), on="episode_id").sort("row", "group")
+    count = np.bincount(labels["row"].to_numpy(), minlength=known.height)
+    return offsets(count), labels["group"].to_numpy(), read_table(vocabulary, ["group"]).height

@@ -36,10 +36,10 @@ class Layer(nn.Module):
                 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
         """x (B, 1, D), past (B, k, D) → x, past with this step, and the two attentions."""
         seen = x if past is None else torch.cat([past, x], dim=1)
-        found, over_steps = self.steps(x, seen, seen)
-        x = self.norms[0](x + self.dropout(found))
-        found, over_memory = self.memory(x, memory, memory)
-        x = self.norms[1](x + self.dropout(found))
+        read, over_steps = self.steps(x, seen, seen)
+        x = self.norms[0](x + self.dropout(read))
+        read, over_memory = self.memory(x, memory, memory)
+        x = self.norms[1](x + self.dropout(read))
         x = self.norms[2](x + self.dropout(self.feed(x)))
         return x, seen, over_steps[:, 0], over_memory[:, 0]
 

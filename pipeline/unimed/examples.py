@@ -1,4 +1,4 @@
-"""What UniMed's errors cost: the sum over tasks, each over the stays that are eligible for it."""
+"""The loss of UniMed: the sum over tasks, each over the episodes that are eligible for it."""
 
 import json
 from collections.abc import Iterator
@@ -14,21 +14,19 @@ from torch.nn import functional as F
 
 from pipeline.training.examples import Examples, more, of_encoders
 from pipeline.training.schedule import Schedule
-from pipeline.unimed.data import Stays
+from pipeline.unimed.data import Episodes
 from pipeline.unimed.model import UniMed
-from pipeline.unimed.settings import Settings, Task
+from pipeline.unimed.settings import Settings, Step
 
 
-def columns(tasks: list[Task], groups: int) -> list[slice]:
+def columns(tasks: list[Step], groups: int) -> list[slice]:
     """The columns of each task in the model's output.
 
-    >>> columns([Task("shock_4h", 4, 4), Task("diagnoses_48h", 48, 48)], 5)
+    >>> columns([Step("shock_4h", 4, 4), Step("diagnoses_48h", 48, 48, many=True)], 5)
     [slice(0, 1, None), slice(1, 6, None)]
     """
-    ends = np.cumsum([groups if task.several else 1 for task in tasks]).tolist()
-    return [
-        slice(end - (groups if t.several else 1), end) for t, end in zip(tasks, ends, strict=True)
-    ]
+    ends = np.cumsum([groups if task.many else 1 for task in tasks]).tolist()
+    return [slice(end - (groups if t.many else 1), end) for t, end in zip(tasks, ends, strict=True)]
 
 
 def _instead(gradient: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
@@ -37,8 +35,8 @@ def _instead(gradient: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class StayExamples(Examples):
-    """Several tasks; `data` are `Stays`, `labels` theirs. The schedule's class weights are unused.
+class TasksExamples(Examples):
+    """Several tasks; `data` are `Episodes`, `labels` theirs. Class weights are unused.
 
     Of the `settings` diagnoses: bce, summed over the groups (each counts as a binary task does), or
     softmax over them as published.
@@ -47,9 +45,9 @@ class StayExamples(Examples):
     settings: Settings
 
     @property
-    def stays(self) -> Stays:
+    def episodes(self) -> Episodes:
         """The data."""
-        return cast(Stays, self.data)
+        return cast(Episodes, self.data)
 
     def before(self, model: nn.Module, epoch: int, epochs: int) -> None:
         """Scheduled sampling: all are told the truth in the first epoch, none in the last."""
@@ -63,28 +61,27 @@ class StayExamples(Examples):
 
     def _losses(self, output: torch.Tensor, mine: np.ndarray, whole: np.ndarray, count: int
                 ) -> dict[int, torch.Tensor]:  # fmt: skip
-        """Task → its loss, of those for which a stay of the batch is eligible."""
-        stays, found = self.stays, {}
-        own = columns(stays.tasks, stays.groups)
+        """Task → its loss, of those for which an episode of the batch is eligible."""
+        data, losses = self.episodes, {}
+        parts = columns(data.tasks, data.groups)
         output = output.float()
-        for k in stays.asked:
-            task, part = stays.tasks[k], own[k]
-            size = stays.eligible[whole, k].sum() / count
+        for k in data.asked:
+            size = data.eligible[whole, k].sum() / count
             if not size:
                 continue
-            here = torch.as_tensor(stays.eligible[mine, k], device=output.device)
-            loss = (self._errors(task, output[:, part], mine, k) * here).sum() / size
-            if output.shape[1] > own[-1].stop:
-                spread = output[0, own[-1].stop + k]  # log σ², the same in every row
+            here = torch.as_tensor(data.eligible[mine, k], device=output.device)
+            loss = (self._errors(data.tasks[k], output[:, parts[k]], mine, k) * here).sum() / size
+            if output.shape[1] > parts[-1].stop:
+                spread = output[0, parts[-1].stop + k]  # log σ², the same in every row
                 loss = loss * (-spread).exp() + spread / 2
-            found[k] = loss
-        return found
+            losses[k] = loss
+        return losses
 
     def before_backward(self, model: nn.Module, output: torch.Tensor, mine: np.ndarray,
                         whole: np.ndarray, count: int) -> None:  # fmt: skip
-        """Of each encoder by itself: stays without its modality do not count.
+        """Of each encoder by itself: episodes without its modality do not count.
 
-        To an encoder the loss of a task is the mean over the stays that are eligible and whose
+        To an encoder the loss of a task is the mean over the episodes that are eligible and whose
         modality was known by the task's horizon: it is larger by a factor of its own for each task.
         Where these differ, what comes back to the encoder is worked out from the tasks' losses (one
         more pass through the decoder), and takes the place of the gradient of their plain sum.
@@ -99,28 +96,30 @@ class StayExamples(Examples):
                 gradients = [partial(torch.mul, other=by)] * len(features)
             else:
                 loss = sum((by * losses[k] for k, by in factor.items()), output.new_zeros(()))
-                found = torch.autograd.grad(loss, features, retain_graph=True)
-                gradients = [partial(_instead, gradient) for gradient in found]
+                own_gradients = torch.autograd.grad(loss, features, retain_graph=True)
+                gradients = [partial(_instead, gradient) for gradient in own_gradients]
             for feature, hook in zip(features, gradients, strict=True):
                 feature.register_hook(hook)
         memory.features.clear()
 
     def _factors(self, name: str, whole: np.ndarray) -> dict[int, float]:
         """Task → factor of its loss to the encoder of a modality, of tasks that it has part in."""
-        stays, known = self.stays, self.known[name][whole]
-        here = {k: stays.eligible[whole, k] for k in stays.asked}
-        return {k: more(own, known[:, k]) for k, own in here.items() if (own & known[:, k]).any()}
+        data, known = self.episodes, self.known[name][whole]
+        eligible = {k: data.eligible[whole, k] for k in data.asked}
+        return {
+            k: more(rows, known[:, k]) for k, rows in eligible.items() if (rows & known[:, k]).any()
+        }
 
     @cached_property
     def known(self) -> dict[str, np.ndarray]:
-        """Modality → whether each stay has it by the horizon of each task (N, K).
+        """Modality → whether each episode has it by the horizon of each task (N, K).
 
         No step of the decoder reads what its own task may not: horizons rise from step to step.
         """
-        horizons = [task.horizon for task in self.stays.tasks]
+        horizons = [task.horizon for task in self.episodes.tasks]
         return {
             name: np.stack([data.known_by(hours) for hours in horizons], axis=1)
-            for name, data in self.stays.each.items()
+            for name, data in self.episodes.each.items()
         }
 
     def parts(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
@@ -128,45 +127,47 @@ class StayExamples(Examples):
         """Each encoder is clipped by itself; see `before_backward` for its gradient."""
         return of_encoders(model, cast(UniMed, model).memory.encoders, {})
 
-    def _errors(self, task: Task, logits: torch.Tensor, rows: np.ndarray, k: int) -> torch.Tensor:
+    def _errors(self, task: Step, logits: torch.Tensor, rows: np.ndarray, k: int) -> torch.Tensor:
         """The error of each row (B)."""
-        if not task.several:
-            target = torch.as_tensor(self.stays.label[rows, k], device=logits.device)
+        if not task.many:
+            target = torch.as_tensor(self.episodes.label[rows, k], device=logits.device)
             return F.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none")
-        target = torch.as_tensor(self.stays.multi_hot(rows), device=logits.device)
-        if self.settings.diagnoses == "softmax":
+        target = torch.as_tensor(self.episodes.multi_hot(rows), device=logits.device)
+        if self.settings.softmax:
             share = target / target.sum(1, keepdim=True).clamp(min=1)
             return -(share * logits.log_softmax(1)).sum(1)
         return F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(1)
 
     def can_choose(self) -> bool:
         """Whether the validation rows of any task can choose an epoch."""
-        return any(self._choosers(k) is not None for k in self.stays.asked)
+        return any(self._choosers(k) is not None for k in self.episodes.asked)
 
     def _choosers(self, k: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Validation rows, by position, and truth (n, labels) of a task with both classes."""
-        here = np.flatnonzero(self.stays.eligible[self.val, k])
+        data = self.episodes
+        here = np.flatnonzero(data.eligible[self.val, k])
         rows = self.val[here]
-        several = self.stays.tasks[k].several
-        truth = self.stays.multi_hot(rows) if several else self.stays.label[rows, k][:, None]
+        many = data.tasks[k].many
+        truth = data.multi_hot(rows) if many else data.label[rows, k][:, None]
         both = (truth.min(0, initial=1) == 0) & (truth.max(0, initial=0) == 1)
         return (here, np.where(both, truth, -1)) if both.any() else None
 
     def score(self, output: torch.Tensor) -> float | None:
-        """Mean over tasks of the AUROC; of the diagnoses the mean over groups with both classes."""
-        found = []
-        parts = columns(self.stays.tasks, self.stays.groups)
-        for k in self.stays.asked:
+        """Mean over tasks of the AUROC; of many labels the mean over those with both classes."""
+        aurocs = []
+        parts = columns(self.episodes.tasks, self.episodes.groups)
+        for k in self.episodes.asked:
             if (chosen := self._choosers(k)) is None:
                 continue
             part = parts[k]
             here, truth = chosen
             both = truth[0] >= 0
-            said = output[:, part].numpy()[here][:, both]
-            found.append(roc_auc_score(truth[:, both], said, average="macro"))
-        return float(np.mean(found)) if found else None
+            score = output[:, part].numpy()[here][:, both]
+            aurocs.append(roc_auc_score(truth[:, both], score, average="macro"))
+        return float(np.mean(aurocs)) if aurocs else None
 
     def facts(self) -> dict[str, np.ndarray]:
         """Labels, and what the model is: its start does not tell. The data hold the rest."""
-        said = json.dumps([asdict(self.settings), *map(asdict, self.stays.tasks)], sort_keys=True)
-        return {**super().facts(), "model": np.frombuffer(said.encode(), np.uint8)}
+        facts = [asdict(self.settings), *map(asdict, self.episodes.tasks)]
+        text = json.dumps(facts, sort_keys=True)
+        return {**super().facts(), "model": np.frombuffer(text.encode(), np.uint8)}

@@ -1,4 +1,4 @@
-"""UniMed: memory, decoder, a head per task, and what a task tells the next.
+"""UniMed: memory, decoder, a head per task, and what a task is told of the one before it.
 
 The query of a step is the embedding of the outcome of the task before it and that of its own task.
 Fed back are predictions, as embeddings weighted by their probability. In training the truth takes
@@ -7,17 +7,56 @@ of the truth only what was known when the later task is predicted: an onset befo
 teaches the later task: no gradient flows back through it.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
-from pipeline.training.batches import Batch
+from pipeline.training.batches import Batch, within
+from pipeline.training.modality import Tokens
 from pipeline.unimed import decoders
 from pipeline.unimed.decoders import Attention
-from pipeline.unimed.memory import Memory
-from pipeline.unimed.settings import Settings, Task
+from pipeline.unimed.settings import Settings, Step
 
-NO, YES, UNKNOWN = range(3)  # outcomes of a task; unknown: the stay was not eligible for it
+NO, YES, UNKNOWN = range(3)  # outcomes of a task; unknown: the episode was not eligible for it
 # ASSUME an infusion that will turn out void is none from its start: eligibility knows it, if fed.
+
+
+class Memory(nn.Module):
+    """Batch → memory (B, K, M, D): for each of K horizons M tokens of width D.
+
+    A token is what one encoder knew by a horizon. One that is not there is a learnt one, so that no
+    episode is left out (Zhao et al. 2022 have complete cases). `names`: the tokens in order.
+    `features`: encoder → what it made of the last batch in training, so that its gradient can be
+    another than that of the rest.
+    """
+
+    def __init__(self, encoders: dict[str, nn.Module], width: int) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        widths = {token: n for net in encoders.values() for token, n in net.widths.items()}  # type: ignore[operator, union-attr]
+        self.names = list(widths)
+        self.features: dict[str, list[torch.Tensor]] = {}
+        self.project = nn.ModuleDict({token: nn.Linear(n, width) for token, n in widths.items()})
+        self.missing = nn.ParameterDict(
+            {token: nn.Parameter(torch.randn(width) * width**-0.5) for token in widths}
+        )
+
+    def forward(self, batch: Batch, horizons: Sequence[float]) -> torch.Tensor:
+        """(B, K, M, D)."""
+        all_tokens: Tokens = {}
+        for name, encoder in self.encoders.items():
+            made = encoder(within(batch, name), horizons)
+            self.features[name] = [x for x, _ in made.values() if self.training and x.requires_grad]
+            all_tokens |= made
+        tokens = []
+        for name in self.names:
+            feature, present = all_tokens[name]
+            token = self.project[name](feature)
+            tokens.append(
+                torch.where(present[..., None], token, self.missing[name].to(token.dtype))
+            )
+        return torch.stack(tokens, dim=2)
 
 
 class Outcome(nn.Module):
@@ -32,42 +71,47 @@ class Outcome(nn.Module):
     def forward(self, share: torch.Tensor, eligible: torch.Tensor) -> torch.Tensor:
         """share (B) or (B, labels), eligible (B) → (B, D)."""
         if self.labels is not None:
-            said = self.labels(share)
+            query = self.labels(share)
         else:
-            said = torch.lerp(self.embedding[NO], self.embedding[YES], share[:, None])
-        return torch.where(eligible[:, None], said, self.embedding[UNKNOWN].to(said.dtype))
+            query = torch.lerp(self.embedding[NO], self.embedding[YES], share[:, None])
+        return torch.where(eligible[:, None], query, self.embedding[UNKNOWN].to(query.dtype))
 
 
 class UniMed(nn.Module):
-    """Batch of `Stays` → logits, a column per binary task and one per diagnosis, tasks in order.
+    """Batch of `Episodes` → logits, a column per binary task and per label of many, tasks in order.
 
     Where the weights of the losses are learnt, a column of log σ² per task follows. `sampling`:
-    the share of stays that are told the truth in training.
+    the share of episodes that are told the truth in training.
     """
 
     sampling = 0.0
 
-    def __init__(self, encoders: dict[str, nn.Module], tasks: list[Task], groups: int,
+    def __init__(self, encoders: dict[str, nn.Module], tasks: list[Step], groups: int,
                  settings: Settings) -> None:  # fmt: skip
         super().__init__()
-        own, width = settings, settings.width
-        self.tasks, self.settings, self.steps = tasks, settings, settings.steps(tasks)
+        width = settings.width
+        self.tasks, self.settings, self.order = tasks, settings, settings.order_of(tasks)
         self.memory = Memory(encoders, width)
         self.decoder = decoders.build(
-            own.decoder, width, len(self.memory.names), own.layers, own.heads, own.dropout
+            settings.decoder,
+            width,
+            len(self.memory.names),
+            settings.layers,
+            settings.heads,
+            settings.dropout,
         )
         self.begin = nn.Parameter(torch.randn(width) * width**-0.5)
         self.index = nn.Embedding(len(tasks), width)
         nn.init.normal_(self.index.weight, std=width**-0.5)
-        self.outcome = nn.ModuleList(Outcome(width, groups if t.several else None) for t in tasks)
+        self.outcome = nn.ModuleList(Outcome(width, groups if t.many else None) for t in tasks)
         self.heads = nn.ModuleList(
             nn.Sequential(
-                nn.Linear(width, width), nn.ReLU(), nn.Dropout(own.dropout),
-                nn.Linear(width, groups if task.several else 1),
+                nn.Linear(width, width), nn.ReLU(), nn.Dropout(settings.dropout),
+                nn.Linear(width, groups if task.many else 1),
             )
             for task in tasks
         )  # fmt: skip
-        learnt = own.weights == "uncertainty"
+        learnt = settings.weights == "uncertainty"
         self.log_variance = nn.Parameter(torch.zeros(len(tasks))) if learnt else None
 
     def forward(self, batch: Batch) -> torch.Tensor:
@@ -77,46 +121,46 @@ class UniMed(nn.Module):
     def decode(self, batch: Batch) -> tuple[torch.Tensor, list[Attention]]:
         """Logits, and the attention of each task, tasks in order."""
         memory = self.memory(batch, [task.horizon for task in self.tasks])  # (B, K, M, D)
-        said: dict[int, torch.Tensor] = {}
+        logits: dict[int, torch.Tensor] = {}
         attention: dict[int, Attention] = {}
         state, before = None, None
-        for k in self.steps:
-            query = self.index.weight[k] + self._fed(before, k, said, batch)
+        for k in self.order:
+            query = self.index.weight[k] + self._fed(before, k, logits, batch)
             hidden, state, attention[k] = self.decoder(query, memory[:, k], state)
-            said[k], before = self.heads[k](hidden), k
+            logits[k], before = self.heads[k](hidden), k
             if self.settings.parallel:
                 state = None
-        columns = [said[k] for k in range(len(self.tasks))]
+        columns = [logits[k] for k in range(len(self.tasks))]
         if self.log_variance is not None:
             columns.append(self.log_variance.expand(len(memory), -1))
         return torch.cat(columns, dim=1), [attention[k] for k in range(len(self.tasks))]
 
-    def _fed(self, before: int | None, now: int, said: dict[int, torch.Tensor], batch: Batch
+    def _fed(self, before: int | None, now: int, logits: dict[int, torch.Tensor], batch: Batch
              ) -> torch.Tensor:  # fmt: skip
         """The outcome (B, D) of the task `before` as task `now` may know it."""
         size = len(batch["eligible"])
         if before is None or self.settings.parallel or self.settings.feedback == "none":
             return self.begin.expand(size, -1)
-        share, several = said[before].detach().float(), self.tasks[before].several
-        soft = several and self.settings.diagnoses == "softmax"
-        share = share.softmax(1) if soft else share.sigmoid()
+        share, many = logits[before].detach().float(), self.tasks[before].many
+        share = share.softmax(1) if many and self.settings.softmax else share.sigmoid()
         if self.settings.feedback == "truth":
-            share = batch["groups"] if several else batch["label"][:, before]
-        elif not several:
+            share = batch["groups"] if many else batch["label"][:, before]
+        elif not many:
             share = share[:, 0]
             if self.training and self.sampling:  # of codes nothing is ever known
                 known = batch["onset"][:, before] < self.tasks[now].horizon
                 told = torch.rand(size, device=share.device) < self.sampling
                 share = torch.where(told, batch["label"][:, before] * known, share)
-        return self.outcome[before](share, self._status(before, now, batch))
+        return self.outcome[before](share, self._eligible(before, now, batch))
 
-    def _status(self, before: int, now: int, batch: Batch) -> torch.Tensor:
-        """Who was eligible for task `before` (B): alive, in the ICU, without an onset so far.
+    def _eligible(self, before: int, now: int, batch: Batch) -> torch.Tensor:
+        """Who counts as eligible for task `before` (B), as far as task `now` may know it.
 
-        Known to task `now` where its horizon reaches to that task's time, and to a model that reads
-        the record: reports and films do not tell it. Elsewhere all count as eligible.
+        Known is what is decided by the time of that task (`Step.eligibility_known`: alive, in the
+        ICU, without an onset so far), where the horizon of `now` reaches to that time, and to a
+        model that reads the record: reports and films do not tell it. Elsewhere all count.
         """
-        reads = "ehr" in self.memory.encoders
-        if reads and self.tasks[before].hours <= self.tasks[now].horizon:
+        task, reads = self.tasks[before], "ehr" in self.memory.encoders
+        if reads and task.eligibility_known and task.hours <= self.tasks[now].horizon:
             return batch["eligible"][:, before]
         return torch.ones_like(batch["eligible"][:, before])

@@ -2,33 +2,35 @@
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.stage import multitask
+from pipeline.cohort.task import find
 from pipeline.stage.errors import InputError
 
 SHUFFLE = 0  # seed of the order `shuffled`: four tasks as 3, 1, 2, 4
 
 
 @dataclass(frozen=True)
-class Task:
-    """A task of ICU stays. `hours`: when it is predicted; `horizon`: hours that it sees.
+class Step:
+    """A task as a decoder meets it. `hours`: when it is predicted; `horizon`: hours that it sees.
 
-    `told`: its outcome is told to later tasks and not learnt (an upper bound of a single task).
+    `many`: it has many labels, not one. `told`: its outcome is told to later tasks and not learnt
+    (an upper bound of a single task). `eligibility_known`: whether who is eligible for it is
+    decided by its time: by what has happened so far, as tasks of ICU stays ask for incident cases.
+    A task of admissions may ask for what comes later (readmission: who is discharged alive), and
+    who is coded at all, and so has diagnoses, is known after the discharge.
     """
 
     name: str
-    hours: int
-    horizon: int
+    hours: float
+    horizon: float
+    many: bool = False
     told: bool = False
-
-    @property
-    def several(self) -> bool:
-        """Whether it has many labels (the diagnoses) and not one."""
-        return self.name.startswith("diagnoses")
+    eligibility_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -48,36 +50,44 @@ class Settings:
     diagnoses: str
     training_share: float
 
-    def tasks(self, names: list[str], told: Sequence[str] = ()) -> list[Task]:
+    @property
+    def softmax(self) -> bool:
+        """Whether many labels are a distribution, as published, and not each by itself."""
+        return self.diagnoses == "softmax"
+
+    def tasks(self, names: Sequence[str], told: Sequence[str] = (), window: float = math.inf
+              ) -> list[Step]:  # fmt: skip
         """Tasks with the horizon that the settings allow: first those whose outcome is `told`.
 
-        Raises `InputError` where an outcome is told that no task is fed.
+        `window`: hours after which tasks of admissions are predicted. Raises `InputError` where an
+        outcome is told that no task is fed.
         """
         if told and self.feedback != "truth":
             raise InputError(
                 f"unimed: outcomes are told where feedback is truth, not {self.feedback}"
             )
-        every = [*told, *names]
-        horizons = multitask.horizons({"hours": self.hours}, every)
-        hours = [multitask.hours(name) for name in every]
-        known = [name in told for name in every]
-        return [Task(*each) for each in zip(every, hours, horizons, known, strict=True)]
+        steps = []
+        for task in map(find, (*told, *names)):
+            hours, many = task.hours or window, task.kind == "many"
+            horizon, decided = min(self.hours or hours, hours), task.unit == "stay" and not many
+            steps.append(Step(task.name, hours, horizon, many, task.name in told, decided))
+        return steps
 
-    def steps(self, tasks: list[Task]) -> list[int]:
+    def order_of(self, tasks: Sequence[Step]) -> list[int]:
         """The tasks, by number, in the order in which the decoder meets them.
 
         Raises `InputError` where a task would come after one that has seen more than it may.
         """
-        steps = list(range(len(tasks)))
+        order = list(range(len(tasks)))
         if self.order == "reversed":
-            steps.reverse()
+            order.reverse()
         elif self.order == "shuffled":
-            steps = np.random.default_rng(SHUFFLE).permutation(steps).tolist()
-        seen = [tasks[step].horizon for step in steps]
+            order = np.random.default_rng(SHUFFLE).permutation(order).tolist()
+        seen = [tasks[number].horizon for number in order]
         if seen != sorted(seen) and not self.parallel:
             raise InputError(f"unimed.order {self.order}: a task would see what is known only "
                              "later; set hours to the first task's")  # fmt: skip
-        return steps
+        return order
 
 
 def parse(text: str) -> Settings:
@@ -86,8 +96,9 @@ def parse(text: str) -> Settings:
     >>> text = '{"decoder": "gru", "width": 8, "layers": 1, "heads": 2, "dropout": 0.1, '
     >>> text += '"order": "reversed", "feedback": "predicted", "parallel": false, "hours": 4, '
     >>> text += '"weights": "equal", "diagnoses": "bce", "training_share": 1.0}'
-    >>> own = parse(text)
-    >>> own.steps(own.tasks(["shock_4h", "arf_12h"])), own.tasks(["arf_12h"])[0].horizon
+    >>> settings = parse(text)
+    >>> tasks = settings.tasks(["shock_4h", "arf_12h"])
+    >>> settings.order_of(tasks), tasks[1].horizon
     ([1, 0], 4)
     """
     try:

@@ -1,117 +1,105 @@
-"""Trains UniMed on one task of ICU stays or on several, and says what it predicts.
+"""Trains UniMed on one task or on several of a unit, admissions or ICU stays, and predicts them.
 
     python -m pipeline.unimed.train --tasks shock_4h arf_12h --model '{"decoder": …}' …
 
 Every part is trained together, encoders included (frozen BERT vectors aside), on the train and
 fusion shares: nothing is fitted on its features afterwards. `--labels task=table …`, `--data` as
-for every training: modality → files and settings.
+for every training: modality → encoder, files and settings.
 """
 
 import argparse
 import json
+import math
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
+from pipeline.cohort.task import find
 from pipeline.stage.command import log, pairs, parser, run
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import write_json
-from pipeline.training.arguments import add_compute_arguments
-from pipeline.training.checkpoint import progress_file, save_weights
-from pipeline.training.device import make_repeatable, pick_device
-from pipeline.training.loop import fit
 from pipeline.training.modality import (
     add_data_argument,
     check_present,
-    find_stays,
-    reading,
+    network_of,
+    read_data,
 )
-from pipeline.training.processes import from_environment
 from pipeline.training.schedule import add_schedule_argument
-from pipeline.unimed.data import Stays, read_stays
-from pipeline.unimed.examples import StayExamples
+from pipeline.training.seeds import add_compute_arguments, train_seeds
+from pipeline.unimed.data import Episodes, read_episodes, window_hours
+from pipeline.unimed.examples import TasksExamples
 from pipeline.unimed.model import UniMed
-from pipeline.unimed.said import Said, write_said
+from pipeline.unimed.predictions import predict, write_predictions
 from pipeline.unimed.settings import parse
 
 
 def _arguments() -> argparse.Namespace:
-    arguments = parser(__doc__)
-    add_compute_arguments(arguments)
-    add_data_argument(arguments)
-    add_schedule_argument(arguments)
-    add = arguments.add_argument
-    add("--episodes", required=True, help="ICU stays")
-    add("--tasks", nargs="+", required=True, help="in the order of time")
+    options = parser(__doc__)
+    add_compute_arguments(options)
+    add_data_argument(options)
+    add_schedule_argument(options)
+    add = options.add_argument
+    add("--seeds", type=int, nargs="+", required=True)
+    add("--episodes", required=True, help="admissions or ICU stays")
+    add("--tasks", nargs="+", required=True, help="of that unit, in the order of time")
     add("--told", nargs="*", default=[], help="earlier tasks whose outcomes are told, not learnt")
     add("--labels", nargs="+", required=True, metavar="TASK=PATH", help="of them")
-    add("--groups", help="diagnoses of stays, for the task diagnoses")
-    add("--vocabulary", help="groups of diagnoses")
+    add("--groups", help="labels of a task of many, such as diagnoses")
+    add("--vocabulary", help="what these labels are")
     add("--model", type=parse, required=True, help="JSON, config unimed.model")
     add("--weights", type=Path, required=True, help="folder of weights")
     add("--output", required=True, help="predictions of binary tasks")
-    add("--diagnoses", required=True, help="predictions of diagnoses")
+    add("--diagnoses", required=True, help="predictions of a task of many labels")
     add("--attention", required=True, help="mean attention of tasks, JSON")
-    return arguments.parse_args()
+    return options.parse_args()
 
 
-def build(given: argparse.Namespace, stays: Stays, train: np.ndarray) -> UniMed:
+def build(arguments: argparse.Namespace, data: Episodes, train: np.ndarray) -> UniMed:
     """A fresh model; `train`: rows for statistics."""
     encoders = {
-        name: find_stays(name).encoder(given.data[name], data, train)
-        for name, data in stays.each.items()
+        name: network_of(name, arguments.data[name], own, train) for name, own in data.each.items()
     }
-    return UniMed(encoders, stays.tasks, stays.groups, given.model)
+    return UniMed(encoders, data.tasks, data.groups, arguments.model)
 
 
-def read(given: argparse.Namespace) -> Stays:
-    """The stays with every modality that is asked for."""
-    tasks = given.model.tasks(given.tasks, given.told)
-    labels = pairs(given.labels, "--labels")
-    stays = read_stays(given.episodes, labels, tasks, given.groups, given.vocabulary)
-    each = {}
-    for name, own in given.data.items():
-        with reading(name):
-            each[name] = find_stays(name).data(own, stays.episode)
-    stays.each = each
-    return stays
+def read(arguments: argparse.Namespace) -> Episodes:
+    """The episodes with every modality that is asked for."""
+    names = [*arguments.told, *arguments.tasks]
+    timed = all(find(name).hours for name in names)
+    window = math.inf if timed else window_hours(arguments.episodes)
+    tasks = arguments.model.tasks(arguments.tasks, arguments.told, window)
+    labels = pairs(arguments.labels, "--labels")
+    data = read_episodes(arguments.episodes, labels, tasks, arguments.groups, arguments.vocabulary)
+    data.each = read_data(arguments.data, data.episode)
+    return data
 
 
-def check_classes(stays: Stays, train: np.ndarray) -> None:
+def check_classes(data: Episodes, train: np.ndarray) -> None:
     """`InputError` where a task cannot be learnt from these rows."""
-    for k in stays.asked:
-        own, task = train[stays.eligible[train, k]], stays.tasks[k]
-        if not len(own) or (not task.several and len(np.unique(stays.label[own, k])) < 2):
-            raise InputError(f"task {task.name}: not both classes among the training stays; "
+    for k in data.asked:
+        rows, task = train[data.eligible[train, k]], data.tasks[k]
+        if not len(rows) or (not task.many and len(np.unique(data.label[rows, k])) < 2):
+            raise InputError(f"task {task.name}: not both classes among the training episodes; "
                              "enlarge the cohort")  # fmt: skip
 
 
 def main() -> None:
-    """Trains one model per seed; predicts every eligible stay."""
-    given = _arguments()
-    stays = read(given)
-    train = stays.some(stays.of("train", "fusion"), given.model.training_share)
-    examples = StayExamples(stays, stays.label, train, stays.of("val"), given.model)
-    for name, own in stays.each.items():
-        check_present(name, own, train, "training stays")
-    check_classes(stays, train)
-    device = pick_device(given.device)
-    histories, said = {}, []
-    with from_environment(device) as processes:
-        for seed in given.seeds:
-            make_repeatable(seed, given.torch_threads)
-            model = build(given, stays, train).to(device)
-            progress = progress_file(given.weights, seed)
-            name = f"unimed of {len(stays.asked)} task(s)"
-            epochs = fit(model, examples, given.schedule, seed, device, progress, name, processes)
-            histories[seed] = {"trained_on": len(train), "epochs": epochs}
-            if processes.first:
-                said.append(Said.of(model, stays, seed, device))
-                save_weights(model, given.weights / f"seed{seed}.safetensors")
-    if processes.first:
-        write_json(given.weights / "history.json", {"seeds": histories})
-        write_said(said, stays, given.output, given.diagnoses, given.attention)
-        log.info("unimed: %s", json.dumps(given.tasks))
+    """Trains one model per seed; predicts every eligible episode."""
+    arguments = _arguments()
+    data = read(arguments)
+    train = data.some(data.of("train", "fusion"), arguments.model.training_share)
+    examples = TasksExamples(data, data.label, train, data.of("val"), arguments.model)
+    for name, own in data.each.items():
+        check_present(name, own, train, "training episodes")
+    check_classes(data, train)
+    made = train_seeds(
+        arguments, f"unimed of {len(data.asked)} task(s)", arguments.weights,
+        lambda seed: (build(arguments, data, train), examples),
+        lambda model, seed, device: predict(cast(UniMed, model), data, seed, device),
+    )  # fmt: skip
+    if made:  # in the first process
+        write_predictions(made, arguments.output, arguments.diagnoses, arguments.attention)
+        log.info("unimed: %s", json.dumps(arguments.tasks))
 
 
 if __name__ == "__main__":

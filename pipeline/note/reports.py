@@ -1,4 +1,4 @@
-"""Reports of ICU stays as tensors, by row numbers: vectors of a frozen BERT, or WordPieces."""
+"""Reports of episodes as tensors: a vector of each, by Doc2Vec or a frozen BERT, or WordPieces."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.note.bert import padded
-from pipeline.stage.ragged import earliest, offsets, take
 from pipeline.stage.tables import read_table
-
-Batch = dict[str, torch.Tensor]
+from pipeline.training.batches import Batch
+from pipeline.training.items import TimedItems, offsets, take
 
 
 @dataclass
@@ -48,36 +46,18 @@ class Pieces:
 
 
 @dataclass
-class StayNotes:
-    """Stays in a fixed order; the reports of stay i lie between its offsets, in the order of time.
-
-    `content` by report, `which` (uses) reports, `known` (uses) hours from the patient's arrival,
-    `start` (stays + 1) into uses. Stays of one admission use the same reports.
-    """
+class Reports(TimedItems):
+    """Reports of episodes, in the order of time. `content` by report, `which` (items) reports:
+    ICU stays of one admission have the same ones."""
 
     item: ClassVar[str] = "report"
     content: Vectors | Pieces
     which: np.ndarray
-    known: np.ndarray
-    start: np.ndarray
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """What the content gives, known (R) hours, owner (R) place in the batch, count (B)."""
-        uses, count = take(self.start, rows)
-        return {
-            **self.content.of(self.which[uses]),
-            "known": torch.from_numpy(self.known[uses]),
-            "owner": torch.from_numpy(np.repeat(np.arange(len(rows)), count)),
-            "count": torch.from_numpy(count),
-        }
-
-    def present(self) -> np.ndarray:
-        """Which stays have a report (bool)."""
-        return np.diff(self.start) > 0
-
-    def known_by(self, hours: float) -> np.ndarray:
-        """Which stays have a report that was known before so many hours (bool)."""
-        return earliest(self.known, self.start) < hours
+        """What the content gives, and hours (R), owner (R), count (B) of `TimedItems`."""
+        position, times = self.timed(rows)
+        return {**self.content.of(self.which[position]), **times}
 
 
 def read_vectors(path: str | Path) -> tuple[pl.Series, Vectors]:
@@ -98,18 +78,31 @@ def read_pieces(path: str | Path) -> tuple[pl.Series, Pieces]:
     return notes["note_id"], pieces
 
 
-def load(notes: str | Path, content: tuple[pl.Series, Vectors | Pieces], stays: np.ndarray,
-         before: float) -> StayNotes:  # fmt: skip
-    """The reports of `stays` (ids, any order) known before so many hours: the last horizon."""
-    names, own = content
-    order = pl.DataFrame({"episode_id": stays}).with_row_index("position")
+def read_reports(notes: str | Path, content: tuple[pl.Series, Vectors | Pieces],
+                 episodes: np.ndarray, before: float) -> Reports:  # fmt: skip
+    """The reports of `episodes` (ids, any order) that were known before so many hours."""
+    names, by_report = content
+    order = pl.DataFrame({"episode_id": episodes}).with_row_index("position")
     place = pl.DataFrame({"note_id": names}).with_row_index("which")
-    soon = read_table(notes).filter(pl.col("minute") < 60 * before)
-    table = order.join(soon, on="episode_id").join(place, on="note_id")
+    known = read_table(notes).filter(pl.col("minute") < 60 * before)
+    table = order.join(known, on="episode_id").join(place, on="note_id")
     table = table.sort("position", "minute", "note_id")
-    return StayNotes(
-        content=own,
+    return Reports(
+        hours=(table["minute"] / 60).cast(pl.Float32).to_numpy(),
+        start=offsets(np.bincount(table["position"].to_numpy(), minlength=len(episodes))),
+        content=by_report,
         which=table["which"].to_numpy(),
-        known=(table["minute"] / 60).cast(pl.Float32).to_numpy(),
-        start=offsets(np.bincount(table["position"].to_numpy(), minlength=len(stays))),
     )
+
+
+def padded(tokens: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens one after the other, and the windows' lengths (W) → tokens and mask (W, T).
+
+    >>> padded(torch.tensor([5, 6, 7]), torch.tensor([1, 2]))[0].tolist()
+    [[5, 0], [6, 7]]
+    """
+    longest = int(length.max()) if len(length) else 0
+    mask = torch.arange(longest, device=length.device)[None, :] < length[:, None]
+    made = tokens.new_zeros(mask.shape)  # what stands where the mask is off is never attended to
+    made[mask] = tokens
+    return made, mask

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 
-from pipeline.ehr.stays import STAYS, StayEncoder
+from pipeline.ehr.encoder_fiddle import ENCODER, FiddleNetwork
 from pipeline.stage.errors import InputError
 
 
@@ -35,7 +35,7 @@ def given(tmp_path):
 
 
 def test_features_follow_the_rows_asked_for(given):
-    data = STAYS.data(given, np.array([5, 7]))
+    data = ENCODER.data(given, np.array([5, 7]))
     batch = data.batch(np.array([1, 0, 1]))
     assert batch["static"].tolist() == [0, 2, 0, 2]
     assert batch["static_count"].tolist() == [2, 0, 2]
@@ -61,8 +61,8 @@ def dense(encoder, data, rows, hours):
 
 
 def test_one_pass_gives_the_last_state_of_every_horizon(given):
-    data = STAYS.data(given, np.array([5, 7, 9]))
-    encoder = StayEncoder(data.sizes, 1)
+    data = ENCODER.data(given, np.array([5, 7, 9]))
+    encoder = FiddleNetwork(data.sizes, 1)
     rows, hours = np.array([0, 1, 2]), [1, 4, 12]
     with torch.no_grad():
         tokens = encoder(data.batch(rows), hours)
@@ -75,11 +75,26 @@ def test_one_pass_gives_the_last_state_of_every_horizon(given):
     assert tokens["S"][1].all()
 
 
+def test_without_a_last_horizon_every_bin_is_read(given):
+    data = ENCODER.data({**given, "before": None}, np.array([5, 7, 9]))
+    assert data.bins == 12
+    encoder = FiddleNetwork(data.sizes, 1)
+    with torch.no_grad():
+        tokens = encoder(data.batch(np.arange(3)), [12, torch.inf])
+    assert torch.equal(tokens["X"][0][:, 0], tokens["X"][0][:, 1])
+
+
+def test_a_horizon_within_the_first_bin_is_refused(given):
+    data = ENCODER.data({**given, "step": 4}, np.array([9]))
+    with pytest.raises(InputError, match=r"fiddle\.step: no bin of 4 h ends by a horizon of 3 h"):
+        FiddleNetwork(data.sizes, 4)(data.batch(np.array([0])), [3, 8])
+
+
 def test_a_short_horizon_reads_no_later_bin(given):
-    data = STAYS.data(given, np.array([5, 7, 9]))
-    short = STAYS.data({**given, "before": 4}, np.array([5, 7, 9]))
+    data = ENCODER.data(given, np.array([5, 7, 9]))
+    short = ENCODER.data({**given, "before": 4}, np.array([5, 7, 9]))
     assert short.series.tolist() == [0, 3, 1, 2]
-    encoder = StayEncoder(data.sizes, 1)
+    encoder = FiddleNetwork(data.sizes, 1)
     with torch.no_grad():
         few = encoder(short.batch(np.arange(3)), [1, 4])
         all_bins = encoder(data.batch(np.arange(3)), [1, 4, 12])
@@ -88,9 +103,9 @@ def test_a_short_horizon_reads_no_later_bin(given):
 
 
 def test_wider_bins_end_at_the_horizon_or_before(given):
-    data = STAYS.data({**given, "step": 4}, np.array([9]))
+    data = ENCODER.data({**given, "step": 4}, np.array([9]))
     assert data.bins == 3
-    encoder = StayEncoder(data.sizes, 4)
+    encoder = FiddleNetwork(data.sizes, 4)
     with torch.no_grad():
         tokens = encoder(data.batch(np.array([0])), [4, 8])
     assert tokens["X"][1].tolist() == [[False, True]]
@@ -100,14 +115,14 @@ def test_hours_since_a_record_that_never_was_are_no_record(given):
     """FIDDLE's delta_time is 0, a feature, where a frequent variable was never recorded."""
     series = pl.DataFrame({"episode_id": [5, 5, 7], "bin": [0, 2, 1], "feature": [3, 0, 3]})
     series.with_columns(pl.col("feature").cast(pl.Int32)).write_parquet(given["series"])
-    data = STAYS.data(given, np.array([5, 7]))
+    data = ENCODER.data(given, np.array([5, 7]))
     assert data.first.tolist() == [2, 12]
 
 
 def test_a_table_is_read_in_pieces(given, monkeypatch):
-    whole = STAYS.data(given, np.array([5, 7, 9]))
-    monkeypatch.setattr("pipeline.ehr.stays.PART", 2)
-    pieces = STAYS.data(given, np.array([5, 7, 9]))
+    whole = ENCODER.data(given, np.array([5, 7, 9]))
+    monkeypatch.setattr("pipeline.ehr.encoder_fiddle.PART", 2)
+    pieces = ENCODER.data(given, np.array([5, 7, 9]))
     for name in ("static", "static_start", "series", "series_start", "first"):
         assert np.array_equal(getattr(whole, name), getattr(pieces, name))
 
@@ -117,4 +132,4 @@ def test_no_feature_at_all_is_said(given, tmp_path):
         given["features"]
     )
     with pytest.raises(InputError, match="FIDDLE kept no feature"):
-        STAYS.data(given, np.array([7]))
+        ENCODER.data(given, np.array([7]))

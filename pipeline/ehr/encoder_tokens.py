@@ -1,18 +1,24 @@
-"""The EHR encoder: tokens of each event time, element-wise maximum, BiLSTM, maximum over time.
+"""Encoder `tokens` of the EHR: per event time the maximum of its tokens, BiLSTM, maximum over time.
 
 Wang et al. 2024, section 2.3. A token is Linear([variable; value]). Since variables and bins are
 few, W·[variable; value] = W₁·variable + W₂·value is computed once per table row and batch, not once
-per token: the same numbers for a fraction of the work.
+per token: the same numbers for a fraction of the work. Each horizon has a pass of its own over the
+tokens that were known by then; horizons that are equal share it.
 """
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from pipeline.ehr.signals import BINS, Vocabulary
+from pipeline.ehr.signals import BINS, Vocabulary, classes, vocabulary
+from pipeline.ehr.steps import Steps, known_before, read_steps
+from pipeline.training.batches import Batch
+from pipeline.training.modality import Settings, Tokens, horizon_of
 
 WIDTH = 256
 ALIKE = 8  # episodes of similar lengths that a CPU takes together: little padding, still matrices
@@ -55,11 +61,11 @@ class ValueTokens(nn.Module):
 
     def _rows(self) -> list[torch.Tensor]:
         """Per block, the rows of [the sinusoids; the scores' tables] that its tokens stand for."""
-        found, first = [], BINS
+        places, first = [], BINS
         for _, _, rows, numeric in self.blocks:
-            found.append(torch.arange(rows) + (0 if numeric else first))
+            places.append(torch.arange(rows) + (0 if numeric else first))
             first += 0 if numeric else rows
-        return found
+        return places
 
     def forward(self) -> torch.Tensor:
         """(rows, 256), in the order of the blocks."""
@@ -71,33 +77,43 @@ class ValueTokens(nn.Module):
         )
 
 
-class EhrEncoder(nn.Module):
-    """Batch of `pipeline.ehr.dataset` → feature (B, 512)."""
+class TokensNetwork(nn.Module):
+    """Batch of `Steps`, K horizons → token e: (B, K, 512), present for every episode."""
 
-    width = 2 * WIDTH
+    widths = {"e": 2 * WIDTH}  # noqa: RUF012 — of the class, never changed
 
-    def __init__(self, vocabulary: Vocabulary, classes: list[int]) -> None:
+    def __init__(self, words: Vocabulary, classes: list[int]) -> None:
         super().__init__()
-        by_kind = {k: [b for b in vocabulary.blocks if b[1] == k] for k in ("chart", "lab")}
+        by_kind = {k: [b for b in words.blocks if b[1] == k] for k in ("chart", "lab")}
         self.chart, self.lab = ValueTokens(by_kind["chart"]), ValueTokens(by_kind["lab"])
-        intervals = sum(rows for _, kind, rows, _ in vocabulary.blocks if kind == "interval")
+        intervals = sum(rows for _, kind, rows, _ in words.blocks if kind == "interval")
         self.interval = nn.Embedding(intervals, WIDTH)
         self.demographics = nn.ModuleList(nn.Embedding(n, WIDTH) for n in classes)
         self.times = nn.Parameter(sinusoid(), requires_grad=False)
         self.lstm = nn.LSTM(2 * WIDTH, WIDTH, batch_first=True, bidirectional=True)
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Feature (B, 512): maximum over the steps of the BiLSTM's output."""
-        lengths, steps = batch["lengths"], len(batch["time_bin"])
+    def forward(self, batch: Batch, horizons: Sequence[float]) -> Tokens:
+        """The maximum over the steps of the BiLSTM's output."""
         table = torch.cat([self.chart(), self.lab(), self.interval.weight])  # (V, 256)
-        known = F.embedding_bag(batch["token"], table, batch["bag"], mode="max")  # (S, 256)
+        features = {}
+        for horizon in dict.fromkeys(horizons):
+            known = batch if math.isinf(horizon) else known_before(batch, horizon)
+            features[horizon] = self._feature(known, table)
+        feature = torch.stack([features[horizon] for horizon in horizons], dim=1)
+        present = torch.ones(feature.shape[:2], dtype=torch.bool, device=feature.device)
+        return {"e": (feature, present)}
+
+    def _feature(self, batch: Batch, table: torch.Tensor) -> torch.Tensor:
+        """(B, 512) of all tokens of a batch; `table` (V, 256) of every possible token."""
+        lengths, steps = batch["lengths"], len(batch["time_bin"])
+        readings = F.embedding_bag(batch["token"], table, batch["bag"], mode="max")  # (S, 256)
         empty = torch.diff(batch["bag"], append=batch["bag"].new_tensor([len(batch["token"])])) == 0
-        known = known.masked_fill(empty[:, None], -math.inf)
+        readings = readings.masked_fill(empty[:, None], -math.inf)
         fixed = torch.stack([
             embed(batch["demographics"][:, k]) for k, embed in enumerate(self.demographics)
         ]).amax(dim=0)  # fmt: skip
         fixed = fixed.repeat_interleave(lengths, dim=0, output_size=steps)  # (S, 256)
-        value = torch.cat([torch.maximum(known, fixed), self.times[batch["time_bin"]]], dim=1)
+        value = torch.cat([torch.maximum(readings, fixed), self.times[batch["time_bin"]]], dim=1)
         return self.over_time(value, lengths)
 
     def over_time(self, steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -137,7 +153,7 @@ class EhrEncoder(nn.Module):
         return torch.cat(features)[by_length.argsort()]
 
     def _one_way(self, padded: torch.Tensor, suffix: str) -> torch.Tensor:
-        """One direction of the LSTM, from the first step given to the last: (B, steps, 256)."""
+        """One direction of the LSTM, from the first step to the last: (B, steps, 256)."""
         weights = [getattr(self.lstm, f"{name}_l0{suffix}") for name in LSTM_WEIGHTS]
         state = padded.new_zeros(1, len(padded), WIDTH)
         output, _, _ = torch.lstm(padded, (state, state), weights, has_biases=True, num_layers=1,
@@ -167,7 +183,7 @@ def _over_steps(output: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def start_by_value(encoder: EhrEncoder) -> None:
+def start_by_value(network: TokensNetwork) -> None:
     """Initial weights under which a token depends on its value, not on its variable alone.
 
     The whole range of a value turns the sinusoids by at most one radian: with default weights it
@@ -176,10 +192,30 @@ def start_by_value(encoder: EhrEncoder) -> None:
     variables, scores and demographics start small (corrected protocol; measured: AUROC .65 against
     .73).
     """
-    for tokens in (encoder.chart, encoder.lab):
+    for tokens in (network.chart, network.lab):
         tokens.linear.weight[:, WIDTH:].mul_(8)
         tokens.linear.bias.sub_(tokens.linear.weight[:, WIDTH:] @ tokens.values[1:].mean(dim=0))
         for weight in (tokens.variable.weight, *tokens.scores.parameters()):
             weight.mul_(SMALL)
-    for weight in encoder.demographics.parameters():  # in every step: they must not hide readings
+    for weight in network.demographics.parameters():  # in every step: they must not hide readings
         weight.mul_(SMALL)
+
+
+class EhrTokens:
+    """Tokens and demographics."""
+
+    def data(self, settings: Settings, episodes: np.ndarray) -> Steps:
+        """Settings: tokens and demographics (tables), window_hours, before."""
+        return read_steps(settings["tokens"], settings["demographics"], episodes,
+                          settings["window_hours"], horizon_of(settings))  # fmt: skip
+
+    def network(self, settings: Settings, data: Steps, train: np.ndarray) -> TokensNetwork:
+        """The network over a catalogue. Settings: signals (its name), start_by_value."""
+        name = settings["signals"]
+        network = TokensNetwork(vocabulary(name), list(classes(name).values()))
+        if settings["start_by_value"]:
+            start_by_value(network)
+        return network
+
+
+ENCODER = EhrTokens()
