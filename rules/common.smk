@@ -44,7 +44,7 @@ LAUNCH = launch.command(NODES, PROCESSES)  # before the module of a training
 CORES = workflow.resource_settings.cores  # none where jobs go to a cluster (give it none)
 THREADS = 1 if CORES and CORES < 4 and workflow.is_main_process else 2
 
-LACKING = {} if SYNTHETIC else preflight.not_at_hand(LETTERS, SOURCE)  # letter → why
+LACKING = {} if SYNTHETIC else preflight.lacking_modalities(LETTERS, SOURCE)  # letter → why
 checks = Checks(config)
 wiring = Wiring(config, LACKING)
 setting, known_from, schedule = wiring.setting, wiring.known_from, wiring.schedule

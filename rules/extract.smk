@@ -49,7 +49,7 @@ rule compare_counts:
             for name in (
                 contracts.tables_for(LETTERS)
                 if SYNTHETIC
-                else counts.tables_there(SOURCE, LETTERS)
+                else counts.tables_in(SOURCE, LETTERS)
             )
         ],
         code=modules("pipeline.extract.counts"),

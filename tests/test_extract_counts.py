@@ -73,10 +73,10 @@ def test_films_and_reports_have_known_counts_and_what_cannot_be_told_has_none(tm
 def test_a_copy_without_films_or_reports_is_counted_as_far_as_it_goes(tmp_path):
     hospital(tmp_path)
     source = {"root": None, "mimic_iv": str(tmp_path / "mimiciv/3.1"), "mimic_cxr_jpg": None}
-    there = counts.tables_there(source, "ecn")
+    there = counts.tables_in(source, "ecn")
     assert "chartevents" in there and not {"cxr_metadata", "radiology"} & set(there)
     (tmp_path / "mimiciv/3.1/icu/chartevents.csv.gz").unlink()
-    assert "chartevents" not in counts.tables_there(source, "ecn")
+    assert "chartevents" not in counts.tables_in(source, "ecn")
 
 
 def test_extraction_says_at_once_and_where_the_user_looks_that_rows_are_missing(tmp_path):

@@ -41,14 +41,14 @@ def test_complete_source_has_no_problems(tmp_path):
 
 def test_modalities_that_the_source_lacks_are_named_with_the_table_and_no_path(tmp_path):
     source = hospital(tmp_path)
-    assert preflight.not_at_hand("ecn", source) == {}
+    assert preflight.lacking_modalities("ecn", source) == {}
     (tmp_path / "mimic-cxr-jpg/2.1.0/files/p10").rmdir()  # to be counted no film need be there
-    assert preflight.not_at_hand("ecn", source) == {}
+    assert preflight.lacking_modalities("ecn", source) == {}
     next(tmp_path.rglob("mimic-cxr-2.0.0-metadata.csv.gz")).unlink()
     shutil.rmtree(tmp_path / "mimic-iv-note")
     reason = "the source has no table {} that can be read"
     expected = {"c": reason.format("cxr_metadata"), "n": reason.format("radiology")}
-    assert preflight.not_at_hand("ecn", source) == expected
+    assert preflight.lacking_modalities("ecn", source) == expected
 
 
 def test_all_missing_parts_are_named_at_once_with_their_paths(tmp_path):

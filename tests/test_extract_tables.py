@@ -124,7 +124,7 @@ def test_exactly_repeated_rows_are_dropped_and_counted_and_the_order_is_kept(
     put(path, "\n".join([header_of(table), *lines, lines[2], ",".join(changed), ""]))
     (tmp_path / "out" / f"{table}.parquet").unlink()
     message = refusal(table, path, tmp_path)
-    assert f"<10 values of {', '.join(contract.key)}, which should stand in one row" in message
+    assert f"<10 values of {', '.join(contract.key)}, which identify a row" in message
 
 
 def test_a_null_is_no_key(tmp_path):

@@ -174,28 +174,30 @@ def in_words(decoded: pl.DataFrame) -> str:
 
 def main() -> None:
     """Parses the arguments, decodes what is new, writes where each film of the shard lies."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--films", required=True)
-    arguments.add_argument("--shard", required=True, help="p10 … p19")
-    arguments.add_argument("--root", required=True, type=Path, help="folder of MIMIC-CXR-JPG")
-    arguments.add_argument("--pixels", required=True, type=int)
-    arguments.add_argument("--full", action="store_true", help="decode at full size, then resize")
-    arguments.add_argument("--store", required=True, type=Path)
-    arguments.add_argument("--output", required=True)
-    arguments.add_argument("--threads", type=int, default=1)
-    given = arguments.parse_args()
-    folder = size_folder(given.store, given.pixels, given.full) / given.shard
-    films = locate(read_table(given.films), given.shard, given.root)
+    options = parser(__doc__)
+    options.add_argument("--films", required=True)
+    options.add_argument("--shard", required=True, help="p10 … p19")
+    options.add_argument("--root", required=True, type=Path, help="folder of MIMIC-CXR-JPG")
+    options.add_argument("--pixels", required=True, type=int)
+    options.add_argument("--full", action="store_true", help="decode at full size, then resize")
+    options.add_argument("--store", required=True, type=Path)
+    options.add_argument("--output", required=True)
+    options.add_argument("--threads", type=int, default=1)
+    arguments = options.parse_args()
+    folder = size_folder(arguments.store, arguments.pixels, arguments.full) / arguments.shard
+    films = locate(read_table(arguments.films), arguments.shard, arguments.root)
     present = films.drop_nulls("stamp")
     if films.height >= MANY and present.is_empty():
         raise InputError(
-            f"{given.root}/files/{given.shard}: none of the {films.height} films that the cohort "
-            "needs is there; copy them, or set source.mimic_cxr_jpg"
+            f"{arguments.root}/files/{arguments.shard}: none of the {films.height} films that the "
+            "cohort needs is there; copy them, or set source.mimic_cxr_jpg"
         )
     new = present.join(read_index(folder), on=["dicom_id", "stamp"], how="anti")
-    failed = decode_new(new.sort("dicom_id"), folder, given.pixels, given.threads, given.full)
+    failed = decode_new(
+        new.sort("dicom_id"), folder, arguments.pixels, arguments.threads, arguments.full
+    )
     made = places(films, failed, folder)
-    write_table(made, given.output, DECODED)
+    write_table(made, arguments.output, DECODED)
     decoded = new.height - failed.height
     log.info("%d films: %d decoded now; %s", films.height, decoded, in_words(made))
 

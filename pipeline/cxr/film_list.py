@@ -56,19 +56,19 @@ def summary(needed: int, wanted: int, episodes: int) -> str:
 
 def main() -> None:
     """Writes the list; says how long it is in the log and, as this is what is asked, on stdout."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--films", required=True, help="the films of a cohort's episodes")
-    arguments.add_argument("--root", required=True, type=Path, help="folder of MIMIC-CXR-JPG")
-    arguments.add_argument("--output", required=True, type=Path)
-    given = arguments.parse_args()
-    films = read_table(given.films)
+    options = parser(__doc__)
+    options.add_argument("--films", required=True, help="the films of a cohort's episodes")
+    options.add_argument("--root", required=True, type=Path, help="folder of MIMIC-CXR-JPG")
+    options.add_argument("--output", required=True, type=Path)
+    arguments = options.parse_args()
+    films = read_table(arguments.films)
     needed = paths_needed(films)
-    wanted = [path for path in needed if not is_there(given.root / path)]
-    with whole(given.output) as part:
+    wanted = [path for path in needed if not is_there(arguments.root / path)]
+    with whole(arguments.output) as part:
         part.write_text("".join(f"{path}\n" for path in wanted))
     line = summary(len(needed), len(wanted), films["episode_id"].n_unique())
     log.info(line)
-    print(f"{given.output}: {line}")
+    print(f"{arguments.output}: {line}")
 
 
 if __name__ == "__main__":

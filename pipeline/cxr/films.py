@@ -59,24 +59,24 @@ def create_films(database: duckdb.DuckDBPyConnection, views: Sequence[str]) -> N
 
 def main() -> None:
     """Parses the arguments, runs the query, writes the films."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--episodes", required=True)
-    arguments.add_argument("--metadata", required=True)
-    arguments.add_argument("--views", nargs="+", required=True, help="see above")
-    add_query_arguments(arguments)
-    arguments.add_argument("--output", required=True)
-    add_resource_arguments(arguments)
-    given = arguments.parse_args()
-    text = query_of(given, "films")
-    paths = {"cxr_metadata": given.metadata}
-    paths |= {table: getattr(given, table) for table in ("episodes", "admissions")}
-    with connect(given.threads, given.memory_mb, given.temp) as database:
+    options = parser(__doc__)
+    options.add_argument("--episodes", required=True)
+    options.add_argument("--metadata", required=True)
+    options.add_argument("--views", nargs="+", required=True, help="see above")
+    add_query_arguments(options)
+    options.add_argument("--output", required=True)
+    add_resource_arguments(options)
+    arguments = options.parse_args()
+    text = query_of(arguments, "films")
+    paths = {"cxr_metadata": arguments.metadata}
+    paths |= {table: getattr(arguments, table) for table in ("episodes", "admissions")}
+    with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
         for table, path in paths.items():
             if path:
                 database.execute(f"CREATE VIEW {table} AS FROM '{path}'")
-        create_films(database, given.views)
+        create_films(database, arguments.views)
         films = database.sql(text).pl()
-    write_table(films, given.output, FILMS)
+    write_table(films, arguments.output, FILMS)
     log.info("%d films of %d episodes", films.height, films["episode_id"].n_unique())
 
 

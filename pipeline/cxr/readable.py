@@ -69,20 +69,20 @@ def check(table: pl.DataFrame, limit: float, root: Path, where: Path) -> None:
 
 def main() -> None:
     """Counts, warns or stops, writes the counts."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--films", required=True, help="the films of a cohort's episodes")
-    arguments.add_argument("--decoded", nargs="+", required=True, help="tables of the shards")
-    arguments.add_argument("--root", required=True, type=Path, help="folder of MIMIC-CXR-JPG")
-    arguments.add_argument("--limit", required=True, type=float, help="share of the films")
-    arguments.add_argument("--output", required=True, help="JSON: needed, unreadable")
-    given = arguments.parse_args()
-    decoded = pl.concat(read_table(path, ["dicom_id", "fault"]) for path in given.decoded)
-    films = read_table(given.films, ["dicom_id", "subject_id", "study_id"])
-    table, where = faults(films, decoded), Path(given.output).with_name("unreadable.txt")
-    write_list(table, given.root, where)
-    check(table, given.limit, given.root, where)
+    options = parser(__doc__)
+    options.add_argument("--films", required=True, help="the films of a cohort's episodes")
+    options.add_argument("--decoded", nargs="+", required=True, help="tables of the shards")
+    options.add_argument("--root", required=True, type=Path, help="folder of MIMIC-CXR-JPG")
+    options.add_argument("--limit", required=True, type=float, help="share of the films")
+    options.add_argument("--output", required=True, help="JSON: needed, unreadable")
+    arguments = options.parse_args()
+    decoded = pl.concat(read_table(path, ["dicom_id", "fault"]) for path in arguments.decoded)
+    films = read_table(arguments.films, ["dicom_id", "subject_id", "study_id"])
+    table, where = faults(films, decoded), Path(arguments.output).with_name("unreadable.txt")
+    write_list(table, arguments.root, where)
+    check(table, arguments.limit, arguments.root, where)
     needed, readable = table.height, table["fault"].null_count()
-    write_json(given.output, {"needed": needed, "unreadable": needed - readable})
+    write_json(arguments.output, {"needed": needed, "unreadable": needed - readable})
     log.info("%s films, %s", shown(needed), in_words(table))
 
 

@@ -1,6 +1,6 @@
-"""Column contracts of the source tables, as data: which table, where it lies, which columns.
+"""Column contracts of the source tables, as data: which tables, where they lie, which columns.
 
-A table names the columns that the workflow reads, whatever else the file holds, with the DuckDB
+A contract names the columns that the workflow reads, whatever else the file holds, and the DuckDB
 type that each must have. Sources: the table descriptions of MIMIC-IV 1.0–3.1, MIMIC-CXR-JPG
 2.0.0–2.1.0 and MIMIC-IV-Note 2.2. Times are local to the hospital and shifted per subject.
 Imports nothing heavy: it is used while the workflow is planned.
@@ -27,18 +27,19 @@ FILM_LIST = "film list"  # of films to download: `c` without its films
 
 @dataclass(frozen=True)
 class SourceTable:
-    """One table of the source.
+    """The contract of one source table.
 
-    `folders`, `file`: where it lies in its data set (newest layout first) and the file's name
-    without `.csv.gz` or `.csv`. `columns`: name → DuckDB type, in the order of the output.
-    `found_as`: the names under which a column may be found, where they differ from its own.
-    `derived`: name → SQL over the columns. `needed_by`: "core", the modality letters,
-    "fiddle" (an encoder of `e` that reads more), "stay" (which ICU stays there are), a protocol
-    that reads more, FILM_LIST, or "any film" (a cohort of patients with one). What a task's query
-    reads is asked for by the table's name.
-    `key`: the columns that identify a row, as mimic-code's constraints have them; where it is empty
-    rows may repeat (of labevents and chartevents there are too many to ask).
-    `multiline`: free text with line breaks within quotes, which no parallel reader may split.
+    `dataset`: the key of its data set in `release.DATASETS`. `folders`: where it lies there, the
+    newest layout first. `file`: its name without `.csv.gz` or `.csv`.
+    `columns`: name → DuckDB type, in the order of the output. `found_as`: the names that a column
+    has in files, where they differ from its own. `derived`: name → SQL over the columns.
+    `needed_by`: "core" (every target), a modality's letter, "fiddle" (an encoder of `e` that reads
+    more), "stay" (the ICU stays), a protocol that reads more, FILM_LIST, or "any film" (a cohort of
+    patients with one). A task's query asks for its tables by their names.
+    `key`: the columns that identify a row, as in mimic-code's constraints; without a key rows may
+    repeat (labevents and chartevents have too many rows to check).
+    `multiline`: whether it holds free text with line breaks in quotes; such a file cannot be read
+    in parallel.
     """
 
     dataset: str
@@ -202,7 +203,7 @@ TABLES: Mapping[str, SourceTable] = {
         key=("note_id",),
         multiline=True,
     ),
-    # not read by a modality: labels, and the published protocol's base population
+    # read by no modality: tasks, FIDDLE and the published protocol's cohort
     "transfers": SourceTable(
         "mimic_iv",
         _CORE,
@@ -256,34 +257,34 @@ TABLES: Mapping[str, SourceTable] = {
 
 
 def table(name: str) -> SourceTable:
-    """The contract of a table; `InputError` that lists the known ones where there is none."""
+    """The contract of a table; an `InputError` lists the known tables where it has none."""
     if name not in TABLES:
         raise InputError(f"no source table {name}: expected one of {', '.join(TABLES)}")
     return TABLES[name]
 
 
 def tables_for(asked: Iterable[str]) -> list[str]:
-    """The tables that are asked for by name, or by what needs them; the core ones first.
+    """The tables that are asked for by their name or by what needs them, and the core ones.
 
     >>> tables_for("n"), tables_for(["diagnoses_icd"])[-1]
     (['patients', 'admissions', 'icustays', 'radiology'], 'diagnoses_icd')
     """
-    asked = {"core", *asked}
+    needs = {"core", *asked}
     return [
-        name for name, contract in TABLES.items() if asked.intersection({name, *contract.needed_by})
+        name for name, contract in TABLES.items() if needs.intersection({name, *contract.needed_by})
     ]
 
 
-def columns_found(contract: SourceTable, header: Iterable[str]) -> dict[str, str | None]:
-    """Each column of the contract → its name in the file in lower case, None where it is missing.
+def names_in_file(contract: SourceTable, header: Iterable[str]) -> dict[str, str | None]:
+    """Column of the contract → its name in the file, in lower case; None where it is missing.
 
-    >>> found = columns_found(TABLES["admissions"], ["subject_id", "ETHNICITY"])
-    >>> found["subject_id"], found["race"], found["hadm_id"]
+    >>> names = names_in_file(TABLES["admissions"], ["subject_id", "ETHNICITY"])
+    >>> names["subject_id"], names["race"], names["hadm_id"]
     ('subject_id', 'ethnicity', None)
     """
-    there = {name.lower() for name in header}
-    found = {}
+    in_file = {name.lower() for name in header}
+    names = {}
     for column in contract.columns:
-        names = contract.found_as.get(column, (column,))
-        found[column] = next((name for name in names if name in there), None)
-    return found
+        possible = contract.found_as.get(column, (column,))
+        names[column] = next((name for name in possible if name in in_file), None)
+    return names

@@ -1,8 +1,8 @@
-"""What a run takes before it starts: bytes of disk and seconds of one core, by table and stage.
+"""An estimate of what a run will take: bytes of disk and seconds of one core, by table and stage.
 
-From the sizes of the files of a source; what was made before costs nothing. Data stages only: how
-long a training takes depends on the model and the device. Imports nothing heavy and reads no
-table: it is used while the workflow is planned.
+It follows from the sizes of the source files; what is already made costs nothing. It covers the
+stages of data: how long a training takes depends on the model and the device. Imports nothing heavy
+and reads no table: it is used while the workflow is planned.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.extract import contracts, release
 from pipeline.extract.release import Source, exists
 
-Needs = str | tuple[str, ...]  # modality letters, and a protocol that reads more
+Needs = str | tuple[str, ...]  # as `needed_by` of the contracts, or names of tables
 
 # ASSUME sizes and speeds, of one core. "Measured": on the open demo and generated files of 4 to 107
 # million rows (benchmarks/RESULTS.md); "a guess": not yet at full size.
@@ -53,11 +53,11 @@ MODELS = 500e6  # bytes of weights, embeddings and reports; a guess
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a config that change what a run takes.
+    """Settings of the config that change the estimate.
 
     `sample`: share of the subjects. `pixels`: side of a decoded film. `passes`: how often Doc2Vec
-    reads all reports, epochs × share of the training patients. `hospital`: patients of the
-    synthetic hospital, 0 of a real copy.
+    reads all reports: epochs × share of the training patients. `hospital`: number of patients of
+    the synthetic hospital, 0 for real data.
     """
 
     sample: float = 1.0
@@ -67,8 +67,8 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A file of a source: bytes, whether it is zipped, where it lies if it is there."""
+class SourceFile:
+    """A source file: bytes, whether it is zipped, its path (None where it is not made yet)."""
 
     size: float
     zipped: bool = True
@@ -79,7 +79,7 @@ class Found:
 class Cost:
     """One line of an estimate: `size` of a source file and `disk` in bytes, seconds of one core.
 
-    `films`: to be decoded. `made`: it is there already; then disk and seconds are 0.
+    `films`: how many are to be decoded. `made`: it is already made, so disk and seconds are 0.
     """
 
     what: str
@@ -90,26 +90,26 @@ class Cost:
     made: bool = False
 
 
-def files_found(asked: Needs, source: Source) -> dict[str, Found]:
-    """The files that are there of the tables asked for; naming the others is the preflight's."""
-    paths = {name: release.table_path(source, name) for name in contracts.tables_for(asked)}
+def source_files(needs: Needs, source: Source) -> dict[str, SourceFile]:
+    """Table → its file, of the tables needed; without those that are missing (see preflight)."""
+    paths = {name: release.table_path(source, name) for name in contracts.tables_for(needs)}
     return {
-        name: Found(path.stat().st_size, path.suffix == ".gz", path)
+        name: SourceFile(path.stat().st_size, path.suffix == ".gz", path)
         for name, path in paths.items()
         if exists(path)
     }
 
 
-def hospital_files(asked: Needs, patients: int) -> dict[str, Found]:
+def hospital_files(needs: Needs, patients: int) -> dict[str, SourceFile]:
     """The same of a synthetic hospital that is not made yet."""
-    names = contracts.tables_for(asked)
-    return {name: Found(HOSPITAL_BYTES.get(name, 0) * patients) for name in names}
+    names = contracts.tables_for(needs)
+    return {name: SourceFile(HOSPITAL_BYTES.get(name, 0) * patients) for name in names}
 
 
-def is_made(made: Path, file: Found) -> bool:
-    """Whether results/source/… is there and of this file, not of another source.
+def is_made(made: Path, file: SourceFile) -> bool:
+    """Whether results/source/… was made of this file, and not of another source.
 
-    By Snakemake's records: what each output was made of.
+    Snakemake's records tell what each output was made of.
     """
     if not exists(made) or file.path is None:
         return False
@@ -122,8 +122,8 @@ def is_made(made: Path, file: Found) -> bool:
     return root / file.path in {root / each for each in read}
 
 
-def table_cost(name: str, file: Found, made: Path, settings: Settings) -> Cost:
-    """The extraction of one table."""
+def table_cost(name: str, file: SourceFile, made: Path, settings: Settings) -> Cost:
+    """The cost of extracting one table."""
     if is_made(made, file):
         return Cost(name, file.size, made=True)
     per_byte = PARQUET_PER_GZ if file.zipped else PARQUET_PER_CSV
@@ -131,13 +131,13 @@ def table_cost(name: str, file: Found, made: Path, settings: Settings) -> Cost:
     return Cost(name, file.size, file.size * per_byte * settings.sample, seconds)
 
 
-def film_cost(metadata: Found, place: Path, settings: Settings, known: bool) -> Cost:
-    """The decoding of the films of a cohort, their number told by the size of their metadata.
+def film_cost(metadata: SourceFile, place: Path, settings: Settings, extracted: bool) -> Cost:
+    """The cost of decoding a cohort's films; the size of the metadata tells how many there are.
 
-    `place`: the folder of a protocol's unit, such as results/corrected/admission. `known`: its
-    metadata are made.
+    `place`: the folder of a protocol and unit, such as results/corrected/admission. `extracted`:
+    whether the metadata are extracted already.
     """
-    if known and len(list(place.glob("cxr/decoded/p1[0-9].parquet"))) == 10:
+    if extracted and len(list(place.glob("cxr/decoded/p1[0-9].parquet"))) == 10:
         return Cost("films", 0, made=True)
     films, speed = metadata.size / METADATA_PER_FILM[metadata.zipped] * FILM_SHARE, FILMS_PER_SECOND
     if settings.hospital:
@@ -146,12 +146,12 @@ def film_cost(metadata: Found, place: Path, settings: Settings, known: bool) -> 
     return Cost("films", 0, number * settings.pixels**2, number / speed, number)
 
 
-def stage_costs(asked: Needs, parquet: Mapping[str, float], kept: Collection[str], place: Path,
+def stage_costs(needs: Needs, parquet: Mapping[str, float], kept: Collection[str], place: Path,
                 settings: Settings) -> Iterator[Cost]:  # fmt: skip
-    """The stages between tables and models.
+    """The costs of the stages between tables and models.
 
-    `parquet`: table → bytes of it, made or to be made. `kept`: those that are made: a stage that
-    reads another is to be done again.
+    `parquet`: table → its bytes, made or to be made. `kept`: the tables that are made already; a
+    stage that reads any other must run again.
     """
     reports = WORDS_PER_SECOND / WORDS_PER_BYTE / settings.passes
     stages = [  # letter, its stages in words, what they end in, bytes per second
@@ -159,16 +159,16 @@ def stage_costs(asked: Needs, parquet: Mapping[str, float], kept: Collection[str
         ("n", "clean reports, Doc2Vec", "note/vectors.parquet",
          1 / (1 / NOTES_PER_SECOND + 1 / reports)),
     ]  # fmt: skip
-    if "fiddle" in asked:
+    if "fiddle" in needs:
         stages = [
             ("e", "events, FIDDLE", "fiddle/X.parquet", FIDDLE_PER_SECOND),
             ("n", "clean reports", "note/notes.parquet", NOTES_PER_SECOND),
         ]
     for letter, what, end, speed in stages:
-        if letter in asked:
-            mine = [name for name in parquet if letter in contracts.table(name).needed_by]
-            read = sum(parquet[name] for name in mine)
-            done = exists(place / end) and set(mine) <= set(kept)
+        if letter in needs:
+            tables = [name for name in parquet if letter in contracts.table(name).needed_by]
+            read = sum(parquet[name] for name in tables)
+            done = exists(place / end) and set(tables) <= set(kept)
             yield (
                 Cost(what, read, made=True)
                 if done
@@ -177,21 +177,21 @@ def stage_costs(asked: Needs, parquet: Mapping[str, float], kept: Collection[str
 
 
 def costs(
-    asked: Needs, found: Mapping[str, Found], results: str | Path, settings: Settings
+    needs: Needs, files: Mapping[str, SourceFile], results: str | Path, settings: Settings
 ) -> list[Cost]:
-    """Every table found, the stages up to the models, the films where they are asked for."""
-    unit = "stay" if "stay" in asked else "admission"
-    place = Path(results, "published" if "published" in asked else "corrected", unit)
+    """The costs of every table, of the stages up to the models, and of films where needed."""
+    unit = "stay" if "stay" in needs else "admission"
+    place = Path(results, "published" if "published" in needs else "corrected", unit)
     lines, parquet = [], {}
-    for name, file in found.items():
+    for name, file in files.items():
         made = Path(results, "source", f"{name}.parquet")
         lines.append(table_cost(name, file, made, settings))
         parquet[name] = made.stat().st_size if lines[-1].made else lines[-1].disk
     kept = {line.what for line in lines if line.made}
-    lines += stage_costs(asked, parquet, kept, place, settings)
-    if "c" in asked and "cxr_metadata" in found:
-        known = "cxr_metadata" in kept
-        lines.append(film_cost(found["cxr_metadata"], place, settings, known))
+    lines += stage_costs(needs, parquet, kept, place, settings)
+    if "c" in needs and "cxr_metadata" in files:
+        extracted = "cxr_metadata" in kept
+        lines.append(film_cost(files["cxr_metadata"], place, settings, extracted))
     if any(line.disk for line in lines):
         lines.append(Cost("models, results", 0, MODELS))
     return lines

@@ -1,12 +1,12 @@
-"""Row and cohort counts of a copy, beside what its release is known to hold.
+"""Row and cohort counts of a copy, compared with the known counts of its release.
 
     python -m pipeline.extract.counts --source '{"root": "/data/…"}' --tables …/admissions.parquet …
         --output results/source/counts.md
 
-Known counts and where each was found are in `counts.csv`. Whoever extracts a table is told at once
-where it differs (`extract_table`): then a bad copy is found before anything is trained on it. This
-stage collects the tables that were extracted and adds the counts of cohorts, as attrition tables
-have them. Neither asks for a table that the target does not need.
+The known counts and their sources are in `counts.csv`. `extract_table` warns as soon as a table
+differs, so that a bad copy is noticed before anything is trained on it. This stage collects the
+tables that were extracted, and adds the counts of cohorts, as attrition tables have them. Neither
+asks for a table that the target does not need.
 """
 
 import csv
@@ -27,7 +27,7 @@ from pipeline.stage.privacy import shown
 
 log = logging.getLogger("pipeline.extract")
 
-COHORTS = {  # as attrition tables count them: table, column of which the different values count
+COHORTS = {  # as in attrition tables: table, and column whose distinct values are counted
     "patients with an admission": ("admissions", "subject_id"),
     "patients with an ICU stay": ("icustays", "subject_id"),
     "admissions with an ICU stay": ("icustays", "hadm_id"),
@@ -38,12 +38,12 @@ DEMO = "demo "
 @cache
 def known() -> Mapping[str, Mapping[str, Mapping[str, int]]]:
     """Data set → release → table or cohort → its count."""
-    found: dict[str, dict[str, dict[str, int]]] = {}
+    counts: dict[str, dict[str, dict[str, int]]] = {}
     with Path(__file__).with_name("counts.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            release = found.setdefault(row["dataset"], {}).setdefault(row["version"], {})
+            release = counts.setdefault(row["dataset"], {}).setdefault(row["version"], {})
             release[row["count"]] = int(row["expected"])
-    return found
+    return counts
 
 
 def _numbers(version: str) -> list[int]:
@@ -51,9 +51,9 @@ def _numbers(version: str) -> list[int]:
 
 
 def nearest(dataset: str, version: str) -> str:
-    """The release with known counts that a version is compared with: itself where it is known.
+    """The release whose known counts a version is compared with: itself where it has some.
 
-    Where only `3.x` is known the newest of it; else the last one before it, or the first.
+    Of `3.x` the newest; else the last release before the version, or the first of all.
 
     >>> [nearest("mimic_iv", version) for version in ("2.2", "3.x", "2.5", "0.4", "demo 2.x")]
     ['2.2', '3.1', '2.2', '1.0', 'demo 2.2']
@@ -70,29 +70,29 @@ def nearest(dataset: str, version: str) -> str:
 
 
 def compared_with(source: Source, dataset: str) -> tuple[str, str]:
-    """The release whose counts are taken, and its name in messages: which one was found, too.
+    """The release whose counts are used, and its name in messages, with the copy's own version.
 
-    `InputError` where the release cannot be told.
+    `InputError` where the copy's version cannot be determined.
     """
-    found = version_of(locate(source, dataset))
-    version = nearest(dataset, found)
-    name = f"{DATASETS[dataset].title} {version}"
-    return version, name if version == found else f"{name} (the nearest to {found})"
+    version = version_of(locate(source, dataset))
+    closest = nearest(dataset, version)
+    name = f"{DATASETS[dataset].title} {closest}"
+    return closest, name if closest == version else f"{name} (the nearest to {version})"
 
 
-def tables_there(source: Source, asked: Iterable[str]) -> list[str]:
-    """Those of the tables asked for that a source has: a copy may lack a whole data set."""
-    found = []
+def tables_in(source: Source, asked: Iterable[str]) -> list[str]:
+    """The tables asked for that a source has: a copy may lack a whole data set."""
+    names = []
     for name in tables_for(asked):
         try:
-            found += [name] * exists(table_path(source, name))
+            names += [name] * exists(table_path(source, name))
         except InputError:  # the config names no place for its data set
             continue
-    return found
+    return names
 
 
 def expected_option(source: Source, name: str, sample: float) -> list[str]:
-    """The options by which `extract_table` learns how many rows to expect; none if nobody knows.
+    """The options that tell `extract_table` how many rows to expect; none where no count is known.
 
     A sample of the subjects has no known count.
     """
@@ -101,45 +101,45 @@ def expected_option(source: Source, name: str, sample: float) -> list[str]:
         return []
     try:
         version, title = compared_with(source, dataset)
-    except InputError:  # no admissions to tell the release from: the preflight names them
+    except InputError:  # no admissions that tell the release: the preflight reports them
         return []
     rows = known()[dataset][version].get(name)
     return [] if rows is None else ["--expected-rows", str(rows), "--expected-in", title]
 
 
 def count(paths: Mapping[str, Path]) -> dict[str, int]:
-    """Rows of each table, from parquet's footers, and the cohorts that they tell of."""
+    """Rows of each table (from the footers of parquet), and the cohorts that they hold."""
     import duckdb
 
-    found = {}
+    counts = {}
     for name, path in paths.items():
         rows = duckdb.execute("SELECT count(*) FROM read_parquet($1)", [str(path)]).fetchone()
-        found[name] = int(rows[0]) if rows else 0
+        counts[name] = int(rows[0]) if rows else 0
     for cohort, (name, column) in COHORTS.items():
         if name in paths:
             query = f"SELECT count(DISTINCT {column}) FROM read_parquet($1)"
             rows = duckdb.execute(query, [str(paths[name])]).fetchone()
-            found[cohort] = int(rows[0]) if rows else 0
-    return found
+            counts[cohort] = int(rows[0]) if rows else 0
+    return counts
 
 
 Row = tuple[str, str, int | None, int]  # release compared with, count, expected, found
 
 
 def compare(source: Source, paths: Mapping[str, Path]) -> list[Row]:
-    """Every count of the tables at hand, beside the known one; None where nobody knows it."""
-    found, rows = count(paths), []
+    """Every count of the extracted tables, with the known one or None."""
+    counted, rows = count(paths), []
     owner = {name: table(name).dataset for name in paths}
     owner |= {cohort: owner[name] for cohort, (name, _) in COHORTS.items() if name in paths}
     titles = {dataset: compared_with(source, dataset) for dataset in dict.fromkeys(owner.values())}
     for name, dataset in owner.items():
         version, title = titles[dataset]
-        rows.append((title, name, known()[dataset][version].get(name), found[name]))
+        rows.append((title, name, known()[dataset][version].get(name), counted[name]))
     return rows
 
 
 def as_markdown(rows: list[Row], differences: list[str], uncompared: str) -> str:
-    """A heading that says how it stands, the differences in words, and all counts."""
+    """A heading with the number of counts as expected, the differences in words, all counts."""
     compared = sum(expected is not None for _, _, expected, _ in rows)
     heading = f"{compared - len(differences)} of {compared} known counts are as expected"
     lines = [uncompared or heading, "", *(f"* {line}" for line in differences)]
@@ -152,27 +152,27 @@ def as_markdown(rows: list[Row], differences: list[str], uncompared: str) -> str
 
 
 def main() -> None:
-    """Counts, compares, logs every difference in one line, writes the table."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--source", type=json.loads, required=True, help="the config's source")
-    arguments.add_argument("--tables", type=Path, nargs="+", required=True, help="parquet files")
-    arguments.add_argument("--uncompared", default="", help="why nothing can be compared")
-    arguments.add_argument("--output", type=Path, required=True, help="markdown to write")
-    given = arguments.parse_args()
-    paths = {name: path for name in TABLES for path in given.tables if path.stem == name}
-    if given.uncompared:
+    """Counts, compares, logs every difference as one line, writes the table."""
+    options = parser(__doc__)
+    options.add_argument("--source", type=json.loads, required=True, help="the config's source")
+    options.add_argument("--tables", type=Path, nargs="+", required=True, help="parquet files")
+    options.add_argument("--uncompared", default="", help="why nothing can be compared")
+    options.add_argument("--output", type=Path, required=True, help="markdown to write")
+    arguments = options.parse_args()
+    paths = {name: path for name in TABLES for path in arguments.tables if path.stem == name}
+    if arguments.uncompared:
         rows: list[Row] = [("–", name, None, found) for name, found in count(paths).items()]
     else:
-        rows = compare(given.source, paths)
+        rows = compare(arguments.source, paths)
     differences = [
         line
         for title, name, expected, found in rows
         if expected is not None and (line := difference(name, expected, title, found))
     ]
-    for line in [given.uncompared] * bool(given.uncompared) + differences:
+    for line in [arguments.uncompared] * bool(arguments.uncompared) + differences:
         log.info(line)
-    with whole(given.output) as part:
-        part.write_text(as_markdown(rows, differences, given.uncompared))
+    with whole(arguments.output) as part:
+        part.write_text(as_markdown(rows, differences, arguments.uncompared))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """A csv or csv.gz file of a source: its header line, and whether it is whole.
 
-DuckDB names a truncated gzip stream but does not compare checksums: of 120 single flipped bits or
-bytes 4 changed values in silence. So each source file is read a second time, beside DuckDB, by a
-thread that checks every checksum: by ISA-L, in a tenth of DuckDB's own time. (One reading for both,
-through a pipe, was slower by half: what is no file DuckDB reads with one thread.) Imports nothing
-heavy.
+DuckDB reports a truncated gzip stream but does not compare checksums: of 120 single flipped bits or
+bytes 4 changed values silently. So a thread reads each source file a second time, beside DuckDB,
+and checks every checksum with ISA-L, in a tenth of DuckDB's time. (Reading once for both, through a
+pipe, took half as long again: DuckDB reads a pipe with one thread.) Imports nothing heavy.
 """
 
 import csv
@@ -31,7 +30,7 @@ def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
 
 
 def damage(path: Path, error: Exception) -> InputError:
-    """What is wrong with a file that could not be read, in words, without its content."""
+    """The error that says what is wrong with a file that could not be read, without its content."""
     if isinstance(error, EOFError):
         reason = "the gzip stream is truncated: copy the file again"
     elif isinstance(error, _BAD_GZIP):
@@ -57,8 +56,8 @@ def read_rows(path: Path, count: int) -> list[list[str]]:
 def read_header(path: Path) -> list[str]:
     """The column names, as they stand in the file.
 
-    Raises `InputError` with the file's name where it is absent, empty, not gzip although its name
-    says so, or not text.
+    Raises `InputError` with the file's name where it is absent, empty, not text, or not gzip
+    although its name ends in `.gz`.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "d_labitems.csv.gz"
@@ -74,11 +73,11 @@ def read_header(path: Path) -> list[str]:
 
 
 def verify(path: Path, stop: Event, count_quotes: bool = False) -> None:
-    """Reads the file to its end, whatever its size in bounded memory, or until `stop` is set.
+    """Reads the file in chunks to its end, or until `stop` is set.
 
     Raises `InputError` where a checksum differs, the stream is truncated, the last line has no
-    end (a plain csv that was cut off) or, with `count_quotes` (for text within quotes), a
-    quotation is never closed.
+    end (a plain csv that was cut off) or, with `count_quotes` (for text in quotes), a quotation is
+    never closed.
     """
     last, quotes = b"\n", 0
     try:

@@ -1,6 +1,6 @@
-"""What is wrong with a source file in words: readers' errors without the rows that they quote.
+"""What is wrong with a source file, in words: errors of the readers without the rows they quote.
 
-MIMIC's data use agreement: no message and no log may hold a row of a patient.
+By MIMIC's data use agreement no message and no log may hold a row of a patient.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.stage.privacy import shown
 
-NOT_WHOLE = 'no whole number in column "{}"'  # what a query stops with
+NOT_WHOLE = 'no whole number in column "{}"'  # the error that stops a query (reading.py)
 _LINE = re.compile(r"CSV Error on Line: (\d+)|Row #(\d+):")
 _COLUMN = re.compile(r'converting column "([^"]+)"|CSV column #(\d+)')
 _NOT_WHOLE = re.compile(NOT_WHOLE.format('([^"]+)'))
@@ -16,7 +16,7 @@ _WIDTH = re.compile(r"Expected (?:Number of Columns: )?(\d+)(?: columns)?,? (?:F
 
 
 def reason(message: str, header: Sequence[str], types: Mapping[str, str]) -> str:
-    """What the reader's message says about a csv file: the line, the column and its type.
+    """What a reader's message tells about a csv file: the line, the column and its type.
 
     `header`: the file's columns in order; `types`: column → DuckDB type expected.
 
@@ -51,7 +51,7 @@ def _gzip_reason(message: str) -> str:
 
 
 def difference(name: str, expected: int, release: str, found: int) -> str:
-    """A count that is not the release's, in one line; empty where it is.
+    """One line about a count that differs from the release's; empty where it does not.
 
     >>> difference("chartevents", 432_997_491, "MIMIC-IV 3.1", 431_000_000)
     'chartevents: 432,997,491 expected in MIMIC-IV 3.1, 431,000,000 found (-0.46 %): copy it again'

@@ -1,9 +1,9 @@
-"""Before anything long starts: is all there that the asked target needs, and does it fit?
+"""Checks, before anything long starts, that the source has what a target needs and that it fits.
 
-Looks at folders, header lines and file sizes only, so it takes a second for the full MIMIC. Names
-every missing data set, file and column at once, with the path where it was expected; a target
-without `c` needs no films, nor does the list of films to download. Logs the releases found and an
-estimate of disk and time.
+It looks at folders, header lines and file sizes only, so it takes a second for the full MIMIC. It
+names every missing data set, file and column at once, with the path where each was expected; a
+target without `c` needs no films, nor does the list of films to download. It logs the releases and
+an estimate of disk and time.
 """
 
 import json
@@ -12,19 +12,28 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.extract import contracts, release
-from pipeline.extract.costs import Cost, Needs, Settings, costs, files_found, total
+from pipeline.extract import contracts
+from pipeline.extract.costs import Cost, Needs, Settings, costs, source_files, total
 from pipeline.extract.csvfile import read_header
-from pipeline.extract.release import DATASETS, Release, Source, exists
+from pipeline.extract.release import (
+    DATASETS,
+    Release,
+    Source,
+    describe,
+    exists,
+    films_folder,
+    locate,
+    path_in,
+)
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 
 log = logging.getLogger("pipeline.extract")
 
 
-def _table_problems(found: Release, name: str) -> list[str]:
+def _table_problems(release: Release, name: str) -> list[str]:
     """What is wrong with one table: absent, unreadable, or columns missing from its header."""
-    contract, path = contracts.table(name), release.path_in(found, name)
+    contract, path = contracts.table(name), path_in(release, name)
     users = "every target" if "core" in contract.needed_by else ", ".join(contract.needed_by)
     users = users or "labels of tasks"
     if not exists(path):
@@ -34,53 +43,49 @@ def _table_problems(found: Release, name: str) -> list[str]:
         header = read_header(path)
     except InputError as error:
         return [f"{error} (table {name}, for {users})"]
-    columns = contracts.columns_found(contract, header)
-    missing = [column for column, there in columns.items() if there is None]
+    in_file = contracts.names_in_file(contract, header)
+    missing = [column for column, name in in_file.items() if name is None]
     names = [" or ".join(contract.found_as.get(column, (column,))) for column in missing]
     return [f"{path}: column {column} of {name} (for {users}) is missing" for column in names]
 
 
-def not_at_hand(letters: Iterable[str], source: Source) -> dict[str, str]:
-    """Modalities whose tables the source lacks, with the first table that is why.
+def lacking_modalities(letters: Iterable[str], source: Source) -> dict[str, str]:
+    """Letter → why the source has none of the modality: the first table that it lacks.
 
-    Results count who has which modality, those that they do not read among them, where they can.
+    Results count who has which modality, also of those that they do not read, where they can.
     """
     core = set(contracts.tables_for(""))
     lacking: dict[str, str] = {}
     for letter in letters:
         for name in contracts.tables_for(letter):
-            if name not in core and not _at_hand(name, source):
+            if name not in core and not _readable(name, source):
                 lacking.setdefault(letter, f"the source has no table {name} that can be read")
     return lacking
 
 
-def _at_hand(name: str, source: Source) -> bool:
+def _readable(name: str, source: Source) -> bool:
     """Whether a table can be read; it cannot where the source names no folder of its data set."""
     try:
-        found = release.locate(source, contracts.table(name).dataset)
+        release = locate(source, contracts.table(name).dataset)
     except InputError:
         return False
-    return found.found and not _table_problems(found, name)
+    return release.found and not _table_problems(release, name)
 
 
 def _dataset_problems(
     source: Source, dataset: str, tables: list[str], films_needed: bool
 ) -> list[str]:
     """What is wrong with one data set: its folder, its tables, its films."""
-    found = release.locate(source, dataset)
+    release = locate(source, dataset)
     lines = []
-    if not found.found:
+    if not release.found:
         lines.append(
-            f"{found.folder}: no {DATASETS[dataset].title} here; "
+            f"{release.folder}: no {DATASETS[dataset].title} here; "
             f"set source.root or source.{dataset} in config.yaml to where it is"
         )
-    lines += [line for name in tables for line in _table_problems(found, name)]
-    if (
-        films_needed
-        and dataset == "mimic_cxr_jpg"
-        and not _any_film_folder(release.films_folder(source))
-    ):
-        films = release.films_folder(source)
+    lines += [line for name in tables for line in _table_problems(release, name)]
+    films = films_folder(source) if films_needed and dataset == "mimic_cxr_jpg" else None
+    if films and not _any_film_folder(films):
         lines.append(
             f"{films}: no films here; expected are the folders p10 … p19 of the JPEGs: "
             "results/download/films.txt lists those to fetch, targets without c need none"
@@ -96,7 +101,7 @@ def _any_film_folder(films: Path) -> bool:
 
 
 def free_bytes(results: Path) -> int:
-    """What is free on the disk of the results, which may not exist yet."""
+    """Free bytes on the disk of the results, whose folder may not exist yet."""
     folder = results.absolute()
     folder = next(parent for parent in (folder, *folder.parents) if parent.exists())
     return shutil.disk_usage(folder).free
@@ -113,30 +118,30 @@ def _disk_problems(needed: float, results: Path) -> list[str]:
     ]
 
 
-def problems(asked: Needs, source: Source, results: str | Path, sample: float = 1.0) -> list[str]:
-    """Every reason why what is asked for cannot be made; empty if there is none.
+def problems(needs: Needs, source: Source, results: str | Path, sample: float = 1.0) -> list[str]:
+    """Every reason why the target cannot be made; empty if there is none.
 
     Each line begins with the path at which something is wrong, and says what to do.
     """
-    tables = contracts.tables_for(asked)
+    tables = contracts.tables_for(needs)
     lines = []
     for dataset in dict.fromkeys(contracts.table(name).dataset for name in tables):
-        mine = [name for name in tables if contracts.table(name).dataset == dataset]
-        lines += _dataset_problems(source, dataset, mine, "c" in asked)
-    needed = estimate(asked, source, results, sample).disk
+        names = [name for name in tables if contracts.table(name).dataset == dataset]
+        lines += _dataset_problems(source, dataset, names, "c" in needs)
+    needed = estimate(needs, source, results, sample).disk
     return lines + _disk_problems(needed, Path(results).absolute())
 
 
-def check(asked: Needs, source: Source, results: str | Path, sample: float = 1.0) -> None:
+def check(needs: Needs, source: Source, results: str | Path, sample: float = 1.0) -> None:
     """Raises one `InputError` that lists all `problems`."""
-    if lines := problems(asked, source, results, sample):
+    if lines := problems(needs, source, results, sample):
         listed = "".join(f"\n  - {line}" for line in lines)
         raise InputError(f"{len(lines)} problem(s) before anything starts:{listed}")
 
 
-def estimate(asked: Needs, source: Source, results: str | Path, sample: float = 1.0) -> Cost:
+def estimate(needs: Needs, source: Source, results: str | Path, sample: float = 1.0) -> Cost:
     """Disk and time of the data stages, from the sizes of the files that are there."""
-    return total(costs(asked, files_found(asked, source), results, Settings(sample)))
+    return total(costs(needs, source_files(needs, source), results, Settings(sample)))
 
 
 def in_words(count: float) -> str:
@@ -150,29 +155,29 @@ def in_words(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
 
 
-def report(asked: Needs, source: Source, results: str | Path, sample: float = 1.0) -> list[str]:
+def report(needs: Needs, source: Source, results: str | Path, sample: float = 1.0) -> list[str]:
     """Lines for the log: each data set with its release, then the estimate of disk and time."""
-    tables = contracts.tables_for(asked)
+    tables = contracts.tables_for(needs)
     datasets = dict.fromkeys(contracts.table(name).dataset for name in tables)
-    found = [release.describe(release.locate(source, dataset)) for dataset in datasets]
-    needs = estimate(asked, source, results, sample)
-    minutes = f"{max(needs.seconds / 60, 1):.0f} min"
-    cost = f"estimate: {in_words(needs.disk)} of disk; {minutes} of one core before training"
-    cost += f", {needs.films:,} films among it" if needs.films else ""
-    return [*found, cost]
+    releases = [describe(locate(source, dataset)) for dataset in datasets]
+    needed = estimate(needs, source, results, sample)
+    minutes = f"{max(needed.seconds / 60, 1):.0f} min"
+    cost = f"estimate: {in_words(needed.disk)} of disk; {minutes} of one core before training"
+    cost += f", {needed.films:,} films included" if needed.films else ""
+    return [*releases, cost]
 
 
 def main() -> None:
     """Logs the releases and the estimate, then fails if anything is missing."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--modalities", required=True, help="letters of the target, e.g. ecn")
-    arguments.add_argument("--source", type=json.loads, required=True, help="the config's source")
-    arguments.add_argument("--results", default="results", help="folder that will be written")
-    arguments.add_argument("--sample", type=float, default=1.0, help="share of subjects kept")
-    given = arguments.parse_args()
-    for line in report(given.modalities, given.source, given.results, given.sample):
+    options = parser(__doc__)
+    options.add_argument("--modalities", required=True, help="letters of the target, e.g. ecn")
+    options.add_argument("--source", type=json.loads, required=True, help="the config's source")
+    options.add_argument("--results", default="results", help="folder that will be written")
+    options.add_argument("--sample", type=float, default=1.0, help="share of subjects kept")
+    arguments = options.parse_args()
+    for line in report(arguments.modalities, arguments.source, arguments.results, arguments.sample):
         log.info(line)
-    check(given.modalities, given.source, given.results, given.sample)
+    check(arguments.modalities, arguments.source, arguments.results, arguments.sample)
 
 
 if __name__ == "__main__":

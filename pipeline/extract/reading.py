@@ -1,4 +1,4 @@
-"""How one source file is read: columns found by name, rows streamed, faults explained."""
+"""Reads one source file: columns by their names, rows as a stream, faults explained."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +13,8 @@ from pipeline.extract.failures import NOT_WHOLE, reason
 from pipeline.stage.errors import InputError
 
 _ARROW_BLOCK = 8 << 20  # bytes; longer than any report
-# bytes of a buffer of DuckDB's, which holds many: a little above its longest row (2 MiB); with its
-# own 32 MB a chartevents.csv.gz takes three times the memory, and as long
+# bytes of each of DuckDB's many buffers: a little more than its longest row (2 MiB); with its
+# default of 32 MB a chartevents.csv.gz takes three times the memory, and no less time
 _BUFFER = 2_200_000
 _FAULTS_OF_FILES = (
     duckdb.ConversionException,
@@ -26,10 +26,10 @@ _FAULTS_OF_FILES = (
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A source file with what is known of it.
+    """A source file and its contract.
 
-    `header`: its columns in order, in lower case. `names`: column of the contract → its name in
-    the file.
+    `header`: the file's columns in order, in lower case. `names`: column of the contract → its
+    name in the file.
     """
 
     path: Path
@@ -47,17 +47,17 @@ class SourceFile:
 def inspect(table: str, path: Path) -> SourceFile:
     """Reads the header and finds the contract's columns; `InputError` names what is missing.
 
-    A column without a name, such as the row numbers that pandas writes, is read by nobody.
+    A column without a name, such as the row numbers that pandas writes, is not read.
     """
     contract = contracts.table(table)
     names = enumerate(read_header(path))
     header = [name.strip().lower() or f"column {number} without a name" for number, name in names]
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise InputError(f"{path}: column(s) {', '.join(twice)} stand twice in the header")
-    found = contracts.columns_found(contract, header)
-    if missing := [column for column, name in found.items() if name is None]:
+    in_file = contracts.names_in_file(contract, header)
+    if missing := [column for column, name in in_file.items() if name is None]:
         raise InputError(f"{path}: column(s) {', '.join(missing)} of {table} are missing")
-    return SourceFile(path, contract, header, {c: name for c, name in found.items() if name})
+    return SourceFile(path, contract, header, {c: name for c, name in in_file.items() if name})
 
 
 def quoted(text: str | Path) -> str:
@@ -70,11 +70,11 @@ def quoted(text: str | Path) -> str:
 
 
 def scan(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
-    """What to select from: DuckDB's csv reader, or a stream for text with line breaks.
+    """What to select from, as SQL: DuckDB's csv reader, or a stream for text with line breaks.
 
-    DuckDB is told everything, so nothing is guessed from the first rows. Whole numbers may be
-    written as 29079034.0, as pandas does where some are missing; one with a fraction is refused,
-    where DuckDB and Arrow would round it, or cut it off: to the id of somebody else.
+    All columns and types are stated, so DuckDB guesses nothing from the first rows. Whole numbers
+    may be written as 29079034.0, as pandas does where some are missing; one with a fraction is
+    refused: DuckDB would round it and Arrow cut it off, to the id of somebody else.
     """
     if file.contract.multiline:
         rows = _register_text(database, file)
@@ -93,9 +93,9 @@ def scan(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
 
 
 def _whole(name: str) -> str:
-    """A column of floating-point numbers as whole ones; any other stops the query.
+    """SQL for a column read as floating-point numbers, as whole ones; a fraction stops the query.
 
-    They are exact up to 2^53 (ids have eight digits).
+    Floating-point numbers are exact up to 2^53 (ids have eight digits).
     """
     return (
         f'CASE WHEN "{name}" IS NULL THEN NULL '
@@ -106,10 +106,10 @@ def _whole(name: str) -> str:
 
 
 def _register_text(database: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
-    """Registers a file with line breaks within quotes, cut into rows by Arrow from the start.
+    """Registers a file with line breaks in quotes as a stream of rows, read by Arrow in order.
 
-    DuckDB's parallel reader, which starts in the middle, takes a line of text for a row, and its
-    sequential one holds the whole file in memory. This streams, in about 0.5 GB whatever the size.
+    DuckDB's parallel reader starts in the middle and takes a line of text for a row; its sequential
+    one holds the whole file in memory. Arrow's stream needs about 0.5 GB, whatever the size.
     """
     import pyarrow as pa
     from pyarrow import csv

@@ -1,8 +1,8 @@
-"""Where the data sets lie under a source, and which release each of them is.
+"""Finds the data sets of a source, and the release of each.
 
 A source is the mapping `{root, mimic_iv, mimic_cxr_jpg, mimic_note}` of the config: `root` is the
 folder that holds the data sets, the others name the folder of one data set (each may lie on its own
-disk and be read-only). Version folders (`mimiciv/3.1`) are found, the newest is taken.
+disk and be read-only). Of several version folders (`mimiciv/3.1`) the newest is taken.
 Imports nothing heavy: it is used while the workflow is planned.
 """
 
@@ -22,7 +22,11 @@ _ROWS_FOR_FACTS = 500  # the first rows of admissions: their language column tel
 
 @dataclass(frozen=True)
 class Dataset:
-    """Folder names a data set goes by, what its folder holds, where it is expected otherwise."""
+    """A data set of PhysioNet.
+
+    `names`: of its folder. `holds`: files or folders of which it has at least one. `newest`: the
+    version under which it is expected where it is not found.
+    """
 
     title: str
     names: tuple[str, ...]
@@ -51,10 +55,10 @@ DATASETS: Mapping[str, Dataset] = {
 
 @dataclass(frozen=True)
 class Release:
-    """One data set of a source: its folder (the expected one where it is not `found`).
+    """One data set of a source and its folder (where it is not `found`: the expected one).
 
-    `version` is that of the folder's name, None where the name has none. `passed_over`: other
-    folders of the same data set, of older versions.
+    `version`: in the folder's name, None where it has none. `passed_over`: folders of older
+    versions of the data set.
     """
 
     dataset: str
@@ -80,7 +84,7 @@ def _order(folder: Path) -> tuple[list[int], str]:
 
 
 def exists(path: Path) -> bool:
-    """Whether the path is there and may be looked at (`Path.exists` raises where it may not)."""
+    """Whether the path exists and may be read (`Path.exists` raises where it may not)."""
     try:
         return path.exists()
     except OSError:
@@ -95,7 +99,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _candidates(base: Path, names: tuple[str, ...]) -> Iterator[Path]:
-    """The base itself, folders in it by the data set's names, and version folders within these."""
+    """The base, its folders that have a name of the data set, and version folders in all these."""
     named = re.compile(rf"(?:{'|'.join(names)})(?:[-_ ]v?\d+(?:\.\d+)+)?", re.IGNORECASE)
     children = [child for child in _subfolders(base) if named.fullmatch(child.name)]
     for folder in (base, *children):
@@ -104,12 +108,12 @@ def _candidates(base: Path, names: tuple[str, ...]) -> Iterator[Path]:
 
 
 def locate(source: Source, dataset: str) -> Release:
-    """Finds a data set: under its own path if the source names one, else under `root`.
+    """Finds a data set: under its own path where the source names one, else under `root`.
 
     `InputError` where the source names neither.
     """
-    facts, own = DATASETS[dataset], source.get(dataset)
-    base = own or source.get("root")
+    facts, own_path = DATASETS[dataset], source.get(dataset)
+    base = own_path or source.get("root")
     if not base:
         raise InputError(
             f"source: neither root nor {dataset} is set: name the folder that holds it"
@@ -120,19 +124,19 @@ def locate(source: Source, dataset: str) -> Release:
         if any(exists(folder / name) for name in facts.holds)
     }
     if not holding:
-        expected = Path(base) if own else Path(base, facts.names[0], facts.newest)
+        expected = Path(base) if own_path else Path(base, facts.names[0], facts.newest)
         return Release(dataset, expected, found=False)
     newest, *older = sorted(holding, key=_order, reverse=True)
     return Release(dataset, newest, True, version_in_name(newest), tuple(older))
 
 
 def table_path(source: Source, name: str) -> Path:
-    """The file of a table; where there is none, the path at which it is expected (csv.gz)."""
+    """The file of a table; where it is missing, the path at which it is expected (csv.gz)."""
     return path_in(locate(source, table(name).dataset), name)
 
 
 def path_in(release: Release, name: str) -> Path:
-    """The file of a table in a release already found, or where it is expected."""
+    """The same in a release that is already located."""
     contract = table(name)
     for folder in contract.folders:
         for suffix in SUFFIXES:
@@ -150,9 +154,9 @@ def films_folder(source: Source) -> Path:
 
 
 def _version_by_facts(release: Release) -> str:
-    """The release of a folder without a version in its name, as far as its files tell it."""
+    """The version of a release whose folder does not name it, as far as its files tell."""
     if release.dataset != "mimic_iv":
-        return "2.x"  # their releases differ in nothing that can be read from a header
+        return "2.x"  # the headers of their releases do not differ
     header, *rows = read_rows(path_in(release, "admissions"), _ROWS_FOR_FACTS) or [[]]
     columns = [name.lower() for name in header]
     if "ethnicity" in columns or exists(release.folder / "core"):
@@ -165,7 +169,7 @@ def _version_by_facts(release: Release) -> str:
 
 
 def version_of(release: Release) -> str:
-    """The version of a release, `demo 2.2` of the open demo; `3.x` where only that can be told.
+    """The version of a release; `demo 2.2` of the open demo, `3.x` where no more can be told.
 
     `InputError` where its folder names none and its admissions cannot be read.
     """
@@ -176,26 +180,23 @@ def version_of(release: Release) -> str:
 
 
 def versions(source: Source) -> dict[str, str]:
-    """The release of each data set of the source, by its title, as far as they are there.
-
-    `unknown` where nothing tells it.
-    """
-    found = {}
+    """Title → version of each data set that the source has; `unknown` where nothing tells it."""
+    by_title = {}
     for name, dataset in DATASETS.items():
         try:
             release = locate(source, name)
             if release.found:
-                found[dataset.title] = version_of(release)
+                by_title[dataset.title] = version_of(release)
         except InputError:  # not named by the source; or unreadable, which extraction refuses
             if source.get(name) or source.get("root"):
-                found[dataset.title] = "unknown"
-    return found
+                by_title[dataset.title] = "unknown"
+    return by_title
 
 
 def last_year(source: Source) -> int:
     """The last calendar year of the source's MIMIC-IV: 2019 up to release 2.2, from 3.0 on 2022.
 
-    By the version in the folder's name, else by its files. Sources: the release notes of MIMIC-IV;
+    The folder's name tells the version, or else its files. Source: the release notes of MIMIC-IV;
     the last anchor_year_group is 2017 - 2019 up to 2.2, 2020 - 2022 in 3.x.
     """
     release = locate(source, "mimic_iv")
@@ -205,13 +206,13 @@ def last_year(source: Source) -> int:
         if version != "2.0 or later":
             return 2019 if int(version.split(".")[0]) <= 2 else 2022
         patients = read_rows(path_in(release, "patients"), _ROWS_FOR_FACTS)
-    except InputError:  # what cannot be read is refused where it is extracted
+    except InputError:  # extraction refuses what cannot be read
         return 2022
     return 2022 if any("2020 - 2022" in row for row in patients) else 2019
 
 
 def describe(release: Release) -> str:
-    """One line for the log: which data set, where, which release, in which kind of file."""
+    """One line for the log: data set, release, folder and kind of files."""
     title = DATASETS[release.dataset].title
     if not release.found:
         return f"{title}: not found, expected at {release.folder}"

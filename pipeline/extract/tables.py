@@ -1,10 +1,9 @@
-"""One source table, csv or csv.gz, to typed zstd parquet: the columns of its contract, in order.
+"""Extracts one source table, csv or csv.gz, to typed zstd parquet: the columns of its contract.
 
-Columns are found by name, in any case and at any position. Rows keep the order of the file. Of a
-table whose rows have a key, exactly repeated ones are written once; of the others they are kept
-(and counted where that is cheap): their readers drop them. Empty fields are null. With
-`--sample 0.01` only that share of subjects is kept. Whatever is wrong with the file, no output is
-left behind.
+Columns are found by name, in any case and at any position; rows keep the order of the file; empty
+fields are null. Exactly repeated rows are written once in a table with a key; in a table without
+one they are kept (and counted where that is cheap), and the stages that read it drop them. With
+`--sample 0.01` only that share of the subjects is kept. A file that is refused leaves no output.
 """
 
 import logging
@@ -31,14 +30,14 @@ log = logging.getLogger("pipeline.extract")
 ROW_GROUP = 64 * 1024  # rows
 ROW_GROUP_TEXT = 8 * 1024  # rows of free text, about 10 MB
 COUNTED = 1_000_000  # rows up to which duplicates are counted: a quarter of a second
-# A subject's number in [0, 1) depends on its id alone, so a larger share holds every subject of a
+# A subject's number in [0, 1) depends on its id alone, so a larger sample holds every subject of a
 # smaller one. Its salt is not the split's: else a sample would consist of training subjects only.
-# (A join with the drawn subjects would lose the order of the rows and hold a table in memory.)
+# (A join with the sampled subjects would lose the order of the rows and hold a table in memory.)
 SAMPLED = "md5_number_lower('sample:' || subject_id) / 2^64"
 
 
 class Extracted(NamedTuple):
-    """`rows` of the table that was written, and rows of the file that were `repeated` in it."""
+    """`rows` that were written, and exactly `repeated` rows of the file that were dropped."""
 
     rows: int
     repeated: int
@@ -58,7 +57,8 @@ def extract(
 
     `sample` < 1 keeps that share of the subjects; tables without subjects stay whole.
     `InputError` with the file's name, never with a row, where the file is absent, truncated,
-    damaged, not a csv, lacks a column, holds another type, or a key twice with other content.
+    damaged or no csv, lacks a column, holds a value of another type, or has a key in rows that
+    differ.
     """
     if not 0 < sample <= 1:
         raise InputError(f"sample is {sample}: expected a share of the subjects, in (0, 1]")
@@ -76,7 +76,7 @@ def extract(
 
 
 def _select(file: SourceFile, rows: str, sample: float) -> str:
-    """The query for the contract's columns and the derived ones, for the sampled subjects."""
+    """The query for the contract's columns and the derived ones, of the sampled subjects."""
     columns = ", ".join(f'"{name}" AS "{column}"' for column, name in file.names.items())
     derived = "".join(f', {sql} AS "{name}"' for name, sql in file.contract.derived.items())
     only = f" WHERE {SAMPLED} < {sample!r}" if sample < 1 and "subject_id" in file.names else ""
@@ -99,7 +99,7 @@ def _copy_verified(
             with faults_explained(file, memory_mb), watched(database, name):
                 rows = _copy(database, file, part, sample)
         except InputError:
-            whole_file.result()  # damage explains a row that cannot be read: it is named first
+            whole_file.result()  # damage explains an unreadable row, so it is reported first
             raise
         except BaseException:
             stop.set()
@@ -122,9 +122,9 @@ def _write(database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path, qu
 
 
 def _drop_repeats(database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path) -> int:
-    """Writes the table again without exactly repeated rows where it has any; returns how many.
+    """Writes the table again without exactly repeated rows, if it has any; returns their number.
 
-    `InputError` where a key stands in rows that differ: which of them is right nobody can tell.
+    `InputError` where a key has rows that differ: nothing tells which of them is right.
     """
     if not (key := ", ".join(file.contract.key)):
         return 0
@@ -133,8 +133,8 @@ def _drop_repeats(database: duckdb.DuckDBPyConnection, file: SourceFile, part: P
     repeated, differing = database.sql("FROM repeats").fetchall()[0]
     if differing:
         raise InputError(
-            f"{file.path}: {shown(differing)} values of {key}, which should stand in one row each, "
-            "stand in several that differ: copy the file again, or remove the wrong rows"
+            f"{file.path}: {shown(differing)} values of {key}, which identify a row, have several "
+            "rows that differ: copy the file again, or remove the wrong rows"
         )
     if repeated:
         with whole(part) as again:
@@ -145,12 +145,13 @@ def _drop_repeats(database: duckdb.DuckDBPyConnection, file: SourceFile, part: P
 def _log_counts(
     database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path, made: Extracted
 ) -> None:
-    """Logs what a later room must deal with: duplicates, and derived values that are null."""
+    """Logs what later stages must deal with: duplicates, and derived values that are null."""
     rows = made.rows
     database.execute(f"CREATE TEMP VIEW extracted AS SELECT * FROM read_parquet({quoted(part)})")
     for name in file.contract.derived:
         nulls = database.execute(f'SELECT count(*) - count("{name}") FROM extracted').fetchone()
-        log.info(f"  {name} cannot be told in {nulls[0] if nulls else 0:,} rows: null there")
+        unread = shown(nulls[0] if nulls else 0)
+        log.info(f"  {name} cannot be read in {unread} rows: null there")
     if file.contract.key:
         log.info(f"  {shown(made.repeated)} exactly repeated rows, dropped")
     elif rows <= COUNTED:
@@ -161,31 +162,31 @@ def _log_counts(
 
 def main() -> None:
     """Extracts one table."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--table", required=True, choices=list(TABLES), help="which table")
-    arguments.add_argument("--source-file", type=Path, required=True, help="its csv or csv.gz")
-    arguments.add_argument("--output", type=Path, required=True, help="parquet to write")
-    arguments.add_argument("--sample", type=float, default=1.0, help="share of subjects to keep")
-    arguments.add_argument("--expected-rows", type=int, help="rows that the release has")
-    arguments.add_argument("--expected-in", default="its release", help="which release that is")
-    add_resource_arguments(arguments)
-    given = arguments.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--table", required=True, choices=list(TABLES), help="which table")
+    options.add_argument("--source-file", type=Path, required=True, help="its csv or csv.gz")
+    options.add_argument("--output", type=Path, required=True, help="parquet to write")
+    options.add_argument("--sample", type=float, default=1.0, help="share of subjects to keep")
+    options.add_argument("--expected-rows", type=int, help="rows that the release has")
+    options.add_argument("--expected-in", default="its release", help="which release that is")
+    add_resource_arguments(options)
+    arguments = options.parse_args()
     made = extract(
-        given.table,
-        given.source_file,
-        given.output,
-        sample=given.sample,
-        threads=given.threads,
-        memory_mb=given.memory_mb,
-        temp=given.temp,
+        arguments.table,
+        arguments.source_file,
+        arguments.output,
+        sample=arguments.sample,
+        threads=arguments.threads,
+        memory_mb=arguments.memory_mb,
+        temp=arguments.temp,
     )
-    if given.expected_rows is None:
+    if arguments.expected_rows is None:
         return
-    rows = made.rows + made.repeated  # of the file: a repeated one is one too many there
-    if line := difference(given.table, given.expected_rows, given.expected_in, rows):
+    rows = made.rows + made.repeated  # of the file: a repeated row makes it differ, too
+    if line := difference(arguments.table, arguments.expected_rows, arguments.expected_in, rows):
         log.warning(line)
     else:
-        log.info(f"  as many rows as {given.expected_in} has")
+        log.info(f"  as many rows as {arguments.expected_in} has")
 
 
 if __name__ == "__main__":

@@ -184,30 +184,35 @@ def parse_habits(text: str) -> Habits:
 
 def main() -> None:
     """Parses the arguments and makes the hospital; an earlier one in the same place is replaced."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--output", required=True, help="folder to make")
-    arguments.add_argument("--patients", type=int, default=Settings.patients)
-    arguments.add_argument("--seed", type=int, default=Settings.seed)
-    arguments.add_argument("--chain", type=float, default=Effects.chain, help="0 to 1")
-    arguments.add_argument(
+    options = parser(__doc__)
+    options.add_argument("--output", required=True, help="folder to make")
+    options.add_argument("--patients", type=int, default=Settings.patients)
+    options.add_argument("--seed", type=int, default=Settings.seed)
+    options.add_argument("--chain", type=float, default=Effects.chain, help="0 to 1")
+    options.add_argument(
         "--habits", type=parse_habits, default=Habits(), help="JSON: habit → true or false"
     )
-    arguments.add_argument("--release", choices=["3.1", "2.2", "1.0"], default="3.1")
-    arguments.add_argument("--no-films", action="store_true", help="no JPEG files (load tests)")
-    given = arguments.parse_args()
-    if not 1 <= given.patients <= ids.MAX_PATIENTS:
-        raise InputError(f"--patients: 1 to {ids.MAX_PATIENTS}, given {given.patients}")
-    if not 0 <= given.chain <= 1:
-        raise InputError(f"--chain: 0 to 1, given {given.chain}")
-    root = Path(given.output)
+    options.add_argument("--release", choices=["3.1", "2.2", "1.0"], default="3.1")
+    options.add_argument("--no-films", action="store_true", help="no JPEG files (load tests)")
+    arguments = options.parse_args()
+    if not 1 <= arguments.patients <= ids.MAX_PATIENTS:
+        raise InputError(f"--patients: 1 to {ids.MAX_PATIENTS}, given {arguments.patients}")
+    if not 0 <= arguments.chain <= 1:
+        raise InputError(f"--chain: 0 to 1, given {arguments.chain}")
+    root = Path(arguments.output)
     for part in ("mimiciv", "mimic-cxr-jpg", "mimic-iv-note", "truth"):
         shutil.rmtree(root / part, ignore_errors=True)
-    effects = Effects(chain=given.chain)
+    effects = Effects(chain=arguments.chain)
     settings = Settings(
-        given.patients, given.seed, not given.no_films, given.release, effects, given.habits
+        arguments.patients,
+        arguments.seed,
+        not arguments.no_films,
+        arguments.release,
+        effects,
+        arguments.habits,
     )
-    asked = {"patients": given.patients, "seed": given.seed, "chain": given.chain}
-    made = {**asked, "habits": asdict(given.habits), "rows": make(root, settings)}
+    asked = {"patients": arguments.patients, "seed": arguments.seed, "chain": arguments.chain}
+    made = {**asked, "habits": asdict(arguments.habits), "rows": make(root, settings)}
     write_json(root / "hospital.json", made)
 
 

@@ -10,15 +10,15 @@ from pipeline.stage.files import whole
 
 def main() -> None:
     """Parses the arguments and streams `clean.sql` into parquet."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--radiology", required=True)
-    arguments.add_argument("--output", required=True)
-    add_resource_arguments(arguments)
-    given = arguments.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--radiology", required=True)
+    options.add_argument("--output", required=True)
+    add_resource_arguments(options)
+    arguments = options.parse_args()
     query = sql_beside(__file__, "clean.sql")
-    with connect(given.threads, given.memory_mb, given.temp) as database:
-        database.execute(f"CREATE VIEW radiology AS FROM '{given.radiology}'")
-        with whole(given.output) as part:
+    with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
+        database.execute(f"CREATE VIEW radiology AS FROM '{arguments.radiology}'")
+        with whole(arguments.output) as part:
             with watched(database, "cleaning reports"):
                 database.execute(f"COPY ({query}) TO '{part}' (FORMAT parquet, COMPRESSION zstd)")
             reports, kept = (

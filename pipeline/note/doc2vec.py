@@ -148,28 +148,28 @@ def texts_of(rows: DuckDBPyConnection) -> Iterator[str]:
 
 def main() -> None:
     """Parses the arguments, trains on the reports asked for, writes the model."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--notes", required=True, help="cleaned reports")
-    arguments.add_argument("--fitted-on", choices=list(FITTED_ON), default="train")
-    arguments.add_argument("--split", help="JSON: salt and shares; not read for all")
-    arguments.add_argument("--settings", type=json.loads, required=True, help="JSON, see config")
-    add = arguments.add_argument
+    options = parser(__doc__)
+    options.add_argument("--notes", required=True, help="cleaned reports")
+    options.add_argument("--fitted-on", choices=list(FITTED_ON), default="train")
+    options.add_argument("--split", help="JSON: salt and shares; not read for all")
+    options.add_argument("--settings", type=json.loads, required=True, help="JSON, see config")
+    add = options.add_argument
     add("--letters", type=json.loads, default=ALL, help="JSON: least and most of a word, or null")
-    arguments.add_argument("--output", required=True, type=Path, help="folder of the model")
-    given = arguments.parse_args()
-    if given.fitted_on == "train" and not given.split:
+    options.add_argument("--output", required=True, type=Path, help="folder of the model")
+    arguments = options.parse_args()
+    if arguments.fitted_on == "train" and not arguments.split:
         raise InputError("Doc2Vec on the training subjects needs --split")
     with connect(1, 2000, tempfile.gettempdir()) as database:
-        if given.fitted_on == "train":
-            create_macro(database, parse(given.split))
-        chosen = f"FROM read_parquet($notes) WHERE {FITTED_ON[given.fitted_on]}"
-        notes = {"notes": given.notes}
+        if arguments.fitted_on == "train":
+            create_macro(database, parse(arguments.split))
+        chosen = f"FROM read_parquet($notes) WHERE {FITTED_ON[arguments.fitted_on]}"
+        notes = {"notes": arguments.notes}
         if not database.execute(f"SELECT count(*) {chosen}", notes).fetchall()[0][0]:
-            who = {"train": "of a training subject", "all": "with a hadm_id"}[given.fitted_on]
-            raise InputError(f"{given.notes}: no report {who} to train Doc2Vec on")
-        database.execute(f"SELECT {words_read(given.letters)} {chosen} ORDER BY note_id", notes)
-        model = train(texts_of(database), given.settings)
-    save(model, given.output, given.settings, given.letters)
+            who = {"train": "of a training subject", "all": "with a hadm_id"}[arguments.fitted_on]
+            raise InputError(f"{arguments.notes}: no report {who} to train Doc2Vec on")
+        database.execute(f"SELECT {words_read(arguments.letters)} {chosen} ORDER BY note_id", notes)
+        model = train(texts_of(database), arguments.settings)
+    save(model, arguments.output, arguments.settings, arguments.letters)
     log.info("%d reports, %d words in the vocabulary", model.corpus_count, len(model.wv))
 
 

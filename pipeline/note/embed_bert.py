@@ -43,22 +43,22 @@ def embed(bert: BertModel, windows: pl.DataFrame, device: torch.device) -> torch
 
 def main() -> None:
     """Parses the arguments, embeds the windows, writes a vector per report."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--tokens", required=True, help="windows of the reports")
-    arguments.add_argument("--model", required=True, help="folder or hub name of a BERT")
-    arguments.add_argument("--torch-threads", type=int, required=True)
-    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
-    arguments.add_argument("--output", required=True)
-    given = arguments.parse_args()
-    make_repeatable(0, given.torch_threads)
-    windows = read_table(given.tokens).sort("note_id", "window")
-    made = embed(load_bert(given.model), windows, pick_device(given.device))
+    options = parser(__doc__)
+    options.add_argument("--tokens", required=True, help="windows of the reports")
+    options.add_argument("--model", required=True, help="folder or hub name of a BERT")
+    options.add_argument("--torch-threads", type=int, required=True)
+    options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    options.add_argument("--output", required=True)
+    arguments = options.parse_args()
+    make_repeatable(0, arguments.torch_threads)
+    windows = read_table(arguments.tokens).sort("note_id", "window")
+    made = embed(load_bert(arguments.model), windows, pick_device(arguments.device))
     owner = windows["note_id"].rle_id()
     notes = windows.select(pl.col("note_id").unique(maintain_order=True))
     vector = mean_by(made, torch.from_numpy(owner.to_numpy().astype(int)), notes.height)
     size = vector.shape[1]
     column = pl.Series("vector", vector.numpy(), dtype=pl.Array(pl.Float32, size))
-    write_table(notes.with_columns(column), given.output, vector_contract(size))
+    write_table(notes.with_columns(column), arguments.output, vector_contract(size))
     log.info("%d reports, %d windows, vectors of %d", notes.height, windows.height, size)
 
 

@@ -47,20 +47,20 @@ def vector_contract(size: int) -> Contract:
 
 def main() -> None:
     """Parses the arguments, runs the query, writes the reports of the episodes."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--episodes", required=True)
-    arguments.add_argument("--notes", required=True, help="cleaned reports")
-    add_query_arguments(arguments)
-    arguments.add_argument("--output", required=True)
-    add_resource_arguments(arguments)
-    given = arguments.parse_args()
-    text = query_of(given, "notes")
-    with connect(given.threads, given.memory_mb, given.temp) as database:
+    options = parser(__doc__)
+    options.add_argument("--episodes", required=True)
+    options.add_argument("--notes", required=True, help="cleaned reports")
+    add_query_arguments(options)
+    options.add_argument("--output", required=True)
+    add_resource_arguments(options)
+    arguments = options.parse_args()
+    text = query_of(arguments, "notes")
+    with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
         for table in ("episodes", "notes", "admissions"):
-            if path := getattr(given, table):
+            if path := getattr(arguments, table):
                 database.execute(f"CREATE VIEW {table} AS FROM '{path}'")
         notes = database.sql(text).pl()
-    write_table(notes, given.output, NOTES)
+    write_table(notes, arguments.output, NOTES)
     log.info("%d reports of %d episodes", notes.height, notes["episode_id"].n_unique())
     log.info("%d of them have no storetime: charttime counts", notes["stood_in"].sum())
 

@@ -17,19 +17,23 @@ from pipeline.stage.tables import write_table
 
 def main() -> None:
     """Parses the arguments, cuts the reports, writes the windows."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--radiology", required=True, help="reports of the source")
-    arguments.add_argument("--episode-notes", required=True)
-    arguments.add_argument("--model", required=True, help="folder or hub name of a BERT")
-    arguments.add_argument("--tokens", type=int, required=True, help="of a window")
-    arguments.add_argument("--output", required=True)
-    given = arguments.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--radiology", required=True, help="reports of the source")
+    options.add_argument("--episode-notes", required=True)
+    options.add_argument("--model", required=True, help="folder or hub name of a BERT")
+    options.add_argument("--tokens", type=int, required=True, help="of a window")
+    options.add_argument("--output", required=True)
+    arguments = options.parse_args()
     chosen = "SELECT note_id FROM read_parquet($notes)"
     with connect(1, 2000, tempfile.gettempdir()) as database:
-        notes = as_written(database, given.radiology, chosen, {"notes": given.episode_notes})
-    made = windows(load_tokenizer(given.model), notes.sort("note_id"), given.tokens)
-    write_table(made, given.output, TOKENS)
-    log.info("%d reports, %d windows of at most %d tokens", notes.height, made.height, given.tokens)
+        notes = as_written(
+            database, arguments.radiology, chosen, {"notes": arguments.episode_notes}
+        )
+    made = windows(load_tokenizer(arguments.model), notes.sort("note_id"), arguments.tokens)
+    write_table(made, arguments.output, TOKENS)
+    log.info(
+        "%d reports, %d windows of at most %d tokens", notes.height, made.height, arguments.tokens
+    )
 
 
 if __name__ == "__main__":

@@ -100,33 +100,33 @@ def _step(model: BertForMaskedLM, tokens: pl.Series, optimiser: torch.optim.Opti
 
 def main() -> None:
     """Parses the arguments, learns WordPieces and weights, writes the folder."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--notes", required=True, help="cleaned reports")
-    arguments.add_argument("--radiology", required=True, help="reports of the source")
-    arguments.add_argument("--split", required=True, help="JSON: salt and shares")
-    arguments.add_argument("--settings", type=json.loads, required=True, help="JSON, see config")
-    arguments.add_argument("--tokens", type=int, required=True, help="of a window")
-    arguments.add_argument("--torch-threads", type=int, required=True)
-    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
-    arguments.add_argument("--output", required=True, type=Path, help="folder of the model")
-    given = arguments.parse_args()
-    own = given.settings
-    make_repeatable(own["seed"], given.torch_threads)
-    notes = sample(given.notes, given.radiology, parse(given.split), own["reports"])
+    options = parser(__doc__)
+    options.add_argument("--notes", required=True, help="cleaned reports")
+    options.add_argument("--radiology", required=True, help="reports of the source")
+    options.add_argument("--split", required=True, help="JSON: salt and shares")
+    options.add_argument("--settings", type=json.loads, required=True, help="JSON, see config")
+    options.add_argument("--tokens", type=int, required=True, help="of a window")
+    options.add_argument("--torch-threads", type=int, required=True)
+    options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    options.add_argument("--output", required=True, type=Path, help="folder of the model")
+    arguments = options.parse_args()
+    own = arguments.settings
+    make_repeatable(own["seed"], arguments.torch_threads)
+    notes = sample(arguments.notes, arguments.radiology, parse(arguments.split), own["reports"])
     tokenizer = train_tokenizer(notes["text"].to_list(), own["vocabulary"])
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=own["width"], num_hidden_layers=own["layers"],
         num_attention_heads=own["heads"], intermediate_size=4 * own["width"],
-        max_position_embeddings=given.tokens,
+        max_position_embeddings=arguments.tokens,
     )  # fmt: skip
-    table = windows(tokenizer, notes, given.tokens)
-    model = train(table, config, own, pick_device(given.device))
-    given.output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=given.output.parent) as part:
+    table = windows(tokenizer, notes, arguments.tokens)
+    model = train(table, config, own, pick_device(arguments.device))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=arguments.output.parent) as part:
         model.bert.save_pretrained(part)
         tokenizer.save_pretrained(part)
         for path in Path(part).iterdir():
-            path.replace(given.output / path.name)
+            path.replace(arguments.output / path.name)
     log.info("%d reports, %d pieces in the vocabulary", notes.height, len(tokenizer))
 
 

@@ -49,28 +49,30 @@ def infer_all(folder: Path, texts: list[str], processes: int) -> np.ndarray:
 
 def main() -> None:
     """Parses the arguments, infers the vectors, writes them."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--notes", required=True, help="cleaned reports")
-    arguments.add_argument("--episode-notes", required=True)
-    arguments.add_argument("--model", required=True, type=Path)
-    arguments.add_argument("--output", required=True)
-    arguments.add_argument("--threads", type=int, default=1)
-    given = arguments.parse_args()
-    letters = read_json(given.model / "model.json")["letters"]
+    options = parser(__doc__)
+    options.add_argument("--notes", required=True, help="cleaned reports")
+    options.add_argument("--episode-notes", required=True)
+    options.add_argument("--model", required=True, type=Path)
+    options.add_argument("--output", required=True)
+    options.add_argument("--threads", type=int, default=1)
+    arguments = options.parse_args()
+    letters = read_json(arguments.model / "model.json")["letters"]
     query = (
         f"SELECT note_id, {words_read(letters)} AS words FROM read_parquet($notes) AS notes"
         " SEMI JOIN read_parquet($used) AS used USING (note_id) ORDER BY note_id"
     )
-    files = {"notes": given.notes, "used": given.episode_notes}
+    files = {"notes": arguments.notes, "used": arguments.episode_notes}
     temp = tempfile.gettempdir()
-    with connect(given.threads, 2000, temp) as database, reading(given.notes, duckdb.Error):
+    with connect(arguments.threads, 2000, temp) as database, reading(arguments.notes, duckdb.Error):
         notes = database.sql(query, params=files).pl()
-    vectors = infer_all(given.model, notes["words"].to_list(), given.threads).astype(np.float32)
+    vectors = infer_all(arguments.model, notes["words"].to_list(), arguments.threads).astype(
+        np.float32
+    )
     size = vectors.shape[1]
     frame = notes.select("note_id").with_columns(
         pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, size))
     )
-    write_table(frame, given.output, vector_contract(size))
+    write_table(frame, arguments.output, vector_contract(size))
     log.info("%d reports, vectors of %d", frame.height, size)
 
 

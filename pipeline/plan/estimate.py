@@ -53,7 +53,7 @@ def estimate(config: Mapping[str, Any], target: str, results: Path) -> list[Cost
     """The lines of the estimate, without their sum."""
     asked, source = needs_of(config, target), configuration.source(config)
     settings = settings_of(config, asked)
-    made = costs.files_found(asked, source)
+    made = costs.source_files(asked, source)
     if made or not settings.hospital:
         return costs.costs(asked, made, results, settings)
     files = costs.hospital_files(asked, settings.hospital)
