@@ -112,14 +112,14 @@ def count(paths: Mapping[str, Path]) -> dict[str, int]:
     import duckdb
 
     counts = {}
-    for name, path in paths.items():
-        rows = duckdb.execute("SELECT count(*) FROM read_parquet($1)", [str(path)]).fetchone()
-        counts[name] = int(rows[0]) if rows else 0
-    for cohort, (name, column) in COHORTS.items():
-        if name in paths:
-            query = f"SELECT count(DISTINCT {column}) FROM read_parquet($1)"
-            rows = duckdb.execute(query, [str(paths[name])]).fetchone()
-            counts[cohort] = int(rows[0]) if rows else 0
+    with duckdb.connect() as database:
+        for name, path in paths.items():
+            database.read_parquet(str(path)).create_view(name)
+            counts[name] = int(database.sql(f"SELECT count(*) FROM {name}").fetchall()[0][0])
+        for cohort, (name, column) in COHORTS.items():
+            if name in paths:
+                query = f"SELECT count(DISTINCT {column}) FROM {name}"
+                counts[cohort] = int(database.sql(query).fetchall()[0][0])
     return counts
 
 
