@@ -19,7 +19,7 @@ import yaml
 from first_stages import episodes, extracted, hospital
 from record import REPOSITORY, Command, Record, Runs, arguments, in_turn, once, python, spread
 
-from pipeline.plan import targets
+from pipeline.plan import grids
 
 TURNS = {"small": 1, "full": 5}
 STAGES = {"extract": "pipeline.extract.tables", "cohort": "pipeline.cohort.episodes"}
@@ -112,7 +112,7 @@ def grid(record: Record, folder: Path, turns: int) -> str:
     once(plan(copy, "tables", profile=folder / "plan.prof"), Runs())
     found = in_turn(commands | quiet, turns)
     config = yaml.safe_load((copy / "config.yaml").read_text())
-    results = sum(len(targets.grid(config, name)) for name in ("corrected", "published"))
+    results = sum(len(grids.grid(config, name)) for name in ("corrected", "published"))
     for name, words in (("empty", "plan of one rule"), ("grid", f"plan of {results} results")):
         record.add(f"{words}, snakemake -n", found[name].seconds, "s", found[name].peak_mb)
         record.add(f"{words}, CPU time", found[name].cpu)

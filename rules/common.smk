@@ -11,13 +11,12 @@ from pathlib import Path
 from pipeline.cohort import task as tasks
 from pipeline.extract import contracts, counts, preflight, release
 from pipeline.fusion import registry
-from pipeline.plan import configuration, launch, protocols, targets
+from pipeline.plan import configuration, grids, launch, protocols, targets
 from pipeline.plan.checks import Checks, withdraw_stale_outputs
 from pipeline.plan.wiring import (
     ABSENT,
     PREDICTIONS,
     UNIT,
-    Wiring,
     growing,
     headline,
     modules,
@@ -25,6 +24,7 @@ from pipeline.plan.wiring import (
     option,
     query,
 )
+from pipeline.plan.wiring_results import ResultWiring
 from pipeline.stage.modules import digest_of_code
 
 LETTERS = config["modalities"]
@@ -46,7 +46,7 @@ THREADS = 1 if CORES and CORES < 4 and workflow.is_main_process else 2
 
 LACKING = {} if SYNTHETIC else preflight.lacking_modalities(LETTERS, SOURCE)  # letter → why
 checks = Checks(config)
-wiring = Wiring(config, LACKING)
+wiring = ResultWiring(config, LACKING)
 setting, known_from, schedule = wiring.setting, wiring.known_from, wiring.schedule
 
 

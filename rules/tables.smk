@@ -57,7 +57,7 @@ rule attribute_modalities:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        predictions=lambda wildcards, input: targets.by_set(config, input.predictions),
+        predictions=lambda wildcards, input: grids.by_set(config, input.predictions),
         present=wiring.presence(),
         suppress=SUPPRESS,
     shell:

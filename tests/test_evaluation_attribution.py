@@ -15,7 +15,7 @@ from pipeline.evaluation.predictions import read_task, sample
 from pipeline.evaluation.statistics.bootstrap import Resampling, auroc_estimate
 from pipeline.stage.comparison import Attribution
 from pipeline.stage.errors import InputError
-from pipeline.stage.names import subsets
+from pipeline.stage.registry import subsets
 
 N, SETS = 400, ["e", "c", "n", "ec", "en", "cn", "ecn"]
 

@@ -21,7 +21,7 @@ from pipeline.evaluation.predictions import sample
 from pipeline.evaluation.statistics.bootstrap import Resampling, auroc_difference
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.evaluation.statistics.significance import verdict
-from pipeline.stage import multitask
+from pipeline.plan import grids
 from pipeline.stage.comparison import Comparison
 from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT
@@ -93,7 +93,7 @@ def test_the_bound_of_a_task_is_that_task_told_the_earlier_ones():
 def test_no_bound_of_the_grid_is_of_the_first_task():
     """Nobody could have told it anything; the others are told, and compared with themselves."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    names, variants = multitask.grid(config), config["unimed"]["variants"]
+    names, variants = grids.decoder_grid(config), config["unimed"]["variants"]
     first, *others = config["unimed"]["all"]
     assert pairs_of(names, first, variants)["bound"] == []
     for task in others:

@@ -25,7 +25,7 @@ from pipeline.evaluation.statistics.bootstrap import Resampling
 from pipeline.fusion import early
 from pipeline.fusion.heads import EarlyHead
 from pipeline.plan import protocols
-from pipeline.stage.names import PROTOCOLS
+from pipeline.stage.registry import PROTOCOLS
 from pipeline.training import embed, modality, pretrain
 from pipeline.training.batches import evaluate
 from pipeline.training.features import Unimodal

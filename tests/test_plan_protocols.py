@@ -8,9 +8,9 @@ import pytest
 import yaml
 from checkout import REPOSITORY
 
-from pipeline.plan import protocols, targets
+from pipeline.plan import grids, protocols, targets
 from pipeline.plan.wiring import Wiring
-from pipeline.stage.names import PROTOCOLS
+from pipeline.stage.registry import PROTOCOLS
 from pipeline.training.schedule import Schedule
 
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
@@ -50,7 +50,7 @@ def test_published_class_weights_of_fused_models(published, task, model, modalit
 
 
 def test_every_published_training_of_the_grid_has_class_weights(published):
-    names = [name.split("_") for name in targets.grid(CONFIG, "published")]
+    names = [name.split("_") for name in grids.grid(CONFIG, "published")]
     assert {task for _, _, task in names} == set(TASKS)
     trained = [name for name in names if name[1] != "late"]
     assert len(trained) == 3 * (3 + 3 * 4)

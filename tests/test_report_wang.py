@@ -17,7 +17,7 @@ from pipeline.report.verdicts import PLANTED, is_clear, opposite
 from pipeline.report.wang_claims import first_claim, second_claim
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
-from pipeline.stage.names import subsets
+from pipeline.stage.registry import subsets
 from pipeline.stage.result import SECTIONS
 
 SETS = subsets("ecn")

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from checkout import REPOSITORY
 
-from pipeline.plan import targets
+from pipeline.plan import grids
 
 SCHEMA = json.loads((REPOSITORY / "pipeline/evaluation/result.schema.json").read_text())
 SCORED_WITHOUT = ["en_joint", "en_late", "en_late-averaged", "en_gbdt"]
@@ -76,7 +76,7 @@ def test_tables_hold_a_row_per_result_of_both_protocols(copied):
     expected = {
         (protocol, *name.split("_", 2))
         for protocol in ("corrected", "published")
-        for name in targets.grid(config, protocol)
+        for name in grids.grid(config, protocol)
     }
     assert {
         tuple(r[k] for k in ("protocol", "modalities", "model", "task")) for r in rows

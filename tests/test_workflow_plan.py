@@ -16,7 +16,7 @@ from test_extract_release import header_of, put
 from pipeline.extract.contracts import TABLES, tables_for
 from pipeline.fusion import registry
 from pipeline.plan import targets
-from pipeline.plan.wiring import Wiring
+from pipeline.plan.wiring_results import ResultWiring
 
 COMMON = dict.fromkeys(["make_hospital", "select_episodes", "label_task"], 1)
 MARKED = {"mark_left_out": 1}  # of the corrected protocol
@@ -382,7 +382,7 @@ def test_a_query_is_an_input_of_the_jobs_that_read_it_alone(fresh):
 
 @pytest.mark.parametrize("name", CONFIG["modalities"].values())
 def test_a_training_depends_on_the_code_of_its_modalities(name):
-    wiring = Wiring(CONFIG)
+    wiring = ResultWiring(CONFIG)
     letter = next(x for x, own in CONFIG["modalities"].items() if own == name)
     job = SimpleNamespace(modalities=letter, protocol="corrected", model="joint")
     files = wiring.encoder_modules("pipeline.fusion.joint")(job)
@@ -393,7 +393,7 @@ def test_a_training_depends_on_the_code_of_its_modalities(name):
 
 
 def test_who_has_which_modality_is_the_same_for_every_target():
-    wiring = Wiring(CONFIG, {"n": "no reports"})
+    wiring = ResultWiring(CONFIG, {"n": "no reports"})
     told = json.loads(
         wiring.presence("corrected")(SimpleNamespace(modalities="e", task="mortality"))
     )
@@ -443,11 +443,11 @@ def test_settings_reach_rules_in_one_form_whatever_their_order(protocol):
     assert list(turned) != list(CONFIG)
     job = SimpleNamespace(protocol=protocol, modalities="ecn", model="joint", task="mortality")
     for keys in (("cohort",), ("split",), ("early", "dropout"), ("note", "doc2vec")):
-        given, other = (Wiring(config).setting(*keys)(job) for config in (CONFIG, turned))
+        given, other = (ResultWiring(config).setting(*keys)(job) for config in (CONFIG, turned))
         assert given == other
     for ask in ("schedule", "known_from"):
         own = ["labs"] if ask == "known_from" else []
-        given, other = (getattr(Wiring(c), ask)(*own)(job) for c in (CONFIG, turned))
+        given, other = (getattr(ResultWiring(c), ask)(*own)(job) for c in (CONFIG, turned))
         assert given == other
 
 

@@ -33,7 +33,7 @@ from pipeline.stage.comparison import (
 )
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
-from pipeline.stage.names import subsets
+from pipeline.stage.registry import subsets
 from pipeline.stage.tables import version_of_tables
 
 log = logging.getLogger("pipeline")

@@ -11,8 +11,9 @@ from typing import Any
 
 from pipeline.cohort.task import find
 from pipeline.fusion import registry
-from pipeline.plan import targets
-from pipeline.plan.wiring import PREDICTIONS, UNIT, Of, Wiring
+from pipeline.plan import grids, targets
+from pipeline.plan.wiring import PREDICTIONS, UNIT, Of
+from pipeline.plan.wiring_results import ResultWiring
 
 Config = Mapping[str, Any]
 FOLDERS = {"corrected": "results", "published": "results/published"}  # of results
@@ -37,7 +38,7 @@ def pages(config: Config) -> dict[str, Page]:
     return {
         "wang": Page(
             "Admissions",
-            [f"{FOLDERS[p]}/{name}.json" for p in FOLDERS for name in targets.grid(config, p)],
+            [f"{FOLDERS[p]}/{name}.json" for p in FOLDERS for name in grids.grid(config, p)],
             [f"results/{p}/contrasts/{task}.json" for p in FOLDERS for task in config["tasks"]],
             [
                 f"results/{protocol}/attribution/{fusion}_{task}.json"
@@ -49,14 +50,14 @@ def pages(config: Config) -> dict[str, Page]:
         ),
         "unimed": Page(
             "ICU stays",
-            [f"results/{name}.json" for name in targets.decoder_grid(config)],
+            [f"results/{name}.json" for name in grids.decoder_grid(config)],
             ["results/corrected/contrasts/unimed.json"],
             [],
             ["unimed_attention"],
         ),
         "both": Page(
             "Both papers",
-            [f"results/{name}.json" for name in targets.papers_grid(config)],
+            [f"results/{name}.json" for name in grids.papers_grid(config)],
             [f"results/corrected/contrasts/{PAPERS}{unit}.json" for unit in _units(config)],
             [],
             ["both"],
@@ -67,7 +68,7 @@ def pages(config: Config) -> dict[str, Page]:
 def collections(config: Config) -> dict[str, list[str]]:
     """Targets that stand for many files, by name."""
     results = {
-        protocol: [f"{folder}/{name}.json" for name in targets.grid(config, protocol)]
+        protocol: [f"{folder}/{name}.json" for name in grids.grid(config, protocol)]
         for protocol, folder in FOLDERS.items()
     }
     return {
@@ -94,17 +95,17 @@ def collections(config: Config) -> dict[str, list[str]]:
 
 
 def _units(config: Config) -> list[str]:
-    return sorted({targets.unit_of(config, task) for task in targets.papers_tasks(config)})
+    return sorted({targets.unit_of(config, task) for task in grids.papers_tasks(config)})
 
 
 def compared(config: Config, study: str, protocol: str) -> list[str]:
     """The names of the results of a study."""
     if study == registry.DECODER:
-        return targets.decoder_grid(config)
+        return grids.decoder_grid(config)
     if study.startswith(PAPERS):
-        names, unit = targets.papers_grid(config), study.removeprefix(PAPERS)
+        names, unit = grids.papers_grid(config), study.removeprefix(PAPERS)
         return [name for name in names if targets.unit_of(config, task_of(name)) == unit]
-    return [name for name in targets.grid(config, protocol) if task_of(name) == study]
+    return [name for name in grids.grid(config, protocol) if task_of(name) == study]
 
 
 def families(study: str) -> tuple[str, ...]:
@@ -146,7 +147,7 @@ def trained_on(config: Config) -> str:
 class Comparing:
     """Inputs and options of the rule that compares the models of a study, as functions of a job."""
 
-    def __init__(self, config: Config, wiring: Wiring) -> None:
+    def __init__(self, config: Config, wiring: ResultWiring) -> None:
         self.config, self.wiring = config, wiring
 
     def _names(self, wildcards: Any) -> list[str]:
@@ -187,7 +188,7 @@ class Comparing:
     def of_sets(self, wildcards: Any) -> list[str]:
         """Predictions of every set of modalities, by one fusion: of a modality alone, of itself."""
         names = []
-        for letters in targets.modality_sets(self.config):
+        for letters in grids.modality_sets(self.config):
             model = wildcards.fusion if len(letters) > 1 else registry.SINGLE
             names.append(f"{letters}_{model}_{wildcards.task}")
         return self._tables(wildcards, names, ".parquet")

@@ -15,7 +15,7 @@ from pipeline.report.numbers import cell, p_cell, sd_cell, short, table
 from pipeline.report.results import FlatResults
 from pipeline.report.verdicts import interval_words
 from pipeline.stage.comparison import Attribution
-from pipeline.stage.names import PROTOCOLS, subsets
+from pipeline.stage.registry import PROTOCOLS, subsets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from pipeline.report.drawing import BAR, REFERENCE, STYLE, look_of
 from pipeline.report.names import models_in_order, sets_in_order, unique
 from pipeline.report.results import FlatResults, Name, Part
 from pipeline.report.verdicts import interval_words
-from pipeline.stage.names import PROTOCOLS
+from pipeline.stage.registry import PROTOCOLS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

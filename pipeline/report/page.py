@@ -21,7 +21,7 @@ from pipeline.stage.command import parser
 from pipeline.stage.comparison import Attribution, read_attribution, read_comparison
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
-from pipeline.stage.names import PROTOCOLS
+from pipeline.stage.registry import PROTOCOLS
 from pipeline.stage.result import read_result
 from pipeline.stage.tables import one_version
 

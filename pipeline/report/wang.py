@@ -19,7 +19,7 @@ from pipeline.report.verdicts import interval_lines
 from pipeline.report.wang_claims import answers
 from pipeline.report.wang_task import section
 from pipeline.stage.command import run
-from pipeline.stage.names import PROTOCOLS
+from pipeline.stage.registry import PROTOCOLS
 
 METRICS = ("auroc", "auprc", "brier")
 

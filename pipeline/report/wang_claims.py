@@ -14,7 +14,7 @@ from pipeline.report.numbers import cell, p_cell, short
 from pipeline.report.results import Differences, Row
 from pipeline.report.verdicts import PLANTED, corrected, is_clear, opposite, why_undecided
 from pipeline.stage.comparison import Attribution
-from pipeline.stage.names import PROTOCOLS
+from pipeline.stage.registry import PROTOCOLS
 
 EHR = "e"
 CLEAR = (

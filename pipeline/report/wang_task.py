@@ -24,7 +24,7 @@ from pipeline.report.numbers import (
     with_sd,
 )
 from pipeline.report.results import Differences, FlatResults, Name, Row, gain
-from pipeline.stage.names import PROTOCOLS
+from pipeline.stage.registry import PROTOCOLS
 
 SEED_SD = "its SD between seeds"
 QUESTIONS = {

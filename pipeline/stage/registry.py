@@ -5,9 +5,11 @@ A modality is a folder `pipeline/<name>/`, whose `registry.py` offers `modality(
 its registry. Models are in `pipeline/fusion/registry.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
+PROTOCOLS = ("corrected", "published")
 Paths = str | list[str]
 
 
@@ -69,3 +71,14 @@ class Model:
         return len(modalities) in self.sizes and (
             self.features != "statistics" or modalities == "e"
         )
+
+
+def subsets(letters: Iterable[str]) -> list[str]:
+    """Every non-empty set of the letters, small ones first, letters in the order given.
+
+    >>> subsets("ecn")
+    ['e', 'c', 'n', 'ec', 'en', 'cn', 'ecn']
+    """
+    known = list(letters)
+    sizes = range(1, len(known) + 1)
+    return ["".join(chosen) for size in sizes for chosen in combinations(known, size)]

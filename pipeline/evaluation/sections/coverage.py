@@ -24,7 +24,7 @@ from pipeline.evaluation.predictions import SPLITS
 from pipeline.evaluation.sections.suppression import hidden, hides, shown
 from pipeline.evaluation.statistics.sample import Ids, Sample
 from pipeline.stage.errors import InputError
-from pipeline.stage.names import subsets
+from pipeline.stage.registry import subsets
 from pipeline.stage.sections import Count, Coverage, SplitCoverage
 
 NONE = "none"

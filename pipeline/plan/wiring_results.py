@@ -1,0 +1,169 @@
+"""How the rules of results get files and settings: what a result is made of, in every fold.
+
+Every method returns a function of wildcards, as in `pipeline.plan.wiring`. A result's wildcards
+name modalities, model and task, so the protocol is an argument.
+"""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+from pipeline.cohort.task import find
+from pipeline.fusion import registry
+from pipeline.plan import protocols, targets
+from pipeline.plan.wiring import ABSENT, PREDICTIONS, UNIT, Of, Wiring, encoder_module, filled
+
+
+class ResultWiring(Wiring):
+    """The wiring of all stages, with that of results, comparisons and tables."""
+
+    def presence(self, protocol: str | None = None, unit: str | None = None) -> Of:
+        """Who has which modality of the config, as the JSON of an evaluation's --present.
+
+        Alike for every target and model, so that all figures of a table are of the same episodes.
+        Films count as selected: none is decoded to be counted, and a result says how many cannot be
+        read. `protocol`, `unit`: where the wildcards name none.
+        """
+
+        def of(wildcards: Any) -> str:
+            own = {"protocol": protocol or wildcards.protocol,
+                   "unit": unit or self.unit(wildcards)}  # fmt: skip
+            who: dict[str, dict[str, Any]] = {}
+            for letter, modality in self.modalities.items():
+                table = modality.assumed or modality.present
+                if letter in self.lacking:
+                    who[letter] = {"reason": self.lacking[letter]}
+                elif table is None:
+                    who[letter] = {"reason": "it does not say who has it"}
+                else:
+                    by = "assumed" if modality.assumed else "selected"
+                    who[letter] = {"table": filled(table, **own), "by": by}
+            return json.dumps(who)
+
+        return of
+
+    def present(self, protocol: str | None = None, unit: str | None = None) -> Of:
+        """The tables of `presence`."""
+        of = self.presence(protocol, unit)
+        return lambda wildcards: [
+            who["table"] for who in json.loads(of(wildcards)).values() if "table" in who
+        ]
+
+    def readable(self, protocol: str) -> Of:
+        """Counts of films that cannot be read, of a target that reads them; alike in every fold."""
+
+        def of(wildcards: Any) -> list[str]:
+            own = {"protocol": protocols.folds(self.config, protocol)[0],
+                   "unit": self.unit(wildcards)}  # fmt: skip
+            encoders = self.encoders(_of_protocol(wildcards, protocol)).values()
+            return [
+                filled(encoder.files["readable"], **own)
+                for _, encoder in encoders
+                if "readable" in encoder.files
+            ]
+
+        return of
+
+    def without_modalities(self, protocol: str) -> Of:
+        """Predictions with a modality missing, in every fold, of models that are scored so."""
+
+        def of(wildcards: Any) -> list[str]:
+            model = registry.MODELS.get(wildcards.model)
+            if model is None or not model.curves:
+                return []
+            name = f"{wildcards.modalities}_{wildcards.model}_{wildcards.task}"
+            return self.in_folds(f"{ABSENT}/{name}.parquet", protocol, wildcards.task)
+
+        return of
+
+    def left_out(self, protocol: str) -> Of:
+        """Whom the sensitivity analyses of a target's tasks leave out, a table per task with any.
+
+        The published protocol has none.
+        """
+        return lambda wildcards: [
+            f"results/{protocol}/{one.unit}/without/{one.name}.parquet"
+            for one in targets.tasks(self.config, wildcards.task, protocol)
+            if protocol == "corrected" and one.without
+        ]
+
+    def groups(self, protocol: str, part: str) -> Of:
+        """The tables `groups` or `vocabulary` of a target's task of many labels, in every fold."""
+        return lambda wildcards: [
+            path
+            for one in targets.tasks(self.config, wildcards.task, protocol)
+            if one.kind == "many"
+            for path in self.in_folds(
+                f"{UNIT}/labels/{one.name}.{part}.parquet", protocol, one.name
+            )
+        ]
+
+    def predictions(self, protocol: str, ending: str = ".parquet") -> Of:
+        """What a target's model predicts, in every fold of a protocol."""
+
+        def of(wildcards: Any) -> list[str]:
+            name = f"{wildcards.modalities}_{wildcards.model}_{wildcards.task}"
+            return self.in_folds(f"{PREDICTIONS}/{name}{ending}", protocol, wildcards.task)
+
+        return of
+
+    def made_by(self, protocol: str) -> Of:
+        """The code that decides a result: modules, and the queries of its tasks."""
+
+        def of(wildcards: Any) -> list[str]:
+            told = []
+            if registry.is_decoder(wildcards.model):
+                told = targets.told(self.config, wildcards.model, wildcards.task)
+            asked = targets.tasks(self.config, wildcards.task, protocol)
+            queries = [one.query for one in [*map(find, told), *asked]]
+            without = [one.without for one in asked if one.without and protocol == "corrected"]
+            first = ["pipeline.extract.tables", "pipeline.cohort.episodes",
+                     "pipeline.cohort.labels"]  # fmt: skip
+            first += ["pipeline.cohort.without", *without] if without else []
+            if asked[0].unit == "admission":
+                first.append(targets.query("pipeline/cohort/episodes", protocol))
+            encoders = self.encoders(_of_protocol(wildcards, protocol)).items()
+            rooms = [
+                module
+                for name, (chosen, encoder) in encoders
+                for module in (*encoder.stages, encoder_module(name, chosen))
+            ]
+            rooms += [
+                targets.query(stem, protocol)
+                for _, (_, encoder) in encoders
+                for stem in encoder.queries
+            ]
+            model = registry.models(self.config, protocol)[wildcards.model]
+            trained = [] if model.decoder else targets.ENCODERS
+            last = [*trained, *model.modules, "pipeline.evaluation.result"]
+            return list(dict.fromkeys([*first, *queries, *rooms, *last]))
+
+        return of
+
+    def truth(self, protocol: str, known: list[str]) -> Of:
+        """What is known of the best reachable score of a target's tasks, as far as `known`.
+
+        The published cohort has no known truth: it asks other questions of other patients.
+        """
+
+        def of(wildcards: Any) -> list[str]:
+            if protocol != "corrected":
+                return []
+            own = targets.truths(self.config, wildcards.model, wildcards.task, known)
+            folder = "results/hospital/truth"
+            oracles = [f"{folder}/oracle_{name}.parquet" for name in own.values()]
+            return [f"{folder}/ceilings.json", *oracles] if oracles else []
+
+        return of
+
+    def behind(self, protocol: str) -> Of:
+        """The settings behind a result."""
+        return lambda wildcards: targets.settings_of(
+            self.config, protocol, wildcards.modalities, wildcards.model
+        )
+
+
+def _of_protocol(wildcards: Any, protocol: str) -> Any:
+    """The wildcards of a result, which name no protocol, with one."""
+    names = {name: getattr(wildcards, name) for name in ("modalities", "model", "task")}
+    return SimpleNamespace(protocol=protocol, **names)
