@@ -2,14 +2,16 @@
 
 import copy
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
 import yaml
 from checkout import REPOSITORY
 
-from pipeline.plan import grids, protocols, targets
+from pipeline.plan import configuration, grids, protocols, targets
 from pipeline.plan.wiring import Wiring
+from pipeline.stage.errors import InputError
 from pipeline.stage.registry import PROTOCOLS
 from pipeline.training.schedule import Schedule
 
@@ -196,14 +198,30 @@ def test_one_fold_is_no_cross_validation():
     assert protocols.folds({"folds": 2}, "published") == ["published"]
 
 
-def test_the_protocols_change_known_settings_only():
-    """A misspelt key of a protocol would change nothing, silently."""
-    own = {"definition", "complete_of", "head_on", "schedules", "class_weights", "ehr", "required"}
-    own |= {"assumed"}  # for readers
-    for name in PROTOCOLS:
-        assert set(protocols.choices(name)) <= set(CONFIG) | own
+def test_what_corrected_names_published_names_too():
     keys = [set(protocols.choices(name)) for name in PROTOCOLS]
-    assert keys[0] <= keys[1]  # what corrected names, published names too
+    assert keys[0] <= keys[1]
+
+
+@pytest.mark.parametrize(
+    ("over", "message"),
+    [
+        ({"cxr": {"hours_scal": 1}}, r"config.cxr.hours_scal: unknown key; did you mean hours_sca"),
+        ({"head_onn": "train"}, "config.head_onn: unknown key, .* did you mean head_on"),
+        ({"note": {"letters": {"least": "two"}}}, 'config.note.letters.least: "two"; expected a w'),
+        ({"class_weights": {"mortality": {"e": [1]}}}, "config.class_weights.mortality.e: a list"),
+        ({"encoders": {"e": "token"}}, "config.encoders.e: token; expected an encoder of ehr"),
+    ],
+)
+def test_a_mistake_in_a_protocol_s_file_is_a_line(monkeypatch, over, message):
+    """A misspelt key would change nothing, silently."""
+    merged = {name: protocols.merged(protocols.choices(name), over) for name in PROTOCOLS}
+    monkeypatch.setattr(protocols, "choices", merged.get)
+    with pytest.raises(InputError) as error:
+        configuration.check(CONFIG)
+    lines = str(error.value).splitlines()
+    assert len(lines) == len(PROTOCOLS)
+    assert all(re.search(f"^workflow/protocols/.*yaml: {message}", line) for line in lines), lines
 
 
 def test_complete_cases_and_the_split_reach_the_rules_of_their_protocol():

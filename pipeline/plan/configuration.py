@@ -7,7 +7,6 @@ the types in `sections.py`. Read while the workflow is planned: nothing heavy is
 is read. Each mistake is one line that names the key, its value, what is expected and what to do.
 """
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -18,12 +17,21 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.cohort import task
-from pipeline.plan import launch
-from pipeline.plan.mistakes import PAGE, in_lines, in_words, resolved, schema, set_twice
-from pipeline.plan.sections import Config, UnimedModel
+from pipeline.plan import launch, protocols
+from pipeline.plan.mistakes import (
+    PAGE,
+    in_lines,
+    in_words,
+    resolved,
+    schema,
+    set_twice,
+    unknown_sections,
+)
+from pipeline.plan.sections import Common, Config, UnimedModel
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import why_not
 from pipeline.stage.modules import ROOT
+from pipeline.stage.registry import PROTOCOLS
 
 SYNTHETIC = "synthetic"  # a source that is made
 SCHEMA = "workflow/schemas/config.schema.json"
@@ -36,15 +44,16 @@ def check(config: object) -> Config:
     `config`: as Snakemake merged it from files and the command line, of which it does not see that
     a file sets a key twice (`set_twice`).
     """
-    lines = _unknown_sections(config) if isinstance(config, Mapping) else []
+    lines = unknown_sections(config, Config)
     try:
         found = Config.model_validate(config)
     except ValidationError as error:
         lines += in_lines(error.errors(include_url=False), Config, config)
     else:
         lines += contradictions(found)
+        lines = lines or of_protocols(found)
     if lines:
-        raise InputError("\n".join(" ".join(line.split()) for line in lines))
+        raise InputError("\n".join(lines))
     return found
 
 
@@ -72,24 +81,24 @@ def source(config: Mapping[str, Any]) -> dict[str, str | None]:
     return {name: path and str(Path(path).expanduser()) for name, path in section.items()}
 
 
-def _unknown_sections(config: Mapping[Any, Any]) -> list[str]:
-    """Keys that are neither of the config nor the name of a modality, which may have settings."""
-    letters = config.get("modalities")
-    names = list(letters.values()) if isinstance(letters, Mapping) else []
-    strange = [key for key in config if isinstance(key, str) and key not in Config.model_fields]
-    near = {key: difflib.get_close_matches(key, Config.model_fields, 1) for key in strange}
-    return [
-        f"config.{key[:60]}: unknown key, and no modality of that name; "
-        f"{f'did you mean {near[key][0]}?' if near[key] else 'remove it.'} See {PAGE}"
-        for key in strange
-        if key not in names
-    ]
-
-
 def contradictions(config: Config) -> list[str]:
     """What a key alone cannot show: files that do not exist, shares that do not sum up to 1 …"""
     checks = (_modalities, _encoders, _source, _files, _shares, _tasks, _times, _models)
     return [f"config.{line}" for check_of in checks for line in check_of(config)]
+
+
+def of_protocols(config: Config) -> list[str]:
+    """What is wrong with the config under a protocol, or with a protocol's file."""
+    lines = []
+    for name in PROTOCOLS:
+        file = f"workflow/protocols/{name}.yaml"
+        try:
+            merged = protocols.typed(config.dump(), name)
+        except InputError as error:
+            lines.append(str(error))
+        else:
+            lines += [f"{file}: config.{line}" for line in _encoders(merged)]
+    return lines
 
 
 def _modalities(config: Config) -> Iterator[str]:
@@ -107,7 +116,7 @@ def _modalities(config: Config) -> Iterator[str]:
         yield "modalities: two letters name the same folder; keep one of the two"
 
 
-def _encoders(config: Config) -> Iterator[str]:
+def _encoders(config: Common) -> Iterator[str]:
     """Encoders that their modality does not register, or of no letter."""
     names, settings = config.modalities, config.dump()
     for key, chosen in (("", config.encoders), ("unimed.", config.unimed.encoders)):

@@ -52,7 +52,7 @@ def _repeated(node: yaml.Node | None, where: Key, above: tuple[int, ...]) -> Ite
         return
     first: dict[str, int] = {}
     for key, value in node.value:
-        name, line = str(key.value)[:60], key.start_mark.line + 1
+        name, line = str(key.value), key.start_mark.line + 1
         if name in first:
             yield (f"{line}: {dotted((*where, name))} is set twice, first in line {first[name]}; "
                    "keep one of the two")  # fmt: skip
@@ -88,7 +88,23 @@ def in_lines(errors: Sequence[ErrorDetails], model: type[Section], config: objec
             value = _MISSING if error["type"] == "missing" else _value(config, where)
             detail = error["msg"] if error["type"] == "each_once" else ""
             lines.setdefault(where, _refused(where, value, node, detail))
-    return list(lines.values())
+    return [" ".join(line.split()) for line in lines.values()]
+
+
+def unknown_sections(config: object, model: type[Section]) -> list[str]:
+    """Keys that are neither of the model nor the name of a modality, which may have settings."""
+    if not isinstance(config, Mapping):
+        return []
+    letters = config.get("modalities")
+    names = list(letters.values()) if isinstance(letters, Mapping) else []
+    strange = [key for key in config if isinstance(key, str) and key not in model.model_fields]
+    near = {key: difflib.get_close_matches(key, model.model_fields, 1) for key in strange}
+    return [
+        f"{dotted([key])}: unknown key, and no modality of that name; "
+        f"{f'did you mean {near[key][0]}?' if near[key] else 'remove it.'} See {PAGE}"
+        for key in strange
+        if key not in names
+    ]
 
 
 _MISSING = object()
@@ -145,14 +161,14 @@ def _value(config: Any, where: Key) -> object:
 
 def dotted(where: Iterable[str | int]) -> str:
     """A key as messages name it, from `config` on."""
-    return ".".join(["config", *map(str, where)])
+    return ".".join(["config", *(str(part)[:60] for part in where)])
 
 
 def _unknown(where: Key, strange: object, node: Node) -> str:
     known = list(node.get("properties", {}))
     near = difflib.get_close_matches(str(strange), known, 1)
     meant = f"did you mean {near[0]}? " if near else ""
-    name = str(strange)[:60] if isinstance(strange, str) else shown(strange)
+    name = strange if isinstance(strange, str) else shown(strange)
     return (f"{dotted((*where, name))}: unknown key{_hint(strange, TEXT)}; {meant}"
             f"known: {', '.join(known)}; see {PAGE}")  # fmt: skip
 

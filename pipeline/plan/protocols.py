@@ -7,40 +7,148 @@ corrected protocol with its shares moved round the hash: `corrected/fold1` and s
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
+from pydantic import ConfigDict, Field, ValidationError
 
 from pipeline.fusion.registry import is_decoder
+from pipeline.plan.mistakes import in_lines, unknown_sections
+from pipeline.plan.sections import (
+    AS_WRITTEN,
+    AdmissionTask,
+    Availability,
+    Cohort,
+    Common,
+    Cxr,
+    Items,
+    Letter,
+    Name,
+    Note,
+    Number,
+    Schedule,
+    Section,
+    Seed,
+    Share,
+    Split,
+    Whole,
+    key,
+    optional,
+    some_of,
+)
+from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT
 
 # a split or an availability table is one choice, not a mapping to be mixed
 WHOLE = ("split", "availability", "schedule", "doc2vec")
-Settings = Mapping[str, Any]
+Merged = Mapping[str, Any]  # of a config and a protocol's choices, as JSON has it
+Weights = Annotated[
+    list[Annotated[float, Field(gt=0), AS_WRITTEN]], Field(min_length=2, max_length=2)
+]
 
 
-def merged(base: Settings, over: Settings) -> dict[str, Any]:
+class DefinedCohort(Cohort):
+    """The cohort, and by whose rules it is selected."""
+
+    definition: Literal["corrected", "published"] = key("whose rules select episodes")
+
+
+class DrawnSplit(Section):
+    """A split drawn at random per task, among its eligible episodes."""
+
+    random_state: Seed = key("seed of the draw")
+    val: Share = key("share that validates, of what is not tested")
+    test: Share = key("share that is tested")
+
+
+class Ehr(Section):
+    """Events of the record."""
+
+    signals: Literal["corrected", "published"] = key("which list of signals")
+    start_by_value: bool = key("whether initial weights make tokens depend on their values")
+
+
+class EncodedCxr(Cxr):
+    """Films, and how they are encoded."""
+
+    full: bool = key("false: JPEGs are decoded at a reduced scale")
+    hours_scale: Number = key("hours over which a film's weight grows e-fold", gt=0)
+    one_by_one: bool = key("whether films pass the network one at a time in training")
+
+
+class Letters(Section):
+    """Lengths of the words that Doc2Vec reads."""
+
+    least: Whole = key("letters of the shortest word")
+    most: Annotated[int, Field(ge=1)] | None = key("letters of the longest word; null: any")
+
+
+class EncodedNote(Note):
+    """Reports, and how they are encoded."""
+
+    letters: Letters = key("lengths of the words that Doc2Vec reads")
+    fitted_on: Literal["train", "all"] = key("whose reports Doc2Vec learns from")
+    standardise: bool = key("whether vectors are standardised by the training reports")
+
+
+class Training(Schedule):
+    """A schedule, and how validation is run."""
+
+    eval_mode: bool = optional("whether validation and embedding switch to evaluation", True)
+
+
+if TYPE_CHECKING:
+    TrainingChange = Training
+else:
+    TrainingChange = some_of(Training, "TrainingChange", "What a kind of model changes.")
+
+
+class Settings(Common):
+    """config.yaml under a protocol."""
+
+    model_config = ConfigDict(extra="allow")
+
+    cohort: DefinedCohort = key("which admissions are predicted, and when")
+    split: Split | DrawnSplit = key("shares of the patients, or a draw per task")
+    availability: Availability | None = key("null: the published queries know by themselves")
+    ehr: Ehr = key("events of the record")
+    cxr: EncodedCxr = key("chest films")
+    note: EncodedNote = key("radiology reports")
+    definition: Literal["corrected", "published"] = key("whose queries select events and films")
+    complete_of: Items[Name] | None = key("modalities of complete cases; null: all")
+    head_on: Literal["fusion", "train"] = key("the split on which heads are fitted")
+    required: dict[Name, dict[str, Any]] = key("modality → keys that a real source needs")
+    schedules: dict[Literal["unimodal", "multimodal"], TrainingChange] = key(
+        "kind of model → what it changes of the schedule"
+    )
+    class_weights: dict[AdmissionTask, dict[Letter | Literal["multimodal"], Weights]] = key(
+        "task → kind of model → weights of the negative and the positive class"
+    )
+    assumed: dict[str, list[str]] = optional("what is assumed, by room; for readers", {})
+
+
+def merged(base: Merged, over: Merged) -> dict[str, Any]:
     """`base` with the values of `over`, mapping by mapping; neither is changed.
 
     >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
     {'a': {'b': 3, 'c': 2}}
     """
     result = dict(base)
-    for key, value in over.items():
-        own = result.get(key)
-        if isinstance(own, Mapping) and isinstance(value, Mapping) and key not in WHOLE:
-            value = merged(own, value)
-        result[key] = value
+    for name, value in over.items():
+        before = result.get(name)
+        if isinstance(before, Mapping) and isinstance(value, Mapping) and name not in WHOLE:
+            value = merged(before, value)
+        result[name] = value
     return result
 
 
 @cache
-def choices(name: str) -> Settings:
+def choices(name: str) -> Merged:
     """The file of a protocol."""
     return yaml.safe_load((ROOT / "workflow" / "protocols" / f"{name}.yaml").read_text())
 
 
-def settings(config: Settings, protocol: str) -> dict[str, Any]:
+def settings(config: Merged, protocol: str) -> dict[str, Any]:
     """All settings under a protocol or fold, such as `published` or `corrected/fold1`."""
     name, _, fold = protocol.partition("/fold")
     found = merged(config, choices(name))
@@ -49,7 +157,21 @@ def settings(config: Settings, protocol: str) -> dict[str, Any]:
     return found
 
 
-def folds(config: Settings, protocol: str) -> list[str]:
+def typed(config: Merged, protocol: str) -> Settings:
+    """The same typed; `InputError` with a line per mistake of the protocol's file."""
+    merged_config = settings(config, protocol)
+    file = f"workflow/protocols/{protocol.partition('/')[0]}.yaml"
+    lines = unknown_sections(merged_config, Settings)
+    try:
+        found = Settings.model_validate(merged_config)
+    except ValidationError as error:
+        lines += in_lines(error.errors(include_url=False), Settings, merged_config)
+    if lines:
+        raise InputError("\n".join(f"{file}: {line}" for line in lines))
+    return found
+
+
+def folds(config: Merged, protocol: str) -> list[str]:
     """The protocol once per fold of the cross-validation; the first keeps its plain name.
 
     >>> folds({"folds": 3}, "corrected"), folds({"folds": 3}, "published")
@@ -59,7 +181,7 @@ def folds(config: Settings, protocol: str) -> list[str]:
     return [protocol, *(f"{protocol}/fold{k}" for k in range(1, count))]
 
 
-def encoders(merged: Settings, model: str) -> Mapping[str, str]:
+def encoders(merged: Merged, model: str) -> Mapping[str, str]:
     """Letter → encoder of a model: UniMed's own, or those of all other models.
 
     >>> merged = {"encoders": {"e": "tokens"}, "unimed": {"encoders": {"e": "fiddle"}}}
@@ -70,7 +192,7 @@ def encoders(merged: Settings, model: str) -> Mapping[str, str]:
     return chosen
 
 
-def schedule(found: Settings, modalities: str, model: str, task: str) -> str:
+def schedule(found: Merged, modalities: str, model: str, task: str) -> str:
     """The schedule of one training under the settings `found`, as JSON with sorted keys.
 
     `modalities`, `model`: of the target; the kinds that a protocol may tell apart are unimodal and

@@ -284,7 +284,7 @@ class UnimedModel(Section):
     training_share: Number = key("share of the training patients", gt=0, le=1)
 
 
-def _some_of(full: type[Section], title: str, description: str) -> type[Section]:
+def some_of(full: type[Section], title: str, description: str) -> type[Section]:
     """The class of the same keys, none of which must be there."""
     fields: dict[str, Any] = {
         name: (info.rebuild_annotation(), optional(info.description or "", None))
@@ -296,7 +296,7 @@ def _some_of(full: type[Section], title: str, description: str) -> type[Section]
 if TYPE_CHECKING:
     UnimedChange = UnimedModel
 else:
-    UnimedChange = _some_of(UnimedModel, "UnimedChange", "What a variant changes of the model.")
+    UnimedChange = some_of(UnimedModel, "UnimedChange", "What a variant changes of the model.")
 
 
 class Unimed(Section):
