@@ -107,10 +107,10 @@ def shapley_table(attributions: list[Attribution], results: FlatResults, words: 
     header += [f"{one} − {two}, SD between seeds, p (Holm)" for one, two in pairs]
     rows = []
     for task in unique(a["task"] for a in known):
-        mine = [a for a in known if a["task"] == task]
         rows += [
             _shapley_row({**a, **part}, letters, pairs, who)
-            for a in mine
+            for a in known
+            if a["task"] == task
             for who, part in (("all", a), (EVERY, a.get("complete") or {}))
             if part.get("shapley")
         ]

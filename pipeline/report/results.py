@@ -149,8 +149,8 @@ def arranged(results: Results) -> Results:
     models = models_in_order(name.model for name in results)
 
     def place(name: Name) -> tuple[int, int, int, str]:
-        own = (tasks.index(name.task), sets.index(name.modalities), models.index(name.model))
-        return *own, name.protocol
+        places = tasks.index(name.task), sets.index(name.modalities), models.index(name.model)
+        return *places, name.protocol
 
     return {name: results[name] for name in sorted(results, key=place)}
 

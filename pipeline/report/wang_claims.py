@@ -32,12 +32,13 @@ def first_claim(protocol: str, differences: Differences) -> str:
         return "not answered: no comparisons with single modalities."
     clear = [row for row in gains if is_clear(row)]
     tasks = unique(task for of, task in differences.tasks if of == protocol)
-    if open_question := why_undecided(gains):
+    lines = [_of_task(task, [row for row in gains if row["task"] == task]) for task in tasks]
+    if reason := why_undecided(gains):
         summary = (
-            f"**{open_question}.** Gain of the model of all modalities over the best single "
+            f"**{reason}.** Gain of the model of all modalities over the best single "
             "modality in AUROC, intervals over patients, training noise not in them:"
         )
-        return _lines(summary, [_of_task(task, gains) for task in tasks])
+        return _listed(summary, lines)
     shown, won = unique(row["task"] for row in gains), unique(row["task"] for row in clear)
     verdict = "It does not hold for any task."
     if len(clear) == len(gains) and shown == tasks:
@@ -50,7 +51,7 @@ def first_claim(protocol: str, differences: Differences) -> str:
         f"**{verdict}** The model of all modalities is clearly better than the best single "
         f"modality in {len(clear)} of {len(gains)} combinations of task and fusion; gain in AUROC:"
     )
-    return _lines(summary, [_of_task(task, gains) for task in tasks])
+    return _listed(summary, lines)
 
 
 def _gains(protocol: str, differences: Differences) -> list[Row]:
@@ -67,23 +68,17 @@ def _gains(protocol: str, differences: Differences) -> list[Row]:
 
 
 def _of_task(task: str, gains: list[dict[str, Any]]) -> str:
-    mine = [row for row in gains if row["task"] == task]
-    if not mine:
+    """The gains on one task: their range, how many are clear, and which are not."""
+    if not gains:
         return f"{task}: not shown, too few patients or one class only"
-    values = _range([row["value"] for row in mine], sign=True)
-    if why_undecided(mine):
-        return f"{task}: {', '.join(_with_fusion(row) for row in mine)}"
-    unclear = [_unclear(row) for row in mine if not is_clear(row)]
+    texts = [f"{row['first'].split('_')[1]} {cell(row, sign=True)}" for row in gains]
+    if why_undecided(gains):
+        return f"{task}: {', '.join(texts)}"
+    unclear = [f"{text}, p {p_cell(row['p_holm'])}" for text, row in zip(texts, gains, strict=True)
+               if not is_clear(row)]  # fmt: skip
     but = f"; not clear: {' and '.join(unclear)}" if unclear else ""
-    return f"{task}: {values}, clear with {len(mine) - len(unclear)} of {len(mine)} fusions{but}"
-
-
-def _with_fusion(row: dict[str, Any]) -> str:
-    return f"{row['first'].split('_')[1]} {cell(row, sign=True)}"
-
-
-def _unclear(row: dict[str, Any]) -> str:
-    return f"{_with_fusion(row)}, p {p_cell(row['p_holm'])}"
+    values = _range([row["value"] for row in gains], sign=True)
+    return f"{task}: {values}, clear with {len(gains) - len(unclear)} of {len(gains)} fusions{but}"
 
 
 def second_claim(protocol: str, attributions: list[Attribution], letters: Letters) -> str:
@@ -93,14 +88,13 @@ def second_claim(protocol: str, attributions: list[Attribution], letters: Letter
     if not known:
         return "not answered: no Shapley values that include the EHR."
     largest = [a for a in known if _largest(a) == EHR]
-    if open_question := why_undecided([row for a in known for row in a["differences"]]):
+    lines = [_shares(task, known, letters) for task in unique(a["task"] for a in known)]
+    if reason := why_undecided([row for a in known for row in a["differences"]]):
         summary = (
-            f"**{open_question}.** Of {len(known)} combinations of task and fusion, the EHR has "
+            f"**{reason}.** Of {len(known)} combinations of task and fusion, the EHR has "
             f"the largest Shapley value in {len(largest)}. Over the fusions:"
         )
-        return _lines(
-            summary, [_shares(task, known, letters) for task in unique(a["task"] for a in known)]
-        )
+        return _listed(summary, lines)
     clear = [a for a in known if all(map(is_clear, _against(a)))]
     refuted = [a for a in known if any(is_clear(opposite(d)) for d in _against(a))]
     verdict = "It cannot be decided: the differences are within chance."
@@ -117,9 +111,7 @@ def second_claim(protocol: str, attributions: list[Attribution], letters: Letter
         f"Shapley value in {len(largest)}, clearly larger than every other modality's in "
         f"{len(clear)}; another modality's is clearly larger in {len(refuted)}. Over the fusions:"
     )
-    return _lines(
-        summary, [_shares(task, known, letters) for task in unique(a["task"] for a in known)]
-    )
+    return _listed(summary, lines)
 
 
 def _jointly_corrected(attributions: list[Attribution]) -> list[dict[str, Any]]:
@@ -141,10 +133,10 @@ def _against(attribution: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _shares(task: str, attributions: Sequence[Mapping[str, Any]], letters: Letters) -> str:
     """Shapley values of each modality, from the smallest to the largest over the fusions."""
-    mine = [a["shapley"] for a in attributions if a["task"] == task]
+    shapley = [a["shapley"] for a in attributions if a["task"] == task]
     parts = [
-        f"{letter_words(letter, letters)} {_range([values[letter]['value'] for values in mine])}"
-        for letter in mine[0]
+        f"{letter_words(letter, letters)} {_range([values[letter]['value'] for values in shapley])}"
+        for letter in shapley[0]
     ]
     return f"{task}: {', '.join(parts)}"
 
@@ -158,7 +150,7 @@ def _list(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _lines(summary: str, lines: list[str]) -> str:
+def _listed(summary: str, lines: list[str]) -> str:
     return "\n".join([summary, *(f"  * {line}" for line in lines)])
 
 

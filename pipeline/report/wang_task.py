@@ -135,15 +135,17 @@ def _figures(chosen: FlatResults, differences: Iterable[Row]) -> str:
 
 def _differences(family: list[Row]) -> str:
     """The comparisons of one question and task; empty where there are none."""
-    rows = []
-    for protocol in PROTOCOLS:
-        own = [(_short(row["first"]), _short(row["second"]), row) for row in family
-               if row["protocol"] == protocol]  # fmt: skip
-        order = names_in_order(name for first, second, _ in own for name in (first, second))
-        for first, second, row in sorted(own, key=lambda o: (order.index(o[0]), order.index(o[1]))):
-            names = [name.replace("_", " ") for name in (first, second)]
-            p_values = [p_cell(row["p"]), p_cell(row["p_holm"])]
-            rows.append([*names, protocol, cell(row, sign=True), sd_cell(row), *p_values])
+    order = names_in_order(_short(row[side]) for row in family for side in ("first", "second"))
+
+    def place(row: Row) -> tuple[int, ...]:
+        places = (order.index(_short(row[side])) for side in ("first", "second"))
+        return PROTOCOLS.index(row["protocol"]), *places
+
+    rows = [
+        [*(_short(row[side]).replace("_", " ") for side in ("first", "second")), row["protocol"],
+         cell(row, sign=True), sd_cell(row), p_cell(row["p"]), p_cell(row["p_holm"])]
+        for row in sorted(family, key=place)
+    ]  # fmt: skip
     header = ["model", "minus", "protocol", "difference of AUROC", SEED_SD, "p", "p (Holm)"]
     return table(header, rows, words=3) if rows else ""
 
