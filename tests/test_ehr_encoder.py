@@ -173,6 +173,7 @@ def test_before_a_horizon_steps_and_tokens_are_those_that_were_known_by_then():
     """Against a plain loop: a step without a known token is none, an episode without a step one."""
     data = steps([3, 0, 7, 2], seed=4)
     data.known[-5:] = 47 * 60  # of the last episode nothing is known at first
+    data.known[:3] = 2 * 60, 12 * 60, 12 * 60 - 1
     batch = data.batch(np.arange(4))
     for hours in (2, 12, 48):
         known = known_before(batch, hours)

@@ -154,7 +154,8 @@ def test_few_cases_in_one_fold_withhold_the_metrics():
 def test_pairing_stays_within_the_fold():
     frames = [fold(k) for k in range(2)]
     whole = samples(frames, "train")
-    lacking = frames[1].filter(pl.col("episode_id") != frames[1].filter(split="train")[0, 0])
+    first = frames[1].filter(split="train")[0, "episode_id"]
+    lacking = frames[1].filter(pl.col("episode_id") != first)
     one, two, left_out = pair(whole, samples([frames[0], lacking], "train"), "other")
     assert left_out == {"model": 1, "other": 0}
     assert (one.episode == two.episode).all()
