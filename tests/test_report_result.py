@@ -43,8 +43,9 @@ def made(folder, truth, positives=None, suppress=0):
     frame = pl.concat(
         pl.DataFrame(facts).with_columns(seed=pl.lit(s, pl.Int64), probability=pl.Series(p))
         for s, p in enumerate(seeds)
-    ).select(pl.lit("mortality").alias("task"), "episode_id", "subject_id", "seed", "split", "label",
-             "probability")  # fmt: skip
+    )
+    names = ["task", "episode_id", "subject_id", "seed", "split", "label", "probability"]
+    frame = frame.with_columns(task=pl.lit("mortality")).select(names)
     frame.write_parquet(folder / "e_unimodal_mortality.parquet")
     oracle = {"hadm_id": np.arange(200), "ecn": 1 / (1 + np.exp(-eta))}
     pl.DataFrame(oracle).write_parquet(folder / "oracle_mortality.parquet")

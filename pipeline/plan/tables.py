@@ -14,6 +14,7 @@ from pipeline.fusion import registry
 from pipeline.plan import grids, targets
 from pipeline.plan.wiring import PREDICTIONS, UNIT, Of
 from pipeline.plan.wiring_results import ResultWiring
+from pipeline.stage.errors import InputError
 
 Config = Mapping[str, Any]
 FOLDERS = {"corrected": "results", "published": "results/published"}  # of results
@@ -151,7 +152,14 @@ class Comparing:
         self.config, self.wiring = config, wiring
 
     def _names(self, wildcards: Any) -> list[str]:
-        return compared(self.config, wildcards.study, wildcards.protocol)
+        names = compared(self.config, wildcards.study, wildcards.protocol)
+        if not names:
+            units = ", ".join(f"{PAPERS}{unit}" for unit in _units(self.config))
+            raise InputError(
+                f"no study '{wildcards.study}' of the {wildcards.protocol} protocol; there are "
+                f"{', '.join(self.config['tasks'])}, {registry.DECODER}, {units}"
+            )
+        return names
 
     def _ranked(self, names: list[str]) -> list[str]:
         """The tasks of many labels that models of several tasks have."""
@@ -207,7 +215,10 @@ class Comparing:
         if self._asks(wildcards, ("papers",)):
             options += ["--trained-on", trained_on(self.config)]
         if input.diagnoses:
-            (task,) = self._ranked(self._names(wildcards))
+            task, *others = self._ranked(self._names(wildcards))
+            if others:
+                raise InputError(f"unimed.all: two tasks of many labels, {task} and {others[0]}; "
+                                 "tables show one")  # fmt: skip
             options += ["--diagnoses-task", task, "--diagnoses", *input.diagnoses]
             options += ["--groups", *input.groups, "--vocabulary", *input.vocabulary]
         return options
