@@ -29,10 +29,10 @@ from pipeline.fusion.heads import HEADS
 from pipeline.fusion.joint import Encoders, JointData, JointExamples, JointModel
 from pipeline.training import loop
 from pipeline.training.batches import Batch, Data, ahead
-from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.examples import Examples
 from pipeline.training.features import Unimodal
 from pipeline.training.modality import Feature, ModalityData, feature_of
+from pipeline.training.processes import make_repeatable, pick_device
 
 # admissions, pixels, event times, sizes of a batch, seconds of a pass, passes of each kind
 SIZES = {"small": (128, 64, 20, (32,), 0.3, 2), "full": (4096, 224, 250, (32, 256), 1.2, 3)}

@@ -24,10 +24,10 @@ sys.path.insert(0, str(REPOSITORY))
 import mimic_like
 import published_encoder
 
-from pipeline.training.device import make_repeatable
 from pipeline.training.examples import batch_loss
 from pipeline.training.features import Unimodal
 from pipeline.training.modality import ModalityData, feature_of
+from pipeline.training.processes import make_repeatable
 
 BATCH = 32
 # pixels, rounds, admissions read literally per round

@@ -15,10 +15,10 @@ from pipeline.cxr.store import size_folder
 from pipeline.evaluation.statistics.bootstrap import Resampling, auroc_estimate
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.training.batches import evaluate
-from pipeline.training.device import make_repeatable
 from pipeline.training.features import Unimodal
 from pipeline.training.loop import Examples, Schedule, fit
 from pipeline.training.modality import Feature
+from pipeline.training.processes import make_repeatable
 
 CPU = torch.device("cpu")
 FINDINGS_FROM = 7  # columns before the 14 findings

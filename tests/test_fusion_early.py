@@ -13,10 +13,10 @@ from pipeline.fusion import early
 from pipeline.fusion.absent import RATES, lost
 from pipeline.fusion.heads import EarlyHead
 from pipeline.stage.errors import InputError
-from pipeline.training.device import make_repeatable
 from pipeline.training.embeddings import Embeddings, read_embeddings
 from pipeline.training.features import moments
 from pipeline.training.loop import Examples, fit
+from pipeline.training.processes import make_repeatable
 from pipeline.training.schedule import Schedule
 
 WIDTH = 4

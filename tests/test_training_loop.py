@@ -15,9 +15,9 @@ from pipeline.stage.errors import InputError
 from pipeline.training import loop
 from pipeline.training.batches import batches, evaluate
 from pipeline.training.checkpoint import save_weights
-from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.fingerprint import loaded_code
 from pipeline.training.loop import Examples, Schedule, fit
+from pipeline.training.processes import make_repeatable, pick_device
 
 CPU = torch.device("cpu")
 SCHEDULE = Schedule(epochs=4, batch_size=8, learning_rate=0.01, weight_decay=0.01)

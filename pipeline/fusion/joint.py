@@ -102,9 +102,9 @@ class JointModel(nn.Module):
 def build(arguments: argparse.Namespace, data: JointData, rows: TaskRows) -> JointModel:
     """A fresh model; the training episodes that have a modality give its statistics."""
     train, features = rows.of("train"), {}
-    for name, own in data.each.items():
-        fitted = train[own.present()[train]]
-        features[name] = feature_of(name, arguments.data[name], own, fitted)
+    for name, modality in data.each.items():
+        fitted = train[modality.present()[train]]
+        features[name] = feature_of(name, arguments.data[name], modality, fitted)
     head = HEADS[arguments.head](len(features), told=arguments.head_on == "fusion")
     if isinstance(head, LateHead):
         prior = rows.label[train].mean()
@@ -150,10 +150,10 @@ def main() -> None:
     arguments = _arguments()
     rows = read_rows(arguments.episodes, arguments.labels, arguments.task)
     each = read_data(arguments.data, rows.episode)
-    data = JointData(each, np.stack([own.present() for own in each.values()], axis=1))
+    data = JointData(each, np.stack([one.present() for one in each.values()], axis=1))
     train = rows.of("train")
-    for name, own in each.items():
-        check_present(name, own, train, "training episodes")
+    for name, modality in each.items():
+        check_present(name, modality, train, "training episodes")
     if len(np.unique(rows.label[train])) < 2:
         raise InputError(f"{arguments.head} fusion: the training episodes are all of one class; "
                          "enlarge the cohort")  # fmt: skip

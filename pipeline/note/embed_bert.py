@@ -16,7 +16,7 @@ from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.tables import read_table, write_table
-from pipeline.training.device import half_precision, make_repeatable, pick_device
+from pipeline.training.processes import half_precision, make_repeatable, pick_device
 
 BATCH = 64  # windows; of like length, so that little is padding
 

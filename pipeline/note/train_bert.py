@@ -28,7 +28,7 @@ from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.progress import JobProgress
-from pipeline.training.device import make_repeatable, pick_device
+from pipeline.training.processes import make_repeatable, pick_device
 
 BATCH, RATE = 32, 2e-3  # windows per step; highest learning rate, after a tenth of the steps
 MASKED, HIDDEN, REPLACED = 0.15, 0.8, 0.1  # of the pieces; of those

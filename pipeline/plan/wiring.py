@@ -215,15 +215,12 @@ class Wiring:
 
     def horizon(self, wildcards: Any) -> int | None:
         """Hours from clock zero that a target's tasks see at most; None: the cohort's window."""
-        asked = targets.tasks(self.config, wildcards.task)
-        hours = [one.hours for one in asked if one.hours is not None]
-        if not hours:
-            return None
-        model = getattr(wildcards, "model", "")
-        most = None
+        model, most = getattr(wildcards, "model", ""), None
         if registry.is_decoder(model):
             most = targets.decoder_settings(self.config, model)["hours"]
-        return min(max(hours), most or max(hours))
+        asked = targets.tasks(self.config, wildcards.task)
+        hours = [one.hours for one in asked if one.hours is not None]
+        return min(max(hours), most or max(hours)) if hours else most
 
     def complete_cases(self, form: str = "{file}") -> Of:
         """Tables that tell who has each modality, where only complete cases are wanted."""

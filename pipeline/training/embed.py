@@ -20,10 +20,10 @@ from pipeline.stage.command import log, parser, run
 from pipeline.stage.tables import Contract, write_table
 from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import load_weights, save_weights
-from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.features import LinearHead, Unimodal, fit_on_fusion
 from pipeline.training.modality import ModalityData, add_data_argument, feature_of, read_data
+from pipeline.training.processes import make_repeatable, pick_device
 from pipeline.training.schedule import add_schedule_argument
 from pipeline.training.seeds import add_head_argument, add_training_arguments
 

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from pipeline.cohort.rows import TaskRows
 from pipeline.stage.errors import InputError
-from pipeline.training.device import make_repeatable
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.loop import Examples, fit
 from pipeline.training.modality import Feature
+from pipeline.training.processes import make_repeatable
 from pipeline.training.schedule import Schedule
 
 

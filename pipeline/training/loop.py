@@ -18,10 +18,9 @@ from pipeline.stage.command import log
 from pipeline.stage.errors import InputError
 from pipeline.training.batches import ahead, batches, evaluate
 from pipeline.training.checkpoint import Epoch, Progress
-from pipeline.training.device import half_precision
 from pipeline.training.examples import Examples
 from pipeline.training.fingerprint import fingerprint
-from pipeline.training.processes import SINGLE, Processes
+from pipeline.training.processes import SINGLE, Processes, half_precision
 from pipeline.training.schedule import Schedule
 
 

@@ -124,13 +124,13 @@ def _reading(name: str) -> Iterator[None]:
         raise InputError(f"--data: {name} lacks {error}") from error
 
 
-def read_data(settings: Mapping[str, Settings], episodes: np.ndarray) -> dict[str, ModalityData]:
-    """The data of every modality of `settings`, in its order."""
-    read = {}
-    for name, own in settings.items():
+def read_data(every: Mapping[str, Settings], episodes: np.ndarray) -> dict[str, ModalityData]:
+    """The data of every modality, in their order; `every`: modality → settings."""
+    data = {}
+    for name, settings in every.items():
         with _reading(name):
-            read[name] = find(name, own["encoder"]).data(own, episodes)
-    return read
+            data[name] = find(name, settings["encoder"]).data(settings, episodes)
+    return data
 
 
 def network_of(name: str, settings: Settings, data: ModalityData, train: np.ndarray) -> nn.Module:

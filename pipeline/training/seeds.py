@@ -11,10 +11,9 @@ from torch import nn
 from pipeline.cohort.rows import add_row_arguments
 from pipeline.stage.files import write_json
 from pipeline.training.checkpoint import History, progress_file, save_weights
-from pipeline.training.device import make_repeatable, pick_device
 from pipeline.training.examples import Examples
 from pipeline.training.loop import fit
-from pipeline.training.processes import from_environment
+from pipeline.training.processes import from_environment, make_repeatable, pick_device
 
 Outcome = TypeVar("Outcome")
 

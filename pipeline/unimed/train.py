@@ -57,7 +57,8 @@ def _arguments() -> argparse.Namespace:
 def build(arguments: argparse.Namespace, data: Episodes, train: np.ndarray) -> UniMed:
     """A fresh model; `train`: rows for statistics."""
     encoders = {
-        name: network_of(name, arguments.data[name], own, train) for name, own in data.each.items()
+        name: network_of(name, arguments.data[name], modality, train)
+        for name, modality in data.each.items()
     }
     return UniMed(encoders, data.tasks, data.groups, arguments.model)
 
@@ -89,8 +90,8 @@ def main() -> None:
     data = read(arguments)
     train = data.some(data.of("train", "fusion"), arguments.model.training_share)
     examples = TasksExamples(data, data.label, train, data.of("val"), arguments.model)
-    for name, own in data.each.items():
-        check_present(name, own, train, "training episodes")
+    for name, modality in data.each.items():
+        check_present(name, modality, train, "training episodes")
     check_classes(data, train)
     made = train_seeds(
         arguments, f"unimed of {len(data.asked)} task(s)", arguments.weights,
