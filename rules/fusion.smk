@@ -1,8 +1,7 @@
-"""Fusion of modalities.
+"""Fusion of frozen encoders: early and late.
 
-Needs the embeddings of frozen encoders (early), the predictions of the single models (late), or the
-modalities' own files (joint, late-averaged: trained end to end). Makes the predictions of every
-eligible episode, and those of the test episodes with a modality missing.
+Needs the embeddings (early), or the predictions of the single models (late). Makes the predictions
+of every eligible episode, and those of the test episodes with a modality missing.
 """
 
 
@@ -43,57 +42,6 @@ rule fuse_early:
         " --letters {wildcards.modalities:q}"
         " --head-on {params.head_on:q}"
         " --dropout {params.dropout}"
-        " --modality-dropout {params.modality_dropout}"
-        " --schedule {params.schedule:q}"
-        " --seeds {params.seeds}"
-        " --torch-threads {params.torch_threads}"
-        " --device {params.device:q}"
-        " --weights {params.folder:q}"
-        " --absent {output.absent:q}"
-        " --output {output.predictions:q}"
-        " 2>&1 | tee {log:q}"
-
-
-rule fuse_jointly:
-    input:
-        episodes=f"{UNIT}/episodes.parquet",
-        labels=f"{UNIT}/labels/{{task}}.parquet",
-        data=wiring.encoder_files(),
-        code=wiring.encoder_modules("pipeline.fusion.joint"),
-    output:
-        history=f"{UNIT}/models/{{task}}/{{modalities}}_{{model}}/history.json",
-        predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
-        absent=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
-    log:
-        "logs/fuse_jointly/{protocol}/{unit}/{modalities}_{model}_{task}.log",
-    wildcard_constraints:
-        model="joint|late-averaged",
-    conda:
-        "../envs/pipeline.yaml"
-    threads: config["torch"]["threads"] * PROCESSES
-    resources:
-        **TRAINING,
-        mem_mb=growing(6000),
-        runtime=480,
-    params:
-        launch=LAUNCH,
-        folder=subpath(output.history, parent=True),
-        data=wiring.encoder_data(),
-        head_on=setting("head_on"),
-        modality_dropout=setting("modality_dropout"),
-        schedule=schedule(),
-        seeds=config["seeds"],
-        device=config["torch"]["device"],
-        torch_threads=config["torch"]["threads"],
-    shell:
-        "{params.launch} pipeline.fusion.joint"
-        " --head {wildcards.model:q}"
-        " --head-on {params.head_on:q}"
-        " --task {wildcards.task:q}"
-        " --episodes {input.episodes:q}"
-        " --labels {input.labels:q}"
-        " --data {params.data:q}"
-        " --letters {wildcards.modalities:q}"
         " --modality-dropout {params.modality_dropout}"
         " --schedule {params.schedule:q}"
         " --seeds {params.seeds}"

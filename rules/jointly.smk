@@ -1,10 +1,61 @@
-"""UniMed: one decoder over tasks of a unit.
+"""Models that train their encoders: joint and late-averaged fusion, and UniMed.
 
-Needs the episodes, the labels of the tasks, and what each modality registers of its encoder. Makes
-the predictions of every eligible episode and the mean attention of the tasks. A target's task is
-one task, or several: `all`, `admission`; a variant of config `unimed.variants` is a model
-`unimed-<name>`.
+Needs the episodes, the labels of the task or tasks, and what each modality registers of its
+encoder. Makes the predictions of every eligible episode; of fusion those of the test episodes with a
+modality missing, of UniMed the mean attention of the tasks. UniMed takes one task, or several:
+`all`, `admission`; a variant of config `unimed.variants` is a model `unimed-<name>`.
 """
+
+
+rule fuse_jointly:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        data=wiring.encoder_files(),
+        code=wiring.encoder_modules("pipeline.fusion.joint"),
+    output:
+        history=f"{UNIT}/models/{{task}}/{{modalities}}_{{model}}/history.json",
+        predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
+        absent=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
+    log:
+        "logs/fuse_jointly/{protocol}/{unit}/{modalities}_{model}_{task}.log",
+    wildcard_constraints:
+        model="joint|late-averaged",
+    conda:
+        "../envs/pipeline.yaml"
+    threads: config["torch"]["threads"] * PROCESSES
+    resources:
+        **TRAINING,
+        mem_mb=growing(6000),
+        runtime=480,
+    params:
+        launch=LAUNCH,
+        folder=subpath(output.history, parent=True),
+        data=wiring.encoder_data(),
+        head_on=setting("head_on"),
+        modality_dropout=setting("modality_dropout"),
+        schedule=schedule(),
+        seeds=config["seeds"],
+        device=config["torch"]["device"],
+        torch_threads=config["torch"]["threads"],
+    shell:
+        "{params.launch} pipeline.fusion.joint"
+        " --head {wildcards.model:q}"
+        " --head-on {params.head_on:q}"
+        " --task {wildcards.task:q}"
+        " --episodes {input.episodes:q}"
+        " --labels {input.labels:q}"
+        " --data {params.data:q}"
+        " --letters {wildcards.modalities:q}"
+        " --modality-dropout {params.modality_dropout}"
+        " --schedule {params.schedule:q}"
+        " --seeds {params.seeds}"
+        " --torch-threads {params.torch_threads}"
+        " --device {params.device:q}"
+        " --weights {params.folder:q}"
+        " --absent {output.absent:q}"
+        " --output {output.predictions:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule train_unimed:
