@@ -633,7 +633,7 @@ def test_with_the_rule_off_values_are_known_when_charted(build):
 
 
 def test_a_rule_that_names_no_time_is_refused(build):
-    with pytest.raises(InputError, match=r"availability\.labs: dischtime is not one of"):
+    with pytest.raises(InputError, match=r"availability\.labs\.0: .*'storetime' or 'charttime'"):
         build(rule=RULE | {"labs": ["dischtime"]})
 
 

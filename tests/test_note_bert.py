@@ -17,11 +17,12 @@ from pipeline.note import embed_bert, tokens_bert, train_bert
 from pipeline.note.bert import LastLayer, first_token, load_bert, mean_by
 from pipeline.note.encoder_bert import BertNetwork
 from pipeline.note.reports import Reports, padded, read_pieces
+from pipeline.note.settings import TinyBert
 from pipeline.note.wordpiece import SPECIAL, load_tokenizer, train_tokenizer, windows
 from pipeline.stage.errors import InputError
 
 SPLIT = {"salt": "test", "train": 0.5, "fusion": 0.2, "val": 0.1, "test": 0.2}
-TINY = {"layers": 2, "width": 16, "heads": 2, "vocabulary": 90, "reports": 60, "epochs": 2}
+TINY = {"layers": 2, "width": 16, "heads": 2, "vocabulary": 200, "reports": 60, "epochs": 2}
 TINY |= {"seed": 0}
 TEXTS = [
     "clear lungs normal heart unremarkable study mediastinum",
@@ -169,7 +170,7 @@ def test_hidden_pieces_are_never_special_and_in_the_shares_of_bert():
 
 
 def test_training_learns_to_guess():
-    tokenizer = train_tokenizer(TEXTS, 90)
+    tokenizer = train_tokenizer(TEXTS, 200)
     table = windows(
         tokenizer, pl.DataFrame({"note_id": [*map(str, range(96))], "text": TEXTS * 32}), 40
     )
@@ -184,7 +185,8 @@ def test_training_learns_to_guess():
         return model(hidden).logits[0, 2].softmax(0)[tokens[0, 2]].item()
 
     before = chance(BertForMaskedLM(config).eval())
-    after = chance(train_bert.train(table, config, TINY | {"epochs": 40}, torch.device("cpu")))
+    settings = TinyBert(**TINY | {"epochs": 40})
+    after = chance(train_bert.train(table, config, settings, torch.device("cpu")))
     assert after > 5 * before
 
 

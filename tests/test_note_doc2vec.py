@@ -15,7 +15,7 @@ from pipeline.note import clean, doc2vec, vectors
 from pipeline.stage.errors import InputError
 
 SPLIT = {"salt": "words", "train": 0.5, "fusion": 0.2, "val": 0.1, "test": 0.2}
-SETTINGS = {"vector_size": 24, "epochs": 10, "min_count": 2, "dm": 0, "seed": 0}
+SETTINGS = {"dm": 0, "epochs": 10, "min_count": 2, "seed": 0, "vector_size": 24, "workers": 1}
 TOPICS = [
     "effusion pleural layering bilateral basal fluid meniscus",
     "fracture femur displaced cortex alignment callus bone",

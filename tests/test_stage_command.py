@@ -12,15 +12,17 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline.stage.availability import cut, known_from, stands_in
+from pipeline.stage.availability import PartOfRule
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
+from pipeline.stage.settings import json_argument
 
 STAGE = """
 import sys, time
 from pathlib import Path
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
+from pipeline.stage.settings import json_argument
 from pipeline.stage.files import whole
 
 def main():
@@ -134,15 +136,18 @@ RULE = {"enforced": True, "labs": ["storetime", "charttime"], "films": ["film_ti
 
 
 def test_the_availability_rule_as_sql():
-    assert known_from(RULE, "labs") == "coalesce(storetime, charttime)"
-    assert known_from(RULE, "films") == "film_time"
-    assert stands_in(RULE, "labs") == "storetime IS NULL"
-    assert cut(RULE) == "prediction_time"
-    assert cut(RULE | {"enforced": False}) != "prediction_time"
+    rule = PartOfRule(**RULE)
+    assert rule.known_from("labs") == "coalesce(storetime, charttime)"
+    assert rule.known_from("films") == "film_time"
+    assert rule.stands_in("labs") == "storetime IS NULL"
+    assert rule.cut == "prediction_time"
+    assert PartOfRule(**RULE | {"enforced": False}).cut != "prediction_time"
 
 
 @pytest.mark.parametrize("times", [None, [], "storetime", ["charttime", "1; DROP TABLE x"]])
 def test_a_rule_that_is_no_list_of_known_times_is_refused_by_its_key(times):
-    for ask in (known_from, stands_in):
-        with pytest.raises(InputError, match=r"availability\.labs"):
-            ask(RULE | {"labs": times}, "labs")
+    parse = json_argument("availability", PartOfRule)
+    with pytest.raises(InputError, match=r"availability\.labs"):
+        parse(json.dumps(RULE | {"labs": times}))
+    with pytest.raises(InputError, match=r"availability\.labs"):
+        PartOfRule(enforced=True).known_from("labs")

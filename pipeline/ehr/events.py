@@ -8,7 +8,6 @@ the limits of `signals.csv` are dropped and counted. Rows stream through in the 
 those of a full release are more than memory holds.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -17,7 +16,7 @@ import polars as pl
 
 from pipeline.cohort.attrition import shown
 from pipeline.ehr.signals import INTUBATED, catalogue
-from pipeline.stage.availability import cut, known_from, stands_in
+from pipeline.stage.availability import Availability, add_availability_argument
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside
 from pipeline.stage.parts import query_parts, write_parts
@@ -40,11 +39,11 @@ EVENTS = Contract(
 )
 
 
-def query(availability: Mapping[str, object]) -> str:
+def query(availability: Availability) -> str:
     """`events.sql` under an availability rule."""
-    rule = {f"known_{kind}": known_from(availability, kind) for kind in KINDS}
-    rule |= {f"stands_in_{kind}": stands_in(availability, kind) for kind in KINDS}
-    return sql_beside(__file__, "events.sql").format(cut=cut(availability), **rule)
+    rule = {f"known_{kind}": availability.known_from(kind) for kind in KINDS}
+    rule |= {f"stands_in_{kind}": availability.stands_in(kind) for kind in KINDS}
+    return sql_beside(__file__, "events.sql").format(cut=availability.cut, **rule)
 
 
 CATALOGUE = catalogue()
@@ -88,9 +87,7 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--episodes", required=True)
     arguments.add_argument("--source", required=True, help="folder of the source tables")
-    arguments.add_argument(
-        "--availability", type=json.loads, required=True, help="JSON, see config"
-    )
+    add_availability_argument(arguments)
     arguments.add_argument("--output", required=True)
     add_resource_arguments(arguments)
     given = arguments.parse_args()

@@ -18,9 +18,8 @@ The rows of a full release are more than memory holds: `long.sql` streams them t
 of stays, then each chunk is sorted (`long_chunk.sql`) and appended to the output.
 """
 
-import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -28,7 +27,7 @@ import polars as pl
 
 from pipeline.cohort.attrition import shown
 from pipeline.ehr.signals import INTUBATED, catalogue
-from pipeline.stage.availability import known_from, stands_in
+from pipeline.stage.availability import Availability, add_availability_argument
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.parts import write_parts
@@ -57,14 +56,14 @@ AS_TEXT = """
 """  # the shortest text that reads as the number
 
 
-def query(availability: Mapping[str, object], part: str) -> str:
+def query(availability: Availability, part: str) -> str:
     """One part of `long.sql` under an availability rule.
 
     With the rule off everything is known when it is charted.
     """
-    if availability["enforced"]:
-        rule = {f"known_{kind}": known_from(availability, kind) for kind in CHARTED}
-        rule |= {f"stands_in_{kind}": stands_in(availability, kind) for kind in CHARTED}
+    if availability.enforced:
+        rule = {f"known_{kind}": availability.known_from(kind) for kind in CHARTED}
+        rule |= {f"stands_in_{kind}": availability.stands_in(kind) for kind in CHARTED}
     else:
         rule = {f"known_{kind}": time for kind, time in CHARTED.items()}
         rule |= {f"stands_in_{kind}": "FALSE" for kind in CHARTED}
@@ -82,7 +81,7 @@ def merged() -> pl.DataFrame:
 
 
 def stage_rows(
-    database: duckdb.DuckDBPyConnection, availability: Mapping[str, object], folder: Path
+    database: duckdb.DuckDBPyConnection, availability: Availability, folder: Path
 ) -> None:
     """Streams all rows to parquet files below `folder`, one folder per chunk of stays."""
     database.register("merged", merged().to_arrow())
@@ -139,7 +138,7 @@ def main() -> None:
     add = arguments.add_argument
     add("--episodes", required=True, help="ICU stays")
     add("--source", required=True, help="folder of the source tables")
-    add("--availability", type=json.loads, required=True, help="JSON, see config")
+    add_availability_argument(arguments)
     add("--output", required=True)
     add_resource_arguments(arguments)
     given = arguments.parse_args()

@@ -16,11 +16,10 @@ safetensors and a table of word counts: gensim's own format is a pickle.
 """
 
 import functools
-import json
 import logging
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import gensim.models.doc2vec
@@ -31,16 +30,17 @@ from gensim.models.doc2vec import Doc2Vec
 from safetensors.numpy import load_file, save_file
 
 from pipeline.cohort.split import create_macro, parse
+from pipeline.note.settings import Doc2VecSettings, Letters
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, whole, write_json
 from pipeline.stage.progress import JobProgress
+from pipeline.stage.settings import json_argument
 
 logging.getLogger("gensim").setLevel(logging.WARNING)
 FITTED_ON = {"train": "split_of(subject_id) = 'train'", "all": "hadm_id IS NOT NULL"}
-Letters = Mapping[str, int | None]
-ALL: Letters = {"least": 1, "most": None}
+ALL = Letters(least=1, most=None)
 AT_ONCE = 4096  # reports fetched from the table
 MAX_WORDS = 10_000  # gensim's limit per text; what is beyond would be ignored silently
 
@@ -88,13 +88,13 @@ def words_read(letters: Letters) -> str:
 
     >>> import duckdb
     >>> row = "SELECT 'a heart hydropneumothorax' AS words"
-    >>> duckdb.sql(f"SELECT {words_read({'least': 2, 'most': 15})} FROM ({row})").fetchall()
+    >>> duckdb.sql(f"SELECT {words_read(Letters(least=2, most=15))} FROM ({row})").fetchall()
     [('heart',)]
     """
     if letters == ALL:
         return "words"
-    most = "" if letters["most"] is None else f" AND length(word) <= {letters['most']:d}"
-    fits = f"lambda word: length(word) >= {letters['least']:d}{most}"
+    most = "" if letters.most is None else f" AND length(word) <= {letters.most:d}"
+    fits = f"lambda word: length(word) >= {letters.least:d}{most}"
     return f"array_to_string(list_filter(string_split(words, ' '), {fits}), ' ')"
 
 
@@ -112,7 +112,7 @@ def save(
     with whole(folder / "weights.safetensors") as part:
         save_file({"words": model.wv.vectors, "output": model.syn1neg}, part)
     kept = {"settings": settings, "words": words, "counts": counts, "texts": model.corpus_count}
-    write_json(folder / "model.json", {**kept, "letters": letters})
+    write_json(folder / "model.json", {**kept, "letters": letters.dump()})
 
 
 def load(folder: Path) -> Doc2Vec:
@@ -152,13 +152,16 @@ def main() -> None:
     options.add_argument("--notes", required=True, help="cleaned reports")
     options.add_argument("--fitted-on", choices=list(FITTED_ON), default="train")
     options.add_argument("--split", help="JSON: salt and shares; not read for all")
-    options.add_argument("--settings", type=json.loads, required=True, help="JSON, see config")
+    parse_settings = json_argument("note.doc2vec", Doc2VecSettings)
+    options.add_argument("--settings", type=parse_settings, required=True, help="JSON, see config")
     add = options.add_argument
-    add("--letters", type=json.loads, default=ALL, help="JSON: least and most of a word, or null")
+    parse_letters = json_argument("note.letters", Letters)
+    add("--letters", type=parse_letters, default=ALL, help="JSON: least and most of a word")
     options.add_argument("--output", required=True, type=Path, help="folder of the model")
     arguments = options.parse_args()
     if arguments.fitted_on == "train" and not arguments.split:
         raise InputError("Doc2Vec on the training subjects needs --split")
+    settings = dict(sorted(arguments.settings.dump().items()))
     with connect(1, 2000, tempfile.gettempdir()) as database:
         if arguments.fitted_on == "train":
             create_macro(database, parse(arguments.split))
@@ -168,8 +171,8 @@ def main() -> None:
             who = {"train": "of a training subject", "all": "with a hadm_id"}[arguments.fitted_on]
             raise InputError(f"{arguments.notes}: no report {who} to train Doc2Vec on")
         database.execute(f"SELECT {words_read(arguments.letters)} {chosen} ORDER BY note_id", notes)
-        model = train(texts_of(database), arguments.settings)
-    save(model, arguments.output, arguments.settings, arguments.letters)
+        model = train(texts_of(database), settings)
+    save(model, arguments.output, settings, arguments.letters)
     log.info("%d reports, %d words in the vocabulary", model.corpus_count, len(model.wv))
 
 

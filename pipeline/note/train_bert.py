@@ -10,7 +10,6 @@ WordPieces of its own. A folder as transformers writes it: safetensors, no pickl
 same bytes on one machine with the same threads.
 """
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -23,11 +22,13 @@ from transformers import BertConfig, BertForMaskedLM
 from pipeline.cohort.split import Split, create_macro, parse
 from pipeline.note.notes import as_written
 from pipeline.note.reports import padded
+from pipeline.note.settings import TinyBert
 from pipeline.note.wordpiece import SPECIAL, train_tokenizer, windows
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.progress import JobProgress
+from pipeline.stage.settings import json_argument
 from pipeline.training.processes import make_repeatable, pick_device
 
 BATCH, RATE = 32, 2e-3  # windows per step; highest learning rate, after a tenth of the steps
@@ -61,18 +62,18 @@ def hide(tokens: torch.Tensor, vocabulary: int) -> tuple[torch.Tensor, torch.Ten
     return torch.where(asked & (fate >= 1 - REPLACED), other, shown), asked
 
 
-def train(table: pl.DataFrame, config: BertConfig, settings: dict[str, int],
+def train(table: pl.DataFrame, config: BertConfig, settings: TinyBert,
           device: torch.device) -> BertForMaskedLM:  # fmt: skip
     """A BERT that guesses hidden pieces of these windows (column tokens)."""
     model = BertForMaskedLM(config).train()
     model.to(device)
     parts = np.array_split(np.arange(table.height), -(-table.height // BATCH))
-    steps = settings["epochs"] * len(parts)
+    steps = settings.epochs * len(parts)
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     pace = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.1)
     progress = JobProgress("training BERT", steps)
-    for epoch in range(settings["epochs"]):
-        order = np.random.default_rng([settings["seed"], epoch]).permutation(table.height)
+    for epoch in range(settings.epochs):
+        order = np.random.default_rng([settings.seed, epoch]).permutation(table.height)
         losses = [_step(model, table["tokens"].gather(order[rows]), optimiser, pace, device)
                   for rows in progress.each(parts)]  # fmt: skip
         log.info("epoch %d: loss %.3f", epoch, np.mean(losses[-100:]))
@@ -104,23 +105,24 @@ def main() -> None:
     options.add_argument("--notes", required=True, help="cleaned reports")
     options.add_argument("--radiology", required=True, help="reports of the source")
     options.add_argument("--split", required=True, help="JSON: salt and shares")
-    options.add_argument("--settings", type=json.loads, required=True, help="JSON, see config")
+    parse_settings = json_argument("note.bert.tiny", TinyBert)
+    options.add_argument("--settings", type=parse_settings, required=True, help="JSON, see config")
     options.add_argument("--tokens", type=int, required=True, help="of a window")
     options.add_argument("--torch-threads", type=int, required=True)
     options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
     options.add_argument("--output", required=True, type=Path, help="folder of the model")
     arguments = options.parse_args()
-    own = arguments.settings
-    make_repeatable(own["seed"], arguments.torch_threads)
-    notes = sample(arguments.notes, arguments.radiology, parse(arguments.split), own["reports"])
-    tokenizer = train_tokenizer(notes["text"].to_list(), own["vocabulary"])
+    settings = arguments.settings
+    make_repeatable(settings.seed, arguments.torch_threads)
+    notes = sample(arguments.notes, arguments.radiology, parse(arguments.split), settings.reports)
+    tokenizer = train_tokenizer(notes["text"].to_list(), settings.vocabulary)
     config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=own["width"], num_hidden_layers=own["layers"],
-        num_attention_heads=own["heads"], intermediate_size=4 * own["width"],
+        vocab_size=len(tokenizer), hidden_size=settings.width, num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads, intermediate_size=4 * settings.width,
         max_position_embeddings=arguments.tokens,
     )  # fmt: skip
     table = windows(tokenizer, notes, arguments.tokens)
-    model = train(table, config, own, pick_device(arguments.device))
+    model = train(table, config, settings, pick_device(arguments.device))
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.output.parent) as part:
         model.bert.save_pretrained(part)

@@ -15,6 +15,7 @@ import polars as pl
 
 from pipeline.note.doc2vec import infer, load, words_read
 from pipeline.note.notes import vector_contract
+from pipeline.note.settings import Letters
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.files import read_json
@@ -56,7 +57,7 @@ def main() -> None:
     options.add_argument("--output", required=True)
     options.add_argument("--threads", type=int, default=1)
     arguments = options.parse_args()
-    letters = read_json(arguments.model / "model.json")["letters"]
+    letters = Letters(**read_json(arguments.model / "model.json")["letters"])
     query = (
         f"SELECT note_id, {words_read(letters)} AS words FROM read_parquet($notes) AS notes"
         " SEMI JOIN read_parquet($used) AS used USING (note_id) ORDER BY note_id"

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 from pydantic_core import ErrorDetails
 
-from pipeline.plan.sections import Config, Section
+from pipeline.plan.sections import Config
+from pipeline.stage.settings import Section
 
 PAGE = "docs/configuration.md"
 Node = Mapping[str, Any]  # of a JSON schema

@@ -13,31 +13,33 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError
 
 from pipeline.fusion.registry import is_decoder
+from pipeline.note.settings import Letters
 from pipeline.plan.mistakes import in_lines, unknown_sections
 from pipeline.plan.sections import (
-    AS_WRITTEN,
     AdmissionTask,
-    Availability,
     Cohort,
     Common,
     Cxr,
-    Items,
     Letter,
     Name,
     Note,
-    Number,
     Schedule,
+    Split,
+)
+from pipeline.stage.availability import Availability
+from pipeline.stage.errors import InputError
+from pipeline.stage.modules import ROOT
+from pipeline.stage.settings import (
+    AS_WRITTEN,
+    Items,
+    Number,
     Section,
     Seed,
     Share,
-    Split,
-    Whole,
     key,
     optional,
     some_of,
 )
-from pipeline.stage.errors import InputError
-from pipeline.stage.modules import ROOT
 
 # a split or an availability table is one choice, not a mapping to be mixed
 WHOLE = ("split", "availability", "schedule", "doc2vec")
@@ -74,13 +76,6 @@ class EncodedCxr(Cxr):
     full: bool = key("false: JPEGs are decoded at a reduced scale")
     hours_scale: Number = key("hours over which a film's weight grows e-fold", gt=0)
     one_by_one: bool = key("whether films pass the network one at a time in training")
-
-
-class Letters(Section):
-    """Lengths of the words that Doc2Vec reads."""
-
-    least: Whole = key("letters of the shortest word")
-    most: Annotated[int, Field(ge=1)] | None = key("letters of the longest word; null: any")
 
 
 class EncodedNote(Note):

@@ -1,75 +1,35 @@
 """The types of config.yaml: each section a class, each key with its type, limits and meaning.
 
-The only place where a key is described: the schema for editors and docs/configuration.md are
-generated from here (`python -m pipeline.plan.config`), which also checks what one key alone cannot
-show. Limits refuse what makes no sense on any machine; they are no advice.
+Keys are described here and, where a stage reads the section, in its room. The schema for editors
+and docs/configuration.md are generated from these classes (`python -m pipeline.plan.configuration`,
+which also checks what one key alone cannot show). Limits refuse what makes no sense on any machine;
+they are no advice.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    create_model,
+from pydantic import ConfigDict, Field
+
+from pipeline.note.settings import Doc2VecSettings, TinyBert
+from pipeline.stage.availability import Availability
+from pipeline.stage.settings import (
+    AS_WRITTEN,
+    Items,
+    Number,
+    Section,
+    Seed,
+    Share,
+    Text,
+    Whole,
+    key,
+    optional,
+    some_of,
 )
-from pydantic_core import PydanticCustomError
 
-LAST_SEED = 2**32 - 1  # NumPy takes no larger one
-
-
-def _as_written(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """A number as the file has it: 1 stays 1, so that the JSON of settings keeps its bytes."""
-    validate(value)
-    return value
-
-
-def _each_once(items: list[Any]) -> list[Any]:
-    if len({repr(item) for item in items}) < len(items):
-        raise PydanticCustomError("each_once", "an item is listed twice")
-    return items
-
-
-AS_WRITTEN = WrapValidator(_as_written)  # after the limits, or the schema has them not
-Number = Annotated[float, AS_WRITTEN]
-Share = Annotated[float, Field(gt=0, lt=1), AS_WRITTEN]
-Whole = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, le=LAST_SEED)]
-Text = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]  # no blanks at its ends
 Letter = Annotated[str, Field(pattern="^[a-z]$")]
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 AdmissionTask = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 StayTask = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*_[1-9][0-9]?h$")]
-EACH_ONCE = AfterValidator(_each_once)
-Item = TypeVar("Item")
-Items = Annotated[
-    list[Item], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EACH_ONCE
-]
-Charted = Items[Literal["storetime", "charttime"]]
-Running = Items[Literal["starttime", "storetime"]]
-
-
-def key(description: str, **limits: Any) -> Any:
-    """A key that must be there."""
-    return Field(description=description, **limits)
-
-
-def optional(description: str, default: Any, **limits: Any) -> Any:
-    """A key that may be left out."""
-    return Field(default, description=description, **limits)
-
-
-class Section(BaseModel):
-    """A section: no other keys, no conversions (true is no number, 1.0 no whole one), no NaN."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-    def dump(self) -> dict[str, Any]:
-        """The section as the file has it: same keys, same values."""
-        return self.model_dump(exclude_unset=True)
 
 
 class Source(Section):
@@ -138,22 +98,6 @@ class Split(Section):
     test: Share = key("share of the patients that results are computed on")
 
 
-class Availability(Section):
-    """From when a row could have been known: the first of these columns that is not null.
-
-    Rows known after the prediction time do not exist for the models.
-    """
-
-    enforced: bool = key("false looks ahead; it is there to show what that is worth")
-    vitals: Charted = key("time columns of charted values, the first that is not null counts")
-    outputs: Charted = key("time columns of outputs, likewise")
-    labs: Charted = key("time columns of laboratory values, likewise")
-    notes: Charted = key("time columns of reports, likewise")
-    films: Items[Literal["film_time"]] = key("time column of films")
-    procedures: Running = key("time columns of procedures, the first that is not null counts")
-    infusions: Running = key("time columns of infusions, likewise")
-
-
 class Cxr(Section):
     """Chest films."""
 
@@ -173,31 +117,6 @@ class Cxr(Section):
     )
 
 
-class Doc2Vec(Section):
-    """gensim's Doc2Vec."""
-
-    vector_size: int = key("numbers per report", ge=2, le=4096)
-    epochs: Whole = key("passes over the training reports", le=1000)
-    min_count: Whole = key("least number of times that a word must occur", le=100_000)
-    dm: int = optional("0: PV-DBOW, 1: PV-DM (gensim's default, the paper's)", 1, ge=0, le=1)
-    window: int = optional("words to each side that PV-DM sees", 5, ge=1, le=100)
-    negative: int = optional("noise words per word", 5, ge=1, le=100)
-    seed: Seed = key("seed of its random numbers")
-    workers: Whole = key("threads; with more than 1 every run gives other vectors", le=256)
-
-
-class TinyBert(Section):
-    """The small BERT that is trained on the reports where note.bert.model is null."""
-
-    layers: Whole = key("transformer layers", le=48)
-    width: int = key("width of a layer, a multiple of heads", ge=8, le=4096)
-    heads: Whole = key("attention heads", le=64)
-    vocabulary: int = key("WordPieces", ge=200, le=100_000)
-    reports: Whole = key("training reports that it learns from")
-    epochs: Whole = key("passes over these reports", le=1000)
-    seed: Seed = key("seed of its random numbers")
-
-
 class Bert(Section):
     """UniMed's reports."""
 
@@ -215,7 +134,7 @@ class Bert(Section):
 class Note(Section):
     """Radiology reports."""
 
-    doc2vec: Doc2Vec = key("vectors of reports")
+    doc2vec: Doc2VecSettings = key("vectors of reports")
     bert: Bert = key("tokens of reports")
 
 
@@ -282,15 +201,6 @@ class UnimedModel(Section):
     weights: Literal["equal", "uncertainty"] = key("of the tasks' losses; `uncertainty`: learnt")
     diagnoses: Literal["bce", "softmax"] = key("loss of diagnoses; softmax as published")
     training_share: Number = key("share of the training patients", gt=0, le=1)
-
-
-def some_of(full: type[Section], title: str, description: str) -> type[Section]:
-    """The class of the same keys, none of which must be there."""
-    fields: dict[str, Any] = {
-        name: (info.rebuild_annotation(), optional(info.description or "", None))
-        for name, info in full.model_fields.items()
-    }
-    return create_model(title, __base__=Section, __doc__=description, **fields)
 
 
 if TYPE_CHECKING:

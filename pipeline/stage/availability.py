@@ -5,60 +5,86 @@ not null counts. Rows known after the cut do not exist for the models.
 """
 
 import argparse
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.stage.errors import InputError
+from pipeline.stage.settings import Items, Section, json_argument, key, some_of
 
 OFF = "prediction_time + INTERVAL 30 DAY"
-COLUMNS = {"storetime", "charttime", "starttime", "film_time"}
+Charted = Items[Literal["storetime", "charttime"]]
+Running = Items[Literal["starttime", "storetime"]]
 
 
-def time_columns(availability: Mapping[str, object], kind: str) -> list[str]:
-    """The time columns of `kind`, in order; `InputError` where the config names others."""
-    columns = availability.get(kind)
-    if not isinstance(columns, Sequence) or isinstance(columns, str) or not columns:
-        raise InputError(f"config: availability.{kind} must list time columns, such as [storetime]")
-    if unknown := set(columns) - COLUMNS:
-        raise InputError(f"config: availability.{kind}: {', '.join(sorted(unknown))} is not one of "
-                         f"{', '.join(sorted(COLUMNS))}")  # fmt: skip
-    return list(columns)
+class Availability(Section):
+    """From when a row could have been known: the first of these columns that is not null.
 
-
-def known_from(availability: Mapping[str, object], kind: str) -> str:
-    """The SQL expression of the time from which a row of `kind` is known.
-
-    >>> known_from({"labs": ["storetime", "charttime"]}, "labs")
-    'coalesce(storetime, charttime)'
+    Rows known after the prediction time do not exist for the models.
     """
-    columns = time_columns(availability, kind)
-    return f"coalesce({', '.join(columns)})" if len(columns) > 1 else columns[0]
+
+    enforced: bool = key("false looks ahead; it is there to show what that is worth")
+    vitals: Charted = key("time columns of charted values, the first that is not null counts")
+    outputs: Charted = key("time columns of outputs, likewise")
+    labs: Charted = key("time columns of laboratory values, likewise")
+    notes: Charted = key("time columns of reports, likewise")
+    films: Items[Literal["film_time"]] = key("time column of films")
+    procedures: Running = key("time columns of procedures, the first that is not null counts")
+    infusions: Running = key("time columns of infusions, likewise")
+
+    def columns(self, kind: str) -> list[str]:
+        """The time columns of `kind`, in order; `InputError` where the rule has none."""
+        columns: list[str] | None = getattr(self, kind)
+        if columns is None:
+            raise InputError(f"config: availability.{kind} is missing: list time columns, such as "
+                             "[storetime]")  # fmt: skip
+        return columns
+
+    def known_from(self, kind: str) -> str:
+        """The SQL expression of the time from which a row of `kind` is known.
+
+        >>> PartOfRule(enforced=True, labs=["storetime", "charttime"]).known_from("labs")
+        'coalesce(storetime, charttime)'
+        """
+        columns = self.columns(kind)
+        return f"coalesce({', '.join(columns)})" if len(columns) > 1 else columns[0]
+
+    def stands_in(self, kind: str) -> str:
+        """The SQL condition that a row's first time is null and a later one counts in its place.
+
+        Such rows are counted in the log: their time of knowledge is a guess.
+
+        >>> PartOfRule(enforced=True, labs=["storetime", "charttime"]).stands_in("labs")
+        'storetime IS NULL'
+        >>> PartOfRule(enforced=True, films=["film_time"]).stands_in("films")
+        'FALSE'
+        """
+        columns = self.columns(kind)
+        return f"{columns[0]} IS NULL" if len(columns) > 1 else "FALSE"
+
+    @property
+    def cut(self) -> str:
+        """The column of the episode at which knowledge ends.
+
+        `prediction_time`, or long after it where the rule is switched off: to show that traps
+        spring.
+
+        >>> PartOfRule(enforced=True).cut, PartOfRule(enforced=False).cut
+        ('prediction_time', 'prediction_time + INTERVAL 30 DAY')
+        """
+        return "prediction_time" if self.enforced else OFF
 
 
-def stands_in(availability: Mapping[str, object], kind: str) -> str:
-    """The SQL condition that a row's first time is null and a later one counts in its place.
-
-    Such rows are counted in the log: their time of knowledge is a guess.
-
-    >>> stands_in({"labs": ["storetime", "charttime"]}, "labs")
-    'storetime IS NULL'
-    >>> stands_in({"films": ["film_time"]}, "films")
-    'FALSE'
-    """
-    columns = time_columns(availability, kind)
-    return f"{columns[0]} IS NULL" if len(columns) > 1 else "FALSE"
+if TYPE_CHECKING:
+    PartOfRule = Availability
+else:  # a job gets the kinds that it reads, so that an edit of another reruns nothing
+    PartOfRule = some_of(Availability, "PartOfRule", "The rule of some kinds of rows.")
 
 
-def cut(availability: Mapping[str, object]) -> str:
-    """The column of the episode at which knowledge ends.
-
-    `prediction_time`, or long after it where the rule is switched off: to show that traps spring.
-
-    >>> cut({"enforced": True}), cut({"enforced": False})
-    ('prediction_time', 'prediction_time + INTERVAL 30 DAY')
-    """
-    return "prediction_time" if availability["enforced"] else OFF
+def add_availability_argument(arguments: argparse.ArgumentParser, required: bool = True) -> None:
+    """`--availability`: the rule of the kinds of rows that a stage reads."""
+    parse = json_argument("availability", PartOfRule)
+    words = "JSON, see config" + "; null for a published query" * (not required)
+    arguments.add_argument("--availability", type=parse, required=required, help=words)
 
 
 def add_query_arguments(arguments: argparse.ArgumentParser) -> None:
@@ -66,7 +92,7 @@ def add_query_arguments(arguments: argparse.ArgumentParser) -> None:
     for the published one, which has its own rule, the admissions of the source."""
     add = arguments.add_argument
     add("--query", type=Path, required=True, help="the SQL that selects the rows")
-    add("--availability", type=json.loads, help="JSON, see config; null for a published query")
+    add_availability_argument(arguments, required=False)
     add("--admissions", help="of the source; for a published query")
 
 
@@ -83,5 +109,5 @@ def query_of(arguments: argparse.Namespace, kind: str) -> str:
         raise InputError(f"{arguments.query} needs --{need}")
     if published:
         return text
-    rule = {f"known_{kind}": known_from(table, kind), f"stands_in_{kind}": stands_in(table, kind)}
-    return text.format(cut=cut(table), **rule)
+    rule = {f"known_{kind}": table.known_from(kind), f"stands_in_{kind}": table.stands_in(kind)}
+    return text.format(cut=table.cut, **rule)
