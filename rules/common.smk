@@ -17,6 +17,7 @@ from pipeline.plan.wiring import (
     ABSENT,
     PREDICTIONS,
     UNIT,
+    by_task,
     growing,
     headline,
     modules,

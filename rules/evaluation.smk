@@ -1,8 +1,8 @@
-"""One result: metrics with intervals, ceiling, comparisons, subgroups, curves.
+"""One result: every task's metrics with intervals, ceiling, comparisons, subgroups, curves.
 
-Needs the predictions of a model in every fold, and of the single modalities that it is compared
-with. Makes results/{modalities}_{model}_{task}.json, its figure .svg and the sidecar .run.json;
-results/published/… for the published protocol.
+Needs the predictions of a model in every fold, those of the single modalities that it is compared
+with, labels and episodes of its tasks. Makes results/{modalities}_{model}_{task}.json, its figure
+.svg and the sidecar .run.json; results/published/… for the published protocol.
 """
 
 for protocol, folder in RESULTS.items():
@@ -14,13 +14,17 @@ for protocol, folder in RESULTS.items():
             # first: it refuses targets that cannot be made
             truth=known_truth(protocol),
             predictions=wiring.predictions(protocol),
+            diagnoses=wiring.of_decoder(protocol, ".diagnoses.parquet", "many"),
+            groups=wiring.groups(protocol, "groups"),
+            vocabulary=wiring.groups(protocol, "vocabulary"),
+            attention=wiring.of_decoder(protocol, ".attention.json"),
             singles=wiring.single_models(protocol),
             absent=wiring.without_modalities(protocol),
-            present=wiring.present(protocol),
-            episodes=f"results/{protocol}/admission/episodes.parquet",
+            episodes=wiring.of_unit(f"{UNIT}/episodes.parquet", protocol),
+            labels=wiring.of_tasks(f"{UNIT}/labels/{{task}}.parquet", protocol=protocol),
+            attrition=wiring.of_tasks(f"{UNIT}/labels/{{task}}.attrition.json", protocol=protocol),
             without=wiring.left_out(protocol),
-            labels=f"results/{protocol}/admission/labels/{{task}}.parquet",
-            attrition=f"results/{protocol}/admission/labels/{{task}}.attrition.json",
+            present=wiring.present(protocol),
             readable=wiring.readable(protocol),
             lock="requirements.lock",
             code=modules("pipeline.evaluation.result", "pipeline.report.curves"),
@@ -30,16 +34,13 @@ for protocol, folder in RESULTS.items():
             figure=report(
                 f"{folder}/{{modalities}}_{{model}}_{{task}}.svg",
                 caption="../workflow/report/result.rst",
-                category=f"Admissions, {protocol} protocol",
+                category=wiring.category(protocol),
                 subcategory="{task}",
                 labels=headline,
             ),
             curves=f"results/{protocol}/curves/{{modalities}}_{{model}}_{{task}}.json",
         log:
             f"logs/evaluate_model/{protocol}/{{modalities}}_{{model}}_{{task}}.log",
-        wildcard_constraints:
-            # UniMed's results have a rule of their own; published, they are refused here
-            model="(?!unimed)[^_/]+" if protocol == "corrected" else "[^_/]+",
         conda:
             "../envs/pipeline.yaml"
         resources:
@@ -47,37 +48,35 @@ for protocol, folder in RESULTS.items():
             runtime=60,
         params:
             protocol=protocol,
+            files=option("singles", "absent", "diagnoses", "groups", "vocabulary", "attention"),
+            readable=option("readable"),
+            labels=by_task("labels"),
+            attrition=by_task("attrition"),
+            without=by_task("without"),
+            truth=wiring.truth_options(TRUTH),
+            present=wiring.presence(protocol),
             settings=wiring.behind(protocol),
             modules=wiring.made_by(protocol),
             # a digest, not inputs: a hundred files of each result double the time of a plan
             made_by=lambda wildcards, own=wiring.made_by(protocol): digest_of_code(own(wildcards)),
-            singles=option("singles"),
-            absent=option("absent"),
-            readable=option("readable"),
-            without=lambda wildcards, input: [f"{wildcards.task}={path}" for path in input.without],
-            present=wiring.presence(protocol),
-            truth=lambda wildcards, input: (
-                ["--truth", "results/hospital/truth"] if input.truth else []
-            ),
             suppress=SUPPRESS,
             source=lambda wildcards: checks.facts(),
-            letters=lambda wildcards: wiring.words(wildcards.modalities),
             torch_threads=config["torch"]["threads"],
+            letters=lambda wildcards: wiring.words(wildcards.modalities),
         shell:
             "(python -m pipeline.evaluation.result"
             " --target {wildcards.modalities:q}_{wildcards.model:q}_{wildcards.task:q}"
             " --protocol {params.protocol:q}"
             " --predictions {input.predictions:q}"
-            " {params.singles:q}"
-            " {params.absent:q}"
-            " {params.readable:q}"
-            " --present {params.present:q}"
+            " {params.files:q}"
             " --episodes {input.episodes:q}"
+            " --labels {params.labels:q}"
+            " --attrition {params.attrition:q}"
             " --without {params.without:q}"
+            " --present {params.present:q}"
+            " {params.readable:q}"
             " {params.truth:q}"
             " --suppress-below {params.suppress}"
-            " --labels {wildcards.task:q}={input.labels:q}"
-            " --attrition {wildcards.task:q}={input.attrition:q}"
             " --settings {params.settings:q}"
             " --source {params.source:q}"
             " --threads {params.torch_threads}"
@@ -88,7 +87,7 @@ for protocol, folder in RESULTS.items():
             " --sidecar {output.sidecar:q}"
             " && python -m pipeline.report.curves"
             " --result {output.result:q}"
-            " --letters {params.letters:q}"
             " --curves {output.curves:q}"
+            " --letters {params.letters:q}"
             " --output {output.figure:q}"
             ") 2> {log:q}"

@@ -46,7 +46,7 @@ CODES = {"label_diagnoses"}
 
 
 def stay_jobs(rules, tables, **more):
-    made = {"make_hospital", "select_stays", "train_unimed", "evaluate_unimed"}
+    made = {"make_hospital", "select_stays", "train_unimed", "evaluate_model"}
     return dict.fromkeys([*rules, *made], 1) | {"extract_table": tables} | more
 
 

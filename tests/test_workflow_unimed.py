@@ -92,14 +92,14 @@ def test_a_changed_variant_trains_its_own_results_alone(stays, tmp_path, setting
     changed = stays.copy(tmp_path / "changed")
     changed.configure({setting: value})
     planned = changed.plan(MULTI, ALONE).planned
-    assert planned == dict.fromkeys(["train_unimed", "evaluate_unimed"] * bool(again), len(again))
+    assert planned == dict.fromkeys(["train_unimed", "evaluate_model"] * bool(again), len(again))
 
 
 def test_an_edit_of_a_task_relabels_it_and_what_learns_it(stays, tmp_path):
     changed = stays.copy(tmp_path / "changed")
     changed.edit("pipeline/cohort/tasks/stay/arf.sql", "-- Task arf", "-- The task arf")
     assert changed.plan(MULTI, ALONE).planned == {
-        "label_stay_task": 1, "train_unimed": 1, "evaluate_unimed": 1
+        "label_stay_task": 1, "train_unimed": 1, "evaluate_model": 1
     }  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_an_edit_of_the_diagnoses_leaves_results_without_them(stays, tmp_path):
     changed.edit("pipeline/cohort/tasks/stay/diagnoses.sql", "-- Task diag", "-- The task diag")
     assert changed.plan(ALONE).planned == {}
     assert changed.plan(MULTI).planned == dict.fromkeys(
-        ["label_diagnoses", "train_unimed", "evaluate_unimed"], 1
+        ["label_diagnoses", "train_unimed", "evaluate_model"], 1
     )
 
 

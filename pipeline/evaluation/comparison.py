@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from pipeline.cohort.task import find
 from pipeline.evaluation.families import Variants, families
 from pipeline.evaluation.panel import (
     Paired,
@@ -29,7 +30,7 @@ from pipeline.evaluation.panel import (
     read_panels,
     same_cohort,
 )
-from pipeline.evaluation.predictions import by_name, horizon
+from pipeline.evaluation.predictions import by_name
 from pipeline.evaluation.sections.comparisons import mean_auroc
 from pipeline.evaluation.sections.coverage import Presence, add_present_argument, read_presence
 from pipeline.evaluation.sections.suppression import shown
@@ -63,6 +64,7 @@ class Question:
     `diagnoses`: name of the task of many labels; `trained_on`: see `TrainedOn`.
     """
 
+    protocol: str
     families: Sequence[Family]
     variants: Variants
     resampling: Resampling
@@ -158,7 +160,7 @@ def compared(
         rows.extend(contrasts(question, task, panel, names, figures))
         trainings.append(figures.seeds)
 
-    for task in sorted(panels, key=lambda name: horizon(name) or 0):
+    for task in sorted(panels, key=lambda task: find(task, question.protocol).hours or 0):
         own = presence[task] if presence else None
         panel, test, figures = measured(panels[task], question.resampling, question.smallest, own)
         tasks[task] = {"metric": "auroc", "test": test, "models": {}}
@@ -204,6 +206,7 @@ def main() -> None:
     if args.diagnoses and not args.diagnoses_task:
         raise InputError("--diagnoses without --diagnoses-task")
     question = Question(
+        args.protocol,
         args.families,
         parsed(args.variants, "--variants"),
         Resampling(args.resamples, args.seed),
@@ -221,7 +224,9 @@ def main() -> None:
     reason, fewer = read_presence(args.present).why_unknown, Compared(tasks={}, contrasts=[])
     if not reason:
         names = [*panels, *[args.diagnoses_task] * bool(args.diagnoses_task)]
-        presence = {task: read_presence(args.present, horizon(task)) for task in names}
+        presence = {
+            task: read_presence(args.present, find(task, args.protocol).hours) for task in names
+        }
         fewer, _ = compared(question, panels, rankings, presence)
     comparison: Comparison = {
         "schema_version": SCHEMA_VERSION,

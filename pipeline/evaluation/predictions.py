@@ -32,25 +32,6 @@ def parts(target: str) -> dict[str, str]:
     return dict(zip(("modalities", "model", "task"), pieces, strict=True))
 
 
-def is_many(task: str) -> bool:
-    """Whether a task has many labels: the ranking of diagnosis groups; the others are binary.
-
-    >>> is_many("diagnoses_48h"), is_many("shock_4h")
-    (True, False)
-    """
-    return task.rsplit("_", 1)[0] == "diagnoses"
-
-
-def horizon(task: str) -> int | None:
-    """Hours after the arrival that a task of ICU stays sees; None of a task of admissions.
-
-    >>> horizon("shock_4h"), horizon("mortality")
-    (4, None)
-    """
-    hours = task.rpartition("_")[2].removesuffix("h")
-    return int(hours) if task.endswith("h") and hours.isdecimal() else None
-
-
 def by_name(paths: Iterable[str]) -> dict[str, list[str]]:
     """Tables by the name of their file: those of one model in several folds, in the order given.
 

@@ -19,11 +19,10 @@ from typing import Any, cast
 import polars as pl
 
 from pipeline.cohort.attrition import reasons
+from pipeline.cohort.task import find
 from pipeline.evaluation.diagnosis_tables import Fold, hold_diagnoses, read_diagnoses
 from pipeline.evaluation.predictions import (
     hold_against_labels,
-    horizon,
-    is_many,
     parts,
     read_tasks,
     seeds,
@@ -65,11 +64,12 @@ def measured(args: argparse.Namespace, tables: Tables, folds: list[Fold]
     tasks: dict[str, Part] = {}
     curves: dict[str, TaskCurves | RecallCurve] = {}
     for task, labels in args.labels.items():
-        presence = read_presence(args.present, horizon(task))
+        asked = find(task, args.protocol)
+        presence = read_presence(args.present, asked.hours)
         table = read_json(args.attrition[task])
         definition = definition_of(table, args.source)
         attrition = shown_attrition(table["conditions"], args.suppress_below)
-        if is_many(task):
+        if asked.kind == "many":
             hold_diagnoses(folds, labels, task, args.episodes)
             versions = read_table(labels, ["episode_id", "icd_version"])
             ranking, curves[task] = measure_many(
@@ -155,8 +155,9 @@ def same_seeds(args: argparse.Namespace, tables: Tables, folds: list[Fold]) -> l
 
 def check_tasks(args: argparse.Namespace, tables: Tables, folds: list[Fold]) -> None:
     """Raises `InputError` unless labels and attrition are of the tasks that were predicted."""
-    expected = {task for task in args.labels if not is_many(task)}
-    if expected != set(tables) or bool(folds) != any(map(is_many, args.labels)):
+    kinds = {task: find(task, args.protocol).kind for task in args.labels}
+    binary = {task for task, kind in kinds.items() if kind == "binary"}
+    if binary != set(tables) or bool(folds) != ("many" in kinds.values()):
         predicted = [*tables, *["diagnoses"] * bool(folds)]
         raise InputError(
             f"--labels of {', '.join(args.labels)}, but predictions are of {', '.join(predicted)}"
@@ -217,7 +218,8 @@ def main() -> None:
     files = [*args.predictions, *args.diagnoses, *args.singles, *args.absent]
     labels = {path: read_json(path) for path in args.attrition.values()}
     ahead = dict.fromkeys(text for part in tasks.values() for text in reasons(part["attrition"]))
-    is_flat = list(tasks) == [head["task"]] and horizon(head["task"]) is None
+    (first, *others) = (find(task, args.protocol) for task in tasks)
+    is_flat = not others and (first.unit, first.kind) == ("admission", "binary")
     result: Result = {
         "schema_version": SCHEMA_VERSION,
         "definitions_version": definitions_version(files, labels),
@@ -241,7 +243,7 @@ def main() -> None:
         "environment": environment(args.modules, args.lock),
     }
     curves: Curves = {"target": args.target, "split": "test", "tasks": drawn}
-    write_json(args.curves, drawn[head["task"]] if is_flat else curves)
+    write_json(args.curves, drawn[first.name] if is_flat else curves)
     write_json(args.sidecar, {"target": args.target, **usage(args.usage, args.modules)})
     write_json(args.output, flat(result) if is_flat else result)
     log.info("%s: %s", args.target, ", ".join(tasks))

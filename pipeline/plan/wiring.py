@@ -7,6 +7,7 @@ elsewhere in the config reruns nothing.
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pipeline.fusion import registry
@@ -57,14 +58,21 @@ def filled(pattern: Files, **values: str) -> Any:
     return pattern
 
 
-def option(name: str) -> Callable[[Any, Any], list[str]]:
-    """The option of inputs that may be empty: nothing, or `--name file …`."""
+def option(*names: str) -> Callable[[Any, Any], list[str]]:
+    """The options of inputs that may be empty: of each nothing, or `--name file …`."""
 
     def of(wildcards: Any, input: Any) -> list[str]:
-        files = flat([input.get(name) or []])
-        return [f"--{name}", *files] if files else []
+        files = {name: flat([input.get(name) or []]) for name in names}
+        return [part for name in names if files[name] for part in (f"--{name}", *files[name])]
 
     return of
+
+
+def by_task(name: str) -> Callable[[Any, Any], list[str]]:
+    """Inputs of which there is one per task, as task=path; a file is named by its task."""
+    return lambda wildcards, input: [
+        f"{Path(path).name.partition('.')[0]}={path}" for path in flat([input.get(name) or []])
+    ]
 
 
 def headline(wildcards: Any, output: Any) -> dict[str, str]:
@@ -250,7 +258,8 @@ class Wiring:
         """Predictions of the single models that a target is compared with, or made of.
 
         `protocol`: of a result, in all its folds; else that of the wildcards. A target of several
-        tasks, or of many labels, has none.
+        tasks, or of many labels, has none; nor has UniMed on ICU stays, whose single modalities are
+        models of its own.
         """
 
         def of(wildcards: Any) -> list[str]:
@@ -258,6 +267,9 @@ class Wiring:
                 return []
             asked = targets.tasks(self.config, wildcards.task, protocol or wildcards.protocol)
             if len(asked) > 1 or asked[0].kind != "binary":
+                return []
+            own_singles = protocol and registry.is_decoder(wildcards.model)
+            if own_singles and asked[0].unit == "stay":
                 return []
             pattern = f"{PREDICTIONS}/{{letter}}_{registry.SINGLE}_{wildcards.task}.parquet"
             folds = protocols.folds(self.config, protocol) if protocol else [wildcards.protocol]

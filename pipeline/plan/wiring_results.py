@@ -5,6 +5,7 @@ name modalities, model and task, so the protocol is an argument.
 """
 
 import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -107,6 +108,29 @@ class ResultWiring(Wiring):
 
         return of
 
+    def of_decoder(self, protocol: str, ending: str, kind: str | None = None) -> Of:
+        """What a decoder leaves beside its predictions, in every fold; other models leave nothing.
+
+        `kind`: of a target with a task of this kind alone.
+        """
+        beside = self.predictions(protocol, ending)
+
+        def of(wildcards: Any) -> list[str]:
+            asked = targets.tasks(self.config, wildcards.task, protocol)
+            fits = kind is None or any(one.kind == kind for one in asked)
+            return beside(wildcards) if fits and registry.is_decoder(wildcards.model) else []
+
+        return of
+
+    def of_unit(self, pattern: str, protocol: str) -> Of:
+        """A file of the unit of a result's tasks."""
+        return lambda wildcards: filled(pattern, protocol=protocol, unit=self.unit(wildcards))
+
+    def category(self, protocol: str) -> Of:
+        """Where Snakemake's report lists a result."""
+        words = {"stay": "ICU stays", "admission": f"Admissions, {protocol} protocol"}
+        return lambda wildcards: words[self.unit(wildcards)]
+
     def made_by(self, protocol: str) -> Of:
         """The code that decides a result: modules, and the queries of its tasks."""
 
@@ -153,6 +177,18 @@ class ResultWiring(Wiring):
             folder = "results/hospital/truth"
             oracles = [f"{folder}/oracle_{name}.parquet" for name in own.values()]
             return [f"{folder}/ceilings.json", *oracles] if oracles else []
+
+        return of
+
+    def truth_options(self, known: list[str]) -> Callable[[Any, Any], list[str]]:
+        """The folder of the truth, where it is known, and its name for tasks that are told more."""
+
+        def of(wildcards: Any, input: Any) -> list[str]:
+            if not input.truth:
+                return []
+            names = targets.truths(self.config, wildcards.model, wildcards.task, known)
+            other = [f"{task}={name}" for task, name in names.items() if task != name]
+            return ["--truth", "results/hospital/truth", *(["--truth-of", *other] if other else [])]
 
         return of
 
