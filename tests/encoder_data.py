@@ -6,7 +6,7 @@ from torch import nn
 from pipeline.cxr.encoder_resnet18 import Films
 from pipeline.ehr.encoder_fiddle import Features
 from pipeline.ehr.signals import BINS, CLASSES, Vocabulary
-from pipeline.ehr.steps import Steps
+from pipeline.ehr.steps import NEVER, Steps
 from pipeline.note.reports import Reports, Vectors
 
 WORDS = Vocabulary(
@@ -64,6 +64,7 @@ def steps(steps_of_each, seed=0):
         episode_start=starts(lengths),
         demographics=np.stack([random.integers(0, n, len(lengths)) for n in CLASSES.values()], 1),
         known=random.integers(-60, 48 * 60, tokens.sum()),
+        until=np.full(tokens.sum(), NEVER),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import re
 import sys
 from datetime import datetime, timedelta
@@ -74,7 +75,7 @@ def at(hours=0, minutes=0):
 
 
 def admission(number=1, subject=10, start=ZERO, observed_from=None, **change):
-    row = {"episode_id": number, "subject_id": subject, "hadm_id": number, "start": start}
+    row = {"episode_id": number, "subject_id": subject, "hadm_id": number, "clock_zero": start}
     row |= {"observed_from": observed_from or start}
     return row | {"prediction_time": start + timedelta(hours=48)} | change
 
@@ -106,7 +107,7 @@ def select(tmp_path, monkeypatch):
         items.write_parquet(tmp_path / "d_items.parquet")
         labs = pl.DataFrame(LABS, schema=["itemid", "label", "fluid"], orient="row")
         labs.write_parquet(tmp_path / "d_labitems.parquet")
-        times = pl.col("start", "observed_from", "prediction_time").cast(TIME)
+        times = pl.col("clock_zero", "observed_from", "prediction_time").cast(TIME)
         rows = pl.DataFrame(episodes or [admission()]).with_columns(times)
         rows.write_parquet(tmp_path / "episodes.parquet")
         output = tmp_path / "events.parquet"
@@ -137,6 +138,8 @@ def test_a_reading_in_full(select):
         "kind": "chart",
         "signal": "heart_rate",
         "value": 80.0,
+        "void": False,
+        "known": 0,
     }
 
 
@@ -172,8 +175,8 @@ def test_an_infusion_that_turns_out_void_runs_until_its_end_is_known(select, voi
     rows = [
         runs(at(1, m), end, NOREPINEPHRINE, **{"amount": 1.0} | void) for m, end in enumerate(ends)
     ]
-    kept = select(inputevents=rows)
-    assert kept.select("minute", "end_minute").rows() == [(61, None), (62, None)]
+    kept = select(inputevents=rows).select("minute", "end_minute", "void")
+    assert kept.rows() == [(60, 48 * 60 - 1, True), (61, None, False), (62, None, False)]
 
 
 def test_charttime_stands_in_for_a_missing_storetime_and_is_counted(select, caplog):
@@ -254,6 +257,7 @@ def test_rewritten_and_empty_infusions_are_out(select):
         procedureevents=[runs(at(6), at(7), statusdescription="Rewritten")],
         chartevents=[read(at(7), 229999)],  # the label of an infusion in another table
     )
+    kept = stage.at_horizon(kept, math.inf)
     assert kept.select("signal", "minute").rows() == [("vasopressor", 60), ("vasopressor", 240)]
 
 
@@ -301,7 +305,7 @@ def test_verbal_of_the_intubated_is_no_number(select):
     tokens = tokenise(kept, BOUNDS, vocabulary()).sort("minute")["token"]
     assert tokens[0] not in tokens.to_list()[1:4] and tokens[0] == tokens[4] == tokens[5]
     assert tokens[0] == vocabulary().offsets()["gcs_verbal_intubated"]
-    made = describe(kept, people(1)).row(0, named=True)
+    made = describe(kept, people(1), 48).row(0, named=True)
     assert (made["gcs_verbal_min"], made["gcs_verbal_max"]) == (1.0, 5.0)
     assert made["gcs_verbal_mean"] == 2.5  # of 1, 5, 1, 3
     assert made["gcs_verbal_intubated_charted"] == 3

@@ -110,8 +110,8 @@ def frame(rows, schema):
     return pl.DataFrame([{c: r.get(c) for c in schema} for r in rows], schema=schema, orient="row")
 
 
-def stage_main(monkeypatch, folder, output, rule=RULE, threads=1, source=None):
-    given = {"episodes": folder / "episodes.parquet", "source": source or folder}
+def stage_main(monkeypatch, folder, output, rule=RULE, threads=1, unit="stay"):
+    given = {"episodes": folder / "episodes.parquet", "source": folder, "unit": unit}
     given |= {"availability": json.dumps(rule), "output": output, "temp": folder / "temp"}
     flags = [str(word) for key, value in given.items() for word in (f"--{key}", value)]
     monkeypatch.setattr(sys, "argv", ["long", *flags, "--threads", str(threads)])
@@ -124,19 +124,24 @@ def write_episodes(path, rows):
     pl.DataFrame(rows).with_columns(times).write_parquet(path)
 
 
+def write_tables(folder, episodes, tables):
+    """Tiny source tables (by name), items and episodes."""
+    for name, schema in SCHEMAS.items():
+        frame(tables.get(name, []), schema).write_parquet(folder / f"{name}.parquet")
+    names = ["itemid", "label", "linksto", "category"]
+    items = pl.DataFrame(ITEMS, schema=names, orient="row")
+    items.write_parquet(folder / "d_items.parquet")
+    labs = pl.DataFrame({"itemid": [LACTATE], "label": ["Lactate"], "fluid": ["Blood"]})
+    labs.write_parquet(folder / "d_labitems.parquet")
+    write_episodes(folder / "episodes.parquet", episodes)
+
+
 @pytest.fixture
 def build(tmp_path, monkeypatch):
     """Runs the stage on tiny source tables (by name); its rows with a time, unless `static`."""
 
     def run(episodes=None, rule=RULE, threads=1, static=False, **tables):
-        for name, schema in SCHEMAS.items():
-            frame(tables.get(name, []), schema).write_parquet(tmp_path / f"{name}.parquet")
-        names = ["itemid", "label", "linksto", "category"]
-        items = pl.DataFrame(ITEMS, schema=names, orient="row")
-        items.write_parquet(tmp_path / "d_items.parquet")
-        labs = pl.DataFrame({"itemid": [LACTATE], "label": ["Lactate"], "fluid": ["Blood"]})
-        labs.write_parquet(tmp_path / "d_labitems.parquet")
-        write_episodes(tmp_path / "episodes.parquet", episodes or [stay()])
+        write_tables(tmp_path, episodes or [stay()], tables)
         table = stage_main(monkeypatch, tmp_path, tmp_path / "long.parquet", rule, threads)
         return table.filter(pl.col("t").is_null() == static)
 
@@ -660,7 +665,7 @@ def test_no_stays_is_an_empty_table(build, tmp_path):
     path = tmp_path / "episodes.parquet"
     nobody = pl.read_parquet(path).clear()
     nobody.write_parquet(path)
-    command = ["pipeline.ehr.long", "--episodes", path, "--source", tmp_path]
+    command = ["pipeline.ehr.long", "--episodes", path, "--source", tmp_path, "--unit", "stay"]
     command += ["--availability", json.dumps(RULE), "--output", tmp_path / "empty.parquet"]
     subprocess.run([sys.executable, "-m", *map(str, command)], check=True)
     assert pl.read_parquet(tmp_path / "empty.parquet").schema == stage.LONG.columns

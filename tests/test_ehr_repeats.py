@@ -64,7 +64,7 @@ def corrected(stages):
     stages.run(bins, source=stages.folder, split=json.dumps(SPLIT), output=made["bins"])
     frames = [pl.read_parquet(made[name]) for name in ("events", "bins")]
     words = tokens.tokenise(*frames, tokens.vocabulary())
-    described = statistics.describe(frames[0], stages.episodes)
+    described = statistics.describe(frames[0], stages.episodes, 48)
     return [*frames, words.sort(words.columns), described]
 
 
@@ -73,7 +73,7 @@ def long_table(stages, caplog):
     caplog.clear()
     output = stages.path("long")
     given = {"episodes": stages.path("stays"), "source": stages.folder, "output": output}
-    stages.run(long, **given, availability=json.dumps(RULE))
+    stages.run(long, **given, unit="stay", availability=json.dumps(RULE))
     (dropped,) = (line for line in caplog.messages if "outside the limits" in line)
     return pl.read_parquet(output), dropped
 

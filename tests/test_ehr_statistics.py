@@ -26,7 +26,7 @@ IDS = [9, 4, 7]  # no order
 EPISODES = pl.DataFrame(
     {
         "episode_id": IDS,
-        "start": START,
+        "clock_zero": START,
         "prediction_time": START + timedelta(minutes=WINDOW),
         "age": [91, 34, 18],
         "sex": ["F", "M", "F"],
@@ -43,6 +43,8 @@ EVENTS = {
     "kind": pl.String,
     "signal": pl.String,
     "value": pl.Float64,
+    "void": pl.Boolean,
+    "known": pl.Int32,
 }
 
 
@@ -51,11 +53,11 @@ def table(rows):
 
 
 def reading(minute, value, signal="lactate", episode=4):
-    return (episode, minute, None, "chart", signal, value)
+    return (episode, minute, None, "chart", signal, value, False, minute)
 
 
 def interval(minute, end, signal="vasopressor", episode=4):
-    return (episode, minute, end, "interval", signal, None)
+    return (episode, minute, end, "interval", signal, None, False, minute)
 
 
 def by_loop(readings):
@@ -148,7 +150,7 @@ def test_nothing_read_is_null_everywhere():
 
 
 def ran(*rows, signal="vasopressor"):
-    made = of_intervals(table(rows), EPISODES).row(IDS.index(4), named=True)
+    made = of_intervals(table(rows), EPISODES, WINDOW / 60).row(IDS.index(4), named=True)
     return made[f"{signal}_minutes"], made[f"{signal}_running"]
 
 
@@ -195,12 +197,12 @@ def test_minutes_are_those_of_a_set_of_minutes(intervals):
     assert ran(*(interval(*each) for each in intervals)) == expected
 
 
-def stage(folder, monkeypatch, events):
+def stage(folder, monkeypatch, events, hours=48):
     folder.mkdir()
     EPISODES.write_parquet(folder / "episodes.parquet")
     events.write_parquet(folder / "events.parquet")
     given = [f"--{name}={folder}/{name}.parquet" for name in ("episodes", "events", "output")]
-    monkeypatch.setattr(sys, "argv", ["statistics", *given])
+    monkeypatch.setattr(sys, "argv", ["statistics", *given, f"--hours={hours}"])
     main()
     return folder / "output.parquet"
 

@@ -7,6 +7,7 @@ import pytest
 from pipeline.ehr.signals import BINS, CLASSES, Vocabulary, vocabulary
 from pipeline.ehr.steps import read_steps
 from pipeline.ehr.tokens import DEMOGRAPHICS, TOKENS, demographics, tokenise
+from pipeline.stage.tables import check
 
 WORDS = Vocabulary(
     (
@@ -26,21 +27,30 @@ EVENTS = {
     "kind": pl.String,
     "signal": pl.String,
     "value": pl.Float64,
+    "void": pl.Boolean,
+    "known": pl.Int32,
 }
 
 
-def reading(minute, signal="heart_rate", value=50.0, episode=1):
+def reading(minute, signal="heart_rate", value=50.0, episode=1, known=None):
+    """Known at once, unless told."""
     kind = "lab" if signal == "lactate" else "chart"
-    return (episode, minute, None, kind, signal, value)
+    return (episode, minute, None, kind, signal, value, False, minute if known is None else known)
 
 
-def interval(minute, end, signal="eeg", episode=1):
-    return (episode, minute, end, "interval", signal, None)
+def interval(minute, end, signal="eeg", episode=1, void=False, known=None):
+    known = minute if known is None else known
+    return (episode, minute, end, "interval", signal, None, void, known)
 
 
 def tokens(*events):
+    """(episode, minute, token) of events that were known at once."""
+    return tokenised(*events).select("episode_id", "minute", "token")
+
+
+def tokenised(*events):
     table = tokenise(pl.DataFrame(events, schema=EVENTS, orient="row"), BOUNDS, WORDS)
-    return table.sort("episode_id", "minute", "token")
+    return check(table, TOKENS, "tokens")
 
 
 def at_minutes(*events, token=EEG):
@@ -126,6 +136,7 @@ def data(tmp_path):
     """Loads tokens (episode, minute, token) of the episodes asked for."""
 
     def read(rows, episodes, window_hours=48):
+        rows = [(*row, row[1], None) for row in rows]
         table = pl.DataFrame(rows, schema=TOKENS.columns, orient="row")
         table.write_parquet(tmp_path / "tokens.parquet")
         statics = [(e, *[e % n for n in CLASSES.values()]) for e in sorted(episodes)]

@@ -21,7 +21,8 @@ from pipeline.cxr.encoder_resnet18 import Films, FilmsNetwork
 from pipeline.ehr import encoder_tokens
 from pipeline.ehr.encoder_tokens import TokensNetwork
 from pipeline.ehr.signals import classes, vocabulary
-from pipeline.ehr.steps import Steps, read_steps
+from pipeline.ehr.steps import NEVER, Steps, read_steps
+from pipeline.ehr.tokens import TOKENS
 from pipeline.fusion.heads import EarlyHead, LateHead
 from pipeline.fusion.joint import Encoders, JointData, JointModel
 from pipeline.note import encoder_doc2vec
@@ -70,6 +71,7 @@ def ehr_data(episodes):
     tokens = [start[signal] + value for _, own in steps for signal, value in own]
     return Steps(
         known=np.zeros(len(tokens), int),
+        until=np.full(len(tokens), NEVER),
         time_bin=np.array([bin for bin, _ in steps]),
         token=np.array(tokens, dtype=np.int64),
         step_start=np.cumsum([0, *(len(own) for _, own in steps)]),
@@ -155,9 +157,10 @@ def test_ehr_encoder_of_empty_sequences_alone(ehr):
 
 def test_time_bins_are_truncated_and_empty_episodes_are_one_step_at_0(tmp_path):
     minutes = [0, 14, 15, 1440, 2879, 2880]
-    rows = [(1, minute, 5) for minute in minutes]
-    columns = {"episode_id": pl.Int64, "minute": pl.Int32, "token": pl.Int16}
-    pl.DataFrame(rows, schema=columns, orient="row").write_parquet(tmp_path / "tokens.parquet")
+    rows = [(1, minute, 5, minute, None) for minute in minutes]
+    pl.DataFrame(rows, schema=TOKENS.columns, orient="row").write_parquet(
+        tmp_path / "tokens.parquet"
+    )
     fixed = {"episode_id": [1, 2], **{name: [0, 1] for name in DEMOGRAPHICS}}
     pl.DataFrame(fixed).write_parquet(tmp_path / "demographics.parquet")
     paths = tmp_path / "tokens.parquet", tmp_path / "demographics.parquet"

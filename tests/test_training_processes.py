@@ -72,7 +72,8 @@ def files(tmp_path_factory):
         "labels": episodes.select("episode_id", eligible=True).with_columns(label=label),
         "notes": pl.DataFrame(notes, orient="row", schema=["episode_id", "note_id", "minute"]),
         "vectors": pl.DataFrame({"note_id": [n for _, n, _ in notes], "vector": lists(vector, 16)}),
-        "tokens": pl.DataFrame(of_token, orient="row", schema=["episode_id", "minute", "token"]),
+        "tokens": pl.DataFrame(of_token, orient="row", schema=["episode_id", "minute", "token"])
+        .with_columns(pl.col("minute").alias("known"), until=pl.lit(None, pl.Int32)),
         "demographics": pl.DataFrame({"episode_id": IDS} | dict.fromkeys(classes("published"), 1)),
     }  # fmt: skip
     for name, table in tables.items():

@@ -37,24 +37,24 @@ def bin_of(value: pl.Expr, low: pl.Expr, high: pl.Expr) -> pl.Expr:
 
 def main() -> None:
     """Parses the arguments, runs `bins.sql`, writes one row per signal."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--source", required=True, help="folder of the source tables")
-    arguments.add_argument("--split", required=True, help="JSON: salt and shares")
-    arguments.add_argument("--output", required=True)
-    add_resource_arguments(arguments)
-    given = arguments.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--source", required=True, help="folder of the source tables")
+    command.add_argument("--split", required=True, help="JSON: salt and shares")
+    command.add_argument("--output", required=True)
+    add_resource_arguments(command)
+    arguments = command.parse_args()
     query = sql_beside(__file__, "bins.sql")
     tables = ["patients", "chartevents", "outputevents", "labevents", "d_items", "d_labitems"]
-    with connect(given.threads, given.memory_mb, given.temp) as database:
-        create_macro(database, parse(given.split))
+    with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
+        create_macro(database, parse(arguments.split))
         names = catalogue()
         signals = pl.Enum(names["signal"].unique().sort())  # a byte, not a text, in every row
         database.register("catalogue", names.cast({"signal": signals}).to_arrow())
         for table in tables:
-            database.execute(f"CREATE VIEW {table} AS FROM '{given.source}/{table}.parquet'")
+            database.execute(f"CREATE VIEW {table} AS FROM '{arguments.source}/{table}.parquet'")
         with watched(database, "reading all that was charted"):
             bounds = database.sql(query).pl()
-    write_table(bounds, given.output, BOUNDS)
+    write_table(bounds, arguments.output, BOUNDS)
     log.info("bins of %d signals from %d readings", bounds.height, bounds["readings"].sum())
 
 

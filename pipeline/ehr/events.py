@@ -3,9 +3,9 @@
     python -m pipeline.ehr.events --episodes episodes.parquet --source results/source
         --availability '{…}' --output events.parquet
 
-One row per reading (minute since admission, value) or interval (minute, end_minute); values outside
-the limits of `signals.csv` are dropped and counted. Rows stream through in the order of episodes:
-those of a full release are more than memory holds.
+One row per reading (minute, value) or interval (minute, end_minute); values outside the limits of
+`signals.csv` are dropped and counted. One table serves every earlier horizon: `at_horizon`. Rows
+stream through in the order of episodes: those of a full release are more than memory holds.
 """
 
 from collections import Counter
@@ -33,9 +33,17 @@ EVENTS = Contract(
         "kind": pl.String,
         "signal": pl.String,
         "value": pl.Float64,
+        "void": pl.Boolean,
+        "known": pl.Int32,
     },
     nullable=("end_minute", "value"),
-    units={"minute": "minutes since admission", "value": "unit of signals.csv"},
+    units={
+        "minute": "minutes from clock zero to charting",
+        "end_minute": "minutes from clock zero; null: not over before the prediction time",
+        "value": "unit of signals.csv",
+        "void": "whether an interval turned out at its end to be void",
+        "known": "minutes from clock zero to the moment of knowledge",
+    },
 )
 
 
@@ -53,23 +61,45 @@ CODES: Mapping[Any, pl.DataType] = {
 }
 
 
-def once(parts: Iterable[pl.DataFrame], seen: Counter[str]) -> Iterator[pl.DataFrame]:
-    """The plausible events, each once: a reading that the source repeats is one reading.
+def at_horizon(events: pl.DataFrame, hours: float) -> pl.DataFrame:
+    """The events as they were known before a horizon: without later ones and later ends.
 
-    `seen` counts events, episodes, events whose first time of knowledge is null in every row, and
-    per signal the values that are outside its limits.
+    An interval that turns out void runs like any other until its end is known; then it never was.
+
+    >>> events = pl.DataFrame({"signal": ["read", "late", "runs", "void", "void"],
+    ...     "minute": [5, 6, 7, 8, 9], "end_minute": [None, None, 300, 300, 200],
+    ...     "void": [False, False, False, True, True], "known": [5, 240, 7, 8, 9]})
+    >>> at_horizon(events, hours=4).select("signal", "minute", "end_minute").rows()
+    [('read', 5, None), ('runs', 7, None), ('void', 8, None)]
     """
-    columns = list(EVENTS.columns)
-    new = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in columns)
+    over = pl.col("end_minute") < 60 * hours
+    return events.filter(pl.col("known") < 60 * hours, ~(pl.col("void") & over)).with_columns(
+        end_minute=pl.when(over).then("end_minute"), void=False
+    )
+
+
+def once(parts: Iterable[pl.DataFrame], seen: Counter[str]) -> Iterator[pl.DataFrame]:
+    """The plausible events, each once: a reading that the source repeats is one reading, known
+    when the first of its rows is.
+
+    `seen` counts events (void intervals apart), episodes, events whose first time of knowledge is
+    null in every row, and per signal the values that are outside its limits.
+    """
+    same = [name for name in EVENTS.columns if name != "known"]
+    new = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in same)
     for part in parts:
-        rows = part.cast(dict(CODES)).sort(*columns, "stood_in")
-        distinct = rows.filter(new | (pl.int_range(pl.len()) == 0))
+        rows = part.cast(dict(CODES)).sort(*same, "known")
+        rows = rows.with_columns(new=new | (pl.int_range(pl.len()) == 0))
+        rows = rows.with_columns(event=pl.col("new").cum_sum())
+        sure = rows.filter(~pl.col("stood_in"))["event"].unique()
+        distinct = rows.filter("new")
         for signal, count in distinct.filter("outside")["signal"].value_counts().rows():
             seen[f"outside {signal}"] += count
-        events = distinct.filter(~pl.col("outside")).drop("outside")
-        seen["events"] += events.height
-        seen["episodes"] += events["episode_id"].n_unique()
-        seen["stood_in"] += int(events["stood_in"].sum())
+        events = distinct.filter(~pl.col("outside"))
+        valid = events.filter(~pl.col("void"))
+        seen["events"] += valid.height
+        seen["episodes"] += valid["episode_id"].n_unique()
+        seen["stood_in"] += valid.height - valid["event"].is_in(sure.implode()).sum()
         yield events.cast(dict.fromkeys(CODES, pl.String))
 
 
@@ -84,22 +114,22 @@ def log_counts(seen: Counter[str]) -> None:
 
 def main() -> None:
     """Parses the arguments, runs `events.sql`, writes the events."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--episodes", required=True)
-    arguments.add_argument("--source", required=True, help="folder of the source tables")
-    add_availability_argument(arguments)
-    arguments.add_argument("--output", required=True)
-    add_resource_arguments(arguments)
-    given = arguments.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--episodes", required=True)
+    command.add_argument("--source", required=True, help="folder of the source tables")
+    add_availability_argument(command)
+    command.add_argument("--output", required=True)
+    add_resource_arguments(command)
+    arguments = command.parse_args()
     seen: Counter[str] = Counter()
-    with connect(given.threads, given.memory_mb, given.temp) as database:
+    with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
         database.execute(INTUBATED)
         database.register("catalogue", CATALOGUE.cast(dict(CODES)).to_arrow())
-        database.execute(f"CREATE VIEW episodes AS FROM '{given.episodes}'")
+        database.execute(f"CREATE VIEW episodes AS FROM '{arguments.episodes}'")
         for table in TABLES:
-            database.execute(f"CREATE VIEW {table} AS FROM '{given.source}/{table}.parquet'")
-        parts = query_parts(database, query(given.availability))
-        write_parts(once(parts, seen), given.output, EVENTS)
+            database.execute(f"CREATE VIEW {table} AS FROM '{arguments.source}/{table}.parquet'")
+        parts = query_parts(database, query(arguments.availability))
+        write_parts(once(parts, seen), arguments.output, EVENTS)
     log_counts(seen)
 
 

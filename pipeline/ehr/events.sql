@@ -1,16 +1,30 @@
--- Events of every episode, whatever the task: one row per reading or running interval that was
--- KNOWN before the cut (the prediction time, unless the availability rule is switched off): what
--- becomes known at the prediction time itself is not known before it.
+-- Events of every episode, whatever the task: one row per reading or interval that was KNOWN
+-- before the cut (the prediction time, unless the availability rule is switched off): what becomes
+-- known at the prediction time itself is not known before it. An ICU stay has those of its
+-- admission, also those before the ICU; two stays of one admission share events.
 -- Views: episodes, catalogue, chartevents, labevents, outputevents, procedureevents, inputevents,
 -- d_items, d_labitems. Macro: intubated (signals.py). The known_… fields are the time columns of
 -- the config's availability table, the stands_in_… fields say that the first of them is null.
-WITH windows AS (
+-- Minutes are whole minutes from clock zero, rounded down: what is known before hour T has
+-- known < 60 T, to the second.
+WITH admissions AS (
     SELECT
-        episode_id, subject_id, hadm_id, start, observed_from, {cut} AS cut,
-        lead(observed_from) OVER (
-            PARTITION BY subject_id ORDER BY observed_from, hadm_id
+        subject_id, hadm_id, min(observed_from) AS observed_from,
+        lead(min(observed_from)) OVER (
+            PARTITION BY subject_id ORDER BY min(observed_from), hadm_id
         ) AS next_from
     FROM episodes
+    GROUP BY subject_id, hadm_id
+),
+-- ASSUME of an ICU stay the 24 hours before the patient's arrival tell enough of the time before
+-- it. (An admission is observed from the emergency department on, at most 24 hours before it.)
+-- ASSUME admissions without an episode take no row from another: where episodes are ICU stays,
+-- those without one.
+windows AS (
+    SELECT
+        e.episode_id, e.subject_id, e.hadm_id, e.clock_zero, e.{cut} AS cut, a.next_from,
+        greatest(a.observed_from, e.clock_zero - INTERVAL 24 HOUR) AS since
+    FROM episodes AS e JOIN admissions AS a USING (subject_id, hadm_id)
 ),
 -- By label, unless the catalogue names an item id: releases add ids for the same signal. Labs:
 -- blood only, as in HAIM.
@@ -44,7 +58,7 @@ labs AS (
 ),
 -- A lab without hadm_id (drawn in the emergency department) belongs to the one admission whose
 -- observation it falls into: the latest that had begun.
-timed AS (
+charted AS (
     SELECT w.*, r.* EXCLUDE (hadm_id)
     FROM readings AS r JOIN windows AS w ON w.hadm_id = r.hadm_id
     UNION ALL
@@ -56,30 +70,32 @@ timed AS (
             OR l.hadm_id IS NULL AND (w.next_from IS NULL OR l.charttime < w.next_from)
         )
 ),
--- What was known: read in the observation and stored before the cut.
+-- What was known: read in the observation and stored before the cut. Nothing is known before the
+-- time that it is charted for.
 converted AS (
     SELECT
-        t.episode_id, i.kind, i.signal, i.low, i.high, t.stood_in,
-        CAST(floor(date_diff('second', t.start, t.charttime) / 60) AS INTEGER) AS minute,
+        c.episode_id, c.clock_zero, i.kind, i.signal, i.low, i.high, c.stood_in,
+        c.charttime AS begun, greatest(c.charttime, c.known) AS known,
         CASE
             WHEN i.words IS NOT NULL THEN 1
-            ELSE round(t.value * i.scale + i.shift, 4)
+            ELSE round(c.value * i.scale + i.shift, 4)
         END AS value
-    FROM timed AS t JOIN items AS i
-        ON i.itemid = t.itemid AND i.words IS NOT DISTINCT FROM t.words
-    WHERE t.charttime >= t.observed_from AND t.charttime < t.cut AND t.known < t.cut
+    FROM charted AS c JOIN items AS i
+        ON i.itemid = c.itemid AND i.words IS NOT DISTINCT FROM c.words
+    WHERE c.charttime >= c.since AND c.charttime < c.cut AND c.known < c.cut
 ),
 -- Values that no living body shows are typing errors: the reader counts and drops them.
 points AS (
     SELECT
-        episode_id, minute, CAST(NULL AS INTEGER) AS end_minute, kind, signal, value, stood_in,
-        value NOT BETWEEN low AND high AS outside
+        episode_id, clock_zero, begun, CAST(NULL AS TIMESTAMP) AS ended, known, kind, signal,
+        value, FALSE AS void, stood_in, value NOT BETWEEN low AND high AS outside
     FROM converted
     WHERE value IS NOT NULL
 ),
--- Infusions, ventilation and lines are known from their start: that they run. Their end and amount
--- are known only after it: an interval still running at the cut has no end, and that it will turn
--- out void (nothing given, or rewritten) is not known yet.
+-- Infusions, ventilation and lines are known from their start: that they run. When they end, and
+-- that they were void (nothing given, or rewritten), is known from their end on: an interval still
+-- running at the cut has no end, and is not void yet. One that turned out void before the cut is
+-- kept for what is asked at an earlier hour: until its end it runs like any other.
 started AS (
     SELECT
         hadm_id, itemid, starttime, endtime,
@@ -95,18 +111,20 @@ started AS (
 ),
 intervals AS (
     SELECT
-        w.episode_id,
-        CAST(floor(date_diff('second', w.start, s.starttime) / 60) AS INTEGER) AS minute,
-        CASE
-            WHEN s.endtime < w.cut
-            THEN CAST(floor(date_diff('second', w.start, s.endtime) / 60) AS INTEGER)
-        END AS end_minute,
-        i.kind, i.signal, CAST(NULL AS DOUBLE) AS value, s.stood_in, FALSE AS outside
+        w.episode_id, w.clock_zero, s.starttime AS begun,
+        CASE WHEN s.endtime < w.cut THEN s.endtime END AS ended,
+        greatest(s.starttime, s.known) AS known, i.kind, i.signal, CAST(NULL AS DOUBLE) AS value,
+        s.void AND ended IS NOT NULL AS void, s.stood_in, FALSE AS outside
     FROM started AS s JOIN windows AS w USING (hadm_id) JOIN items AS i USING (itemid)
-    WHERE s.starttime >= w.observed_from AND s.starttime < w.cut AND s.known < w.cut
-        AND NOT (s.void AND coalesce(s.endtime < w.cut, FALSE))
+    WHERE s.starttime >= w.since AND s.starttime < w.cut AND s.known < w.cut
 )
 -- By episodes, so that they can be read one after the other; duplicates are left to the reader.
-SELECT episode_id, minute, end_minute, kind, signal, value, stood_in, outside
+SELECT
+    episode_id,
+    CAST(floor(date_diff('second', clock_zero, begun) / 60) AS INTEGER) AS minute,
+    CAST(floor(date_diff('second', clock_zero, ended) / 60) AS INTEGER) AS end_minute,
+    kind, signal, value, void,
+    CAST(floor(date_diff('second', clock_zero, known) / 60) AS INTEGER) AS known,
+    stood_in, outside
 FROM (SELECT * FROM points UNION ALL SELECT * FROM intervals)
 ORDER BY episode_id

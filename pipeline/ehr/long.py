@@ -1,12 +1,12 @@
-"""The long table of ICU stays: all that was known of each stay, as FIDDLE reads it.
+"""The long table: all that was known of each admission or ICU stay, as FIDDLE reads it.
 
-    python -m pipeline.ehr.long --episodes results/corrected/stay/episodes.parquet
+    python -m pipeline.ehr.long --episodes results/corrected/stay/episodes.parquet --unit stay
         --source results/source --availability '{…}' --output long.parquet
 
-One row per value: t is the time at which it was known, in hours from the patient's arrival, so that
-one table serves every horizon T as t < T. Time-invariant values have no t. Among them is what was
-known before the arrival, which FIDDLE (t from 0 on) would not see: of each signal the last number,
-`before: HR`, and how many hours before the arrival it was measured, `hours since: HR`.
+One row per value: t is the time at which it was known, in hours from clock zero, so that one table
+serves every horizon T as t < T. Time-invariant values have no t. Among them is what was known
+before clock zero, which FIDDLE (t from 0 on) would not see: of each signal the last number,
+`before: HR`, and how many hours before clock zero it was measured, `hours since: HR`.
 
 Inputs and merged variables (`long_items.csv`: item → variable, value · scale + shift) as listed by
 Tang et al. 2020 (FIDDLE), here with their units converted. Values outside the limits of
@@ -15,7 +15,7 @@ mimic-code's vitalsign.sql drops it. Of what Tang et al. read, datetimeevents (d
 planned) and the laboratory's flags (they follow from value and range) are left out.
 
 The rows of a full release are more than memory holds: `long.sql` streams them to files by chunks
-of stays, then each chunk is sorted (`long_chunk.sql`) and appended to the output.
+of episodes, then each chunk is sorted (`long_chunk.sql`) and appended to the output.
 """
 
 import tempfile
@@ -42,10 +42,17 @@ LONG = Contract(
     {"episode_id": pl.Int64, "t": pl.Float64, "variable": pl.String, "value": pl.String},
     key=("episode_id", "t", "variable", "value"),
     nullable=("t",),
-    units={"t": "hours since the patient's arrival; null: time-invariant"},
+    units={"t": "hours since clock zero; null: time-invariant"},
 )
 PARTS = ("readings", "states", "rates", "amounts", "earlier", "registered")
-CHUNK = 1000  # stays, about 1.6 million rows of 48 hours
+CHUNK = 1000  # episodes: of stays about 1.6 million rows of 48 hours
+UNITS = {  # the fields of long.sql: an admission has no stay, and no columns of its own
+    "admission": {"stay": "CAST(NULL AS BIGINT)", "of_unit": ""},
+    "stay": {
+        "stay": "stay_id",
+        "of_unit": ", first_careunit, as_text(hours_to_icu) AS hours_to_icu",
+    },
+}
 AS_TEXT = """
     CREATE MACRO as_text(number) AS CASE
         WHEN NOT isfinite(number) THEN NULL
@@ -56,8 +63,8 @@ AS_TEXT = """
 """  # the shortest text that reads as the number
 
 
-def query(availability: Availability, part: str) -> str:
-    """One part of `long.sql` under an availability rule.
+def query(availability: Availability, unit: str, part: str) -> str:
+    """One part of `long.sql` for a unit, under an availability rule.
 
     With the rule off everything is known when it is charted.
     """
@@ -67,7 +74,7 @@ def query(availability: Availability, part: str) -> str:
     else:
         rule = {f"known_{kind}": time for kind, time in CHARTED.items()}
         rule |= {f"stands_in_{kind}": "FALSE" for kind in CHARTED}
-    return sql_beside(__file__, "long.sql").format(part=part, **rule)
+    return sql_beside(__file__, "long.sql").format(part=part, **UNITS[unit], **rule)
 
 
 def merged() -> pl.DataFrame:
@@ -81,18 +88,21 @@ def merged() -> pl.DataFrame:
 
 
 def stage_rows(
-    database: duckdb.DuckDBPyConnection, availability: Availability, folder: Path
+    database: duckdb.DuckDBPyConnection,
+    availability: Availability,
+    unit: str,
+    folder: Path,
 ) -> None:
-    """Streams all rows to parquet files below `folder`, one folder per chunk of stays."""
+    """Streams all rows to parquet files below `folder`, one folder per chunk of episodes."""
     database.register("merged", merged().to_arrow())
     database.register("catalogue", catalogue().to_arrow())
     database.execute(AS_TEXT + ";" + INTUBATED)
     database.execute(f"CREATE TABLE items AS {sql_beside(__file__, 'long_names.sql')}")
     for part in PARTS:
         database.execute(
-            f"COPY ({query(availability, part)}) TO '{folder}' (FORMAT parquet, "
+            f"COPY ({query(availability, unit, part)}) TO '{folder}' (FORMAT parquet, "
             f"PARTITION_BY (chunk), OVERWRITE_OR_IGNORE, FILENAME_PATTERN '{part}_{{i}}')",
-            {"stays": CHUNK},
+            {"episodes": CHUNK},
         )
 
 
@@ -122,7 +132,7 @@ def sorted_chunks(
 ) -> Iterator[pl.DataFrame]:
     """The rows of one chunk after the other, each with the name of its variable.
 
-    Chunks hold stays in their order, so the whole is in the order of the contract's key.
+    Chunks hold episodes in their order, so the whole is in the order of the contract's key.
     """
     text = sql_beside(__file__, "long_chunk.sql")
     names = database.sql("SELECT DISTINCT item, name FROM items").pl()
@@ -133,30 +143,31 @@ def sorted_chunks(
 
 
 def main() -> None:
-    """Parses the arguments, stages the rows of all stays, writes them chunk by chunk."""
-    arguments = parser(__doc__)
-    add = arguments.add_argument
-    add("--episodes", required=True, help="ICU stays")
+    """Parses the arguments, stages the rows of all episodes, writes them chunk by chunk."""
+    command = parser(__doc__)
+    add = command.add_argument
+    add("--episodes", required=True)
+    add("--unit", choices=list(UNITS), required=True, help="what the episodes are")
     add("--source", required=True, help="folder of the source tables")
-    add_availability_argument(arguments)
+    add_availability_argument(command)
     add("--output", required=True)
-    add_resource_arguments(arguments)
-    given = arguments.parse_args()
+    add_resource_arguments(command)
+    arguments = command.parse_args()
     with (
-        connect(given.threads, given.memory_mb, given.temp) as database,
-        tempfile.TemporaryDirectory(dir=given.temp, prefix="long-") as folder,
+        connect(arguments.threads, arguments.memory_mb, arguments.temp) as database,
+        tempfile.TemporaryDirectory(dir=arguments.temp, prefix="long-") as folder,
     ):
-        database.execute(f"CREATE VIEW episodes AS FROM '{given.episodes}'")
+        database.execute(f"CREATE VIEW episodes AS FROM '{arguments.episodes}'")
         for table in TABLES:
-            database.execute(f"CREATE VIEW {table} AS FROM '{given.source}/{table}.parquet'")
+            database.execute(f"CREATE VIEW {table} AS FROM '{arguments.source}/{table}.parquet'")
         with watched(database, "reading what was charted"):
-            stage_rows(database, given.availability, Path(folder))
+            stage_rows(database, arguments.availability, arguments.unit, Path(folder))
         chunks = sorted(Path(folder).glob("chunk=*"), key=lambda path: int(path.name[6:]))
         if chunks:
             log_sources(database, Path(folder))
-        rows = write_parts(sorted_chunks(database, chunks), given.output, LONG)
+        rows = write_parts(sorted_chunks(database, chunks), arguments.output, LONG)
         count = "SELECT count(DISTINCT variable) FROM read_parquet($file)"
-        ((variables,),) = database.sql(count, params={"file": given.output}).fetchall()
+        ((variables,),) = database.sql(count, params={"file": arguments.output}).fetchall()
     log.info("%s rows of %s variables", shown(rows), shown(variables))
 
 

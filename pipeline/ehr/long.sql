@@ -1,12 +1,13 @@
--- Everything known during each stay, in no order: one row per value, with the hours from the
--- patient's arrival (clock_zero) at which it was KNOWN: from then on, before the prediction time
--- and the stay's end. And the last number of each signal that was known before it, with the hours,
--- negative, at which it was measured.
+-- Everything known during each episode (admission or ICU stay), in no order: one row per value, with
+-- the hours from clock zero (of a stay the patient's arrival) at which it was KNOWN: from then on,
+-- before the prediction time and the episode's end. And the last number of each signal that was
+-- known before it, with the hours, negative, at which it was measured.
 -- Numbers outside the limits of their item have no value: outside, to be counted. GCS verbal of the
 -- intubated is a variable of its own (macro intubated, signals.py), whatever number stands with it.
 -- Views: episodes, items (long_names.sql), chartevents, outputevents, labevents,
 -- microbiologyevents, procedureevents, inputevents. The known_… and stands_in_… fields come from
--- the config's availability table; as_text writes a number. $stays: how many stays make a chunk.
+-- the config's availability table; as_text writes a number. The field stay is the stay's id, null of
+-- admissions, the field of_unit its columns that are a unit's own. $episodes: how many make a chunk.
 -- A variable is an item's number and a text that goes behind its name, which is added at the end.
 -- One part at a time, each a stream; a value may be null. (No filter on computed texts: DuckDB
 -- 2.0.0 fails on those of millions of rows, "dict-surviving cache".)
@@ -21,15 +22,15 @@ WITH admissions AS (
 ),
 windows AS (
     SELECT
-        *, clock_zero AS zero, least(prediction_time, "end") AS stop,
-        (row_number() OVER (ORDER BY episode_id) - 1) // $stays AS chunk
+        *, clock_zero AS zero, least(prediction_time, "end") AS stop, {stay} AS stay,
+        (row_number() OVER (ORDER BY episode_id) - 1) // $episodes AS chunk
     FROM episodes JOIN admissions USING (subject_id, hadm_id)
 ),
--- All of the admission; `here`: of this stay, in it.
+-- All of the admission; `here`: of the episode, of a stay what is its own and in it.
 charted AS (
     SELECT
         w.chunk, w.episode_id, w.zero, w.stop, r.* EXCLUDE (hadm_id, stay_id),
-        coalesce(r.stay_id, w.stay_id) = w.stay_id AND r.charttime >= w.start AS here
+        w.stay IS NULL OR coalesce(r.stay_id, w.stay) = w.stay AND r.charttime >= w.start AS here
     FROM (
         SELECT
             'chart' AS source, hadm_id, stay_id, itemid, charttime, valuenum, value,
@@ -48,9 +49,9 @@ charted AS (
 specimens AS (
     SELECT *, coalesce(charttime, chartdate + INTERVAL 1 DAY) AS taken FROM microbiologyevents
 ),
--- Drawn in the stay, or before it in the same admission. Without hadm_id (emergency department): of
+-- Drawn in the episode, or before it in the same admission. Without hadm_id (emergency department): of
 -- the one admission in whose observation it was drawn, the latest that had begun.
--- ASSUME admissions without an ICU stay take no row from it: they have no episode.
+-- ASSUME admissions without an episode take no row from another.
 drawn AS (
     SELECT w.chunk, w.episode_id, w.zero, w.stop, r.* EXCLUDE (subject_id, hadm_id), TRUE AS here
     FROM (
@@ -124,7 +125,7 @@ intervals AS NOT MATERIALIZED (
     FROM running AS r
     JOIN windows AS w
         ON w.hadm_id = r.hadm_id
-        AND (coalesce(r.stay_id, w.stay_id) = w.stay_id OR r.starttime < w.zero)
+        AND (w.stay IS NULL OR coalesce(r.stay_id, w.stay) = w.stay OR r.starttime < w.zero)
         AND r.starttime >= w.since
     JOIN items AS i USING (source, itemid)
     WHERE r.known IS NOT NULL AND greatest(r.starttime, r.known) < w.stop
@@ -206,15 +207,14 @@ columns AS (
     UNPIVOT (
         SELECT
             chunk, episode_id, zero, CAST(age AS VARCHAR) AS age, sex,
-            admission_type, admission_location, insurance, language, marital_status, race,
-            first_careunit,
-            as_text(hours_to_icu) AS hours_to_icu
+            admission_type, admission_location, insurance, language, marital_status, race
+            {of_unit}
         FROM windows
     ) ON COLUMNS(* EXCLUDE (chunk, episode_id, zero)) INTO NAME aspect VALUE value
 ),
 registered AS (
     SELECT
-        *, 'stay' AS source, FALSE AS stood_in, CAST(NULL AS DOUBLE) AS outside,
+        *, 'registered' AS source, FALSE AS stood_in, CAST(NULL AS DOUBLE) AS outside,
         CAST(NULL AS INTEGER) AS item,
         CAST(NULL AS TIMESTAMP) AS begun, zero AS moment
     FROM columns
@@ -223,6 +223,6 @@ registered AS (
 SELECT
     chunk, source, stood_in, outside, episode_id, item, aspect, value, begun,
     CASE
-        WHEN source <> 'stay' THEN round(date_diff('microsecond', zero, moment) / 3.6e9, 6)
+        WHEN source <> 'registered' THEN round(date_diff('microsecond', zero, moment) / 3.6e9, 6)
     END AS hours
 FROM {part}

@@ -60,25 +60,27 @@ def check_categories(tokens: pl.DataFrame, rows: pl.DataFrame) -> None:
 
 def main() -> None:
     """Parses the arguments, runs `published.sql`, writes tokens and demographics."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--episodes", required=True)
-    arguments.add_argument("--source", required=True, help="folder of the source tables")
-    arguments.add_argument("--output", required=True, help="tokens")
-    arguments.add_argument("--demographics", required=True)
-    add_resource_arguments(arguments)
-    given = arguments.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--episodes", required=True)
+    command.add_argument("--source", required=True, help="folder of the source tables")
+    command.add_argument("--output", required=True, help="tokens")
+    command.add_argument("--demographics", required=True)
+    add_resource_arguments(command)
+    arguments = command.parse_args()
     rows = first_rows(vocabulary("published"))
-    with connect(given.threads, given.memory_mb, given.temp) as database:
+    with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
         database.register("catalogue", catalogue("published").to_arrow())
         database.register("words", rows.to_arrow())
-        database.execute(f"CREATE VIEW episodes AS FROM '{given.episodes}'")
+        database.execute(f"CREATE VIEW episodes AS FROM '{arguments.episodes}'")
         for table in TABLES:
-            database.execute(f"CREATE VIEW {table} AS FROM '{given.source}/{table}.parquet'")
+            database.execute(f"CREATE VIEW {table} AS FROM '{arguments.source}/{table}.parquet'")
         tokens = database.sql(sql_beside(__file__, "published.sql")).pl()
     check_categories(tokens, rows)
-    write_table(tokens, given.output, TOKENS)
-    codes = demographics(read_table(given.episodes), CODES)
-    write_table(codes, given.demographics, demographics_contract("published"))
+    # charttime decides, and no procedure turns out void
+    tokens = tokens.with_columns(pl.col("minute").alias("known"), until=pl.lit(None, pl.Int32))
+    write_table(tokens, arguments.output, TOKENS)
+    codes = demographics(read_table(arguments.episodes), CODES)
+    write_table(codes, arguments.demographics, demographics_contract("published"))
     log.info("%d tokens of %d episodes", tokens.height, tokens["episode_id"].n_unique())
 
 

@@ -1,9 +1,10 @@
 """Summary statistics of the EHR: HAIM's 11 per signal, for baselines without an encoder.
 
-    python -m pipeline.ehr.statistics --episodes … --events … --output statistics.parquet
+    python -m pipeline.ehr.statistics --episodes … --events … --hours 48 --output 48h.parquet
 
-One row per episode, from events known before its prediction time (`pipeline.ehr.events`).
-Statistics as listed by Soenksen et al. 2022 (HAIM), with rules where they leave a detail open:
+One row per episode, from events known before its horizon (`pipeline.ehr.events`), hours from clock
+zero; at the prediction time the table of events ends, and nothing more is cut. Statistics as listed
+by Soenksen et al. 2022 (HAIM), with rules where they leave a detail open:
 
 * readings of one signal in one minute count once, with their mean;
 * differences are between successive readings; variance is that of the population; the slope is that
@@ -13,15 +14,17 @@ Statistics as listed by Soenksen et al. 2022 (HAIM), with rules where they leave
 
 Not inherited from HAIM: rows of zeros appended to every series, and procedures that nothing bounds
 in time. An interval (line, procedure, infusion, ventilation) is two columns: the minutes in which
-it ran until the prediction time, and whether it ran then. A text that is a signal of its own (GCS
+it ran until the horizon, and whether it ran then. A text that is a signal of its own (GCS
 verbal of the intubated) has no number: one column says in how many minutes it was charted.
 Demographics: age decade, rest one-hot.
 """
 
+import math
+
 import numpy as np
 import polars as pl
 
-from pipeline.ehr.events import EVENTS
+from pipeline.ehr.events import EVENTS, at_horizon
 from pipeline.ehr.signals import CLASSES, catalogue, vocabulary
 from pipeline.ehr.tokens import demographics
 from pipeline.stage.command import log, parser, run
@@ -40,7 +43,7 @@ TEXT_COLUMNS = [f"{signal}_charted" for signal in TEXTS]
 INTERVAL_COLUMNS = [f"{signal}_{what}" for signal in RUN for what in ("minutes", "running")]
 ONE_HOT = [f"{name}_{code}" for name in CLASSES if name != "age" for code in range(CLASSES[name])]
 NO_EVENTS = pl.DataFrame(
-    schema={n: EVENTS.columns[n] for n in ("episode_id", "minute", "end_minute", "signal", "value")}
+    schema={name: EVENTS.columns[name] for name in EVENTS.columns if name != "kind"}
 )
 STATISTICS = Contract(
     {
@@ -52,7 +55,7 @@ STATISTICS = Contract(
     key=("episode_id",),
     nullable=tuple(READING_COLUMNS),
     units={f"{signal}_slope": "unit of signals.csv per hour" for signal in READ}
-    | {f"{signal}_minutes": "minutes until the prediction time" for signal in RUN},
+    | {f"{signal}_minutes": "minutes until the horizon" for signal in RUN},
 )
 
 
@@ -142,27 +145,25 @@ def of_texts(events: pl.DataFrame, episodes: pl.DataFrame) -> pl.DataFrame:
     return kept.select(pl.col(TEXT_COLUMNS).fill_null(0).cast(pl.Float32))
 
 
-def of_intervals(events: pl.DataFrame, episodes: pl.DataFrame) -> pl.DataFrame:
+def of_intervals(events: pl.DataFrame, episodes: pl.DataFrame, hours: float) -> pl.DataFrame:
     """`INTERVAL_COLUMNS` of `episodes`, in their order; two of a signal at once count once.
 
-    >>> from datetime import datetime
-    >>> episodes = pl.DataFrame({"episode_id": [7], "start": [datetime(2150, 1, 1)],
-    ...                          "prediction_time": [datetime(2150, 1, 3)]})
+    >>> episodes = pl.DataFrame({"episode_id": [7]})
     >>> events = pl.DataFrame({"episode_id": 7, "signal": "eeg", "minute": [10, 20, 2870],
     ...                        "end_minute": [40, 50, None]})
-    >>> of_intervals(events, episodes).select("eeg_minutes", "eeg_running").row(0)
+    >>> of_intervals(events, episodes, 48).select("eeg_minutes", "eeg_running").row(0)
     (50.0, 1.0)
     """
-    window = (pl.col("prediction_time") - pl.col("start")).dt.total_minutes()
-    rows = episodes.select("episode_id", window.alias("window")).with_row_index("row")
+    window = round(60 * hours)
+    rows = episodes.select("episode_id").with_row_index("row")
     signals = pl.DataFrame({"signal": RUN}).with_row_index("column")
     ran = events.join(signals, on="signal").join(rows, on="episode_id").sort(
         "row", "column", "minute", "end_minute", nulls_last=True)  # fmt: skip
-    key, until = ["row", "column"], pl.min_horizontal(pl.col("end_minute"), "window")  # skips null
+    key, until = ["row", "column"], pl.min_horizontal(pl.col("end_minute"), window)  # skips null
     covered = pl.col("until").cum_max().shift(1).over(key)
     new = (pl.col("until") - pl.max_horizontal("minute", covered)).clip(lower_bound=0)
-    ended = pl.col("end_minute") < pl.col("window")
-    running = (pl.col("minute") < pl.col("window")) & ~ended.fill_null(False)
+    ended = pl.col("end_minute") < window
+    running = (pl.col("minute") < window) & ~ended.fill_null(False)
     ran = ran.with_columns(until=until).with_columns(new=new, running=running)
     total = ran.group_by(key).agg(pl.col("new").sum(), pl.col("running").any())
     table = np.zeros((episodes.height, len(RUN), 2), np.float32)
@@ -178,28 +179,38 @@ def of_demographics(episodes: pl.DataFrame) -> pl.DataFrame:
     return codes.select(pl.col("age").alias("age_decade"), *hot).cast(pl.Float32)
 
 
-def describe(events: pl.DataFrame, episodes: pl.DataFrame) -> pl.DataFrame:
-    """One row of statistics per episode of `episodes`, which may have no events (`STATISTICS`)."""
-    parts = (of(events, episodes) for of in (of_readings, of_texts, of_intervals))
-    return pl.concat(
-        [episodes.select("episode_id"), *parts, of_demographics(episodes)], how="horizontal"
+def describe(events: pl.DataFrame, episodes: pl.DataFrame, hours: float) -> pl.DataFrame:
+    """One row of statistics per episode of `episodes`, which may have no events (`STATISTICS`).
+
+    `hours`: the horizon; that of the prediction time, where the table of events ends, or less.
+    """
+    window = (pl.col("prediction_time") - pl.col("clock_zero")).dt.total_minutes()
+    ends_here = episodes.select((window <= 60 * hours).all()).item()
+    known = at_horizon(events, math.inf if ends_here else hours)
+    parts = (
+        of_readings(known, episodes),
+        of_texts(known, episodes),
+        of_intervals(known, episodes, hours),
+        of_demographics(episodes),
     )
+    return pl.concat([episodes.select("episode_id"), *parts], how="horizontal")
 
 
 def main() -> None:
     """Parses the arguments, describes the events part by part, writes one row per episode."""
-    arguments = parser(__doc__)
+    command = parser(__doc__)
     for name in ("episodes", "events", "output"):
-        arguments.add_argument(f"--{name}", required=True)
-    given = arguments.parse_args()
-    episodes, described = read_table(given.episodes), []
-    for events in read_parts(given.events, list(NO_EVENTS.columns)):
+        command.add_argument(f"--{name}", required=True)
+    command.add_argument("--hours", type=float, required=True, help="from clock zero")
+    arguments = command.parse_args()
+    episodes, described = read_table(arguments.episodes), []
+    for events in read_parts(arguments.events, list(NO_EVENTS.columns)):
         own = episodes.join(events, on="episode_id", how="semi")
-        described.append(describe(events, own))
+        described.append(describe(events, own, arguments.hours))
         episodes = episodes.join(own, on="episode_id", how="anti")
-    described.append(describe(NO_EVENTS, episodes))
+    described.append(describe(NO_EVENTS, episodes, arguments.hours))
     table = pl.concat(described)
-    write_table(table, given.output, STATISTICS)
+    write_table(table, arguments.output, STATISTICS)
     log.info("%d columns of %d episodes", table.width - 1, table.height)
 
 

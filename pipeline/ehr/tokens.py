@@ -4,7 +4,9 @@
         --demographics demographics.parquet
 
 A step is a time (minute) at which something was read or started. Its tokens: the readings of that
-minute and every interval that runs then (start ≤ t < end).
+minute and every interval that runs then (start ≤ t < end). One table serves every horizon of h
+hours: the tokens known before it have known < 60 h ≤ until. `until` is null, or the end of an
+interval that turned out void then: before, it ran like any other.
 """
 
 from collections.abc import Mapping
@@ -18,9 +20,21 @@ from pipeline.stage.parts import read_parts, write_parts
 from pipeline.stage.tables import Contract, read_table, write_table
 
 TOKENS = Contract(
-    {"episode_id": pl.Int64, "minute": pl.Int32, "token": pl.Int32},
-    key=("episode_id", "minute", "token"),
-    units={"minute": "minutes since admission", "token": "row of the vocabulary"},
+    {
+        "episode_id": pl.Int64,
+        "minute": pl.Int32,
+        "token": pl.Int32,
+        "known": pl.Int32,
+        "until": pl.Int32,
+    },
+    key=("episode_id", "minute", "token", "known"),
+    nullable=("until",),
+    units={
+        "minute": "minutes from clock zero to charting",
+        "token": "row of the vocabulary",
+        "known": "minutes from clock zero to the moment of knowledge",
+        "until": "minutes from clock zero until it turns out void; null: never",
+    },
 )
 CODES: Mapping[str, Mapping[str, int]] = {  # the first beginning that fits; "" fits every text
     "sex": {"F": 0, "": 1},
@@ -42,14 +56,16 @@ DEMOGRAPHICS = demographics_contract()
 
 
 def tokenise(events: pl.DataFrame, bounds: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
-    """(episode_id, minute, token), each once. Signals without a fitted range have no token.
+    """(episode_id, minute, token, known, until) of `TOKENS`. Signals without a fitted range have no
+    token.
 
     >>> events = pl.DataFrame({"episode_id": 7, "minute": [5, 9], "end_minute": [None, 60],
-    ...     "kind": ["chart", "interval"], "signal": ["spo2", "eeg"], "value": [95.0, None]})
+    ...     "kind": ["chart", "interval"], "signal": ["spo2", "eeg"], "value": [95.0, None],
+    ...     "void": [False, True], "known": [8, 9]})
     >>> bounds = pl.DataFrame({"signal": ["spo2"], "low": [80.0], "high": [100.0]})
     >>> words = Vocabulary((("spo2", "chart", 200, True), ("eeg", "interval", 1, False)))
     >>> sorted(tokenise(events, bounds, words).rows())
-    [(7, 5, 149), (7, 9, 200)]
+    [(7, 5, 149, 8, None), (7, 9, 200, 9, 60)]
     """
     offsets = pl.DataFrame(
         {
@@ -59,11 +75,46 @@ def tokenise(events: pl.DataFrame, bounds: pl.DataFrame, words: Vocabulary) -> p
         },
         schema_overrides={"offset": pl.Int32},
     )
-    named = events.join(offsets, on="signal")
+    until = pl.when("void").then("end_minute").alias("until")
+    named = events.join(offsets, on="signal").with_columns(until)
     points = _points(named.filter(pl.col("kind") != "interval"), bounds)
     intervals = named.filter(pl.col("kind") == "interval")
-    steps = pl.concat([part.select("episode_id", "minute") for part in (points, intervals)])
-    return pl.concat([points, _running(steps.unique(), intervals)]).unique()
+    times = ["episode_id", "minute", "known", "until"]
+    steps = _seen(pl.concat([part.select(times) for part in (points, intervals)]))
+    return _seen(pl.concat([points, _running(steps, intervals)]))
+
+
+def at_horizon(tokens: pl.DataFrame, hours: float) -> pl.DataFrame:
+    """The tokens known before a horizon, hours from clock zero; infinite: all that is not void.
+
+    >>> tokens = pl.DataFrame({"token": [1, 2, 3, 4], "known": [5, 240, 8, 9],
+    ...     "until": [None, None, 240, 200]})
+    >>> [at_horizon(tokens, hours)["token"].to_list() for hours in (4, float("inf"))]
+    [[1, 3], [1, 2]]
+    """
+    lasts = pl.col("until").is_null() | (pl.col("until") >= 60 * hours)
+    return tokens.filter(pl.col("known") < 60 * hours, lasts)
+
+
+def _seen(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that differ in `known` and `until` alone, as few as tell the same at every horizon.
+
+    >>> rows = pl.DataFrame({"step": 1, "known": [4, 3, 8, 3, 9], "until": [None, 9, 9, 6, None]})
+    >>> sorted(_seen(rows).rows())
+    [(1, 3, 9), (1, 4, None)]
+    """
+    same = [name for name in rows.columns if name not in ("known", "until")]
+    until = pl.col("until")
+    lasting = rows.filter(until.is_null()).group_by(same).agg(pl.col("known").min(), until.min())
+    void = rows.filter(until.is_not_null())
+    if void.is_empty():
+        return lasting
+    void = void.group_by(*same, "known").agg(until.max())
+    lasts = lasting.select(*same, pl.col("known").alias("lasts"))
+    void = void.join(lasts, on=same, how="left").filter(
+        pl.col("lasts").is_null() | (pl.col("known") < pl.col("lasts"))
+    )
+    return pl.concat([lasting, void.select(lasting.columns)])
 
 
 def _points(readings: pl.DataFrame, bounds: pl.DataFrame) -> pl.DataFrame:
@@ -71,13 +122,18 @@ def _points(readings: pl.DataFrame, bounds: pl.DataFrame) -> pl.DataFrame:
     category = pl.col("value").round().cast(pl.Int32) - 1
     row = pl.when("numeric").then(bin_of(pl.col("value"), pl.col("low"), pl.col("high")))
     placed = readings.join(bounds, on="signal", how="left")
+    token = (pl.col("offset") + row.otherwise(category)).alias("token")
     return placed.filter(~pl.col("numeric") | pl.col("low").is_not_null()).select(
-        "episode_id", "minute", (pl.col("offset") + row.otherwise(category)).alias("token")
+        "episode_id", "minute", token, "known", "until"
     )
 
 
 def _running(steps: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
-    """The tokens of the intervals that run at each step (start ≤ t < end)."""
+    """The tokens of the intervals that run at each step (start ≤ t < end): known once both the step
+    and the interval are, until either is void.
+
+    An end that is not known at a horizon changes nothing there: it lies after all steps known then.
+    """
     begun = pl.col("minute_start") <= pl.col("minute")
     over = pl.col("end_minute") <= pl.col("minute")
     within = pl.col("minute") == pl.col("minute_start")  # over within its minute: seen once
@@ -85,7 +141,14 @@ def _running(steps: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
         steps.lazy()
         .join(intervals.lazy(), on="episode_id", suffix="_start")
         .filter(begun & (pl.col("end_minute").is_null() | ~over | within))
-        .select("episode_id", "minute", pl.col("offset").alias("token"))
+        .select(
+            "episode_id",
+            "minute",
+            pl.col("offset").alias("token"),
+            pl.max_horizontal("known", "known_start").alias("known"),
+            pl.min_horizontal("until", "until_start").alias("until"),  # skips null
+        )
+        .filter(pl.col("until").is_null() | (pl.col("known") < pl.col("until")))
         .collect(engine="streaming")  # steps × intervals of an episode never lie in memory at once
     )
 
@@ -112,15 +175,15 @@ def demographics(
 
 def main() -> None:
     """Parses the arguments, reads the tables, writes tokens and demographics."""
-    arguments = parser(__doc__)
+    command = parser(__doc__)
     for name in ("episodes", "events", "bins", "output", "demographics"):
-        arguments.add_argument(f"--{name}", required=True)
-    given = arguments.parse_args()
-    bounds, words = read_table(given.bins), vocabulary()
-    parts = (tokenise(events, bounds, words) for events in read_parts(given.events))
-    tokens = write_parts(parts, given.output, TOKENS)
-    episodes = read_table(given.episodes)
-    write_table(demographics(episodes), given.demographics, DEMOGRAPHICS)
+        command.add_argument(f"--{name}", required=True)
+    arguments = command.parse_args()
+    bounds, words = read_table(arguments.bins), vocabulary()
+    parts = (tokenise(events, bounds, words) for events in read_parts(arguments.events))
+    tokens = write_parts(parts, arguments.output, TOKENS)
+    episodes = read_table(arguments.episodes)
+    write_table(demographics(episodes), arguments.demographics, DEMOGRAPHICS)
     log.info("%d tokens of %d episodes", tokens, episodes.height)
 
 

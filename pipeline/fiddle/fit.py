@@ -147,23 +147,25 @@ def log_fit(kinds: list[str], features: dict[str, list[dict[str, Any]]]) -> None
 
 def main() -> None:
     """Parses the arguments, fits, writes what was learnt."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--long", required=True, help=COLUMNS)
-    arguments.add_argument("--episodes", required=True, help="episode_id, split; parquet")
-    arguments.add_argument("--fitted-on", nargs="+", default=["train", "fusion"], help="splits")
-    arguments.add_argument("--published", action="store_true", help="fit on all episodes")
-    arguments.add_argument("--settings", type=json.loads, default={},
+    command = parser(__doc__)
+    command.add_argument("--long", required=True, help=COLUMNS)
+    command.add_argument("--episodes", required=True, help="episode_id, split; parquet")
+    command.add_argument("--fitted-on", nargs="+", default=["train", "fusion"], help="splits")
+    command.add_argument("--published", action="store_true", help="fit on all episodes")
+    command.add_argument("--settings", type=json.loads, default={},
                            help="JSON, as `fiddle:` in config.yaml")  # fmt: skip
-    arguments.add_argument("--output", required=True, help="json")
-    add_resource_arguments(arguments)
-    given = arguments.parse_args()
-    episodes = read_table(given.episodes, ["episode_id", "split"])
-    if not given.published:
-        episodes = episodes.filter(pl.col("split").is_in(given.fitted_on))
+    command.add_argument("--output", required=True, help="json")
+    add_resource_arguments(command)
+    arguments = command.parse_args()
+    episodes = read_table(arguments.episodes, ["episode_id", "split"])
+    if not arguments.published:
+        episodes = episodes.filter(pl.col("split").is_in(arguments.fitted_on))
     ids = episodes["episode_id"].to_numpy()
-    with connect(given.threads, given.memory_mb, given.temp) as database:
-        fitted = fit(database, given.long, ids, options(given.settings), given.published)
-    write_fitted(given.output, fitted)
+    with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
+        fitted = fit(
+            database, arguments.long, ids, options(arguments.settings), arguments.published
+        )
+    write_fitted(arguments.output, fitted)
     log.info("N = %s episodes, L = %d bins", shown(fitted.ids), fitted.options.bins)
 
 

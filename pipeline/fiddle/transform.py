@@ -106,33 +106,35 @@ def schema(contract: Contract) -> pa.Schema:
 
 def main() -> None:
     """Parses the arguments, writes S and X part by part, and the features."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--long", required=True, help=COLUMNS)
-    arguments.add_argument("--episodes", required=True, help="episode_id; parquet")
-    arguments.add_argument("--fitted", required=True, help="of pipeline.fiddle.fit, json")
-    arguments.add_argument("--output", required=True, help="X, parquet")
-    arguments.add_argument("--static", required=True, help="S, parquet")
-    arguments.add_argument("--features", required=True, help="names and aliases, parquet")
-    add_resource_arguments(arguments)
-    given = arguments.parse_args()
-    ids = read_table(given.episodes, ["episode_id"])["episode_id"].to_numpy()
-    fitted = read_fitted(given.fitted)
+    command = parser(__doc__)
+    command.add_argument("--long", required=True, help=COLUMNS)
+    command.add_argument("--episodes", required=True, help="episode_id; parquet")
+    command.add_argument("--fitted", required=True, help="of pipeline.fiddle.fit, json")
+    command.add_argument("--output", required=True, help="X, parquet")
+    command.add_argument("--static", required=True, help="S, parquet")
+    command.add_argument("--features", required=True, help="names and aliases, parquet")
+    add_resource_arguments(command)
+    arguments = command.parse_args()
+    ids = read_table(arguments.episodes, ["episode_id"])["episode_id"].to_numpy()
+    fitted = read_fitted(arguments.fitted)
     count = {"S": 0, "X": 0, "unseen": 0}
     with ExitStack() as stack:
-        database = stack.enter_context(connect(given.threads, given.memory_mb, given.temp))
-        parts = [stack.enter_context(whole(path)) for path in (given.static, given.output)]
+        database = stack.enter_context(
+            connect(arguments.threads, arguments.memory_mb, arguments.temp)
+        )
+        parts = [stack.enter_context(whole(path)) for path in (arguments.static, arguments.output)]
         writers = [
             stack.enter_context(pq.ParquetWriter(part, schema(contract), compression="zstd"))
             for part, contract in zip(parts, (S, X), strict=True)
         ]
         progress = JobProgress("making FIDDLE's features", -(-len(ids) // PART))
-        made = transform(database, given.long, ids, fitted)
+        made = transform(database, arguments.long, ids, fitted)
         for static, series, unseen in progress.each(made):
             writers[0].write_table(static, row_group_size=ROW_GROUP)
             writers[1].write_table(series, row_group_size=ROW_GROUP)
             for name, more in zip(count, (len(static), len(series), unseen), strict=True):
                 count[name] += more
-    write_table(fitted.table(), given.features, FEATURES)
+    write_table(fitted.table(), arguments.features, FEATURES)
     log_sizes(fitted, len(ids), count)
 
 
