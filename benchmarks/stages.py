@@ -61,7 +61,7 @@ def commands(source: Path, made: Path, temp: Path, memory_mb: str) -> dict[str, 
             "--output", made / "tokens.parquet", "--demographics", made / "demographics.parquet",
         ),
         "describe_events": python(
-            "pipeline.ehr.statistics", "--episodes", episodes, "--events", events,
+            "pipeline.ehr.statistics", "--episodes", episodes, "--events", events, "--hours", "48",
             "--output", made / "statistics.parquet",
         ),
     }  # fmt: skip

@@ -1,7 +1,7 @@
 """Baselines: logistic regression and boosted trees.
 
-Needs the embeddings of frozen encoders, or the statistics of the EHR. Makes predictions as fusion
-does.
+Needs the embeddings of frozen encoders, or the events of the EHR, of which it makes statistics.
+Makes predictions as fusion does.
 """
 
 
@@ -40,11 +40,37 @@ rule fit_baseline:
         " 2> {log:q}"
 
 
+rule describe_events:
+    input:
+        episodes=f"{UNIT}/episodes.parquet",
+        events=f"{UNIT}/ehr/events.parquet",
+        code=modules("pipeline.ehr.statistics"),
+    output:
+        f"{UNIT}/ehr/statistics/{{hours}}h.parquet",
+    log:
+        "logs/describe_events/{protocol}/{unit}/{hours}h.log",
+    wildcard_constraints:
+        hours="[0-9]+",
+    conda:
+        "../envs/pipeline.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=growing(6000),
+        runtime=60,
+    shell:
+        "python -m pipeline.ehr.statistics"
+        " --episodes {input.episodes:q}"
+        " --events {input.events:q}"
+        " --hours {wildcards.hours}"
+        " --output {output:q}"
+        " 2> {log:q}"
+
+
 rule fit_statistics:
     input:
         episodes=f"{UNIT}/episodes.parquet",
         labels=f"{UNIT}/labels/{{task}}.parquet",
-        features=f"{UNIT}/ehr/statistics.parquet",
+        features=wiring.statistics,
         code=modules("pipeline.fusion.baselines"),
     output:
         f"{PREDICTIONS}/e_{{model}}-stats_{{task}}.parquet",

@@ -1,37 +1,33 @@
 """Modality `e`: what was charted, drawn and given.
 
-Needs the episodes and the event tables. Selects events known by the prediction time, fits bins on
-the training subjects of the source, makes tokens. A long chain: it has priority. Published: tokens
-straight from the source, by the paper's rules.
+Needs the episodes, of admissions or ICU stays, and the event tables. Selects events known before
+the prediction time; fits bins on the training subjects of the source; makes tokens, of which every
+horizon reads its own. A long chain: it has priority. Published: tokens straight from the source, by
+the paper's rules.
 """
 
-EHR_TABLES = [
-    "chartevents",
-    "labevents",
-    "outputevents",
-    "procedureevents",
-    "inputevents",
-    "d_items",
-    "d_labitems",
-]
+CHARTED = ["chartevents", "labevents", "d_items", "d_labitems"]
 
 
 rule select_events:
     input:
-        source=expand("results/source/{table}.parquet", table=EHR_TABLES),
-        episodes=f"{ADMISSION}/episodes.parquet",
+        source=expand(
+            "results/source/{table}.parquet",
+            table=[*CHARTED, "outputevents", "procedureevents", "inputevents"],
+        ),
+        episodes=f"{UNIT}/episodes.parquet",
         code=modules("pipeline.ehr.events"),
     output:
-        f"{ADMISSION}/ehr/events.parquet",
+        f"{UNIT}/ehr/events.parquet",
     log:
-        "logs/select_events/{protocol}.log",
+        "logs/select_events/{protocol}/{unit}.log",
     priority: 10
     conda:
         "../envs/pipeline.yaml"
     threads: THREADS
     resources:
         mem_mb=growing(6000),
-        disk_mb=2000,  # 6 bytes an event, and rows that find no memory
+        disk_mb=2000,  # 8 bytes an event, and rows that find no memory
         runtime=120,
     params:
         availability=known_from("vitals", "outputs", "labs", "procedures", "infusions"),
@@ -41,9 +37,7 @@ rule select_events:
         " --source results/source"
         " --availability {params.availability:q}"
         " --output {output:q}"
-        " --threads {threads}"
-        " --memory-mb {resources.mem_mb}"
-        " --temp {resources.tmpdir:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
         " 2> {log:q}"
 
 
@@ -51,14 +45,7 @@ rule fit_bins:
     input:
         source=expand(
             "results/source/{table}.parquet",
-            table=[
-                "patients",
-                "chartevents",
-                "labevents",
-                "outputevents",
-                "d_items",
-                "d_labitems",
-            ],
+            table=[*CHARTED, "outputevents", "patients"],
         ),
         code=modules("pipeline.ehr.bins"),
     output:
@@ -79,23 +66,21 @@ rule fit_bins:
         " --source results/source"
         " --split {params.split:q}"
         " --output {output:q}"
-        " --threads {threads}"
-        " --memory-mb {resources.mem_mb}"
-        " --temp {resources.tmpdir:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
         " 2> {log:q}"
 
 
 rule tokenise_events:
     input:
-        episodes=f"{ADMISSION}/episodes.parquet",
+        episodes=f"{UNIT}/episodes.parquet",
         events=rules.select_events.output,
         bins=rules.fit_bins.output,
         code=modules("pipeline.ehr.tokens"),
     output:
-        tokens=f"{ADMISSION}/ehr/tokens.parquet",
-        demographics=f"{ADMISSION}/ehr/demographics.parquet",
+        tokens=f"{UNIT}/ehr/tokens.parquet",
+        demographics=f"{UNIT}/ehr/demographics.parquet",
     log:
-        "logs/tokenise_events/{protocol}.log",
+        "logs/tokenise_events/{protocol}/{unit}.log",
     wildcard_constraints:
         protocol=CORRECTED,
     priority: 10
@@ -117,10 +102,7 @@ rule tokenise_events:
 
 rule tokenise_published:
     input:
-        source=expand(
-            "results/source/{table}.parquet",
-            table=["chartevents", "labevents", "procedureevents", "d_items", "d_labitems"],
-        ),
+        source=expand("results/source/{table}.parquet", table=[*CHARTED, "procedureevents"]),
         episodes="results/published/admission/episodes.parquet",
         code=modules("pipeline.ehr.published"),
     output:
@@ -140,30 +122,5 @@ rule tokenise_published:
         " --source results/source"
         " --output {output.tokens:q}"
         " --demographics {output.demographics:q}"
-        " --threads {threads}"
-        " --memory-mb {resources.mem_mb}"
-        " --temp {resources.tmpdir:q}"
-        " 2> {log:q}"
-
-
-rule describe_events:
-    input:
-        episodes=f"{ADMISSION}/episodes.parquet",
-        events=rules.select_events.output,
-        code=modules("pipeline.ehr.statistics"),
-    output:
-        f"{ADMISSION}/ehr/statistics.parquet",
-    log:
-        "logs/describe_events/{protocol}.log",
-    conda:
-        "../envs/pipeline.yaml"
-    threads: THREADS
-    resources:
-        mem_mb=growing(6000),
-        runtime=60,
-    shell:
-        "python -m pipeline.ehr.statistics"
-        " --episodes {input.episodes:q}"
-        " --events {input.events:q}"
-        " --output {output:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
         " 2> {log:q}"

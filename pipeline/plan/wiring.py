@@ -230,6 +230,18 @@ class Wiring:
         hours = [one.hours for one in asked if one.hours is not None]
         return min(max(hours), most or max(hours)) if hours else most
 
+    def statistics(self, wildcards: Any) -> str:
+        """The statistics of the EHR at the horizon of a target's task; else at the window."""
+        hours = self.horizon(wildcards) or self._settings(wildcards)["cohort"]["window_hours"]
+        return self.filled(f"{UNIT}/ehr/statistics/{hours}h.parquet", wildcards)
+
+    def fiddle(self, wildcards: Any) -> str:
+        """FIDDLE's settings; of admissions its hours are those of their window."""
+        merged = self._settings(wildcards)
+        of_unit = {"hours": merged["cohort"]["window_hours"]}
+        own = of_unit if wildcards.unit == "admission" else {}
+        return json.dumps(merged["fiddle"] | own, sort_keys=True)
+
     def complete_cases(self, form: str = "{file}") -> Of:
         """Tables that tell who has each modality, where only complete cases are wanted."""
 
