@@ -1,13 +1,14 @@
--- Everything known during each episode (admission or ICU stay), in no order: one row per value, with
--- the hours from clock zero (of a stay the patient's arrival) at which it was KNOWN: from then on,
--- before the prediction time and the episode's end. And the last number of each signal that was
+-- Everything known during each episode (admission or ICU stay), in no order: one row per value,
+-- with the hours from clock zero (of a stay the patient's arrival) at which it was KNOWN: from then
+-- on, before the prediction time and the episode's end. And the last number of each signal that was
 -- known before it, with the hours, negative, at which it was measured.
 -- Numbers outside the limits of their item have no value: outside, to be counted. GCS verbal of the
 -- intubated is a variable of its own (macro intubated, signals.py), whatever number stands with it.
 -- Views: episodes, items (long_names.sql), chartevents, outputevents, labevents,
 -- microbiologyevents, procedureevents, inputevents. The known_… and stands_in_… fields come from
--- the config's availability table; as_text writes a number. The field stay is the stay's id, null of
--- admissions, the field of_unit its columns that are a unit's own. $episodes: how many make a chunk.
+-- the config's availability table; as_text writes a number. The field stay is the stay's id, null
+-- of admissions, the field of_unit the columns that one unit alone has. $episodes: how many make a
+-- chunk.
 -- A variable is an item's number and a text that goes behind its name, which is added at the end.
 -- One part at a time, each a stream; a value may be null. (No filter on computed texts: DuckDB
 -- 2.0.0 fails on those of millions of rows, "dict-surviving cache".)
@@ -49,8 +50,8 @@ charted AS (
 specimens AS (
     SELECT *, coalesce(charttime, chartdate + INTERVAL 1 DAY) AS taken FROM microbiologyevents
 ),
--- Drawn in the episode, or before it in the same admission. Without hadm_id (emergency department): of
--- the one admission in whose observation it was drawn, the latest that had begun.
+-- Drawn in the episode, or before it in the same admission. Without hadm_id (emergency
+-- department): of the one admission in whose observation it was drawn, the latest that had begun.
 -- ASSUME admissions without an episode take no row from another.
 drawn AS (
     SELECT w.chunk, w.episode_id, w.zero, w.stop, r.* EXCLUDE (subject_id, hadm_id), TRUE AS here

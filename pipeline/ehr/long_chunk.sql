@@ -1,8 +1,8 @@
--- The rows of some episodes, duplicates once; `prefix` and `aspect` go round the item's name. Values
--- of one variable that were stored together (a nurse confirms the hours since the last round)
--- become known at one time: a step of 4 ms keeps them in the order in which they were charted, so
--- that the last of them is the newest. Source times have whole seconds: the step moves none into
--- another hour.
+-- The rows of some episodes, duplicates once; `prefix` and `aspect` go round the item's name.
+-- Values of one variable that were stored together (a nurse confirms the hours since the last
+-- round) become known at one time: a step of 4 ms keeps them in the order in which they were
+-- charted, so that the last of them is the newest. Source times have whole seconds: the step moves
+-- none into another hour.
 SELECT DISTINCT
     episode_id, item, '' AS prefix, aspect, value,
     round(
