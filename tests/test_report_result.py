@@ -16,7 +16,7 @@ from pipeline.evaluation.statistics.figures import rounded
 from pipeline.report import curves, words
 from pipeline.report.task_lines import lines_of_several
 from pipeline.stage.files import write_json
-from pipeline.stage.result import SECTIONS
+from pipeline.stage.result import SECTIONS, in_tasks
 
 TARGET = "ecn_early_mortality"
 TASKS = ROOT / "pipeline/cohort/tasks"
@@ -245,6 +245,24 @@ def test_words_of_several_tasks_say_why_those_with_all_modalities_have_no_figure
     own["complete"] = {"reason": "fewer than 10 episodes", "metrics": None}
     lines = lines_of_several({"tasks": {"shock_4h": own}, "seeds": [0], "folds": 1}, {})
     assert lines["Shock 4 h"].endswith("; with all modalities not measured: fewer than 10 episodes")
+
+
+def test_a_fusion_on_a_task_of_icu_stays_has_the_same_words_and_panels(
+    monkeypatch, capsys, tmp_path
+):
+    result = made(tmp_path, truth=True) | {"modalities": "ecn"}
+    rows = [lacking("c", 0.0, 0.9), lacking("c", 1.0, 0.7)]
+    (part,) = in_tasks(result)["tasks"].values()
+    parts = {"shock_4h": {**part, "missing": rows}}
+    write_json(tmp_path / "x.json", in_tasks(result) | {"tasks": parts})
+    printed = say(monkeypatch, capsys, tmp_path)
+    assert "Test stays      100, of 100 patients" in printed and "Threshold" in printed
+    assert "AUROC without   chest films 0.700 (missing in 100 %)" in printed
+    curve = json.loads((tmp_path / "x.curves.json").read_text())
+    write_json(tmp_path / "x.curves.json", {"tasks": {"shock_4h": curve}})
+    shown = texts(draw(monkeypatch, tmp_path))
+    assert "Missing modality" in shown and "ROC" in shown
+    assert any(text.startswith("Shock 4 h: 100 test stays of 100 patients") for text in shown)
 
 
 def test_words_without_a_truth_or_singles(monkeypatch, capsys, tmp_path):
