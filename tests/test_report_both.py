@@ -44,7 +44,7 @@ def study():
     alone["settings"] = {"unimed": {"schedule": {"epochs": 6}}}
     together = of_stays("ecn_unimed_admission", 0.84, ["mortality"]) | {"settings": {}}
     together["task"], part = "admission", admission("unimed", 0.84)
-    together["tasks"] = {task: {**part, "definition": None} for task in ("mortality", "longstay")}
+    together["tasks"] = {"mortality": {**part, "definition": None}}
     stays = [*(fused(model) for model in MODELS), stay("ecn_unimed_shock_4h", 0.75)]
     return [*results, alone, together, *stays, stay("ecn_unimed_all", 0.76)]
 

@@ -219,7 +219,8 @@ def main() -> None:
     labels = {path: read_json(path) for path in args.attrition.values()}
     ahead = dict.fromkeys(text for part in tasks.values() for text in reasons(part["attrition"]))
     (first, *others) = (find(task, args.protocol) for task in tasks)
-    is_flat = not others and (first.unit, first.kind) == ("admission", "binary")
+    alone = not others and head["task"] == first.name  # one task by that name, no sequence of one
+    is_flat = alone and (first.unit, first.kind) == ("admission", "binary")
     result: Result = {
         "schema_version": SCHEMA_VERSION,
         "definitions_version": definitions_version(files, labels),

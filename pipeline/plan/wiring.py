@@ -278,7 +278,7 @@ class Wiring:
             if protocol and wildcards.model == registry.SINGLE:
                 return []
             asked = targets.tasks(self.config, wildcards.task, protocol or wildcards.protocol)
-            if len(asked) > 1 or asked[0].kind != "binary":
+            if wildcards.task in targets.SEQUENCES or asked[0].kind != "binary":
                 return []
             own_singles = protocol and registry.is_decoder(wildcards.model)
             if own_singles and asked[0].unit == "stay":

@@ -47,8 +47,7 @@ def by_task(results: Results) -> Cells:
     """
     letters = full_set(name.modalities for name in results)
     cells: Cells = {}
-    alone = [name for name in results if len(results[name]["tasks"]) == 1]
-    for task in unique(name.task for name in alone):
+    for task in unique(name.task for name, one in results.items() if name.task in one["tasks"]):
         models = {
             Model(name.model, name.task != task): (name, result["tasks"][task])
             for name, result in results.items()
