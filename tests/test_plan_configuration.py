@@ -96,7 +96,11 @@ MISTAKES = {
     "split.test": (0.5, "config.split: the shares .* sum to 1.25, expected 1"),
     "split.salt": (12, r"config.split.salt: 12 \(a number: put a text in quotes\)"),
     "folds": (5, "config.folds: 5 test shares of 0.25 overlap; set at most 4"),
-    "sedes": ([0], r"config.sedes: unknown key, and no modality of that name; did you mean seeds"),
+    "sedes": (
+        [0],
+        r"config.sedes: unknown key, and no further modality of that name; did you mean seeds",
+    ),
+    "ehr": ({"signals": "published"}, "config.ehr: unknown key, and no further modality"),
     "seeds": ([1, 1], "config.seeds: a list: an item is listed twice"),
     "tasks": (["death"], "config.tasks: unknown task death; expected of admissions one of "),
     "tasks.1": ("shock_4h", "config.tasks: shock_4h is a task of the unit stay, not admission"),

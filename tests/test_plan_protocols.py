@@ -3,17 +3,21 @@
 import copy
 import json
 import re
+from dataclasses import fields
 from types import SimpleNamespace
 
 import pytest
 import yaml
 from checkout import REPOSITORY
 
-from pipeline.plan import configuration, grids, protocols, targets
+from pipeline.cohort.episodes import Cohort
+from pipeline.fiddle.options import Options
+from pipeline.plan import configuration, grids, protocols, sections, targets
 from pipeline.plan.wiring import Wiring
 from pipeline.stage.errors import InputError
 from pipeline.stage.registry import PROTOCOLS
 from pipeline.training.schedule import Schedule
+from pipeline.unimed.settings import Settings
 
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 TASKS = ("mortality", "longstay", "readmission")
@@ -201,6 +205,19 @@ def test_one_fold_is_no_cross_validation():
 def test_what_corrected_names_published_names_too():
     keys = [set(protocols.choices(name)) for name in PROTOCOLS]
     assert keys[0] <= keys[1]
+
+
+def test_what_the_config_allows_is_what_stages_read():
+    """Stages that compute with their settings have classes of their own: same names, defaults."""
+    trained = protocols.Training.model_fields
+    stages = {field.name: field for field in fields(Schedule)}
+    assert set(trained) | {"class_weights"} == set(stages)
+    defaults = {name: info.default for name, info in trained.items() if not info.is_required()}
+    assert defaults == {name: stages[name].default for name in defaults}
+    assert list(sections.UnimedModel.model_fields) == [field.name for field in fields(Settings)]
+    options = [field.name for field in fields(Options) if field.name != "ordinal"]
+    assert list(sections.Fiddle.model_fields) == options
+    assert set(protocols.DefinedCohort.model_fields) <= {field.name for field in fields(Cohort)}
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,9 @@ def test_the_config_may_hold_its_settings_and_no_misspelt_ones(extended, section
     target = "results/x_unimodal_mortality.json"
     outcome = extended.snakemake("--dry-run", target, "--config", f"{section}={{leads: 12}}")
     assert (outcome.status != 0) == refused, outcome.text
-    assert ("config.egc: unknown key, and no modality of that name" in outcome.text) == refused
+    assert (
+        "config.egc: unknown key, and no further modality of that name" in outcome.text
+    ) == refused
 
 
 def test_a_source_of_real_data_needs_no_further_table_for_it():

@@ -27,7 +27,7 @@ from pipeline.plan.mistakes import (
     set_twice,
     unknown_sections,
 )
-from pipeline.plan.sections import Common, Config, UnimedModel
+from pipeline.plan.sections import LETTERS, Common, Config, UnimedModel
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import why_not
 from pipeline.stage.modules import ROOT
@@ -35,7 +35,6 @@ from pipeline.stage.registry import PROTOCOLS
 
 SYNTHETIC = "synthetic"  # a source that is made
 SCHEMA = "workflow/schemas/config.schema.json"
-LETTERS = {"e": "ehr", "c": "cxr", "n": "note"}  # what these letters mean in every table
 
 
 def check(config: object) -> Config:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic_core import ErrorDetails
 
-from pipeline.plan.sections import Config
+from pipeline.plan.sections import LETTERS, Config
 from pipeline.stage.settings import Section
 
 PAGE = "docs/configuration.md"
@@ -31,7 +31,7 @@ def set_twice(*paths: str | Path) -> list[str]:
         try:
             loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
             root = yaml.compose(path.read_text(encoding="utf-8"), loader)
-            lines += [f"{path}:{line}" for line in _repeated(root, (), ())]
+            lines += [f"{path}:{line}" for line in _repeated(root, (), (), set())]
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             lines.append(f"{path}: not a readable YAML file{_place(error)}; correct it there")
         else:
@@ -40,16 +40,21 @@ def set_twice(*paths: str | Path) -> list[str]:
     return [" ".join(line.split()) for line in lines]
 
 
-def _repeated(node: yaml.Node | None, where: Key, above: tuple[int, ...]) -> Iterator[str]:
+def _repeated(
+    node: yaml.Node | None, where: Key, above: tuple[int, ...], done: set[int]
+) -> Iterator[str]:
+    """Lines for the keys of a node, and below it, that are set twice; aliases are read once."""
     if not isinstance(node, yaml.CollectionNode):
         return
     if id(node) in above:
         yield f"{node.start_mark.line + 1}: {dotted(where)} contains itself; write it out"
+    if id(node) in done:
         return
+    done.add(id(node))
     above = (*above, id(node))
     if isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
-            yield from _repeated(item, (*where, number), above)
+            yield from _repeated(item, (*where, number), above, done)
         return
     first: dict[str, int] = {}
     for key, value in node.value:
@@ -58,7 +63,7 @@ def _repeated(node: yaml.Node | None, where: Key, above: tuple[int, ...]) -> Ite
             yield (f"{line}: {dotted((*where, name))} is set twice, first in line {first[name]}; "
                    "keep one of the two")  # fmt: skip
         first.setdefault(name, line)
-        yield from _repeated(value, (*where, name), above)
+        yield from _repeated(value, (*where, name), above, done)
 
 
 def _place(error: Exception) -> str:
@@ -93,7 +98,7 @@ def in_lines(errors: Sequence[ErrorDetails], model: type[Section], config: objec
 
 
 def unknown_sections(config: object, model: type[Section]) -> list[str]:
-    """Keys that are neither of the model nor the name of a modality, which may have settings."""
+    """Keys that are neither of the model nor the name of a further modality with own settings."""
     if not isinstance(config, Mapping):
         return []
     letters = config.get("modalities")
@@ -101,10 +106,10 @@ def unknown_sections(config: object, model: type[Section]) -> list[str]:
     strange = [key for key in config if isinstance(key, str) and key not in model.model_fields]
     near = {key: difflib.get_close_matches(key, model.model_fields, 1) for key in strange}
     return [
-        f"{dotted([key])}: unknown key, and no modality of that name; "
+        f"{dotted([key])}: unknown key, and no further modality of that name; "
         f"{f'did you mean {near[key][0]}?' if near[key] else 'remove it.'} See {PAGE}"
         for key in strange
-        if key not in names
+        if key not in names or key in LETTERS.values()
     ]
 
 

@@ -26,6 +26,7 @@ from pipeline.stage.settings import (
     some_of,
 )
 
+LETTERS = {"e": "ehr", "c": "cxr", "n": "note"}  # what these letters mean in every table
 Letter = Annotated[str, Field(pattern="^[a-z]$")]
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 AdmissionTask = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
