@@ -148,6 +148,19 @@ def test_who_was_eligible_later_is_not_told_to_a_task_that_ends_before(order):
         assert all(map(torch.equal, before, said(model, replace(own, eligible=eligible))))
 
 
+def test_tasks_of_one_time_do_not_tell_each_other_who_is_eligible():
+    """Eligible at 4 h may be who gets a drug for less than an hour, which 4 h do not tell."""
+    own = stays(names=["shock_4h", "arf_4h", "arf_12h"])
+    model, eligible = model_of(own), own.eligible.copy()
+    eligible[:, 0] = ~eligible[:, 0]
+    before, now = said(model, own), said(model, replace(own, eligible=eligible))
+    assert all(map(torch.equal, before, now))  # arf_12h is told by arf_4h alone
+    eligible = own.eligible.copy()
+    eligible[:, 1] = ~eligible[:, 1]
+    before, now = said(model, own), said(model, replace(own, eligible=eligible))
+    assert list(map(torch.equal, before, now)) == [True, True, False]
+
+
 def test_reports_do_not_tell_who_was_treated():
     own = stays()
     own = replace(own, each={"note": own.each["note"]})

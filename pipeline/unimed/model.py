@@ -157,10 +157,11 @@ class UniMed(nn.Module):
         """Who counts as eligible for task `before` (B), as far as task `now` may know it.
 
         Known is what is decided by the time of that task (`Step.eligibility_known`: alive, in the
-        ICU, without an onset so far), where the horizon of `now` reaches to that time, and to a
-        model that reads the record: reports and films do not tell it. Elsewhere all count.
+        ICU, without an onset so far), to a model that reads the record (reports and films do not
+        tell it), where the horizon of `now` is later: at the time itself nobody knows yet whether
+        an infusion that has begun will last. Elsewhere all count.
         """
         task, reads = self.tasks[before], "ehr" in self.memory.encoders
-        if reads and task.eligibility_known and task.hours <= self.tasks[now].horizon:
+        if reads and task.eligibility_known and task.hours < self.tasks[now].horizon:
             return batch["eligible"][:, before]
         return torch.ones_like(batch["eligible"][:, before])
