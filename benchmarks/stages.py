@@ -36,17 +36,16 @@ def commands(source: Path, made: Path, temp: Path, memory_mb: str) -> dict[str, 
     episodes, events, bins = (made / f"{name}.parquet" for name in ("episodes", "events", "bins"))
     attrition = made / "attrition.json"
     tables = {name: source / f"{name}.parquet" for name in ("patients", "admissions", "icustays")}
-    people = ("--patients", tables["patients"], "--admissions", tables["admissions"])
     return {
         "select_episodes": python(
-            "pipeline.cohort.episodes", *people, "--icustays", tables["icustays"], *split,
+            "pipeline.cohort.episodes", "--tables", *tables.values(), *split,
             "--cohort", json.dumps(CONFIG["cohort"]), "--last-year", "2022", "--output", episodes,
             "--attrition", attrition, *resources,
         ),
         "label_task": python(
             "pipeline.cohort.labels", "--task", "mortality", "--definition", "corrected",
-            "--fitted", "train", "fusion", *people, "--episodes", episodes, "--attrition",
-            attrition, "--output", made / "labels.parquet",
+            "--fitted", "train", "fusion", "--tables", tables["patients"], tables["admissions"],
+            "--episodes", episodes, "--attrition", attrition, "--output", made / "labels.parquet",
             "--task-attrition", made / "labels.json", *resources,
         ),
         "select_events": python(

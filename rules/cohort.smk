@@ -1,28 +1,30 @@
-"""Episodes, split, labels.
+"""Episodes, split, labels: of admissions and of ICU stays.
 
-Needs patients, admissions and ICU stays (published: CheXpert's table, too). Makes the episodes with
+Needs the source tables that the query of a unit or task names in its head. Makes the episodes with
 their attrition, then per task the labels, with the attrition continued (published: and the split,
-drawn among the complete cases of the task). They have priority: an impossible cohort is refused
-before films are decoded. For evaluation alone: whom the sensitivity analyses of a task leave out,
-of admissions or ICU stays; of mortality it needs chartevents.
+drawn among the complete cases of the task); of a task of many labels, such as diagnoses, which
+carry no time stamp, also the groups of each episode and their vocabulary. They have priority: an
+impossible cohort is refused before films are decoded. For evaluation alone: whom the sensitivity
+analyses of a task leave out.
 """
+
+MANY = "|".join(name for name in tasks.known("stay") if tasks.find(f"{name}_1h").kind == "many")
 
 
 rule select_episodes:
     input:
-        patients="results/source/patients.parquet",
-        admissions="results/source/admissions.parquet",
-        icustays="results/source/icustays.parquet",
-        chexpert=only_published("results/source/chexpert.parquet"),
+        tables=lambda wildcards: source_tables(
+            tasks.of_unit(wildcards.unit, wildcards.protocol).tables
+        ),
         films=wiring.films_of_the_cohort,
         ids=config["cohort"]["ids"] or [],
-        query=query("pipeline/cohort/episodes"),
+        query=lambda wildcards: tasks.of_unit(wildcards.unit, wildcards.protocol).files,
         code=modules("pipeline.cohort.episodes"),
     output:
-        episodes=f"{ADMISSION}/episodes.parquet",
-        attrition=f"{ADMISSION}/attrition.json",
+        episodes=f"{UNIT}/episodes.parquet",
+        attrition=f"{UNIT}/attrition.json",
     log:
-        "logs/select_episodes/{protocol}.log",
+        "logs/select_episodes/{protocol}/{unit}.log",
     priority: 30
     conda:
         "../envs/pipeline.yaml"
@@ -35,13 +37,10 @@ rule select_episodes:
         split=wiring.split("patients"),
         last_year=lambda wildcards: release.last_year(SOURCE),
         films=option("films"),
-        chexpert=option("chexpert"),
     shell:
         "python -m pipeline.cohort.episodes"
-        " --patients {input.patients:q}"
-        " --admissions {input.admissions:q}"
-        " --icustays {input.icustays:q}"
-        " {params.chexpert:q}"
+        " --unit {wildcards.unit}"
+        " --tables {input.tables:q}"
         " {params.films:q}"
         " --last-year {params.last_year}"
         " --cohort {params.cohort:q}"
@@ -56,42 +55,47 @@ rule select_episodes:
 
 rule label_task:
     input:
-        patients="results/source/patients.parquet",
-        admissions="results/source/admissions.parquet",
+        tables=lambda wildcards: source_tables(
+            ["patients", "admissions", *tasks.find(wildcards.task, wildcards.protocol).tables]
+        ),
         episodes=rules.select_episodes.output.episodes,
         attrition=rules.select_episodes.output.attrition,
         present=wiring.complete_cases(),
-        query=lambda wildcards: tasks.find(wildcards.task, wildcards.protocol).query,
+        query=lambda wildcards: tasks.find(wildcards.task, wildcards.protocol).asked.files,
         code=modules("pipeline.cohort.labels"),
     output:
-        labels=f"{ADMISSION}/labels/{{task}}.parquet",
-        attrition=f"{ADMISSION}/labels/{{task}}.attrition.json",
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        attrition=f"{UNIT}/labels/{{task}}.attrition.json",
     log:
-        "logs/label_task/{protocol}/{task}.log",
+        "logs/label_task/{protocol}/{unit}/{task}.log",
+    wildcard_constraints:
+        task=f"(?!({MANY})_[0-9]+h)[^/.]+",
     priority: 30
     conda:
         "../envs/pipeline.yaml"
     threads: THREADS
     resources:
-        mem_mb=growing(2000),
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=60,
     params:
+        module="pipeline.cohort.labels",
         definition=setting("definition"),
         head_on=setting("head_on"),
         split=wiring.split("tasks"),
         present=wiring.complete_cases("{name}={file}"),
+        many=[],
     shell:
-        "python -m pipeline.cohort.labels"
+        "python -m {params.module}"
         " --task {wildcards.task:q}"
         " --definition {params.definition:q}"
         " --fitted train {params.head_on:q}"
         " {params.split:q}"
-        " --patients {input.patients:q}"
-        " --admissions {input.admissions:q}"
+        " --tables {input.tables:q}"
         " --episodes {input.episodes:q}"
         " --attrition {input.attrition:q}"
         " --present {params.present:q}"
         " --output {output.labels:q}"
+        " {params.many:q}"
         " --task-attrition {output.attrition:q}"
         " --threads {threads}"
         " --memory-mb {resources.mem_mb}"
@@ -99,25 +103,47 @@ rule label_task:
         " 2> {log:q}"
 
 
+use rule label_task as label_diagnoses with:
+    input:
+        tables=rules.label_task.input.tables,
+        episodes=rules.select_episodes.output.episodes,
+        attrition=rules.select_episodes.output.attrition,
+        query=rules.label_task.input.query,
+        code=modules("pipeline.cohort.diagnoses"),
+    output:
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        groups=f"{UNIT}/labels/{{task}}.groups.parquet",
+        vocabulary=f"{UNIT}/labels/{{task}}.vocabulary.parquet",
+        attrition=f"{UNIT}/labels/{{task}}.attrition.json",
+    log:
+        "logs/label_diagnoses/{protocol}/{unit}/{task}.log",
+    wildcard_constraints:
+        task=f"({MANY})_[0-9]+h",
+    params:
+        module="pipeline.cohort.diagnoses",
+        many=lambda wildcards, output: [
+            "--groups",
+            output.groups,
+            "--vocabulary",
+            output.vocabulary,
+        ],
+
+
 rule mark_left_out:
     input:
-        patients="results/source/patients.parquet",
-        admissions="results/source/admissions.parquet",
-        events=lambda wildcards: [
-            f"results/source/{table}.parquet"
-            for table in tasks.find(wildcards.task).without_tables
-        ],
-        episodes="results/{protocol}/{unit}/episodes.parquet",
-        labels="results/{protocol}/{unit}/labels/{task}.parquet",
-        query=lambda wildcards: tasks.find(wildcards.task).without,
+        tables=lambda wildcards: source_tables(
+            ["patients", "admissions", *tasks.find(wildcards.task).without_tables]
+        ),
+        episodes=rules.select_episodes.output.episodes,
+        labels=rules.label_task.output.labels,
+        query=lambda wildcards: tasks.find(wildcards.task).left_out.files,
         code=modules("pipeline.cohort.without"),
     output:
-        "results/{protocol}/{unit}/without/{task}.parquet",
+        f"{UNIT}/without/{{task}}.parquet",
     log:
         "logs/mark_left_out/{protocol}/{unit}/{task}.log",
     wildcard_constraints:
         protocol=CORRECTED,
-        unit="admission|stay",
     conda:
         "../envs/pipeline.yaml"
     threads: THREADS
@@ -129,9 +155,7 @@ rule mark_left_out:
     shell:
         "python -m pipeline.cohort.without"
         " --task {wildcards.task:q}"
-        " --patients {input.patients:q}"
-        " --admissions {input.admissions:q}"
-        " --events {input.events:q}"
+        " --tables {input.tables:q}"
         " --episodes {input.episodes:q}"
         " --labels {input.labels:q}"
         " --last-year {params.last_year}"

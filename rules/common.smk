@@ -24,6 +24,7 @@ from pipeline.plan.wiring import (
     only_published,
     option,
     query,
+    source_tables,
 )
 from pipeline.plan.wiring_results import ResultWiring
 from pipeline.stage.modules import digest_of_code

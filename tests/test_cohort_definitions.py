@@ -8,12 +8,12 @@ import pytest
 
 from pipeline.cohort import definitions
 from pipeline.cohort.definitions import CHANGES, KEPT, VERSION, changed, digests, of_task, plain
-from pipeline.cohort.stay_labels import definition
+from pipeline.cohort.labels import definition_of
 from pipeline.cohort.task import FOLDER, find
 from pipeline.stage.modules import ROOT
 from pipeline.stage.tables import DEFINITIONS, Contract, version_of_tables, write_table
 
-TASKS = sorted(path for path in FOLDER.rglob("*.sql") if path.parent.name != "without")
+TASKS = sorted(path for path in FOLDER.glob("tasks/*/*.sql"))
 
 
 def test_definitions_are_those_of_the_version():
@@ -35,8 +35,8 @@ def test_every_version_says_what_it_means():
 def test_all_that_defines_is_guarded():
     paths = set(digests())
     assert {path.relative_to(ROOT).as_posix() for path in TASKS} <= paths
-    for name in ("cohort/episodes.sql", "cohort/diagnoses.sql", "ehr/signals.csv", "ehr/long.sql",
-                 "cxr/films.sql", "note/notes.sql"):  # fmt: skip
+    for name in ("cohort/units/admission.sql", "cohort/views/at_risk.sql", "cohort/diagnoses.sql",
+                 "ehr/signals.csv", "ehr/long.sql", "cxr/films.sql", "note/notes.sql"):  # fmt: skip
         assert f"pipeline/{name}" in paths
 
 
@@ -56,24 +56,22 @@ def test_renewing_is_one_command(monkeypatch, tmp_path, capsys):
 
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
 def test_every_task_asks_a_question(path):
-    made = of_task(path, "admission", 48)
+    made = of_task([path.relative_to(ROOT).as_posix()], "admission", 48)
     assert made["query"] == path.relative_to(ROOT).as_posix()
     assert len(made["question"]) > 20 and "--" not in made["question"]
-    assert "Tables" not in made["question"]  # nor more than the question
+    assert "Kind" not in made["question"]  # nor more than the question
 
 
-def test_items_of_shock_are_read_from_its_query_with_their_labels(tmp_path):
-    items = {"itemid": [221906, 220045], "label": ["Norepinephrine", "Heart Rate"]}
-    pl.DataFrame(items).write_parquet(tmp_path / "d_items.parquet")
-    made = definition("shock_4h", str(tmp_path / "d_items.parquet"))
+def test_items_of_shock_are_read_from_its_views_with_their_labels():
+    items = pl.DataFrame({"itemid": [221906, 220045], "label": ["Norepinephrine", "Heart Rate"]})
+    made = definition_of(find("shock_4h"), pl.DataFrame(), items)
     labels = {item["itemid"]: item["label"] for item in made["items"]}
     assert labels[221906] == "Norepinephrine"
     assert labels[229631] is None
-    assert 220045 not in labels
+    assert 220045 not in labels and len(labels) == 9
     assert (made["hours"], made["unit"], made["version"]) == (4, "ICU stay", VERSION)
     assert "vasopressor" in made["question"]
-    query = (ROOT / find("shock_4h").query).read_text()
-    assert all(str(item) in query for item in labels)
+    assert definition_of(find("mortality"), pl.DataFrame())["items"] == []
 
 
 def test_tables_carry_the_version_beside_their_rows(tmp_path):

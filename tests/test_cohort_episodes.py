@@ -1,4 +1,4 @@
-"""Episodes: who is in the cohort, to the minute; odd source rows; same bytes for any threads."""
+"""Episodes of both units: who is in the cohort, to the minute; clocks; odd rows; same bytes."""
 
 import json
 import sys
@@ -11,13 +11,14 @@ import pytest
 from pipeline.cohort import attrition
 from pipeline.cohort import episodes as stage
 from pipeline.cohort.episodes import Cohort, select_episodes
-from pipeline.cohort.split import Split
+from pipeline.cohort.split import Split, split_of
 from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 COHORT = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
 SPLIT = Split("a", {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30})
-TIMES = ("admittime", "dischtime", "deathtime", "edregtime", "intime", "outtime")
+TIMES = ("admittime", "dischtime", "deathtime", "edregtime", "intime", "outtime", "charttime")
+TEXTS = ("insurance", "language", "marital_status", "race", "admission_type", "admission_location")
 
 
 def at(hours=0, minutes=0):
@@ -36,9 +37,12 @@ def hospital(admissions=({},), stays=None, patients=None):
     subjects = sorted({a["subject_id"] for a in admissions})
     if stays is None:
         stays = [{k: a[k] for k in ("subject_id", "hadm_id")} for a in admissions]
-    stays = [{"subject_id": s.get("hadm_id", 0) - 100, **s} for s in stays]
+    stays = [
+        {"subject_id": s.get("hadm_id", 0) - 100, "stay_id": i, **s}
+        for i, s in enumerate(stays or [{"hadm_id": 0}], 1001)
+    ]
     patients = patients or [{"subject_id": s} for s in subjects]
-    text = dict.fromkeys(("insurance", "language", "marital_status", "race"), "Other")
+    text = dict.fromkeys(TEXTS, "Other")
     return {
         "patients": table(
             patients,
@@ -51,15 +55,27 @@ def hospital(admissions=({},), stays=None, patients=None):
         "admissions": table(
             admissions, admittime=at(), dischtime=at(96), deathtime=None, edregtime=None, **text
         ),
-        "icustays": table(
-            stays or [{"subject_id": 0, "hadm_id": 0}], stay_id=7, intime=at(1), outtime=at(60)
-        ),
+        "icustays": table(stays, intime=at(1), outtime=at(60), first_careunit="MICU"),
     }
 
 
 def select(sources, cohort=COHORT, split=SPLIT, last_year=2022):
     with duckdb.connect() as database:
         return select_episodes(database, sources, cohort, split, last_year)
+
+
+def beat(stay, charttime, itemid=220045):
+    return {"stay_id": stay, "charttime": charttime, "itemid": itemid}
+
+
+def select_stays(sources, charted=None, cohort=COHORT, split=SPLIT, last_year=2022):
+    """The stays; `charted`: rows of chartevents, else a heart rate of each stay at its intime."""
+    if charted is None:
+        charted = [beat(*row) for row in sources["icustays"].select("stay_id", "intime").rows()]
+    with duckdb.connect() as database:
+        database.register("chartevents", table(charted))
+        found, rows = select_episodes(database, sources, cohort, split, last_year, "stay")
+    return found.sort("episode_id"), rows
 
 
 def ids_of(sources, cohort=COHORT):
@@ -74,8 +90,9 @@ def test_one_episode_in_full():
             "episode_id": 101,
             "subject_id": 1,
             "hadm_id": 101,
-            "stay_id": 7,
+            "stay_id": 1001,
             "start": at(),
+            "end": at(96),
             "clock_zero": at(),
             "observed_from": at(-3),
             "prediction_time": at(48),
@@ -88,6 +105,8 @@ def test_one_episode_in_full():
             "race": "WHITE",
             "first_year": 2011,
             "last_year": 2013,
+            "admission_type": "OTHER",
+            "admission_location": "OTHER",
         }
     ]
     assert [row["condition"] for row in rows] == [
@@ -136,7 +155,7 @@ def test_the_window_is_the_latest_entry_into_an_icu_and_more_looks_ahead(caplog)
 
 def test_without_the_condition_nobody_is_asked_for_an_icu(caplog):
     found, rows = select(hospital([{}] * 2, [{"hadm_id": 101, "intime": at(90)}]), icu_within(None))
-    assert found.sort("episode_id")["stay_id"].to_list() == [7, None]
+    assert found.sort("episode_id")["stay_id"].to_list() == [1001, None]
     assert [row["condition"] for row in rows] == [
         "admissions of the source",
         "with times that are possible",
@@ -396,13 +415,14 @@ def test_bad_cohort_settings(change, message):
         stage.parse_cohort("{min_age: 18}")
 
 
-def command(monkeypatch, tmp_path, sources, threads):
+def command(monkeypatch, tmp_path, sources, threads, unit="admission"):
     """Runs the stage's main on the sources; the bytes of its two outputs."""
     out = tmp_path / f"threads{threads}"
     arguments = ["episodes", "--threads", str(threads), "--memory-mb", "500"]
+    arguments += ["--unit", unit, "--tables"]
     for name, frame in sources.items():
         frame.write_parquet(tmp_path / f"{name}.parquet")
-        arguments += [f"--{name}", str(tmp_path / f"{name}.parquet")]
+        arguments.append(str(tmp_path / f"{name}.parquet"))
     cohort = {"min_age": 18, "window_hours": 48, "icu_within_hours": 48, "ids": None}
     arguments += ["--cohort", json.dumps(cohort), "--last-year", "2022"]
     arguments += ["--split", json.dumps({"salt": SPLIT.salt, **SPLIT.shares})]
@@ -413,18 +433,23 @@ def command(monkeypatch, tmp_path, sources, threads):
     return [(out / name).read_bytes() for name in ("episodes.parquet", "attrition.json")]
 
 
-def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path):
-    admissions = [{"subject_id": i % 997, "hadm_id": 1000 + i} for i in range(6000)]
+@pytest.mark.parametrize("unit", ["admission", "stay"])
+def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path, unit):
+    patients = {"admission": 997, "stay": 6000}[unit]  # of stays each is of another patient
+    admissions = [{"subject_id": i % patients, "hadm_id": 1000 + i} for i in range(6000)]
     stays = [
         {"subject_id": a["subject_id"], "hadm_id": a["hadm_id"], "stay_id": i, "intime": at(i % 60)}
         for i, a in enumerate(admissions * 2)
     ]
     sources = hospital(admissions, stays)
-    once = command(monkeypatch, tmp_path, sources, 1)
+    if unit == "stay":
+        beats = [beat(stay["stay_id"], at(2 + i % 7)) for i, stay in enumerate(stays)]
+        sources["chartevents"] = table(beats)
+    once = command(monkeypatch, tmp_path, sources, 1, unit)
     shuffled = {
         name: frame.sample(fraction=1, shuffle=True, seed=1) for name, frame in sources.items()
     }
-    assert command(monkeypatch, tmp_path, shuffled, 2) == once
+    assert command(monkeypatch, tmp_path, shuffled, 2, unit) == once
 
 
 def test_no_output_of_an_empty_cohort(monkeypatch, tmp_path):
@@ -472,3 +497,193 @@ def test_open_demo(mimic_demo):
     assert (
         sum(expected[k][2] for k, *_ in rows) == 18
     )  # in none of the years that the patient's era names
+
+
+def in_icu(*stays, admissions=({},), patients=None):
+    """Stays 1001, 1002, … of admission 101 of patient 1, but for what is given."""
+    stays = [{"hadm_id": 101, "subject_id": 1, **stay} for stay in stays]
+    return hospital(admissions, stays, patients)
+
+
+def of_patients(*numbers):
+    """A stay of the admission of each of these patients."""
+    return [{"subject_id": i, "hadm_id": 100 + i} for i in numbers]
+
+
+def test_one_stay_in_full():
+    admission = {"edregtime": at(-3), "race": "White", "admission_location": None}
+    found, rows = select_stays(in_icu({"intime": at(1, 6)}, admissions=[admission]))
+    assert found.schema == stage.STAYS.columns
+    expected = select(in_icu({"intime": at(1, 6)}, admissions=[admission]))[0].row(0, named=True)
+    assert found.to_dicts() == [
+        {
+            **expected,  # of the admission: demographics, years, split
+            "episode_id": 1001,
+            "start": at(1, 6),
+            "end": at(60),
+            "clock_zero": at(1, 6),
+            "prediction_time": at(49, 6),
+            "first_careunit": "MICU",
+            "hours_to_icu": 1.1,
+        }
+    ]
+    assert expected["observed_from"] == at(-3) and expected["split"] == split_of(1, SPLIT)
+    assert [row["condition"] for row in rows] == [
+        "ICU stays of the source",
+        "that end after they begin",
+        "with a charted heart rate (its first is the patient's arrival)",
+        "of admissions with times that are possible",
+        "that overlap no stay under another admission",
+        "aged 18 or over at admission",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("charted", "expected"),
+    [
+        ([beat(1001, at(4, 10))], at(4, 10)),  # a bed, hours before the patient
+        ([beat(1001, at(9)), beat(1001, at(4, 10)), beat(1001, at(50))], at(4, 10)),  # the earliest
+        ([beat(1001, at(0, 30)), beat(1001, at(4, 10))], at(1)),  # before intime: it counts
+        ([beat(1001, at(1))], at(1)),
+        ([beat(1002, at(2)), beat(None, at(2)), beat(1001, at(5))], at(5)),  # of other stays
+        ([beat(1001, at(2), 220210), beat(1001, at(5))], at(5)),  # a respiratory rate
+        ([beat(1001, None), beat(1001, at(7))], at(7)),
+        ([beat(1001, at(99))], at(99)),  # after outtime: of no task, but no error
+    ],
+)
+def test_the_clock_starts_when_the_patient_is_there(charted, expected):
+    found, _ = select_stays(in_icu({}), charted)
+    assert found["clock_zero"].to_list() == [expected]
+    assert found["prediction_time"].to_list() == [expected + timedelta(hours=48)]
+    # which rows belong to the stay, and how long after the admission it began, do not move
+    assert found.select("start", "end", "hours_to_icu").row(0) == (at(1), at(60), 1.0)
+
+
+def test_a_stay_without_any_heart_rate_is_left_out_and_counted(caplog):
+    caplog.set_level("INFO")
+    charted = [beat(1001, at(2)), beat(1002, at(2), 220210)]
+    found, rows = select_stays(in_icu(*[{}] * 14), charted)
+    assert found["episode_id"].to_list() == [1001]
+    assert [row["episodes"] for row in rows] == [14, 14, 1, 1, 1, 1]
+    assert "13 ICU stays without a heart rate (not used)" in caplog.text
+
+
+def test_first_heart_rates_outside_the_stay_are_counted(caplog):
+    caplog.set_level("INFO")
+    early = [beat(number, at(0, 59)) for number in range(1001, 1012)]
+    late = [beat(number, at(60, 1)) for number in range(1012, 1024)]
+    select_stays(in_icu(*[{}] * 24), [*early, *late, beat(1024, at(1))])
+    assert "11 ICU stays whose first heart rate lies before intime" in caplog.text
+    assert "12 ICU stays whose first heart rate lies after outtime" in caplog.text
+
+
+def test_every_stay_of_an_admission_is_an_episode_however_short_or_late():
+    stays = [
+        {},
+        {"intime": at(100), "outtime": at(100, 1)},
+        {"intime": at(-1, 30), "outtime": at(2)},  # received before the admission was entered
+    ]
+    found, rows = select_stays(in_icu(*stays))
+    assert found["episode_id"].to_list() == [1001, 1002, 1003]
+    assert found["hours_to_icu"].to_list() == [1.0, 100.0, -0.5]
+    assert found["observed_from"].to_list() == [at(), at(), at(-1, 30)]  # from intime, if earlier
+    assert rows[-1] == {"condition": "aged 18 or over at admission", "episodes": 3, "subjects": 1}
+
+
+def test_stays_without_a_time_or_that_end_before_they_begin_are_counted(caplog):
+    caplog.set_level("INFO")
+    stays = [
+        {},
+        {"intime": None},
+        {"outtime": None},
+        {"outtime": at(1)},  # ends as it begins
+        {"outtime": at(1, 1)},
+        {"outtime": at(0)},
+        {"hadm_id": 999},  # of no admission
+        {"subject_id": 2},  # of another patient than the admission
+    ]
+    found, rows = select_stays(in_icu(*stays, *[{"intime": None}] * 11))
+    assert found["episode_id"].to_list() == [1001, 1005]
+    assert [row["episodes"] for row in rows] == [17, 2, 2, 2, 2, 2]
+    assert "12 ICU stays without intime (not used)" in caplog.text
+    assert "<10 ICU stays without outtime (not used)" in caplog.text
+    assert "<10 ICU stays that end before they begin, or as they do (not used)" in caplog.text
+    assert "<10 ICU stays whose subject_id, hadm_id are not in admissions (not used)" in caplog.text
+    assert "begin before their admission" not in caplog.text
+
+
+def test_stays_of_impossible_times_and_of_two_places_at_once_are_left_out(caplog):
+    caplog.set_level("INFO")
+    admissions = [{}, {"subject_id": 1}, {"subject_id": 1}, {"dischtime": None}]
+    stays = [
+        {},
+        {"hadm_id": 102, "intime": at(59), "outtime": at(80)},  # one of the two is wrong
+        {"hadm_id": 103, "intime": at(80), "outtime": at(90)},
+        {"subject_id": 4, "hadm_id": 104},
+        {"hadm_id": 103, "intime": at(85), "outtime": at(95)},  # same admission
+    ]
+    found, rows = select_stays(in_icu(*stays, admissions=admissions))
+    assert found["episode_id"].to_list() == [1003, 1005]
+    assert [row["episodes"] for row in rows][2:5] == [5, 4, 2]
+    assert "<10 ICU stays of admissions without dischtime (left out)" in caplog.text
+    assert "overlap a stay of the same patient under another admission" in caplog.text
+
+
+def test_conditions_of_the_admission_hold_for_its_stays(tmp_path):
+    patients = [
+        {"anchor_year": 2145, "anchor_year_group": "2011 - 2013", "anchor_age": 88},
+        {"anchor_year": 2149, "anchor_year_group": "2017 - 2019"},
+        {"anchor_year_group": "2014 - 2016", "anchor_age": 17},
+    ]
+    patients = [{"subject_id": i, **patient} for i, patient in enumerate(patients, 1)]
+    sources = hospital([{"edregtime": at(-2)}] * 3, of_patients(1, 2, 3), patients)
+    found, rows = select_stays(sources, last_year=2019)
+    assert found.select("subject_id", "age").rows() == [(1, 91), (2, 61)]
+    assert found.select("first_year", "last_year").rows() == [(2016, 2018), (2018, 2019)]
+    assert [row["episodes"] for row in rows] == [3, 3, 3, 3, 3, 2]
+    found, rows = select_stays(sources, cohort=Cohort(None, 48, "window", None, films="covered"))
+    assert found["subject_id"].to_list() == [1, 3] and attrition.reasons(rows) == []
+    sources["films"] = pl.DataFrame({"subject_id": [2]})
+    found, rows = select_stays(sources, cohort=Cohort(None, 48, "window", None, films="any"))
+    assert found["subject_id"].to_list() == [2]
+    assert attrition.reasons(rows) == ["of patients with a film at any time"]
+    found, rows = select_stays(sources, cohort=csv(tmp_path, "hadm_id,why\n102,x\n999,x\n"))
+    assert found["subject_id"].to_list() == [2]
+    assert rows[5] == {"condition": "of admissions on the list ward.csv", "episodes": 1,
+                       "subjects": 1}  # fmt: skip
+
+
+def test_stays_are_in_the_split_of_their_patient_and_folds_turn_it():
+    sources = hospital([{}] * 200, of_patients(*range(1, 201), *range(1, 201)))
+    found, _ = select_stays(sources)
+    assert found["split"].to_list() == [split_of(i, SPLIT) for i in found["subject_id"]]
+    turned, _ = select_stays(sources, split=Split("a", SPLIT.shares, fold=1, folds=3))
+    assert (turned["split"] != found["split"]).any()
+
+
+def test_no_stay_left_or_a_stay_twice_is_named():
+    with pytest.raises(InputError, match="no ICU stay is left\ncondition") as error:
+        select_stays(in_icu({}, patients=[{"subject_id": 1, "anchor_age": 3}]))
+    assert "aged 18 or over at admission" in str(error.value)
+    with pytest.raises(InputError, match=r"icustays: stay_id repeats in 1 row"):
+        select_stays(in_icu({"stay_id": 5}, {"stay_id": 5}))
+    with pytest.raises(InputError, match="no published cohort of the unit stay"):
+        select_stays(in_icu({}), cohort=Cohort(18, 48, "window", None, definition="published"))
+
+
+def test_stays_of_the_open_demo(mimic_demo, caplog):
+    caplog.set_level("INFO")
+    folders = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
+    sources = {
+        name: duckdb.sql(f"FROM read_csv('{mimic_demo / folder / name}.csv.gz')").pl()
+        for name, folder in folders.items()
+    }
+    path = mimic_demo / "icu" / "chartevents.csv.gz"
+    beats = duckdb.sql(f"FROM read_csv('{path}') WHERE itemid = 220045").pl()
+    found, rows = select_stays(sources, beats.select("stay_id", "charttime", "itemid").to_dicts())
+    assert [(row["episodes"], row["subjects"]) for row in rows] == [(140, 100)] * 6
+    # by SQL written from the definition alone: 37 are charted before intime, 103 after it
+    assert "37 ICU stays whose first heart rate lies before intime" in caplog.text
+    assert (found["clock_zero"] > found["start"]).sum() == 103
+    assert (found["end"] > found["prediction_time"]).sum() == 72
+    assert found.null_count().select(pl.exclude(stage.STAYS.nullable)).row(0) == (0,) * 13

@@ -1,14 +1,14 @@
 """Labels: who is eligible and has the outcome, to the minute; classes; the attrition of a task."""
 
 import json
-import sys
 from datetime import date, datetime, timedelta
 
 import duckdb
 import polars as pl
 import pytest
+from labelling import label_by_command
 
-from pipeline.cohort import counts, task
+from pipeline.cohort import counts, inputs, task
 from pipeline.cohort import labels as stage
 from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.labels import label_task
@@ -43,6 +43,8 @@ def hospital(admissions, patients=None):
         "subject_id",
         "hadm_id",
         pl.col("admittime").alias("start"),
+        pl.col("dischtime").alias("end"),
+        pl.col("admittime").alias("clock_zero"),
         (pl.col("admittime") + pl.duration(hours=48)).alias("prediction_time"),
         pl.Series("split", [NAMES[i % 4] for i in range(frame.height)]),
     )
@@ -227,7 +229,7 @@ def test_readmissions_for_observation_or_surgery_of_the_day_are_counted():
 def test_readmission_needs_patients():
     sources = hospital([{}])
     del sources["patients"]
-    with pytest.raises(InputError, match=r"readmission\.sql asks for a table .*patients"):
+    with pytest.raises(InputError, match=r"possible\.sql asks for a table .*patients"):
         label("readmission", sources)
 
 
@@ -253,14 +255,14 @@ def test_episodes_of_another_source_are_refused():
 @pytest.fixture
 def new_task(monkeypatch, tmp_path):
     """Writes a query of one's own into a folder that stands in for the tasks'."""
-    for module in (stage, task):
+    for module in (inputs, task):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(task, "FOLDER", tmp_path)
-    (tmp_path / "admission").mkdir()
+    (tmp_path / "tasks/admission").mkdir(parents=True)
     head = "-- Task of_mine: who?\n-- Kind: binary. Tables: episodes.\n"
 
     def write(text):
-        (tmp_path / "admission/of_mine.sql").write_text(head + text)
+        (tmp_path / "tasks/admission/of_mine.sql").write_text(head + text)
         task.known.cache_clear()
 
     yield write
@@ -285,20 +287,9 @@ def test_unknown_label_of_an_eligible_episode_is_refused(new_task):
 
 
 def command(monkeypatch, tmp_path, sources, threads=1):
-    """Runs the stage's main for mortality; the two outputs' paths."""
-    rows = [{"condition": "admissions of the source", "episodes": 1234, "subjects": 567}]
-    (tmp_path / "attrition.json").write_text(json.dumps(rows))
-    out = tmp_path / f"labels{threads}"
-    arguments = ["labels", "--task", "mortality", "--threads", str(threads), "--memory-mb", "500"]
-    for name in ("episodes", "admissions"):
-        sources[name].write_parquet(tmp_path / f"{name}.parquet")
-        arguments += [f"--{name}", str(tmp_path / f"{name}.parquet")]
-    arguments += ["--attrition", str(tmp_path / "attrition.json")]
-    arguments += ["--output", str(out / "mortality.parquet")]
-    arguments += ["--task-attrition", str(out / "mortality.attrition.json")]
-    monkeypatch.setattr(sys, "argv", arguments)
-    stage.main()
-    return out / "mortality.parquet", out / "mortality.attrition.json"
+    return label_by_command(
+        monkeypatch, tmp_path, stage, "mortality", sources, "admissions", threads
+    )
 
 
 def both_classes(copies=1):
@@ -309,7 +300,7 @@ def both_classes(copies=1):
 def test_outputs_of_the_command(monkeypatch, tmp_path):
     output, attrition = command(monkeypatch, tmp_path, hospital(both_classes()))
     found = pl.read_parquet(output)
-    assert found.schema == stage.LABELS.columns
+    assert found.schema == stage.contract().columns
     assert found["episode_id"].to_list() == list(range(101, 113))
     assert found["label"].to_list() == [0] * 4 + [1] * 4 + [None] * 2 + [0] * 2
     table = json.loads(attrition.read_text())

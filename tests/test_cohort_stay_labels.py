@@ -1,24 +1,34 @@
 """Labels of ICU stays: eligible at T, onset from T on, to the minute; item ids; the open demo."""
 
 import json
-import sys
 from datetime import datetime, timedelta
 
 import duckdb
 import polars as pl
 import pytest
+from labelling import label_by_command
 
 from pipeline.cohort import counts
-from pipeline.cohort import stay_labels as stage
-from pipeline.cohort.episodes import Cohort
+from pipeline.cohort import labels as stage
+from pipeline.cohort.episodes import Cohort, select_episodes
+from pipeline.cohort.labels import label_task
 from pipeline.cohort.split import NAMES, Split
-from pipeline.cohort.stay_labels import label_stays
-from pipeline.cohort.stays import select_stays
 from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
 VASOPRESSORS = [221906, 221289, 229617, 221662, 222315, 221749, 229630, 229631, 229632]
-TIMES = ("starttime", "charttime", "deathtime", "dischtime", "start", "end", "clock_zero")
+INFUSIONS = "stay_id hadm_id starttime endtime itemid amount statusdescription"
+TIMES = (
+    "starttime",
+    "endtime",
+    "charttime",
+    "deathtime",
+    "dischtime",
+    "start",
+    "end",
+    "clock_zero",
+    "prediction_time",
+)
 
 
 def at(hours=0, minutes=0):
@@ -39,23 +49,25 @@ def stays(*changes):
     rows = [
         {"episode_id": i, "stay_id": i, "subject_id": i, "hadm_id": 100 + i, "start": at(),
          "end": at(60), "clock_zero": change.get("start", at()), "split": NAMES[i % 4],
-         "deathtime": None,
+         "prediction_time": at(48), "deathtime": None, "admission_type": "EW EMER.",
          "dischtime": at(200), "hospital_expire_flag": 0, "discharge_location": "HOME", **change}
         for i, change in enumerate(changes, 1)
     ]  # fmt: skip
     whole = pl.DataFrame(rows, infer_schema_length=None).with_columns(
-        pl.col(TIMES[2:]).cast(pl.Datetime("us"))
+        pl.col(TIMES[3:]).cast(pl.Datetime("us"))
     )
-    admission = ["hadm_id", "deathtime", "dischtime", "hospital_expire_flag", "discharge_location"]
+    admission = ["hadm_id", "subject_id", "deathtime", "dischtime", "hospital_expire_flag",
+                 "discharge_location", "admission_type"]  # fmt: skip
     return {
-        "episodes": whole.drop(admission[1:]),
-        "admissions": whole.select(admission).unique("hadm_id"),
+        "episodes": whole.drop(admission[2:]),
+        "admissions": whole.select(*admission, admittime="start").unique("hadm_id", keep="first"),
     }
 
 
-def given(stay, when, item=221906, amount=1.0, status="FinishedRunning", hadm=None):
+def infusion(stay, when, item=221906, amount=1.0, status="FinishedRunning", hadm=None, end=None):
     return {"stay_id": stay, "hadm_id": hadm or 100 + (stay or 0), "starttime": when,
-            "itemid": item, "amount": amount, "statusdescription": status}  # fmt: skip
+            "endtime": end, "itemid": item, "amount": amount,
+            "statusdescription": status}  # fmt: skip
 
 
 def event(stay, when, item, hadm=None):
@@ -63,7 +75,7 @@ def event(stay, when, item, hadm=None):
 
 
 def label(task, sources, infusions=(), charted=(), procedures=()):
-    infusions = table(infusions, "stay_id hadm_id starttime itemid amount statusdescription")
+    infusions = table(infusions, INFUSIONS)
     charted = [{("charttime" if k == "time" else k): v for k, v in e.items()} for e in charted]
     charted = table(charted, "stay_id hadm_id charttime itemid")
     procedures = [
@@ -74,7 +86,7 @@ def label(task, sources, infusions=(), charted=(), procedures=()):
         database.register("inputevents", infusions)
         database.register("chartevents", charted)
         database.register("procedureevents", procedures)
-        return label_stays(database, task, sources).sort("episode_id")
+        return label_task(database, task, sources).sort("episode_id")
 
 
 def shock(infusions, task="shock_4h", number=None, **events):
@@ -86,14 +98,19 @@ def shock(infusions, task="shock_4h", number=None, **events):
 
 def test_the_onset_is_at_t_or_later():
     times = [at(3, 59), at(4), at(4, 1), at(59, 59), at(60), at(60, 1)]
-    labels, onset = shock([given(i, when) for i, when in enumerate(times, 1)])
+    labels, onset = shock([infusion(i, when) for i, when in enumerate(times, 1)])
     # what begins at T is not in [0, T): it is predicted; what begins after outtime is of no stay
     assert labels == [None, 1, 1, 1, 1, 0]
     assert onset == [3.9833, 4.0, 4.0167, 59.9833, 60.0, None]
 
 
 def test_each_t_is_its_own():
-    infusions = [given(1, at(3)), given(2, at(4)), given(3, at(11, 59)), given(4, at(12))]
+    infusions = [
+        infusion(1, at(3)),
+        infusion(2, at(4)),
+        infusion(3, at(11, 59)),
+        infusion(4, at(12)),
+    ]
     assert shock(infusions, "shock_4h")[0] == [None, 1, 1, 1]
     assert shock(infusions, "shock_12h")[0] == [None, None, None, 1]
     # beyond the times of the tasks, a query asks at any T up to 48 h
@@ -122,14 +139,16 @@ def test_alive_and_in_the_icu_at_t_to_the_minute(task):
 
 
 def test_only_the_first_onset_counts_and_a_second_one_makes_no_case():
-    labels, onset = shock([given(1, at(20)), given(1, at(2)), given(2, at(30)), given(2, at(9))],
-                          number=3)  # fmt: skip
+    times = [(1, at(20)), (1, at(2)), (2, at(30)), (2, at(9))]
+    labels, onset = shock([infusion(*row) for row in times], number=3)
     assert labels == [None, 1, 0]
     assert onset == [2.0, 9.0, None]
 
 
 def test_an_onset_before_intime_is_no_incident_case():
-    labels, onset = shock([given(1, at(0, -30)), given(1, at(10)), given(2, at())], number=2)
+    labels, onset = shock(
+        [infusion(1, at(0, -30)), infusion(1, at(10)), infusion(2, at())], number=2
+    )
     assert labels == [None, None]
     assert onset == [-0.5, 0.0]
 
@@ -141,7 +160,7 @@ def late(number):
 
 def test_hours_count_from_the_patients_arrival():
     times = [at(4), at(6, 59), at(7), at(7, 1)]
-    infusions = [given(i, when) for i, when in enumerate(times, 1)]
+    infusions = [infusion(i, when) for i, when in enumerate(times, 1)]
     found = label("shock_4h", late(5), infusions)
     assert found["label"].to_list() == [None, None, 1, 1, 0]
     assert found["onset_hours"].to_list() == [1.0, 3.9833, 4.0, 4.0167, None]
@@ -154,13 +173,13 @@ def test_hours_count_from_the_patients_arrival():
     assert label("mortality_48h", stays(dies))["onset_hours"].to_list() == [50.0]
     with duckdb.connect() as database:
         database.register("diagnoses_icd", pl.DataFrame({"hadm_id": [101, 102, 103, 104]}))
-        found = label_stays(database, "diagnoses_4h", stays(*ends)).sort("episode_id")
+        found = label_task(database, "diagnoses_4h", stays(*ends)).sort("episode_id")
     assert found["eligible"].to_list() == [False, True, False, True]
 
 
 def test_an_onset_between_intime_and_the_arrival_is_prevalent_and_not_incident():
     """From theatre, ventilated and on a vasopressor: within 4 hours of intime, yet no onset."""
-    found = label("shock_4h", late(3), [given(1, at(2)), given(None, at(2), hadm=102)])
+    found = label("shock_4h", late(3), [infusion(1, at(2)), infusion(None, at(2), hadm=102)])
     assert found["label"].to_list() == [None, None, 0]
     assert found["onset_hours"].to_list() == [-1.0, -1.0, None]
     found = label(
@@ -175,31 +194,31 @@ def test_an_onset_between_intime_and_the_arrival_is_prevalent_and_not_incident()
 
 def test_what_was_not_given_is_no_onset():
     infusions = [
-        given(1, at(5), amount=0.0),
-        given(2, at(5), amount=-1.0),
-        given(3, at(5), amount=None),
-        given(4, at(5), status="Rewritten"),
-        given(5, at(5), status=None),
-        given(6, at(5), amount=0.001),
-        given(7, None),
+        infusion(1, at(5), amount=0.0),
+        infusion(2, at(5), amount=-1.0),
+        infusion(3, at(5), amount=None),
+        infusion(4, at(5), status="Rewritten"),
+        infusion(5, at(5), status=None),
+        infusion(6, at(5), amount=0.001),
+        infusion(7, None),
     ]
     assert shock(infusions)[0] == [0, 0, 0, 0, 1, 1, 0]
     # nor does it make anybody a prevalent case
-    assert shock([given(1, at(1), amount=0.0), given(1, at(5))], number=1)[0] == [1]
+    assert shock([infusion(1, at(1), amount=0.0), infusion(1, at(5))], number=1)[0] == [1]
 
 
 def test_the_vasopressors_and_no_other_drug():
-    assert shock([given(i, at(5), item) for i, item in enumerate(VASOPRESSORS, 1)])[0] == [1] * 9
+    assert shock([infusion(i, at(5), item) for i, item in enumerate(VASOPRESSORS, 1)])[0] == [1] * 9
     # dobutamine, milrinone, norepinephrine's neighbours
     others = [221653, 221986, 221905, 221907, 229633]
-    assert shock([given(i, at(5), item) for i, item in enumerate(others, 1)])[0] == [0] * 5
+    assert shock([infusion(i, at(5), item) for i, item in enumerate(others, 1)])[0] == [0] * 5
 
 
 def test_items_count_in_their_own_table_alone():
     found = label(
         "shock_4h",
         stays({}, {}),
-        [given(1, at(5), 220339), given(1, at(5), 225792)],
+        [infusion(1, at(5), 220339), infusion(1, at(5), 225792)],
         charted=[event(2, at(5), 221906)],
         procedures=[event(2, at(5), 221906)],
     )
@@ -207,7 +226,7 @@ def test_items_count_in_their_own_table_alone():
     found = label(
         "arf_4h",
         stays({}, {}, {}),
-        [given(1, at(5), 225792)],
+        [infusion(1, at(5), 225792)],
         charted=[event(2, at(5), 225792), event(2, at(5), 220338)],
         procedures=[event(3, at(5), 220339), event(3, at(5), 225793)],
     )
@@ -241,7 +260,11 @@ def test_rows_belong_to_the_stay_that_they_name():
     # two stays of admission 500, from 0 to 60 h and from 70 to 100 h
     second = {"start": at(70), "end": at(100), "hadm_id": 500}
     sources = stays({"hadm_id": 500}, second, {"hadm_id": 500, "start": at(100), "end": at(160)})
-    assert label("shock_4h", sources, [given(2, at(80), hadm=500)])["label"].to_list() == [0, 1, 0]
+    assert label("shock_4h", sources, [infusion(2, at(80), hadm=500)])["label"].to_list() == [
+        0,
+        1,
+        0,
+    ]
     # a row that names none falls into a stay of its admission, begin included, end not
     for when, expected in (
         (at(80), [0, 1, 0]),
@@ -251,11 +274,11 @@ def test_rows_belong_to_the_stay_that_they_name():
         (at(100), [0, 0, None]),
         (at(0, -1), [0, 0, 0]),
     ):
-        found = label("shock_4h", sources, [given(None, when, hadm=500)])
+        found = label("shock_4h", sources, [infusion(None, when, hadm=500)])
         assert found["label"].to_list() == expected
         found = label("arf_4h", sources, procedures=[event(None, when, 225792, hadm=500)])
         assert found["label"].to_list() == expected
-    for foreign in (given(None, at(80), hadm=501), given(77, at(80), hadm=500)):
+    for foreign in (infusion(None, at(80), hadm=501), infusion(77, at(80), hadm=500)):
         assert label("shock_4h", sources, [foreign])["label"].to_list() == [0, 0, 0]
 
 
@@ -283,7 +306,7 @@ def test_diagnoses_have_no_single_label():
     sources = stays({}, {"end": at(48)}, {"deathtime": at(47)}, {}, {"end": at(48, 1)})
     with duckdb.connect() as database:
         database.register("diagnoses_icd", pl.DataFrame({"hadm_id": [101, 102, 103, 105, 105]}))
-        found = label_stays(database, "diagnoses_48h", sources).sort("episode_id")
+        found = label_task(database, "diagnoses_48h", sources).sort("episode_id")
     assert found["eligible"].to_list() == [True, False, False, False, True]  # 4 was never coded
     assert found["label"].null_count() == found["onset_hours"].null_count() == 5
     assert found["label"].dtype == pl.Int8 and found["onset_hours"].dtype == pl.Float64
@@ -292,33 +315,19 @@ def test_diagnoses_have_no_single_label():
 def test_a_missing_event_table_is_named():
     with (
         duckdb.connect() as database,
-        pytest.raises(InputError, match=r"shock\.sql asks for a table .*inputevents"),
+        pytest.raises(InputError, match=r"located_inputevents asks for a table .*inputevents"),
     ):
-        label_stays(database, "shock_4h", stays({}))
+        label_task(database, "shock_4h", stays({}))
 
 
 def command(monkeypatch, tmp_path, sources, infusions, threads=1):
-    """Runs the stage's main for shock_4h; the two outputs' paths."""
-    rows = [{"condition": "ICU stays of the source", "episodes": 1234, "subjects": 567}]
-    (tmp_path / "attrition.json").write_text(json.dumps(rows))
-    out = tmp_path / f"labels{threads}"
-    arguments = ["labels", "--task", "shock_4h", "--threads", str(threads), "--memory-mb", "500"]
-    for name, frame in {**sources, "inputevents": infusions}.items():
-        frame.write_parquet(tmp_path / f"{name}.parquet")
-    for name in ("episodes", "admissions"):
-        arguments += [f"--{name}", str(tmp_path / f"{name}.parquet")]
-    arguments += ["--events", str(tmp_path / "inputevents.parquet")]
-    arguments += ["--attrition", str(tmp_path / "attrition.json")]
-    arguments += ["--output", str(out / "shock_4h.parquet")]
-    arguments += ["--task-attrition", str(out / "shock_4h.attrition.json")]
-    monkeypatch.setattr(sys, "argv", arguments)
-    stage.main()
-    return out / "shock_4h.parquet", out / "shock_4h.attrition.json"
+    sources = {**sources, "inputevents": infusions}
+    return label_by_command(monkeypatch, tmp_path, stage, "shock_4h", sources, "ICU stays", threads)
 
 
 def infused(*stays_and_times):
-    rows = [given(stay, when) for stay, when in stays_and_times]
-    return table(rows, "stay_id hadm_id starttime itemid amount statusdescription")
+    rows = [infusion(stay, when) for stay, when in stays_and_times]
+    return table(rows, INFUSIONS)
 
 
 def test_outputs_of_the_command(monkeypatch, tmp_path):
@@ -326,7 +335,7 @@ def test_outputs_of_the_command(monkeypatch, tmp_path):
     infusions = infused(*((i, at(5)) for i in (4, 1, 2, 3)), (5, at(1)), (6, at(0, -5)))
     output, attrition = command(monkeypatch, tmp_path, stays(*[{}] * 12), infusions)
     found = pl.read_parquet(output)
-    assert found.schema == stage.STAY_LABELS.columns
+    assert found.schema == stage.contract("onset_hours").columns
     assert found["label"].to_list() == [1, 1, 1, 1, None, None] + [0] * 6
     table = json.loads(attrition.read_text())
     assert [(row["condition"], row["episodes"]) for row in table["conditions"]] == [
@@ -399,12 +408,12 @@ def test_open_demo(mimic_demo):
             database.execute(
                 f"CREATE TABLE {name} AS FROM read_csv('{path}') WHERE itemid IN {items}"
             )
-        sources["episodes"], _ = select_stays(
-            database, sources, cohort, Split("a", shares), last_year=2019
+        sources["episodes"], _ = select_episodes(
+            database, sources, cohort, Split("a", shares), 2019, "stay"
         )
         own = {name: sources[name] for name in ("episodes", "admissions")}
         for task in DEMO:
-            found = label_stays(database, task, own)
+            found = label_task(database, task, own)
             onsets = [row["episodes"] for row in stage.count_onsets(found)]
             counted[task] = (found["eligible"].sum(), found["label"].sum(), *onsets)
             assert not positives_without_heart_rate(database, own["episodes"], found, task)

@@ -187,14 +187,11 @@ def command(monkeypatch, folder, charts, threads=1):
     for name, frame in files.items():
         frame.write_parquet(folder / f"{name}.parquet")
     words = ["without", "--task", "mortality", "--last-year", "2022", "--threads", str(threads)]
-    words += [
-        "--events",
-        f"{folder}/chartevents.parquet",
-        "--output",
-        f"{folder}/{threads}.parquet",
-    ]
-    for name in ("episodes", "labels", "admissions", "patients"):
+    words += ["--output", f"{folder}/{threads}.parquet"]
+    for name in ("episodes", "labels"):
         words += [f"--{name}", f"{folder}/{name}.parquet"]
+    words += ["--tables"]
+    words += [f"{folder}/{name}.parquet" for name in ("admissions", "patients", "chartevents")]
     monkeypatch.setattr(sys, "argv", words)
     stage.main()
     return folder / f"{threads}.parquet"
@@ -221,6 +218,7 @@ def test_the_hospital_plants_limits_hospices_and_observations_that_tell_nothing_
     rows = sources["admissions"]
     episodes = drawn().filter(pl.col("stay") > 48 * 60).select(
         "subject_id", "hadm_id", episode_id="hadm_id", start="admittime", split=pl.lit("test"),
+        end="dischtime", clock_zero="admittime",
         prediction_time=pl.col("admittime") + pl.duration(hours=48),
     )  # fmt: skip
     sources["episodes"] = episodes

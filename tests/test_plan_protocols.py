@@ -104,7 +104,7 @@ def test_published_choices_are_those_of_the_sheet(published):
 def test_what_the_published_side_assumes_is_listed():
     """As many as are marked: a mark that the list lacks fails, and so does an entry without one."""
     rooms = {
-        "cohort": ["random_split.py", "episodes_published.sql", "tasks/published/*.sql"],
+        "cohort": ["split.py", "units/published.sql", "tasks/published/*.sql"],
         "ehr": ["published.*"],
     }
     assumed = protocols.choices("published")["assumed"]

@@ -16,9 +16,8 @@ from pipeline.cohort.attrition import reasons
 from pipeline.cohort.counts import count_conditions
 from pipeline.cohort.episodes import Cohort, select_episodes
 from pipeline.cohort.labels import label_task
-from pipeline.cohort.random_split import RandomSplit, divide, parse
 from pipeline.cohort.rows import read_rows
-from pipeline.cohort.split import Split
+from pipeline.cohort.split import RandomSplit, Split, draw, parse_random
 from pipeline.ehr import bins as bins_stage
 from pipeline.ehr import events as events_stage
 from pipeline.ehr import published as published_stage
@@ -50,7 +49,7 @@ def hospital(admissions, in_icu=None, filmed=None):
     home = {"admittime": at(), "dischtime": at(96), "deathtime": None, "edregtime": None}
     home |= {"hospital_expire_flag": 0, "discharge_location": "HOME"}
     home |= dict.fromkeys(("insurance", "language", "marital_status", "race"), "OTHER")
-    home["admission_type"] = "URGENT"
+    home |= {"admission_type": "URGENT", "admission_location": "PHYSICIAN REFERRAL"}
     icu = [
         {
             "subject_id": a["subject_id"],
@@ -67,7 +66,7 @@ def hospital(admissions, in_icu=None, filmed=None):
             pl.col("dod").cast(pl.Date)
         ),
         "admissions": table(admissions, **home),
-        "icustays": table(icu, stay_id=7),
+        "icustays": table(icu, first_careunit="MICU").with_row_index("stay_id"),
         "chexpert": pl.DataFrame(
             {"subject_id": subjects if filmed is None else filmed}, schema={"subject_id": pl.Int64}
         ),
@@ -120,11 +119,11 @@ def stays_of(count, eligible=True):
 
 def test_the_random_split_has_its_shares_and_does_not_depend_on_the_order_of_rows():
     stays = stays_of(2000)
-    found = divide(stays, RANDOM)
+    found = draw(stays, RANDOM)
     assert dict(found["split"].value_counts().rows()) == {"train": 1445, "val": 255, "test": 300}
-    shuffled = divide(stays.sample(fraction=1, shuffle=True, seed=1), RANDOM)
+    shuffled = draw(stays.sample(fraction=1, shuffle=True, seed=1), RANDOM)
     assert shuffled.equals(found)
-    assert not divide(stays, RandomSplit(1, 0.15, 0.15)).equals(found)
+    assert not draw(stays, RandomSplit(1, 0.15, 0.15)).equals(found)
 
 
 def test_the_published_split_is_drawn_after_the_join_and_the_filter_of_the_task():
@@ -142,7 +141,7 @@ def test_the_published_split_is_drawn_after_the_join_and_the_filter_of_the_task(
     for task, table in found.items():
         left = table.filter("eligible")
         assert table.filter(~pl.col("eligible"))["split"].null_count() == 300 - left.height
-        alone = divide(left, RANDOM)
+        alone = draw(left, RANDOM)
         assert left.sort("episode_id")["split"].equals(alone.sort("episode_id")["split"])
         sizes[task] = dict(left["split"].value_counts().rows())
     assert sizes["mortality"] == {"train": 144, "val": 26, "test": 30}
@@ -176,13 +175,13 @@ def test_models_take_the_split_of_the_labels_where_a_task_draws_its_own(tmp_path
 def test_a_bad_random_split_is_named(change, message):
     given = {"random_state": 0, "val": 0.15, "test": 0.15, **change}
     with pytest.raises(InputError, match=message):
-        parse(json.dumps(given))
+        parse_random(json.dumps(given))
 
 
 def test_too_few_episodes_for_a_random_split_are_refused():
     with pytest.raises(InputError, match="<10 eligible episodes are too few"):
-        divide(stays_of(1), RANDOM)
-    nobody = divide(stays_of(3, eligible=False), RANDOM)  # refused as a cohort of none
+        draw(stays_of(1), RANDOM)
+    nobody = draw(stays_of(3, eligible=False), RANDOM)  # refused as a cohort of none
     assert nobody["split"].null_count() == 3
 
 
@@ -367,7 +366,7 @@ def test_the_published_cohort_needs_the_chexpert_table():
     sources = hospital([{}])
     del sources["chexpert"]
     assert ids(sources, CORRECTED) == [1]
-    with pytest.raises(InputError, match=r"episodes_published\.sql asks for .*chexpert"):
+    with pytest.raises(InputError, match=r"published\.sql asks for .*chexpert"):
         ids(sources, PUBLISHED)
 
 

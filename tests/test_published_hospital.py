@@ -16,7 +16,7 @@ from sklearn.model_selection import train_test_split
 
 from pipeline.cohort import episodes as episodes_stage
 from pipeline.cohort import labels as labels_stage
-from pipeline.cohort.random_split import RandomSplit
+from pipeline.cohort.split import RandomSplit
 from pipeline.cxr import films as films_stage
 from pipeline.ehr import published as tokens_stage
 from pipeline.ehr.signals import vocabulary
@@ -51,7 +51,8 @@ class Stages:
         return str(self.folder / f"{name}.parquet")
 
     def run(self, stage, **flags):
-        words = [str(word) for key, value in flags.items() for word in (f"--{key}", value)]
+        lists = {key: value if isinstance(value, list) else [value] for key, value in flags.items()}
+        words = [str(word) for key, values in lists.items() for word in (f"--{key}", *values)]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", [stage.__name__, *words, "--temp", str(self.folder)])
             stage.main()
@@ -59,8 +60,7 @@ class Stages:
     @cached_property
     def episodes(self):
         tables = ("patients", "admissions", "icustays", "chexpert")
-        given = {name: self.path(name) for name in tables}
-        given |= {"cohort": json.dumps(COHORT)}
+        given = {"tables": [self.path(name) for name in tables], "cohort": json.dumps(COHORT)}
         given["last-year"] = 2019 if self.reference.release == "1.0" else 2022
         output = self.path("episodes")
         attrition = self.folder / "attrition.json"

@@ -228,7 +228,7 @@ def test_words_of_those_with_all_modalities_say_what_their_gain_holds(
 
 def test_words_of_the_definitions_name_items_and_clock(monkeypatch, capsys, tmp_path):
     labels = {221906: "Norepinephrine", 220045: None}
-    own = of_task(TASKS / "stay/shock.sql", "ICU stay", 4, labels)
+    own = of_task(["pipeline/cohort/tasks/stay/shock.sql"], "stay", 4, labels)
     own["items"] = [{"itemid": item, "label": label} for item, label in labels.items()]
     result = made(tmp_path, truth=True) | {"definitions_version": VERSION}
     write_json(tmp_path / "x.json", result | {"task_definition": own | {"releases": {}}})

@@ -78,10 +78,11 @@ def test_data_belongs_to_the_module_that_names_it_in_a_string():
 
 
 def test_a_module_that_is_given_its_query_owns_none():
-    for module in ("pipeline.cxr.films", "pipeline.note.notes", "pipeline.cohort.episodes"):
+    for module in ("pipeline.cxr.films", "pipeline.note.notes"):
         files = source_files(module)
         assert not [f for f in files if f.endswith("_published.sql")]
-    assert "pipeline/cohort/episodes.sql" not in source_files("pipeline.cohort.stays")
+    for module in ("pipeline.cohort.episodes", "pipeline.cohort.labels", "pipeline.cohort.without"):
+        assert not [f for f in source_files(module) if f.endswith(".sql")]
 
 
 SELECTIONS = [

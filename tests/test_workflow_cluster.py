@@ -110,8 +110,8 @@ def test_jobs_run_through_a_generic_scheduler_and_a_killed_one_again_with_more(s
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert requests(root) == [
-        ("label_task", {"h_vmem": "1000M", "h_rt": "1800", "gpu": "0"}),  # per slot, of two
-        ("label_task", {"h_vmem": "2000M", "h_rt": "1800", "gpu": "0"}),
+        ("label_task", {"h_vmem": "2000M", "h_rt": "3600", "gpu": "0"}),  # per slot, of two
+        ("label_task", {"h_vmem": "4000M", "h_rt": "3600", "gpu": "0"}),
         ("pretrain_note", {"h_vmem": "4000M", "h_rt": "14400", "gpu": "1"}),
     ]
     assert {name: (copied / name).read_bytes() for name in (LABELS, TRAINED)} == before

@@ -137,7 +137,7 @@ def test_onsets_at_any_time_are_counted_in_the_log(labelled, task):
     labels = pl.read_parquet(labelled / f"results/corrected/stay/labels/{task}.parquet")
     assert labels.height == 140
     assert labels["onset_hours"].is_not_null().sum() == ONSETS[task]
-    log = (labelled / f"logs/label_stay_task/corrected/{task}.log").read_text()
+    log = (labelled / f"logs/label_task/corrected/stay/{task}.log").read_text()
     counted = rf"of all stays of the cohort: with an onset at any time +{ONSETS[task]}\n"
     assert re.search(counted, log)
 

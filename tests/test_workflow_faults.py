@@ -111,7 +111,7 @@ def test_unknown_admissions_on_a_list_are_counted(copied):
     known = labelled(copied)["hadm_id"].to_list()
     only(copied, known[::2] + list(range(1, 21)))
     copied.make(EPISODES)
-    log = (copied / "logs/select_episodes/corrected.log").read_text()
+    log = (copied / "logs/select_episodes/corrected/admission.log").read_text()
     assert "20 ids of the list that are not in admissions (not used)" in log
     assert pl.read_parquet(copied / EPISODES).height == len(known[::2])
 

@@ -14,7 +14,7 @@ differ. After an edit:
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,9 @@ ROOMS = ("cohort", "ehr", "cxr", "note")
 KEPT = Path(__file__).with_name("definitions.json")
 CLOCKS = {
     "admission": "admission to hospital (admittime)",
-    "ICU stay": "arrival in the ICU (the later of intime and the first heart rate, item 220045)",
+    "stay": "arrival in the ICU (the later of intime and the first heart rate, item 220045)",
 }
+WORDS = {"admission": "admission", "stay": "ICU stay"}
 _ITEM = re.compile(r"\b\d{6}\b")
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
@@ -99,22 +100,23 @@ def question(query: str) -> str:
 
 
 def of_task(
-    query: Path, unit: str, hours: float | None, labels: Mapping[int, str] | None = None
+    files: Sequence[str], unit: str, hours: float | None, labels: Mapping[int, str] | None = None
 ) -> dict[str, Any]:
     """The definition of a task as its query has it, for the record of its labels.
 
+    `files`: the query and its views, paths below the repository. `unit`: admission or stay.
     `hours`: from clock zero to the prediction. `labels`: those of d_items, by item id.
     """
-    text, known = query.read_text(), labels or {}
-    path = query.resolve()
+    texts, known = [(ROOT / file).read_text() for file in files], labels or {}
+    items = item_ids("\n".join(texts))
     return {
         "version": VERSION,
-        "query": path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name,
-        "question": question(text),
-        "unit": unit,
+        "query": files[0],
+        "question": question(texts[0]),
+        "unit": WORDS[unit],
         "clock_zero": CLOCKS[unit],
         "hours": hours,
-        "items": [{"itemid": item, "label": known.get(item)} for item in item_ids(text)],
+        "items": [{"itemid": item, "label": known.get(item)} for item in items],
     }
 
 

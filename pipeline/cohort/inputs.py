@@ -1,17 +1,28 @@
-"""What the cohort room is given: settings as JSON, source tables, a csv of ids; each checked.
+"""What the cohort room reads: settings as JSON, source tables, a csv of ids; each checked.
 
-And what it asks of them: its queries.
+And what it asks of them: its queries and the views that these share.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 
+from pipeline.cohort.definitions import plain
+from pipeline.cohort.task import LOCATED, view_file
 from pipeline.stage.errors import InputError
+from pipeline.stage.modules import ROOT
+
+TIMES = {  # tables of events that name an ICU stay → their column of times
+    "chartevents": "charttime",
+    "outputevents": "charttime",
+    "inputevents": "starttime",
+    "procedureevents": "starttime",
+}
 
 
 def settings(text: str, argument: str, needed: tuple[str, ...], optional: tuple[str, ...]) -> Any:
@@ -93,27 +104,47 @@ def open_tables(database: duckdb.DuckDBPyConnection, paths: Mapping[str, str]) -
             raise InputError(f"{path}: not a readable parquet table ({kind})") from error
 
 
-def tell_possible(database: duckdb.DuckDBPyConnection) -> None:
-    """Makes the table possible (`inputs_possible.sql`) of the database's admissions, patients."""
-    path = Path(__file__).with_name("inputs_possible.sql")
-    database.register("possible", answer(database, path, {}))
+def make_views(
+    database: duckdb.DuckDBPyConnection, names: Iterable[str], settings: Mapping[str, Any]
+) -> None:
+    """Makes views of this room (`views/`) known to the database, in the order of their names.
+
+    Each is answered once, here; but `located_<table>` is read in place whenever it is asked.
+    """
+    for name in names:
+        if name.startswith(LOCATED):
+            table = name.removeprefix(LOCATED)
+            text = view_file(name).read_text().format(table=table, time=TIMES[table])
+            with _absent_named(name):
+                database.execute(f"CREATE OR REPLACE VIEW {name} AS {text}")
+        else:
+            database.register(name, answer(database, view_file(name), settings))
 
 
 def answer(
-    database: duckdb.DuckDBPyConnection, query: Path, settings: Mapping[str, Any]
+    database: duckdb.DuckDBPyConnection, query: str | Path, settings: Mapping[str, Any]
 ) -> pl.DataFrame:
     """What a query, a file of SQL, returns; of the `settings` it gets those that it names.
 
-    A long name of a column may be broken over lines: white space in it is made one blank.
-    `InputError` where it reads a table or column that is not there.
+    `query`: a path, or one below the repository. A long name of a column may be broken over lines:
+    white space in it is made one blank. `InputError` where it reads a table or column that is not
+    there.
     """
-    text = query.read_text()
+    path = ROOT / query
+    text = plain(path.read_text())
     named = {name: value for name, value in settings.items() if f"${name}" in text}
+    with _absent_named(path.name):
+        rows = database.sql(text, params=named).pl()
+    return rows.rename({name: " ".join(name.split()) for name in rows.columns})
+
+
+@contextmanager
+def _absent_named(query: str) -> Iterator[None]:
+    """`InputError` where a query asks for a table or column that is not there."""
     try:
-        found = database.sql(text, params=named).pl()
+        yield
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         first_line = str(error).splitlines()[0]
         raise InputError(
-            f"{query.name} asks for a table or column that is not there: {first_line}"
+            f"{query} asks for a table or column that is not there: {first_line}"
         ) from error
-    return found.rename({name: " ".join(name.split()) for name in found.columns})

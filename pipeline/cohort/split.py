@@ -7,18 +7,26 @@ modality encoders never see; the fusion head is fitted on it (wang2024.md 6.9).
 
 Folds: in fold k of K every patient's number is turned by k/K of the circle, so that K tests follow
 one another round it. No patient is tested twice as long as the test share is at most 1/K.
+
+The published protocol splits admissions at random, not grouped by patient (`RandomSplit`), which
+shows what grouping is worth (wang2024.md 6.1): a patient may be in train and in test, and another
+cohort moves everybody. It belongs to a task, not to the episodes: it is drawn among those that are
+eligible (complete cases; for longstay of 72 h or more), so that an admission may be trained on in
+one task and tested in another.
 """
 
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate
 
 import duckdb
+import polars as pl
 
 from pipeline.cohort.inputs import settings
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
 
 NAMES = ("train", "fusion", "val", "test")  # also the order in which the shares are cumulated
 
@@ -39,8 +47,8 @@ class Split:
         if not isinstance(self.salt, str) or not self.salt:
             raise InputError("split: salt must be a text that is not empty")
         if set(self.shares) != set(NAMES):
-            given = ", ".join(self.shares) or "none"
-            raise InputError(f"split: shares must be {', '.join(NAMES)}; given: {given}")
+            named = ", ".join(self.shares) or "none"
+            raise InputError(f"split: shares must be {', '.join(NAMES)}; given: {named}")
         for name, share in self.shares.items():
             if not isinstance(share, int | float) or not share > 0:
                 raise InputError(f"split: the share of {name} must be a number above 0")
@@ -117,3 +125,65 @@ def split_of(subject_id: int, split: Split) -> str:
     digest = hashlib.md5(f"{split.salt}:{subject_id}".encode(), usedforsecurity=False).digest()
     u = (int.from_bytes(digest[8:], "little") / 2**64 + split.turn) % 1
     return next((name for name, end in split.upper_ends[:-1] if u < end), split.upper_ends[-1][0])
+
+
+@dataclass(frozen=True)
+class RandomSplit:
+    """Seed, share of the eligible episodes that is tested, share of the rest that validates."""
+
+    random_state: int
+    val: float
+    test: float
+
+    def __post_init__(self) -> None:
+        if type(self.random_state) is not int or self.random_state < 0:
+            raise InputError("split: random_state must be a whole number from 0 on")
+        for name in ("val", "test"):
+            share = asdict(self)[name]
+            if not isinstance(share, int | float) or not 0 < share < 1:
+                raise InputError(f"split: the share of {name} must be a number between 0 and 1")
+
+
+def parse_random(text: str) -> RandomSplit:
+    """A split at random from JSON.
+
+    >>> parse_random('{"random_state": 0, "val": 0.15, "test": 0.15}')
+    RandomSplit(random_state=0, val=0.15, test=0.15)
+    """
+    keys = ("random_state", "val", "test")
+    return RandomSplit(**settings(text, "--split", needed=keys, optional=()))
+
+
+def draw(labelled: pl.DataFrame, split: RandomSplit) -> pl.DataFrame:
+    """The episodes of a task with their `split`: train, val or test; null where not eligible.
+
+    `labelled`: one row each with subject_id, episode_id and eligible. scikit-learn draws the test
+    share, then the val share from the rest: of .15 and .15 that makes 72.25 / 12.75 / 15 %. Raises
+    `InputError` where there are too few for three splits; where none is eligible, none is drawn.
+
+    >>> stays = {"subject_id": [1] * 21, "episode_id": range(21), "eligible": [True] * 20 + [False]}
+    >>> drawn = draw(pl.DataFrame(stays), RandomSplit(0, 0.15, 0.15))["split"]
+    >>> drawn.drop_nulls().value_counts().sort("split").rows()
+    [('test', 3), ('train', 14), ('val', 3)]
+    """
+    from sklearn.model_selection import train_test_split  # takes seconds to import
+
+    # ASSUME the order of the rows: subject_id, hadm_id
+    ordered = labelled.sort("subject_id", "episode_id").drop("split", strict=False)
+    row = ordered["eligible"].arg_true()
+    if row.is_empty():
+        return ordered.with_columns(split=pl.lit(None, pl.String))
+    seed = split.random_state
+    try:
+        rest, test = train_test_split(row.to_list(), test_size=split.test, random_state=seed)
+        _, val = train_test_split(rest, test_size=split.val, random_state=seed)
+    except ValueError as error:
+        eligible = f"{shown(row.len())} eligible episodes"
+        raise InputError(f"split: {eligible} are too few for {split}") from error
+    place = pl.int_range(pl.len())
+    name = (
+        pl.when(place.is_in(test)).then(pl.lit("test"))
+        .when(place.is_in(val)).then(pl.lit("val"))
+        .when("eligible").then(pl.lit("train"))
+    )  # fmt: skip
+    return ordered.with_columns(name.alias("split"))

@@ -1,50 +1,102 @@
-"""What a task is: a query, the unit that it asks about, and what the query's head says.
+"""Queries of this room, and what their heads say: of units, of tasks, and the views they share.
 
 A task of admissions is `tasks/admission/<name>.sql` (as published: `tasks/published/<name>.sql`)
 and predicts at the end of the cohort's window. A task of ICU stays is `<query>_<n>h`: the query
 `tasks/stay/<query>.sql`, asked n hours after the patient's arrival. A new file is a new task. Whom
 its sensitivity analyses leave out is `without/<query>.sql` beside it, where there is one.
 
-A head has one line for this module, `-- Kind: binary. Tables: episodes, admissions, inputevents.`:
-the kind is binary or many (a probability for each of many labels); the tables are those of the
-source that the query reads, itself or through a view of this room. Imports nothing heavy: the
-workflow is planned with it.
+A query's head, the comments before its first word, says for this module
+`Kind: binary. Tables: admissions, inputevents. Views: at_risk.`: the kind, of a task alone, is
+binary or many (a probability for each of many labels); the tables are those of the source that the
+query reads; the views are files of `views/`, whose heads say what they read themselves. The view
+`located_<table>` is `views/located.sql` of that table. Imports nothing heavy: the workflow is
+planned with it.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pipeline.cohort.definitions import item_ids
 from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT
 
-FOLDER = Path(__file__).parent / "tasks"
+FOLDER = Path(__file__).parent
+LOCATED = "located_"
 UNITS = ("admission", "stay")
 HOURS = 48  # of an ICU stay; its data reach no further
-GIVEN = ("episodes", "admissions", "patients")  # tables that every query gets
+GIVEN = ("episodes", "admissions", "patients")  # tables that every task gets
 _OF_STAY = re.compile(r"(.+)_([1-9][0-9]?)h")
-_HEAD = re.compile(r"^-- (?:Kind: (binary|many)\. )?Tables: ([a-z_, ]+)\.", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query by its path below the repository, and what its head says.
+
+    `kind`: binary or many; empty where it is no task's. `tables`: of the source, its views'
+    included. `views`: their names, each after those that it reads.
+    """
+
+    path: str
+    kind: str
+    tables: tuple[str, ...]
+    views: tuple[str, ...]
+
+    @property
+    def files(self) -> list[str]:
+        """The query and the files of its views: what a job that reads it depends on."""
+        views = (view_file(name).relative_to(ROOT).as_posix() for name in self.views)
+        return list(dict.fromkeys([self.path, *views]))
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task; `query` and `without` are paths below the repository.
+    """A task: what is asked, of which unit, and when.
 
-    `unit`: admission or stay. `without`: the query of whom its sensitivity analyses leave out, or
-    None. `hours`: from the arrival in the ICU to the prediction; None: the cohort's window. `kind`:
-    binary, or many labels. `tables`, `without_tables`: of the source, those that the two queries
-    read beside admissions and patients.
+    `unit`: admission or stay. `hours`: from the arrival in the ICU to the prediction; None: the
+    cohort's window. `left_out`: whom its sensitivity analyses leave out, or None.
     """
 
     name: str
     unit: str
-    query: str
-    without: str | None
     hours: int | None
-    kind: str
-    tables: tuple[str, ...]
-    without_tables: tuple[str, ...]
+    asked: Query
+    left_out: Query | None
+
+    @property
+    def kind(self) -> str:
+        """Binary, or many labels."""
+        return self.asked.kind
+
+    @property
+    def query(self) -> str:
+        """The path of the query below the repository."""
+        return self.asked.path
+
+    @property
+    def tables(self) -> list[str]:
+        """What is read of the source beside admissions and patients, to label the episodes.
+
+        Where items are named d_items, too: the record of the labels says what they are.
+        """
+        text = "\n".join((ROOT / file).read_text() for file in self.asked.files)
+        return [*_more(self.asked.tables), *["d_items"] * bool(item_ids(text))]
+
+    @property
+    def without(self) -> str | None:
+        """The path of the query of whom the sensitivity analyses leave out; None if none is."""
+        return self.left_out.path if self.left_out else None
+
+    @property
+    def without_tables(self) -> list[str]:
+        """What that query reads of the source beside admissions and patients."""
+        return _more(self.left_out.tables) if self.left_out else []
+
+
+def _more(tables: Iterable[str]) -> list[str]:
+    return [name for name in tables if name not in GIVEN]
 
 
 @cache
@@ -56,7 +108,7 @@ def known(unit: str, protocol: str = "corrected") -> list[str]:
     """
     if unit != "admission" and protocol == "published":
         return []
-    return sorted(path.stem for path in _folder(unit, protocol).glob("*.sql"))
+    return sorted(path.stem for path in (FOLDER / "tasks" / _name(unit, protocol)).glob("*.sql"))
 
 
 @cache
@@ -64,7 +116,7 @@ def find(name: str, protocol: str = "corrected") -> Task:
     """The task of that name under a protocol or fold; `InputError` with the known tasks.
 
     >>> find("shock_4h").query, find("shock_4h").hours, find("shock_4h").tables
-    ('pipeline/cohort/tasks/stay/shock.sql', 4, ('inputevents',))
+    ('pipeline/cohort/tasks/stay/shock.sql', 4, ['inputevents', 'd_items'])
     >>> find("mortality", "corrected/fold1").without
     'pipeline/cohort/tasks/admission/without/mortality.sql'
     """
@@ -73,19 +125,27 @@ def find(name: str, protocol: str = "corrected") -> Task:
     hours = int(match[2]) if match else None
     if query not in known(unit, protocol) or (hours or 0) > HOURS:
         raise InputError(f"unknown task {name}; {_choice(protocol)}")
-    path = _folder(unit, protocol) / f"{query}.sql"
+    path = FOLDER / "tasks" / _name(unit, protocol) / f"{query}.sql"
     without = path.parent / "without" / path.name
-    kind, tables = _head(path)
-    return Task(
-        name,
-        unit,
-        path.relative_to(ROOT).as_posix(),
-        without.relative_to(ROOT).as_posix() if without.is_file() else None,
-        hours,
-        kind,
-        tables,
-        _head(without)[1] if without.is_file() else (),
-    )
+    asked = read(path)
+    if not asked.kind:
+        raise InputError(f"{asked.path}: its head lacks 'Kind: binary.' or 'Kind: many.'")
+    return Task(name, unit, hours, asked, read(without) if without.is_file() else None)
+
+
+def of_unit(unit: str, protocol: str = "corrected") -> Query:
+    """The query that selects the episodes of a unit under a protocol or fold.
+
+    >>> of_unit("admission", "published").path
+    'pipeline/cohort/units/published.sql'
+    """
+    if unit not in UNITS or (unit != "admission" and protocol == "published"):
+        raise InputError(f"no {protocol} cohort of the unit {unit}; units: {', '.join(UNITS)}")
+    return read(FOLDER / "units" / f"{_name(unit, protocol)}.sql")
+
+
+def _name(unit: str, protocol: str) -> str:
+    return protocol if protocol == "published" else unit
 
 
 def _choice(protocol: str) -> str:
@@ -100,18 +160,45 @@ def _choice(protocol: str) -> str:
     return words
 
 
-def _folder(unit: str, protocol: str) -> Path:
-    return FOLDER / (unit if protocol != "published" else protocol)
+def view_file(name: str) -> Path:
+    """The file of a view.
+
+    >>> view_file("located_inputevents").name
+    'located.sql'
+    """
+    stem = LOCATED.rstrip("_") if name.startswith(LOCATED) else name
+    return FOLDER / "views" / f"{stem}.sql"
 
 
 @cache
-def _head(query: Path) -> tuple[str, tuple[str, ...]]:
-    """The kind of a query ("" of sensitivity analyses), and its tables without those `GIVEN`."""
-    match = _HEAD.search(query.read_text())
-    if match is None:
+def read(path: Path) -> Query:
+    """A query with what its head and those of its views say; `InputError` without such a head."""
+    kind, tables, views = _head(path)
+    for view in dict.fromkeys(views):
+        below = read(view_file(view))
+        tables += below.tables
+        tables += [view.removeprefix(LOCATED)] * view.startswith(LOCATED)
+        views = [*below.views, *views]
+    return Query(
+        path.relative_to(ROOT).as_posix(),
+        kind,
+        tuple(dict.fromkeys(tables)),
+        tuple(dict.fromkeys(views)),
+    )
+
+
+def _head(path: Path) -> tuple[str, list[str], list[str]]:
+    """Kind, tables and views as the head itself names them."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    code = next((k for k, line in enumerate(lines) if line and line[:2] != "--"), len(lines))
+    text = " ".join(line.removeprefix("--").strip() for line in lines[:code])
+    kind = re.search(r"\bKind: (binary|many)\.", text)
+    tables, views = (
+        match[1].split(", ") if (match := re.search(rf"\b{what}: ([a-z_, ]+)\.", text)) else []
+        for what in ("Tables", "Views")
+    )
+    if not tables and not views:
         raise InputError(
-            f"{query.relative_to(ROOT)}: its head lacks the line"
-            " '-- Kind: binary. Tables: episodes, admissions.'"
+            f"{path.relative_to(ROOT)}: no such file, or no 'Tables: …' nor 'Views: …' in its head"
         )
-    names = (name for name in match[2].split(", ") if name not in GIVEN)
-    return match[1] or "", tuple(names)
+    return kind[1] if kind else "", tables, views

@@ -15,12 +15,11 @@ import duckdb
 import polars as pl
 
 from pipeline.cohort import attrition, inputs
-from pipeline.cohort import task as tasks
 from pipeline.cohort.counts import COUNT
+from pipeline.cohort.task import find
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.errors import InputError
-from pipeline.stage.modules import ROOT
 from pipeline.stage.tables import Contract, read_table, write_table
 
 log = logging.getLogger("pipeline.cohort")
@@ -30,42 +29,41 @@ WITHOUT = "without: "
 
 def mark(
     database: duckdb.DuckDBPyConnection,
-    task: str,
+    name: str,
     sources: Mapping[str, pl.DataFrame],
     labels: pl.DataFrame,
     last_year: int,
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The eligible episodes with a boolean column per analysis, and counts for the log.
 
-    `sources`: episodes, admissions, patients; chartevents, where a query asks for limits of
-    treatment (`without_limits.sql`), is the database's. `labels`: episode_id, eligible. Raises
-    `InputError` where an eligible episode has not exactly one row.
+    `sources`: episodes, admissions, patients; what else the query reads is the database's.
+    `labels`: episode_id, eligible. Raises `InputError` where the task has no analyses, or an
+    eligible episode has not exactly one row.
     """
-    for name, table in sources.items():
-        database.register(name, table)
-    asked = tasks.find(task)
-    if asked.without is None:
-        raise InputError(f"task {task} has no sensitivity analyses: no query beside {asked.query}")
-    path, settings = ROOT / asked.without, {"hours": asked.hours}
-    if "chartevents" in asked.without_tables:
-        limits = inputs.answer(database, Path(__file__).with_name("without_limits.sql"), {})
-        database.register("limits", limits)
-    found = inputs.answer(database, path, {**settings, "last_year": last_year})
-    found = found.rename({name: name.format(**settings) for name in found.columns})
-    inputs.require(found, path.name, ["episode_id"], key="episode_id")
+    task = find(name)
+    if task.left_out is None:
+        raise InputError(f"task {name} has no sensitivity analyses: no query beside {task.query}")
+    for table_name, table in sources.items():
+        database.register(table_name, table)
+    settings = {"hours": task.hours, "last_year": last_year}
+    inputs.make_views(database, task.left_out.views, settings)
+    answered = inputs.answer(database, task.left_out.path, settings)
+    answered = answered.rename({column: column.format(**settings) for column in answered.columns})
+    file = Path(task.left_out.path).name
+    inputs.require(answered, file, ["episode_id"], key="episode_id")
     eligible = labels.filter("eligible").select("episode_id")
-    marked = eligible.join(found, on="episode_id", how="inner")
+    marked = eligible.join(answered, on="episode_id", how="inner")
     if marked.height != eligible.height:
-        raise InputError(
-            f"task {task}: {path.name} lacks eligible episodes; make both from one source"
-        )
-    named = {name: name.removeprefix(WITHOUT) for name in attrition.named(found, WITHOUT)}
-    remarks = {name: name.removeprefix(COUNT) for name in attrition.named(found, COUNT)}
+        raise InputError(f"task {name}: {file} lacks eligible episodes; make both from one source")
+    analyses = {
+        column: column.removeprefix(WITHOUT) for column in attrition.named(answered, WITHOUT)
+    }
+    remarks = {column: column.removeprefix(COUNT) for column in attrition.named(answered, COUNT)}
     rows = [
-        {"of the eligible": text, "episodes": marked[name].sum()}
-        for name, text in {**{name: name for name in named}, **remarks}.items()
+        {"of the eligible": text, "episodes": marked[column].sum()}
+        for column, text in {**{column: column for column in analyses}, **remarks}.items()
     ]
-    columns = [pl.col(name).fill_null(False).alias(text) for name, text in named.items()]
+    columns = [pl.col(column).fill_null(False).alias(text) for column, text in analyses.items()]
     return marked.select("episode_id", *columns), rows
 
 
@@ -82,22 +80,19 @@ def main() -> None:
     add("--task", required=True, help="mortality, or of ICU stays mortality_48h")
     add("--episodes", required=True, help="episodes, parquet")
     add("--labels", required=True, help="of the task: who is eligible, parquet")
-    add("--admissions", required=True, help="all of the source, parquet")
-    add("--patients", required=True, help="all of the source, parquet")
-    add("--events", nargs="*", default=[], help="parquet tables that the query reads")
+    add("--tables", nargs="+", required=True, help="of the source, parquet: <table>.parquet")
     add("--last-year", type=int, required=True, help="last of the release")
     add("--output", required=True, help="marks, parquet")
     add_resource_arguments(arguments)
-    given = arguments.parse_args()
+    asked = arguments.parse_args()
 
-    names = ("episodes", "admissions", "patients")
-    sources = {name: read_table(getattr(given, name)) for name in names}
-    labels = read_table(given.labels, ["episode_id", "eligible"])
-    with connect(given.threads, given.memory_mb, given.temp) as database:
-        inputs.open_tables(database, {Path(path).stem: path for path in given.events})
-        marked, rows = mark(database, given.task, sources, labels, given.last_year)
-    log.info("task %s:\n%s", given.task, attrition.as_text(rows))
-    write_table(marked, given.output, contract(marked.columns[1:]))
+    sources = {"episodes": read_table(asked.episodes)}
+    labels = read_table(asked.labels, ["episode_id", "eligible"])
+    with connect(asked.threads, asked.memory_mb, asked.temp) as database:
+        inputs.open_tables(database, {Path(path).stem: path for path in asked.tables})
+        marked, rows = mark(database, asked.task, sources, labels, asked.last_year)
+    log.info("task %s:\n%s", asked.task, attrition.as_text(rows))
+    write_table(marked, asked.output, contract(marked.columns[1:]))
 
 
 if __name__ == "__main__":

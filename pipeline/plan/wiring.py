@@ -6,7 +6,7 @@ elsewhere in the config reruns nothing.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,15 @@ def headline(wildcards: Any, output: Any) -> dict[str, str]:
     from pipeline.stage.result import read_result
 
     return columns(read_result(output.result))
+
+
+def source_tables(names: Iterable[str]) -> list[str]:
+    """The extracted tables of the source.
+
+    >>> source_tables(["patients"])
+    ['results/source/patients.parquet']
+    """
+    return [f"results/source/{name}.parquet" for name in names]
 
 
 def only_published(path: str) -> Of:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from pipeline.cohort.task import find
+from pipeline.cohort.task import find, of_unit
 from pipeline.fusion import registry
 from pipeline.plan import protocols, targets
 from pipeline.plan.wiring import ABSENT, PREDICTIONS, UNIT, Of, Wiring, encoder_module, filled
@@ -139,13 +139,15 @@ class ResultWiring(Wiring):
             if registry.is_decoder(wildcards.model):
                 told = targets.told(self.config, wildcards.model, wildcards.task)
             asked = targets.tasks(self.config, wildcards.task, protocol)
-            queries = [one.query for one in [*map(find, told), *asked]]
-            without = [one.without for one in asked if one.without and protocol == "corrected"]
+            queries = [file for one in [*map(find, told), *asked] for file in one.asked.files]
+            left_out = [one.left_out for one in asked if one.left_out and protocol == "corrected"]
+            without = [file for query in left_out for file in query.files]
             first = ["pipeline.extract.tables", "pipeline.cohort.episodes",
                      "pipeline.cohort.labels"]  # fmt: skip
             first += ["pipeline.cohort.without", *without] if without else []
-            if asked[0].unit == "admission":
-                first.append(targets.query("pipeline/cohort/episodes", protocol))
+            many = any(one.kind == "many" for one in asked)
+            first += ["pipeline.cohort.diagnoses"] * many
+            first += of_unit(asked[0].unit, protocol).files
             encoders = self.encoders(_of_protocol(wildcards, protocol)).items()
             rooms = [
                 module

@@ -1,6 +1,6 @@
 -- Task readmission as published by Wang et al. 2024: whose next admission comes within 720 h?
 -- Kind: binary. Tables: episodes, admissions.
--- Views: with_cxr (episode_id: those with a film that the protocol takes).
+-- with_cxr: episode_id, those with a film that the protocol takes.
 -- One row per episode; columns as in ../admission/mortality.sql.
 --
 -- The label comes from the table of films: the next admission is looked up among the episodes with

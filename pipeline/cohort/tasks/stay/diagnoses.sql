@@ -2,27 +2,16 @@
 -- in the ICU at T; one label per group of codes, see pipeline/cohort/diagnoses.py.
 -- Diagnoses carry no time stamp: many were there before T, so this asks what the data tell about
 -- the whole admission, not what will happen after T.
--- Kind: many. Tables: episodes, admissions, diagnoses_icd, d_icd_diagnoses.
+-- Kind: many. Tables: diagnoses_icd, d_icd_diagnoses. Views: at_risk.
 -- Setting: $hours, from clock_zero to T. One row per stay; columns as in mortality.sql
 -- beside this. There is no single label.
-
-WITH clock AS (
-    SELECT
-        episodes.episode_id,
-        episodes.hadm_id,
-        episodes."end",
-        episodes.clock_zero + TO_HOURS($hours) AS prediction_time,
-        admissions.deathtime
-    FROM episodes
-    INNER JOIN admissions USING (hadm_id)
-)
 
 SELECT
     episode_id,
 
-    deathtime IS NULL OR deathtime > prediction_time
+    alive
         AS "condition: alive at T = {hours} h",
-    "end" > prediction_time
+    still_there
         AS "condition: still in the ICU at T",
     -- An admission that nobody coded is not one without diagnoses.
     hadm_id IN (SELECT hadm_id FROM diagnoses_icd)
@@ -30,4 +19,4 @@ SELECT
 
     NULL AS label,
     NULL AS onset_hours
-FROM clock
+FROM at_risk

@@ -1,6 +1,6 @@
 -- Sensitivity analyses of task mortality: whom each of them leaves out.
--- Tables: episodes, admissions, chartevents.
--- Views: limits (without_limits.sql). One row per episode.
+-- Tables: episodes, admissions.
+-- Views: limits. One row per episode.
 --
 -- Columns: "without: …" is true for the episodes that an analysis leaves out, and names it so;
 -- "count: …" is counted among the eligible, for the log.

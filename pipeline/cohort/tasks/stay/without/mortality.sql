@@ -1,6 +1,6 @@
 -- Sensitivity analyses of task mortality of ICU stays: whom each of them leaves out.
--- Tables: episodes, admissions, chartevents.
--- Views: limits (without_limits.sql). Setting: $hours, from clock_zero to T. One row per stay;
+-- Tables: episodes, admissions.
+-- Views: limits. Setting: $hours, from clock_zero to T. One row per stay;
 -- columns, and why, as in ../../admission/without/mortality.sql.
 
 WITH known AS (

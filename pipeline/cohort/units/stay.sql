@@ -1,12 +1,11 @@
 -- One row per ICU stay of the source: the episode, and the conditions that it meets or not.
--- Tables: persons (episodes_person.sql), possible (inputs_possible.sql), admissions, icustays,
--- overlapping (episodes_overlaps.sql), arrivals (stays_arrivals.sql), ids (hadm_id; the list of a
--- cohort given as a csv), films (subject_id of each film; empty unless the cohort asks for any).
--- Setting: $min_age.
+-- Tables: icustays, admissions.
+-- Views: persons, possible, conditions, overlapping, arrivals, oddities, stay_oddities.
+-- ids: hadm_id, the list of a cohort given as a csv.
 --
 -- start and end say which rows belong to a stay; its hours count from clock_zero, T0.
 --
--- The columns "condition: …" are the cohort, as in episodes.sql. Who is alive and still in the ICU
+-- The columns "condition: …" are the cohort, as in admission.sql. Who is alive and still in the ICU
 -- at a prediction time is asked by the tasks, each at its own.
 
 SELECT
@@ -18,20 +17,13 @@ SELECT
     icustays.outtime AS "end",
     -- T0: from intime on, but not before the patient is there.
     GREATEST(icustays.intime, arrivals.first_heart_rate) AS clock_zero,
-    -- Of an ICU that received the patient before the admission was registered, from then on.
-    LEAST(persons.observed_from, icustays.intime) AS observed_from,
     -- The last horizon of the tasks; nothing known from then on is data for any of them.
     GREATEST(icustays.intime, arrivals.first_heart_rate) + INTERVAL 48 HOUR AS prediction_time,
-    persons.age,
-    persons.sex,
-    UPPER(admissions.insurance) AS insurance,
-    UPPER(admissions.language) AS language,
-    UPPER(admissions.marital_status) AS marital_status,
-    UPPER(admissions.race) AS race,
-    persons.first_year,
-    persons.last_year,
-    UPPER(admissions.admission_type) AS admission_type,
-    UPPER(admissions.admission_location) AS admission_location,
+    persons.* EXCLUDE (hadm_id, emergency, in_years_of_films)
+    REPLACE (
+        -- Of an ICU that received the patient before the admission was registered, from then on.
+        LEAST(persons.observed_from, icustays.intime) AS observed_from
+    ),
     icustays.first_careunit,
     -- Negative where the ICU received the patient before the admission was registered.
     ROUND(DATE_DIFF('second', admissions.admittime, icustays.intime) / 3600.0, 4) AS hours_to_icu,
@@ -51,16 +43,10 @@ SELECT
         AS "condition: that overlap no stay under another admission",
     icustays.hadm_id IN (SELECT hadm_id FROM ids)
         AS "condition: of admissions on the list {ids}",
-    persons.age >= $min_age
-        AS "condition: aged {min_age} or over at admission",
-    persons.emergency
-        AS "condition if films = covered: admitted through the emergency department",
-    persons.in_years_of_films
-        AS "condition if films = covered: in years of the films (2011 to 2016)",
-    admissions.subject_id IN (SELECT subject_id FROM films)
-        AS "condition if films = any, looking ahead: of patients with a film at any time"
+    conditions.* EXCLUDE (hadm_id)
 FROM icustays
 INNER JOIN admissions USING (subject_id, hadm_id)
 INNER JOIN persons USING (hadm_id)
 INNER JOIN possible USING (hadm_id)
+INNER JOIN conditions USING (hadm_id)
 LEFT JOIN arrivals USING (stay_id)

@@ -1,6 +1,6 @@
 -- ICU stays that overlap a stay of the same patient under another admission: stay_id.
--- Tables: admissions, icustays. Stays of no admission of the source are not used, so they do not
--- count.
+-- Tables: admissions, icustays.
+-- Stays of no admission of the source are not used, so they do not count.
 
 WITH used AS (
     SELECT icustays.*

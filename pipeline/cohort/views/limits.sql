@@ -1,6 +1,8 @@
 -- Charted code status: hadm_id; from when on a limit of treatment (comfort measures only, or not to
 -- be resuscitated) is known; and from when on a status without its text, as in copies that lack
--- text-only values. Table: chartevents, read once, by item id.
+-- text-only values.
+-- Tables: chartevents.
+-- It is read once, by item id.
 --
 -- Items: 223758 Code Status, 228687 Code Status. (of the physicians' progress notes). The values
 -- of 223758 are those of mimic-code's concept code_status: 'Full code', 'Comfort measures only',

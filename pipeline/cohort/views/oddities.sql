@@ -1,7 +1,8 @@
 -- What is odd in the source tables, counted for the log: one row, one named count per column.
--- None of these rows is altered. Impossible times are left out by a condition of episodes.sql; the
--- published cohort keeps them. What the cohort loses is told by its attrition table.
--- Setting: $last_year.
+-- None of these rows is altered. A cohort leaves some out by a condition, which its attrition table
+-- counts: impossible times (not as published), and ICU stays that overlap where they are the unit.
+-- Tables: patients, admissions, icustays. Views: possible, overlapping.
+-- ids: as in units/admission.sql. Setting: $last_year.
 
 SELECT
     (SELECT COUNT(*) FROM possible WHERE endless)
@@ -23,8 +24,8 @@ SELECT
         AS "ICU stays whose subject_id, hadm_id are not in admissions (not used)",
     (SELECT COUNT(*) FROM icustays WHERE intime IS NULL)
         AS "ICU stays without intime (not used)",
-    -- Which of the two the patient was in is not told. Here a stay tells that its admission was in
-    -- an ICU, so both admissions stay in; stays.sql leaves both stays out.
+    -- Which of the two the patient was in is not told. Where admissions are the unit a stay tells
+    -- that its admission was in an ICU, so that both stay in; as a unit both are left out.
     (SELECT COUNT(*) FROM overlapping)
         AS "ICU stays that overlap a stay of the same patient under another admission",
     (SELECT COUNT(*) FROM ids ANTI JOIN admissions USING (hadm_id))

@@ -1,6 +1,6 @@
--- What is odd in the source tables, counted for the log: one row, one named count per column.
--- What is said to be left out is, by a condition of stays.sql; so are the stays of admissions whose
--- times are impossible, which are counted with the episodes (episodes_oddities.sql) and here.
+-- What is odd where ICU stays are the unit, beyond oddities.sql: one row, one named count per
+-- column, for the log. Those left out are by a condition of units/stay.sql.
+-- Tables: patients, admissions, icustays. Views: possible, arrivals.
 
 WITH timed AS (
     SELECT possible.*
@@ -10,10 +10,6 @@ WITH timed AS (
 )
 
 SELECT
-    (SELECT COUNT(*) FROM icustays ANTI JOIN admissions USING (subject_id, hadm_id))
-        AS "ICU stays whose subject_id, hadm_id are not in admissions (not used)",
-    (SELECT COUNT(*) FROM icustays WHERE intime IS NULL)
-        AS "ICU stays without intime (not used)",
     (SELECT COUNT(*) FROM icustays WHERE outtime IS NULL)
         AS "ICU stays without outtime (not used)",
     (SELECT COUNT(*) FROM icustays WHERE outtime <= intime)
@@ -38,8 +34,4 @@ SELECT
     (SELECT COUNT(*) FROM timed WHERE dies_before)
         AS "ICU stays of admissions with a deathtime before they began (left out)",
     (SELECT COUNT(*) FROM timed WHERE dead_before)
-        AS "ICU stays of patients whose dod is before the day of admission (left out)",
-    (SELECT COUNT(*) FROM overlapping)
-        AS "ICU stays that overlap a stay of the same patient under another admission (left out)",
-    (SELECT COUNT(*) FROM ids ANTI JOIN admissions USING (hadm_id))
-        AS "ids of the list that are not in admissions (not used)"
+        AS "ICU stays of patients whose dod is before the day of admission (left out)"
