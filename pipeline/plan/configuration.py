@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from pipeline.cohort import task
 from pipeline.plan import launch, protocols
 from pipeline.plan.mistakes import (
+    LOADER,
     PAGE,
     in_lines,
     in_words,
@@ -61,7 +62,7 @@ def read(path: Path) -> Config:
     if wrong := set_twice(path):
         raise InputError("\n".join(wrong))
     try:
-        return check(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return check(yaml.load(path.read_text(encoding="utf-8"), LOADER))
     except InputError as error:
         raise InputError(
             "\n".join(f"{path}: {line}" for line in str(error).splitlines())

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from pipeline.fusion.registry import is_decoder
 from pipeline.note.settings import Letters
-from pipeline.plan.mistakes import in_lines, unknown_sections
+from pipeline.plan.mistakes import LOADER, in_lines, unknown_sections
 from pipeline.plan.sections import (
     AdmissionTask,
     Cohort,
@@ -140,7 +140,9 @@ def merged(base: Merged, over: Merged) -> dict[str, Any]:
 @cache
 def choices(name: str) -> Merged:
     """The file of a protocol."""
-    return yaml.safe_load((ROOT / "workflow" / "protocols" / f"{name}.yaml").read_text())
+    text = (ROOT / "workflow" / "protocols" / f"{name}.yaml").read_text()
+    found: Merged = yaml.load(text, LOADER)
+    return found
 
 
 def settings(config: Merged, protocol: str) -> dict[str, Any]:
