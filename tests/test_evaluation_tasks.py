@@ -12,7 +12,7 @@ from prediction_tables import VERSIONED
 from sklearn.metrics import average_precision_score, roc_auc_score
 from unimed_tables import BINARY, GROUPS, TASKS, stays, write
 
-from pipeline.cohort.rows import MANY_PREDICTIONS
+from pipeline.cohort.rows import ABSENT, MANY_PREDICTIONS, PREDICTIONS
 from pipeline.evaluation import result as stage
 from pipeline.evaluation.diagnosis_tables import Stays
 from pipeline.evaluation.sections import diagnoses
@@ -22,6 +22,8 @@ from pipeline.evaluation.statistics.figures import NOTHING
 from pipeline.evaluation.statistics.ranking import auroc_and_influence, reachable, recall
 from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT
+from pipeline.stage.result import FlatResult, flat, in_tasks
+from pipeline.stage.schemas import json_schema
 from pipeline.stage.tables import Contract, write_table
 
 SCHEMA = json.loads((ROOT / "pipeline/evaluation/multitask.schema.json").read_text())
@@ -524,3 +526,62 @@ def test_a_large_vocabulary_takes_seconds():
     diagnoses._recall([part], runs, Resampling())
     diagnoses._aurocs([part], runs, Resampling())
     assert time.process_time() - started < 5
+
+
+def test_a_fusion_of_an_icu_task_stands_beside_its_single_models(monkeypatch, tmp_path):
+    """Its part has comparisons and missing modalities; UniMed's have neither, as ever."""
+    task, target = "arf_12h", "en_early_arf_12h"
+    for number, name in enumerate(("e_unimodal_arf_12h", "n_unimodal_arf_12h", target)):
+        write(tmp_path, name, tasks=(task,), number=number, noise=0.5 if name == target else 2.0)
+    test = pl.read_parquet(tmp_path / f"{target}.parquet").filter(split="test")
+    absent = test.with_columns(modality=pl.lit("n"), rate=1.0, probability=0.5)
+    write_table(absent, tmp_path / "absent.parquet", ABSENT)
+    singles = [f"{tmp_path}/{letter}_unimodal_arf_12h.parquet" for letter in "en"]
+    more = ["--singles", *singles, "--absent", f"{tmp_path}/absent.parquet", "--attention"]
+    result, _ = evaluate(monkeypatch, tmp_path, *more, target=target, tasks=(task,))
+    VALID.validate(result)
+    part = result["tasks"][task]
+    gain = part["comparisons"]["singles"]["e_unimodal_arf_12h"]
+    auroc = part["metrics"]["test"]["auroc"]["value"]
+    assert gain["model_minus_single"]["value"] == pytest.approx(
+        auroc - gain["test_auroc"], abs=2e-6
+    )
+    assert [row["rate"] for row in part["missing"]] == [0, 1]
+    assert result["attention"] is None
+    alone, _ = evaluate(monkeypatch, tmp_path, "--attention", target=target, tasks=(task,))
+    assert {*part} - {*alone["tasks"][task]} == {"comparisons", "missing"}
+    assert {*part["complete"]} - {*alone["tasks"][task]["complete"]} == {"comparisons", "missing"}
+
+
+def test_unimed_of_one_task_of_admissions_has_the_flat_form_with_its_attention(
+    monkeypatch, tmp_path
+):
+    names = ("en_unimed_mortality", "e_unimodal_mortality")
+    for number, name in enumerate(names):
+        write(tmp_path, name, tasks=("arf_12h",), number=number)
+        table = pl.read_parquet(tmp_path / f"{name}.parquet").with_columns(task=pl.lit("mortality"))
+        write_table(table, tmp_path / f"{name}.parquet", PREDICTIONS)
+    (tmp_path / "labels_arf_12h.parquet").rename(tmp_path / "labels_mortality.parquet")
+    more = ["--singles", f"{tmp_path}/e_unimodal_mortality.parquet"]
+    result, drawn = evaluate(monkeypatch, tmp_path, *more, target=names[0], tasks=("mortality",))
+    jsonschema.validate(result, json_schema(FlatResult))
+    assert "tasks" not in result and "tasks" not in drawn
+    assert list(result["comparisons"]["singles"]) == [names[1]]
+    assert result["attention"]["modality"]["arf_12h"]["S"]["value"] == 0.25
+    assert result["cohort"]["attrition"][0]["condition"] == "in the ICU at T"
+    private = in_tasks(result)
+    assert list(private["tasks"]) == ["mortality"] and flat(private) == result
+
+
+def test_several_tasks_of_admissions_keep_their_tasks(monkeypatch, tmp_path):
+    target, renamed = "en_unimed_admission", {"arf_12h": "mortality", "shock_4h": "longstay"}
+    write(tmp_path, target, tasks=tuple(renamed))
+    table = pl.read_parquet(tmp_path / f"{target}.parquet")
+    moved = table.with_columns(pl.col("task").replace(renamed))
+    write_table(moved, tmp_path / f"{target}.parquet", PREDICTIONS)
+    for old, new in renamed.items():
+        (tmp_path / f"labels_{old}.parquet").rename(tmp_path / f"labels_{new}.parquet")
+    tasks = ("mortality", "longstay")
+    result, drawn = evaluate(monkeypatch, tmp_path, target=target, tasks=tasks)
+    VALID.validate(result)
+    assert tuple(result["tasks"]) == tuple(drawn["tasks"]) == tasks
