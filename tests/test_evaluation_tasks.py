@@ -14,12 +14,11 @@ from unimed_tables import BINARY, GROUPS, TASKS, stays, write
 
 from pipeline.cohort.rows import ABSENT, MANY_PREDICTIONS, PREDICTIONS
 from pipeline.evaluation import result as stage
-from pipeline.evaluation.diagnosis_tables import Stays
 from pipeline.evaluation.sections import diagnoses
 from pipeline.evaluation.sections.suppression import COMPLEMENT
 from pipeline.evaluation.statistics.bootstrap import Resampling
 from pipeline.evaluation.statistics.figures import NOTHING
-from pipeline.evaluation.statistics.ranking import auroc_and_influence, reachable, recall
+from pipeline.evaluation.statistics.ranking import Stays, auroc_and_influence, reachable, recall
 from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT
 from pipeline.stage.result import FlatResult, flat, in_tasks

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from pipeline.cohort.rows import MANY_PREDICTIONS
 from pipeline.evaluation.predictions import seeds
 from pipeline.evaluation.statistics.metrics import Floats
-from pipeline.evaluation.statistics.ranking import Whole
+from pipeline.evaluation.statistics.ranking import Stays, Whole
 from pipeline.stage.errors import InputError
 from pipeline.stage.tables import check, read_table
 
@@ -33,40 +32,6 @@ class Fold:
             return self
         kept = self.frame.filter(pl.col("episode_id").is_in(episodes.tolist()))
         return Fold(kept, self.groups, self.share)
-
-
-@dataclass(frozen=True)
-class Stays:
-    """Stays of one split and fold, sorted by id: n stays, S seeds, G groups.
-
-    `score` (S, n, G); `row`, `group`: pairs of a stay's row and a group that it truly has;
-    `share` (G,) of the training stays that have each group.
-    """
-
-    episode: Whole
-    subject: Whole
-    score: Floats
-    row: Whole
-    group: Whole
-    share: Floats
-
-    @property
-    def counts(self) -> Whole:
-        """How many groups each stay has: (n,)."""
-        return np.bincount(self.row, minlength=len(self.episode))
-
-    def only(self, episodes: Whole) -> "Stays":
-        """Those of these episodes."""
-        kept = np.isin(self.episode, episodes)
-        pairs, number = kept[self.row], np.cumsum(kept) - 1
-        return Stays(
-            episode=self.episode[kept],
-            subject=self.subject[kept],
-            score=self.score[:, kept],
-            row=number[self.row[pairs]],
-            group=self.group[pairs],
-            share=self.share,
-        )
 
 
 def checked(frame: pl.DataFrame, path: str, size: int) -> pl.DataFrame:

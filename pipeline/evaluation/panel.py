@@ -6,15 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from pipeline.evaluation.diagnosis_tables import Stays, read_diagnoses, stays
+from pipeline.evaluation.diagnosis_tables import read_diagnoses, stays
 from pipeline.evaluation.predictions import SPLITS, read_tasks, samples, seeds
 from pipeline.evaluation.provenance import cohort_fingerprint
 from pipeline.evaluation.sections.coverage import Presence
-from pipeline.evaluation.sections.diagnoses import by_seed, counted, divided, recalls, resampled
+from pipeline.evaluation.sections.diagnoses import counted, divided
 from pipeline.evaluation.sections.suppression import NO_COUNTS, shown_counts, why_no_metrics
 from pipeline.evaluation.statistics.bootstrap import Resampling, per_seed, replicate
 from pipeline.evaluation.statistics.figures import GAP, SHARE, Figures
 from pipeline.evaluation.statistics.metrics import Floats, auroc
+from pipeline.evaluation.statistics.ranking import Stays, by_seed, recalls, resampled
 from pipeline.evaluation.statistics.sample import Ids, Sample, same_episodes
 from pipeline.stage.comparison import TestCounts
 from pipeline.stage.errors import InputError

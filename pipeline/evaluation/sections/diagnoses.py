@@ -16,15 +16,23 @@ import numpy as np
 import polars as pl
 from typing_extensions import TypedDict
 
-from pipeline.evaluation.diagnosis_tables import SPLITS, Fold, Stays, stays
+from pipeline.evaluation.diagnosis_tables import SPLITS, Fold, stays
 from pipeline.evaluation.predictions import runs
 from pipeline.evaluation.sections.coverage import Presence, coverage
 from pipeline.evaluation.sections.subgroups import UNKNOWN
 from pipeline.evaluation.sections.suppression import COMPLEMENT, hidden, shown
-from pipeline.evaluation.statistics.bootstrap import Resampling, over_runs, resamples
-from pipeline.evaluation.statistics.figures import GAP, NOTHING, SHARE, Figures, interval
-from pipeline.evaluation.statistics.metrics import Floats
-from pipeline.evaluation.statistics.ranking import Whole, auroc_and_influence, reachable, recall
+from pipeline.evaluation.statistics.bootstrap import Resampling, over_runs
+from pipeline.evaluation.statistics.figures import GAP, NOTHING, SHARE, interval
+from pipeline.evaluation.statistics.ranking import (
+    Stays,
+    Whole,
+    auroc_and_influence,
+    by_seed,
+    reachable,
+    recall,
+    recalls,
+    resampled,
+)
 from pipeline.stage.curves import RecallCurve
 from pipeline.stage.sections import (
     Aurocs,
@@ -48,45 +56,6 @@ UNRANKED: Ranked = {
     "recall": None, "groups_ranked": None, "macro_auroc": NO_METRIC, "micro_auroc": NO_METRIC
 }  # fmt: skip
 Drawn = dict[Literal["model", "ceiling", "prior", "low", "high"], list[float]]  # a curve's lines
-
-
-def recalls(part: Stays, first: Whole) -> Floats:
-    """Recall@k by every seed: (S, n, K)."""
-    return np.stack([recall(score, part.row, part.group, first) for score in part.score])
-
-
-def fold_mean(values: Floats, weights: Floats, sizes: Sequence[int]) -> Floats:
-    """Weighted mean over each fold's stays, then over folds: (N, M), (B, N) → (B, M).
-
-    NaN values do not count. `sizes`: stays of each fold, in the order of the rows.
-    """
-    ends = np.cumsum(sizes)
-    means = []
-    for rows in map(slice, ends - sizes, ends):
-        known = ~np.isnan(values[rows])
-        part = weights[:, rows] @ np.nan_to_num(values[rows])
-        whole = weights[:, rows] @ known.astype(np.float64)
-        means.append(np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0))
-    return np.mean(means, axis=0)
-
-
-def by_seed(values: Floats) -> Floats:
-    """Values of stays by seed, (S, n, K), with the stays first: (n, S, K)."""
-    return np.moveaxis(values, 0, 1)
-
-
-def resampled(values: Floats, parts: Sequence[Stays], resampling: Resampling) -> Figures:
-    """`fold_mean` of the stays' values (N, S, K) on the sample and on every resample: (…, K)."""
-    subject = np.concatenate([part.subject for part in parts])
-    sizes = [len(part.episode) for part in parts]
-    _, *shape = values.shape
-
-    def mean(weights: Floats) -> Floats:  # (B, S, K)
-        return fold_mean(values.reshape(len(values), -1), weights, sizes).reshape(-1, *shape)
-
-    drawn = [mean(weights) for weights in resamples(subject, resampling)]
-    each = mean(np.ones((1, len(values))))[0]
-    return Figures.drawn(each, np.concatenate(drawn), resampling.seed)
 
 
 class MeasuredRanking(TypedDict):

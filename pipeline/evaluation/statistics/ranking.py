@@ -4,13 +4,52 @@ A case (ICU stay) has scores of G labels (diagnosis groups), and a few of the la
 True pairs are given as two arrays of one length: the row of the case and the label.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluation.statistics.bootstrap import Resampling, resamples
+from pipeline.evaluation.statistics.figures import Figures
 from pipeline.evaluation.statistics.metrics import Flags, Floats
 
 Whole = NDArray[np.int64]
 APART = 2.0  # scores lie in [0, 1]; groups laid 2 apart never meet, and one search serves all
+
+
+@dataclass(frozen=True)
+class Stays:
+    """Stays of one split and fold, sorted by id: n stays, S seeds, G groups.
+
+    `score` (S, n, G); `row`, `group`: pairs of a stay's row and a group that it truly has;
+    `share` (G,) of the training stays that have each group.
+    """
+
+    episode: Whole
+    subject: Whole
+    score: Floats
+    row: Whole
+    group: Whole
+    share: Floats
+
+    @property
+    def counts(self) -> Whole:
+        """How many groups each stay has: (n,)."""
+        return np.bincount(self.row, minlength=len(self.episode))
+
+    def only(self, episodes: Whole) -> "Stays":
+        """Those of these episodes."""
+        kept = np.isin(self.episode, episodes)
+        pairs, number = kept[self.row], np.cumsum(kept) - 1
+        return Stays(
+            episode=self.episode[kept],
+            subject=self.subject[kept],
+            score=self.score[:, kept],
+            row=number[self.row[pairs]],
+            group=self.group[pairs],
+            share=self.share,
+        )
 
 
 def placed(
@@ -47,6 +86,45 @@ def recall(score: Floats, row: Whole, label: Whole, first: Whole) -> Floats:
     each = [np.bincount(row, weights=column, minlength=n) for column in found.T]
     sums: Floats = np.stack(each, axis=1).astype(np.float64)
     return _share(sums, np.bincount(row, minlength=n)[:, None].astype(np.float64))
+
+
+def recalls(part: Stays, first: Whole) -> Floats:
+    """Recall@k by every seed: (S, n, K)."""
+    return np.stack([recall(score, part.row, part.group, first) for score in part.score])
+
+
+def fold_mean(values: Floats, weights: Floats, sizes: Sequence[int]) -> Floats:
+    """Weighted mean over each fold's stays, then over folds: (N, M), (B, N) → (B, M).
+
+    NaN values do not count. `sizes`: stays of each fold, in the order of the rows.
+    """
+    ends = np.cumsum(sizes)
+    means = []
+    for rows in map(slice, ends - sizes, ends):
+        known = ~np.isnan(values[rows])
+        part = weights[:, rows] @ np.nan_to_num(values[rows])
+        whole = weights[:, rows] @ known.astype(np.float64)
+        means.append(np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0))
+    return np.mean(means, axis=0)
+
+
+def by_seed(values: Floats) -> Floats:
+    """Values of stays by seed, (S, n, K), with the stays first: (n, S, K)."""
+    return np.moveaxis(values, 0, 1)
+
+
+def resampled(values: Floats, parts: Sequence[Stays], resampling: Resampling) -> Figures:
+    """`fold_mean` of the stays' values (N, S, K) on the sample and on every resample: (…, K)."""
+    subject = np.concatenate([part.subject for part in parts])
+    sizes = [len(part.episode) for part in parts]
+    _, *shape = values.shape
+
+    def mean(weights: Floats) -> Floats:  # (B, S, K)
+        return fold_mean(values.reshape(len(values), -1), weights, sizes).reshape(-1, *shape)
+
+    drawn = [mean(weights) for weights in resamples(subject, resampling)]
+    each = mean(np.ones((1, len(values))))[0]
+    return Figures.drawn(each, np.concatenate(drawn), resampling.seed)
 
 
 def reachable(counts: Whole, first: Whole) -> Floats:
