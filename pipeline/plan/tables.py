@@ -5,7 +5,7 @@ task of admissions, `unimed`, or `papers_<unit>`, both papers on the tasks of a 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,18 +154,19 @@ class Comparing:
     def _names(self, wildcards: Any) -> list[str]:
         names = compared(self.config, wildcards.study, wildcards.protocol)
         if not names:
-            units = ", ".join(f"{PAPERS}{unit}" for unit in _units(self.config))
+            studies = [*self.config["tasks"], registry.DECODER]
+            studies += [f"{PAPERS}{unit}" for unit in _units(self.config)]
             raise InputError(
                 f"no study '{wildcards.study}' of the {wildcards.protocol} protocol; there are "
-                f"{', '.join(self.config['tasks'])}, {registry.DECODER}, {units}"
+                f"{', '.join(studies)}"
             )
         return names
 
-    def _ranked(self, names: list[str]) -> list[str]:
-        """The tasks of many labels that models of several tasks have."""
-        together = [task_of(name) for name in names if task_of(name) in targets.SEQUENCES]
-        tasks = [task for name in together for task in targets.sequence(self.config, name)]
-        return [task for task in dict.fromkeys(tasks) if find(task).kind == "many"]
+    def _ranked(self, wildcards: Any) -> list[str]:
+        """The tasks of many labels that UniMed's models are compared on."""
+        asked = families(wildcards.study) == UNIMED
+        tasks = targets.sequence(self.config, "all") if asked else []
+        return [task for task in tasks if find(task).kind == "many"]
 
     def predictions(self, wildcards: Any) -> list[str]:
         """Of every model, in every fold."""
@@ -173,25 +174,19 @@ class Comparing:
 
     def diagnoses(self, wildcards: Any) -> list[str]:
         """Rankings, of the models that have a task of many labels."""
-        names = self._names(wildcards) if self._asks(wildcards, UNIMED) else []
-        ranked = {*self._ranked(names)}
+        ranked, names = {*self._ranked(wildcards)}, self._names(wildcards)
         names = [n for n in names if ranked & {*targets.sequence(self.config, task_of(n))}]
         return self._tables(wildcards, names, ".diagnoses.parquet")
 
     def labels(self, part: str) -> Of:
         """Tables `groups` or `vocabulary` of a task of many labels, in every fold."""
-
-        def of(wildcards: Any) -> list[str]:
-            names = self._names(wildcards) if self._asks(wildcards, UNIMED) else []
-            return [
-                table
-                for task in self._ranked(names)
-                for table in self.wiring.in_folds(
-                    f"{UNIT}/labels/{task}.{part}.parquet", wildcards.protocol, task
-                )
-            ]
-
-        return of
+        return lambda wildcards: [
+            table
+            for task in self._ranked(wildcards)
+            for table in self.wiring.in_folds(
+                f"{UNIT}/labels/{task}.{part}.parquet", wildcards.protocol, task
+            )
+        ]
 
     def of_sets(self, wildcards: Any) -> list[str]:
         """Predictions of every set of modalities, by one fusion: of a modality alone, of itself."""
@@ -207,28 +202,23 @@ class Comparing:
 
     def options(self, wildcards: Any, input: Any) -> list[str]:
         """Families, and what they need beside the predictions, as options of the command."""
-        options = ["--families", *families(wildcards.study)]
+        asked = families(wildcards.study)
+        options = ["--families", *asked]
         options += ["--present", self.wiring.presence(unit=self._unit(wildcards))(wildcards)]
-        if self._asks(wildcards, UNIMED):
+        if asked == UNIMED:
             variants = json.dumps(self.config["unimed"]["variants"], sort_keys=True)
             options += ["--variants", variants]
-        if self._asks(wildcards, ("papers",)):
+        if "papers" in asked:
             options += ["--trained-on", trained_on(self.config)]
         if input.diagnoses:
-            task, *others = self._ranked(self._names(wildcards))
-            if others:
-                raise InputError(f"unimed.all: two tasks of many labels, {task} and {others[0]}; "
-                                 "tables show one")  # fmt: skip
-            options += ["--diagnoses-task", task, "--diagnoses", *input.diagnoses]
-            options += ["--groups", *input.groups, "--vocabulary", *input.vocabulary]
+            options += ["--diagnoses-task", *self._ranked(wildcards), "--diagnoses"]
+            options += [*input.diagnoses, "--groups", *input.groups]
+            options += ["--vocabulary", *input.vocabulary]
         return options
 
-    def _asks(self, wildcards: Any, questions: Sequence[str]) -> bool:
-        return families(wildcards.study) == questions
-
     def _unit(self, wildcards: Any) -> str:
-        name = self._names(wildcards)[0]
-        return targets.unit_of(self.config, task_of(name), wildcards.protocol)
+        first = self._names(wildcards)[0]
+        return targets.unit_of(self.config, task_of(first), wildcards.protocol)
 
     def _tables(self, wildcards: Any, names: list[str], ending: str) -> list[str]:
         return [
