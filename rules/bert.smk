@@ -57,7 +57,7 @@ rule cut_reports:
         radiology="results/source/radiology.parquet",
         used=f"{UNIT}/note/notes.parquet",
         bert=BERT_FILES if BERT else rules.train_bert.output.tokenizer,
-        code=modules("pipeline.note.tokens_bert"),
+        code=modules("pipeline.note.wordpiece"),
     output:
         f"{UNIT}/note/tokens.parquet",
     log:
@@ -73,7 +73,7 @@ rule cut_reports:
         model=BERT or subpath(input.bert, parent=True),
         tokens=setting("note", "bert", "tokens"),
     shell:
-        "python -m pipeline.note.tokens_bert"
+        "python -m pipeline.note.wordpiece"
         " --radiology {input.radiology:q}"
         " --episode-notes {input.used:q}"
         " --model {params.model:q}"
@@ -86,7 +86,7 @@ rule embed_reports:
     input:
         tokens=rules.cut_reports.output,
         bert=BERT_FILES if BERT else rules.train_bert.output.weights,
-        code=modules("pipeline.note.embed_bert"),
+        code=modules("pipeline.note.bert"),
     output:
         f"{UNIT}/note/bert.parquet",
     log:
@@ -106,7 +106,7 @@ rule embed_reports:
         torch_threads=config["torch"]["threads"],
         device=config["torch"]["device"],
     shell:
-        "python -m pipeline.note.embed_bert"
+        "python -m pipeline.note.bert"
         " --tokens {input.tokens:q}"
         " --model {params.model:q}"
         " --torch-threads {params.torch_threads}"

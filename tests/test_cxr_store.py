@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from pipeline.cxr import dataset, decode, store
+from pipeline.cxr import decode, store
+from pipeline.cxr.encoder_resnet18 import read_films
 from pipeline.cxr.films import FILMS
 from pipeline.stage.errors import InputError
 
@@ -74,8 +75,8 @@ class Films:
     def batch(self, episodes, shards=("p10",), full=False):
         paths = [str(self.folder / "decoded" / f"{shard}.parquet") for shard in shards]
         films = self.folder / "films.parquet"
-        given = (films, paths, self.folder / "store", PIXELS, np.array(episodes))
-        data = dataset.load(*given, full=full)
+        folder = store.size_folder(self.folder / "store", PIXELS, full)
+        data = read_films(films, paths, folder, PIXELS, np.array(episodes), before=np.inf)
         return data, data.batch(np.arange(len(episodes)))
 
 

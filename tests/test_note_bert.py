@@ -13,7 +13,7 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, BertModel, DistilBertConfig, DistilBertModel
 
 from pipeline.cohort.split import parse, split_of
-from pipeline.note import embed_bert, tokens_bert, train_bert
+from pipeline.note import bert, train_bert, wordpiece
 from pipeline.note.bert import LastLayer, first_token, load_bert, mean_by
 from pipeline.note.encoder_bert import BertNetwork
 from pipeline.note.reports import Reports, padded, read_pieces
@@ -40,7 +40,7 @@ def texts(count, seed=0):
     return [" ".join(random.choice(words, random.integers(5, 40))) for _ in range(count)]
 
 
-def bert(vocabulary, layers=2):
+def small_bert(vocabulary, layers=2):
     torch.manual_seed(1)
     config = BertConfig(
         vocab_size=vocabulary, hidden_size=16, num_hidden_layers=layers, num_attention_heads=2,
@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
     """A BERT of random weights, as a user may have one: weights, and a list of pieces."""
     made = tmp_path_factory.mktemp("bert")
     tokenizer = train_tokenizer(TEXTS, 80)
-    bert(len(tokenizer)).save_pretrained(made)
+    small_bert(len(tokenizer)).save_pretrained(made)
     pieces = sorted(tokenizer.get_vocab().items(), key=lambda piece: piece[1])
     (made / "vocab.txt").write_text("".join(f"{piece}\n" for piece, _ in pieces))
     return made
@@ -217,10 +217,10 @@ def embedded(stage, tmp_path, folder):
         paths = {"radiology": tmp_path / "radiology.parquet"}
         paths |= {"episode_notes": tmp_path / "used.parquet"}
         cut = tmp_path / "t.parquet"
-        stage(tokens_bert, **paths, model=folder, tokens=tokens, output=cut)
+        stage(wordpiece, **paths, model=folder, tokens=tokens, output=cut)
         output = tmp_path / f"{name}.parquet"
         own = {"model": folder, "torch_threads": 1, "device": "cpu", "output": output}
-        return pl.read_parquet(stage(embed_bert, tokens=cut, **own)), cut
+        return pl.read_parquet(stage(bert, tokens=cut, **own)), cut
 
     return run
 
@@ -256,7 +256,7 @@ def test_reports_are_read_as_they_were_written(embedded, train):
 
 def test_embedding_is_repeatable_and_works_on_nothing(embedded, monkeypatch, tmp_path):
     words = {f"{k:03}": text for k, text in enumerate(texts(70))}
-    monkeypatch.setattr(embed_bert, "BATCH", 16)
+    monkeypatch.setattr(bert, "BATCH", 16)
     first, _ = embedded(words, list(words), name="first")
     embedded(words, list(words), name="second")
     names = [tmp_path / f"{name}.parquet" for name in ("first", "second")]
@@ -283,7 +283,7 @@ def test_what_is_no_bert_is_a_clear_error(folder, tmp_path):
     copy(folder / "vocab.txt", tmp_path / "other")
     with pytest.raises(InputError, match="is a distilbert, expected a bert"):
         load_bert(str(tmp_path / "other"))
-    bert(30, layers=1).save_pretrained(tmp_path / "short")
+    small_bert(30, layers=1).save_pretrained(tmp_path / "short")
     copy(folder / "vocab.txt", tmp_path / "short")
     text = (tmp_path / "short" / "config.json").read_text()
     deep = text.replace('"num_hidden_layers": 1', '"num_hidden_layers": 2')

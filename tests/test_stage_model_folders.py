@@ -115,7 +115,7 @@ def test_a_hub_name_in_the_cache_is_loaded_from_there(whole, alone, tmp_path, mo
 
 def test_a_stage_is_offline_before_it_imports_anything():
     code = (
-        "import pipeline.note.embed_bert, huggingface_hub, os\n"
+        "import pipeline.note.bert, huggingface_hub, os\n"
         "assert huggingface_hub.is_offline_mode()\n"
         "assert os.environ['TRANSFORMERS_OFFLINE'] == os.environ['HF_DATASETS_OFFLINE'] == '1'"
     )

@@ -7,36 +7,18 @@ The query is `notes.sql`, or, as Wang et al. 2024 select reports, `notes_publish
 --admissions instead of --availability).
 """
 
-from collections.abc import Mapping
-
-import duckdb
 import polars as pl
 
 from pipeline.stage.availability import add_query_arguments, query_of
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect
-from pipeline.stage.tables import Contract, reading, write_table
+from pipeline.stage.tables import Contract, write_table
 
 NOTES = Contract(
     {"episode_id": pl.Int64, "note_id": pl.String, "minute": pl.Int32},
     key=("episode_id", "minute", "note_id"),
     units={"minute": "minutes since clock zero: the admission, or the arrival in the ICU"},
 )
-
-
-def as_written(
-    database: duckdb.DuckDBPyConnection, radiology: str, chosen: str, values: Mapping[str, object]
-) -> pl.DataFrame:
-    """note_id and text of the reports of the source that a query chooses (its column note_id).
-
-    `values`: of the query's parameters.
-    """
-    query = (
-        "SELECT note_id, text FROM read_parquet($radiology) AS reports"
-        f" SEMI JOIN ({chosen}) AS chosen USING (note_id) WHERE text IS NOT NULL"
-    )
-    with reading(radiology, duckdb.Error):
-        return database.sql(query, params={"radiology": radiology, **values}).pl()
 
 
 def vector_contract(size: int) -> Contract:

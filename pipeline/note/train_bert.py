@@ -20,10 +20,9 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertForMaskedLM
 
 from pipeline.cohort.split import Split, create_macro, parse
-from pipeline.note.notes import as_written
 from pipeline.note.reports import padded
 from pipeline.note.settings import TinyBert
-from pipeline.note.wordpiece import SPECIAL, train_tokenizer, windows
+from pipeline.note.wordpiece import SPECIAL, as_written, train_tokenizer, windows
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError

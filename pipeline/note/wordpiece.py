@@ -1,7 +1,11 @@
 """WordPieces of reports, in windows as long as a BERT takes; also the pieces of a small BERT.
 
-Needs no torch. A report of n pieces makes ceil(n / (tokens - 2)) windows, each with its own [CLS]
-and [SEP]: nothing of a long report is cut away.
+python -m pipeline.note.wordpiece --radiology results/source/radiology.parquet
+    --episode-notes … --model DIR --tokens 128 --output tokens.parquet
+
+cuts every report that some episode uses, once, as it was written: numbers, signs and removed spans
+(___) included. A report of n pieces makes ceil(n / (tokens - 2)) windows, each with its own [CLS]
+and [SEP], so no part of a long report is lost. Needs no torch.
 
 >>> tokenizer = train_tokenizer(["clear lungs", "clear heart"], 60)
 >>> reports = pl.DataFrame({"note_id": ["a"], "text": ["Clear lungs clear"]})
@@ -12,16 +16,21 @@ and [SEP]: nothing of a long report is cut away.
 """
 
 import os
+import tempfile
 import unicodedata
+from collections.abc import Mapping
 from string import punctuation
 
+import duckdb
 import polars as pl
 from transformers import BertTokenizer
 from transformers.utils import logging
 
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import KEY, model_folder
-from pipeline.stage.tables import Contract
+from pipeline.stage.tables import Contract, reading, write_table
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a job has the threads that it was given
 logging.set_verbosity_error()
@@ -31,6 +40,21 @@ TOKENS = Contract(
     {"note_id": pl.String, "window": pl.Int16, "tokens": pl.List(pl.Int32)},
     key=("note_id", "window"),
 )
+
+
+def as_written(
+    database: duckdb.DuckDBPyConnection, radiology: str, chosen: str, values: Mapping[str, object]
+) -> pl.DataFrame:
+    """note_id and text of the reports of the source that a query chooses (its column note_id).
+
+    `values`: of the query's parameters.
+    """
+    query = (
+        "SELECT note_id, text FROM read_parquet($radiology) AS reports"
+        f" SEMI JOIN ({chosen}) AS chosen USING (note_id) WHERE text IS NOT NULL"
+    )
+    with reading(radiology, duckdb.Error):
+        return database.sql(query, params={"radiology": radiology, **values}).pl()
 
 
 def train_tokenizer(texts: list[str], size: int) -> BertTokenizer:
@@ -94,3 +118,28 @@ def _windows(tokenizer: BertTokenizer, reports: pl.DataFrame, tokens: int) -> pl
     window = pl.int_range(pl.len(), dtype=pl.Int16).over("row").alias("window")
     named = frame.with_columns(window, note_id=reports["note_id"].gather(frame["row"]))
     return named.select(*TOKENS.columns)
+
+
+def main() -> None:
+    """Parses the arguments, cuts the reports, writes the windows."""
+    options = parser(__doc__)
+    options.add_argument("--radiology", required=True, help="reports of the source")
+    options.add_argument("--episode-notes", required=True)
+    options.add_argument("--model", required=True, help="folder or hub name of a BERT")
+    options.add_argument("--tokens", type=int, required=True, help="of a window")
+    options.add_argument("--output", required=True)
+    arguments = options.parse_args()
+    chosen = "SELECT note_id FROM read_parquet($notes)"
+    with connect(1, 2000, tempfile.gettempdir()) as database:
+        notes = as_written(
+            database, arguments.radiology, chosen, {"notes": arguments.episode_notes}
+        )
+    made = windows(load_tokenizer(arguments.model), notes.sort("note_id"), arguments.tokens)
+    write_table(made, arguments.output, TOKENS)
+    log.info(
+        "%d reports, %d windows of at most %d tokens", notes.height, made.height, arguments.tokens
+    )
+
+
+if __name__ == "__main__":
+    run(main)
