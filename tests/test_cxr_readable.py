@@ -64,7 +64,7 @@ def test_more_than_the_limit_stops_with_counts_and_folder(judge, tmp_path):
     text = str(caught.value)
     assert text.startswith(
         "/data/jpg/files: of 1,000 films that the cohort needs 82 cannot be read: 70 empty, <10 "
-        "absent, <10 no JPEG; 1.0% may be (config: cxr.unreadable)"
+        "absent, <10 no JPEG; at most 1.0% may be unreadable (config: cxr.unreadable)"
     )
     assert "p19-" not in text and not (tmp_path / "readable.json").exists()
     assert "--forcerun decode_films --" in text

@@ -104,7 +104,7 @@ def test_charttime_stands_in_for_a_missing_storetime_and_is_counted(select, capl
     caplog.set_level(logging.INFO, "pipeline")
     reports = [report("a", at(1), storetime=None), report("b", at(2))]
     assert names(select(reports)) == "ab"
-    assert "1 of them have no storetime" in caplog.text
+    assert "<10 of them have no storetime" in caplog.text
     assert names(select(reports, rule=RULE | {"notes": ["storetime"]})) == "b"
 
 
@@ -254,5 +254,5 @@ def test_reports_without_a_word_or_a_time_are_dropped_and_counted(cleaned, caplo
     caplog.set_level(logging.INFO, "pipeline")
     texts = {"a": "clear lungs", "b": "", "c": None, "d": "___ 12 / 3 \n", "e": "_ 5."}
     assert cleaned(texts) == {"a": "clear lungs"}
-    assert "5 reports, 4 without a word or a time dropped" in caplog.text
+    assert "<10 reports; <10 without a word or a time are dropped" in caplog.text
     assert cleaned({"a": "clear lungs"}, charttime=None) == {}

@@ -3,12 +3,12 @@
     python -m pipeline.cxr.decode --films films.parquet --shard p10 --root …/mimic-cxr-jpg/2.1.0
         --pixels 64 --store results/cxr/store --output decoded/p10.parquet
 
-Grey, resized to a square (aspect ratio not kept, as published). The JPEG is decoded at the smallest
-scale that is still a third larger than asked, then resized: less than half the work for full-size
-films, and less than half a grey level off on average (benchmarks/films.py). With `--full` it is
-decoded at its full size and resized as published; the store keeps such films apart
-(`<pixels>-full`). A film that cannot be read is counted and treated as missing; the table says why
-(`fault`). Only JPEGs are read, which have 8 bits: a PNG of 16 under a JPEG's name would turn white.
+A film becomes grey and square (its aspect ratio is not kept, as published). The JPEG is decoded at
+the smallest scale that is still a third larger than `--pixels`, then resized: less than half the
+work for full-size films, and less than half a grey level off on average (benchmarks/films.py). With
+`--full` it is decoded at full size and resized as published; the store keeps such films apart
+(`<pixels>-full`). A film that cannot be read is counted and treated as missing; the table tells why
+(`fault`). Only JPEGs are read, which have 8 bits: a PNG of 16 bits would turn white.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ from pipeline.stage.privacy import shown
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.tables import Contract, read_table, write_table
 
-MANY = 10  # if so many films are needed and none is there, the folder is wrong
-SCALED = 4  # thirds of the size asked for; at once as large as asked, real films are too blocky
+MANY = 10  # where at least so many films are needed and none is there, the folder is wrong
+SCALED = 4  # decode at 4/3 of the size: decoded at just the size, real films are too blocky
 CHUNK = 4096  # films decoded before they are written: bounds memory
-LEAST = 32  # pixels a side; what is smaller is no film
+LEAST = 32  # pixels per side; what is smaller is no film
 ABSENT, EMPTY, OTHER, SMALL, DAMAGED = FAULTS = (
     "absent", "empty", "no JPEG", f"less than {LEAST} pixels a side", "a damaged JPEG",
 )  # fmt: skip
@@ -39,7 +39,7 @@ DECODED = Contract(
     {"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64, "fault": pl.String},
     key=("dicom_id",),
     nullable=("chunk", "row", "fault"),
-    units={"chunk, row": "where it lies in the store, null where it could not be read: `fault`"},
+    units={"chunk, row": "place in the store, null where the film could not be read (`fault`)"},
 )
 
 
@@ -71,7 +71,7 @@ def decode(path: str, pixels: int, full: bool = False) -> np.ndarray:
         if min(image.size) < LEAST:
             raise TooSmallError
         drafted = None if full else image.draft("L", (SCALED * pixels // 3,) * 2)
-        # a scaled film ends within its last pixels: without the box all would lie off by a fraction
+        # a scaled film ends within its last pixels: without the box it would be shifted slightly
         box = drafted[1] if drafted else None
         grey, square = image.convert("L"), (pixels, pixels)
         if full:
@@ -80,9 +80,9 @@ def decode(path: str, pixels: int, full: bool = False) -> np.ndarray:
 
 
 def between_four(grey: Image.Image, pixels: int) -> np.ndarray:
-    """The published resize (OpenCV's default): each pixel from the four of the film around it.
+    """The published resize (OpenCV's default): each pixel from the nearest four of the film.
 
-    It leaves out what lies between, where Pillow's own averages over all.
+    The others are ignored, where Pillow's own resize averages over all.
     """
     steps = (grey.width / pixels, 0, 0, 0, grey.height / pixels, 0)
     square, how = (pixels, pixels), Image.Transform.AFFINE
@@ -91,25 +91,25 @@ def between_four(grey: Image.Image, pixels: int) -> np.ndarray:
 
 
 def stamp_of(path: str) -> str | None:
-    """What tells whether a film must be decoded again: size and time of the file, and this code.
+    """A stamp that changes where a film must be decoded again; None where there is no file.
 
-    None where there is no file. As make and rsync do; reading 557 GB to hash them would cost more
-    than decoding the few that were copied anew.
+    It holds size and time of the file, as make and rsync do, and a digest of this code. Hashing
+    557 GB would cost more than decoding the few films that were copied anew.
     """
     try:
         status = Path(path).stat()
     except OSError:
         return None
-    return f"{status.st_size}:{status.st_mtime_ns}:{_own_digest()}"
+    return f"{status.st_size}:{status.st_mtime_ns}:{_code_digest()}"
 
 
 @cache
-def _own_digest() -> str:
+def _code_digest() -> str:
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
 
 
 def try_decode(pixels: int, full: bool = False) -> Callable[[str], np.ndarray | str]:
-    """A function that decodes a film or says what is wrong with it, one of `FAULTS`."""
+    """A function that decodes a film, or returns what is wrong with it, one of `FAULTS`."""
 
     def attempt(path: str) -> np.ndarray | str:
         try:
@@ -127,7 +127,7 @@ def try_decode(pixels: int, full: bool = False) -> Callable[[str], np.ndarray | 
 def decode_new(
     films: pl.DataFrame, folder: Path, pixels: int, threads: int, full: bool = False
 ) -> pl.DataFrame:
-    """Decodes films (dicom_id, stamp, path) into the store; those that failed: dicom_id, fault."""
+    """Decodes films (dicom_id, stamp, path) into the store; returns the others: dicom_id, fault."""
     failed = [pl.DataFrame(schema={"dicom_id": pl.String, "fault": pl.String})]
     progress = JobProgress(f"decoding films of {folder.name}", films.height)
     with ThreadPoolExecutor(threads) as pool:
@@ -143,25 +143,25 @@ def decode_new(
 
 
 def places(films: pl.DataFrame, failed: pl.DataFrame, folder: Path) -> pl.DataFrame:
-    """Where each film (dicom_id, stamp) lies in the store, or why it does not (`DECODED`)."""
-    known = read_index(folder).sort("chunk", "row").unique(["dicom_id", "stamp"], keep="first")
-    found = films.join(known, on=["dicom_id", "stamp"], how="left")
-    found = found.join(failed, on="dicom_id", how="left")
+    """Where each film (dicom_id, stamp) lies in the store, or why it is not there (`DECODED`)."""
+    stored = read_index(folder).sort("chunk", "row").unique(["dicom_id", "stamp"], keep="first")
+    placed = films.join(stored, on=["dicom_id", "stamp"], how="left")
+    placed = placed.join(failed, on="dicom_id", how="left")
     absent = pl.when(pl.col("stamp").is_null()).then(pl.lit(ABSENT))
-    return found.with_columns(pl.coalesce("fault", absent))
+    return placed.with_columns(pl.coalesce("fault", absent))
 
 
 def locate(films: pl.DataFrame, shard: str, root: Path) -> pl.DataFrame:
     """The films of a shard, each once: dicom_id, path, stamp (null where there is no file)."""
-    mine = pl.col("subject_id").cast(pl.String).str.starts_with(shard.removeprefix("p"))
-    placed = films.filter(mine).unique("dicom_id").sort("dicom_id")
-    placed = placed.select("dicom_id", path_of(root))
-    stamps = [stamp_of(path) for path in placed["path"]]
-    return placed.with_columns(pl.Series("stamp", stamps, dtype=pl.String))
+    in_shard = pl.col("subject_id").cast(pl.String).str.starts_with(shard.removeprefix("p"))
+    located = films.filter(in_shard).unique("dicom_id").sort("dicom_id")
+    located = located.select("dicom_id", path_of(root))
+    stamps = [stamp_of(path) for path in located["path"]]
+    return located.with_columns(pl.Series("stamp", stamps, dtype=pl.String))
 
 
 def in_words(decoded: pl.DataFrame) -> str:
-    """How many of the films could not be read, and why; small counts are hidden.
+    """How many films cannot be read, and why; small counts are hidden.
 
     >>> in_words(pl.DataFrame({"fault": [None] * 3 + ["absent"] * 12 + ["empty"]}))
     '13 cannot be read: 12 absent, <10 empty'
@@ -173,7 +173,7 @@ def in_words(decoded: pl.DataFrame) -> str:
 
 
 def main() -> None:
-    """Parses the arguments, decodes what is new, writes where each film of the shard lies."""
+    """Decodes the films of the shard that are new, writes where each film lies."""
     options = parser(__doc__)
     options.add_argument("--films", required=True)
     options.add_argument("--shard", required=True, help="p10 … p19")
@@ -196,10 +196,10 @@ def main() -> None:
     failed = decode_new(
         new.sort("dicom_id"), folder, arguments.pixels, arguments.threads, arguments.full
     )
-    made = places(films, failed, folder)
-    write_table(made, arguments.output, DECODED)
+    table = places(films, failed, folder)
+    write_table(table, arguments.output, DECODED)
     decoded = new.height - failed.height
-    log.info("%d films: %d decoded now; %s", films.height, decoded, in_words(made))
+    log.info("%d films: %d decoded now; %s", films.height, decoded, in_words(table))
 
 
 if __name__ == "__main__":

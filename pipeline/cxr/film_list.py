@@ -1,13 +1,12 @@
-"""The films that a cohort needs and that are not there yet, as a list to download.
+"""Lists the films that a cohort needs and that are not there yet, for a download.
 
     python -m pipeline.cxr.film_list --films films.parquet --root …/mimic-cxr-jpg/2.1.0
         --output films.txt
 
-One path a line, relative to the folder of the data set, sorted: what wget's `--input-file` takes
-together with `--base`. No film need be there. A film counts as there if its file is not empty; a
-download that was cut short is finished by the same download again, not by a new list. The list
-names films of patients: it is theirs to read who may read MIMIC, so it goes nowhere else, and the
-log holds counts.
+The list has one path per line, relative to the folder of the data set and sorted, as wget's
+`--input-file` takes it together with `--base`. A film counts as there if its file is not empty: a
+download that was cut off is finished by the same command, not by a new list. The list names films
+of patients, so it is for those who may read MIMIC; the log holds counts alone.
 """
 
 from pathlib import Path
@@ -24,7 +23,7 @@ GB_PER_FILM = 557 / 377_110  # all of MIMIC-CXR-JPG 2.1.0
 
 
 def paths_needed(films: pl.DataFrame) -> list[str]:
-    """Where the films of all episodes lie below the data set's folder, each once, sorted.
+    """The paths of all episodes' films below the data set's folder, each once, sorted.
 
     >>> film = {"subject_id": [10000032] * 2, "study_id": [5] * 2, "dicom_id": ["a-b"] * 2}
     >>> paths_needed(pl.DataFrame(film))
@@ -35,7 +34,7 @@ def paths_needed(films: pl.DataFrame) -> list[str]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file is there and not empty; what may not be looked at is not there."""
+    """Whether a file exists, may be read and is not empty."""
     try:
         return path.stat().st_size > 0
     except OSError:
@@ -43,7 +42,7 @@ def is_there(path: Path) -> bool:
 
 
 def summary(needed: int, wanted: int, episodes: int) -> str:
-    """How much there is to fetch, in one line; small counts are hidden.
+    """One line that tells how many films to fetch; small counts are hidden.
 
     >>> summary(377_110, 377_110, 200_000)
     '377,110 films of 200,000 episodes are needed, 0 are there: 377,110 to fetch, about 557.0 GB'
@@ -55,7 +54,7 @@ def summary(needed: int, wanted: int, episodes: int) -> str:
 
 
 def main() -> None:
-    """Writes the list; says how long it is in the log and, as this is what is asked, on stdout."""
+    """Writes the list; its length goes into the log and to the screen."""
     options = parser(__doc__)
     options.add_argument("--films", required=True, help="the films of a cohort's episodes")
     options.add_argument("--root", required=True, type=Path, help="folder of MIMIC-CXR-JPG")

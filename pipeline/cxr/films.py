@@ -4,8 +4,8 @@ python -m pipeline.cxr.films --query pipeline/cxr/films.sql --episodes …
     --metadata results/source/cxr_metadata.parquet --views antero-posterior --availability '{…}'
     --output films.parquet
 
-A view is one of ViewPosition (AP) or of ViewCodeSequence_CodeMeaning (antero-posterior), in any
-case; one that no film of the source has is refused.
+A view is a value of ViewPosition (AP) or of ViewCodeSequence_CodeMeaning (antero-posterior), in any
+case; a view that no film of the source has is refused.
 
 The query is `films.sql`, or, as Wang et al. 2024 select films, `films_published.sql` (with
 --admissions instead of --availability).
@@ -39,14 +39,14 @@ FILMS = Contract(
 def create_films(database: duckdb.DuckDBPyConnection, views: Sequence[str]) -> None:
     """Creates `films`, the rows of `cxr_metadata` that have one of the views.
 
-    `InputError` that lists the views of the source with their films where it has none of a view.
+    Where no film has one of them, an `InputError` lists the source's views with their counts.
     """
     asked = pl.DataFrame({"view": [view.strip().lower() for view in views]})
     database.register("asked", asked.to_arrow())
     database.execute(sql_beside(__file__, "films_views.sql"))
     held = database.sql("SELECT * FROM views ORDER BY name, films DESC, view").pl()
     absent = asked.join(held, on="view", how="anti")["view"].to_list()
-    if not absent or held.is_empty():  # of a source without films training complains
+    if not absent or held.is_empty():  # a source without any film is refused in training
         return
     held = held.with_columns(pl.col("films").map_elements(shown, pl.String))
     each = pl.format("{} ({})", "written", "films").str.join(", ")
@@ -58,7 +58,7 @@ def create_films(database: duckdb.DuckDBPyConnection, views: Sequence[str]) -> N
 
 
 def main() -> None:
-    """Parses the arguments, runs the query, writes the films."""
+    """Runs the query, writes the films."""
     options = parser(__doc__)
     options.add_argument("--episodes", required=True)
     options.add_argument("--metadata", required=True)
@@ -77,7 +77,7 @@ def main() -> None:
         create_films(database, arguments.views)
         films = database.sql(text).pl()
     write_table(films, arguments.output, FILMS)
-    log.info("%d films of %d episodes", films.height, films["episode_id"].n_unique())
+    log.info("%s films of %s episodes", *map(shown, (films.height, films["episode_id"].n_unique())))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Whether enough of the films that a cohort needs can be read, over all shards.
+"""Checks that enough of the films that a cohort needs can be read, over all shards.
 
     python -m pipeline.cxr.readable --films films.parquet --decoded decoded/p10.parquet …
         --root …/mimic-cxr-jpg/2.1.0 --limit 0.01 --output readable.json
 
-A film that cannot be read is a missing film, and a result of a copy that lacks many is a result of
-other patients than it says: above `--limit` (a share of the films, each counted once) the run
-stops. Below, the screen and every result say how many there are. Which they are stands in
-`unreadable.txt` beside the output, with what is wrong with each.
+A film that cannot be read is a missing film, and the results of a copy that lacks many are results
+of other patients: where more than `--limit` (a share of the films, each counted once) cannot be
+read, the run stops. Else the screen and every result give their number. `unreadable.txt` beside the
+output lists them, with what is wrong with each.
 """
 
 from pathlib import Path
@@ -32,14 +32,14 @@ def faults(films: pl.DataFrame, decoded: pl.DataFrame) -> pl.DataFrame:
     [None, 'absent', 'of patients in none of the folders p10 … p19']
     """
     needed = films.unique("dicom_id").sort("dicom_id")
-    told = decoded.select("dicom_id", "fault", told=True)
-    table = needed.join(told, on="dicom_id", how="left", maintain_order="left")
-    nowhere = pl.when(pl.col("told").is_null()).then(pl.lit(NOWHERE))
-    return table.with_columns(pl.coalesce("fault", nowhere).alias("fault")).drop("told")
+    looked_for = decoded.select("dicom_id", "fault", looked_for=True)
+    table = needed.join(looked_for, on="dicom_id", how="left", maintain_order="left")
+    nowhere = pl.when(pl.col("looked_for").is_null()).then(pl.lit(NOWHERE))
+    return table.with_columns(pl.coalesce("fault", nowhere).alias("fault")).drop("looked_for")
 
 
 def write_list(table: pl.DataFrame, root: Path, path: Path) -> None:
-    """One line per film that cannot be read: what is wrong with it, its path; none: no file."""
+    """Writes a line per film that cannot be read: what is wrong, its path; no file if none is."""
     bad = table.drop_nulls("fault")
     path.unlink(missing_ok=True)
     if bad.height:
@@ -51,7 +51,7 @@ def write_list(table: pl.DataFrame, root: Path, path: Path) -> None:
 def check(table: pl.DataFrame, limit: float, root: Path, where: Path) -> None:
     """Warns of films that cannot be read; `InputError` where they are more than `limit` of all.
 
-    `where`: the list of them.
+    `where`: the file that lists them.
     """
     bad = table.height - table["fault"].null_count()
     if not bad:
@@ -61,14 +61,14 @@ def check(table: pl.DataFrame, limit: float, root: Path, where: Path) -> None:
         log.warning("%s; they count as missing (%s lists them)", line, where)
         return
     raise InputError(
-        f"{line}; {limit:.1%} may be (config: cxr.unreadable). Copy those that {where} lists again "
-        "(make verify compares a copy with its checksums), then run the same command with "
-        "'--forcerun decode_films --' before its targets"
+        f"{line}; at most {limit:.1%} may be unreadable (config: cxr.unreadable). Copy the films "
+        f"listed in {where} again (make verify compares a copy with its checksums), then run the "
+        "same command with '--forcerun decode_films --' before its targets"
     )
 
 
 def main() -> None:
-    """Counts, warns or stops, writes the counts."""
+    """Counts the films that cannot be read, warns or stops, writes the counts."""
     options = parser(__doc__)
     options.add_argument("--films", required=True, help="the films of a cohort's episodes")
     options.add_argument("--decoded", nargs="+", required=True, help="tables of the shards")

@@ -1,9 +1,9 @@
 """The store of decoded films: each film is decoded once, whatever cohort asks for it.
 
-The store is a folder per size (and way of decoding) and shard (p10 … p19). A run that meets new
-films appends one array `<chunk>.npy` (films, pixels, pixels) uint8, named by a digest of what it
-holds, and an index that says by which file (its stamp) and in which row each film lies. It is no
-output of a rule, so that Snakemake does not delete it when a cohort changes.
+The store has a folder per size (and way of decoding) and shard (p10 … p19). A run that meets new
+films adds one array `<chunk>.npy` (films, pixels, pixels) uint8, named by a digest of its content,
+and an index: the row of each film, and the stamp of the file that it was decoded from. The store is
+no output of a rule, so that Snakemake does not delete it when a cohort changes.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ INDEX = {"dicom_id": pl.String, "stamp": pl.String, "chunk": pl.String, "row": p
 
 
 def size_folder(store: Path, pixels: int, full: bool = False) -> Path:
-    """Where films of this size lie; those decoded at full size before the resize lie apart.
+    """The folder of films of this size; films that are decoded at full size have their own.
 
     >>> size_folder(Path("store"), 224, full=True).as_posix()
     'store/224-full'
@@ -28,10 +28,9 @@ def size_folder(store: Path, pixels: int, full: bool = False) -> Path:
 
 
 def read_index(folder: Path) -> pl.DataFrame:
-    """Every film in the store: dicom_id, stamp (of the file), chunk, row. Empty if none.
+    """Every film in the store: dicom_id, stamp (of its file), chunk, row.
 
-    An index of an older format, which lacks columns, counts for nothing: its films are decoded
-    again.
+    An index of an older format, which lacks columns, is ignored: its films are decoded again.
     """
     schema = pl.Schema(INDEX)
     files = sorted(folder.glob("*.parquet"))
@@ -52,7 +51,7 @@ def _digest(*parts: bytes) -> str:
 def append(folder: Path, films: pl.DataFrame, pixels: np.ndarray) -> None:
     """Adds films (columns dicom_id, stamp) and their pixels (N, P, P) uint8, all or none.
 
-    The index is written last: films count as decoded once their pixels are there.
+    The index is written last, so that films count as decoded only once their pixels are stored.
     """
     chunk = _digest("\n".join(films["dicom_id"]).encode(), pixels.tobytes())
     with whole(folder / f"{chunk}.npy") as part, part.open("wb") as stream:

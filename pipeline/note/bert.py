@@ -32,24 +32,24 @@ logging.disable_progress_bar()
 
 
 def load_bert(model: str) -> BertModel:
-    """The BERT of a folder or hub name, to be evaluated; `InputError` where it is none.
+    """The BERT of a folder or hub name, in evaluation mode; `InputError` where it is no BERT.
 
-    transformers fills weights that a file lacks at random: here that is refused.
+    transformers would draw weights that a file lacks at random: here such a file is refused.
     """
     folder, safe = model_folder(model), {"local_files_only": True, "trust_remote_code": False}
     try:
         kind = AutoConfig.from_pretrained(folder, **safe).model_type
         if kind != "bert":
             raise InputError(f"{KEY}: {model} is a {kind}, expected a bert")
-        found: Any = BertModel.from_pretrained(
+        loaded: Any = BertModel.from_pretrained(
             folder, use_safetensors=True, add_pooling_layer=False, output_loading_info=True, **safe
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         why = str(error).splitlines()[0]
         raise InputError(f"{KEY}: {model} is no BERT: {why}") from error
-    bert, loaded = found
-    if lost := loaded["missing_keys"]:
-        raise InputError(f"{KEY}: {model} lacks {len(lost)} weights of a BERT")
+    bert, report = loaded
+    if missing := report["missing_keys"]:
+        raise InputError(f"{KEY}: {model} lacks {len(missing)} weights of a BERT")
     return bert.float().eval()
 
 
@@ -74,8 +74,8 @@ def mean_by(value: torch.Tensor, owner: torch.Tensor, count: int) -> torch.Tenso
 class LastLayer(nn.Module):
     """Windows of reports → vectors of reports; of the BERT only the last layer learns.
 
-    Below it nothing is stored for the gradient and no dropout is drawn: those layers stay what they
-    were, in training mode, too.
+    The layers below stay in evaluation mode: they store nothing for the gradient and draw no
+    dropout.
     """
 
     def __init__(self, bert: BertModel) -> None:
@@ -107,18 +107,18 @@ def embed(bert: BertModel, windows: pl.DataFrame, device: torch.device) -> torch
     bert.to(device)
     by_length = np.argsort(length, kind="stable")
     progress = JobProgress("embedding reports", int(length.sum()))  # tokens: long windows come last
-    made = torch.empty(windows.height, bert.config.hidden_size)
+    vectors = torch.empty(windows.height, bert.config.hidden_size)
     for rows in np.split(by_length, np.arange(BATCH, windows.height, BATCH)):
         flat = torch.from_numpy(windows["tokens"].gather(rows).explode().to_numpy().astype(int))
         tokens, mask = padded(flat, torch.from_numpy(length[rows]))
         with half_precision(device):
-            made[rows] = first_token(bert, tokens.to(device), mask.to(device)).cpu()
+            vectors[rows] = first_token(bert, tokens.to(device), mask.to(device)).cpu()
         progress.add(int(length[rows].sum()))
-    return made
+    return vectors
 
 
 def main() -> None:
-    """Parses the arguments, embeds the windows, writes a vector per report."""
+    """Embeds the windows, writes a vector per report."""
     options = parser(__doc__)
     options.add_argument("--tokens", required=True, help="windows of the reports")
     options.add_argument("--model", required=True, help="folder or hub name of a BERT")
@@ -128,10 +128,10 @@ def main() -> None:
     arguments = options.parse_args()
     make_repeatable(0, arguments.torch_threads)
     windows = read_table(arguments.tokens).sort("note_id", "window")
-    made = embed(load_bert(arguments.model), windows, pick_device(arguments.device))
+    cls = embed(load_bert(arguments.model), windows, pick_device(arguments.device))
     owner = windows["note_id"].rle_id()
     notes = windows.select(pl.col("note_id").unique(maintain_order=True))
-    vector = mean_by(made, torch.from_numpy(owner.to_numpy().astype(int)), notes.height)
+    vector = mean_by(cls, torch.from_numpy(owner.to_numpy().astype(int)), notes.height)
     size = vector.shape[1]
     column = pl.Series("vector", vector.numpy(), dtype=pl.Array(pl.Float32, size))
     write_table(notes.with_columns(column), arguments.output, vector_contract(size))

@@ -1,4 +1,4 @@
-"""Cleans the radiology reports for Doc2Vec: text to words, per report, knowing no cohort.
+"""Cleans the radiology reports for Doc2Vec: each text becomes words, whatever the cohort.
 
 python -m pipeline.note.clean --radiology results/source/radiology.parquet --output notes.parquet
 """
@@ -6,10 +6,11 @@ python -m pipeline.note.clean --radiology results/source/radiology.parquet --out
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.files import whole
+from pipeline.stage.privacy import shown
 
 
 def main() -> None:
-    """Parses the arguments and streams `clean.sql` into parquet."""
+    """Streams the answer of `clean.sql` into parquet."""
     options = parser(__doc__)
     options.add_argument("--radiology", required=True)
     options.add_argument("--output", required=True)
@@ -25,7 +26,8 @@ def main() -> None:
                 database.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0]
                 for rows in ("radiology", f"read_parquet('{part}')")
             )
-    log.info("%d reports, %d without a word or a time dropped", reports, reports - kept)
+    dropped = shown(reports - kept)
+    log.info("%s reports; %s without a word or a time are dropped", shown(reports), dropped)
 
 
 if __name__ == "__main__":

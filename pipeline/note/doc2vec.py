@@ -1,18 +1,18 @@
-"""Trains Doc2Vec on reports of the source, those of the training subjects; knows no cohort.
+"""Trains Doc2Vec on the reports of the source's training subjects, whatever the cohort.
 
     python -m pipeline.note.doc2vec --notes clean.parquet --split '{…}' --settings '{…}' --output …
 
-With `--fitted-on all` it trains on every report that has a hadm_id, test patients' too, as Wang et
-al. 2024 do (wang2024.md 6.6); `--split` is not read then. They read words of 2 to 15 letters only
-(gensim's simple_preprocess), so neither cardiomediastinal nor hydropneumothorax: `--letters`.
-ASSUME words are runs of letters, for theirs that may hold an underscore.
+With `--fitted-on all` it trains on every report that has a hadm_id, those of test patients too, as
+Wang et al. 2024 do (wang2024.md 6.6); `--split` is then ignored. The paper reads words of 2 to 15
+letters only (gensim's simple_preprocess), so neither cardiomediastinal nor hydropneumothorax: see
+`--letters`. ASSUME words are runs of letters; the paper's may hold an underscore.
 
-Repeatable: one worker, a fixed seed. More workers (`workers` of the settings) are faster; they
-update the same weights at once, in an order that differs from run to run, and so do the weights.
+It is repeatable with one worker and a fixed seed. More workers (`workers` of the settings) are
+faster, but update the weights at once, in an order that differs from run to run, as the weights do.
 
-Reports go from the table to a file that gensim reads: their texts are never all in memory. The
-vectors of the reports are, `vector_size` numbers each, while it trains. The model is kept as
-safetensors and a table of word counts: gensim's own format is a pickle.
+The texts go from the table to a file that gensim reads, so they are never all in memory; the
+vectors of the reports are, while it trains. The model is written as safetensors and a table of word
+counts, because gensim's own format is a pickle.
 """
 
 import functools
@@ -42,17 +42,17 @@ logging.getLogger("gensim").setLevel(logging.WARNING)
 FITTED_ON = {"train": "split_of(subject_id) = 'train'", "all": "hadm_id IS NOT NULL"}
 ALL = Letters(least=1, most=None)
 AT_ONCE = 4096  # reports fetched from the table
-MAX_WORDS = 10_000  # gensim's limit per text; what is beyond would be ignored silently
+MAX_WORDS = 10_000  # gensim's limit per text; it ignores further words silently
 
-# gensim starts the vector of a text from Python's hash of it, which differs from process to process
-# (unless PYTHONHASHSEED is set); a checksum does not
+# gensim starts the vector of a text from Python's hash of the text, which differs from process to
+# process (unless PYTHONHASHSEED is set); a checksum does not
 gensim.models.doc2vec.pseudorandom_weak_vector = functools.partial(
     gensim.models.doc2vec.pseudorandom_weak_vector, hashfxn=lambda text: zlib.crc32(text.encode())
 )
 
 
-class EpochsSaid(CallbackAny2Vec):
-    """Says how far the training is, epoch by epoch."""
+class EpochProgress(CallbackAny2Vec):
+    """Reports the progress of the training, epoch by epoch."""
 
     def __init__(self, epochs: int) -> None:
         self.progress = JobProgress("training Doc2Vec", epochs)
@@ -63,11 +63,10 @@ class EpochsSaid(CallbackAny2Vec):
 
 
 def train(texts: Iterable[str], settings: dict[str, int | float]) -> Doc2Vec:
-    """A Doc2Vec model of texts (words joined by blanks). `settings`: gensim's parameters.
+    """A Doc2Vec model of texts (words joined by blanks).
 
-    One worker, unless the settings say otherwise.
-
-    Raises `InputError` where no word is frequent enough.
+    `settings`: gensim's parameters; one worker, unless they name more. Raises `InputError` where no
+    word is frequent enough.
     """
     model = Doc2Vec(**{"workers": 1} | settings)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as corpus:  # the fast path reads a file
@@ -79,12 +78,12 @@ def train(texts: Iterable[str], settings: dict[str, int | float]) -> Doc2Vec:
                              "too few reports, or lower note.doc2vec.min_count")  # fmt: skip
         model.train(corpus_file=corpus.name, total_words=model.corpus_total_words,
                     total_examples=model.corpus_count, epochs=model.epochs,
-                    callbacks=[EpochsSaid(model.epochs)])  # fmt: skip
+                    callbacks=[EpochProgress(model.epochs)])  # fmt: skip
     return model
 
 
 def words_read(letters: Letters) -> str:
-    """SQL for what Doc2Vec reads of the column `words`: those of so many letters.
+    """SQL for what Doc2Vec reads of the column `words`: the words of so many letters.
 
     >>> import duckdb
     >>> row = "SELECT 'a heart hydropneumothorax' AS words"
@@ -104,8 +103,8 @@ def save(
     settings: dict[str, int | float],
     letters: Letters = ALL,
 ) -> None:
-    """Writes what inference needs: word vectors, output layer, words and counts, settings, and of
-    how many letters the words are that it reads."""
+    """Writes what inference needs: vectors and counts of words, the output layer, the settings, and
+    how many letters a word may have."""
     folder.mkdir(parents=True, exist_ok=True)
     words = model.wv.index_to_key
     counts = [int(model.wv.get_vecattr(word, "count")) for word in words]
@@ -122,8 +121,8 @@ def load(folder: Path) -> Doc2Vec:
     words = kept["words"]
     counts = dict(zip(words, kept["counts"], strict=True))
     model.build_vocab_from_freq(counts, corpus_count=kept["texts"])
-    # in the order of training: gensim turns words of equal frequency round, and negative samples
-    # are drawn by their place
+    # the order of training: gensim reverses words of equal frequency, and negative samples are
+    # drawn by the position of a word
     model.wv.index_to_key, model.wv.key_to_index = words, {w: k for k, w in enumerate(words)}
     weights = load_file(folder / "weights.safetensors")
     model.wv.vectors, model.syn1neg = weights["words"], weights["output"]
@@ -131,23 +130,23 @@ def load(folder: Path) -> Doc2Vec:
 
 
 def infer(model: Doc2Vec, text: str, seed: int) -> np.ndarray:
-    """The vector of one text, (vector_size,) float32: the same whenever it is asked for.
+    """The vector of one text, (vector_size,) float32; the same in every call.
 
-    gensim draws negative samples from a generator that moves on with every text: without the seed
-    the same text gives another vector each time.
+    gensim draws negative samples from a generator that moves on with every text: without a new seed
+    the same text would get another vector each time.
     """
     model.random.seed(seed)
     return model.infer_vector(text.split()[:MAX_WORDS])
 
 
 def texts_of(rows: DuckDBPyConnection) -> Iterator[str]:
-    """The texts that a query found, a few thousand at a time."""
+    """The texts that a query returned, fetched a few thousand at a time."""
     while part := rows.fetchmany(AT_ONCE):
         yield from (text for (text,) in part)
 
 
 def main() -> None:
-    """Parses the arguments, trains on the reports asked for, writes the model."""
+    """Trains on the chosen reports, writes the model."""
     options = parser(__doc__)
     options.add_argument("--notes", required=True, help="cleaned reports")
     options.add_argument("--fitted-on", choices=list(FITTED_ON), default="train")

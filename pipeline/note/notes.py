@@ -12,6 +12,7 @@ import polars as pl
 from pipeline.stage.availability import add_query_arguments, query_of
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect
+from pipeline.stage.privacy import shown
 from pipeline.stage.tables import Contract, write_table
 
 NOTES = Contract(
@@ -22,13 +23,13 @@ NOTES = Contract(
 
 
 def vector_contract(size: int) -> Contract:
-    """note_id and its vector of `size` float32."""
+    """The table of vectors of reports: note_id and `size` float32."""
     vector = pl.Array(pl.Float32, size)
     return Contract({"note_id": pl.String, "vector": vector}, key=("note_id",))
 
 
 def main() -> None:
-    """Parses the arguments, runs the query, writes the reports of the episodes."""
+    """Runs the query, writes the reports of the episodes."""
     options = parser(__doc__)
     options.add_argument("--episodes", required=True)
     options.add_argument("--notes", required=True, help="cleaned reports")
@@ -43,8 +44,9 @@ def main() -> None:
                 database.execute(f"CREATE VIEW {table} AS FROM '{path}'")
         notes = database.sql(text).pl()
     write_table(notes, arguments.output, NOTES)
-    log.info("%d reports of %d episodes", notes.height, notes["episode_id"].n_unique())
-    log.info("%d of them have no storetime: charttime counts", notes["stood_in"].sum())
+    episodes, stood_in = notes["episode_id"].n_unique(), notes["stood_in"].sum()
+    log.info("%s reports of %s episodes", shown(notes.height), shown(episodes))
+    log.info("%s of them have no storetime: their charttime counts", shown(stood_in))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Trains a small BERT on reports of the source, those of the training subjects; knows no cohort.
+"""Trains a small BERT on the reports of the source's training subjects, whatever the cohort.
 
 python -m pipeline.note.train_bert --notes clean.parquet
     --radiology results/source/radiology.parquet --split '{…}' --settings '{…}' --tokens 128
     --torch-threads 1 --output DIR
 
-For the synthetic hospital, where ClinicalBERT would have nothing to read: masked language modelling
-(Devlin et al. 2019: of 15 % of the pieces 80 % masked, 10 % replaced, 10 % kept) from scratch, with
-WordPieces of its own. A folder as transformers writes it: safetensors, no pickles. Repeatable: the
-same bytes on one machine with the same threads.
+It is for the synthetic hospital, whose reports mean nothing to ClinicalBERT: masked language
+modelling (Devlin et al. 2019: of 15 % of the pieces 80 % are masked, 10 % replaced, 10 % kept) from
+scratch, with its own WordPieces. The output is a folder as transformers writes it: safetensors, no
+pickles. The same machine and threads give the same bytes.
 """
 
 import tempfile
@@ -40,9 +40,9 @@ ORDER BY md5(note_id), note_id LIMIT $most  -- a sample, whatever the order of t
 
 
 def sample(notes: str, radiology: str, split: Split, most: int) -> pl.DataFrame:
-    """At most so many reports of training subjects, as they were written: note_id, text.
+    """At most `most` reports of training subjects, as they were written: note_id, text.
 
-    `notes`: the reports with words; `radiology`: those of the source.
+    `notes`: the cleaned reports; `radiology`: those of the source, with their texts.
     """
     with connect(1, 2000, tempfile.gettempdir()) as database:
         create_macro(database, split)
@@ -53,17 +53,17 @@ def sample(notes: str, radiology: str, split: Split, most: int) -> pl.DataFrame:
 
 
 def hide(tokens: torch.Tensor, vocabulary: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tokens (W, T) with some hidden, and which (bool) are to be guessed. Never special ones."""
-    asked = (torch.rand(tokens.shape) < MASKED) & (tokens >= len(SPECIAL))
+    """Tokens (W, T) with some hidden, and which of them (bool) to predict; never special ones."""
+    hidden = (torch.rand(tokens.shape) < MASKED) & (tokens >= len(SPECIAL))
     fate = torch.rand(tokens.shape)
     other = torch.randint(len(SPECIAL), vocabulary, tokens.shape)
-    shown = torch.where(asked & (fate < HIDDEN), MASK, tokens)
-    return torch.where(asked & (fate >= 1 - REPLACED), other, shown), asked
+    visible = torch.where(hidden & (fate < HIDDEN), MASK, tokens)
+    return torch.where(hidden & (fate >= 1 - REPLACED), other, visible), hidden
 
 
 def train(table: pl.DataFrame, config: BertConfig, settings: TinyBert,
           device: torch.device) -> BertForMaskedLM:  # fmt: skip
-    """A BERT that guesses hidden pieces of these windows (column tokens)."""
+    """A BERT that predicts hidden pieces of these windows (column tokens)."""
     model = BertForMaskedLM(config).train()
     model.to(device)
     parts = np.array_split(np.arange(table.height), -(-table.height // BATCH))
@@ -83,12 +83,12 @@ def _step(model: BertForMaskedLM, tokens: pl.Series, optimiser: torch.optim.Opti
           pace: torch.optim.lr_scheduler.LRScheduler, device: torch.device) -> float:  # fmt: skip
     flat = torch.from_numpy(tokens.explode().to_numpy().astype(int))
     true, mask = padded(flat, torch.from_numpy(tokens.list.len().to_numpy().astype(int)))
-    shown, asked = (each.to(device) for each in hide(true, model.config.vocab_size))
-    state = model.bert(shown, attention_mask=mask.long().to(device)).last_hidden_state  # (W, T, D)
-    guesses = model.cls(state[asked])  # of the hidden pieces alone: a quarter of the work saved
-    loss = F.cross_entropy(guesses, true.to(device)[asked], reduction="sum") / asked.sum().clamp(
-        min=1
-    )
+    visible, hidden = (part.to(device) for part in hide(true, model.config.vocab_size))
+    attended = mask.long().to(device)
+    state = model.bert(visible, attention_mask=attended).last_hidden_state  # (W, T, D)
+    predicted = model.cls(state[hidden])  # only the hidden pieces: saves a quarter of the work
+    loss = F.cross_entropy(predicted, true.to(device)[hidden], reduction="sum")
+    loss = loss / hidden.sum().clamp(min=1)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
@@ -99,7 +99,7 @@ def _step(model: BertForMaskedLM, tokens: pl.Series, optimiser: torch.optim.Opti
 
 
 def main() -> None:
-    """Parses the arguments, learns WordPieces and weights, writes the folder."""
+    """Learns WordPieces and weights, writes the folder."""
     options = parser(__doc__)
     options.add_argument("--notes", required=True, help="cleaned reports")
     options.add_argument("--radiology", required=True, help="reports of the source")
@@ -111,15 +111,18 @@ def main() -> None:
     options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
     options.add_argument("--output", required=True, type=Path, help="folder of the model")
     arguments = options.parse_args()
-    settings = arguments.settings
+    settings, split = arguments.settings, parse(arguments.split)
     make_repeatable(settings.seed, arguments.torch_threads)
-    notes = sample(arguments.notes, arguments.radiology, parse(arguments.split), settings.reports)
+    notes = sample(arguments.notes, arguments.radiology, split, settings.reports)
     tokenizer = train_tokenizer(notes["text"].to_list(), settings.vocabulary)
     config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=settings.width, num_hidden_layers=settings.layers,
-        num_attention_heads=settings.heads, intermediate_size=4 * settings.width,
+        vocab_size=len(tokenizer),
+        hidden_size=settings.width,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=4 * settings.width,
         max_position_embeddings=arguments.tokens,
-    )  # fmt: skip
+    )
     table = windows(tokenizer, notes, arguments.tokens)
     model = train(table, config, settings, pick_device(arguments.device))
     arguments.output.mkdir(parents=True, exist_ok=True)

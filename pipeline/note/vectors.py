@@ -1,4 +1,4 @@
-"""Infers the Doc2Vec vector of every report that some episode uses, once.
+"""Infers the Doc2Vec vector of every report that some episode uses, each once.
 
     python -m pipeline.note.vectors --notes notes.parquet --episode-notes … --model DIR --output …
 
@@ -49,7 +49,7 @@ def infer_all(folder: Path, texts: list[str], processes: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Parses the arguments, infers the vectors, writes them."""
+    """Infers the vectors, writes them."""
     options = parser(__doc__)
     options.add_argument("--notes", required=True, help="cleaned reports")
     options.add_argument("--episode-notes", required=True)

@@ -32,10 +32,10 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import KEY, model_folder
 from pipeline.stage.tables import Contract, reading, write_table
 
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a job has the threads that it was given
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a job keeps to its threads
 logging.set_verbosity_error()
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-CHUNK = 10_000  # reports cut at a time: bounds memory
+CHUNK = 10_000  # reports tokenised at a time: bounds memory
 TOKENS = Contract(
     {"note_id": pl.String, "window": pl.Int16, "tokens": pl.List(pl.Int32)},
     key=("note_id", "window"),
@@ -45,9 +45,9 @@ TOKENS = Contract(
 def as_written(
     database: duckdb.DuckDBPyConnection, radiology: str, chosen: str, values: Mapping[str, object]
 ) -> pl.DataFrame:
-    """note_id and text of the reports of the source that a query chooses (its column note_id).
+    """note_id and text of the source's reports that the query `chosen` names (column note_id).
 
-    `values`: of the query's parameters.
+    `values`: the query's parameters.
     """
     query = (
         "SELECT note_id, text FROM read_parquet($radiology) AS reports"
@@ -58,10 +58,10 @@ def as_written(
 
 
 def train_tokenizer(texts: list[str], size: int) -> BertTokenizer:
-    """A tokenizer of at most `size` WordPieces, learnt from texts as written; repeatable.
+    """A tokenizer of at most `size` WordPieces, learnt from texts as they were written.
 
-    Fewer where the texts have fewer; all letters and signs are among them. Upper case and accents
-    are not told apart.
+    It has fewer where the texts have fewer; all their letters and signs are among them. Upper case
+    and accents are ignored. Repeatable.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
@@ -69,7 +69,7 @@ def train_tokenizer(texts: list[str], size: int) -> BertTokenizer:
     pieces.normalizer = normalizers.BertNormalizer(lowercase=True)
     pieces.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     # The library numbers letters within words as it meets them, in an order that differs each time,
-    # and breaks ties by these numbers: given as if they were special tokens they are numbered first
+    # and breaks ties by these numbers. As special tokens they are numbered first, in our order.
     used = set().union(*map(pieces.normalizer.normalize_str, texts))
     letters = sorted(sign for sign in used if not _stands_alone(sign))
     trainer = trainers.WordPieceTrainer(
@@ -107,12 +107,12 @@ def windows(tokenizer: BertTokenizer, reports: pl.DataFrame, tokens: int) -> pl.
 
 
 def _windows(tokenizer: BertTokenizer, reports: pl.DataFrame, tokens: int) -> pl.DataFrame:
-    made = tokenizer(
+    encoded = tokenizer(
         reports["text"].to_list(), truncation=True, max_length=tokens,
         return_overflowing_tokens=True, return_attention_mask=False, return_token_type_ids=False,
     )  # fmt: skip
     frame = pl.DataFrame(
-        {"row": made["overflow_to_sample_mapping"], "tokens": made["input_ids"]},
+        {"row": encoded["overflow_to_sample_mapping"], "tokens": encoded["input_ids"]},
         schema={"row": pl.UInt32, "tokens": pl.List(pl.Int32)},
     )
     window = pl.int_range(pl.len(), dtype=pl.Int16).over("row").alias("window")
@@ -121,7 +121,7 @@ def _windows(tokenizer: BertTokenizer, reports: pl.DataFrame, tokens: int) -> pl
 
 
 def main() -> None:
-    """Parses the arguments, cuts the reports, writes the windows."""
+    """Cuts the reports, writes the windows."""
     options = parser(__doc__)
     options.add_argument("--radiology", required=True, help="reports of the source")
     options.add_argument("--episode-notes", required=True)
@@ -134,10 +134,10 @@ def main() -> None:
         notes = as_written(
             database, arguments.radiology, chosen, {"notes": arguments.episode_notes}
         )
-    made = windows(load_tokenizer(arguments.model), notes.sort("note_id"), arguments.tokens)
-    write_table(made, arguments.output, TOKENS)
+    table = windows(load_tokenizer(arguments.model), notes.sort("note_id"), arguments.tokens)
+    write_table(table, arguments.output, TOKENS)
     log.info(
-        "%d reports, %d windows of at most %d tokens", notes.height, made.height, arguments.tokens
+        "%d reports, %d windows of at most %d tokens", notes.height, table.height, arguments.tokens
     )
 
 
