@@ -24,7 +24,7 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import KEY, model_folder
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.tables import read_table, write_table
-from pipeline.training.device import half_precision, make_repeatable, pick_device
+from pipeline.training.processes import half_precision, make_repeatable, pick_device
 
 BATCH = 64  # windows of similar length, so that there is little padding
 
