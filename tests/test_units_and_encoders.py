@@ -51,7 +51,9 @@ def write(folder, late_value=0):
     tokens = pl.DataFrame(soon + later, ["episode_id", "minute", "known", "token"], orient="row")
     tables = {
         "episodes": episodes,
-        "tokens": tokens.cast({"minute": pl.Int32, "token": pl.Int32, "known": pl.Int32}),
+        "tokens": tokens.with_columns(
+            until=pl.when(pl.col("token") == 6).then(300 - late_value)
+        ).cast(dict.fromkeys(("minute", "token", "known", "until"), pl.Int32)),
         "demographics": pl.DataFrame({"episode_id": IDS} | dict.fromkeys(classes(), 1)),
         "features": pl.DataFrame(
             {"table": ["S", "S", "X", "X", "X"], "feature": [0, 1, 0, 1, 2], "name": list("abcde")}
