@@ -14,6 +14,7 @@ from pipeline.note.settings import Doc2VecSettings, TinyBert
 from pipeline.stage.availability import Availability
 from pipeline.stage.settings import (
     AS_WRITTEN,
+    EACH_ONCE,
     Items,
     Number,
     Section,
@@ -153,7 +154,9 @@ class Fiddle(Section):
         ge=0,
         le=10_000,
     )
-    statistics: list[Literal["min", "max", "mean"]] = key("statistics of frequent variables")
+    statistics: Annotated[list[Literal["min", "max", "mean"]], EACH_ONCE] = key(
+        "statistics of frequent variables, each once"
+    )
 
 
 class Early(Section):
