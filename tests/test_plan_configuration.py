@@ -94,6 +94,7 @@ MISTAKES = {
     "schedule.epochs": (10**400, "config.schedule.epochs: a huge number; expected"),
     "schedule.weight_decay": (math.inf, "config.schedule.weight_decay: Infinity; expected"),
     "schedule.clip": (0, "config.schedule.clip: 0; expected a number above 0, or null"),
+    "unimed.schedule.clip": (math.inf, "clip: Infinity; expected a number above 0, or null"),
     "split.test": (0.5, "config.split: the shares .* sum to 1.25, expected 1"),
     "split.salt": (12, r"config.split.salt: 12 \(a number: put a text in quotes\)"),
     "folds": (5, "config.folds: 5 test shares of 0.25 overlap; set at most 4"),
