@@ -11,7 +11,7 @@ with all modalities of the config.
 
 import argparse
 import logging
-from itertools import combinations
+from itertools import chain, combinations
 from math import comb
 
 import numpy as np
@@ -154,9 +154,11 @@ def main() -> None:
         fewer = attribution(panel.among(presence.complete), resampling, smallest)
         reason = fewer["test"]["reason"]
     complete: CompleteAttributed = {"reason": reason, **fewer}
-    found: Attribution = {
+    attributed: Attribution = {
         "schema_version": SCHEMA_VERSION,
-        "definitions_version": version_of_tables([path for own in tables.values() for path in own]),
+        "definitions_version": version_of_tables(
+            [path for folds in tables.values() for path in folds]
+        ),
         "task": args.task,
         "fusion": args.fusion,
         "protocol": args.protocol,
@@ -164,9 +166,11 @@ def main() -> None:
         "complete": rounded(complete),
         "bootstrap": described(resampling, len(panel.first.probability)),
     }
-    write_json(args.output, found)
-    shown = ", ".join(f"{m} {value['value']}" for m, value in found["shapley"].items())
-    log.info("%s, %s: Shapley values %s", args.task, args.fusion, shown or found["test"]["reason"])
+    write_json(args.output, attributed)
+    shown = ", ".join(f"{m} {value['value']}" for m, value in attributed["shapley"].items())
+    log.info(
+        "%s, %s: Shapley values %s", args.task, args.fusion, shown or attributed["test"]["reason"]
+    )
 
 
 if __name__ == "__main__":

@@ -161,8 +161,10 @@ def compared(
         trainings.append(figures.seeds)
 
     for task in sorted(panels, key=lambda task: find(task, question.protocol).hours or 0):
-        own = presence[task] if presence else None
-        panel, test, figures = measured(panels[task], question.resampling, question.smallest, own)
+        complete = presence[task] if presence else None
+        panel, test, figures = measured(
+            panels[task], question.resampling, question.smallest, complete
+        )
         tasks[task] = {"metric": "auroc", "test": test, "models": {}}
         if not test["reason"]:
             add(task, panel, list(panel.tests), figures)
@@ -170,8 +172,9 @@ def compared(
             tasks[task]["trained_on"] = trained(panel, question.trained_on, question.smallest)
     if rankings.targets:
         many = question.diagnoses or ""
-        own = presence[many] if presence else None
-        counts, names, figures = ranked(rankings, question.resampling, question.smallest, own)
+        counts, names, figures = ranked(
+            rankings, question.resampling, question.smallest, presence and presence[many]
+        )
         if counts:
             tasks[many] = {"metric": "recall@10", "test": counts, "models": {}}
             if not counts["reason"]:
@@ -220,7 +223,7 @@ def main() -> None:
             same_cohort(panel, task)
     ranking = {Path(name).stem: paths for name, paths in by_name(args.diagnoses).items()}
     rankings = RankingTables(ranking, args.groups, args.vocabulary)
-    found, fewest = compared(question, panels, rankings)
+    everyone, fewest = compared(question, panels, rankings)
     reason, fewer = read_presence(args.present).why_unknown, Compared(tasks={}, contrasts=[])
     if not reason:
         names = [*panels, *[args.diagnoses_task] * bool(args.diagnoses_task)]
@@ -233,12 +236,12 @@ def main() -> None:
         "definitions_version": version_of_tables([*args.predictions, *args.diagnoses]),
         "protocol": args.protocol,
         "margin": MARGIN,
-        **rounded(found),
+        **rounded(everyone),
         "complete": {"reason": reason, **rounded(fewer)},
         "bootstrap": described(question.resampling, fewest),
     }
     write_json(args.output, comparison)
-    log.info("%d tasks, %d comparisons", len(found["tasks"]), len(found["contrasts"]))
+    log.info("%d tasks, %d comparisons", len(everyone["tasks"]), len(everyone["contrasts"]))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def read_diagnoses(
             f"--diagnoses {len(paths)}, --groups {len(groups)}, --vocabulary {len(vocabularies)}: "
             "expected one table each per fold"
         )
-    read = [read_fold(*own) for own in zip(paths, groups, vocabularies, strict=True)]
+    read = [read_fold(*fold) for fold in zip(paths, groups, vocabularies, strict=True)]
     folds = [fold for fold in read if fold is not None]
     if folds and len(folds) < len(read):
         raise InputError(f"--diagnoses: {len(read) - len(folds)} of {len(read)} tables are empty")

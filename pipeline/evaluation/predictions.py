@@ -179,8 +179,8 @@ def hold_against_labels(frames: list[pl.DataFrame], labels: str, task: str) -> N
     eligible = read_table(labels).filter("eligible").select("episode_id", true="label")
     for frame in frames:
         facts = frame.select("episode_id", "label").unique()
-        found = facts.join(eligible, on="episode_id", how="left")
-        if wrong := found.filter(pl.col("label").ne_missing(pl.col("true"))).height:
+        joined = facts.join(eligible, on="episode_id", how="left")
+        if wrong := joined.filter(pl.col("label").ne_missing(pl.col("true"))).height:
             raise InputError(f"{labels}: {wrong} stay(s) predicted for {task} are not eligible "
                              "or have another label; make both from the same cohort")  # fmt: skip
     if missing := eligible.height - frames[0]["episode_id"].n_unique():

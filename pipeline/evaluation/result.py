@@ -125,7 +125,7 @@ def everyone(tables: Tables, folds: list[Fold]) -> list[pl.DataFrame]:
 
     The label of diagnoses is the list of the stay's groups, as text.
     """
-    frames = [frame for own in tables.values() for frame in own]
+    frames = [frame for folds_of in tables.values() for frame in folds_of]
     for fold in folds:
         groups = fold.groups.sort("episode_id", "group").group_by("episode_id")
         listed = groups.agg(label=pl.col("group").sort().cast(pl.String).str.join(" "))

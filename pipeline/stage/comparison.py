@@ -189,19 +189,19 @@ class Attribution(Attributed):
 
 def read_comparison(path: str | Path) -> Comparison:
     """Comparisons of models; `InputError` for a file that holds none, or of another form."""
-    found = read_json(path)
-    if not isinstance(found, dict) or "contrasts" not in found:
+    content = read_json(path)
+    if not isinstance(content, dict) or "contrasts" not in content:
         raise InputError(f"{path}: no comparisons; expected the JSON of "
                          "pipeline.evaluation.comparison")  # fmt: skip
-    check_version(path, found, SCHEMA_VERSION)
-    return cast(Comparison, found)
+    check_version(path, content, SCHEMA_VERSION)
+    return cast(Comparison, content)
 
 
 def read_attribution(path: str | Path) -> Attribution:
     """An attribution; `InputError` for a file that is none, or of another form."""
-    found = read_json(path)
-    if not isinstance(found, dict) or "shapley" not in found:
+    content = read_json(path)
+    if not isinstance(content, dict) or "shapley" not in content:
         raise InputError(f"{path}: not an attribution; expected the JSON of "
                          "pipeline.evaluation.attribution")  # fmt: skip
-    check_version(path, found, SCHEMA_VERSION)
-    return cast(Attribution, found)
+    check_version(path, content, SCHEMA_VERSION)
+    return cast(Attribution, content)

@@ -118,10 +118,10 @@ class Curves(TypedDict):
 
 def read_curves(path: str | Path) -> Curves:
     """The curves of a result in the form in memory; `InputError` for a file that holds none."""
-    found: Any = read_json(path)
-    if not isinstance(found, dict) or not {"tasks", "roc"} & found.keys():
+    content: Any = read_json(path)
+    if not isinstance(content, dict) or not {"tasks", "roc"} & content.keys():
         raise InputError(f"{path}: no curves; expected those of pipeline.evaluation.result")
-    if "tasks" not in found:
-        task = found["target"].split("_", 2)[2]
-        found = {"target": found["target"], "split": found["split"], "tasks": {task: found}}
-    return cast(Curves, found)
+    if "tasks" not in content:
+        task = content["target"].split("_", 2)[2]
+        content = {"target": content["target"], "split": content["split"], "tasks": {task: content}}
+    return cast(Curves, content)

@@ -302,16 +302,16 @@ def in_tasks(result: FlatResult) -> Result:
 
 def read_result(path: str | Path) -> Result:
     """A result in the form in memory; `InputError` for a file that is none, or of another form."""
-    found = read_json(path)
-    if not isinstance(found, dict) or "target" not in found or "seeds" not in found:
+    content = read_json(path)
+    if not isinstance(content, dict) or "target" not in content or "seeds" not in content:
         raise InputError(f"{path}: not a result; expected the JSON of pipeline.evaluation.result")
-    check_version(path, found, SCHEMA_VERSION)
-    return cast(Result, found) if "tasks" in found else in_tasks(cast(FlatResult, found))
+    check_version(path, content, SCHEMA_VERSION)
+    return cast(Result, content) if "tasks" in content else in_tasks(cast(FlatResult, content))
 
 
-def check_version(path: str | Path, found: dict[str, Any], expected: int) -> None:
+def check_version(path: str | Path, content: dict[str, Any], expected: int) -> None:
     """Raises `InputError` where other code than this made a file: its `schema_version` differs."""
-    if (version := found.get("schema_version")) != expected:
+    if (version := content.get("schema_version")) != expected:
         raise InputError(
             f"{path}: schema_version {version}, expected {expected}; other code made it: make it "
             "again"

@@ -58,22 +58,22 @@ def descriptions(kind: Any) -> dict[str, str]:
     >>> descriptions(result.Binary)["attrition"]
     'How many are left after each condition, in order.'
     """
-    found: dict[str, str] = {}
+    words: dict[str, str] = {}
     for base in getattr(kind, "__orig_bases__", ()):
-        found |= descriptions(base)
-    return found | described(sys.modules[kind.__module__]).get(kind.__name__, {})
+        words |= descriptions(base)
+    return words | described(sys.modules[kind.__module__]).get(kind.__name__, {})
 
 
 def json_schema(kind: Any) -> dict[str, Any]:
     """The JSON schema of a typed dictionary, every field described."""
     made = TypeAdapter(kind).json_schema(schema_generator=Untitled)
     kinds = {kind.__name__: kind} | vars(comparison) | vars(result) | vars(sections)
-    for name, own in [(kind.__name__, made), *made.get("$defs", {}).items()]:
-        if "properties" not in own:
+    for name, part in [(kind.__name__, made), *made.get("$defs", {}).items()]:
+        if "properties" not in part:
             continue  # a name for a plain type, which describes itself
         words = descriptions(kinds[name])
-        own["description"] = " ".join(inspect.cleandoc(kinds[name].__doc__).split())
-        for field, schema in own["properties"].items():
+        part["description"] = " ".join(inspect.cleandoc(kinds[name].__doc__).split())
+        for field, schema in part["properties"].items():
             schema["description"] = words[field]
     return {"$schema": DIALECT, **made}
 

@@ -139,9 +139,9 @@ def read_others(frames: list[pl.DataFrame], target: str, beside: Beside) -> Othe
     test, oracle = samples(frames, "test"), None
     if beside.truth:
         oracle = read_oracle(beside.truth, beside.truth_of or task, modalities, test)
-    own = {name: paths for name, paths in by_name(beside.singles).items()
+    of_task = {name: paths for name, paths in by_name(beside.singles).items()
            if parts(name)["task"] == task}  # fmt: skip
-    singles = {name: read_task(paths, task) for name, paths in sorted(own.items())}
+    singles = {name: read_task(paths, task) for name, paths in sorted(of_task.items())}
     absent = read_folds_absent(beside.absent, frames) if beside.absent else {}
     return Others(oracle, singles, absent)
 
@@ -176,29 +176,29 @@ def complete(
     The best single model is chosen on complete episodes of validation, too. With too few in test
     all but the metrics are null; `reason` says why.
     """
-    found: Complete = {
+    section: Complete = {
         "reason": presence.why_unknown, "metrics": None, "ceiling": None, "comparisons": None,
         "missing": None,
     }  # fmt: skip
-    if found["reason"]:
-        return found
+    if section["reason"]:
+        return section
     metrics: dict[str, SplitMetrics] = {}
     for name in SPLITS:
         kept, why = presence.within(samples(frames, name), smallest)
         metrics[name] = (
             withheld(why) if why else split_metrics(kept, runs(frames), resampling, smallest)
         )
-    found["metrics"] = per_split(metrics)
-    found["reason"] = metrics["test"]["reason"]
-    if found["reason"]:
-        return found
+    section["metrics"] = per_split(metrics)
+    section["reason"] = metrics["test"]["reason"]
+    if section["reason"]:
+        return section
     against = compared(
         samples(frames, "test"), others, resampling, smallest, within=presence.complete
     )
     if metrics["val"]["reason"]:  # withheld for the model, so for the singles, too
         for single in against["comparisons"]["singles"].values():
             single["validation_auroc"] = None
-    return {**found, **against}
+    return {**section, **against}
 
 
 def split_metrics(

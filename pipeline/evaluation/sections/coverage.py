@@ -64,13 +64,13 @@ class Presence:
         number = np.left_shift(1, np.arange(len(letters))) @ there
         count = np.bincount(number, minlength=2 ** len(letters))
         place = {letter: 1 << k for k, letter in enumerate(letters)}
-        found = {own: int(count[sum(place[x] for x in own)]) for own in subsets(letters)}
-        found[NONE] = int(count[0])
-        secret = hidden({own: (n, n) for own, n in found.items() if n}, smallest)
-        return {own: None if own in secret else n for own, n in found.items()}
+        sizes = {some: int(count[sum(place[x] for x in some)]) for some in subsets(letters)}
+        sizes[NONE] = int(count[0])
+        secret = hidden({some: (n, n) for some, n in sizes.items() if n}, smallest)
+        return {some: None if some in secret else n for some, n in sizes.items()}
 
     def why_not(self, episode: Ids, smallest: int) -> str | None:
-        """Why nothing may be said of the complete ones among these; for stays without a class."""
+        """Why the complete ones among these stays have no figures; None where they have."""
         episode = np.unique(episode)
         kept = int(np.isin(episode, self.complete).sum())
         if not kept:
@@ -80,7 +80,7 @@ class Presence:
         return FOLLOWS if self.combinations(episode, smallest)["".join(self.has)] is None else None
 
     def within(self, part: Sample, smallest: int) -> tuple[Sample, str | None]:
-        """The complete episodes of a sample, and why nothing may be said of them.
+        """The complete episodes of a sample, and why they have no figures; None where they have.
 
         Not where the others are so few, or so few of them positive or negative, that they would be
         counted by the difference.

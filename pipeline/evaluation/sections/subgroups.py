@@ -152,7 +152,8 @@ def sensitivity(
     `marks`: the table of `pipeline.cohort.without`: episode_id, and a boolean column per analysis
     that says in words who is left out. Where 1 to `smallest` − 1 positives or negatives are left
     out, or are all in which an analysis differs from one that is shown, their number would follow
-    from the counts of both: nothing is said. Raises `InputError` where a test episode has no mark.
+    from the counts of both, so it has no figures. Raises `InputError` where a test episode has no
+    mark.
     """
     table = read_table(marks)
     marked = pl.DataFrame({"episode_id": test.episode}).join(

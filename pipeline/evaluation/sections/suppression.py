@@ -28,8 +28,8 @@ def shown_each(counts: dict[str, int], threshold: int) -> dict[str, Shown]:
 def shown_counts(sample: Sample, threshold: int) -> Counts:
     """Episodes, patients, positives and prevalence of a sample, as far as they may be shown.
 
-    Few negatives would follow from n and many positives, so these are given as ">n − threshold";
-    where positives are not given exactly, the prevalence is null.
+    Few negatives would follow from n and many positives, so these are shown as ">n − threshold";
+    where positives are not shown exactly, the prevalence is null.
     """
     n, positives = sample.counts["n"], sample.counts["positives"]
     result: Counts = {

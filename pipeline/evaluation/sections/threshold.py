@@ -131,7 +131,7 @@ def _calls(part: Sample, chosen: list[RunThreshold]) -> list[Flags]:
 
 
 def _why_not(parts: Mapping[str, Sample], chosen: list[RunThreshold], smallest: int) -> str | None:
-    """Why nothing is said; None where all of it may be."""
+    """Why there is no threshold; None where there is one."""
     if not chosen:
         return "no validation episodes to choose it on"
     if reason := why_no_metrics(parts["test"], smallest):

@@ -82,8 +82,8 @@ def recall(score: Floats, row: Whole, label: Whole, first: Whole) -> Floats:
     everyone = np.arange(n).repeat(labels)
     below, tied = placed(score.ravel(), everyone, score[row, label], row)
     above = labels - below - tied
-    found = np.clip((first[None] - above[:, None]) / tied[:, None], 0.0, 1.0)  # (pairs, K)
-    each = [np.bincount(row, weights=column, minlength=n) for column in found.T]
+    hits = np.clip((first[None] - above[:, None]) / tied[:, None], 0.0, 1.0)  # (pairs, K)
+    each = [np.bincount(row, weights=column, minlength=n) for column in hits.T]
     sums: Floats = np.stack(each, axis=1).astype(np.float64)
     return _share(sums, np.bincount(row, minlength=n)[:, None].astype(np.float64))
 
