@@ -11,7 +11,7 @@ with all modalities of the config.
 
 import argparse
 import logging
-from itertools import chain, combinations
+from itertools import combinations
 from math import comb
 
 import numpy as np

@@ -173,7 +173,7 @@ def compared(
     if rankings.targets:
         many = question.diagnoses or ""
         counts, names, figures = ranked(
-            rankings, question.resampling, question.smallest, presence and presence[many]
+            rankings, question.resampling, question.smallest, presence[many] if presence else None
         )
         if counts:
             tasks[many] = {"metric": "recall@10", "test": counts, "models": {}}
