@@ -104,6 +104,23 @@ def test_intervals_that_overlap_give_one_token():
     assert at_minutes(reading(15), interval(10, 20), interval(12, None)) == [10, 12, 15]
 
 
+def test_a_token_is_known_once_its_step_is_and_its_interval():
+    """An interval that is stored late is known of earlier steps only then."""
+    rows = [reading(20, known=40), interval(10, None, known=30), interval(5, 60, "crrt", known=90)]
+    assert tokenised(*rows).select("minute", "token", "known").rows() == [
+        (5, CRRT, 90), (10, EEG, 30), (10, CRRT, 90), (20, 52, 40), (20, EEG, 40), (20, CRRT, 90)
+    ]  # fmt: skip
+
+
+def test_of_what_tells_the_same_token_the_first_counts_and_void_ones_before_it():
+    rows = [reading(10, known=50), reading(10, value=50.2, known=40)]
+    rows += [interval(10, 30, void=True), interval(10, 90, known=60)]
+    rows += [interval(10, 35, void=True, known=20), interval(10, 25, void=True, known=70)]
+    assert tokenised(*rows).rows() == [
+        (1, 10, 52, 40, None), (1, 10, EEG, 10, 30), (1, 10, EEG, 20, 35), (1, 10, EEG, 60, None)
+    ]  # fmt: skip
+
+
 def episode(**change):
     usual = {"episode_id": 1, "age": 64, "sex": "F", "insurance": "Medicare"}
     usual |= {"language": "English", "marital_status": "MARRIED", "race": "WHITE - RUSSIAN"}
