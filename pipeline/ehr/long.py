@@ -110,12 +110,12 @@ def log_sources(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Logs how many values each source gave, how many of them have no storetime, and how many are
     outside the limits of their variable: each once, as in `pipeline.ehr.events`."""
     files = {"files": f"{folder}/*/*.parquet"}
-    found = database.sql(
+    counts = database.sql(
         "SELECT source, count(*), count_if(stood_in) FROM read_parquet($files) "
         "WHERE value IS NOT NULL GROUP BY source ORDER BY source",
         params=files,
     ).fetchall()
-    for source, rows, guessed in found:
+    for source, rows, guessed in counts:
         log.info("%s: %s values, %s of them without storetime", source, shown(rows), shown(guessed))
     dropped = database.sql(
         "SELECT name, count(DISTINCT (episode_id, date_trunc('minute', begun), outside)) "
@@ -138,8 +138,8 @@ def sorted_chunks(
     names = database.sql("SELECT DISTINCT item, name FROM items").pl()
     name = pl.concat_str("prefix", "name", "aspect", ignore_nulls=True)
     for chunk in JobProgress("writing the long table", len(chunks)).each(chunks):
-        found = database.sql(text, params={"files": f"{chunk}/*.parquet"}).pl()
-        yield found.join(names, on="item", how="left").with_columns(variable=name)
+        rows = database.sql(text, params={"files": f"{chunk}/*.parquet"}).pl()
+        yield rows.join(names, on="item", how="left").with_columns(variable=name)
 
 
 def main() -> None:

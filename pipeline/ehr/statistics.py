@@ -205,9 +205,9 @@ def main() -> None:
     arguments = command.parse_args()
     episodes, described = read_table(arguments.episodes), []
     for events in read_parts(arguments.events, list(NO_EVENTS.columns)):
-        own = episodes.join(events, on="episode_id", how="semi")
-        described.append(describe(events, own, arguments.hours))
-        episodes = episodes.join(own, on="episode_id", how="anti")
+        here = episodes.join(events, on="episode_id", how="semi")
+        described.append(describe(events, here, arguments.hours))
+        episodes = episodes.join(here, on="episode_id", how="anti")
     described.append(describe(NO_EVENTS, episodes, arguments.hours))
     table = pl.concat(described)
     write_table(table, arguments.output, STATISTICS)

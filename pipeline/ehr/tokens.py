@@ -80,8 +80,8 @@ def tokenise(events: pl.DataFrame, bounds: pl.DataFrame, words: Vocabulary) -> p
     points = _points(named.filter(pl.col("kind") != "interval"), bounds)
     intervals = named.filter(pl.col("kind") == "interval")
     times = ["episode_id", "minute", "known", "until"]
-    steps = _seen(pl.concat([part.select(times) for part in (points, intervals)]))
-    return _seen(pl.concat([points, _running(steps, intervals)]))
+    steps = fewest(pl.concat([part.select(times) for part in (points, intervals)]))
+    return fewest(pl.concat([points, _running(steps, intervals)]))
 
 
 def at_horizon(tokens: pl.DataFrame, hours: float) -> pl.DataFrame:
@@ -96,11 +96,11 @@ def at_horizon(tokens: pl.DataFrame, hours: float) -> pl.DataFrame:
     return tokens.filter(pl.col("known") < 60 * hours, lasts)
 
 
-def _seen(rows: pl.DataFrame) -> pl.DataFrame:
+def fewest(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows that differ in `known` and `until` alone, as few as tell the same at every horizon.
 
     >>> rows = pl.DataFrame({"step": 1, "known": [4, 3, 8, 3, 9], "until": [None, 9, 9, 6, None]})
-    >>> sorted(_seen(rows).rows())
+    >>> sorted(fewest(rows).rows())
     [(1, 3, 9), (1, 4, None)]
     """
     same = [name for name in rows.columns if name not in ("known", "until")]
