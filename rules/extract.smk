@@ -47,9 +47,7 @@ rule compare_counts:
         tables=lambda wildcards: [
             f"results/source/{name}.parquet"
             for name in (
-                contracts.tables_for(LETTERS)
-                if SYNTHETIC
-                else counts.tables_in(SOURCE, LETTERS)
+                contracts.tables_for(LETTERS) if SYNTHETIC else counts.tables_in(SOURCE, LETTERS)
             )
         ],
         code=modules("pipeline.extract.counts"),

@@ -61,15 +61,9 @@ rule fuse_jointly:
 rule train_unimed:
     input:
         episodes=f"{UNIT}/episodes.parquet",
-        labels=lambda wildcards: [
-            f"{UNIT}/labels/{task}.parquet".format(**wildcards)
-            for task in [
-                *targets.told(config, wildcards.model, wildcards.task),
-                *targets.sequence(config, wildcards.task),
-            ]
-        ],
-        groups=wiring.of_tasks(f"{UNIT}/labels/{{task}}.groups.parquet", "many"),
-        vocabulary=wiring.of_tasks(f"{UNIT}/labels/{{task}}.vocabulary.parquet", "many"),
+        labels=wiring.labels(),
+        groups=wiring.labels("groups"),
+        vocabulary=wiring.labels("vocabulary"),
         data=wiring.encoder_files(),
         code=wiring.encoder_modules("pipeline.unimed.train"),
     output:

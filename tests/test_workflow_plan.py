@@ -258,7 +258,7 @@ def test_a_bert_of_ones_own_is_named_without_its_folder_and_a_hub_name_in_full(t
     for model, said in ((f"{tmp_path}/own-bert", "own-bert"), (hub, hub), (None, None)):
         bert = CONFIG["note"]["bert"] | {"model": model}
         config = CONFIG | {"note": CONFIG["note"] | {"bert": bert}}
-        text = targets.settings_of(config, "corrected", "en", "unimed")
+        text = targets.settings_of(config, "corrected", "en", "unimed", "stay")
         assert json.loads(text)["note"]["bert"]["model"] == said
         assert str(tmp_path) not in text
 

@@ -187,6 +187,18 @@ def definition_of(
     return of_task(task.asked.files, task.unit, task.hours or window(episodes), labels)
 
 
+def read_present(path: str, hours: int | None) -> pl.DataFrame:
+    """The episodes of a modality's table; of a task of ICU stays those that have it by its hours.
+
+    When a row is known: its minute `known`, or `minute` where there is none.
+    """
+    table = read_table(path)
+    when = next((name for name in ("known", "minute") if name in table.columns), None)
+    if hours is not None and when:
+        table = table.filter(pl.col(when) < 60 * hours)
+    return table.select("episode_id")
+
+
 def table_of_modality(text: str) -> tuple[str, str]:
     """`ehr=tokens.parquet` as modality and path.
 
@@ -230,7 +242,8 @@ def labelling(asked: argparse.Namespace) -> Iterator[tuple[Any, dict[str, pl.Dat
     names = {"admissions", "patients"} & set(paths)
     sources = {name: read_table(paths.pop(name)) for name in sorted(names)}
     sources["episodes"] = read_table(asked.episodes)
-    present = {name: read_table(path, ["episode_id"]) for name, path in asked.present}
+    hours = find(asked.task, asked.definition).hours
+    present = {name: read_present(path, hours) for name, path in asked.present}
     with connect(asked.threads, asked.memory_mb, asked.temp) as database:
         inputs.open_tables(database, paths)
         labelled = label_task(database, asked.task, sources, asked.definition, present, asked.split)

@@ -16,7 +16,7 @@ def modality(config: Mapping[str, Any]) -> Modality:
             "demographics": f"{UNIT}/ehr/demographics.parquet",
         },
         settings={
-            "window_hours": "cohort.window_hours",
+            "window_hours": "window",
             "signals": "ehr.signals",
             "start_by_value": "ehr.start_by_value",
         },

@@ -34,6 +34,8 @@ class Checks:
                 " ImageNet belong to the paper's film encoder. Set both in config.yaml, or ask for"
                 " results of the corrected protocol"
             )
+        if why := targets.uneven(self.config, modalities, model, protocol, task):
+            sys.exit(f"{modalities}_{model}_{task}: {why}")
         self.needs(targets.needs(self.config, modalities, model, protocol, task))
 
     def _needs(self, asked: tuple[str, ...]) -> None:

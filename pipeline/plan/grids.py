@@ -11,6 +11,17 @@ from pipeline.stage.registry import subsets
 Config = Mapping[str, Any]
 
 
+def tasks(config: Config, protocol: str) -> list[str]:
+    """The tasks of admissions of a protocol's tables: those of the config that it has.
+
+    >>> tasks({"tasks": ["mortality", "readmission_unplanned"]}, "published")
+    ['mortality']
+    """
+    return [
+        name for name in config["tasks"] if name in tasks_of_cohort.known("admission", protocol)
+    ]
+
+
 def modality_sets(config: Config) -> list[str]:
     """Every set of modalities, the smaller first.
 
@@ -35,8 +46,7 @@ def grid(config: Config, protocol: str) -> list[str]:
     """The names of every result of a protocol's tables: admissions, all models but UniMed."""
     return [
         f"{letters}_{name}_{task}"
-        for task in config["tasks"]
-        if task in tasks_of_cohort.known("admission", protocol)
+        for task in tasks(config, protocol)
         for letters in modality_sets(config)
         for name, model in registry.models(config, protocol).items()
         if model.takes(letters) and not model.decoder

@@ -189,6 +189,12 @@ def encoders(merged: Merged, model: str) -> Mapping[str, str]:
     return chosen
 
 
+def fiddle(merged: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    """FIDDLE's settings; of admissions its hours are those of their window."""
+    own = {"hours": merged["cohort"]["window_hours"]} if unit == "admission" else {}
+    return {**merged["fiddle"], **own}
+
+
 def schedule(found: Merged, modalities: str, model: str, task: str) -> str:
     """The schedule of one training under the settings `found`, as JSON with sorted keys.
 

@@ -40,12 +40,16 @@ def pages(config: Config) -> dict[str, Page]:
         "wang": Page(
             "Admissions",
             [f"{FOLDERS[p]}/{name}.json" for p in FOLDERS for name in grids.grid(config, p)],
-            [f"results/{p}/contrasts/{task}.json" for p in FOLDERS for task in config["tasks"]],
+            [
+                f"results/{protocol}/contrasts/{task}.json"
+                for protocol in FOLDERS
+                for task in grids.tasks(config, protocol)
+            ],
             [
                 f"results/{protocol}/attribution/{fusion}_{task}.json"
                 for protocol in FOLDERS
                 for fusion in registry.fusions()
-                for task in config["tasks"]
+                for task in grids.tasks(config, protocol)
             ],
             ["wang", "attribution"],
         ),
@@ -77,9 +81,9 @@ def collections(config: Config) -> dict[str, list[str]]:
         "tables": ["results/tables/wang.md"],
         "cohorts": [
             *(
-                f"results/{p}/admission/labels/{t}.parquet"
-                for p in FOLDERS
-                for t in config["tasks"]
+                f"results/{protocol}/admission/labels/{task}.parquet"
+                for protocol in FOLDERS
+                for task in grids.tasks(config, protocol)
             ),
             *(
                 f"results/corrected/stay/labels/{task}.parquet"
@@ -89,7 +93,7 @@ def collections(config: Config) -> dict[str, list[str]]:
         "embeddings": [
             f"results/{protocol}/admission/embeddings/{task}/{name}.parquet"
             for protocol in FOLDERS
-            for task in config["tasks"]
+            for task in grids.tasks(config, protocol)
             for name in config["modalities"].values()
         ],
     }

@@ -42,6 +42,12 @@ def tasks(config: Config, name: str, protocol: str = "corrected") -> list[Task]:
     return [tasks_of_cohort.find(one, protocol) for one in sequence(config, name)]
 
 
+def read(config: Config, model: str, name: str, protocol: str = "corrected") -> list[Task]:
+    """The tasks whose labels a model reads: those that a decoder is told, then the target's."""
+    is_told = told(config, model, name) if registry.is_decoder(model) else []
+    return [*map(tasks_of_cohort.find, is_told), *tasks(config, name, protocol)]
+
+
 def unit_of(config: Config, name: str, protocol: str = "corrected") -> str:
     """The unit of a target's task: admission or stay.
 
@@ -121,6 +127,32 @@ def unmet(config: Config, modalities: str, protocol: str) -> str | None:
     return f"the {protocol} protocol needs {', '.join(lacking)}" if lacking else None
 
 
+def uneven(config: Config, modalities: str, model: str, protocol: str, task: str) -> str | None:
+    """Why FIDDLE's bins do not end where a task's data do; None if they do, or if none is read.
+
+    >>> config = {"encoders": {"e": "fiddle"}, "fiddle": {"hours": 48, "step": 4}, "tasks": [],
+    ...           "cohort": {"window_hours": 48}}
+    >>> uneven(config, "e", "unimodal", "corrected", "shock_6h")
+    'config.fiddle.step: bins of 4 hours do not end at 6 hours, where the data of shock_6h end'
+    """
+    merged = protocols.settings(config, protocol)
+    encoders = protocols.encoders(merged, model)
+    if "fiddle" not in [encoders.get(letter) for letter in modalities]:
+        return None
+    first = decoder_settings(config, model)["hours"] if registry.is_decoder(model) else None
+    for one in tasks(config, task, protocol):
+        settings = protocols.fiddle(merged, one.unit)
+        hours = one.hours or settings["hours"]
+        hours = min(hours, first or hours)
+        if hours > settings["hours"]:
+            return (f"config.fiddle.hours: {settings['hours']}, but the data of {one.name} end at "
+                    f"{hours} hours")  # fmt: skip
+        if hours % settings["step"]:
+            return (f"config.fiddle.step: bins of {settings['step']} hours do not end at {hours} "
+                    f"hours, where the data of {one.name} end")  # fmt: skip
+    return None
+
+
 def needs(config: Config, modalities: str, model: str, protocol: str, task: str) -> tuple[str, ...]:
     """What a target needs of the source, in the words of `pipeline.extract.contracts`.
 
@@ -128,7 +160,7 @@ def needs(config: Config, modalities: str, model: str, protocol: str, task: str)
     Complete cases need every modality, whatever the target's are.
     """
     merged = protocols.settings(config, protocol)
-    asked = tasks(config, task, protocol)
+    asked = read(config, model, task, protocol)
     more = [table for one in asked for table in (*one.tables, *one.without_tables)]
     if more and asked[0].unit == "stay":
         more.append("d_items")  # names of items, for the record of a definition
@@ -139,7 +171,7 @@ def needs(config: Config, modalities: str, model: str, protocol: str, task: str)
         offered = modality(config, config["modalities"][letter]).encoders
         if encoders.get(letter) in offered:
             more += offered[encoders[letter]].needs
-    if merged["missing"] == "complete" and not registry.is_decoder(model):
+    if merged["missing"] == "complete":
         own = merged["complete_of"] or config["modalities"].values()
         letters = [letter for letter, name in config["modalities"].items() if name in own]
         modalities = "".join({**dict.fromkeys(modalities), **dict.fromkeys(letters)})
@@ -207,7 +239,7 @@ def query(stem: str, protocol: str) -> str:
     return f"{stem}{'_published' if protocol == 'published' else ''}.sql"
 
 
-def settings_of(config: Config, protocol: str, modalities: str, model: str) -> str:
+def settings_of(config: Config, protocol: str, modalities: str, model: str, unit: str) -> str:
     """The settings behind a result, as JSON with sorted keys; of files their name alone."""
     merged = protocols.settings(config, protocol)
     parts = ["availability", "cohort", "sample", "split", "torch", "folds"]
@@ -219,10 +251,13 @@ def settings_of(config: Config, protocol: str, modalities: str, model: str) -> s
     if registry.is_decoder(model):
         own = {key: merged["unimed"][key] for key in ("all", "schedule")}
         merged["unimed"] = own | {"model": decoder_settings(config, model)}
-        parts += ["unimed"] + ["fiddle"] * ("fiddle" in merged["encoders"].values())
+        parts += ["unimed"] + ["missing"] * (unit == "admission" or merged["missing"] != "any")
     else:
         parts += ["missing", "head_on", "schedule", "schedules", "class_weights"]
         parts += ["modality_dropout"]
+    if "fiddle" in merged["encoders"].values():
+        parts.append("fiddle")
+        merged["fiddle"] = protocols.fiddle(merged, unit)
     kept = json.loads(json.dumps({part: merged[part] for part in parts if part in merged}))
     for part, key in (("cohort", "ids"), ("cxr", "pretrained")):
         if kept.get(part, {}).get(key):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.cohort.task import HOURS
 from pipeline.fusion import registry
 from pipeline.plan import protocols, targets
 from pipeline.stage.modules import source_files
@@ -213,12 +214,18 @@ class Wiring:
                 paths = {**encoder.files, **encoder.places}
                 data[name] |= {key: self.filled(path, wildcards) for key, path in paths.items()}
                 data[name] |= {
-                    key: self.setting(*place.split("."))(wildcards)
-                    for key, place in encoder.settings.items()
+                    key: self._told(place, wildcards) for key, place in encoder.settings.items()
                 }
             return json.dumps(data)
 
         return of
+
+    def _told(self, place: str, wildcards: Any) -> Any:
+        """A setting by its place; `window`: hours of the unit's longest horizon."""
+        if place != "window":
+            return self.setting(*place.split("."))(wildcards)
+        of_stays = self.unit(wildcards) == "stay"
+        return HOURS if of_stays else self._settings(wildcards)["cohort"]["window_hours"]
 
     def encoder_modules(self, stage: str, letters: str | None = None) -> Of:
         """The code of a stage that trains the encoders of these letters, or of the target's."""
@@ -246,17 +253,16 @@ class Wiring:
 
     def fiddle(self, wildcards: Any) -> str:
         """FIDDLE's settings; of admissions its hours are those of their window."""
-        merged = self._settings(wildcards)
-        of_unit = {"hours": merged["cohort"]["window_hours"]}
-        own = of_unit if wildcards.unit == "admission" else {}
-        return json.dumps(merged["fiddle"] | own, sort_keys=True)
+        return json.dumps(
+            protocols.fiddle(self._settings(wildcards), wildcards.unit), sort_keys=True
+        )
 
     def complete_cases(self, form: str = "{file}") -> Of:
         """Tables that tell who has each modality, where only complete cases are wanted."""
 
         def of(wildcards: Any) -> list[str]:
             merged = self._settings(wildcards)
-            if merged["missing"] != "complete" or self.unit(wildcards) != "admission":
+            if merged["missing"] != "complete":
                 return []
             wanted = merged["complete_of"] or self.letters.values()
             return [
@@ -302,16 +308,18 @@ class Wiring:
 
         return of
 
-    def of_tasks(self, pattern: str, kind: str | None = None, protocol: str | None = None) -> Of:
-        """A file of every task of a target, or of those of one kind.
+    def labels(self, part: str = "") -> Of:
+        """The labels that a model reads, of its tasks and of those whose outcomes it is told.
 
-        `protocol`: of a result; else that of the wildcards.
+        `part`: groups or vocabulary, of tasks of many labels.
         """
+        ending = f".{part}.parquet" if part else ".parquet"
         return lambda wildcards: [
-            filled(pattern, protocol=own, unit=one.unit, task=one.name)
-            for own in [protocol or wildcards.protocol]
-            for one in targets.tasks(self.config, wildcards.task, own)
-            if kind is None or one.kind == kind
+            self.filled(f"{UNIT}/labels/{one.name}{ending}", wildcards)
+            for one in targets.read(
+                self.config, wildcards.model, wildcards.task, wildcards.protocol
+            )
+            if not part or one.kind == "many"
         ]
 
     def in_folds(self, pattern: str, protocol: str, task: str | None = None) -> list[str]:

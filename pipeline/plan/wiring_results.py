@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from pipeline.cohort.task import find, of_unit
+from pipeline.cohort.task import of_unit
 from pipeline.fusion import registry
 from pipeline.plan import protocols, targets
 from pipeline.plan.wiring import ABSENT, PREDICTIONS, UNIT, Of, Wiring, encoder_module, filled
@@ -77,6 +77,13 @@ class ResultWiring(Wiring):
 
         return of
 
+    def of_tasks(self, pattern: str, protocol: str) -> Of:
+        """A file of every task of a target."""
+        return lambda wildcards: [
+            filled(pattern, protocol=protocol, unit=one.unit, task=one.name)
+            for one in targets.tasks(self.config, wildcards.task, protocol)
+        ]
+
     def left_out(self, protocol: str) -> Of:
         """Whom the sensitivity analyses of a target's tasks leave out, a table per task with any.
 
@@ -135,17 +142,15 @@ class ResultWiring(Wiring):
         """The code that decides a result: modules, and the queries of its tasks."""
 
         def of(wildcards: Any) -> list[str]:
-            told = []
-            if registry.is_decoder(wildcards.model):
-                told = targets.told(self.config, wildcards.model, wildcards.task)
+            read = targets.read(self.config, wildcards.model, wildcards.task, protocol)
             asked = targets.tasks(self.config, wildcards.task, protocol)
-            queries = [file for one in [*map(find, told), *asked] for file in one.asked.files]
+            queries = [file for one in read for file in one.asked.files]
             left_out = [one.left_out for one in asked if one.left_out and protocol == "corrected"]
             without = [file for query in left_out for file in query.files]
             first = ["pipeline.extract.tables", "pipeline.cohort.episodes",
                      "pipeline.cohort.labels"]  # fmt: skip
             first += ["pipeline.cohort.without", *without] if without else []
-            many = any(one.kind == "many" for one in asked)
+            many = any(one.kind == "many" for one in read)
             first += ["pipeline.cohort.diagnoses"] * many
             first += of_unit(asked[0].unit, protocol).files
             encoders = self.encoders(_of_protocol(wildcards, protocol)).items()
@@ -197,7 +202,7 @@ class ResultWiring(Wiring):
     def behind(self, protocol: str) -> Of:
         """The settings behind a result."""
         return lambda wildcards: targets.settings_of(
-            self.config, protocol, wildcards.modalities, wildcards.model
+            self.config, protocol, wildcards.modalities, wildcards.model, self.unit(wildcards)
         )
 
 

@@ -18,10 +18,10 @@ class Encoder:
     """An encoder of a modality: what its training is given.
 
     `files`: name → path or paths, with the wildcards {protocol} and {unit}. `settings`: name → key
-    of the settings, as in "cxr.pixels". `places`: name → path that is told but no input of a rule.
-    `stages`: the modules that make the files; `queries`: those that a protocol chooses, as in
-    "pipeline/cxr/films". `needs`: what it needs of the source beside the
-    modality's tables, as in `pipeline.extract.contracts`.
+    of the settings, as in "cxr.pixels", or "window", the unit's longest horizon in hours. `places`:
+    name → path that is told but no input of a rule. `stages`: the modules that make the files;
+    `queries`: those that a protocol chooses, as in "pipeline/cxr/films". `needs`: what it needs of
+    the source beside the modality's tables, as in `pipeline.extract.contracts`.
     """
 
     files: Mapping[str, Paths]
