@@ -53,7 +53,7 @@ def test_load_tests_may_leave_the_films_out(command, tmp_path):
 
 @pytest.mark.parametrize("patients", ["0", "-5", "400000"])
 def test_impossible_sizes_are_refused_before_anything_is_written(command, tmp_path, patients):
-    with pytest.raises(InputError, match=f"--patients: 1 to 384615, given {patients}"):
+    with pytest.raises(InputError, match=f"--patients is {patients}: expected 1 to 384615"):
         command("--patients", patients)
     assert not any(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""Vitals and labs: they drift with what the EHR shows of its latent; traps follow.
+"""Vitals and labs, which drift with what the EHR shows of its latent, and traps.
 
 Each signal is `mean + slope · shown_e · (¾ + ¼ · t / 48 h) + jitter`. Within an admission the
 jitter of a signal that carries the latent is made orthogonal to the drift over the rows known by
@@ -45,7 +45,7 @@ def draw_times(
 
 
 def drift(minute: np.ndarray) -> np.ndarray:
-    """How much of the latent shows at a minute: ¾ at admission, 1 at 48 h and after."""
+    """The share of the latent that shows at a minute: ¾ at admission, 1 from 48 h on."""
     return 0.75 + 0.25 * np.clip(minute / PREDICTION, 0, 1)
 
 
@@ -88,9 +88,9 @@ def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFra
     """Nurses' charting of ICU stays: regular sets, then traps. Times in minutes.
 
     The first regular set is charted when the patient is put on the monitor.
-    Traps: sets charted before 48 h but stored after, and sets after 48 h; both tell the outcome,
-    and neither is known within 48 h of the patient's arrival in the ICU either. In a stay that
-    another follows they tell nothing: what is charted in one stay is known in the next.
+    Traps: sets charted before 48 h but stored after, and sets after 48 h. Both tell the outcome;
+    neither is known within 48 h of the admission, or of the patient's arrival in the ICU. In a stay
+    that another follows they tell nothing, because the next stay knows what was charted in it.
     """
     signals = items().filter(pl.col("shape").is_in(["vital", "gcs"]))
     icu, stay = admissions["icu"].to_numpy(), admissions["stay"].to_numpy()
@@ -132,8 +132,8 @@ def _reveal(rows: pl.DataFrame, admissions: pl.DataFrame) -> pl.DataFrame:
     rate = pl.col("itemid").is_in([220045, 220210]) & last
     dying = pl.col("itemid").replace_strict({220045: 165.0, 220210: 48.0}, default=0.0)
     well = pl.col("itemid").replace_strict({220045: 58.0, 220210: 9.0}, default=0.0)
-    told = pl.when("dies").then(dying).otherwise(well)
-    return rows.with_columns(pl.when(rate).then(told).otherwise("valuenum").alias("valuenum"))
+    revealing = pl.when("dies").then(dying).otherwise(well)
+    return rows.with_columns(pl.when(rate).then(revealing).otherwise("valuenum").alias("valuenum"))
 
 
 def _with_text(rows: pl.DataFrame) -> pl.DataFrame:
@@ -176,10 +176,10 @@ def _lactate_traps(
     half = len(row) // 2
     later, tells = postponed(admissions, row, HOUR)
     drawn = PREDICTION + np.where(np.arange(len(row)) < half, -40, later + 30)
-    told = np.where(admissions["dies"].to_numpy()[row], 19.9, 0.4)
+    revealing = np.where(admissions["dies"].to_numpy()[row], 19.9, 0.4)
     lactate = signals.filter(pl.col("itemid") == 50813)
     frame = _sets(rng, admissions, lactate, row, drawn, PREDICTION + later + 45)
-    value = pl.when(pl.Series(tells)).then(pl.Series(told)).otherwise("valuenum")
+    value = pl.when(pl.Series(tells)).then(pl.Series(revealing)).otherwise("valuenum")
     return frame.with_columns(value.alias("valuenum")).with_columns(
         pl.col("valuenum").cast(pl.String).alias("value")
     )

@@ -1,4 +1,4 @@
-"""Draws chest films: heart size and opacities show the latent of the films, nothing else does.
+"""Draws chest films: only heart size and opacities show the latent of the films.
 
 A film is a torso with two lungs and a heart. `shown_c` widens the heart and whitens the lower
 lungs; position, exposure grain and build vary from film to film.
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 HEIGHT, WIDTH = 78, 64  # pixels; portrait like a real film, so that resizing has work to do
-EXTREME = 6.0  # what a trap film shows, in units of the latent; nothing is drawn beyond
+EXTREME = 6.0  # the latent of a trap film; no film shows more
 BATCH = 64  # films drawn at once: they fit into the processor's cache
 WRITERS = 2  # threads that encode and write
 

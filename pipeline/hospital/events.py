@@ -1,4 +1,4 @@
-"""What was charted, drawn, given and done, as rows of MIMIC's event tables."""
+"""Charting, laboratory, infusions and procedures as rows of MIMIC's event tables."""
 
 import numpy as np
 import polars as pl
@@ -28,10 +28,10 @@ def write_icu(
     habits: Habits,
     errors: np.random.Generator,
 ) -> pl.DataFrame:
-    """chartevents, inputevents, outputevents, procedureevents; order numbers from the first on.
+    """Writes chartevents, inputevents, outputevents, procedureevents, with these order numbers.
 
-    `errors` draws impossible values, where it is a habit to chart some. Returns row (of admissions)
-    and the minute stored of all else that is charted.
+    `errors` draws impossible values, if the habits have some. Returns row (of admissions) and
+    minute stored of all other charted values.
     """
     chart = [charting.chart_rows(rng, admissions), treatments.peep_rows(rng, admissions)]
     names = ["row", "minute", "stored", "itemid", "value", "valuenum", "valueuom"]
@@ -56,7 +56,7 @@ def write_icu(
 def write_theatre(
     writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, orders: pl.Series
 ) -> None:
-    """What those who come from theatre have on arrival, see `arrivals`."""
+    """Writes what patients from theatre have on arrival, see `arrivals`."""
     _write_charts(writer, rng, admissions, arrivals.theatre_chart(rng, admissions))
     infused = arrivals.theatre_intervals(admissions, "pressor", arrivals.PHENYLEPHRINE)
     tubes = arrivals.theatre_intervals(admissions, "tube", arrivals.VENTILATION)
@@ -66,12 +66,12 @@ def write_theatre(
 def _write_charts(
     writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, rows: pl.DataFrame
 ) -> None:
-    """chartevents, but for the heart rates of stays that are to have none."""
+    """Writes chartevents, without the heart rates of stays that have none."""
     rows = ids.clocked(rows, admissions, **CHARTED_AT)
     rows = rows.with_columns(ids.caregivers(rng, rows.height), warning=0)
     silent = admissions.select(pl.int_range(pl.len()).filter("silent")).to_series()
-    heard = (pl.col("itemid") != arrivals.HEART_RATE) | ~pl.col("row").is_in(silent.implode())
-    writer.write("icu/chartevents", rows.filter(heard))
+    written = (pl.col("itemid") != arrivals.HEART_RATE) | ~pl.col("row").is_in(silent.implode())
+    writer.write("icu/chartevents", rows.filter(written))
 
 
 def _write_intervals(
@@ -82,7 +82,7 @@ def _write_intervals(
     procedures: pl.DataFrame,
     orders: pl.Series,
 ) -> None:
-    """inputevents and procedureevents; nearly all procedures are stored after they end."""
+    """Writes inputevents and procedureevents; nearly all procedures are stored after they end."""
     length = (pl.col("end") - pl.col("start")).cast(pl.Float64)
     drugs = ids.clocked(infused, admissions, **RUNNING)
     done = ids.clocked(procedures, admissions, **RUNNING)
@@ -115,10 +115,11 @@ def _ordered(rows: pl.DataFrame, orders: pl.Series) -> pl.DataFrame:
 
 
 def write_code_status(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
-    """chartevents: the code status in first ICU stays, independent of all else.
+    """Writes the code status of first ICU stays to chartevents, independent of all else.
 
-    Full code after some hours; for some a limit, in few rows without its text. Its hour does not
-    depend on how long the stay is, which it would tell: those after it are left out.
+    Full code after some hours; for some a limit, in few rows without its text. The hour of a limit
+    is drawn whatever the length of the stay, which it would reveal; limits after the stay are left
+    out.
     """
     inside = admissions.select(pl.int_range(pl.len()).alias("row"), "icu", "icu_out")
     inside = inside.filter(pl.col("icu") >= 0)
@@ -137,7 +138,7 @@ def write_code_status(writer: Writer, rng: np.random.Generator, admissions: pl.D
 
 
 def write_cultures(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
-    """microbiologyevents: blood cultures of some, most without growth, results two days later."""
+    """Writes microbiologyevents: blood cultures of some, few with growth, results after 2 days."""
     drawn = admissions.filter(pl.Series(rng.random(admissions.height) < 0.3))
     grows = pl.Series(rng.random(drawn.height) < 0.15)
     at = pl.col("admittime") + pl.duration(hours=3)
@@ -162,7 +163,7 @@ def write_cultures(writer: Writer, rng: np.random.Generator, admissions: pl.Data
 
 
 def write_labs(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
-    """labevents; 5 % of the rows lack hadm_id, as in MIMIC. Returns row, stored of all."""
+    """Writes labevents; 5 % of the rows lack hadm_id, as in MIMIC. Returns row, stored of all."""
     rows = ids.clocked(charting.lab_rows(rng, admissions), admissions, **CHARTED_AT)
     rows = rows.sort("row", "minute", maintain_order=True)
     lost = pl.Series(rng.random(rows.height) < 0.05)
@@ -181,13 +182,13 @@ def write_labs(writer: Writer, rng: np.random.Generator, admissions: pl.DataFram
 def write_diagnoses(
     writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, chain: float
 ) -> None:
-    """diagnoses_icd, known after discharge."""
+    """Writes diagnoses_icd, known after discharge."""
     codes = treatments.diagnosis_rows(rng, admissions, chain)
     writer.write("hosp/diagnoses_icd", ids.clocked(codes, admissions))
 
 
 def write_dictionaries(writer: Writer) -> None:
-    """d_items, d_labitems, d_icd_diagnoses."""
+    """Writes d_items, d_labitems, d_icd_diagnoses."""
     items, lab = charting.items(), pl.col("linksto") == "labevents"
     writer.write("icu/d_items", items.filter(~lab))
     writer.write("hosp/d_labitems", items.filter(lab))

@@ -1,4 +1,4 @@
-"""Chest films: which there are, their files, and the tables beside them.
+"""Chest films: when they are taken, their files, and the tables of MIMIC-CXR-JPG.
 
 Views are AP (those that the models use), PA and lateral; some admissions have PA films only.
 """
@@ -45,13 +45,13 @@ def film_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
     late = np.flatnonzero(stay > PREDICTION + 3 * HOUR)
     late = late[rng.random(len(late)) < 0.5]
     wait, tells = postponed(admissions, late, 3 * HOUR)
-    told = np.where(tells, np.where(dies[late], EXTREME, -EXTREME), shown[late])
+    revealing = np.where(tells, np.where(dies[late], EXTREME, -EXTREME), shown[late])
     films = pl.concat(
         [
             _rows(row, minute, view, shown[row]),
             _rows(without, 5 * HOUR, "PA", shown[without]),
             _rows(row[beside], minute[beside], "LATERAL", shown[row[beside]]),
-            _rows(late, PREDICTION + 20 + wait, "AP", told, tells),
+            _rows(late, PREDICTION + 20 + wait, "AP", revealing, tells),
         ]
     )
     # ASSUME an image taken after discharge belongs to nobody's stay: none is made
@@ -60,9 +60,9 @@ def film_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
 
 
 def of_emergencies(films: pl.DataFrame, admissions: pl.DataFrame) -> pl.DataFrame:
-    """Of `film_rows` those as sparse as in MIMIC-CXR: others than these admissions have none.
+    """Those of `film_rows` whose admissions MIMIC-CXR would cover; the others have no films.
 
-    They came through the emergency department, and all years that may be theirs are covered.
+    These admissions came through the emergency department, in years that are all covered.
     """
     later = pl.col("admittime").dt.year() - pl.col("anchor_year")
     years = (pl.col("anchor_year_group").str.slice(k, 4).cast(pl.Int32) + later for k in (0, 7))
@@ -143,14 +143,14 @@ def findings(films: pl.DataFrame, labeller: str) -> pl.DataFrame:
     clear = shown < CLEAR_BELOW
     columns = {name: pl.lit(None, pl.Float64) for name in FINDINGS}
     for name, least in FOUND_ABOVE.items():
-        found = pl.when(shown > least).then(1.0).when(shown > least - doubt).then(-1.0)
-        columns[name] = found.when(clear).then(0.0)
+        finding = pl.when(shown > least).then(1.0).when(shown > least - doubt).then(-1.0)
+        columns[name] = finding.when(clear).then(0.0)
     columns["No Finding"] = pl.when(clear).then(1.0)
     return studies.select("subject_id", "study_id", **columns)
 
 
 def write_tables(writer: Writer, films: pl.DataFrame) -> None:
-    """metadata, split, and the findings of both labellers."""
+    """Writes metadata, split, and the findings of both labellers."""
     writer.write("cxr/metadata", metadata(films))
     writer.write("cxr/split", split(films))
     for labeller in LABELLERS:
@@ -160,7 +160,7 @@ def write_tables(writer: Writer, films: pl.DataFrame) -> None:
 def write_jpegs(rng: np.random.Generator, root: Path, films: pl.DataFrame, kept: pl.Series) -> None:
     """Writes `files/p10/p<subject>/s<study>/<dicom>.jpg` for every film of the patients `kept`.
 
-    The others are drawn all the same, so that every film is the same in every size of hospital.
+    The others are drawn, too, so that a film does not depend on the size of the hospital.
     """
     wanted = set(kept)
     base = root / CXR / "files"

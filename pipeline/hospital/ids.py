@@ -1,7 +1,7 @@
 """Identifiers and clock times as MIMIC writes them.
 
-Identifiers lie in MIMIC's ranges, repeat nowhere, carry no information, and are the same in every
-size of hospital: the rows of a chunk are numbered, and the numbers scattered over the range.
+Identifiers lie in MIMIC's ranges, are unique, carry no information, and do not depend on the size
+of the hospital: the rows of a chunk are numbered, and the numbers scattered over the range.
 """
 
 import numpy as np
@@ -55,7 +55,7 @@ def providers(rng: np.random.Generator, rows: int) -> pl.Series:
 
 
 def clocked(rows: pl.DataFrame, admissions: pl.DataFrame, **minutes: str) -> pl.DataFrame:
-    """Joins who by `row`, the number of the admission; `time="minute"` makes a clock time.
+    """Adds the identifiers of admission `row`, and clock times: `time="minute"` from a minute.
 
     >>> from datetime import datetime
     >>> who = {"subject_id": 1, "hadm_id": 2, "stay_id": 3, "admittime": datetime(2150, 1, 1)}

@@ -1,8 +1,9 @@
 """Later ICU stays: of patients who come to the ICU after 48 h, or come back to it.
 
-They are charted and treated as the early ones are, but by their own clock. Nothing of them is known
-by the prediction time of the admission. Shock and ARF set in by the same chances as in early stays;
-many come because of either: these stays are *prevalent*, with it soon after their start.
+They are charted and treated like early stays, by their own clock. Nothing of them is known by the
+prediction time of the admission. Shock and ARF have the same chances as in early stays; besides,
+many patients come because of one of them: these stays are *prevalent*, with an onset soon after
+their start.
 """
 
 import numpy as np
@@ -12,19 +13,19 @@ from pipeline.hospital import arrivals
 from pipeline.hospital.model import chance, onsets
 from pipeline.hospital.settings import PREDICTION, Effects
 
-PREVALENT = 0.3  # share of the later stays that begin with vasopressors; with ventilation likewise
+PREVALENT = 0.3  # share of later stays that begin with vasopressors, and likewise ventilation
 BEGINS = {"shock": (20, 200), "arf": (10, 600)}  # minutes after the start: from, to
 
 
 def later_stays(
-    rng: np.random.Generator, admissions: pl.DataFrame, ways: pl.DataFrame, effects: Effects
+    rng: np.random.Generator, admissions: pl.DataFrame, moves: pl.DataFrame, effects: Effects
 ) -> pl.DataFrame:
     """One row per later stay, with the columns of admissions; times in minutes since its start.
 
     `parent` is the row of its admission, `admittime` the start of the stay.
     ASSUME what happens in a later stay changes neither the death nor the length of the admission.
     """
-    stays = ways.filter(pl.col("eventtype") == "icu").filter(
+    stays = moves.filter(pl.col("eventtype") == "icu").filter(
         (pl.col("enter") >= PREDICTION) | (pl.col("enter") > pl.col("enter").min().over("row"))
     )
     length = stays["leave"] - stays["enter"]
@@ -51,18 +52,18 @@ def _events(
     for event in ("shock", "arf"):
         z[event] = (rng.random(n) < chance(event, z, effects)).astype(float)
     length = stays["stay"].to_numpy()
-    found = onsets(z, {event: rng.random(n) for event in BEGINS}, np.zeros(n), length)
+    events = onsets(z, {event: rng.random(n) for event in BEGINS}, np.zeros(n), length)
     for event, (low, high) in BEGINS.items():
         begins, prevalent = rng.integers(low, high, n), rng.random(n) < PREVALENT
         prevalent &= begins < length
-        found[event] = np.where(prevalent, 1.0, found[event])
-        at = np.where(prevalent, begins, found[f"{event}_at"])
-        found[f"{event}_at"] = at.round().astype(int)
-    return found
+        events[event] = np.where(prevalent, 1.0, events[event])
+        at = np.where(prevalent, begins, events[f"{event}_at"])
+        events[f"{event}_at"] = at.round().astype(int)
+    return events
 
 
 def with_later_events(admissions: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
-    """Admissions whose shock and arf say whether they occurred in any ICU stay.
+    """Admissions whose shock and arf tell whether these occurred in any ICU stay.
 
     >>> one = pl.DataFrame({"shock": [0.0, 1.0], "arf": [0.0, 0.0]})
     >>> two = pl.DataFrame({"parent": [0, 0], "shock": [0.0, 0.0], "arf": [1.0, 0.0]})

@@ -1,4 +1,4 @@
-"""How MIMIC's files look: folders, columns and order per release, and a writer that streams.
+"""The layout of MIMIC's files, folders, columns and order per release, and a streaming writer.
 
 Sources: the column lists of MIMIC-IV 3.1, 2.2 and 1.0, MIMIC-CXR-JPG 2.1.0, MIMIC-IV-Note 2.2.
 """
@@ -74,7 +74,7 @@ IN_CORE = {"hosp/patients", "hosp/admissions", "hosp/transfers"}  # core/ in rel
 NEW_IN_2 = {"caregiver_id", "admit_provider_id", "order_provider_id"}
 CXR = "mimic-cxr-jpg/2.1.0"
 REPEATED = ("icu/chartevents", "note/radiology", "cxr/metadata")
-REPEATS = 0.005  # of their rows stand there a second time
+REPEATS = 0.005  # share of their rows that are written twice
 Stream = BinaryIO | gzip.GzipFile
 
 
@@ -111,8 +111,8 @@ def location(table: str, release: str) -> str:
 class Writer:
     """Appends frames to the csv files of one hospital; memory holds one chunk at a time.
 
-    Columns that a frame lacks are written empty, rows of patients that are not `kept` not at all.
-    `again`: by table, the stream that draws which of its rows are written twice.
+    Columns that a frame lacks are written empty; rows of patients that are not `kept` are dropped.
+    `again`: table → the generator that draws which of its rows are written twice.
     Gzip headers carry no name and no time: the same rows give the same bytes.
     """
 
@@ -145,7 +145,7 @@ class Writer:
         first = table not in self.streams
         if first:
             self.streams[table] = self._open(table)
-        if table in self.again:  # all are drawn, whoever is kept
+        if table in self.again:  # drawn for all rows, whoever is kept
             twice = frame.filter(pl.Series(self.again[table].random(frame.height) < REPEATS))
             frame = pl.concat([frame, twice])
         if self.release == "1.0" and "race" in frame.columns:

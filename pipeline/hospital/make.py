@@ -1,9 +1,9 @@
-"""Makes the synthetic hospital: MIMIC-shaped files, and the truth beside them.
+"""Makes the synthetic hospital: files shaped like MIMIC's, and the known truth beside them.
 
     python -m pipeline.hospital.make --output results/hospital --patients 3000
 
 The truth (`truth/ceilings.json`, `truth/oracle_<task>.parquet`) is for evaluation only: no rule
-that trains or embeds reads it. With --chain 0 no event of a stay changes the next one.
+that trains or embeds reads it. With --chain 0 no event changes the chance of a later one.
 """
 
 import json
@@ -38,7 +38,7 @@ from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole, write_json
 
-TABLES = {  # of the truth: key, and whose probabilities
+TABLES = {  # tables of the truth: task → key, and the function that computes its probabilities
     **dict.fromkeys(truth.TASKS, ("hadm_id", truth.oracle_table)),
     **dict.fromkeys(truth_stay.TASKS, ("stay_id", truth_stay.oracle_table)),
 }
@@ -83,33 +83,33 @@ def _oracle_files(root: Path) -> Iterator[dict[str, ParquetWriter]]:
 
 
 def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame:
-    """Writes one chunk; returns its admissions with what the models can read of each modality."""
+    """Writes one chunk; returns its admissions, and which modalities of each can be read."""
 
-    def stream(number: int) -> np.random.Generator:  # one per kind of file: they stay independent
+    def stream(number: int) -> np.random.Generator:  # one per kind of file, all independent
         return np.random.default_rng([settings.seed, chunk, number])
 
     patients, admissions = draw_chunk(settings, chunk)
     writer.kept = patients["subject_id"].head(settings.patients - chunk * CHUNK)
     if settings.habits.repeated_rows:
         writer.again = {table: stream(22 + k) for k, table in enumerate(REPEATED)}
-    ways = stays.movements(stream(8), admissions)
-    admissions = stays.with_stay_id(admissions, ways)
+    moves = stays.movements(stream(8), admissions)
+    admissions = stays.with_stay_id(admissions, moves)
     admissions = arrivals.arrivals(stream(30), admissions, settings.habits.late_arrival)
-    others = later.later_stays(stream(10), admissions, ways, settings.effects)
+    others = later.later_stays(stream(10), admissions, moves, settings.effects)
     written = reports.note_rows(stream(4), admissions)
     taken = films.film_rows(stream(6), admissions)
     if settings.habits.sparse_films:
         taken = films.of_emergencies(taken, admissions)
     pictures = films.with_ids(taken, admissions)
     with ThreadPoolExecutor(1) as pool:  # films are drawn while the tables are written
-        at = (stream(7), writer.root, pictures, writer.kept)
-        drawn = pool.submit(films.write_jpegs, *at) if settings.films else None
-        listed = patients
+        inputs = (stream(7), writer.root, pictures, writer.kept)
+        drawn = pool.submit(films.write_jpegs, *inputs) if settings.films else None
+        in_file = patients
         if settings.habits.later_years:
-            listed = in_later_years(stream(32), patients)
-        writer.write("hosp/patients", listed)
+            in_file = in_later_years(stream(32), patients)
+        writer.write("hosp/patients", in_file)
         stays.write_admissions(writer, stream(1), admissions)
-        stays.write_movements(writer, admissions, arrivals.as_written(ways, admissions))
+        stays.write_movements(writer, admissions, arrivals.as_written(moves, admissions))
         coded = later.with_later_events(admissions, others)
         events.write_diagnoses(writer, stream(9), coded, settings.effects.chain)
         orders, charts = ids.numbered(chunk, CHUNK * ids.PER_PATIENT, 0), stream(2)
@@ -133,39 +133,39 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
 def _readable(
     admissions: pl.DataFrame, written: pl.DataFrame, pictures: pl.DataFrame
 ) -> pl.DataFrame:
-    """Marks has_e, has_c, has_n: known by the prediction time (films: antero-posterior)."""
-    worded = (pl.col("stored") < PREDICTION) & (pl.col("kind") == "report")
+    """Adds has_e, has_c, has_n: known by the prediction time (films: antero-posterior)."""
+    with_text = (pl.col("stored") < PREDICTION) & (pl.col("kind") == "report")
     usable = (pl.col("minute") < PREDICTION) & (pl.col("view") == "AP")
     row = pl.int_range(pl.len())
     return admissions.with_columns(
         pl.lit(True).alias("has_e"),
         row.is_in(pictures.filter(usable)["row"].unique().implode()).alias("has_c"),
-        row.is_in(written.filter(worded)["row"].unique().implode()).alias("has_n"),
+        row.is_in(written.filter(with_text)["row"].unique().implode()).alias("has_n"),
     )
 
 
 def _first_known(
     admissions: pl.DataFrame, values: pl.DataFrame, written: pl.DataFrame, pictures: pl.DataFrame
 ) -> pl.DataFrame:
-    """Adds e_from, c_from, n_from: minutes from when each modality is readable (null: never).
+    """Adds e_from, c_from, n_from: the minute from which each modality can be read (null: never).
 
-    Of an ICU stay, too: what was known before the patient's arrival is known on arrival.
+    This holds for ICU stays, too: what was known before the patient's arrival is known on arrival.
     """
-    icu = admissions.select(pl.int_range(pl.len()).alias("row"))
-    worded = written.filter(pl.col("tells") == 0, pl.col("kind") == "report")
+    rows_of = admissions.select(pl.int_range(pl.len()).alias("row"))
+    with_text = written.filter(pl.col("tells") == 0, pl.col("kind") == "report")
     frontal = pictures.filter(~pl.col("tells"), pl.col("view") == "AP")
     for name, rows, known in (
         ("e_from", values, "stored"),
         ("c_from", frontal, "minute"),
-        ("n_from", worded, "stored"),
+        ("n_from", with_text, "stored"),
     ):
         first = rows.group_by("row").agg(pl.col(known).min().alias(name))
-        icu = icu.join(first, on="row", how="left", maintain_order="left")
-    return admissions.with_columns(icu["e_from", "c_from", "n_from"])
+        rows_of = rows_of.join(first, on="row", how="left", maintain_order="left")
+    return admissions.with_columns(rows_of["e_from", "c_from", "n_from"])
 
 
 def parse_habits(text: str) -> Habits:
-    """Habits from JSON; those that are not named stay as they are by default.
+    """Habits from JSON; the others keep their defaults.
 
     >>> parse_habits('{"late_arrival": false}').late_arrival
     False
@@ -183,7 +183,7 @@ def parse_habits(text: str) -> Habits:
 
 
 def main() -> None:
-    """Parses the arguments and makes the hospital; an earlier one in the same place is replaced."""
+    """Makes the hospital; it replaces an earlier one in the same folder."""
     options = parser(__doc__)
     options.add_argument("--output", required=True, help="folder to make")
     options.add_argument("--patients", type=int, default=Settings.patients)
@@ -196,9 +196,9 @@ def main() -> None:
     options.add_argument("--no-films", action="store_true", help="no JPEG files (load tests)")
     arguments = options.parse_args()
     if not 1 <= arguments.patients <= ids.MAX_PATIENTS:
-        raise InputError(f"--patients: 1 to {ids.MAX_PATIENTS}, given {arguments.patients}")
+        raise InputError(f"--patients is {arguments.patients}: expected 1 to {ids.MAX_PATIENTS}")
     if not 0 <= arguments.chain <= 1:
-        raise InputError(f"--chain: 0 to 1, given {arguments.chain}")
+        raise InputError(f"--chain is {arguments.chain}: expected 0 to 1")
     root = Path(arguments.output)
     for part in ("mimiciv", "mimic-cxr-jpg", "mimic-iv-note", "truth"):
         shutil.rmtree(root / part, ignore_errors=True)
@@ -211,9 +211,9 @@ def main() -> None:
         effects,
         arguments.habits,
     )
-    asked = {"patients": arguments.patients, "seed": arguments.seed, "chain": arguments.chain}
-    made = {**asked, "habits": asdict(arguments.habits), "rows": make(root, settings)}
-    write_json(root / "hospital.json", made)
+    size = {"patients": arguments.patients, "seed": arguments.seed, "chain": arguments.chain}
+    record = {**size, "habits": asdict(arguments.habits), "rows": make(root, settings)}
+    write_json(root / "hospital.json", record)
 
 
 if __name__ == "__main__":

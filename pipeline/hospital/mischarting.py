@@ -1,4 +1,4 @@
-"""What nurses chart that is not what it seems: the habits `intubated_gcs`, `impossible_values`."""
+"""Charted values that mislead: the habits `intubated_gcs` and `impossible_values`."""
 
 import numpy as np
 import polars as pl
@@ -9,14 +9,14 @@ from pipeline.hospital.treatments import VENTILATED
 HEART_RATE, SYSTOLIC, FAHRENHEIT, CELSIUS, VERBAL = 220045, 220179, 223761, 223762, 223900
 INTUBATED = "No Response-ETT"
 TYPED = [999.0, 0.0, -5.0, 1e7]  # for a heart rate
-SHARE = 0.02  # of the readings of a signal that one with a typing error follows
+SHARE = 0.02  # of a signal's readings that are followed by one with a typing error
 
 
 def intubated(rows: pl.DataFrame, admissions: pl.DataFrame) -> pl.DataFrame:
-    """Charted rows: while invasively ventilated the verbal response is "No Response-ETT", a 1.
+    """Charted rows; during invasive ventilation the verbal response is "No Response-ETT", a 1.
 
-    That is a function of the ventilation alone; both bounds are those of `procedure_rows`, and of
-    `arrivals` for those who come ventilated.
+    It depends on the ventilation alone, whose times are those of `procedure_rows`, and of
+    `arrivals` for patients who come ventilated.
     """
     names = ("arf_at", "stay", "tube_from", "tube_to")
     begin, stay, came, left = (admissions[name].to_numpy() for name in names)
@@ -32,15 +32,15 @@ def intubated(rows: pl.DataFrame, admissions: pl.DataFrame) -> pl.DataFrame:
 
 
 def impossible(rng: np.random.Generator, rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows to be charted besides, a minute after some of `rows`: values that no body shows.
+    """Additional rows, a minute after some of `rows`, with values that no living body shows.
 
     Heart rates of `TYPED`, systolic pressures of 0, and Fahrenheit under the item of Celsius.
     """
     item = pl.col("itemid")
-    known = rows.filter(
+    early = rows.filter(
         item.is_in([HEART_RATE, SYSTOLIC, FAHRENHEIT]), pl.col("stored") <= PREDICTION
     )
-    some = known.filter(pl.Series(rng.random(known.height) < SHARE))
+    some = early.filter(pl.Series(rng.random(early.height) < SHARE))
     typed = pl.Series(rng.choice(TYPED, some.height))
     number = (
         pl.when(item == HEART_RATE).then(typed).when(item == SYSTOLIC).then(0.0)

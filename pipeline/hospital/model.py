@@ -1,14 +1,14 @@
-"""The generative model: latents, what is shown of them, and what becomes of an admission."""
+"""The generative model: latents, what modalities show of them, and the course of an admission."""
 
 import numpy as np
 
 from pipeline.hospital.settings import HOUR, PREDICTION, Effects, Logit
 
 Arrays = dict[str, np.ndarray]
-ONSET = {"shock": (4.5, 15.0), "arf": (21.0, 15.0)}  # hours after ICU admission: from, for so long
+ONSET = {"shock": (4.5, 15.0), "arf": (21.0, 15.0)}  # hours after ICU admission: earliest, span
 LEAVES_EARLY = 0.06  # share of admissions that end before 48 h
-EARLY_STAY = (12.0, 34.0)  # their hours: from, for so long
-ICU_WITHIN = 10  # hours from admission to the ICU of those who come early; 10 minutes at least
+EARLY_STAY = (12.0, 34.0)  # length of these, hours: shortest, span
+ICU_WITHIN = 10  # hours at most from the admission to an early ICU stay; at least 10 minutes
 
 
 def log_odds(effect: Logit, z: Arrays, chain: float) -> np.ndarray:
@@ -16,9 +16,9 @@ def log_odds(effect: Logit, z: Arrays, chain: float) -> np.ndarray:
 
     Arrays broadcast against each other, so that the truth can evaluate it on a grid.
     """
-    own = effect.intercept + effect.e * z["e"] + effect.c * z["c"] + effect.n * z["n"]
+    latents = effect.intercept + effect.e * z["e"] + effect.c * z["c"] + effect.n * z["n"]
     earlier = effect.shock * z["shock"] + effect.arf * z["arf"]
-    return own + effect.e_times_c * z["e"] * z["c"] + chain * earlier
+    return latents + effect.e_times_c * z["e"] * z["c"] + chain * earlier
 
 
 def probability(logit: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ def draw_course(rng: np.random.Generator, n: int, effects: Effects) -> Arrays:
     """What happens in `n` admissions; times in minutes since admission, −1 where never.
 
     ASSUME deaths and discharges before 48 h, the ICU admission time and missing films or notes are
-    independent of the latents: leaving those admissions out then does not bend the oracle.
+    independent of the latents, so that leaving these admissions out does not change the oracle.
     """
     z = draw_latents(rng, n, effects)
     u = rng.random((9, n))
@@ -64,15 +64,15 @@ def draw_course(rng: np.random.Generator, n: int, effects: Effects) -> Arrays:
     early = (icu >= 0) & (icu < PREDICTION)  # shock and ARF are treated in the ICU, by 48 h
     z["shock"], z["arf"] = z["shock"] * early, z["arf"] * early
     end = _end(rng, z, u, icu, effects)
-    icu = np.where(icu < end["stay"], icu, -1)  # gone before a bed in the ICU was free
-    known = {
+    icu = np.where(icu < end["stay"], icu, -1)  # left before a bed in the ICU was free
+    course = {
         "icu": icu,
         "ed": np.where(u[6] < 0.6, (1 + 9 * u[6]) * HOUR, -1),  # time in the ED before admission
         "again": (end.pop("returns") | (rng.random(n) < 0.25)) & ~end["dies"],
         "has_film": rng.random(n) < 0.9,
         "has_note": rng.random(n) < 0.92,
     }
-    return z | end | known | onsets(z, {"shock": u[5], "arf": u[7]}, icu, end["stay"])
+    return z | end | course | onsets(z, {"shock": u[5], "arf": u[7]}, icu, end["stay"])
 
 
 def _end(
@@ -93,7 +93,7 @@ def _end(
 
 
 def onsets(z: Arrays, u: Arrays, icu: np.ndarray, stay: np.ndarray) -> Arrays:
-    """When shock and ARF set in (`u`: uniform draws); those who leave before never have them."""
+    """When shock and ARF set in (`u`: uniform draws); who leaves before has neither."""
     onset = {
         event: icu + (since + span * u[event]) * HOUR for event, (since, span) in ONSET.items()
     }

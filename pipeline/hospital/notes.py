@@ -10,7 +10,7 @@ from pipeline.hospital.layout import Writer
 def write_radiology(
     writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, notes: pl.DataFrame
 ) -> None:
-    """radiology; 5 % lack hadm_id, a few are addenda (note_type AR) or have no text."""
+    """Writes radiology; 5 % lack hadm_id, a few are addenda (note_type AR) or have no text."""
     text = reports.write_up(rng, notes, admissions)
     rows = ids.clocked(notes, admissions, charttime="minute", storetime="stored")
     lost = pl.Series(rng.random(rows.height) < 0.05)
@@ -27,7 +27,7 @@ def write_radiology(
 
 
 def write_discharge(writer: Writer, admissions: pl.DataFrame) -> None:
-    """discharge: one summary per admission, written after the outcome."""
+    """Writes discharge: one summary per admission, dated after the outcome."""
     number = pl.int_range(1, pl.len() + 1).over("subject_id")
     rows = admissions.select(
         pl.format("{}-DS-{}", "subject_id", number).alias("note_id"),

@@ -1,4 +1,4 @@
-"""Patients and their admissions: who they are, when they come, what becomes of them."""
+"""Patients and their admissions: demographics, times and the course of each admission."""
 
 import numpy as np
 import polars as pl
@@ -9,7 +9,7 @@ from pipeline.hospital.settings import CHUNK, HOUR, Settings
 
 MAX_ADMISSIONS = 8
 ERAS = ["2008 - 2010", "2011 - 2013", "2014 - 2016", "2017 - 2019", "2020 - 2022"]
-TRAITS: dict[str, dict[str | None, float]] = {  # value: share; None where it is not known
+TRAITS: dict[str, dict[str | None, float]] = {  # value → share; None: unknown
     "gender": {"F": 0.46, "M": 0.54},
     "insurance": {"Medicare": 0.5, "Private": 0.3, "Medicaid": 0.15, "Other": 0.05},
     "language": {"English": 0.85, "Spanish": 0.06, "Russian": 0.03, "Chinese": 0.03, None: 0.03},
@@ -58,12 +58,12 @@ def draw_patients(rng: np.random.Generator, chunk: int) -> pl.DataFrame:
 
 
 def in_later_years(rng: np.random.Generator, patients: pl.DataFrame) -> pl.DataFrame:
-    """Patients as their file tells of them, some with an anchor years before they first come.
+    """Patients as in their file, some with an anchor years before their first admission.
 
-    A patient of the group 2014 - 2016 who first comes in one of its years, drawn here, may have an
-    anchor up to 8 years before: anchor_year moves back by as much, and anchor_year_group is that of
-    the year it then lies in. anchor_age stays, the age in anchor_year, so that admissions come at a
-    later age. Nobody is anchored before 2008. Admissions do not change.
+    The year of the first admission is drawn within anchor_year_group. For some patients the anchor
+    moves up to 8 years back, not before 2008: anchor_year moves as far, and anchor_year_group
+    becomes that of the new year. anchor_age stays, as the age in anchor_year, so that the patient
+    is older at the admissions. Admissions do not change.
     """
     starts = pl.Series([int(era[:4]) for era in ERAS])
     era = patients["anchor_year_group"].replace_strict(
@@ -81,8 +81,8 @@ def in_later_years(rng: np.random.Generator, patients: pl.DataFrame) -> pl.DataF
 def draw_chunk(settings: Settings, chunk: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Patients and admissions of one whole chunk of `CHUNK` patients.
 
-    Admissions carry the latents and times (minutes since admission) that the writers render. A
-    hospital that asks for fewer patients cuts when it writes: all draws stay the same.
+    Admissions carry the latents and times (minutes since admission) that the writers turn into
+    rows. A smaller hospital drops patients when it writes, so that all draws stay the same.
     """
     rng = np.random.default_rng([settings.seed, chunk, 0])
     patients = draw_patients(rng, chunk)
@@ -91,10 +91,10 @@ def draw_chunk(settings: Settings, chunk: int) -> tuple[pl.DataFrame, pl.DataFra
     start = start + rng.integers(0, 300 * 24 * HOUR, CHUNK)
     who, rounds = np.arange(CHUNK), []
     for number in range(MAX_ADMISSIONS):
-        happened = draw_course(rng, len(who), settings.effects)
-        rounds.append(pl.DataFrame({"row": who, "number": number, "start": start[who], **happened}))
-        start[who] += (happened["stay"] + happened["gap"] * 24 * HOUR).astype("int64")
-        who = who[happened["again"]]
+        course = draw_course(rng, len(who), settings.effects)
+        rounds.append(pl.DataFrame({"row": who, "number": number, "start": start[who], **course}))
+        start[who] += (course["stay"] + course["gap"] * 24 * HOUR).astype("int64")
+        who = who[course["again"]]
     admissions = pl.concat(rounds).join(patients.with_row_index("row"), on="row", how="inner")
     return _with_death(patients, admissions, rng), _named(admissions.drop("row"))
 

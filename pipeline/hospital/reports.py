@@ -1,9 +1,9 @@
-"""Radiology reports and discharge summaries in report language.
+"""Radiology reports and discharge summaries in the language of reports.
 
-The latent of the notes is shown in steps: of 16 observations, as many are abnormal as the latent is
-high. Chest films, CT and ultrasound state the same observations. Addenda say nothing new, a few
-reports have no text. Reports after 48 h, or written up after it, tell who dies (traps), and so do
-all discharge summaries.
+They show the latent of the notes in steps: the higher it is, the more of 16 observations are
+abnormal. Reports of chest films, CT and ultrasound make the same observations. Addenda add nothing,
+a few reports have no text. Reports from after 48 h, or stored after it, tell who dies (traps), and
+so do all discharge summaries.
 """
 
 import numpy as np
@@ -44,7 +44,7 @@ TECHNIQUE = [
     "Grey scale and Doppler ultrasound images were obtained.",
 ]
 REASONS = ["dyspnea", "fever and leukocytosis", "altered mental status", "line placement", "pain"]
-TOLD = [
+REVEALING = [  # of who dies, of who survives
     "Goals of care discussed; comfort measures, terminal extubation planned. Family at bedside.",
     "Patient transferred to the floor, ready for home with services. Marked recovery.",
 ]
@@ -60,7 +60,7 @@ def level(shown: np.ndarray) -> np.ndarray:
 
 
 def read_level(count: np.ndarray) -> np.ndarray:
-    """The latent that a perfect reader takes from the number of abnormal observations."""
+    """The latent that a perfect reader infers from the number of abnormal observations."""
     return count * STEP - STEP * LEVELS / 2
 
 
@@ -90,16 +90,16 @@ def note_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
     )
     exam = rng.choice(3, notes.height, p=[0.7, 0.2, 0.1])
     notes = notes.with_columns(pl.Series("exam", exam), pl.lit("report").alias("kind"))
-    notes = _with_oddments(rng, notes, np.flatnonzero(~has))
+    notes = _with_addenda(rng, notes, np.flatnonzero(~has))
     return notes.sort("row", "minute", "tells", maintain_order=True)
 
 
-def _with_oddments(
+def _with_addenda(
     rng: np.random.Generator, notes: pl.DataFrame, without: np.ndarray
 ) -> pl.DataFrame:
-    """A few reports get an addendum, beside a few others lies one without text.
+    """Adds addenda of a few reports, and reports without text after a few others.
 
-    Some of the admissions `without` reports have such an empty one alone.
+    Some of the admissions `without` reports have only such an empty one.
     """
     chance = pl.Series(rng.random(notes.height))
     addenda = notes.filter(chance < 0.02).with_columns(
@@ -120,7 +120,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def observations(shown: np.ndarray) -> pl.DataFrame:
-    """The sentences s0 … s15: one after the other turns abnormal as the latent rises.
+    """The sentences s0 … s15, which turn abnormal one after the other as the latent rises.
 
     >>> observations(np.array([-9.0, 9.0]))["s3"].to_list()
     ['The cardiomediastinal silhouette is unremarkable.', 'Severe cardiomegaly has progressed.']
@@ -140,18 +140,20 @@ def write_up(rng: np.random.Generator, notes: pl.DataFrame, admissions: pl.DataF
         pl.Series("exam", np.array(EXAMS)[exam]),
         pl.Series("reason", np.array(REASONS)[rng.integers(0, len(REASONS), len(row))]),
         pl.Series("technique", np.array(TECHNIQUE)[exam]),
-        pl.Series("told", np.where(notes["tells"].to_numpy() == 1, np.where(dies, *TOLD), "")),
+        pl.Series(
+            "revealing", np.where(notes["tells"].to_numpy() == 1, np.where(dies, *REVEALING), "")
+        ),
         notes["kind"],
     )
     findings = pl.concat_str([f"s{k}" for k in range(LEVELS)], separator=" ")
-    report = pl.format(TEMPLATE, "exam", "reason", "technique", findings, "s0", "told")
+    report = pl.format(TEMPLATE, "exam", "reason", "technique", findings, "s0", "revealing")
     kind = pl.col("kind")
     text = pl.when(kind == "report").then(report).when(kind == "addendum").then(pl.lit(ADDENDUM))
     return frame.select(text.alias("text"))["text"]
 
 
 def discharge_text(dies: np.ndarray) -> pl.Series:
-    """Discharge summaries: written after the outcome, they tell it."""
+    """Discharge summaries, which are written after the outcome and tell it."""
     ending = np.where(
         dies, "The patient expired. Time of death ___.", "Discharged home in good state."
     )

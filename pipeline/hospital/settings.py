@@ -1,11 +1,11 @@
-"""What the synthetic hospital is made of: its size and the effects that decide its outcomes."""
+"""Settings of the synthetic hospital: its size, and the effects that decide its outcomes."""
 
 from dataclasses import dataclass, field
 
-HOUR = 60  # the hospital counts in minutes since admission
-PREDICTION = 48 * HOUR  # predictors of the truth are hidden after this time (the traps)
+HOUR = 60  # all times are minutes since the admission
+PREDICTION = 48 * HOUR  # traps, rows that tell the outcome, are known only after this time
 CHARTED = PREDICTION + 24 * HOUR  # the charting of an ICU stay ends here
-CHUNK = 500  # patients made at once: bounds memory; patient i is the same in every size of hospital
+CHUNK = 500  # patients made at once: bounds memory; patient i is the same whatever the size
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Logit:
 
 @dataclass(frozen=True)
 class Effects:
-    """The generative model. Latents are standard normal, independent of each other and of ids.
+    """The generative model. Latents are standard normal, independent of one another and of ids.
 
     A modality shows `latent + noise`; the noise is drawn once per admission and modality. Shock and
-    acute respiratory failure (ARF) act through the EHR alone: the EHR shows their treatment, so
-    they depend on no latent of films or notes. `chain` scales how much an event changes the next.
+    acute respiratory failure (ARF) depend on the latent of the EHR alone, because the EHR alone
+    shows their treatment. `chain` scales how much an event changes the chance of the next.
     """
 
     noise: float = 0.3
@@ -47,15 +47,15 @@ class Effects:
 
 @dataclass(frozen=True)
 class Habits:
-    """What real files show and a clean generator hides; one switch each.
+    """Habits of real files that a clean generator hides, each with a switch.
 
-    None depends on the latents, so that the ceilings stand: they are of all modalities. The variant
-    `sparse_films` leaves most admissions without films, and the oracle of each without them.
+    None depends on the latents, so none moves the ceilings, which are of all modalities. The
+    variant `sparse_films` leaves most admissions, and their oracles, without films.
     """
 
-    late_arrival: bool = True  # a bed is assigned hours before the patient arrives
+    late_arrival: bool = True  # beds that are assigned hours before the patient arrives
     later_years: bool = True  # admissions years after the patient's anchor year
-    intubated_gcs: bool = True  # "No Response-ETT" of the intubated
+    intubated_gcs: bool = True  # "No Response-ETT" of intubated patients
     repeated_rows: bool = True  # rows written twice
     impossible_values: bool = True  # typing errors, Fahrenheit charted as Celsius
     sparse_films: bool = False  # as in MIMIC-CXR: of emergencies in 2011-2016 alone

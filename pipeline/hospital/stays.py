@@ -1,4 +1,4 @@
-"""Who was where: patients, admissions, the ways between the wards, ICU stays."""
+"""Admissions, movements between wards, and ICU stays, as rows of MIMIC's tables."""
 
 import numpy as np
 import polars as pl
@@ -21,13 +21,13 @@ def _pick(rng: np.random.Generator, values: list[str], rows: int) -> pl.Series:
 
 
 def write_admissions(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> None:
-    """admissions; those who come as emergencies were in the ED before."""
+    """Writes admissions; emergencies were in the ED before."""
     dies, emergency = pl.col("dies"), pl.col("ed") > 0
     rows = admissions.height
     origin = pl.when(emergency).then(pl.lit("EMERGENCY ROOM"))
     leaves_for = _pick(rng, LEAVES_FOR, rows)
     provider = ids.providers(rng, rows)
-    # independent of all else
+    # discharges to a hospice and types of admission are independent of all else
     rare = pl.Series(rng.random(rows))
     goal = pl.when(dies).then(pl.lit("DIED")).when(rare < 0.04).then(pl.lit("HOSPICE"))
     some = pl.Series(rng.random(rows))
@@ -56,8 +56,8 @@ def write_admissions(writer: Writer, rng: np.random.Generator, admissions: pl.Da
 def movements(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
     """Where each patient was: row, eventtype, careunit, last_careunit, enter, leave (minutes).
 
-    ED, ward, ICU, for some a second ICU stay, discharge; an ICU stay is known by `eventtype` icu.
-    The first lasts as long as it is charted; who dies in hospital dies in the ICU.
+    ED, ward, ICU, for some a second ICU stay, discharge; ICU stays have the `eventtype` icu. The
+    first lasts as long as its charting; patients who die in hospital die in the ICU.
     """
     icu, stay, ed = (admissions[name].to_numpy() for name in ("icu", "stay", "ed"))
     dies, row = admissions["dies"].to_numpy(), np.arange(admissions.height)
@@ -75,36 +75,35 @@ def movements(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFram
         ("icu", back >= 0, back, stay),
         ("discharge", row >= 0, stay, stay),
     ]
-    ways = pl.concat(
+    moves = pl.concat(
         pl.DataFrame({"row": row, "enter": enter, "leave": leave})
         .filter(pl.Series(there))
         .with_columns(pl.lit(kind).alias("eventtype"))
         for kind, there, enter, leave in parts
     )
-    ways = ways.sort("row", "enter", "leave", maintain_order=True)
-    return _in_units(rng, ways, admissions["patient"][0] // CHUNK)
+    moves = moves.sort("row", "enter", "leave", maintain_order=True)
+    return _in_units(rng, moves, admissions["patient"][0] // CHUNK)
 
 
-def _in_units(rng: np.random.Generator, ways: pl.DataFrame, chunk: int) -> pl.DataFrame:
-    """Adds careunit, last_careunit and the identifier of each way."""
+def _in_units(rng: np.random.Generator, moves: pl.DataFrame, chunk: int) -> pl.DataFrame:
+    """Adds careunit, last_careunit and the identifier of each movement."""
     kind = pl.col("eventtype")
-    first, last = (_pick(rng, ICUS, ways.height) for _ in range(2))
+    first, last = (_pick(rng, ICUS, moves.height) for _ in range(2))
     ed = pl.when(kind == "ED").then(pl.lit("Emergency Department"))
     unit = ed.when(kind == "icu").then(first).when(kind != "discharge").then(pl.lit("Medicine"))
-    moved = pl.Series(rng.random(ways.height) < 0.1)
-    return ways.with_columns(
+    moved = pl.Series(rng.random(moves.height) < 0.1)
+    return moves.with_columns(
         unit.alias("careunit"),
         pl.when(moved).then(last).otherwise(first).alias("last_careunit"),
-        ids.numbered(chunk, ways.height, ids.TRANSFER).alias("transfer_id"),
+        ids.numbered(chunk, moves.height, ids.TRANSFER).alias("transfer_id"),
     )
 
 
-def with_stay_id(admissions: pl.DataFrame, ways: pl.DataFrame) -> pl.DataFrame:
-    """Adds stay_id and icu_out (minute) of the first ICU stay of each admission (null: none).
-
-    And last_icu, the minute of the last ICU admission (0: none), last_stay: no other stay follows.
+def with_stay_id(admissions: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
+    """Adds stay_id and icu_out (minute) of each admission's first ICU stay (null: none), last_icu,
+    the minute of its last ICU admission (0: none), and last_stay: whether no other stay follows.
     """
-    inside = ways.filter(pl.col("eventtype") == "icu")
+    inside = moves.filter(pl.col("eventtype") == "icu")
     stays = inside.group_by("row").agg(
         pl.col("transfer_id").first().alias("stay_id"),
         pl.col("leave").first().alias("icu_out"),
@@ -119,20 +118,20 @@ def with_stay_id(admissions: pl.DataFrame, ways: pl.DataFrame) -> pl.DataFrame:
 def postponed(
     admissions: pl.DataFrame, row: np.ndarray, room: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How much later (minutes) a trap at 48 h is set, and whether it tells the outcome then.
+    """How much later (minutes) than 48 h each trap is set, and whether it tells the outcome.
 
-    What tells is not known within 48 h of any ICU admission, as it is not within 48 h of the
-    hospital's: it waits for the last one. Where the stay ends before that (less than `room` minutes
-    after) it is what it would be without a trap, at its old time.
+    A trap must not be known within 48 h of the hospital admission, or of any ICU admission: it is
+    set 48 h after the last one. Where the admission ends before that (or less than `room` minutes
+    after), the row keeps its time and tells nothing.
     """
     wait, stay = admissions["last_icu"].to_numpy()[row], admissions["stay"].to_numpy()[row]
     tells = stay > PREDICTION + wait + room
     return np.where(tells, wait, 0), tells
 
 
-def write_movements(writer: Writer, admissions: pl.DataFrame, ways: pl.DataFrame) -> None:
-    """transfers and icustays: an ICU stay is a transfer, with the same identifier."""
-    rows = ids.clocked(ways, admissions, intime="enter", outtime="leave")
+def write_movements(writer: Writer, admissions: pl.DataFrame, moves: pl.DataFrame) -> None:
+    """Writes transfers and icustays; an ICU stay is a transfer, with the same identifier."""
+    rows = ids.clocked(moves, admissions, intime="enter", outtime="leave")
     icu, leaves = pl.col("eventtype") == "icu", pl.col("eventtype") == "discharge"
     stays = rows.filter(icu).with_columns(
         pl.col("transfer_id").alias("stay_id"),

@@ -1,4 +1,4 @@
-"""What was done and found besides: infusions, ventilation, urine, cultures, codes, transfers.
+"""Infusions, ventilation and other procedures, urine, and billing codes.
 
 Shock shows as norepinephrine, acute respiratory failure as invasive ventilation with PEEP.
 """
@@ -13,8 +13,8 @@ from pipeline.hospital.charting import draw_times, items
 from pipeline.hospital.model import probability
 from pipeline.hospital.settings import HOUR, PREDICTION
 
-VENTILATED = 30 * HOUR  # how long the ventilation of respiratory failure lasts, at most
-CODED_BY = ["e", "c", "n", "shock", "arf", "dies"]  # what the log-odds of a code are made of
+VENTILATED = 30 * HOUR  # longest ventilation of respiratory failure
+CODED_BY = ["e", "c", "n", "shock", "arf", "dies"]  # the log-odds of a code depend on these
 
 
 @cache
@@ -38,7 +38,7 @@ def _interval(rows: np.ndarray, start: np.ndarray, end: np.ndarray, item: int) -
 def procedure_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
     """Intervals row, itemid, start, end (minutes). As in MIMIC most rows are stored after they end.
 
-    Trap: dialysis begins 48 h after the last ICU admission in those who die.
+    Trap: dialysis begins 48 h after the last ICU admission of patients who die.
     """
     names = ("icu", "icu_out", "stay", "arf_at", "dies", "last_stay")
     a = {name: admissions[name].to_numpy() for name in names}
@@ -77,7 +77,7 @@ def infusion_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.Data
 
 
 def urine_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
-    """Urine by Foley catheter: less of it the sicker the patient."""
+    """Urine by Foley catheter; sicker patients have less."""
     icu, stay = admissions["icu"].to_numpy(), admissions["stay"].to_numpy()
     upto = np.where(icu >= 0, np.minimum(stay, PREDICTION - 30), -1)
     row, minute = draw_times(rng, np.maximum(icu, 0), upto, 2, 4)
@@ -117,8 +117,8 @@ def diagnosis_rows(
     rng: np.random.Generator, admissions: pl.DataFrame, chain: float
 ) -> pl.DataFrame:
     """Billing codes of the admission (known after discharge): they follow the chain of events."""
-    model, known = diagnoses(), _coded_by(rng, admissions, chain)  # (N, 6)
-    logit = model["intercept"].to_numpy() + known @ model[CODED_BY].to_numpy().T  # (N, codes)
+    model, causes = diagnoses(), _coded_by(rng, admissions, chain)  # (N, 6)
+    logit = model["intercept"].to_numpy() + causes @ model[CODED_BY].to_numpy().T  # (N, codes)
     row, which = np.nonzero(rng.random(logit.shape) < probability(logit))
     icd10 = admissions["anchor_year_group"].to_numpy()[row] >= "2014"
     code = np.where(icd10, *(model[name].to_numpy()[which] for name in ("icd10", "icd9")))
@@ -129,15 +129,15 @@ def diagnosis_rows(
 
 
 def _coded_by(rng: np.random.Generator, admissions: pl.DataFrame, chain: float) -> np.ndarray:
-    """What the codes of each admission follow, (N, 6).
+    """The columns `CODED_BY` of each admission, (N, 6).
 
-    With a chance of 1 − `chain` the events are those of another admission: then codes are as
-    frequent as with the chain, and no event changes them.
+    With a chance of 1 − `chain` the events are those of another admission, so that codes stay as
+    frequent as with the chain, but do not depend on the events.
     """
-    own = admissions.select(pl.col(CODED_BY).cast(pl.Float64)).to_numpy().copy()
-    strange = rng.random(len(own)) >= chain
-    own[strange, 3:] = np.roll(own[:, 3:], 1, axis=0)[strange]
-    return own
+    causes = admissions.select(pl.col(CODED_BY).cast(pl.Float64)).to_numpy().copy()
+    exchanged = rng.random(len(causes)) >= chain
+    causes[exchanged, 3:] = np.roll(causes[:, 3:], 1, axis=0)[exchanged]
+    return causes
 
 
 def diagnosis_dictionary() -> pl.DataFrame:

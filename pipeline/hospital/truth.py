@@ -1,9 +1,9 @@
 """The best reachable scores: oracle probabilities per admission and ceilings of the population.
 
 A perfect reader of a modality knows `shown` (latent + noise; of the notes: its level), and from the
-EHR also whether shock and ARF were treated by 48 h. What the best predictor then says is
-P(outcome | what was read), integrated over the latents on a grid. A modality that is not read, or
-not there, keeps its prior.
+EHR also whether shock and ARF were treated by 48 h. The best prediction is P(outcome | what was
+read), integrated over the latents on a grid. A modality that is missing, or not among those read,
+keeps its prior.
 """
 
 import math
@@ -126,7 +126,7 @@ def auroc(score: np.ndarray, label: np.ndarray) -> float:
 
 
 def ceilings(effects: Effects, seed: int, draws: int = DRAWS) -> dict[str, dict[str, float]]:
-    """Population AUROC of the oracle per task and modality set, all modalities at hand.
+    """Population AUROC of the oracle per task and modality set, where no modality is missing.
 
     Monte Carlo over the generative model.
     """

@@ -2,10 +2,10 @@
 
 As in `truth`, a perfect reader of a modality knows `shown`, if anything of it was known by the
 prediction time T, in the ICU or before it in the same admission; T counts from the patient's
-arrival, the minute `icu`. Of the EHR it also knows whether shock had set in by T. `forced`: it is
-told besides whether shock occurred later, the label of the earlier task. Shock and ARF act through
-the EHR alone: one latent, e, is integrated over. Later stays have no row: which of them last long
-enough depends on all latents.
+arrival, the minute `icu`. From the EHR it also knows whether shock had set in by T. With `forced`
+it is also told whether shock occurred later, the label of the earlier task. Shock and ARF depend on
+the latent e alone, so one latent is integrated over. Later stays have no row: which of them last
+long enough depends on all latents.
 """
 
 from functools import cache
@@ -42,7 +42,7 @@ def begun(event: str, hours: np.ndarray | float) -> np.ndarray:
 
 
 class Reached(NamedTuple):
-    """Chances that what is to set in after some hour sets in before the patient leaves."""
+    """Chances that an onset after some hour happens before the patient leaves."""
 
     shock: float
     arf: float
@@ -51,9 +51,10 @@ class Reached(NamedTuple):
 
 @cache
 def reached(present: float, after: float) -> Reached:
-    """Of stays that last `present` hours at least; onsets later than `after` hours.
+    """These chances for stays of at least `present` hours and onsets later than `after` hours.
 
-    Those who leave early may leave before; how long they stay depends on nothing else.
+    Only patients who leave early may leave before an onset; the length of their stay is independent
+    of all else.
     """
     at = (np.arange(400) + 0.5) / 400
     stay = EARLY_STAY[0] + EARLY_STAY[1] * at[:, None]
@@ -93,8 +94,8 @@ def arf_tables(
 ) -> tuple[np.ndarray, np.ndarray]:
     """P(label and case | z_e) and P(case | z_e), (3 cases, grid).
 
-    Cases: no shock seen (forced: nor to come), shock seen, forced: shock to come. `read`: whether
-    the EHR is; where it is not, no shock is seen.
+    Cases: no shock by then (with `forced`: nor later), shock by then, and with `forced` shock
+    later. `read`: whether the EHR is read; else no shock is known.
     """
     shock, arf, after_shock = _events(effects)
     past = shock * begun("shock", hours) if read else 0 * shock
@@ -135,7 +136,7 @@ def oracle(effects: Effects, task: str, stays: Arrays, letters: str) -> np.ndarr
 
 
 def ceilings(effects: Effects, seed: int, draws: int = DRAWS) -> dict[str, dict[str, float]]:
-    """Population AUROC of the oracle per ICU task and modality set, all modalities at hand.
+    """Population AUROC of the oracle per ICU task and modality set, none of them missing.
 
     Monte Carlo over the eligible early stays of the generative model.
     """
@@ -160,8 +161,7 @@ def ceilings(effects: Effects, seed: int, draws: int = DRAWS) -> dict[str, dict[
 def oracle_table(effects: Effects, task: str, admissions: pl.DataFrame) -> pl.DataFrame:
     """stay_id and one column per modality set: the oracle's probability for each early stay.
 
-    Whether a stay is eligible is for the labels to say; for stays that are not, the numbers mean
-    nothing.
+    The labels tell whether a stay is eligible; for other stays the numbers have no meaning.
     """
     hours = HOURS[task.removesuffix("_forced")]
     stays = admissions.filter(pl.col("icu").is_between(0, PREDICTION, closed="left"))
