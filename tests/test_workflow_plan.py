@@ -381,6 +381,21 @@ def test_a_query_is_an_input_of_the_jobs_that_read_it_alone(fresh):
     assert {file for file in known - set(jobs_of) if not re.fullmatch(others, file)} == set()
 
 
+@pytest.mark.parametrize(
+    ("model", "task", "hours"),
+    [
+        ("early", "mortality", None), ("early", "shock_12h", 12), ("unimed", "all", 48),
+        ("unimed", "admission", None), ("unimed-first-4h", "admission", 4),
+        ("unimed-first-4h", "all", 4),
+    ],
+)  # fmt: skip
+def test_data_of_a_training_end_at_the_last_horizon_that_its_model_sees(model, task, hours):
+    """Films from after it would move BatchNorm's statistics."""
+    job = SimpleNamespace(modalities="ecn", protocol="corrected", model=model, task=task)
+    settings = json.loads(ResultWiring(CONFIG).encoder_data()(job))
+    assert {one["before"] for one in settings.values()} == {hours}
+
+
 @pytest.mark.parametrize("name", CONFIG["modalities"].values())
 def test_a_training_depends_on_the_code_of_its_modalities(name):
     wiring = ResultWiring(CONFIG)
