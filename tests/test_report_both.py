@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -10,8 +11,10 @@ from test_report_unimed import estimate, line, section
 from test_report_unimed import result as of_stays
 from test_report_wang import result as flat
 
+from pipeline.fusion import registry
 from pipeline.report import both
-from pipeline.report.names import letters_in_words
+from pipeline.report.drawing import look_of
+from pipeline.report.names import is_multimodal, letters_in_words
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 
@@ -136,6 +139,15 @@ def test_results_of_other_episodes_are_refused(monkeypatch, tmp_path):
     results[1]["metrics"]["train"] = {**results[1]["metrics"]["train"], "n": 2000}
     with pytest.raises(InputError, match=r"ecn_gbdt_mortality: on mortality its train episodes"):
         write(monkeypatch, tmp_path, results)
+
+
+def test_a_model_that_is_registered_has_its_words_its_place_and_its_look(monkeypatch, tmp_path):
+    registered = replace(registry.MODELS["early"], words="gated fusion")
+    monkeypatch.setitem(registry.MODELS, "gated", registered)
+    text, _ = write(monkeypatch, tmp_path, [admission("gated"), *study()])
+    rows = [row.split(" | ")[0][2:] for row in section(text, "AUROC").splitlines() if "(" in row]
+    assert rows[1:4] == ["boosted trees on embeddings", "gated fusion", "UniMed, each task alone"]
+    assert look_of("gated") != look_of("not registered") and is_multimodal("gated")
 
 
 def test_smaller_sets_have_no_row_and_what_is_not_registered_is_shown_by_its_name(

@@ -139,16 +139,16 @@ def sets_in_order(sets: Iterable[str]) -> list[str]:
 
 
 def models_in_order(models: Iterable[str]) -> list[str]:
-    """Distinct models: the registered ones first, in the order of the registry, statistics last.
+    """Distinct models: the registered ones in their order, then UniMed's, statistics last.
 
-    >>> models_in_order(["gbdt-stats", "logistic-stats", "new", "late", "early"])
-    ['early', 'late', 'new', 'logistic-stats', 'gbdt-stats']
+    >>> models_in_order(["gbdt-stats", "logistic-stats", "unimed", "new", "late", "early"])
+    ['early', 'late', 'new', 'unimed', 'logistic-stats', 'gbdt-stats']
     """
     place = {model: position for position, model in enumerate(MODELS)}
 
-    def key(model: str) -> tuple[bool, int]:
+    def key(model: str) -> tuple[bool, bool, int]:
         base = model.removesuffix(STATISTICS)
-        return base != model, place.get(base, len(MODELS))
+        return base != model, is_decoder(model), place.get(base, len(MODELS))
 
     return sorted(unique(models), key=key)
 
