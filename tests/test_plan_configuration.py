@@ -158,6 +158,7 @@ def test_what_is_no_config_at_all_is_refused(config):
         ("a:\n  b: {c: 1, c: 2}\n", r"c.yaml:2: config.a.b.c is set twice, first in line 2; keep"),
         ("a: [{b: 1, b: 1}]", "c.yaml:1: config.a.0.b is set twice"),
         ("a: &a [*a]", "c.yaml:1: config.a.0 contains itself"),
+        ("a: {[1, 2]: 3}", "c.yaml:1: config.a has a key that is no text"),
         ("a: [1", "c.yaml: not a readable YAML file, see line 2: did not find"),
         ("\x00", "c.yaml: not a readable YAML file"),
         ("[" * 5000, "c.yaml: not a readable YAML file"),

@@ -59,7 +59,9 @@ def _repeated(
     first: dict[str, int] = {}
     for key, value in node.value:
         name, line = str(key.value), key.start_mark.line + 1
-        if name in first:
+        if not isinstance(key, yaml.ScalarNode):
+            yield f"{line}: {dotted(where)} has a key that is no text; expected one of {PAGE}"
+        elif name in first:
             yield (f"{line}: {dotted((*where, name))} is set twice, first in line {first[name]}; "
                    "keep one of the two")  # fmt: skip
         first.setdefault(name, line)
