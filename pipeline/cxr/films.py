@@ -41,16 +41,16 @@ def create_films(database: duckdb.DuckDBPyConnection, views: Sequence[str]) -> N
 
     Where no film has one of them, an `InputError` lists the source's views with their counts.
     """
-    asked = pl.DataFrame({"view": [view.strip().lower() for view in views]})
-    database.register("asked", asked.to_arrow())
+    wanted = pl.DataFrame({"view": [view.strip().lower() for view in views]})
+    database.register("wanted_views", wanted.to_arrow())
     database.execute(sql_beside(__file__, "films_views.sql"))
-    held = database.sql("SELECT * FROM views ORDER BY name, films DESC, view").pl()
-    absent = asked.join(held, on="view", how="anti")["view"].to_list()
-    if not absent or held.is_empty():  # a source without any film is refused in training
+    in_source = database.sql("SELECT * FROM views ORDER BY name, films DESC, view").pl()
+    absent = wanted.join(in_source, on="view", how="anti")["view"].to_list()
+    if not absent or in_source.is_empty():  # a source without any film is refused in training
         return
-    held = held.with_columns(pl.col("films").map_elements(shown, pl.String))
+    in_source = in_source.with_columns(pl.col("films").map_elements(shown, pl.String))
     each = pl.format("{} ({})", "written", "films").str.join(", ")
-    listed = held.group_by("name", maintain_order=True).agg(each).rows()
+    listed = in_source.group_by("name", maintain_order=True).agg(each).rows()
     raise InputError(
         f"config: cxr.views: no film of the source has the view {' or '.join(absent)}; the films "
         f"have, by {'; by '.join(': '.join(row) for row in listed)}"

@@ -1,7 +1,7 @@
 -- Views of films: the short name of the position (AP, PA, LATERAL), and the meaning of its code
 -- (antero-posterior), of which either may be missing. `views`: which there are, as they are
 -- `written`, and how many films of each; `films`: those of the views asked for.
--- Views: cxr_metadata, asked (view, lower case).
+-- Views: cxr_metadata, wanted_views (view, lower case).
 CREATE TEMP VIEW views AS
 SELECT name, lower(trim(view)) AS view, min(trim(view)) AS written, count(*) AS films
 FROM (
@@ -14,5 +14,5 @@ GROUP BY name, lower(trim(view));
 
 CREATE TEMP VIEW films AS
 FROM cxr_metadata
-WHERE lower(trim(view_position)) IN (FROM asked)
-    OR lower(trim(view_code_sequence_code_meaning)) IN (FROM asked);
+WHERE lower(trim(view_position)) IN (FROM wanted_views)
+    OR lower(trim(view_code_sequence_code_meaning)) IN (FROM wanted_views);
