@@ -226,6 +226,58 @@ def test_readmissions_for_observation_or_surgery_of_the_day_are_counted():
     assert remarks["readmissions for surgery of the same day"] == 1
 
 
+def test_deaths_within_30_days_of_the_prediction_count_by_whole_days():
+    # predicted on 3 March at 08:00; day 30 is 2 April
+    days = [date(2150, 4, 2), date(2150, 4, 3), date(2150, 3, 3), date(2150, 3, 2), None]
+    patients = [{"subject_id": 101 + i, "dod": day} for i, day in enumerate(days)]
+    patients += [{"subject_id": 106 + i} for i in range(3)]
+    admissions = [{}] * 5
+    admissions += [died(at(30 * DAY))]  # no dod: the day of deathtime, 31 March
+    admissions += [died(at(30 * DAY), deathtime=None), died(at(40 * DAY))]
+    found = label("mortality30", hospital(admissions, patients))
+    assert found["label"].to_list() == [1, 0, 1, None, 0, 1, 1, 0]
+    assert [row["episodes"] for row in counts.count_remarks(found)] == [1, 2]
+    # who is discharged at the prediction time, or dies by then, is not asked about
+    known = {"subject_id": 9, "dod": date(2150, 3, 9)}
+    patients = [known, *({"subject_id": i} for i in (101, 102, 103))]
+    ends = [{"dischtime": at(48)}, died(at(48)), died(at(48, 1))]
+    assert labels_of("mortality30", ends, patients) == [None, None, 1]
+
+
+def test_a_source_without_days_of_death_is_refused_in_one_line():
+    with pytest.raises(InputError) as error:
+        label("mortality30", hospital([{}, died(at(96))]))
+    assert "\n" not in str(error.value)
+    assert "task mortality30: the source cannot answer it: it needs days of death" in str(
+        error.value
+    )
+
+
+def test_unplanned_readmissions_alone_count():
+    back = {"admittime": at(10 * DAY), "dischtime": at(12 * DAY)}
+    kinds = {"ELECTIVE": 0, "Elective": 0, "SURGICAL SAME DAY ADMISSION": 0, "URGENT": 1,
+             "EW EMER.": 1, "EU OBSERVATION": 1, "DIRECT EMER.": 1, None: 1}  # fmt: skip
+    visits = [
+        visit
+        for i, kind in enumerate(kinds, 1)
+        for visit in ({"subject_id": i}, {"subject_id": i, "admission_type": kind, **back})
+    ]
+    found = label("readmission_unplanned", hospital(visits))
+    assert found["label"].to_list()[::2] == list(kinds.values())
+    remarks = {row["count"]: row["episodes"] for row in counts.count_remarks(found)}
+    assert remarks["negatives with a planned readmission within 30 days"] == 3
+    assert remarks["readmissions of unknown type"] == 1
+    # an emergency after a planned admission, within 30 days of the first discharge, is no outcome
+    # of it, but of the planned one
+    late = {"subject_id": 1, "admittime": at(20 * DAY), "dischtime": at(21 * DAY)}
+    planned = {"subject_id": 1, "admission_type": "ELECTIVE", **back, "dischtime": at(13 * DAY)}
+    assert labels_of("readmission_unplanned", [{"subject_id": 1}, planned, late]) == [0, 1, None]
+    # a planned transfer on the day of the discharge is no return; the emergency after it is one
+    transfer = {"subject_id": 1, "admission_type": "ELECTIVE", "admittime": at(97)}
+    transfer |= {"dischtime": at(8 * DAY)}
+    assert labels_of("readmission_unplanned", [{"subject_id": 1}, transfer, late]) == [1, 1, None]
+
+
 def test_readmission_needs_patients():
     sources = hospital([{}])
     del sources["patients"]
@@ -400,6 +452,40 @@ def test_open_demo(mimic_demo):
     }
     assert {name: (len(y), y.sum()) for name, y in found.items()} == {
         "mortality": (107, 10),
+        "mortality30": (107, 13),
         "longstay": (107, 47),
         "readmission": (97, 16),
+        "readmission_unplanned": (97, 15),
     }
+    people, visits = sources["patients"], sources["admissions"]
+    visits = visits.join(sources["episodes"].select("hadm_id"), on="hadm_id", how="semi")
+    assert found["mortality30"].sum() == died_within_30_days(people, visits)
+    planned = {"ELECTIVE", "SURGICAL SAME DAY ADMISSION"}
+    assert found["readmission_unplanned"].sum() == sum(
+        1 for kind in types_of_returns(sources["admissions"], visits) if kind not in planned
+    )
+
+
+def died_within_30_days(people, visits):  # by SQL written from the definition alone
+    return duckdb.sql("""
+        SELECT count(*) FROM visits JOIN people USING (subject_id)
+        WHERE dischtime > admittime + INTERVAL 2 DAY
+            AND coalesce(deathtime > admittime + INTERVAL 2 DAY, TRUE)
+            AND date_diff('day', CAST(admittime + INTERVAL 2 DAY AS DATE), dod) BETWEEN 0 AND 30
+    """).fetchall()[0][0]
+
+
+def types_of_returns(every, visits):
+    """The types of the first admissions, on a later day, within 30 days of a discharge alive."""
+    return [row[0] for row in duckdb.sql("""
+        SELECT next.admission_type
+        FROM visits AS own JOIN every AS next USING (subject_id)
+        WHERE own.dischtime > own.admittime + INTERVAL 2 DAY AND own.hospital_expire_flag = 0
+            AND CAST(next.admittime AS DATE) > CAST(own.dischtime AS DATE)
+            AND next.admittime <= own.dischtime + INTERVAL 30 DAY
+            AND NOT EXISTS (  -- one between, or one that continues the visit
+                SELECT 1 FROM every AS one WHERE one.subject_id = own.subject_id
+                    AND one.hadm_id <> own.hadm_id
+                    AND one.admittime BETWEEN own.admittime AND next.admittime - INTERVAL 1 SECOND
+            )
+    """).fetchall()]  # fmt: skip

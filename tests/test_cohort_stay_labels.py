@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import duckdb
 import polars as pl
@@ -256,6 +257,72 @@ def test_respiratory_failure_is_the_earliest_of_three():
     ]
 
 
+BIPAP = [227577, 227578, 227579, 227580, 227583]
+
+
+def test_charted_bipap_and_cpap_are_an_onset_of_their_task_alone():
+    charted = [event(i, at(5), item) for i, item in enumerate(BIPAP, 1)]
+    charted += [event(6, at(5), 227581), event(7, at(5), 227582)]  # rate, oxygen flow
+    charted += [event(8, at(3, 59), 227579), event(9, at(4), 227579), event(10, at(20), 227583)]
+    procedures = [event(10, at(20), 225794), event(11, at(6), 225792)]
+    found = label("arf_bipap_4h", stays(*[{}] * 11), charted=charted, procedures=procedures)
+    assert found["label"].to_list() == [1] * 5 + [0, 0, None, 1, 1, 1]
+    assert found["onset_hours"].to_list()[7:] == [3.9833, 4.0, 20.0, 6.0]
+    remarks = {row["count"]: row["episodes"] for row in counts.count_remarks(found)}
+    # of the same minute the procedure is named
+    assert remarks["onset is a charted BiPAP or CPAP without ventilation up to then"] == 6
+    found = label("arf_4h", stays(*[{}] * 11), charted=charted, procedures=procedures)
+    assert found["label"].to_list() == [0] * 9 + [1, 1]
+
+
+def run_of(stay, *times, item=221906):
+    """Rows of one drug from each time to the next."""
+    return [infusion(stay, begin, item, end=end) for begin, end in pairwise(times)]
+
+
+def test_shock_is_sustained_if_one_drug_runs_for_an_hour_without_a_gap():
+    rows = [
+        *run_of(1, at(5), at(6)),  # 60 minutes
+        *run_of(2, at(5), at(5, 59)),
+        *run_of(3, at(5), at(5, 20), at(5, 40), at(6)),  # a change of the rate is no gap
+        *run_of(4, at(5), at(5, 30)), *run_of(4, at(5, 31), at(6, 30)),  # a gap of a minute
+        *run_of(5, at(5), at(5, 40)), *run_of(5, at(5, 10), at(6, 5)),  # overlapping orders
+        *run_of(6, at(5), at(5, 40)), *run_of(6, at(5, 40), at(6, 20), item=222315),  # two drugs
+        *run_of(7, at(5), at(5, 40), item=221749), *run_of(7, at(5, 40), at(6), item=229632),
+        *run_of(8, at(5), at(5, 10)), *run_of(8, at(9), at(11)),  # the second is the onset
+        infusion(9, at(5)),  # without an end
+        *run_of(10, at(5), at(7)), *run_of(10, at(5, 10), at(5, 20)),  # one within another
+    ]  # fmt: skip
+    rows += [infusion(11, at(5), end=at(7), amount=0.0)]
+    found = label("shock_sustained_4h", stays(*[{}] * 11), rows)
+    assert found["label"].to_list() == [1, 0, 1, 0, 1, 0, 1, 1, 0, 1, 0]
+    assert found["onset_hours"].to_list() == [5.0, None, 5.0, None, 5.0, None, 5.0, 9.0, None, 5.0,
+                                              None]  # fmt: skip
+
+
+def test_who_is_asked_about_sustained_shock_does_not_depend_on_what_comes_after_t():
+    before = [
+        (run_of(1, at(1), at(2)), False),  # had lasted an hour by T
+        (run_of(1, at(1), at(1, 59)), True),  # shorter, and over
+        (run_of(1, at(3, 30), at(3, 50)), True),
+        (run_of(1, at(3, 30), at(4)), False),  # that it ends at T is not known before T
+        (run_of(1, at(3, 30), at(4, 10)), False),  # runs at T, and will not be sustained
+        (run_of(1, at(3, 30), at(9)), False),  # runs at T, and will be
+        (run_of(1, at(4), at(9)), True),  # begins at T
+        (run_of(1, at(-1), at(0, -30)), True),
+        (run_of(1, at(-2), at(0)), False),
+    ]
+    for rows, eligible in before:
+        found = label("shock_sustained_4h", stays({}), rows)
+        assert found["eligible"].to_list() == [eligible], rows
+    # the same until T, whatever comes later
+    first = run_of(1, at(3, 30), at(3, 50))
+    for later in ([], run_of(1, at(4), at(8)), run_of(1, at(20), at(20, 5))):
+        assert label("shock_sustained_4h", stays({}), [*first, *later])["eligible"].all()
+    found = label("shock_sustained_4h", stays({}), [*first, *run_of(1, at(4, 1), at(8))])
+    assert found.select("label", "onset_hours").rows() == [(1, 4.0167)]
+
+
 def test_rows_belong_to_the_stay_that_they_name():
     # two stays of admission 500, from 0 to 60 h and from 70 to 100 h
     second = {"start": at(70), "end": at(100), "hadm_id": 500}
@@ -388,6 +455,8 @@ DEMO = {
     "arf_4h": (77, 8, 67, 39),
     "arf_12h": (74, 7, 67, 39),
     "mortality_48h": (72, 12, 20, 0),
+    "arf_bipap_4h": (76, 10, 70, 39),
+    "shock_sustained_4h": (104, 15, 46, 5),
 }
 
 
@@ -403,7 +472,7 @@ def test_open_demo(mimic_demo):
             for name, folder in folders.items()
         }
         for name in events:
-            items = (220045, 220339, 225792, 225794, *VASOPRESSORS)
+            items = (220045, 220339, 225792, 225794, *BIPAP, *VASOPRESSORS)
             path = mimic_demo / "icu" / f"{name}.csv.gz"
             database.execute(
                 f"CREATE TABLE {name} AS FROM read_csv('{path}') WHERE itemid IN {items}"
@@ -417,12 +486,72 @@ def test_open_demo(mimic_demo):
             onsets = [row["episodes"] for row in stage.count_onsets(found)]
             counted[task] = (found["eligible"].sum(), found["label"].sum(), *onsets)
             assert not positives_without_heart_rate(database, own["episodes"], found, task)
+        database.register("stays", own["episodes"])
+        for task, sql in {"shock_sustained_4h": SUSTAINED, "arf_bipap_4h": MASKED}.items():
+            assert database.sql(sql).fetchall() == [(*counted[task][:3],)]
     assert counted == DEMO
+
+
+# By SQL from the definitions alone: eligible, positive, with an onset at any time. A run begins
+# with a row that no earlier one of its drug reaches, and ends with one that none outlasts:
+# mimic-code's vasopressor_durations, per drug.
+SUSTAINED = """
+    WITH drug AS (
+        SELECT
+            i.stay_id, starttime, endtime,
+            CASE WHEN itemid IN (221749, 229630, 229631, 229632) THEN 1
+                WHEN itemid IN (221289, 229617) THEN 2 ELSE itemid END AS drug
+        FROM inputevents AS i JOIN stays AS s ON i.stay_id = s.stay_id AND starttime <= s."end"
+        WHERE amount > 0 AND statusdescription <> 'Rewritten'
+    ),
+    run AS (
+        SELECT a.stay_id, a.starttime, min(b.endtime) AS endtime
+        FROM drug AS a JOIN drug AS b
+            ON a.stay_id = b.stay_id AND a.drug = b.drug AND a.starttime <= b.endtime
+        WHERE NOT EXISTS (FROM drug AS c WHERE c.stay_id = a.stay_id AND c.drug = a.drug
+                AND c.starttime < a.starttime AND a.starttime <= c.endtime)
+            AND NOT EXISTS (FROM drug AS c WHERE c.stay_id = b.stay_id AND c.drug = b.drug
+                AND c.starttime <= b.endtime AND b.endtime < c.endtime)
+        GROUP BY a.stay_id, a.drug, a.starttime
+    ),
+    asked AS (
+        SELECT
+            s.stay_id, clock_zero + INTERVAL 4 HOUR AS t, s."end" AS leaves, deathtime,
+            (SELECT min(starttime) FROM run WHERE run.stay_id = s.stay_id
+                AND endtime - starttime >= INTERVAL 1 HOUR) AS onset
+        FROM stays AS s JOIN admissions AS a ON s.hadm_id = a.hadm_id
+    )
+    SELECT
+        count(*) FILTER (eligible), count(*) FILTER (eligible AND onset >= t), count(onset)
+    FROM (
+        SELECT *, leaves > t AND coalesce(deathtime > t, TRUE) AND NOT EXISTS (
+            FROM run WHERE run.stay_id = asked.stay_id AND starttime < t
+                AND (endtime >= t OR endtime - starttime >= INTERVAL 1 HOUR)) AS eligible
+        FROM asked
+    )
+"""
+MASKED = """
+    WITH mark AS (
+        SELECT stay_id, charttime AS onset FROM chartevents
+        WHERE itemid IN (220339, 227577, 227578, 227579, 227580, 227583)
+        UNION ALL
+        SELECT stay_id, starttime FROM procedureevents WHERE itemid IN (225792, 225794)
+    ),
+    asked AS (
+        SELECT clock_zero + INTERVAL 4 HOUR AS t, s."end" AS leaves, deathtime,
+            (SELECT min(mark.onset) FROM mark
+                WHERE mark.stay_id = s.stay_id AND mark.onset <= s."end") AS onset
+        FROM stays AS s JOIN admissions AS a ON s.hadm_id = a.hadm_id
+    )
+    SELECT count(*) FILTER (there AND coalesce(onset >= t, TRUE)),
+        count(*) FILTER (there AND onset >= t), count(onset)
+    FROM (SELECT *, leaves > t AND coalesce(deathtime > t, TRUE) AS there FROM asked)
+"""
 
 
 def positives_without_heart_rate(database, episodes, found, task):
     """Positives of whom no heart rate was charted before T: absence alone would tell the label."""
-    hours = int(task.split("_")[1].removesuffix("h"))
+    hours = int(task.rsplit("_", 1)[1].removesuffix("h"))
     first = database.sql(
         "SELECT stay_id, min(charttime) AS hr FROM chartevents WHERE itemid = 220045 GROUP BY ALL"
     ).pl()
