@@ -17,7 +17,7 @@ rule fit_baseline:
     log:
         "logs/fit_baseline/{protocol}/{unit}/{modalities}_{model}_{task}.log",
     wildcard_constraints:
-        model="logistic|gbdt",
+        model=registry.fitted_by("pipeline.fusion.baselines", "embeddings"),
     conda:
         "../envs/pipeline.yaml"
     resources:

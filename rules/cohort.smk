@@ -61,7 +61,7 @@ rule label_task:
         episodes=rules.select_episodes.output.episodes,
         attrition=rules.select_episodes.output.attrition,
         present=wiring.complete_cases(),
-        query=lambda wildcards: tasks.find(wildcards.task, wildcards.protocol).asked.files,
+        query=lambda wildcards: checks.task(wildcards.task, wildcards.unit, wildcards.protocol),
         code=modules("pipeline.cohort.labels"),
     output:
         labels=f"{UNIT}/labels/{{task}}.parquet",

@@ -20,7 +20,7 @@ rule fuse_jointly:
     log:
         "logs/fuse_jointly/{protocol}/{unit}/{modalities}_{model}_{task}.log",
     wildcard_constraints:
-        model="joint|late-averaged",
+        model=registry.fitted_by("pipeline.fusion.joint"),
     conda:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"] * PROCESSES

@@ -20,8 +20,8 @@ def modality(config: Mapping[str, Any]) -> Modality:
             "signals": "ehr.signals",
             "start_by_value": "ehr.start_by_value",
         },
-        stages=("pipeline.ehr.events", "pipeline.ehr.bins", "pipeline.ehr.tokens",
-                "pipeline.ehr.published"),
+        stages=("pipeline.ehr.events", "pipeline.ehr.bins", "pipeline.ehr.tokens"),
+        published=("pipeline.ehr.published",),
     )  # fmt: skip
     fiddle = Encoder(
         files={

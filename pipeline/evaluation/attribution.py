@@ -16,6 +16,7 @@ from math import comb
 
 import numpy as np
 
+from pipeline.cohort.task import find
 from pipeline.evaluation.panel import Panel, aurocs, differences, read_panels
 from pipeline.evaluation.sections.coverage import add_present_argument, read_presence
 from pipeline.evaluation.sections.suppression import NO_COUNTS, shown_counts, why_no_metrics
@@ -148,7 +149,10 @@ def main() -> None:
     panels, resampling = read_panels(tables), Resampling(args.resamples, args.seed)
     if args.task not in panels:
         raise InputError(f"--predictions: of {', '.join(panels)}, expected {args.task}")
-    panel, presence = panels[args.task], read_presence(args.present)
+    panel, presence = (
+        panels[args.task],
+        read_presence(args.present, find(args.task, args.protocol).hours),
+    )
     everyone, fewer = attribution(panel, resampling, smallest), nothing(list(panel.tests)[-1])
     if not (reason := presence.why_unknown or presence.within(panel.first, smallest)[1]):
         fewer = attribution(panel.among(presence.complete), resampling, smallest)

@@ -63,10 +63,27 @@ def models(config: Mapping[str, Any], protocol: str = "corrected") -> dict[str, 
     return {**MODELS, **dict.fromkeys(decoders(config), UNIMED)}
 
 
-def fusions() -> list[str]:
-    """The models that fuse encoders, those of both protocols.
+def fusions(protocol: str = "corrected") -> list[str]:
+    """The models that fuse several modalities.
 
     >>> fusions()
     ['early', 'joint', 'late', 'late-averaged']
     """
-    return [name for name, model in MODELS.items() if model.published and name != SINGLE]
+    return [
+        name
+        for name, model in MODELS.items()
+        if 1 not in model.sizes and (model.published or protocol != "published")
+    ]
+
+
+def fitted_by(module: str, features: str | None = None) -> str:
+    """A pattern of the names of the models that a module fits, on these features or any.
+
+    >>> fitted_by("pipeline.fusion.joint")
+    'joint|late-averaged'
+    """
+    return "|".join(
+        name
+        for name, model in MODELS.items()
+        if module in model.modules and features in (None, model.features)
+    )

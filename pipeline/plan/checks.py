@@ -9,6 +9,7 @@ from typing import Any
 
 from snakemake.logging import logger
 
+from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
 from pipeline.plan import targets
 from pipeline.plan.configuration import SYNTHETIC, source
@@ -34,9 +35,17 @@ class Checks:
                 " ImageNet belong to the paper's film encoder. Set both in config.yaml, or ask for"
                 " results of the corrected protocol"
             )
-        if why := targets.uneven(self.config, modalities, model, protocol, task):
+        why = targets.uneven(self.config, modalities, model, protocol, task)
+        if why := why or targets.ahead(self.config, model, protocol, task):
             sys.exit(f"{modalities}_{model}_{task}: {why}")
         self.needs(targets.needs(self.config, modalities, model, protocol, task))
+
+    def task(self, task: str, unit: str, protocol: str) -> list[str]:
+        """The query of a task and its views; refuses a task of another unit."""
+        one = tasks.find(task, protocol)
+        if one.unit != unit:
+            sys.exit(f"results/{protocol}/{unit}/labels/{task}: a task of the unit {one.unit}")
+        return one.asked.files
 
     def _needs(self, asked: tuple[str, ...]) -> None:
         """Refuses a source that lacks what is asked of it; logs what it is."""

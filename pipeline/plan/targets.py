@@ -127,6 +127,26 @@ def unmet(config: Config, modalities: str, protocol: str) -> str | None:
     return f"the {protocol} protocol needs {', '.join(lacking)}" if lacking else None
 
 
+def ahead(config: Config, model: str, protocol: str, task: str) -> str | None:
+    """Why a target cannot look ahead, where the config has the availability rule switched off.
+
+    >>> config = {"availability": {"enforced": False}, "tasks": []}
+    >>> ahead(config, "early", "corrected", "shock_4h")
+    'config.availability.enforced: false shows what looking ahead is worth to admissions, by any \
+model but unimed; ICU stays and unimed read up to their horizons: set true'
+    """
+    table = protocols.settings(config, protocol)["availability"]
+    if table is None or table["enforced"]:
+        return None
+    if unit_of(config, task, protocol) == "admission" and not registry.is_decoder(model):
+        return None
+    return (
+        "config.availability.enforced: false shows what looking ahead is worth to admissions, by "
+        f"any model but {registry.DECODER}; ICU stays and {registry.DECODER} read up to their "
+        "horizons: set true"
+    )
+
+
 def uneven(config: Config, modalities: str, model: str, protocol: str, task: str) -> str | None:
     """Why FIDDLE's bins do not end where a task's data do; None if they do, or if none is read.
 
@@ -226,7 +246,7 @@ def truths(config: Config, model: str, task: str, known: Sequence[str]) -> dict[
     for one in sequence(config, task):
         forced = f"{one}_forced"
         is_told = registry.is_decoder(model) and told(config, model, one)
-        names[one] = forced if forced in known and is_told else one
+        names[one] = forced if is_told else one  # told, it can reach more than the others
     return {one: name for one, name in names.items() if name in known}
 
 

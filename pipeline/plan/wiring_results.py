@@ -153,23 +153,27 @@ class ResultWiring(Wiring):
             many = any(one.kind == "many" for one in read)
             first += ["pipeline.cohort.diagnoses"] * many
             first += of_unit(asked[0].unit, protocol).files
-            encoders = self.encoders(_of_protocol(wildcards, protocol)).items()
-            rooms = [
-                module
-                for name, (chosen, encoder) in encoders
-                for module in (*encoder.stages, encoder_module(name, chosen))
-            ]
-            rooms += [
-                targets.query(stem, protocol)
-                for _, (_, encoder) in encoders
-                for stem in encoder.queries
-            ]
             model = registry.models(self.config, protocol)[wildcards.model]
             trained = [] if model.decoder else targets.ENCODERS
+            if model.features == "statistics":  # of the events; no encoder is read
+                rooms = ["pipeline.ehr.events"]
+                trained = []
+            else:
+                rooms = self._rooms(wildcards, protocol)
             last = [*trained, *model.modules, "pipeline.evaluation.result"]
             return list(dict.fromkeys([*first, *queries, *rooms, *last]))
 
         return of
+
+    def _rooms(self, wildcards: Any, protocol: str) -> list[str]:
+        """The code of a target's encoders and of what they read."""
+        rooms = []
+        for name, (chosen, encoder) in self.encoders(_of_protocol(wildcards, protocol)).items():
+            other = protocol == "published" and encoder.published is not None
+            rooms += (encoder.published or ()) if other else encoder.stages
+            rooms += [targets.query(stem, protocol) for stem in encoder.queries]
+            rooms.append(encoder_module(name, chosen))
+        return rooms
 
     def truth(self, protocol: str, known: list[str]) -> Of:
         """What is known of the best reachable score of a target's tasks, as far as `known`.

@@ -19,7 +19,8 @@ class Encoder:
 
     `files`: name → path or paths, with the wildcards {protocol} and {unit}. `settings`: name → key
     of the settings, as in "cxr.pixels", or "window", the unit's longest horizon in hours. `places`:
-    name → path that is told but no input of a rule. `stages`: the modules that make the files;
+    name → path that is told but no input of a rule. `stages`: the modules that make the files,
+    `published` under the published protocol, if others;
     `queries`: those that a protocol chooses, as in "pipeline/cxr/films". `needs`: what it needs of
     the source beside the modality's tables, as in `pipeline.extract.contracts`.
     """
@@ -28,6 +29,7 @@ class Encoder:
     settings: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[str, ...] = ()
+    published: tuple[str, ...] | None = None
     queries: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
