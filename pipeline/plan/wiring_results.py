@@ -167,7 +167,7 @@ class ResultWiring(Wiring):
 
     def _rooms(self, wildcards: Any, protocol: str) -> list[str]:
         """The code of a target's encoders and of what they read."""
-        rooms = []
+        rooms: list[str] = []
         for name, (chosen, encoder) in self.encoders(_of_protocol(wildcards, protocol)).items():
             other = protocol == "published" and encoder.published is not None
             rooms += (encoder.published or ()) if other else encoder.stages
