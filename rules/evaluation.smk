@@ -62,7 +62,7 @@ for protocol, folder in RESULTS.items():
             suppress=SUPPRESS,
             source=lambda wildcards: checks.facts(),
             torch_threads=config["torch"]["threads"],
-            letters=lambda wildcards: wiring.words(wildcards.modalities),
+            words=lambda wildcards: wiring.words(wildcards.modalities),
         shell:
             "(python -m pipeline.evaluation.result"
             " --target {wildcards.modalities:q}_{wildcards.model:q}_{wildcards.task:q}"
@@ -88,6 +88,6 @@ for protocol, folder in RESULTS.items():
             " && python -m pipeline.report.curves"
             " --result {output.result:q}"
             " --curves {output.curves:q}"
-            " --letters {params.letters:q}"
+            " --words {params.words:q}"
             " --output {output.figure:q}"
             ") 2> {log:q}"

@@ -106,13 +106,13 @@ for name, page in tables.pages(config).items():
             runtime=30,
         params:
             page=name,
-            letters=wiring.words(),
+            words=wiring.words(),
         shell:
             "python -m pipeline.report.{params.page}"
             " --results {input.results:q}"
             " --contrasts {input.contrasts:q}"
             " --attribution {input.attribution:q}"
-            " --letters {params.letters:q}"
+            " --words {params.words:q}"
             " --markdown {output.markdown:q}"
             " --html {output.html:q}"
             " --csv {output.csv:q}"

@@ -79,7 +79,7 @@ def write(patch, folder, results, contrasts=()):
     command = ["both", "--results", *paths["results"], "--contrasts", *paths["contrasts"]]
     command += ["--markdown", f"{folder}/both.md", "--csv", f"{folder}/both.csv"]
     command += ["--figures", f"{folder}/both.svg", "--html", f"{folder}/both.html"]
-    patch.setattr(sys, "argv", [*command, "--letters", json.dumps({"c": "chest films"})])
+    patch.setattr(sys, "argv", [*command, "--words", json.dumps({"c": "chest films"})])
     both.main()
     with (folder / "both.csv").open() as file:
         return (folder / "both.md").read_text(), list(csv.DictReader(file))

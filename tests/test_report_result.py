@@ -67,7 +67,7 @@ def made(folder, truth, positives=None, suppress=0):
 def draw(monkeypatch, folder, output="x.svg"):
     files = {"--result": "x.json", "--curves": "x.curves.json", "--output": output}
     arguments = [part for key, name in files.items() for part in (key, str(folder / name))]
-    monkeypatch.setattr(sys, "argv", ["curves", *arguments, "--letters", LETTERS])
+    monkeypatch.setattr(sys, "argv", ["curves", *arguments, "--words", LETTERS])
     curves.main()
     return folder / output
 
@@ -77,7 +77,7 @@ def texts(svg):
 
 
 def say(monkeypatch, capsys, folder):
-    command = ["words", "--result", str(folder / "x.json"), "--letters", LETTERS]
+    command = ["words", "--result", str(folder / "x.json"), "--words", LETTERS]
     monkeypatch.setattr(sys, "argv", command)
     words.main()
     return capsys.readouterr().out

@@ -122,7 +122,7 @@ def write(monkeypatch, folder, results, contrasts=(), attributions=(), *more):
     arguments += ["--contrasts", *files("contrast", contrasts)]
     arguments += ["--attribution", *files("attribution", attributions)]
     arguments += ["--markdown", str(folder / "x.md"), "--csv", str(folder / "x.csv"), *more]
-    monkeypatch.setattr(sys, "argv", ["wang", *arguments, "--letters", json.dumps(LETTERS)])
+    monkeypatch.setattr(sys, "argv", ["wang", *arguments, "--words", json.dumps(LETTERS)])
     wang.main()
     with (folder / "x.csv").open() as file:
         return (folder / "x.md").read_text(), list(csv.DictReader(file))

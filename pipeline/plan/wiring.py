@@ -117,7 +117,7 @@ class Wiring:
         }
 
     def words(self, letters: str | None = None) -> str:
-        """What modalities are called, as the JSON of a report's --letters: of these, or of all."""
+        """What modalities are called, as the JSON of a report's --words: of these, or of all."""
         chosen = self.letters if letters is None else letters
         return json.dumps({letter: self.modalities[letter].words for letter in chosen})
 

@@ -8,7 +8,7 @@ the result has it; of diagnoses the recall among the first k groups beside its c
 from typing import TYPE_CHECKING, Any
 
 from pipeline.report.drawing import STYLE, save
-from pipeline.report.names import Letters, add_letters_argument, letters_of, task_words, unit_words
+from pipeline.report.names import Letters, add_words_argument, letters_of, task_words, unit_words
 from pipeline.report.panels import draw_task
 from pipeline.report.results import Part, Result, is_ranked
 from pipeline.report.verdicts import averaged, interval_words
@@ -77,7 +77,7 @@ def main() -> None:
     arguments.add_argument("--result", required=True, help="the result, JSON")
     arguments.add_argument("--curves", required=True, help="its curves, JSON")
     arguments.add_argument("--output", required=True, help="the picture, SVG")
-    add_letters_argument(arguments)
+    add_words_argument(arguments)
     args = arguments.parse_args()
     result = read_result(args.result)
     save(figure(result, read_json(args.curves), letters_of(args)), args.output, result["target"])

@@ -40,10 +40,10 @@ def letters_in_words(config: Mapping[str, Any]) -> dict[str, str]:
     return words
 
 
-def add_letters_argument(arguments: argparse.ArgumentParser) -> None:
-    """The option --letters; without it, the words of the config.yaml in the working directory."""
+def add_words_argument(arguments: argparse.ArgumentParser) -> None:
+    """The option --words; without it, the words of the config.yaml in the working directory."""
     arguments.add_argument(
-        "--letters", type=_parsed, default=None, help="JSON: letter → what its modality is called"
+        "--words", type=_parsed, default=None, help="JSON: letter → what its modality is called"
     )
 
 
@@ -51,16 +51,16 @@ def _parsed(text: str) -> dict[str, str]:
     try:
         words = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"--letters: not JSON ({error.msg})") from error
+        raise InputError(f"--words: not JSON ({error.msg})") from error
     if not isinstance(words, dict):
-        raise InputError('--letters: expected letter → words, as in {"e": "EHR"}')
+        raise InputError('--words: expected letter → words, as in {"e": "EHR"}')
     return words
 
 
 def letters_of(args: argparse.Namespace) -> dict[str, str]:
-    """The words that --letters gives, or those of config.yaml; none where there is no such file."""
-    if args.letters is not None:
-        return args.letters
+    """The words that --words gives, or those of config.yaml; none where there is no such file."""
+    if args.words is not None:
+        return args.words
     return letters_in_words(yaml.safe_load(CONFIG.read_text())) if CONFIG.is_file() else {}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.report.drawing import save
-from pipeline.report.names import Letters, add_letters_argument, letters_of, unique
+from pipeline.report.names import Letters, add_words_argument, letters_of, unique
 from pipeline.report.results import Differences, Results, by_name, differences_in
 from pipeline.stage.command import parser
 from pipeline.stage.comparison import Attribution, read_attribution, read_comparison
@@ -72,7 +72,7 @@ def arguments(text: str | None) -> argparse.Namespace:
     add("--html", help="the page with its pictures as one file")
     add("--csv", required=True, help="the numbers behind it")
     add("--figures", nargs="*", default=[], help="the page's pictures, SVG; named as it names them")
-    add_letters_argument(options)
+    add_words_argument(options)
     return options.parse_args()
 
 

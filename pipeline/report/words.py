@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.names import Letters, add_letters_argument, letters_of, task_words
+from pipeline.report.names import Letters, add_words_argument, letters_of, task_words
 from pipeline.report.numbers import with_interval
 from pipeline.report.results import shown_metrics, test_of
 from pipeline.report.task_lines import Lines, lines_of_one, lines_of_several
@@ -92,7 +92,7 @@ def main() -> None:
     """Reads a result and prints it."""
     arguments = parser(__doc__)
     arguments.add_argument("--result", required=True, help="the result, JSON")
-    add_letters_argument(arguments)
+    add_words_argument(arguments)
     args = arguments.parse_args()
     print(words(read_result(args.result), Path(args.result), letters_of(args)))
 
