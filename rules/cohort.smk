@@ -4,8 +4,7 @@ Needs the source tables that the query of a unit or task names in its head. Make
 their attrition, then per task the labels, with the attrition continued (published: and the split,
 drawn among the complete cases of the task); of a task of many labels, such as diagnoses, which
 carry no time stamp, also the groups of each episode and their vocabulary. They have priority: an
-impossible cohort is refused before films are decoded. For evaluation alone: whom the sensitivity
-analyses of a task leave out.
+impossible cohort is refused before films are decoded.
 """
 
 MANY = "|".join(name for name in tasks.known("stay") if tasks.find(f"{name}_1h").kind == "many")
@@ -127,40 +126,3 @@ use rule label_task as label_diagnoses with:
             "--vocabulary",
             output.vocabulary,
         ],
-
-
-rule mark_left_out:
-    input:
-        tables=lambda wildcards: source_tables(
-            ["patients", "admissions", *tasks.find(wildcards.task).without_tables]
-        ),
-        episodes=rules.select_episodes.output.episodes,
-        labels=rules.label_task.output.labels,
-        query=lambda wildcards: tasks.find(wildcards.task).left_out.files,
-        code=modules("pipeline.cohort.without"),
-    output:
-        f"{UNIT}/without/{{task}}.parquet",
-    log:
-        "logs/mark_left_out/{protocol}/{unit}/{task}.log",
-    wildcard_constraints:
-        protocol=CORRECTED,
-    conda:
-        "../envs/pipeline.yaml"
-    threads: THREADS
-    resources:
-        mem_mb=growing(2000),
-        runtime=60,
-    params:
-        last_year=lambda wildcards: release.last_year(SOURCE),
-    shell:
-        "python -m pipeline.cohort.without"
-        " --task {wildcards.task:q}"
-        " --tables {input.tables:q}"
-        " --episodes {input.episodes:q}"
-        " --labels {input.labels:q}"
-        " --last-year {params.last_year}"
-        " --output {output:q}"
-        " --threads {threads}"
-        " --memory-mb {resources.mem_mb}"
-        " --temp {resources.tmpdir:q}"
-        " 2> {log:q}"

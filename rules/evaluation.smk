@@ -1,9 +1,46 @@
 """One result: every task's metrics with intervals, ceiling, comparisons, subgroups, curves.
 
 Needs the predictions of a model in every fold, those of the single modalities that it is compared
-with, labels and episodes of its tasks. Makes results/{modalities}_{model}_{task}.json, its figure
-.svg and the sidecar .run.json; results/published/… for the published protocol.
+with, labels and episodes of its tasks, and whom their sensitivity analyses leave out, which is made
+here because nothing else reads it. Makes results/{modalities}_{model}_{task}.json, its figure .svg
+and the sidecar .run.json; results/published/… for the published protocol.
 """
+
+
+rule mark_left_out:
+    input:
+        tables=lambda wildcards: source_tables(tasks.find(wildcards.task).left_out.tables),
+        episodes=f"{UNIT}/episodes.parquet",
+        labels=f"{UNIT}/labels/{{task}}.parquet",
+        query=lambda wildcards: tasks.find(wildcards.task).left_out.files,
+        code=modules("pipeline.cohort.without"),
+    output:
+        f"{UNIT}/without/{{task}}.parquet",
+    log:
+        "logs/mark_left_out/{protocol}/{unit}/{task}.log",
+    wildcard_constraints:
+        protocol=CORRECTED,
+    conda:
+        "../envs/pipeline.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
+    params:
+        last_year=lambda wildcards: release.last_year(SOURCE),
+    shell:
+        "python -m pipeline.cohort.without"
+        " --task {wildcards.task:q}"
+        " --tables {input.tables:q}"
+        " --episodes {input.episodes:q}"
+        " --labels {input.labels:q}"
+        " --last-year {params.last_year}"
+        " --output {output:q}"
+        " --threads {threads}"
+        " --memory-mb {resources.mem_mb}"
+        " --temp {resources.tmpdir:q}"
+        " 2> {log:q}"
+
 
 for protocol, folder in RESULTS.items():
 

@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent
 LOCATED = "located_"
 UNITS = ("admission", "stay")
 HOURS = 48  # of an ICU stay; its data reach no further
-GIVEN = ("episodes", "admissions", "patients")  # tables that every task gets
+GIVEN = ("admissions", "patients")  # tables that every task gets
 _OF_STAY = re.compile(r"(.+)_([1-9][0-9]?)h")
 
 
@@ -182,7 +182,7 @@ def read(path: Path) -> Query:
     return Query(
         path.relative_to(ROOT).as_posix(),
         kind,
-        tuple(dict.fromkeys(tables)),
+        tuple(name for name in dict.fromkeys(tables) if name != "episodes"),
         tuple(dict.fromkeys(views)),
     )
 

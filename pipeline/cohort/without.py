@@ -80,7 +80,7 @@ def main() -> None:
     add("--task", required=True, help="mortality, or of ICU stays mortality_48h")
     add("--episodes", required=True, help="episodes, parquet")
     add("--labels", required=True, help="of the task: who is eligible, parquet")
-    add("--tables", nargs="+", required=True, help="of the source, parquet: <table>.parquet")
+    add("--tables", nargs="*", default=[], help="of the source, parquet: <table>.parquet")
     add("--last-year", type=int, required=True, help="last of the release")
     add("--output", required=True, help="marks, parquet")
     add_resource_arguments(arguments)
