@@ -319,8 +319,8 @@ def people(*numbers):
 
 
 def test_vasopressors_are_those_of_the_task_shock(select):
-    tasks = Path(stage.__file__).parents[1] / "cohort" / "tasks" / "stay"
-    between = (tasks / "shock.sql").read_text().split("itemid IN (")[1].split(")\n")[0]
+    query = Path(stage.__file__).parents[1] / "cohort" / "views" / "vasopressors.sql"
+    between = query.read_text().split("itemid IN (")[1].split(")\n")[0]
     listed = catalogue().filter(signal="vasopressor")
     assert sorted(map(int, re.findall(r"\b22\d{4}\b", between))) == sorted(listed["itemid"])
     kept = select(inputevents=[runs(at(1), at(2), 229631, amount=1.0)])
