@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import re
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pipeline.cohort.definitions import item_ids
 from pipeline.ehr import events as stage
 from pipeline.ehr.signals import catalogue, vocabulary
 from pipeline.ehr.statistics import describe
@@ -320,9 +320,8 @@ def people(*numbers):
 
 def test_vasopressors_are_those_of_the_task_shock(select):
     query = Path(stage.__file__).parents[1] / "cohort" / "views" / "vasopressors.sql"
-    between = query.read_text().split("itemid IN (")[1].split(")\n")[0]
     listed = catalogue().filter(signal="vasopressor")
-    assert sorted(map(int, re.findall(r"\b22\d{4}\b", between))) == sorted(listed["itemid"])
+    assert item_ids(query.read_text()) == sorted(listed["itemid"])
     kept = select(inputevents=[runs(at(1), at(2), 229631, amount=1.0)])
     assert kept["signal"].to_list() == ["vasopressor"]
 
