@@ -44,16 +44,16 @@ def texts(columns: Iterable[str], settings: Mapping[str, Any] | None = None) -> 
     >>> texts(["condition: aged {min_age} or over"], {"min_age": 18})
     {'condition: aged {min_age} or over': 'aged 18 or over'}
     """
-    values, found = settings or {}, {}
+    values, asked = settings or {}, {}
     for column in columns:
-        part = _parts(column)
-        needed = [field for _, field, _, _ in Formatter().parse(part["text"]) if field]
-        needed += [part["setting"]] if part["setting"] else []
+        fields = _fields(column)
+        needed = [field for _, field, _, _ in Formatter().parse(fields["text"]) if field]
+        needed += [fields["setting"]] if fields["setting"] else []
         if any(values[name] is None for name in needed):
             continue
-        if part["value"] is None or values[part["setting"]] == part["value"]:
-            found[column] = part["text"].format(**values)
-    return found
+        if fields["value"] is None or values[fields["setting"]] == fields["value"]:
+            asked[column] = fields["text"].format(**values)
+    return asked
 
 
 def looking_ahead(columns: Iterable[str], settings: Mapping[str, Any] | None = None) -> set[str]:
@@ -65,16 +65,16 @@ def looking_ahead(columns: Iterable[str], settings: Mapping[str, Any] | None = N
     >>> len(looking_ahead(columns, {"hours": 96, "window": 48}))
     1
     """
-    values, found = settings or {}, set()
+    values, ahead = settings or {}, set()
     for column in columns:
-        part = _parts(column)
-        limit = part["limit"]
-        if part["ahead"] and (limit is None or values[part["setting"]] > values[limit]):
-            found.add(column)
-    return found
+        fields = _fields(column)
+        limit = fields["limit"]
+        if fields["ahead"] and (limit is None or values[fields["setting"]] > values[limit]):
+            ahead.add(column)
+    return ahead
 
 
-def _parts(column: str) -> dict[str, str | Any]:
+def _fields(column: str) -> dict[str, str | Any]:
     match = _COLUMN.fullmatch(column)
     if match is None:
         raise InputError(f"a query names a condition '{column}', expected 'condition: …'")
