@@ -43,6 +43,7 @@ def test_both_papers_are_compared_on_every_binary_task_of_a_unit():
         assert {f"results/{path.split('/')[-1][:-8]}.json" for path in expected} <= {*page.results}
         assert options[:2] == ["--families", "papers"] and "--diagnoses" not in options
         shares = json.loads(options[options.index("--trained-on") + 1])
+        assert {*shares} == {*models}
         assert shares["early"] == {"encoders": ["train"], "head": ["fusion"]}
         assert shares["unimed"] == {part: ["train", "fusion"] for part in ("encoders", "head")}
 

@@ -133,14 +133,17 @@ def task_of(name: str) -> str:
     return name.split("_", 2)[2]
 
 
-def trained_on(config: Config) -> str:
-    """Model → the shares that its encoders and its head are fitted on, as JSON.
+def trained_on(config: Config, names: list[str]) -> str:
+    """Model of the targets `names` → the shares that its encoders and its head are fitted on, JSON.
 
     Of the corrected protocol: heads see patients whom the encoders never saw; UniMed is fitted on
     both shares at once. What reads no encoder has none.
     """
     both, shares = ["train", "fusion"], {}
+    asked = {name.split("_", 2)[1] for name in names}
     for name, model in registry.models(config).items():
+        if name not in asked:
+            continue
         shares[name] = {"encoders": ["train"], "head": ["fusion"]}
         if model.features == "statistics":
             shares[name] = {"head": both}
@@ -213,7 +216,7 @@ class Comparing:
             variants = json.dumps(self.config["unimed"]["variants"], sort_keys=True)
             options += ["--variants", variants]
         if "papers" in asked:
-            options += ["--trained-on", trained_on(self.config)]
+            options += ["--trained-on", trained_on(self.config, self._names(wildcards))]
         if input.diagnoses:
             options += ["--diagnoses-task", *self._ranked(wildcards), "--diagnoses"]
             options += [*input.diagnoses, "--groups", *input.groups]
