@@ -39,9 +39,8 @@ def episodes(source: Path, runs: Runs) -> None:
     """Selects the episodes from extracted tables, as the workflow does."""
     wiring, job = settings()
     once(
-        python("pipeline.cohort.episodes", f"--patients={source / 'patients.parquet'}",
-               f"--admissions={source / 'admissions.parquet'}",
-               f"--icustays={source / 'icustays.parquet'}",
+        python("pipeline.cohort.episodes", "--tables",
+               *(source / f"{name}.parquet" for name in ("patients", "admissions", "icustays")),
                "--cohort", wiring.setting("cohort")(job), "--split", wiring.setting("split")(job),
                "--last-year", "2022",
                "--output", source / "episodes.parquet", "--attrition", source / "attrition.json",
