@@ -1,8 +1,8 @@
 """Models that train their encoders: joint and late-averaged fusion, and UniMed.
 
 Needs the episodes, the labels of the task or tasks, and what each modality registers of its
-encoder. Makes the predictions of every eligible episode; of fusion those of the test episodes with a
-modality missing, of UniMed the mean attention of the tasks. UniMed takes one task, or several:
+encoder. Makes the predictions of every eligible episode; of fusion those of the test episodes with
+a modality missing, of UniMed the mean attention of the tasks. UniMed takes one task, or several:
 `all`, `admission`; a variant of config `unimed.variants` is a model `unimed-<name>`.
 """
 

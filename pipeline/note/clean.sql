@@ -1,6 +1,7 @@
 -- The words of every report, whatever the cohort: lower case, only letters, of any script and
--- length; an accent belongs to its letter, whether written as one character or as two. Removed spans
--- (___), numbers and layout vanish: Doc2Vec reads these words, a BERT the report as it was written.
+-- length; an accent belongs to its letter, whether written as one character or as two. Removed
+-- spans (___), numbers and layout vanish: Doc2Vec reads these words, a BERT the report as it was
+-- written.
 -- Reports without a word or a time are dropped and counted.
 WITH worded AS (
     SELECT
