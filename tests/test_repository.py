@@ -74,9 +74,12 @@ def test_readme_shows_the_rule_graph_that_snakemake_plans(fresh):
 def test_readme_names_make_targets_and_files_that_exist():
     targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.M))
     assert set(re.findall(r"^make ([a-z-]+)", README, re.M)) <= targets
-    linked = re.findall(r"\]\(([^)h][^)]*)\)", README)
+    linked = re.findall(r"\]\(([^)h#][^)]*)\)", README)
     assert linked
     assert [name for name in linked if not (REPOSITORY / name).exists()] == []
+    headings = re.findall(r"^#+ (.*)", README, re.M)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", text.lower()).replace(" ", "-") for text in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
 
 
 def test_lines_of_queries_and_rules_are_short():
