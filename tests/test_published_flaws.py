@@ -156,10 +156,10 @@ def test_models_take_the_split_of_the_labels_where_a_task_draws_its_own(tmp_path
     own = {"episode_id": [1, 2, 3], "eligible": [True, True, False], "label": [0, 1, None]}
     pl.DataFrame(own | {"split": ["test", "train", None]}).write_parquet(labels)
     pl.DataFrame(ids | {"split": [None] * 3}).write_parquet(episodes)
-    assert read_rows(episodes, labels).split.tolist() == ["test", "train"]
+    assert read_rows(episodes, labels, "mortality").split.tolist() == ["test", "train"]
     pl.DataFrame(own).write_parquet(labels)
     pl.DataFrame(ids | {"split": ["val", "fusion", "val"]}).write_parquet(episodes)
-    assert read_rows(episodes, labels).split.tolist() == ["val", "fusion"]
+    assert read_rows(episodes, labels, "mortality").split.tolist() == ["val", "fusion"]
 
 
 @pytest.mark.parametrize(
