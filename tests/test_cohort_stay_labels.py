@@ -296,7 +296,8 @@ def test_shock_is_sustained_if_one_drug_runs_for_an_hour_without_a_gap():
     rows += [infusion(11, at(5), end=at(7), amount=0.0)]
     found = label("shock_sustained_4h", stays(*[{}] * 11), rows)
     assert found["label"].to_list() == [1, 0, 1, 0, 1, 0, 1, 1, 0, 1, 0]
-    assert found["onset_hours"].to_list() == [5.0, None, 5.0, None, 5.0, None, 5.0, 9.0, None, 5.0,
+    # when it is known: an hour after the run began
+    assert found["onset_hours"].to_list() == [6.0, None, 6.0, None, 6.0, None, 6.0, 10.0, None, 6.0,
                                               None]  # fmt: skip
 
 
@@ -320,7 +321,17 @@ def test_who_is_asked_about_sustained_shock_does_not_depend_on_what_comes_after_
     for later in ([], run_of(1, at(4), at(8)), run_of(1, at(20), at(20, 5))):
         assert label("shock_sustained_4h", stays({}), [*first, *later])["eligible"].all()
     found = label("shock_sustained_4h", stays({}), [*first, *run_of(1, at(4, 1), at(8))])
-    assert found.select("label", "onset_hours").rows() == [(1, 4.0167)]
+    assert found.select("label", "onset_hours").rows() == [(1, 5.0167)]
+
+
+def test_that_shock_is_sustained_is_not_known_to_a_task_before_the_run_has_lasted_an_hour():
+    rows = run_of(1, at(11, 30), at(13))  # at 12 h it may yet end
+    onset, positive = label("shock_sustained_4h", stays({}), rows)["onset_hours", "label"].row(0)
+    assert positive and onset == 12.5
+    # the label and the count of the first day are by the beginning of the run
+    found = label("shock_sustained_4h", stays({}), run_of(1, at(27, 30), at(29)))
+    assert found["onset_hours"].to_list() == [28.5]
+    assert found["count: onset within 24 h from T on"].to_list() == [True]
 
 
 def test_rows_belong_to_the_stay_that_they_name():
@@ -420,7 +431,7 @@ def test_outputs_of_the_command(monkeypatch, tmp_path):
     assert [(row["count"], row["episodes"]) for row in table["counts"]] == [
         ("onset within 24 h from T on", 4),
         ("of all stays of the cohort: with an onset at any time", 6),
-        ("of all stays of the cohort: with an onset before the patient's arrival", 1),
+        ("of all stays of the cohort: with an onset known before the patient's arrival", 1),
     ]
 
 
@@ -446,8 +457,8 @@ def test_train_and_fusion_need_both_classes_together(monkeypatch, tmp_path, capl
         command(monkeypatch, tmp_path, stays(*[{"end": at(4)}] * 8), infused((2, at(5))))
 
 
-# Task → eligible, positive, with an onset at any time, before the patient's arrival. The same by
-# SQL written from the definitions alone, to the row; by intime there were 105 and 21 (shock 4 h),
+# Task → eligible, positive, with an onset at any time, known before the arrival. The same by SQL
+# written from the definitions alone, to the row; by intime there were 105 and 21 (shock 4 h),
 # 83 and 14 (ARF 4 h), of which 6 positives each had no heart rate before T.
 DEMO = {
     "shock_4h": (97, 13, 52, 6),
@@ -456,7 +467,7 @@ DEMO = {
     "arf_12h": (74, 7, 67, 39),
     "mortality_48h": (72, 12, 20, 0),
     "arf_bipap_4h": (76, 10, 70, 39),
-    "shock_sustained_4h": (104, 15, 46, 5),
+    "shock_sustained_4h": (104, 15, 46, 0),  # 5 begin before the arrival, less than an hour
 }
 
 

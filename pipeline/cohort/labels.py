@@ -41,7 +41,8 @@ LABELS = Contract(
     nullable=("label", "onset_hours", "split", "icd_version"),
     units={
         "label": "null: not eligible, or a task of many labels",
-        "onset_hours": "hours from clock_zero to the first onset, or the death in hospital",
+        "onset_hours": "hours from clock_zero to when the first onset, or the death in hospital, is"
+        " known",
         "split": "of a task that draws its own, instead of the episodes'; null: not eligible",
         "icd_version": "of many labels: 9, 10, or both; null: not eligible",
     },
@@ -158,9 +159,12 @@ def count_onsets(labelled: pl.DataFrame) -> list[dict[str, Any]]:
     [2, 1]
     """
     onset = labelled["onset_hours"].drop_nulls()
-    kinds = {"at any time": onset, "before the patient's arrival": onset.filter(onset < 0)}
+    kinds = {
+        "an onset at any time": onset,
+        "an onset known before the patient's arrival": onset.filter(onset < 0),
+    }
     return [
-        {"count": f"of all stays of the cohort: with an onset {when}", "episodes": onsets.len()}
+        {"count": f"of all stays of the cohort: with {when}", "episodes": onsets.len()}
         for when, onsets in kinds.items()
     ]
 

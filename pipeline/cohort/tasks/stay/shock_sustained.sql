@@ -5,8 +5,9 @@
 -- Setting: $hours, from clock_zero to T. One row per stay; columns as in mortality.sql beside this.
 --
 -- A change of the rate ends a row and begins the next: rows of one drug that touch or overlap are
--- one run, as in mimic-code's vasopressor_durations (there of all drugs together). The onset is the
--- beginning of the run.
+-- one run, as in mimic-code's vasopressor_durations (there of all drugs together). The label asks
+-- when the run began; onset_hours is when it had lasted 60 minutes, for nobody knows the onset
+-- before, and the model's feedback must not.
 -- That a run lasts 60 minutes is known 60 minutes after it began, so that at T nobody knows it of
 -- one that began less than an hour before. Whether a stay is asked about must not depend on what
 -- comes after T: it is left out if a run that began before T had lasted 60 minutes by T or was
@@ -77,7 +78,7 @@ SELECT
 
     COALESCE(onset >= prediction_time, FALSE) AS label,
 
-    ROUND(DATE_DIFF('second', clock_zero, onset) / 3600.0, 4) AS onset_hours,
+    ROUND(DATE_DIFF('second', clock_zero, onset + INTERVAL 60 MINUTE) / 3600.0, 4) AS onset_hours,
 
     COALESCE(onset < prediction_time + INTERVAL 24 HOUR, FALSE)
         AS "count: onset within 24 h from T on",
