@@ -23,6 +23,7 @@ from pipeline.evaluation.statistics.sample import Sample
 from pipeline.evaluation.statistics.significance import verdict
 from pipeline.plan import grids
 from pipeline.stage.comparison import Comparison
+from pipeline.stage.database import in_training_share
 from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT
 from pipeline.stage.tables import write_table
@@ -450,6 +451,18 @@ def test_episodes_that_do_not_fit_are_refused(monkeypatch, tmp_path):
         compare_tables(monkeypatch, tmp_path, [paths[0], fewer])
 
 
+def test_names_that_do_not_fit_are_refused(monkeypatch, tmp_path):
+    (path,) = tables(tmp_path, ["e_unimodal_mortality"])
+    for name, message in (
+        ("unimodal.parquet", "unimodal: expected modalities_model_task"),
+        ("e_unimodal_longstay.parquet", "holds predictions of mortality; a table is named after"),
+    ):
+        other = path.with_name(name)
+        other.write_bytes(path.read_bytes())
+        with pytest.raises(InputError, match=message):
+            compare_tables(monkeypatch, tmp_path, [other])
+
+
 def test_order_of_tables_changes_no_number(monkeypatch, tmp_path):
     names = [*SINGLES[::2], "en_early_mortality", "en_joint_mortality"]
     paths = tables(tmp_path, names, n=120)
@@ -476,10 +489,52 @@ def test_the_models_of_both_papers_are_compared_on_the_same_modalities(monkeypat
         ("e_unimed_mortality", "e_logistic_mortality"),
     }
     trained = made["tasks"]["mortality"]["trained_on"]
-    assert trained["en_early_mortality"] == {"encoders": 100, "head": 0}
-    assert trained["en_unimed_admission"] == {"encoders": 100, "head": 100}
-    assert trained["en_gbdt_mortality"] == {"encoders": None, "head": 100}
-    assert trained["e_logistic_mortality"] == {"encoders": None, "head": None}  # not told
+    assert trained["en_early_mortality"] == {"encoders": 100, "head": 0, "of_any_task": None}
+    every = {"encoders": 100, "head": 100}
+    assert trained["en_unimed_mortality"] == {**every, "of_any_task": None}
+    assert trained["en_unimed_admission"] == {**every, "of_any_task": 100}
+    nothing = {"encoders": None, "of_any_task": None}
+    assert trained["en_gbdt_mortality"] == {**nothing, "head": 100}
+    assert trained["e_logistic_mortality"] == {**nothing, "head": None}  # not told
+
+
+def fold(first, last, fusion):
+    """Training episodes first to last - 1, of as many patients; the last `fusion` of them fuse."""
+    split = ["train"] * (last - first - fusion) + ["fusion"] * fusion
+    numbers = range(first, last)
+    return pl.DataFrame({"episode_id": numbers, "subject_id": numbers, "split": split})
+
+
+def training(episodes, shares=TRAINED_ON, together=None):
+    """What the page is told of training episodes; `episodes`: target → a table per fold."""
+    question = stage.Question("corrected", ["papers"], {}, Resampling(200), 10, None, shares,
+                              together or {})  # fmt: skip
+    return stage.trained(Panel({}, {}, episodes, {}), question)
+
+
+def test_training_episodes_of_several_folds_are_their_mean():
+    folds = [fold(0, 300, 100), fold(150, 470, 100)]  # who trains in one fold fuses in another
+    counts = training({"en_early_x": folds, "en_unimed_x": folds})
+    assert counts["en_early_x"] == {"encoders": 210, "head": 100, "of_any_task": None}
+    assert counts["en_unimed_x"]["encoders"] == counts["en_unimed_x"]["head"] == 310
+
+
+def test_training_episodes_are_those_of_the_share_of_the_patients():
+    half = {"unimed": {**TRAINED_ON["unimed"], "share": 0.5}}
+    count = training({"en_unimed_x": [fold(0, 1000, 200)]}, half)["en_unimed_x"]["head"]
+    assert count == int(in_training_share(np.arange(1000), 0.5).sum())
+    assert 400 < count < 600
+
+
+def test_a_decoder_of_several_tasks_learns_from_the_episodes_of_any(tmp_path):
+    first, second = ({"en_unimed_all": [fold(0, last, 0)]} for last in (100, 150))
+    path = tmp_path / "en_unimed_all.diagnoses.parquet"
+    fold(100, 180, 0).write_parquet(path)
+    panels = {task: Panel({}, {}, each, {}) for task, each in (("x", first), ("y", second))}
+    together = stage.of_any_task(panels, {"en_unimed_all": [str(path)]})
+    counts = training(first, together=together)["en_unimed_all"]
+    assert counts == {"encoders": 100, "head": 100, "of_any_task": 180}
+    assert stage.of_any_task({"x": Panel({}, {}, {"en_unimed_x": [fold(0, 9, 0)]}, {})}, {}) == {}
 
 
 def test_models_of_two_cohorts_are_not_compared_across_papers(monkeypatch, tmp_path):

@@ -42,10 +42,24 @@ def test_both_papers_are_compared_on_every_binary_task_of_a_unit():
         assert sorted(files["predictions"]) == sorted(expected)
         assert {f"results/{path.split('/')[-1][:-8]}.json" for path in expected} <= {*page.results}
         assert options[:2] == ["--families", "papers"] and "--diagnoses" not in options
+        beside = [f"results/corrected/{unit}/predictions/ecn_unimed_all.diagnoses.parquet"]
+        assert files["diagnoses"] == beside * (unit == "stay")
+        if unit == "stay":  # training episodes of any task are those of diagnoses, too
+            place = options.index("--trained-diagnoses")
+            assert options[place + 1 :] == beside
         shares = json.loads(options[options.index("--trained-on") + 1])
         assert {*shares} == {*models}
         assert shares["early"] == {"encoders": ["train"], "head": ["fusion"]}
-        assert shares["unimed"] == {part: ["train", "fusion"] for part in ("encoders", "head")}
+        both = {part: ["train", "fusion"] for part in ("encoders", "head")}
+        assert shares["unimed"] == {**both, "share": 1.0}
+
+
+def test_a_comparison_across_papers_knows_the_share_that_unimed_is_trained_on():
+    model = {**CONFIG["unimed"]["model"], "training_share": 0.5}
+    config = {**CONFIG, "unimed": {**CONFIG["unimed"], "model": model}}
+    _, options = job("papers_stay", config=config)
+    shares = json.loads(options[options.index("--trained-on") + 1])
+    assert shares["unimed"]["share"] == 0.5 and "share" not in shares["early"]
 
 
 def test_unimed_s_models_are_compared_on_diagnoses_too():

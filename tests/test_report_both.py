@@ -63,7 +63,10 @@ def differences(task, together, seeds=5):
     ]
     names = {f"ecn_{model}_{task}": TRAINED[model] for model in MODELS}
     names |= {f"ecn_unimed_{of}": TRAINED["unimed"] for of in (task, together)}
-    trained = {n: {"encoders": one, "head": two} for n, (one, two) in names.items()}
+    trained = {
+        name: {"encoders": one, "head": two, "of_any_task": 3210 if name.endswith("all") else None}
+        for name, (one, two) in names.items()
+    }
     head = {"schema_version": 4, "protocol": "corrected", "margin": 0.02}
     head["complete"] = {"reason": "few", "tasks": {}, "contrasts": []}
     return head | {"tasks": {task: {"trained_on": trained}}, "contrasts": rows}
@@ -108,7 +111,8 @@ def test_models_of_both_papers_stand_side_by_side_on_every_binary_task(page):
 def test_training_episodes_stand_in_a_table(page):
     table = section(page[0], "Who is trained on")
     assert line(table, "early fusion")[1:] == ["1,488 + 666"] * 2
-    assert line(table, "UniMed, all tasks together")[1:] == ["2,154"] * 2
+    assert line(table, "UniMed, all tasks together")[1:] == ["2,154", "2,154 (3,210)"]
+    assert "learns from the episodes of its other tasks" in table
 
 
 def test_unimed_minus_every_model_with_its_verdict(page):

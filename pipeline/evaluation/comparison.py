@@ -14,23 +14,27 @@ task is predicted.
 import argparse
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
+
+import polars as pl
+from typing_extensions import TypedDict
 
 from pipeline.cohort.task import find
-from pipeline.evaluation.families import Variants, families
+from pipeline.evaluation.families import SEVERAL, Variants, families
 from pipeline.evaluation.panel import (
     Paired,
     Panel,
     RankingTables,
     differences,
+    episodes_of,
     measured,
     ranked,
     read_panels,
     same_cohort,
 )
-from pipeline.evaluation.predictions import by_name
+from pipeline.evaluation.predictions import by_name, parts
 from pipeline.evaluation.sections.comparisons import mean_auroc
 from pipeline.evaluation.sections.coverage import Presence, add_present_argument, read_presence
 from pipeline.evaluation.sections.suppression import shown
@@ -47,21 +51,33 @@ from pipeline.stage.comparison import (
     Family,
     Trained,
 )
+from pipeline.stage.database import in_training_share
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
-from pipeline.stage.tables import version_of_tables
+from pipeline.stage.sections import Count
+from pipeline.stage.tables import read_table, version_of_tables
 
 log = logging.getLogger("pipeline")
 
-# model → the splits that its encoders and its head are trained on, as the workflow knows them
-TrainedOn = Mapping[str, Mapping[str, Sequence[str]]]
+
+class Shares(TypedDict, total=False):
+    """What a model is trained on: splits of its encoders and of its head, share of the patients."""
+
+    encoders: list[str]
+    head: list[str]
+    share: float
+
+
+TrainedOn = Mapping[str, Shares]  # by model, as the workflow knows them
+Folds = Sequence[pl.DataFrame]  # episode_id, subject_id and split of each fold
 
 
 @dataclass(frozen=True)
 class Question:
     """What is compared: families, UniMed's variants, and how figures are drawn and shown.
 
-    `diagnoses`: name of the task of many labels; `trained_on`: see `TrainedOn`.
+    `diagnoses`: name of the task of many labels; `trained_on`: see `TrainedOn`; `together`: target
+    of several tasks → the episodes of any of them, see `of_any_task`.
     """
 
     protocol: str
@@ -71,6 +87,7 @@ class Question:
     smallest: int
     diagnoses: str | None = None
     trained_on: TrainedOn | None = None
+    together: Mapping[str, Folds] = field(default_factory=dict)
 
 
 def best_single(panel: Panel, names: Sequence[str], least: int) -> str | None:
@@ -125,19 +142,64 @@ def corrected(rows: list[Contrast]) -> list[Contrast]:
     return [{**row, "p_holm": holmed[place]} for place, row in enumerate(rows)]
 
 
-def trained(panel: Panel, trained_on: TrainedOn, smallest: int) -> dict[str, Trained]:
-    """How many episodes of the task each model was trained on.
+def of_any_task(
+    panels: Mapping[str, Panel], diagnoses: Mapping[str, Sequence[str]]
+) -> dict[str, Folds]:
+    """Target of several tasks → per fold the episodes that are eligible for any of its tasks.
+
+    `panels`: its binary tasks; `diagnoses`: its predictions of many labels, a table per fold.
+    """
+    frames: dict[str, list[Folds]] = {}
+    for panel in panels.values():
+        for name, folds in panel.episodes.items():
+            if parts(name)["task"] in SEVERAL:
+                frames.setdefault(name, []).append(folds)
+    for name, paths in diagnoses.items():
+        if name in frames:
+            columns = ["episode_id", "subject_id", "split"]
+            frames[name].append([episodes_of(read_table(path, columns)) for path in paths])
+    return {
+        name: [pl.concat(one).unique() for one in zip(*each, strict=True)]
+        for name, each in frames.items()
+    }
+
+
+def check_names(panels: Mapping[str, Panel]) -> None:
+    """Raises `InputError` where a table holds another task than its name says."""
+    for task, panel in panels.items():
+        for name in panel.tests:
+            if parts(name)["task"] not in (task, *SEVERAL):
+                raise InputError(
+                    f"{name}.parquet: holds predictions of {task}; a table is named after its "
+                    "target, modalities_model_task: name it so"
+                )
+
+
+def trained(panel: Panel, question: Question) -> dict[str, Trained]:
+    """How many episodes of the panel's task each model was trained on, mean over folds.
 
     A table of predictions holds the eligible episodes of every split, so they are counted there.
     """
+
+    def count(folds: Folds, part: Literal["encoders", "head"], shares: Shares) -> Count:
+        if part not in shares:
+            return None
+        share = shares.get("share", 1.0)
+        subjects = [
+            fold.filter(pl.col("split").is_in(shares[part]))["subject_id"] for fold in folds
+        ]
+        rows = [int(in_training_share(each.to_numpy(), share).sum()) for each in subjects]
+        return shown(round(sum(rows) / len(rows)), question.smallest)
+
     counts: dict[str, Trained] = {}
-    for name, rows in panel.rows.items():
-        splits = trained_on.get(name.split("_", 2)[1], {})
-        encoders, head = (
-            shown(sum(rows[split] for split in splits[part]), smallest) if part in splits else None
-            for part in ("encoders", "head")
-        )
-        counts[name] = {"encoders": encoders, "head": head}
+    for name, folds in panel.episodes.items():
+        shares = (question.trained_on or {}).get(parts(name)["model"], Shares())
+        together = question.together.get(name)
+        counts[name] = {
+            "encoders": count(folds, "encoders", shares),
+            "head": count(folds, "head", shares),
+            "of_any_task": count(together, "head", shares) if together else None,
+        }
     return counts
 
 
@@ -169,7 +231,7 @@ def compared(
         if not test["reason"]:
             add(task, panel, list(panel.tests), figures)
         if question.trained_on is not None:
-            tasks[task]["trained_on"] = trained(panel, question.trained_on, question.smallest)
+            tasks[task]["trained_on"] = trained(panel, question)
     if rankings.targets:
         many = question.diagnoses or ""
         counts, names, figures = ranked(
@@ -193,7 +255,10 @@ def _arguments() -> argparse.Namespace:
     add("--groups", nargs="*", default=[], help="true groups of stays, one per fold")
     add("--vocabulary", nargs="*", default=[], help="of the groups, one per fold")
     add("--variants", default="{}", help="JSON: variant of UniMed → the settings that it changes")
-    add("--trained-on", help="JSON: model → the splits that its encoders and its head see")
+    add("--trained-on", help="JSON: model → the splits that its encoders and its head see, and of "
+        "which share of the patients")  # fmt: skip
+    add("--trained-diagnoses", nargs="*", default=[], help="….diagnoses.parquet, to count the "
+        "training episodes of targets of several tasks")  # fmt: skip
     add_present_argument(arguments)
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
     # p cannot be below 2 / resamples, and Holm multiplies it by the size of the family
@@ -203,11 +268,17 @@ def _arguments() -> argparse.Namespace:
     return arguments.parse_args()
 
 
+def _diagnoses(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Target → its tables of diagnoses, `<target>.diagnoses.parquet`."""
+    return {Path(name).stem: tables for name, tables in by_name(paths).items()}
+
+
 def main() -> None:
     """Reads all predictions, writes the comparisons of their models on every task."""
     args = _arguments()
     if args.diagnoses and not args.diagnoses_task:
         raise InputError("--diagnoses without --diagnoses-task")
+    panels = read_panels(by_name(args.predictions))
     question = Question(
         args.protocol,
         args.families,
@@ -216,13 +287,13 @@ def main() -> None:
         args.suppress_below,
         args.diagnoses_task,
         parsed(args.trained_on, "--trained-on") if args.trained_on else None,
+        of_any_task(panels, _diagnoses(args.trained_diagnoses)),
     )
-    panels = read_panels(by_name(args.predictions))
+    check_names(panels)
     if "papers" in args.families:
         for task, panel in panels.items():
             same_cohort(panel, task)
-    ranking = {Path(name).stem: paths for name, paths in by_name(args.diagnoses).items()}
-    rankings = RankingTables(ranking, args.groups, args.vocabulary)
+    rankings = RankingTables(_diagnoses(args.diagnoses), args.groups, args.vocabulary)
     everyone, fewest = compared(question, panels, rankings)
     reason, fewer = read_presence(args.present).why_unknown, Compared(tasks={}, contrasts=[])
     if not reason:

@@ -24,6 +24,7 @@ Across the papers:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pipeline.evaluation.predictions import parts
 from pipeline.stage.comparison import Family
 
 SINGLE, EARLY, UNIMED = "unimodal", "early", "unimed"
@@ -40,6 +41,11 @@ class Target(NamedTuple):
     letters: str
     model: str
     task: str
+
+    @classmethod
+    def named(cls, name: str) -> "Target":
+        """The target of a name; `InputError` where it has not three parts."""
+        return cls(*parts(name).values())
 
     @property
     def name(self) -> str:
@@ -65,7 +71,7 @@ def families(
     >>> several["ablation"]
     [('en_unimed-gru_all', 'en_unimed_all')]
     """
-    targets = [Target(*name.split("_", 2)) for name in names]
+    targets = [Target.named(name) for name in names]
     pairs = {
         "best-single": lambda: _best_single(targets, task, best),
         "early": lambda: _early(targets, task),

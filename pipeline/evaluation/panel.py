@@ -1,13 +1,13 @@
 """Several models of one task on the same test episodes, under the same resamples."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from pipeline.evaluation.diagnosis_tables import read_diagnoses, stays
-from pipeline.evaluation.predictions import SPLITS, read_tasks, samples, seeds
+from pipeline.evaluation.predictions import read_tasks, samples, seeds
 from pipeline.evaluation.provenance import cohort_fingerprint
 from pipeline.evaluation.sections.coverage import Presence
 from pipeline.evaluation.sections.diagnoses import counted, divided
@@ -29,13 +29,13 @@ TEN = np.array([10])  # the k of Recall@10
 class Panel:
     """Predictions of a binary task by M models, by name, of the same n test episodes.
 
-    `tests`, `validation`: their samples; `rows`: episodes of each model per split; `cohorts`:
-    fingerprints of each model's episodes, splits and labels.
+    `tests`, `validation`: their samples; `episodes`: a table per fold of each model, of episode_id,
+    subject_id and split; `cohorts`: fingerprints of each model's episodes, splits and labels.
     """
 
     tests: Mapping[str, Sample]
     validation: Mapping[str, Sample]
-    rows: Mapping[str, Mapping[str, int]]
+    episodes: Mapping[str, Sequence[pl.DataFrame]]
     cohorts: Mapping[str, str]
 
     @property
@@ -47,7 +47,7 @@ class Panel:
         """Of these episodes alone (ids); of all where that is None."""
         tests = {name: part.among(episodes) for name, part in self.tests.items()}
         validation = {name: part.among(episodes) for name, part in self.validation.items()}
-        return Panel(tests, validation, self.rows, self.cohorts)
+        return Panel(tests, validation, self.episodes, self.cohorts)
 
 
 def read_panels(tables: Mapping[str, Sequence[str]]) -> dict[str, Panel]:
@@ -71,15 +71,14 @@ def _panel(models: Mapping[str, list[pl.DataFrame]]) -> Panel:
     return Panel(
         {name: samples(folds, "test") for name, folds in models.items()},
         {name: samples(folds, "val") for name, folds in models.items()},
-        {name: _rows(folds) for name, folds in models.items()},
+        {name: [episodes_of(fold) for fold in folds] for name, folds in models.items()},
         {name: cohort_fingerprint(*folds) for name, folds in models.items()},
     )
 
 
-def _rows(folds: Iterable[pl.DataFrame]) -> dict[str, int]:
-    """Episodes per split; in several folds each counts once."""
-    known = pl.concat(fold.select("episode_id", "split").unique() for fold in folds).unique()
-    return {split: known.filter(split=split).height for split in SPLITS}
+def episodes_of(predictions: pl.DataFrame) -> pl.DataFrame:
+    """The predicted episodes of a fold, each once, with patient and split."""
+    return predictions.select("episode_id", "subject_id", "split").unique()
 
 
 def same_cohort(panel: Panel, task: str) -> None:

@@ -134,12 +134,13 @@ def task_of(name: str) -> str:
 
 
 def trained_on(config: Config, names: list[str]) -> str:
-    """Model of the targets `names` → the shares that its encoders and its head are fitted on, JSON.
+    """Model of the targets `names` → the splits that its encoders and its head are fitted on, JSON.
 
     Of the corrected protocol: heads see patients whom the encoders never saw; UniMed is fitted on
-    both shares at once. What reads no encoder has none.
+    both splits at once, or on a share of their patients. What reads no encoder has none.
     """
-    both, shares = ["train", "fusion"], {}
+    both = ["train", "fusion"]
+    shares: dict[str, dict[str, Any]] = {}
     asked = {name.split("_", 2)[1] for name in names}
     for name, model in registry.models(config).items():
         if name not in asked:
@@ -148,7 +149,8 @@ def trained_on(config: Config, names: list[str]) -> str:
         if model.features == "statistics":
             shares[name] = {"head": both}
         if model.decoder:
-            shares[name] = {"encoders": both, "head": both}
+            share = targets.decoder_settings(config, name)["training_share"]
+            shares[name] = {"encoders": both, "head": both, "share": share}
     return json.dumps(shares, sort_keys=True)
 
 
@@ -171,8 +173,10 @@ class Comparing:
 
     def _ranked(self, wildcards: Any) -> list[str]:
         """The tasks of many labels that UniMed's models are compared on."""
-        asked = families(wildcards.study) == UNIMED
-        tasks = targets.sequence(self.config, "all") if asked else []
+        return self._many() if families(wildcards.study) == UNIMED else []
+
+    def _many(self) -> list[str]:
+        tasks = targets.sequence(self.config, "all")
         return [task for task in tasks if find(task).kind == "many"]
 
     def predictions(self, wildcards: Any) -> list[str]:
@@ -180,9 +184,16 @@ class Comparing:
         return self._tables(wildcards, self._names(wildcards), ".parquet")
 
     def diagnoses(self, wildcards: Any) -> list[str]:
-        """Rankings, of the models that have a task of many labels."""
-        ranked, names = {*self._ranked(wildcards)}, self._names(wildcards)
-        names = [n for n in names if ranked & {*targets.sequence(self.config, task_of(n))}]
+        """Rankings, of the models that have a task of many labels.
+
+        Across papers they are not compared: training episodes are counted in them.
+        """
+        many = {*self._many()} if families(wildcards.study) != WANG else set()
+        names = [
+            name
+            for name in self._names(wildcards)
+            if many & {*targets.sequence(self.config, task_of(name))}
+        ]
         return self._tables(wildcards, names, ".diagnoses.parquet")
 
     def labels(self, part: str) -> Of:
@@ -217,7 +228,8 @@ class Comparing:
             options += ["--variants", variants]
         if "papers" in asked:
             options += ["--trained-on", trained_on(self.config, self._names(wildcards))]
-        if input.diagnoses:
+            options += ["--trained-diagnoses", *input.diagnoses] if input.diagnoses else []
+        elif input.diagnoses:
             options += ["--diagnoses-task", *self._ranked(wildcards), "--diagnoses"]
             options += [*input.diagnoses, "--groups", *input.groups]
             options += ["--vocabulary", *input.vocabulary]

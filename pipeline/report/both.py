@@ -13,6 +13,7 @@ from pipeline.report.both_tables import (
     COUNTS,
     METRICS,
     TRAINED,
+    TRAINED_ON,
     Cells,
     auroc_table,
     by_task,
@@ -133,7 +134,7 @@ def csv_rows(study: Study) -> Iterator[dict[str, Any]]:
             test = test_of(part)
             counts: Mapping[str, Any] = trained.get(name.target, {}).get(task, {})
             row: dict[str, Any] = {"task": task, "model": model.name, "target": name.target}
-            row |= {f"trained_{what}": counts.get(what) for what in ("encoders", "head")}
+            row |= {f"trained_{what}": counts.get(what) for what in TRAINED_ON}
             row |= {key: test[key] for key in (*COUNTS, "prevalence")}
             for metric in METRICS:
                 row |= columns(metric, test[metric]) | {f"{metric}_sd": test[metric].get("sd")}

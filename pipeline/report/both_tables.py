@@ -81,11 +81,14 @@ def models_of(cells: Cells) -> list[Model]:
     return sorted(known, key=lambda model: (order.index(model.name), model.together))
 
 
+TRAINED_ON = ("encoders", "head", "of_any_task")  # counts of training episodes, see Trained
 TRAINED = (
-    "Episodes that a model is fitted on, encoders + head. Wang's encoders are fitted on the share "
-    "train and their heads, as the baselines, on the share fusion, which the encoders never saw; "
-    "UniMed is fitted on both shares at once, encoders and decoder. So the differences are also "
-    "ones of training episodes."
+    "Episodes of the task that a model is fitted on, encoders + head; of several folds the mean. "
+    "Wang's encoders are fitted on the share train and their heads, as the baselines, on the share "
+    "fusion, which the encoders never saw; UniMed is fitted on both shares at once, encoders and "
+    "decoder. UniMed of all tasks together learns from the episodes of its other tasks, too: in "
+    "brackets those of any task. An encoder learns from those that have its modality. So the "
+    "differences are also ones of training episodes."
 )
 
 
@@ -130,7 +133,8 @@ def trained_table(cells: Cells, trained: Mapping[str, Mapping[str, Trained]]) ->
         if counts is None:
             return "–"
         if is_decoder(model.name):
-            return count(counts["head"])
+            other = counts.get("of_any_task")
+            return count(counts["head"]) + ("" if other is None else f" ({count(other)})")
         return f"{count(counts['encoders'])} + {count(counts['head'])}"
 
     rows = [[model.words, *(of(model, task) for task in cells)] for model in models_of(cells)]

@@ -40,12 +40,19 @@ class TestCounts(Counts):
 
 @exact
 class Trained(TypedDict):
-    """How many episodes of the task a model was trained on: what the two papers do differently."""
+    """How many episodes a model was trained on: what the two papers do differently.
+
+    Of several folds the mean. Each encoder learns from those of its episodes that have its
+    modality, which are fewer.
+    """
 
     encoders: Count
-    """Episodes that the encoders were trained on; null of models without encoders."""
+    """Episodes of the task that the encoders were trained on; null of models without encoders."""
     head: Count
-    """Episodes that the head, the decoder or the baseline was trained on."""
+    """Episodes of the task that the head, the decoder or the baseline was trained on."""
+    of_any_task: Count
+    """Of a decoder of several tasks: episodes of any of them, from which its encoders and its
+    shared weights learn; null of models of one task."""
 
 
 @exact

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import polars as pl
 
 from pipeline.stage.progress import JobProgress
 
@@ -68,6 +70,22 @@ def watched(database: duckdb.DuckDBPyConnection, name: str) -> Iterator[None]:
     finally:
         over.set()
         beside.join()
+
+
+def in_training_share(subject: np.ndarray, share: float) -> np.ndarray:
+    """Which rows (n,) are of a share of all patients, by a hash of their `subject_id` (n,).
+
+    The same patients for every target; a smaller share is part of a larger one.
+
+    >>> in_training_share(np.array([1, 2]), 1.0)
+    array([ True,  True])
+    """
+    patients = pl.DataFrame({"subject_id": subject}).to_arrow()
+    with duckdb.connect() as database:
+        database.register("patients", patients)
+        place = "md5_number_lower('training share:' || subject_id) / 2^64"
+        places = database.sql(f"SELECT {place} AS place FROM patients").pl()
+    return (places["place"] < share).to_numpy()
 
 
 def sql_beside(module_file: str, name: str) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import polars as pl
 import torch
 
+from pipeline.stage.database import in_training_share
 from pipeline.stage.errors import InputError
 from pipeline.stage.tables import read_table
 from pipeline.training.batches import Batch
@@ -66,16 +66,8 @@ class Episodes:
         return np.flatnonzero(np.isin(self.split, splits))
 
     def some(self, rows: np.ndarray, share: float) -> np.ndarray:
-        """Of `rows` those of a share of all patients, by a hash: the same ones for every target.
-
-        A smaller share is part of a larger one.
-        """
-        patients = pl.DataFrame({"subject_id": self.subject[rows]}).to_arrow()
-        with duckdb.connect() as database:
-            database.register("patients", patients)
-            place = "md5_number_lower('training share:' || subject_id) / 2^64"
-            places = database.sql(f"SELECT {place} AS place FROM patients").pl()
-        return rows[(places["place"] < share).to_numpy()]
+        """Of `rows` those of a share of all patients: the same ones for every target."""
+        return rows[in_training_share(self.subject[rows], share)]
 
 
 def window_hours(episodes: str) -> float:
