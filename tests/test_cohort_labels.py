@@ -267,6 +267,13 @@ def test_unplanned_readmissions_alone_count():
     remarks = {row["count"]: row["episodes"] for row in counts.count_remarks(found)}
     assert remarks["negatives with a planned readmission within 30 days"] == 3
     assert remarks["readmissions of unknown type"] == 1
+    # of unknown type is the next hospitalisation, too, whatever the type of its later parts
+    unknown = {"subject_id": 1, "admission_type": None, **back}
+    part = {"subject_id": 1, "admission_type": "ELECTIVE", "admittime": at(12 * DAY)}
+    part |= {"dischtime": at(13 * DAY)}
+    found = label("readmission_unplanned", hospital([{"subject_id": 1}, unknown, part]))
+    assert found["label"].to_list()[0] == 1
+    assert found["count: readmissions of unknown type"].to_list()[0]
     # an emergency after a planned admission, within 30 days of the first discharge, is no outcome
     # of it, but of the planned one
     late = {"subject_id": 1, "admittime": at(20 * DAY), "dischtime": at(21 * DAY)}

@@ -271,6 +271,10 @@ def test_charted_bipap_and_cpap_are_an_onset_of_their_task_alone():
     remarks = {row["count"]: row["episodes"] for row in counts.count_remarks(found)}
     # of the same minute the procedure is named
     assert remarks["onset is a charted BiPAP or CPAP without ventilation up to then"] == 6
+    # so is a PEEP, which tells of a ventilator
+    both = [event(1, at(5), 227579), event(1, at(5), 220339)]
+    found_both = label("arf_bipap_4h", stays({}), charted=both)
+    assert [row["episodes"] for row in counts.count_remarks(found_both)] == [1, 0]
     found = label("arf_4h", stays(*[{}] * 11), charted=charted, procedures=procedures)
     assert found["label"].to_list() == [0] * 9 + [1, 1]
 
@@ -447,10 +451,11 @@ def test_same_bytes_for_any_threads_and_row_order(monkeypatch, tmp_path):
 
 
 def test_train_and_fusion_need_both_classes_together(monkeypatch, tmp_path, caplog):
-    # a positive in fusion is enough, and none in val or test is logged
+    # a positive in fusion is enough for one model; none elsewhere is logged
     command(monkeypatch, tmp_path, stays(*[{}] * 8), infused((1, at(5))))
     assert "not both classes in val, so its metrics are null" in caplog.text
-    assert "not both classes in train" not in caplog.text
+    assert "not both classes in train, so no model that is fitted on it alone" in caplog.text
+    assert "not both classes in fusion" not in caplog.text
     with pytest.raises(InputError, match="task shock_4h: not both classes in train, fusion"):
         command(monkeypatch, tmp_path, stays(*[{}] * 8), infused((2, at(5)), (3, at(5))))
     with pytest.raises(InputError, match="task shock_4h: no episode is eligible"):

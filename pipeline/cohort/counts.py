@@ -82,8 +82,9 @@ def check_classes(
 ) -> None:
     """`InputError`, with the attrition table, where a `fitted` split lacks one of the two classes.
 
-    `together`: the fitted splits are one training set, so that their sum must have both. In any
-    other split one class only means null metrics later: logged.
+    `together`: the fitted splits may be one training set, so that their sum must have both; one of
+    them that lacks a class is logged. In any other split one class only means null metrics later:
+    logged.
     """
     text = as_text(table)
     if not table["conditions"][-1]["episodes"]:
@@ -95,6 +96,10 @@ def check_classes(
             f" widen the cohort\n{text}"
         )
     log.info("task %s:\n%s", task, text)
+    for name in [name for name in fitted if _one_class(table, [name])]:
+        log.warning(
+            "task %s: not both classes in %s, so no model that is fitted on it alone", task, name
+        )
     others = [row["split"] for row in table["splits"] if row["split"] not in fitted]
     for name in others:
         if _one_class(table, [name]):

@@ -50,7 +50,9 @@ LABELS = Contract(
 # more columns: of ICU stays, of a task that draws its own split, of a task of many labels
 MORE = {"onset_hours": pl.Float64, "split": pl.String, "icd_version": pl.String}
 REQUIRED = "required: "
-TRAINING = ["train", "fusion"]  # of ICU stays one training set: UniMed fits all of itself at once
+# Of ICU stays one training set is the least: UniMed fits all of itself at once. Other models fit
+# encoders on train and the rest on fusion; a split of one class is named in a warning.
+TRAINING = ["train", "fusion"]
 
 
 def contract(*more: str) -> Contract:

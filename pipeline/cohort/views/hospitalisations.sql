@@ -43,8 +43,9 @@ hospitalisation AS (
         subject_id,
         number,
         MIN(admittime) AS admittime,
-        -- of its first admission; of two at one time of that with the lower hadm_id
-        ARG_MIN(admission_type, (admittime, hadm_id)) AS admission_type,
+        -- Of its first admission, unknown where that one's is (ARG_MIN would take a later one's);
+        -- of two at one time of that with the lower hadm_id.
+        ARG_MIN_NULL(admission_type, (admittime, hadm_id)) AS admission_type,
         MAX(dischtime) AS dischtime,
         BOOL_OR(COALESCE(hospital_expire_flag = 1, deathtime IS NOT NULL)) AS died
     FROM numbered

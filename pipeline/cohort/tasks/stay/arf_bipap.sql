@@ -23,12 +23,11 @@ WITH marks AS (
 ),
 
 first_onset AS (
-    -- Marks of the same minute: the procedure names the event, the charted setting follows from it.
+    -- Marks of the same minute: the procedure names the event, charted settings follow from it, the
+    -- mask's only where nothing else tells of a ventilator.
     SELECT episode_id, onset, mark
     FROM marks
-    QUALIFY ROW_NUMBER() OVER (
-        PARTITION BY episode_id ORDER BY onset, mark IN ('peep', 'mask'), mark
-    ) = 1
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY episode_id ORDER BY onset, mark = 'mask', mark) = 1
 )
 
 SELECT
