@@ -77,7 +77,7 @@ rule fit_statistics:
     log:
         "logs/fit_statistics/{protocol}/{unit}/{model}_{task}.log",
     wildcard_constraints:
-        model="logistic|gbdt",
+        model=registry.fitted_by("pipeline.fusion.baselines", "statistics").replace("-stats", ""),
     conda:
         "../envs/pipeline.yaml"
     resources:

@@ -57,6 +57,18 @@ def test_a_target_costs_what_its_modalities_need(full):
     assert "events, FIDDLE" in stays and "films" not in stays
 
 
+def test_reports_cost_what_their_encoder_needs(full):
+    reports = {"clean reports", "clean reports, Doc2Vec"}
+    alone = lines(full, "n_unimed_shock_4h")
+    assert reports & alone.keys() == {"clean reports"}  # through BERT
+    fiddle = CONFIG["encoders"] | {"e": "fiddle"}
+    both = lines(full, "en_early_mortality", encoders=fiddle)
+    assert reports & both.keys() == {"clean reports, Doc2Vec"}
+    assert "events, FIDDLE" in both and "events, bins, tokens" not in both
+    films = lines(full, "c_unimodal_mortality", missing="complete")
+    assert {"films", "clean reports", "events, bins, tokens"} <= films.keys()
+
+
 def test_settings_at_hand_change_the_estimate(full):
     usual = lines(full, "ecn_early_mortality")
     sampled = lines(full, "ecn_early_mortality", sample=0.01)

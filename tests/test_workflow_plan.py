@@ -92,6 +92,21 @@ def test_a_target_plans_the_jobs_of_its_modalities(fresh, target):
     assert fresh.plan(f"results/{target}.json").planned == PLANS[target]
 
 
+def test_every_registered_model_plans_a_result_of_every_unit(fresh):
+    """A model needs its entry and its module alone: a rule fits it, and one evaluates it."""
+    names = {"corrected": ["mortality", "shock_4h"], "published": ["mortality"]}
+    for protocol, tasks in names.items():
+        folder = {"corrected": "results", "published": "results/published"}[protocol]
+        made = [
+            f"{folder}/{next(filter(model.takes, ('e', 'ecn')))}_{name}_{task}.json"
+            for name, model in registry.models(CONFIG, protocol).items()
+            for task in tasks
+        ]
+        planned = fresh.plan(*made).planned
+        ending = {"corrected": "model", "published": "published"}[protocol]
+        assert planned[f"evaluate_{ending}"] == len(made)
+
+
 def test_a_cohort_of_patients_with_any_film_needs_the_films_metadata(tmp_path, real):
     planned = Checkout.fresh(tmp_path / "own", {"cohort.films": "any"}).plan(
         "results/corrected/admission/episodes.parquet", "results/corrected/stay/episodes.parquet"

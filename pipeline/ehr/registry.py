@@ -31,7 +31,6 @@ def modality(config: Mapping[str, Any]) -> Modality:
         },
         settings={"step": "fiddle.step"},
         stages=("pipeline.ehr.long", "pipeline.fiddle.fit", "pipeline.fiddle.transform"),
-        needs=("fiddle",),
     )
     return Modality(
         words="EHR",

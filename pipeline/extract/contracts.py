@@ -33,9 +33,9 @@ class SourceTable:
     newest layout first. `file`: its name without `.csv.gz` or `.csv`.
     `columns`: name → DuckDB type, in the order of the output. `found_as`: the names that a column
     has in files, where they differ from its own. `derived`: name → SQL over the columns.
-    `needed_by`: "core" (every target), a modality's letter, "fiddle" (an encoder of `e` that reads
-    more), "stay" (the ICU stays), a protocol that reads more, FILM_LIST, or "any film" (a cohort of
-    patients with one). A task's query asks for its tables by their names.
+    `needed_by`: "core" (every target), a modality's letter, an encoder that reads more, "stay" (the
+    ICU stays), a protocol that reads more, FILM_LIST, or "any film" (a cohort of patients with
+    one). A task's query asks for its tables by their names.
     `key`: the columns that identify a row, as in mimic-code's constraints; without a key rows may
     repeat (labevents and chartevents have too many rows to check).
     `multiline`: whether it holds free text with line breaks in quotes; such a file cannot be read

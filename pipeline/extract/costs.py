@@ -14,7 +14,8 @@ from pathlib import Path
 from pipeline.extract import contracts, release
 from pipeline.extract.release import Source, exists
 
-Needs = str | tuple[str, ...]  # as `needed_by` of the contracts, or names of tables
+# as `needed_by` of the contracts, names of encoders and of tables
+Needs = str | tuple[str, ...]
 
 # ASSUME sizes and speeds, of one core. "Measured": on the open demo and generated files of 4 to 107
 # million rows (benchmarks/RESULTS.md); "a guess": not yet at full size.
@@ -154,18 +155,24 @@ def stage_costs(needs: Needs, parquet: Mapping[str, float], kept: Collection[str
     stage that reads any other must run again.
     """
     reports = WORDS_PER_SECOND / WORDS_PER_BYTE / settings.passes
-    stages = [  # letter, its stages in words, what they end in, bytes per second
-        ("e", "events, bins, tokens", "ehr/tokens.parquet", EVENTS_PER_SECOND),
-        ("n", "clean reports, Doc2Vec", "note/vectors.parquet",
-         1 / (1 / NOTES_PER_SECOND + 1 / reports)),
-    ]  # fmt: skip
-    if "fiddle" in needs:
-        stages = [
-            ("e", "events, FIDDLE", "fiddle/X.parquet", FIDDLE_PER_SECOND),
-            ("n", "clean reports", "note/notes.parquet", NOTES_PER_SECOND),
-        ]
-    for letter, what, end, speed in stages:
+    doc2vec = 1 / (1 / NOTES_PER_SECOND + 1 / reports)
+    # letter → encoder → its stages in words, what they end in, bytes per second; those of the first
+    # encoder tell who has the modality
+    stages = {
+        "e": {
+            "tokens": ("events, bins, tokens", "ehr/tokens.parquet", EVENTS_PER_SECOND),
+            "fiddle": ("events, FIDDLE", "fiddle/X.parquet", FIDDLE_PER_SECOND),
+        },
+        "n": {
+            "bert": ("clean reports", "note/notes.parquet", NOTES_PER_SECOND),
+            "doc2vec": ("clean reports, Doc2Vec", "note/vectors.parquet", doc2vec),
+        },
+    }
+    for letter, by_encoder in stages.items():
         if letter in needs:
+            # complete cases ask for a modality without an encoder
+            default = next(iter(by_encoder.values()))
+            what, end, speed = next((s for name, s in by_encoder.items() if name in needs), default)
             tables = [name for name in parquet if letter in contracts.table(name).needed_by]
             read = sum(parquet[name] for name in tables)
             done = exists(place / end) and set(tables) <= set(kept)

@@ -27,9 +27,9 @@ MODELS: dict[str, Model] = {
                       curves=True),
     "gbdt": Model("boosted trees on embeddings", *_ANY, (_BASELINES,), "embeddings", curves=True),
     "logistic-stats": Model("logistic regression on statistics", "e", range(1, 2), _STATISTICS,
-                            "statistics"),
+                            "statistics", letters="e"),
     "gbdt-stats": Model("boosted trees on statistics", "e", range(1, 2), _STATISTICS,
-                        "statistics"),
+                        "statistics", letters="e"),
 }  # fmt: skip
 UNIMED = Model("UniMed", *_ANY, ("pipeline.unimed.train",), "encoders", decoder=True)
 

@@ -176,7 +176,7 @@ def uneven(config: Config, modalities: str, model: str, protocol: str, task: str
 def needs(config: Config, modalities: str, model: str, protocol: str, task: str) -> tuple[str, ...]:
     """What a target needs of the source, in the words of `pipeline.extract.contracts`.
 
-    Letters, the protocol, the unit, tables of the tasks' queries, and what encoders need beside.
+    Letters, the protocol, the unit, tables of the tasks' queries, and the encoders.
     Complete cases need every modality, whatever the target's are.
     """
     merged = protocols.settings(config, protocol)
@@ -187,10 +187,7 @@ def needs(config: Config, modalities: str, model: str, protocol: str, task: str)
     more += ["d_icd_diagnoses"] * any(one.kind == "many" for one in asked)
     more += ["any film"] * (merged["cohort"]["films"] == "any") + [asked[0].unit]
     encoders = protocols.encoders(merged, model)
-    for letter in modalities:
-        offered = modality(config, config["modalities"][letter]).encoders
-        if encoders.get(letter) in offered:
-            more += offered[encoders[letter]].needs
+    more += [encoders[letter] for letter in modalities if letter in encoders]
     if merged["missing"] == "complete":
         own = merged["complete_of"] or config["modalities"].values()
         letters = [letter for letter, name in config["modalities"].items() if name in own]

@@ -20,9 +20,9 @@ class Encoder:
     `files`: name → path or paths, with the wildcards {protocol} and {unit}. `settings`: name → key
     of the settings, as in "cxr.pixels", or "window", the unit's longest horizon in hours. `places`:
     name → path that is told but no input of a rule. `stages`: the modules that make the files,
-    `published` under the published protocol, if others;
-    `queries`: those that a protocol chooses, as in "pipeline/cxr/films". `needs`: what it needs of
-    the source beside the modality's tables, as in `pipeline.extract.contracts`.
+    `published` under the published protocol, if others; `queries`: those that a protocol chooses,
+    as in "pipeline/cxr/films". Tables of the source that it reads beside those of the modality name
+    it in `pipeline.extract.contracts`.
     """
 
     files: Mapping[str, Paths]
@@ -31,7 +31,6 @@ class Encoder:
     stages: tuple[str, ...] = ()
     published: tuple[str, ...] | None = None
     queries: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,8 @@ class Model:
     that fits it, beside its encoders. `features`: what it reads: encoders (it trains them),
     embeddings (frozen encoders) or statistics (of the EHR). `curves`: whether it is also scored
     with a modality missing. `published`: whether the published protocol has it. `decoder`: whether
-    it takes several tasks, and tasks of many labels.
+    it takes several tasks, and tasks of many labels. `letters`: the only ones of its sets, if not
+    all.
     """
 
     words: str
@@ -67,12 +67,11 @@ class Model:
     curves: bool = False
     published: bool = False
     decoder: bool = False
+    letters: str | None = None
 
     def takes(self, modalities: str) -> bool:
         """Whether it is a model of this modality set."""
-        return len(modalities) in self.sizes and (
-            self.features != "statistics" or modalities == "e"
-        )
+        return len(modalities) in self.sizes and set(modalities) <= set(self.letters or modalities)
 
 
 def subsets(letters: Iterable[str]) -> list[str]:
