@@ -305,3 +305,11 @@ def test_a_bound_of_one_task_is_told_the_earlier_ones_and_learns_and_says_its_ow
 def test_nothing_is_told_to_a_model_that_is_not_fed_the_truth():
     with pytest.raises(InputError, match="where feedback is truth"):
         SMALL.tasks(["arf_12h"], ["shock_4h"])
+
+
+def test_two_tokens_of_one_name_are_refused():
+    data = stays()
+    model = model_of(data)
+    encoders = {**model.memory.encoders, "waves": ReportEncoder()}
+    with pytest.raises(InputError, match="waves calls a token n, as that of another modality"):
+        UniMed(encoders, data.tasks, data.groups, SMALL)

@@ -70,6 +70,7 @@ class FiddleNetwork(nn.Module):
     """
 
     widths = {"S": STATIC, "X": SERIES}  # noqa: RUF012 — of the class, never changed
+    record = True
 
     def __init__(self, sizes: tuple[int, int], step: float) -> None:
         super().__init__()
@@ -165,7 +166,7 @@ class Fiddle:
 
 def _all_bins(series: str | Path) -> int:
     """The number of bins of X, at least 1."""
-    last = read_table(series, ["bin"]).select(pl.col("bin").max()).item()
+    last = pl.scan_parquet(series).select(pl.col("bin").max()).collect(engine="streaming").item()
     return 1 if last is None else int(last) + 1
 
 

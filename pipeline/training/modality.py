@@ -55,7 +55,8 @@ class Encoder(Protocol):
     def network(self, settings: Settings, data: Any, train: np.ndarray) -> nn.Module:
         """A fresh network: batch, horizons → `Tokens`, with `widths`: token → width.
 
-        `train`: rows for statistics.
+        `train`: rows for statistics. A network that reads the record (the EHR) has `record = True`:
+        the record tells who is still eligible for a task.
         """
         ...
 

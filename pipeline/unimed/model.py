@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from pipeline.stage.errors import InputError
 from pipeline.training.batches import Batch, within
 from pipeline.training.modality import Tokens
 from pipeline.unimed import decoders
@@ -22,19 +23,37 @@ NO, YES, UNKNOWN = range(3)  # outcomes of a task; unknown: the episode was not 
 # ASSUME an infusion that will turn out void is none from its start: eligibility knows it, if fed.
 
 
+def widths_of(encoders: dict[str, nn.Module]) -> dict[str, int]:
+    """Token → its width, of the encoders of all modalities.
+
+    Raises `InputError` where two of them name a token alike: one would hide the other.
+    """
+    widths: dict[str, int] = {}
+    for name, encoder in encoders.items():
+        tokens: dict[str, int] = dict(encoder.widths)  # type: ignore[arg-type]
+        if repeated := sorted(widths.keys() & tokens.keys()):
+            raise InputError(
+                f"unimed: the encoder of {name} calls a token {', '.join(repeated)}, as that of "
+                "another modality does; rename it in the encoder's widths"
+            )
+        widths |= tokens
+    return widths
+
+
 class Memory(nn.Module):
     """Batch → memory (B, K, M, D): for each of K horizons M tokens of width D.
 
     A token is what one encoder knew by a horizon. One that is not there is a learnt one, so that no
     episode is left out (Zhao et al. 2022 have complete cases). `names`: the tokens in order.
     `features`: encoder → what it made of the last batch in training, so that its gradient can be
-    another than that of the rest.
+    another than that of the rest. `reads_record`: whether one of the encoders reads the EHR.
     """
 
     def __init__(self, encoders: dict[str, nn.Module], width: int) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
-        widths = {token: n for net in encoders.values() for token, n in net.widths.items()}  # type: ignore[operator, union-attr]
+        self.reads_record = any(getattr(net, "record", False) for net in encoders.values())
+        widths = widths_of(encoders)
         self.names = list(widths)
         self.features: dict[str, list[torch.Tensor]] = {}
         self.project = nn.ModuleDict({token: nn.Linear(n, width) for token, n in widths.items()})
@@ -161,7 +180,7 @@ class UniMed(nn.Module):
         tell it), where the horizon of `now` is later: at the time itself nobody knows yet whether
         an infusion that has begun will last. Elsewhere all count.
         """
-        task, reads = self.tasks[before], "ehr" in self.memory.encoders
+        task, reads = self.tasks[before], self.memory.reads_record
         if reads and task.eligibility_known and task.hours < self.tasks[now].horizon:
             return batch["eligible"][:, before]
         return torch.ones_like(batch["eligible"][:, before])
