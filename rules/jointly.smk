@@ -86,14 +86,12 @@ rule train_unimed:
     params:
         launch=LAUNCH,
         folder=subpath(output.history, parent=True),
-        tasks=lambda wildcards: targets.sequence(config, wildcards.task),
-        told=lambda wildcards: targets.told(config, wildcards.model, wildcards.task),
-        labels=lambda wildcards, input: [f"{Path(path).stem}={path}" for path in input.labels],
+        tasks=wiring.sequence,
+        told=wiring.told,
+        labels=by_task("labels"),
         groups=option("groups"),
         vocabulary=option("vocabulary"),
-        model=lambda wildcards: json.dumps(
-            targets.decoder_settings(config, wildcards.model), sort_keys=True
-        ),
+        model=wiring.decoder,
         data=wiring.encoder_data(),
         schedule=json.dumps(config["unimed"]["schedule"], sort_keys=True),
         seeds=config["seeds"],

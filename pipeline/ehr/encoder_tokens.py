@@ -81,6 +81,7 @@ class TokensNetwork(nn.Module):
     """Batch of `Steps`, K horizons → token e: (B, K, 512), present for every episode."""
 
     widths = {"e": 2 * WIDTH}  # noqa: RUF012 — of the class, never changed
+    record = True
 
     def __init__(self, words: Vocabulary, classes: list[int]) -> None:
         super().__init__()
@@ -106,7 +107,8 @@ class TokensNetwork(nn.Module):
     def _feature(self, batch: Batch, table: torch.Tensor) -> torch.Tensor:
         """(B, 512) of all tokens of a batch; `table` (V, 256) of every possible token."""
         lengths, steps = batch["lengths"], len(batch["time_bin"])
-        readings = F.embedding_bag(batch["token"], table, batch["bag"], mode="max")  # (S, 256)
+        token = batch["token"].long()  # as wide as where each bag begins
+        readings = F.embedding_bag(token, table, batch["bag"], mode="max")  # (S, 256)
         empty = torch.diff(batch["bag"], append=batch["bag"].new_tensor([len(batch["token"])])) == 0
         readings = readings.masked_fill(empty[:, None], -math.inf)
         fixed = torch.stack([

@@ -21,10 +21,10 @@ NEVER = 2**31 - 1  # minutes
 class Steps:
     """Episodes in a fixed order. Steps and tokens of episode i lie between its offsets.
 
-    A step is a time of charting. `time_bin` (steps), `token`, `known` and `until` (tokens; minutes
-    from clock zero to the moment of knowledge, and until they turn out void, `NEVER` of most),
-    `step_start` (steps + 1) into tokens, `episode_start` (episodes + 1) into steps, `demographics`
-    (episodes, variables).
+    A step is a time of charting. `time_bin` (steps), `token`, `known` and `until` (tokens, int32;
+    minutes from clock zero to the moment of knowledge, and until they turn out void, `NEVER` of
+    most), `step_start` (steps + 1) into tokens, `episode_start` (episodes + 1) into steps,
+    `demographics` (episodes, variables).
     """
 
     time_bin: np.ndarray
@@ -84,7 +84,7 @@ def read_steps(tokens: str | Path, demographics: str | Path, episodes: np.ndarra
     statics = order.join(read_table(demographics), on="episode_id", how="left").sort("row")
     codes = [name for name in CLASSES if name in statics.columns]  # sex is not in every protocol
     per_episode = np.bincount(steps["row"].to_numpy(), minlength=len(episodes))
-    each = table.drop_nulls("token").cast(dict.fromkeys(("token", "known", "until"), pl.Int64))
+    each = table.drop_nulls("token").cast(dict.fromkeys(("token", "known", "until"), pl.Int32))
     return Steps(
         time_bin=steps.select(bins).to_series().to_numpy(),
         token=each["token"].to_numpy(),

@@ -46,7 +46,7 @@ def _bert(config: Mapping[str, Any]) -> Encoder:
         },
         settings={"trained": "note.bert.trained"},
         places={"model": model or OWN_BERT},
-        stages=("pipeline.note.notes", "pipeline.note.train_bert", "pipeline.note.wordpiece",
-                "pipeline.note.bert"),
+        stages=("pipeline.note.clean", "pipeline.note.notes", "pipeline.note.train_bert",
+                "pipeline.note.wordpiece", "pipeline.note.bert"),
         queries=("pipeline/note/notes",),
     )  # fmt: skip

@@ -214,13 +214,13 @@ class Wiring:
                 paths = {**encoder.files, **encoder.places}
                 data[name] |= {key: self.filled(path, wildcards) for key, path in paths.items()}
                 data[name] |= {
-                    key: self._told(place, wildcards) for key, place in encoder.settings.items()
+                    key: self._at(place, wildcards) for key, place in encoder.settings.items()
                 }
             return json.dumps(data)
 
         return of
 
-    def _told(self, place: str, wildcards: Any) -> Any:
+    def _at(self, place: str, wildcards: Any) -> Any:
         """A setting by its place; `window`: hours of the unit's longest horizon."""
         if place != "window":
             return self.setting(*place.split("."))(wildcards)
@@ -321,6 +321,18 @@ class Wiring:
             )
             if not part or one.kind == "many"
         ]
+
+    def sequence(self, wildcards: Any) -> list[str]:
+        """The names of a target's tasks, in the order of time."""
+        return targets.sequence(self.config, wildcards.task)
+
+    def told(self, wildcards: Any) -> list[str]:
+        """The names of the tasks whose outcomes a decoder is told."""
+        return targets.told(self.config, wildcards.model, wildcards.task)
+
+    def decoder(self, wildcards: Any) -> str:
+        """The settings of a decoder, as JSON."""
+        return json.dumps(targets.decoder_settings(self.config, wildcards.model), sort_keys=True)
 
     def in_folds(self, pattern: str, protocol: str, task: str | None = None) -> list[str]:
         """A table in every fold of a protocol; `task`: whose unit the path has."""
