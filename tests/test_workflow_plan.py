@@ -385,7 +385,8 @@ def test_a_query_is_an_input_of_the_jobs_that_read_it_alone(fresh):
         for file in files.split(", "):
             jobs_of.setdefault(file.removeprefix("pipeline/"), set()).add(log)
     assert {query: jobs_of[query] for query in CHOSEN} == CHOSEN
-    rooms = [REPOSITORY / "pipeline" / room for room in ("cohort", "ehr", "cxr", "note", "fiddle")]
+    rooms = [REPOSITORY / "pipeline" / room for room in ("cohort", "ehr", "cxr", "note", "fiddle",
+                                                         "stage")]  # fmt: skip
     known = {
         path.relative_to(REPOSITORY / "pipeline").as_posix()
         for room in rooms for path in room.rglob("*.*") if path.suffix in (".sql", ".csv")

@@ -34,7 +34,7 @@ CHANGES = {
     "to when they were known; a row without hadm_id belongs to one admission in the long table, "
     "too; ICU stays are observed from intime on where the admission was registered later.",
 }
-ROOMS = ("cohort", "ehr", "cxr", "note")
+ROOMS = ("cohort", "ehr", "cxr", "note", "stage")
 KEPT = Path(__file__).with_name("definitions.json")
 CLOCKS = {
     "admission": "admission to hospital (admittime)",

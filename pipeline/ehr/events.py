@@ -16,7 +16,7 @@ import polars as pl
 
 from pipeline.cohort.attrition import shown
 from pipeline.ehr.signals import INTUBATED, catalogue
-from pipeline.stage.availability import Availability, add_availability_argument
+from pipeline.stage.availability import Availability, add_availability_argument, observed
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside
 from pipeline.stage.parts import query_parts, write_parts
@@ -51,7 +51,9 @@ def query(availability: Availability) -> str:
     """`events.sql` under an availability rule."""
     rule = {f"known_{kind}": availability.known_from(kind) for kind in KINDS}
     rule |= {f"stands_in_{kind}": availability.stands_in(kind) for kind in KINDS}
-    return sql_beside(__file__, "events.sql").format(cut=availability.cut, **rule)
+    return sql_beside(__file__, "events.sql").format(
+        cut=availability.cut, admissions=observed(), **rule
+    )
 
 
 CATALOGUE = catalogue()

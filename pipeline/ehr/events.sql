@@ -3,27 +3,20 @@
 -- known at the prediction time itself is not known before it. An ICU stay has those of its
 -- admission, also those before the ICU; two stays of one admission share events.
 -- Views: episodes, catalogue, chartevents, labevents, outputevents, procedureevents, inputevents,
--- d_items, d_labitems. Macro: intubated (signals.py). The known_… fields are the time columns of
--- the config's availability table, the stands_in_… fields say that the first of them is null.
+-- d_items, d_labitems. Macro: intubated (signals.py). The field admissions is observed.sql of the
+-- room stage; the known_… fields are the time columns of the config's availability table, the
+-- stands_in_… fields say that the first of them is null.
 -- Minutes are whole minutes from clock zero, rounded down: what is known before hour T has
 -- known < 60 T, to the second.
 WITH admissions AS (
-    SELECT
-        subject_id, hadm_id, min(observed_from) AS observed_from,
-        lead(min(observed_from)) OVER (
-            PARTITION BY subject_id ORDER BY min(observed_from), hadm_id
-        ) AS next_from
-    FROM episodes
-    GROUP BY subject_id, hadm_id
+    {admissions}
 ),
 -- ASSUME of an ICU stay the 24 hours before the patient's arrival tell enough of the time before
 -- it. (An admission is observed from the emergency department on, at most 24 hours before it.)
--- ASSUME admissions without an episode take no row from another: where episodes are ICU stays,
--- those without one.
 windows AS (
     SELECT
         e.episode_id, e.subject_id, e.hadm_id, e.clock_zero, e.{cut} AS cut, a.next_from,
-        greatest(a.observed_from, e.clock_zero - INTERVAL 24 HOUR) AS since
+        greatest(a.since, e.clock_zero - INTERVAL 24 HOUR) AS since
     FROM episodes AS e JOIN admissions AS a USING (subject_id, hadm_id)
 ),
 -- By label, unless the catalogue names an item id: releases add ids for the same signal. Labs:

@@ -27,7 +27,7 @@ import polars as pl
 
 from pipeline.cohort.attrition import shown
 from pipeline.ehr.signals import INTUBATED, catalogue
-from pipeline.stage.availability import Availability, add_availability_argument
+from pipeline.stage.availability import Availability, add_availability_argument, observed
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.parts import write_parts
@@ -74,6 +74,7 @@ def query(availability: Availability, unit: str, part: str) -> str:
     else:
         rule = {f"known_{kind}": time for kind, time in CHARTED.items()}
         rule |= {f"stands_in_{kind}": "FALSE" for kind in CHARTED}
+    rule["admissions"] = observed()
     return sql_beside(__file__, "long.sql").format(part=part, **UNITS[unit], **rule)
 
 

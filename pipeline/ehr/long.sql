@@ -6,20 +6,14 @@
 -- intubated is a variable of its own (macro intubated, signals.py), whatever number stands with it.
 -- Views: episodes, items (long_names.sql), chartevents, outputevents, labevents,
 -- microbiologyevents, procedureevents, inputevents. The known_… and stands_in_… fields come from
--- the config's availability table; as_text writes a number. The field stay is the stay's id, null
--- of admissions, the field of_unit the columns that one unit alone has. $episodes: how many make a
--- chunk.
+-- the config's availability table, the field admissions is observed.sql of the room stage; as_text
+-- writes a number. The field stay is the stay's id, null of admissions, the field of_unit the
+-- columns that one unit alone has. $episodes: how many make a chunk.
 -- A variable is an item's number and a text that goes behind its name, which is added at the end.
 -- One part at a time, each a stream; a value may be null. (No filter on computed texts: DuckDB
 -- 2.0.0 fails on those of millions of rows, "dict-surviving cache".)
 WITH admissions AS (
-    SELECT
-        subject_id, hadm_id, min(observed_from) AS since,
-        lead(min(observed_from)) OVER (
-            PARTITION BY subject_id ORDER BY min(observed_from), hadm_id
-        ) AS next_from
-    FROM episodes
-    GROUP BY subject_id, hadm_id
+    {admissions}
 ),
 windows AS (
     SELECT

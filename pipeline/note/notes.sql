@@ -4,15 +4,10 @@
 -- reports.
 -- Views: episodes, notes (the cleaned reports).
 -- The known_notes field is the time column of the availability table of the config, the
--- stands_in_notes field says that the first of its columns is null.
+-- stands_in_notes field says that the first of its columns is null, the field admissions is
+-- observed.sql of the room stage.
 WITH admissions AS (
-    SELECT
-        subject_id, hadm_id, min(observed_from) AS observed_from,
-        lead(min(observed_from)) OVER (
-            PARTITION BY subject_id ORDER BY min(observed_from), hadm_id
-        ) AS next_from
-    FROM episodes
-    GROUP BY subject_id, hadm_id
+    {admissions}
 )
 SELECT
     e.episode_id,
@@ -25,9 +20,6 @@ SELECT
     ) AS minute,
     {stands_in_notes} AS stood_in
 FROM notes AS n
--- A report without hadm_id belongs to the one admission whose observation it falls into: the latest
--- that had begun.
--- ASSUME admissions without an episode take no report from another.
 JOIN admissions AS a
     ON a.subject_id = n.subject_id
     AND (
@@ -35,5 +27,5 @@ JOIN admissions AS a
         OR n.hadm_id IS NULL AND (a.next_from IS NULL OR n.charttime < a.next_from)
     )
 JOIN episodes AS e ON e.subject_id = a.subject_id AND e.hadm_id = a.hadm_id
-WHERE n.charttime >= a.observed_from AND n.charttime < e.{cut} AND {known_notes} < e.{cut}
+WHERE n.charttime >= a.since AND n.charttime < e.{cut} AND {known_notes} < e.{cut}
 ORDER BY ALL

@@ -96,10 +96,16 @@ def add_query_arguments(arguments: argparse.ArgumentParser) -> None:
     add("--admissions", help="of the source; for a published query")
 
 
+def observed() -> str:
+    """The text of `observed.sql`: to which admission of the episodes a row belongs by its time."""
+    return Path(__file__).with_name("observed.sql").read_text()
+
+
 def query_of(arguments: argparse.Namespace, kind: str) -> str:
     """The text of `--query`, with the availability rule of `kind` in its fields.
 
-    The fields are `{cut}`, `{known_<kind>}` and `{stands_in_<kind>}`; a published query has none.
+    The fields are `{cut}`, `{admissions}` (`observed`), `{known_<kind>}` and `{stands_in_<kind>}`;
+    a published query has none.
     `InputError` where the arguments lack what the query needs.
     """
     text, table = arguments.query.read_text(), arguments.availability
@@ -110,4 +116,4 @@ def query_of(arguments: argparse.Namespace, kind: str) -> str:
     if published:
         return text
     rule = {f"known_{kind}": table.known_from(kind), f"stands_in_{kind}": table.stands_in(kind)}
-    return text.format(cut=table.cut, **rule)
+    return text.format(cut=table.cut, admissions=observed(), **rule)
