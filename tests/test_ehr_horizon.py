@@ -231,6 +231,19 @@ def test_a_stay_has_rows_of_its_admission_from_a_day_before_the_arrival_on(selec
     assert selected([stay()], chartevents=rows)["minute"].to_list() == [-60]
 
 
+def test_what_still_runs_a_day_before_the_arrival_is_of_the_stay_whenever_it_began(selected):
+    """Over by then, or begun before the admission was observed: not of it."""
+    stays = [stay(1), stay(2, at(72), observed_from=at(-6))]
+    rows = [
+        runs(at(5, minute), end) for minute, end in enumerate([at(48), at(48, 1), at(80), None])
+    ]
+    kept = selected(stays, inputevents=[*rows, runs(at(-7), at(80))])
+    assert kept.select("episode_id", "minute", "end_minute").rows() == [
+        (1, 300, None), (1, 301, None), (1, 302, None), (1, 303, None),
+        (2, -67 * 60 + 1, -24 * 60 + 1), (2, -67 * 60 + 2, 8 * 60), (2, -67 * 60 + 3, None),
+    ]  # fmt: skip
+
+
 def test_two_stays_of_an_admission_share_events_by_their_own_clocks(selected):
     stays = [stay(1), stay(2, at(20), observed_from=at(-6)), stay(3, at(20), hadm=6)]
     found = selected(stays, chartevents=[read(at(19, 59)), read(at(21))])

@@ -12,11 +12,22 @@ WITH admissions AS (
     {admissions}
 ),
 -- ASSUME of an ICU stay the 24 hours before the patient's arrival tell enough of the time before
+<<<<<<< HEAD
 -- it. (An admission is observed from the emergency department on, at most 24 hours before it.)
 windows AS (
     SELECT
         e.episode_id, e.subject_id, e.hadm_id, e.clock_zero, e.{cut} AS cut, a.next_from,
         greatest(a.since, e.clock_zero - INTERVAL 24 HOUR) AS since
+=======
+-- it, and what still ran in them, since whenever of the admission. (An admission is observed from
+-- the emergency department on, at most 24 hours before it.)
+-- ASSUME admissions without an episode take no row from another: where episodes are ICU stays,
+-- those without one.
+windows AS (
+    SELECT
+        e.episode_id, e.subject_id, e.hadm_id, e.clock_zero, e.{cut} AS cut, a.next_from,
+        a.observed_from, greatest(a.observed_from, e.clock_zero - INTERVAL 24 HOUR) AS since
+>>>>>>> 2223e5e (Events of an ICU stay: an interval that still ran a day before the arrival is there, whenever of the admission it began)
     FROM episodes AS e JOIN admissions AS a USING (subject_id, hadm_id)
 ),
 -- By label, unless the catalogue names an item id: releases add ids for the same signal. Labs:
@@ -109,7 +120,8 @@ intervals AS (
         greatest(s.starttime, s.known) AS known, i.kind, i.signal, CAST(NULL AS DOUBLE) AS value,
         s.void AND ended IS NOT NULL AS void, s.stood_in, FALSE AS outside
     FROM started AS s JOIN windows AS w USING (hadm_id) JOIN items AS i USING (itemid)
-    WHERE s.starttime >= w.since AND s.starttime < w.cut AND s.known < w.cut
+    WHERE s.starttime >= w.observed_from AND s.starttime < w.cut AND s.known < w.cut
+        AND (s.starttime >= w.since OR s.endtime IS NULL OR s.endtime > w.since)
 )
 -- By episodes, so that they can be read one after the other; duplicates are left to the reader.
 SELECT
