@@ -526,6 +526,12 @@ def test_training_episodes_are_those_of_the_share_of_the_patients():
     assert 400 < count < 600
 
 
+def test_sums_of_training_episodes_do_not_give_hidden_counts_away():
+    counts = training({"en_early_x": [fold(0, 105, 5)], "en_unimed_x": [fold(0, 105, 5)]})
+    assert counts["en_early_x"]["head"] == "<10"
+    assert counts["en_unimed_x"]["head"] == counts["en_unimed_x"]["encoders"] == ">100"
+
+
 def test_a_decoder_of_several_tasks_learns_from_the_episodes_of_any(tmp_path):
     first, second = ({"en_unimed_all": [fold(0, last, 0)]} for last in (100, 150))
     path = tmp_path / "en_unimed_all.diagnoses.parquet"

@@ -88,7 +88,7 @@ MISTAKES = {
     "cohort.window_hours": (48.0, r"48.0 \(no whole number: write 48\)"),
     "cohort.min_age": (True, r"true \(a boolean, no number\); expected a whole number from 0"),
     "cohort.ids": ("no.csv", "config.cohort.ids: no file no.csv"),
-    "sample": (math.nan, "config.sample: NaN; expected a number above 0 and at most 1"),
+    "sample": (math.nan, "config.sample: NaN; expected a number from 0.0001 to 1"),
     "schedule": (GONE, "config.schedule: missing; expected a section"),
     "schedule.learning_rate": ("1e-4", r'"1e-4" \(a text: no quotes, and 1.0e-4 for 1e-4\)'),
     "schedule.epochs": (10**400, "config.schedule.epochs: a huge number; expected"),
@@ -103,7 +103,7 @@ MISTAKES = {
         r"config.sedes: unknown key, and no further modality of that name; did you mean seeds",
     ),
     "ehr": ({"signals": "published"}, "config.ehr: unknown key, and no further modality"),
-    "seeds": ([1, 1], "config.seeds: a list: an item is listed twice"),
+    "seeds": ([1, 1], "config.seeds: a list: 1 is listed twice; expected"),
     "tasks": (["death"], "config.tasks: unknown task death; expected of admissions one of "),
     "tasks.1": ("shock_4h", "config.tasks: shock_4h is a task of the unit stay, not admission"),
     "modalities": ({True: "ehr"}, r"the key true \(YAML reads yes, no, on and off as booleans"),
@@ -118,12 +118,14 @@ MISTAKES = {
     "source.root": (None, "config.source: root is null and no data set is named"),
     "source.mimic_iv": ("/", "config.source: root is synthetic, yet mimic_iv is set; set root: n"),
     "torch.device": ("gpu", 'config.torch.device: "gpu"; expected auto, cpu, mps, cuda or cuda:1'),
-    "fiddle.step": (3, "config.fiddle.step: bins of 3 hours do not end when a task is predicted"),
+    "fiddle.step": (3, "config.fiddle.step: bins of 3 hours do not end, exactly and in floats, wh"),
     "fiddle.hours": (24, "config.fiddle.hours: 24, but a task needs 48 hours"),
     "unimed.all": (["arf_12h", "shock_4h"], "config.unimed.all: .* not in the order of time"),
     "unimed.tasks": (["sepsis_4h"], "config.unimed.tasks: unknown task sepsis_4h; expected"),
     "unimed.model.heads": (7, "config.unimed.model: width 128 is no multiple of heads 7"),
     "unimed.model.parallel": (True, "config.unimed.model: parallel tasks get no feedback"),
+    "unimed.variants.unimed": ({"hours": 4}, "unimed: that is the name of the model itself; call"),
+    "unimed.variants.again": ({"decoder": "gru"}, "variants.again: changes the same as gru; remo"),
     "unimed.variants.x": ({"decodr": "gru"}, "config.unimed.variants.x.decodr: unknown .* decoder"),
     "unimed.variants.y": ({"order": "reversed"}, "variants.y: .*known only later; set hours to 4"),
     "unimed.variants.Z": ({}, 'config.unimed.variants: the key "Z"; expected keys that are a name'),
@@ -141,6 +143,14 @@ def test_a_mistake_is_a_line_that_names_key_value_and_what_is_expected(path):
     value, message = MISTAKES[path]
     lines = refused(changed({path: value}))
     assert any(re.search(message, line) for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("heads", 7), ("parallel", True), ("order", "reversed")]
+)
+def test_a_mistake_of_unimed_s_model_is_one_line_however_many_variants_inherit_it(path, value):
+    (line,) = refused(changed({f"unimed.model.{path}": value}))
+    assert line.startswith("config.unimed.model: ")
 
 
 @pytest.mark.parametrize("config", [None, [], 3, "a", {}, {1: {2: 3}}, {True: None}, [[{}]]])

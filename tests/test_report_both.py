@@ -165,3 +165,15 @@ def test_smaller_sets_have_no_row_and_what_is_not_registered_is_shown_by_its_nam
     }  # fmt: skip
     config = {"modalities": {"x": "no_such_folder"}}
     assert letters_in_words(config) == {"x": "no_such_folder"}
+
+
+def test_a_task_without_results_of_all_modalities_is_left_out(monkeypatch, tmp_path):
+    fewer = fused("early") | {"modalities": "ec", "task": "arf_12h", "target": "ec_early_arf_12h"}
+    fewer["tasks"] = {"arf_12h": fewer["tasks"]["shock_4h"]}
+    text, _ = write(monkeypatch, tmp_path, [*study(), fewer])
+    assert line(section(text, "AUROC"), "model")[1:] == ["mortality", "Shock 4 h"]
+
+
+def test_results_of_two_protocols_are_refused(monkeypatch, tmp_path):
+    with pytest.raises(InputError, match="of the protocols corrected, published; give those of on"):
+        write(monkeypatch, tmp_path, [*study(), admission("early") | {"protocol": "published"}])

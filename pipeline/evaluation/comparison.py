@@ -175,6 +175,12 @@ def check_names(panels: Mapping[str, Panel]) -> None:
                 )
 
 
+def _mean(folds: Folds, split: str, share: float) -> int:
+    """Episodes of a split and of a share of the patients, mean over folds."""
+    subjects = [fold.filter(split=split)["subject_id"].to_numpy() for fold in folds]
+    return round(sum(in_training_share(each, share).sum() for each in subjects) / len(folds))
+
+
 def trained(panel: Panel, question: Question) -> dict[str, Trained]:
     """How many episodes of the panel's task each model was trained on, mean over folds.
 
@@ -184,12 +190,11 @@ def trained(panel: Panel, question: Question) -> dict[str, Trained]:
     def count(folds: Folds, part: Literal["encoders", "head"], shares: Shares) -> Count:
         if part not in shares:
             return None
-        share = shares.get("share", 1.0)
-        subjects = [
-            fold.filter(pl.col("split").is_in(shares[part]))["subject_id"] for fold in folds
-        ]
-        rows = [int(in_training_share(each.to_numpy(), share).sum()) for each in subjects]
-        return shown(round(sum(rows) / len(rows)), question.smallest)
+        each = [_mean(folds, split, shares.get("share", 1.0)) for split in shares[part]]
+        countable = sum(n for n in each if shown(n, question.smallest) == n)
+        if len(each) > 1 and 0 < countable < sum(each):
+            return f">{countable}"  # else a hidden count would follow from the sum
+        return shown(sum(each), question.smallest)
 
     counts: dict[str, Trained] = {}
     for name, folds in panel.episodes.items():
@@ -230,7 +235,7 @@ def compared(
         tasks[task] = {"metric": "auroc", "test": test, "models": {}}
         if not test["reason"]:
             add(task, panel, list(panel.tests), figures)
-        if question.trained_on is not None:
+        if question.trained_on is not None and presence is None:
             tasks[task]["trained_on"] = trained(panel, question)
     if rankings.targets:
         many = question.diagnoses or ""

@@ -103,18 +103,17 @@ def beside(args: argparse.Namespace, task: str) -> Beside:
     )
 
 
-def without_empty(part: Part) -> Part:
-    """A task without comparisons and missing modalities where there was nothing to compare with.
+def without_empty(part: Part, args: argparse.Namespace) -> Part:
+    """A task without comparisons and missing modalities where no predictions of them were given.
 
     >>> part = {"comparisons": {"singles": {}}, "missing": None, "complete": {"missing": None}}
-    >>> without_empty(part)
-    {'complete': {}}
+    >>> without_empty(part, argparse.Namespace(singles=[], absent=["x.parquet"]))
+    {'missing': None, 'complete': {'missing': None}}
     """
     if "comparisons" not in part:
         return part
     whole = cast(Binary, part)
-    empty = ["comparisons"] * (not whole["comparisons"]["singles"])
-    empty += ["missing"] * (whole["missing"] is None)
+    empty = ["comparisons"] * (not args.singles) + ["missing"] * (not args.absent)
     kept: Any = {key: value for key, value in whole.items() if key not in empty}
     kept["complete"] = {k: value for k, value in whole["complete"].items() if k not in empty}
     return cast(Binary, kept)
@@ -145,11 +144,12 @@ def cohort(frames: list[pl.DataFrame], looks_ahead: list[str], smallest: int) ->
 
 
 def same_seeds(args: argparse.Namespace, tables: Tables, folds: list[Fold]) -> list[int]:
-    """The seeds of all predictions; `InputError` where diagnoses have others."""
+    """The seeds of all predictions; `InputError` where a task has others."""
     each = {tuple(seeds(frames[0])) for frames in tables.values()}
     each |= {tuple(seeds(fold.frame)) for fold in folds}
     if len(each) > 1:
-        raise InputError(f"{args.diagnoses[0]}: other seeds than in {args.predictions[0]}")
+        files = ", ".join([*args.predictions[:1], *args.diagnoses[:1]])
+        raise InputError(f"{files}: the tasks have other seeds; predict all of them with the same")
     return list(*each)
 
 
@@ -230,7 +230,7 @@ def main() -> None:
         "task": head["task"],
         "protocol": args.protocol,
         "source": args.source,
-        "tasks": tasks if is_flat else {task: without_empty(part) for task, part in tasks.items()},
+        "tasks": tasks if is_flat else {t: without_empty(part, args) for t, part in tasks.items()},
         "attention": rounded(
             attention(read_attention(args.attention, trained, args.suppress_below))
         ),

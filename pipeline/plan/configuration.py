@@ -17,6 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.cohort import task
+from pipeline.fusion import registry
 from pipeline.plan import launch, protocols
 from pipeline.plan.mistakes import (
     LOADER,
@@ -203,8 +204,10 @@ def _times(config: Config) -> Iterator[str]:
     hours, step = config.fiddle.hours, config.fiddle.step
     if max(times) > hours:
         yield f"fiddle.hours: {hours}, but a task needs {max(times)} hours"
+    # floats: of 0.1 neither the bins are whole nor do rows at their edges fall in the right one
     if step > hours or any(time % step for time in (*times, hours)):
-        yield f"fiddle.step: bins of {step} hours do not end when a task is predicted; set 1"
+        yield (f"fiddle.step: bins of {step} hours do not end, exactly and in floats, when a task "
+               "is predicted; set 1, 0.5 or 0.25")  # fmt: skip
 
 
 def _hours(name: str) -> int:
@@ -215,19 +218,35 @@ def _hours(name: str) -> int:
 def _models(config: Config) -> Iterator[str]:
     """UniMed's models: an order of tasks that looks ahead, heads that do not fit."""
     times = [_hours(name) for name in config.unimed.all]
-    base = config.unimed.model.dump()
-    changes = {f"unimed.variants.{name}": v.dump() for name, v in config.unimed.variants.items()}
-    for where, change in {"unimed.model": {}, **changes}.items():
-        if not change and where != "unimed.model":
+    base = config.unimed.model
+    of_all = _misfits(base, times)
+    yield from (f"unimed.model: {line}" for line in of_all)
+    changes: dict[str, dict[str, Any]] = {}
+    for name, variant in config.unimed.variants.items():
+        where, change = f"unimed.variants.{name}", variant.dump()
+        if not change:
             yield f"{where}: changes nothing of unimed.model; name what, or remove it"
-        model = UnimedModel(**{**base, **change})
-        if model.order != "time" and (model.hours or max(times)) > min(times):
-            yield (f"{where}: in the order {model.order} a task would see what is known only "
-                   f"later; set hours to {min(times)} or less")  # fmt: skip
-        if model.width % model.heads:
-            yield f"{where}: width {model.width} is no multiple of heads {model.heads}"
-        if model.parallel and model.feedback != "none":
-            yield f"{where}: parallel tasks get no feedback; set feedback: none"
+        if name == registry.DECODER:
+            yield f"{where}: that is the name of the model itself; call the variant otherwise"
+        if change in changes.values():
+            same = next(other for other, one in changes.items() if one == change)
+            yield f"{where}: changes the same as {same}; remove one of the two"
+        changes[name] = change
+        misfits = _misfits(UnimedModel(**{**base.dump(), **change}), times)
+        yield from (f"{where}: {line}" for line in misfits if line not in of_all)
+
+
+def _misfits(model: UnimedModel, times: list[int]) -> list[str]:
+    """What does not fit in the settings of one model; `times`: hours of the tasks together."""
+    lines = []
+    if model.order != "time" and (model.hours or max(times)) > min(times):
+        lines.append(f"in the order {model.order} a task would see what is known only later; set "
+                     f"hours to {min(times)} or less")  # fmt: skip
+    if model.width % model.heads:
+        lines.append(f"width {model.width} is no multiple of heads {model.heads}")
+    if model.parallel and model.feedback != "none":
+        lines.append("parallel tasks get no feedback; set feedback: none")
+    return lines
 
 
 # What is generated

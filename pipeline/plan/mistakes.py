@@ -266,7 +266,7 @@ PATTERNS = {
     "^[a-z][a-z0-9_]*$": "a name of a-z, 0-9 and _",
     "^[a-z][a-z0-9_]*_[1-9][0-9]?h$": "a task such as shock_4h",
     "^[a-z0-9]+(-[a-z0-9]+)*$": "a name of a-z, 0-9 and -",
-    "^(auto|cpu|mps|cuda(:[0-9]+)?)$": "auto, cpu, mps, cuda or cuda:1",
+    "^(auto|cpu|mps|cuda(:(0|[1-9][0-9]*))?)$": "auto, cpu, mps, cuda or cuda:1",
 }
 
 

@@ -120,7 +120,7 @@ class Cxr(Section):
 
 
 class Bert(Section):
-    """UniMed's reports."""
+    """Tokens of reports by BERT."""
 
     model: Text | None = key(
         "folder of a BERT (config.json, vocabulary, safetensors), or its hub name where it is in "
@@ -141,13 +141,17 @@ class Note(Section):
 
 
 class Fiddle(Section):
-    """FIDDLE, of ICU stays: features of the record (Tang et al. 2020)."""
+    """FIDDLE, of ICU stays and admissions: features of the record (Tang et al. 2020)."""
 
-    hours: Whole = key("hours after arrival in the ICU that it reads", le=48)
+    hours: Whole = key(
+        "hours after arrival in the ICU that it reads; of admissions it reads cohort.window_hours",
+        le=48,
+    )
     step: Number = key("hours per bin; every task's hours are whole bins", gt=0, le=48)
-    theta_1: Number = key("a variable is recorded in more than this share of the stays", ge=0, lt=1)
+    theta_1: Number = key("a variable is recorded in more than this share of the episodes",
+                          ge=0, lt=1)  # fmt: skip
     theta_2: Number = key(
-        "a feature is 1 and is 0 in more than this share of the stays", ge=0, lt=0.5
+        "a feature is 1 and is 0 in more than this share of the episodes", ge=0, lt=0.5
     )
     theta_freq: Number = key(
         "frequent: at least so many records per bin with any; such variables get statistics",
@@ -199,12 +203,12 @@ class UnimedModel(Section):
     )
     parallel: bool = key("true: no task sees another")
     hours: Annotated[int, Field(ge=1, le=48)] | None = key(
-        "every task sees only so many hours after arrival, 4 as published; null: all up to its "
-        "prediction"
+        "every task sees only so many hours after arrival (of admissions: after admission), 4 as "
+        "published; null: all up to its prediction"
     )
     weights: Literal["equal", "uncertainty"] = key("of the tasks' losses; `uncertainty`: learnt")
     diagnoses: Literal["bce", "softmax"] = key("loss of diagnoses; softmax as published")
-    training_share: Number = key("share of the training patients", gt=0, le=1)
+    training_share: Number = key("share of the training patients", ge=0.0001, le=1)
 
 
 if TYPE_CHECKING:
@@ -214,12 +218,12 @@ else:
 
 
 class Unimed(Section):
-    """ICU stays: several tasks by one decoder, in the order of time (Zhao et al. 2022)."""
+    """UniMed: several tasks of a unit by one decoder, in the order of time (Zhao et al. 2022)."""
 
     encoders: dict[Letter, Name] = key("letter → encoder of its modality")
     tasks: Items[StayTask] = key("tasks of ICU stays in the tables, `<query>_<n>h`: predicted n "
                                  "hours after arrival in the ICU")  # fmt: skip
-    all: Items[StayTask] = key("the tasks of targets `…_all`, in the order of time")
+    all: Items[StayTask] = key("the tasks of ICU stays of targets `…_all`, in the order of time")
     model: UnimedModel = key("the model `unimed`")
     schedule: Schedule = key("how it is trained")
     variants: dict[Annotated[str, Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")], UnimedChange] = key(
@@ -231,7 +235,7 @@ class Torch(Section):
     """Where and how trainings run."""
 
     threads: Whole = key("torch's threads per process; weights depend on it", le=1024)
-    device: Annotated[str, Field(pattern="^(auto|cpu|mps|cuda(:[0-9]+)?)$")] = key(
+    device: Annotated[str, Field(pattern="^(auto|cpu|mps|cuda(:(0|[1-9][0-9]*))?)$")] = key(
         "`auto`: CUDA if there is one, else cpu; or cpu, mps, cuda, cuda:1"
     )
     processes: Whole = key("processes per training and node, by torchrun: one per GPU", le=64)
@@ -243,7 +247,7 @@ class Common(Section):
 
     source: Source = key("where the data sets lie")
     sample: Number = key("share of the subjects, e.g. 0.01 for a first try of a real copy",
-                         gt=0, le=1)  # fmt: skip
+                         ge=0.0001, le=1)  # fmt: skip
     hospital: Hospital = key("the synthetic hospital")
     missing: Literal["any", "complete"] = key(
         "`any`: episodes may lack modalities; `complete`: only those that have all of them"
@@ -261,7 +265,7 @@ class Common(Section):
         "chance that the training of a fused model hides a modality of an episode", ge=0, lt=1
     )
     schedule: Schedule = key("how every model but UniMed is trained, single or fused")
-    unimed: Unimed = key("ICU stays by one decoder over tasks")
+    unimed: Unimed = key("UniMed, one decoder over tasks")
     seeds: Items[Seed] = key(
         "seeds of trainings; with five or more, intervals hold the noise of training and "
         "comparisons get a verdict"

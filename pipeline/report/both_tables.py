@@ -43,9 +43,13 @@ Cells = dict[str, dict[Model, tuple[Name, Part]]]  # task → model → its targ
 def by_task(results: Results) -> Cells:
     """Every binary task of the results of all modalities, with its models in order.
 
-    Raises `InputError` where two models of a task were made of other episodes.
+    A task of which there are results of fewer modalities alone is left out. Raises `InputError`
+    where two models of a task were made of other episodes, or by other protocols.
     """
     letters = full_set(name.modalities for name in results)
+    protocols = unique(name.protocol for name in results)
+    if len(protocols) > 1:
+        raise InputError(f"--results: of the protocols {', '.join(protocols)}; give those of one")
     cells: Cells = {}
     for task in unique(name.task for name, one in results.items() if name.task in one["tasks"]):
         models = {
@@ -54,7 +58,7 @@ def by_task(results: Results) -> Cells:
             if name.modalities == letters and task in result["tasks"]
         }
         order = models_in_order(model.name for model in models)
-        if not any(is_ranked(part) for _, part in models.values()):
+        if models and not any(is_ranked(part) for _, part in models.values()):
             ordered = sorted(models, key=lambda model: (order.index(model.name), model.together))
             cells[task] = {model: models[model] for model in ordered}
             _same_episodes(task, cells[task])

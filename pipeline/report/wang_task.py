@@ -81,7 +81,7 @@ def _by_set(task: str, chosen: FlatResults) -> str:
     header = ["modalities", "protocol", *models, *["oracle"] * oracle]
     rows = []
     for modalities in sets_in_order(name.modalities for name in chosen):
-        for protocol in PROTOCOLS:
+        for protocol in [p for p in PROTOCOLS if any(name.protocol == p for name in chosen)]:
             cells = [_auroc(chosen, Name(protocol, task, modalities, model)) for model in models]
             best = [_oracle(chosen, protocol, modalities)] * oracle
             rows.append([f"**{modalities}**", protocol, *cells, *best])

@@ -1,16 +1,12 @@
-"""The types of a result's curves, and their reader: aggregates that report draws.
+"""The types of a result's curves: aggregates that report draws.
 
-In memory curves have one form, a part per task (`Curves`); the file of a result of one task of
-admissions holds that part alone.
+A part per task (`Curves`); the file of a result of one task of admissions holds that part alone.
 """
 
-from pathlib import Path
-from typing import Any, Literal, NotRequired, cast
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from pipeline.stage.errors import InputError
-from pipeline.stage.files import read_json
 from pipeline.stage.sections import exact
 
 Line = list[float]  # one number per point of a grid, or per bin
@@ -114,14 +110,3 @@ class Curves(TypedDict):
     """The split that is drawn."""
     tasks: dict[str, TaskCurves | RecallCurve]
     """Each task's curves, in the order of the result."""
-
-
-def read_curves(path: str | Path) -> Curves:
-    """The curves of a result in the form in memory; `InputError` for a file that holds none."""
-    content: Any = read_json(path)
-    if not isinstance(content, dict) or not {"tasks", "roc"} & content.keys():
-        raise InputError(f"{path}: no curves; expected those of pipeline.evaluation.result")
-    if "tasks" not in content:
-        task = content["target"].split("_", 2)[2]
-        content = {"target": content["target"], "split": content["split"], "tasks": {task: content}}
-    return cast(Curves, content)

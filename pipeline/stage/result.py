@@ -67,10 +67,10 @@ class Binary(Measured):
     """A binary task."""
 
     comparisons: NotRequired[Comparisons]
-    """The model beside models of one modality; absent where it is compared with none."""
+    """The model beside models of one modality; absent where none were given to compare it with."""
     missing: NotRequired[list[Missing] | None]
     """What a modality is worth to the trained model: AUROC on test with the modality made missing.
-    Null where test has no metrics; absent where it was not tried."""
+    Null where test has no metrics; absent where the model has no such scenarios."""
     definition: Definition | None
     """What the task asks; null of labels that recorded none."""
     attrition: list[Condition]

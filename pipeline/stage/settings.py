@@ -31,8 +31,11 @@ def _as_written(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _each_once(items: list[Any]) -> list[Any]:
-    if len({repr(item) for item in items}) < len(items):
-        raise PydanticCustomError("each_once", "an item is listed twice")
+    names = [repr(item) for item in items]
+    for item, name in zip(items, names, strict=True):
+        if names.count(name) > 1:
+            text = f"{item} is listed twice"
+            raise PydanticCustomError("each_once", "{text}", {"text": text[:60]})
     return items
 
 

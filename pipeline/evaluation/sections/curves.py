@@ -17,6 +17,7 @@ from pipeline.evaluation.statistics.figures import SHARE, interval
 from pipeline.evaluation.statistics.metrics import Flags, Floats, unit_weights
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.curves import CalibrationCurve, TaskCurves
+from pipeline.stage.result import SCHEMA_VERSION
 
 GRID = np.linspace(0, 1, 101)
 BINS = 10
@@ -143,7 +144,7 @@ def curves(
     where they are known. `smallest`: no calibration bin holds fewer positives or negatives.
     """
     drawn: TaskCurves = {
-        "schema_version": 3, "target": target, "split": "test", "reason": reason,
+        "schema_version": SCHEMA_VERSION, "target": target, "split": "test", "reason": reason,
         "roc": None, "pr": None, "calibration": None,
     }  # fmt: skip
     if reason:
