@@ -12,22 +12,12 @@ WITH admissions AS (
     {admissions}
 ),
 -- ASSUME of an ICU stay the 24 hours before the patient's arrival tell enough of the time before
-<<<<<<< HEAD
--- it. (An admission is observed from the emergency department on, at most 24 hours before it.)
-windows AS (
-    SELECT
-        e.episode_id, e.subject_id, e.hadm_id, e.clock_zero, e.{cut} AS cut, a.next_from,
-        greatest(a.since, e.clock_zero - INTERVAL 24 HOUR) AS since
-=======
 -- it, and what still ran in them, since whenever of the admission. (An admission is observed from
 -- the emergency department on, at most 24 hours before it.)
--- ASSUME admissions without an episode take no row from another: where episodes are ICU stays,
--- those without one.
 windows AS (
     SELECT
         e.episode_id, e.subject_id, e.hadm_id, e.clock_zero, e.{cut} AS cut, a.next_from,
-        a.observed_from, greatest(a.observed_from, e.clock_zero - INTERVAL 24 HOUR) AS since
->>>>>>> 2223e5e (Events of an ICU stay: an interval that still ran a day before the arrival is there, whenever of the admission it began)
+        a.since AS observed_from, greatest(a.since, e.clock_zero - INTERVAL 24 HOUR) AS since
     FROM episodes AS e JOIN admissions AS a USING (subject_id, hadm_id)
 ),
 -- By label, unless the catalogue names an item id: releases add ids for the same signal. Labs:
