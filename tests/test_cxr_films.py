@@ -2,37 +2,16 @@
 
 import json
 import sys
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
+from episodes_at_hand import RULE, TIME, admission, at, stay
 
 from pipeline.cxr import films as stage
 from pipeline.stage.errors import InputError
 
 FOLDER = Path(stage.__file__).parent
-ZERO = datetime(2150, 3, 1, 8, 0)
-RULE = {"enforced": True, "films": ["film_time"]}
-TIME = pl.Datetime("us")
-
-
-def at(hours=0, minutes=0, seconds=0):
-    return ZERO + timedelta(hours=hours, minutes=minutes, seconds=seconds)
-
-
-def admission(number=1, subject=10, start=ZERO, observed_from=None):
-    row = {"episode_id": number, "subject_id": subject, "hadm_id": number, "start": start}
-    row |= {"clock_zero": start}
-    row |= {"observed_from": observed_from or start}
-    return row | {"prediction_time": start + timedelta(hours=48)}
-
-
-def stay(number=1, subject=10, hadm=1, start=ZERO, observed_from=None, arrival=None):
-    """Of an ICU: its clock starts when the patient is there; observed for 6 h before, or from."""
-    observed_from = observed_from or start - timedelta(hours=6)
-    row = admission(number, subject, arrival or start, observed_from)
-    return row | {"hadm_id": hadm, "start": start}
 
 
 def film(name, time, subject=10, view="antero-posterior", position=None):

@@ -4,11 +4,12 @@ import json
 import logging
 import math
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
+from episodes_at_hand import RULE, TIME, admission, at
 
 from pipeline.cohort.definitions import item_ids
 from pipeline.ehr import events as stage
@@ -17,15 +18,6 @@ from pipeline.ehr.statistics import describe
 from pipeline.ehr.tokens import tokenise
 from pipeline.stage.errors import InputError
 
-ZERO = datetime(2150, 3, 1, 8, 0)
-STORED = ["storetime", "charttime"]
-RULE = {
-    "enforced": True,
-    **dict.fromkeys(("vitals", "outputs", "labs"), STORED),
-    "procedures": ["starttime"],
-    "infusions": ["starttime"],
-}
-TIME = pl.Datetime("us")
 CHARTED = {
     "subject_id": pl.Int64,
     "hadm_id": pl.Int64,
@@ -68,16 +60,6 @@ LABS = [
     (GLUCOSE, "Glucose", "Blood"),
     (URINE_GLUCOSE, "Glucose", "Urine"),
 ]
-
-
-def at(hours=0, minutes=0):
-    return ZERO + timedelta(hours=hours, minutes=minutes)
-
-
-def admission(number=1, subject=10, start=ZERO, observed_from=None, **change):
-    row = {"episode_id": number, "subject_id": subject, "hadm_id": number, "clock_zero": start}
-    row |= {"observed_from": observed_from or start}
-    return row | {"prediction_time": start + timedelta(hours=48)} | change
 
 
 def read(charttime, itemid=HEART_RATE, value=80.0, **change):

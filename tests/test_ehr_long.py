@@ -11,21 +11,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from episodes_at_hand import RULE, STORED, TIME, ZERO, at
 from hospital_files import HABITS, files, icu_stays, table
 
 from pipeline.ehr import long as stage
 from pipeline.stage.errors import InputError
 
 LONG_KEY = list(stage.LONG.key)
-ZERO = datetime(2150, 3, 1, 8, 0)
-STORED = ["storetime", "charttime"]
-RULE = {
-    "enforced": True,
-    **dict.fromkeys(("vitals", "outputs", "labs"), STORED),
-    "procedures": ["starttime"],
-    "infusions": ["starttime"],
-}
-TIME, TEXT = pl.Datetime("us"), pl.String
+TEXT = pl.String
 WHOSE = dict.fromkeys(("subject_id", "hadm_id", "stay_id", "itemid"), pl.Int64)
 CHARTED = WHOSE | {"charttime": TIME, "storetime": TIME}
 RUNNING = WHOSE | dict.fromkeys(("starttime", "endtime", "storetime"), TIME)
@@ -73,10 +66,6 @@ STATIC = {
     "sex": "F",
     "hours_to_icu": 3.25,
 }
-
-
-def at(hours=0, minutes=0):
-    return ZERO + timedelta(hours=hours, minutes=minutes)
 
 
 def stay(number=1, start=ZERO, end=None, subject=10, hadm=5, **change):

@@ -7,6 +7,7 @@ import shutil
 
 import polars as pl
 import pytest
+from episodes_at_hand import RULE
 from hospital_files import files, icu_stays
 from test_ehr_long import STATIC
 from test_published_hospital import Stages
@@ -19,9 +20,6 @@ RELEASE = "3.1"
 CHARTED = ["chartevents", "labevents", "inputevents", "outputevents", "procedureevents"]
 CHARTED += ["microbiologyevents"]
 SPLIT = {"salt": "twice", "train": 0.6, "fusion": 0.1, "val": 0.1, "test": 0.2}
-STORED = ["storetime", "charttime"]
-RULE = {"enforced": True, "vitals": STORED, "outputs": STORED, "labs": STORED}
-RULE |= {"procedures": ["starttime"], "infusions": ["starttime"]}
 
 
 @pytest.fixture(scope="module")

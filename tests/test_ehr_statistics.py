@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipeline.ehr.events import EVENTS
 from pipeline.ehr.statistics import (
     INTERVAL_COLUMNS,
     NAMES,
@@ -36,20 +37,10 @@ EPISODES = pl.DataFrame(
         "race": ["WHITE", "ASIAN - CHINESE", None],
     }
 )
-EVENTS = {
-    "episode_id": pl.Int64,
-    "minute": pl.Int32,
-    "end_minute": pl.Int32,
-    "kind": pl.String,
-    "signal": pl.String,
-    "value": pl.Float64,
-    "void": pl.Boolean,
-    "known": pl.Int32,
-}
 
 
 def table(rows):
-    return pl.DataFrame(rows, schema=EVENTS, orient="row")
+    return pl.DataFrame(rows, schema=dict(EVENTS.columns), orient="row")
 
 
 def reading(minute, value, signal="lactate", episode=4):

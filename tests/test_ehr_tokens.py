@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipeline.ehr.events import EVENTS
 from pipeline.ehr.signals import BINS, CLASSES, Vocabulary, vocabulary
 from pipeline.ehr.steps import read_steps
 from pipeline.ehr.tokens import DEMOGRAPHICS, TOKENS, demographics, tokenise
@@ -20,16 +21,6 @@ WORDS = Vocabulary(
 )
 GCS, LACTATE, EEG, CRRT = BINS, BINS + 4, 2 * BINS + 4, 2 * BINS + 5
 BOUNDS = pl.DataFrame({"signal": ["heart_rate"], "low": [0.0], "high": [197.0], "readings": [9]})
-EVENTS = {
-    "episode_id": pl.Int64,
-    "minute": pl.Int32,
-    "end_minute": pl.Int32,
-    "kind": pl.String,
-    "signal": pl.String,
-    "value": pl.Float64,
-    "void": pl.Boolean,
-    "known": pl.Int32,
-}
 
 
 def reading(minute, signal="heart_rate", value=50.0, episode=1, known=None):
@@ -49,7 +40,7 @@ def tokens(*events):
 
 
 def tokenised(*events):
-    table = tokenise(pl.DataFrame(events, schema=EVENTS, orient="row"), BOUNDS, WORDS)
+    table = tokenise(pl.DataFrame(events, schema=dict(EVENTS.columns), orient="row"), BOUNDS, WORDS)
     return check(table, TOKENS, "tokens")
 
 

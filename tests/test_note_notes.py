@@ -4,19 +4,17 @@ import json
 import logging
 import sys
 import unicodedata
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
+from episodes_at_hand import RULE, TIME, admission, at, stay
 
 from pipeline.note import clean, notes
 from pipeline.stage.errors import InputError
 
 FOLDER = Path(notes.__file__).parent
-ZERO = datetime(2150, 3, 1, 8, 0)
-RULE = {"enforced": True, "notes": ["storetime", "charttime"]}
-TIME = pl.Datetime("us")
 REPORT = {
     "note_id": pl.String,
     "subject_id": pl.Int64,
@@ -24,24 +22,6 @@ REPORT = {
     "charttime": TIME,
     "storetime": TIME,
 }
-
-
-def at(hours=0, minutes=0):
-    return ZERO + timedelta(hours=hours, minutes=minutes)
-
-
-def admission(number=1, subject=10, start=ZERO, observed_from=None):
-    row = {"episode_id": number, "subject_id": subject, "hadm_id": number, "start": start}
-    row |= {"clock_zero": start}
-    row |= {"observed_from": observed_from or start}
-    return row | {"prediction_time": start + timedelta(hours=48)}
-
-
-def stay(number=1, subject=10, hadm=1, start=ZERO, observed_from=None, arrival=None):
-    """Of an ICU: its clock starts when the patient is there; observed for 6 h before, or from."""
-    observed_from = observed_from or start - timedelta(hours=6)
-    row = admission(number, subject, arrival or start, observed_from)
-    return row | {"hadm_id": hadm, "start": start}
 
 
 def report(name, charttime, **change):

@@ -1,0 +1,34 @@
+"""Made-up episodes for tests of selections, and the availability rule; no file is read."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+ZERO = datetime(2150, 3, 1, 8, 0)
+TIME = pl.Datetime("us")
+STORED, STARTED = ["storetime", "charttime"], ["starttime"]
+RULE = {
+    "enforced": True,
+    **dict.fromkeys(("vitals", "outputs", "labs", "notes"), STORED),
+    **dict.fromkeys(("procedures", "infusions"), STARTED),
+    "films": ["film_time"],
+}
+
+
+def at(hours=0, minutes=0, seconds=0):
+    """A time by its distance from zero."""
+    return ZERO + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def admission(number=1, subject=10, start=ZERO, observed_from=None, **change):
+    """Its first 48 hours."""
+    row = {"episode_id": number, "subject_id": subject, "hadm_id": number, "start": start}
+    row |= {"clock_zero": start, "observed_from": observed_from or start}
+    return row | {"prediction_time": start + timedelta(hours=48)} | change
+
+
+def stay(number=1, subject=10, hadm=1, start=ZERO, observed_from=None, arrival=None):
+    """Of an ICU: its clock starts when the patient is there; observed for 6 h before, or from."""
+    observed_from = observed_from or start - timedelta(hours=6)
+    row = admission(number, subject, arrival or start, observed_from)
+    return row | {"hadm_id": hadm, "start": start}
