@@ -33,7 +33,6 @@ LETTERS = config["modalities"]
 SYNTHETIC = config["source"]["root"] == configuration.SYNTHETIC
 SOURCE = configuration.source(config)
 SUPPRESS = 0 if SYNTHETIC else 10  # counts below are hidden
-RESULTS = {"corrected": "results", "published": "results/published"}
 CORRECTED = "corrected(/fold[0-9]+)?"
 DECODERS = f"{registry.DECODER}(-[a-z0-9-]+)?"  # UniMed and its variants
 NODES, PROCESSES = config["torch"]["nodes"], config["torch"]["processes"]  # of a training

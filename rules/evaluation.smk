@@ -42,7 +42,7 @@ rule mark_left_out:
         " 2> {log:q}"
 
 
-for protocol, folder in RESULTS.items():
+for protocol, folder in targets.FOLDERS.items():
 
     rule:
         name:

@@ -27,6 +27,7 @@ FOLDER = Path(__file__).parent
 LOCATED = "located_"
 UNITS = ("admission", "stay")
 HOURS = 48  # of an ICU stay; its data reach no further
+SEQUENCES = {"all": "stay", "admission": "admission"}  # several tasks of a unit by one decoder
 GIVEN = ("admissions", "patients")  # tables that every task gets
 _OF_STAY = re.compile(r"(.+)_([1-9][0-9]?)h")
 
@@ -111,6 +112,16 @@ def known(unit: str, protocol: str = "corrected") -> list[str]:
     return sorted(path.stem for path in (FOLDER / "tasks" / _name(unit, protocol)).glob("*.sql"))
 
 
+def query_and_hours(name: str) -> tuple[str, int | None]:
+    """A task's name taken apart: its query, and the hours of a task of ICU stays; None of others.
+
+    >>> query_and_hours("arf_bipap_12h"), query_and_hours("mortality")
+    (('arf_bipap', 12), ('mortality', None))
+    """
+    match = _OF_STAY.fullmatch(name)
+    return (match[1], int(match[2])) if match else (name, None)
+
+
 @cache
 def find(name: str, protocol: str = "corrected") -> Task:
     """The task of that name under a protocol or fold; `InputError` with the known tasks.
@@ -120,9 +131,8 @@ def find(name: str, protocol: str = "corrected") -> Task:
     >>> find("mortality", "corrected/fold1").without
     'pipeline/cohort/tasks/admission/without/mortality.sql'
     """
-    match = _OF_STAY.fullmatch(name)
-    unit, query = ("stay", match[1]) if match else ("admission", name)
-    hours = int(match[2]) if match else None
+    query, hours = query_and_hours(name)
+    unit = "stay" if hours else "admission"
     if query not in known(unit, protocol) or (hours or 0) > HOURS:
         raise InputError(f"unknown task {name}; {_choice(protocol)}")
     path = FOLDER / "tasks" / _name(unit, protocol) / f"{query}.sql"

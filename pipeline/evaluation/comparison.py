@@ -21,8 +21,8 @@ from typing import Literal, get_args
 import polars as pl
 from typing_extensions import TypedDict
 
-from pipeline.cohort.task import find
-from pipeline.evaluation.families import SEVERAL, Variants, families
+from pipeline.cohort.task import SEQUENCES, find
+from pipeline.evaluation.families import Variants, families
 from pipeline.evaluation.panel import (
     Paired,
     Panel,
@@ -152,7 +152,7 @@ def of_any_task(
     frames: dict[str, list[Folds]] = {}
     for panel in panels.values():
         for name, folds in panel.episodes.items():
-            if parts(name)["task"] in SEVERAL:
+            if parts(name)["task"] in SEQUENCES:
                 frames.setdefault(name, []).append(folds)
     for name, paths in diagnoses.items():
         if name in frames:
@@ -168,7 +168,7 @@ def check_names(panels: Mapping[str, Panel]) -> None:
     """Raises `InputError` where a table holds another task than its name says."""
     for task, panel in panels.items():
         for name in panel.tests:
-            if parts(name)["task"] not in (task, *SEVERAL):
+            if parts(name)["task"] not in (task, *SEQUENCES):
                 raise InputError(
                     f"{name}.parquet: holds predictions of {task}; a table is named after its "
                     "target, modalities_model_task: name it so"

@@ -24,11 +24,11 @@ Across the papers:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pipeline.cohort.task import SEQUENCES
 from pipeline.evaluation.predictions import parts
 from pipeline.stage.comparison import Family
 
 SINGLE, EARLY, UNIMED = "unimodal", "early", "unimed"
-SEVERAL = ("all", "admission")  # tasks of a target whose decoder has them all
 
 Pair = tuple[str, str]  # names of two targets; the difference is first − second
 Variants = Mapping[str, Mapping[str, Any]]  # variant of UniMed → the settings that it changes
@@ -120,7 +120,7 @@ def _less(target: Target) -> list[Pair]:
 
 
 def _together(targets: list[Target]) -> list[Target]:
-    return [target for target in targets if target.task in SEVERAL]
+    return [target for target in targets if target.task in SEQUENCES]
 
 
 def _multitask(targets: list[Target], task: str) -> list[Pair]:

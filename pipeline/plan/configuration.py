@@ -47,15 +47,15 @@ def check(config: object) -> Config:
     """
     lines = unknown_sections(config, Config)
     try:
-        found = Config.model_validate(config)
+        checked = Config.model_validate(config)
     except ValidationError as error:
         lines += in_lines(error.errors(include_url=False), Config, config)
     else:
-        lines += contradictions(found)
-        lines = lines or of_protocols(found)
+        lines += contradictions(checked)
+        lines = lines or of_protocols(checked)
     if lines:
         raise InputError("\n".join(lines))
-    return found
+    return checked
 
 
 def read(path: Path) -> Config:
@@ -185,12 +185,12 @@ def _tasks(config: Config) -> Iterator[str]:
     for key, (names, unit) in listed.items():
         for name in names:
             try:
-                found = task.find(name)
+                known = task.find(name)
             except InputError as error:
                 yield f"{key}: {error}"
             else:
-                if found.unit != unit:
-                    yield f"{key}: {name} is a task of the unit {found.unit}, not {unit}; remove it"
+                if known.unit != unit:
+                    yield f"{key}: {name} is a task of the unit {known.unit}, not {unit}; remove it"
 
 
 def _times(config: Config) -> Iterator[str]:
@@ -212,7 +212,7 @@ def _times(config: Config) -> Iterator[str]:
 
 def _hours(name: str) -> int:
     """When a task of ICU stays is predicted, hours after arrival, by its name alone."""
-    return int(name.rpartition("_")[2].removesuffix("h"))
+    return task.query_and_hours(name)[1] or 0
 
 
 def _models(config: Config) -> Iterator[str]:

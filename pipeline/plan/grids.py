@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.cohort import task as tasks_of_cohort
 from pipeline.fusion import registry
-from pipeline.plan.targets import told, unit_of
+from pipeline.plan.targets import together, told, unit_of
 from pipeline.stage.registry import subsets
 
 Config = Mapping[str, Any]
@@ -103,8 +103,7 @@ def papers_grid(config: Config) -> list[str]:
         ]
         names.append(f"{letters}_{registry.DECODER}_{task}")
     units = {unit_of(config, task) for task in papers_tasks(config)}
-    together = {"stay": "all", "admission": "admission"}
-    return [*names, *(f"{letters}_{registry.DECODER}_{together[unit]}" for unit in sorted(units))]
+    return [*names, *(f"{letters}_{registry.DECODER}_{together(unit)}" for unit in sorted(units))]
 
 
 def papers_tasks(config: Config) -> list[str]:

@@ -143,14 +143,14 @@ def resolved(node: Node, root: Node) -> Node:
     """A node with what its reference holds; its own description counts."""
     if "$ref" not in node:
         return node
-    own = {key: value for key, value in node.items() if key != "$ref"}
-    return root["$defs"][node["$ref"].rsplit("/", 1)[1]] | own
+    beside = {key: value for key, value in node.items() if key != "$ref"}
+    return root["$defs"][node["$ref"].rsplit("/", 1)[1]] | beside
 
 
 def _below(node: Node, part: str | int) -> Node | None:
     if part in node.get("properties", {}):
-        found: Node = node["properties"][part]
-        return found
+        below: Node = node["properties"][part]
+        return below
     if isinstance(part, int):
         return node.get("items")
     if "additionalProperties" in node and isinstance(node["additionalProperties"], Mapping):

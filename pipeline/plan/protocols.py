@@ -141,17 +141,17 @@ def merged(base: Merged, over: Merged) -> dict[str, Any]:
 def choices(name: str) -> Merged:
     """The file of a protocol."""
     text = (ROOT / "workflow" / "protocols" / f"{name}.yaml").read_text()
-    found: Merged = yaml.load(text, LOADER)
-    return found
+    read: Merged = yaml.load(text, LOADER)
+    return read
 
 
 def settings(config: Merged, protocol: str) -> dict[str, Any]:
     """All settings under a protocol or fold, such as `published` or `corrected/fold1`."""
     name, _, fold = protocol.partition("/fold")
-    found = merged(config, choices(name))
+    result = merged(config, choices(name))
     if fold:
-        found["split"] = {**found["split"], "fold": int(fold), "folds": config["folds"]}
-    return found
+        result["split"] = {**result["split"], "fold": int(fold), "folds": config["folds"]}
+    return result
 
 
 def typed(config: Merged, protocol: str) -> Settings:
@@ -160,12 +160,12 @@ def typed(config: Merged, protocol: str) -> Settings:
     file = f"workflow/protocols/{protocol.partition('/')[0]}.yaml"
     lines = unknown_sections(merged_config, Settings)
     try:
-        found = Settings.model_validate(merged_config)
+        checked = Settings.model_validate(merged_config)
     except ValidationError as error:
         lines += in_lines(error.errors(include_url=False), Settings, merged_config)
     if lines:
         raise InputError("\n".join(f"{file}: {line}" for line in lines))
-    return found
+    return checked
 
 
 def folds(config: Merged, protocol: str) -> list[str]:
@@ -191,19 +191,19 @@ def encoders(merged: Merged, model: str) -> Mapping[str, str]:
 
 def fiddle(merged: Mapping[str, Any], unit: str) -> dict[str, Any]:
     """FIDDLE's settings; of admissions its hours are those of their window."""
-    own = {"hours": merged["cohort"]["window_hours"]} if unit == "admission" else {}
-    return {**merged["fiddle"], **own}
+    hours = {"hours": merged["cohort"]["window_hours"]} if unit == "admission" else {}
+    return {**merged["fiddle"], **hours}
 
 
-def schedule(found: Merged, modalities: str, model: str, task: str) -> str:
-    """The schedule of one training under the settings `found`, as JSON with sorted keys.
+def schedule(merged: Merged, modalities: str, model: str, task: str) -> str:
+    """The schedule of one training under the settings `merged`, as JSON with sorted keys.
 
     `modalities`, `model`: of the target; the kinds that a protocol may tell apart are unimodal and
     multimodal, and of class weights each single letter.
     """
     kind = "unimodal" if model == "unimodal" else "multimodal"
-    weights = found["class_weights"].get(task, {})
-    own = weights.get(modalities if kind == "unimodal" else kind)
-    extra = {"class_weights": own} if own else {}
-    return json.dumps({**found["schedule"], **found["schedules"].get(kind, {}), **extra},
+    of_task = merged["class_weights"].get(task, {})
+    weights = of_task.get(modalities if kind == "unimodal" else kind)
+    extra = {"class_weights": weights} if weights else {}
+    return json.dumps({**merged["schedule"], **merged["schedules"].get(kind, {}), **extra},
                       sort_keys=True)  # fmt: skip

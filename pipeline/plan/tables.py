@@ -12,12 +12,12 @@ from typing import Any
 from pipeline.cohort.task import find
 from pipeline.fusion import registry
 from pipeline.plan import grids, targets
+from pipeline.plan.targets import FOLDERS
 from pipeline.plan.wiring import PREDICTIONS, UNIT, Of
 from pipeline.plan.wiring_results import ResultWiring
 from pipeline.stage.errors import InputError
 
 Config = Mapping[str, Any]
-FOLDERS = {"corrected": "results", "published": "results/published"}  # of results
 PAPERS = "papers_"
 WANG = ("best-single", "early", "one-less")
 UNIMED = ("multitask", "bound", "ablation", "modality")

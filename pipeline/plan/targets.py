@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cohort import task as tasks_of_cohort
-from pipeline.cohort.task import Task
+from pipeline.cohort.task import SEQUENCES, Task
 from pipeline.fusion import registry
 from pipeline.plan import protocols
 from pipeline.plan.configuration import SYNTHETIC
@@ -20,7 +20,7 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.registry import Modality
 
 Config = Mapping[str, Any]
-SEQUENCES = ("all", "admission")
+FOLDERS = {"corrected": "results", "published": "results/published"}  # of results
 ENCODERS = ("pipeline.training.pretrain", "pipeline.training.embed")  # of frozen encoders
 
 
@@ -33,8 +33,17 @@ def sequence(config: Config, name: str) -> list[str]:
     """
     if name not in SEQUENCES:
         return [name]
-    named = config["unimed"]["all"] if name == "all" else config["tasks"]
+    named = config["unimed"]["all"] if SEQUENCES[name] == "stay" else config["tasks"]
     return sorted(named, key=lambda task: tasks_of_cohort.find(task).hours or 0)
+
+
+def together(unit: str) -> str:
+    """The sequence that holds a unit's tasks.
+
+    >>> together("stay")
+    'all'
+    """
+    return next(name for name, of in SEQUENCES.items() if of == unit)
 
 
 def tasks(config: Config, name: str, protocol: str = "corrected") -> list[Task]:
@@ -70,14 +79,13 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
         why = _no_task(config, models[model].decoder, task, protocol)
     if not why:
         return None
-    folder = "results" if protocol == "corrected" else f"results/{protocol}"
     sets: dict[str, list[str]] = {}
     for name, one in models.items():
         sets.setdefault(one.sets, []).append(name)
     listed = "".join(f"\n  {', '.join(names)}: {words}" for words, names in sets.items())
     return (
         f"{modalities}_{model}_{task}: {why}. "
-        f"Targets are {folder}/{{modalities}}_{{model}}_{{task}}.json with\n"
+        f"Targets are {FOLDERS[protocol]}/{{modalities}}_{{model}}_{{task}}.json with\n"
         f"  modalities: letters of {letters} in this order, each once\n"
         f"  task: {_known_tasks(protocol)}{listed}"
     )
@@ -224,7 +232,7 @@ def told(config: Config, model: str, task: str) -> list[str]:
     if task in SEQUENCES or decoder_settings(config, model)["feedback"] != "truth":
         return []
     one = tasks_of_cohort.find(task)
-    names = sequence(config, "all" if one.unit == "stay" else "admission")
+    names = sequence(config, together(one.unit))
     if task in names:
         return names[: names.index(task)]
     hours = {name: tasks_of_cohort.find(name).hours or 0 for name in names}

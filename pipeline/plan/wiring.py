@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.cohort.task import HOURS
+from pipeline.cohort.task import HOURS, SEQUENCES
 from pipeline.fusion import registry
 from pipeline.plan import protocols, targets
 from pipeline.stage.modules import source_files
@@ -293,7 +293,7 @@ class Wiring:
             if protocol and wildcards.model == registry.SINGLE:
                 return []
             asked = targets.tasks(self.config, wildcards.task, protocol or wildcards.protocol)
-            if wildcards.task in targets.SEQUENCES or asked[0].kind != "binary":
+            if wildcards.task in SEQUENCES or asked[0].kind != "binary":
                 return []
             own_singles = protocol and registry.is_decoder(wildcards.model)
             if own_singles and asked[0].unit == "stay":

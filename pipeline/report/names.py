@@ -6,7 +6,6 @@ a model from `pipeline/fusion/registry.py`. What is not registered is shown by i
 
 import argparse
 import json
-import re
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.cohort.task import query_and_hours
 from pipeline.fusion.registry import DECODER, MODELS, is_decoder
 from pipeline.stage.errors import InputError
 
@@ -79,8 +79,8 @@ def task_words(task: str) -> str:
     >>> task_words("arf_12h"), task_words("sepsis_6h"), task_words("readmission_unplanned")
     ('ARF 12 h', 'sepsis 6 h', 'readmission_unplanned')
     """
-    timed = re.fullmatch(r"(.+)_([0-9]+)h", task)
-    return f"{TASKS.get(timed[1], timed[1])} {timed[2]} h" if timed else task
+    query, hours = query_and_hours(task)
+    return f"{TASKS.get(query, query)} {hours} h" if hours else task
 
 
 def unit_words(task: str) -> str:
@@ -98,8 +98,7 @@ def task_hours(task: str) -> float:
     >>> task_hours("arf_12h"), task_hours("mortality")
     (12.0, 0.0)
     """
-    timed = re.fullmatch(r".+_([0-9]+)h", task)
-    return float(timed[1]) if timed else 0.0
+    return float(query_and_hours(task)[1] or 0)
 
 
 def model_words(model: str) -> str:
