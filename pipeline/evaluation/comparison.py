@@ -47,6 +47,7 @@ from pipeline.stage.comparison import (
     Compared,
     ComparedTask,
     Comparison,
+    CompleteCompared,
     Contrast,
     Family,
     Trained,
@@ -278,13 +279,8 @@ def _diagnoses(paths: Sequence[str]) -> dict[str, list[str]]:
     return {Path(name).stem: tables for name, tables in by_name(paths).items()}
 
 
-def main() -> None:
-    """Reads all predictions, writes the comparisons of their models on every task."""
-    args = _arguments()
-    if args.diagnoses and not args.diagnoses_task:
-        raise InputError("--diagnoses without --diagnoses-task")
-    panels = read_panels(by_name(args.predictions))
-    question = Question(
+def _question(args: argparse.Namespace, panels: Mapping[str, Panel]) -> Question:
+    return Question(
         args.protocol,
         args.families,
         parsed(args.variants, "--variants"),
@@ -294,26 +290,44 @@ def main() -> None:
         parsed(args.trained_on, "--trained-on") if args.trained_on else None,
         of_any_task(panels, _diagnoses(args.trained_diagnoses)),
     )
+
+
+def of_complete(
+    args: argparse.Namespace,
+    question: Question,
+    panels: Mapping[str, Panel],
+    rankings: RankingTables,
+) -> CompleteCompared:
+    """The comparisons on the episodes with all modalities; without it being known, a reason."""
+    if reason := read_presence(args.present).why_unknown:
+        return {"reason": reason, "tasks": {}, "contrasts": []}
+    tasks = [*panels, *[args.diagnoses_task] * bool(args.diagnoses_task)]
+    presence = {
+        task: read_presence(args.present, find(task, args.protocol).hours) for task in tasks
+    }
+    return {"reason": None, **compared(question, panels, rankings, presence)[0]}
+
+
+def main() -> None:
+    """Reads all predictions, writes the comparisons of their models on every task."""
+    args = _arguments()
+    if args.diagnoses and not args.diagnoses_task:
+        raise InputError("--diagnoses without --diagnoses-task")
+    panels = read_panels(by_name(args.predictions))
+    question = _question(args, panels)
     check_names(panels)
     if "papers" in args.families:
         for task, panel in panels.items():
             same_cohort(panel, task)
     rankings = RankingTables(_diagnoses(args.diagnoses), args.groups, args.vocabulary)
     everyone, fewest = compared(question, panels, rankings)
-    reason, fewer = read_presence(args.present).why_unknown, Compared(tasks={}, contrasts=[])
-    if not reason:
-        names = [*panels, *[args.diagnoses_task] * bool(args.diagnoses_task)]
-        presence = {
-            task: read_presence(args.present, find(task, args.protocol).hours) for task in names
-        }
-        fewer, _ = compared(question, panels, rankings, presence)
     comparison: Comparison = {
         "schema_version": SCHEMA_VERSION,
         "definitions_version": version_of_tables([*args.predictions, *args.diagnoses]),
         "protocol": args.protocol,
         "margin": MARGIN,
         **rounded(everyone),
-        "complete": {"reason": reason, **rounded(fewer)},
+        "complete": rounded(of_complete(args, question, panels, rankings)),
         "bootstrap": described(question.resampling, fewest),
     }
     write_json(args.output, comparison)

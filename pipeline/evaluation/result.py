@@ -207,6 +207,19 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
+def single_admission_task(args: argparse.Namespace) -> str | None:
+    """The one binary task of admissions whose result has the flat form; None of others."""
+    first, *others = (find(task, args.protocol) for task in args.labels)
+    if others or parts(args.target)["task"] != first.name:  # a sequence may hold one task
+        return None
+    return first.name if (first.unit, first.kind) == ("admission", "binary") else None
+
+
+def _version(args: argparse.Namespace) -> int:
+    files = [*args.predictions, *args.diagnoses, *args.singles, *args.absent]
+    return definitions_version(files, {path: read_json(path) for path in args.attrition.values()})
+
+
 def main() -> None:
     """Reads predictions, measures every task, writes the result, its curves and its sidecar."""
     args = _arguments()
@@ -215,22 +228,18 @@ def main() -> None:
     check_tasks(args, tables, folds)
     trained, head = same_seeds(args, tables, folds), parts(args.target)
     tasks, drawn = measured(args, tables, folds)
-    files = [*args.predictions, *args.diagnoses, *args.singles, *args.absent]
-    labels = {path: read_json(path) for path in args.attrition.values()}
     ahead = dict.fromkeys(text for part in tasks.values() for text in reasons(part["attrition"]))
-    (first, *others) = (find(task, args.protocol) for task in tasks)
-    alone = not others and head["task"] == first.name  # one task by that name, no sequence of one
-    is_flat = alone and (first.unit, first.kind) == ("admission", "binary")
+    one = single_admission_task(args)
     result: Result = {
         "schema_version": SCHEMA_VERSION,
-        "definitions_version": definitions_version(files, labels),
+        "definitions_version": _version(args),
         "target": args.target,
         "modalities": head["modalities"],
         "model": head["model"],
         "task": head["task"],
         "protocol": args.protocol,
         "source": args.source,
-        "tasks": tasks if is_flat else {t: without_empty(part, args) for t, part in tasks.items()},
+        "tasks": tasks if one else {t: without_empty(part, args) for t, part in tasks.items()},
         "attention": rounded(
             attention(read_attention(args.attention, trained, args.suppress_below))
         ),
@@ -244,9 +253,9 @@ def main() -> None:
         "environment": environment(args.modules, args.lock),
     }
     curves: Curves = {"target": args.target, "split": "test", "tasks": drawn}
-    write_json(args.curves, drawn[first.name] if is_flat else curves)
+    write_json(args.curves, drawn[one] if one else curves)
     write_json(args.sidecar, {"target": args.target, **usage(args.usage, args.modules)})
-    write_json(args.output, flat(result) if is_flat else result)
+    write_json(args.output, flat(result) if one else result)
     log.info("%s: %s", args.target, ", ".join(tasks))
 
 
