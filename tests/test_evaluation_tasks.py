@@ -1,5 +1,6 @@
 """UniMed's result: metrics of every task, ranked diagnoses, attention, refusals, small counts."""
 
+import argparse
 import json
 import sys
 import time
@@ -584,3 +585,17 @@ def test_several_tasks_of_admissions_keep_their_tasks(monkeypatch, tmp_path):
     result, drawn = evaluate(monkeypatch, tmp_path, target=target, tasks=tasks)
     VALID.validate(result)
     assert tuple(result["tasks"]) == tuple(drawn["tasks"]) == tasks
+
+
+def test_tasks_of_other_seeds_are_refused_where_there_are_no_diagnoses():
+    args = argparse.Namespace(predictions=["a.parquet"], diagnoses=[])
+    tables = {task: [pl.DataFrame({"seed": [seed]})] for task, seed in (("x", 0), ("y", 1))}
+    with pytest.raises(InputError, match=r"^a.parquet: the tasks have other seeds"):
+        stage.same_seeds(args, tables, [])
+
+
+def test_what_was_tried_without_a_figure_is_null_and_what_was_not_is_absent():
+    part = {"comparisons": {"best_single": None, "singles": {}}, "missing": None, "complete": {}}
+    tried = argparse.Namespace(singles=["e.parquet"], absent=["x.parquet"])
+    assert stage.without_empty(part, tried) == part
+    assert stage.without_empty(part, argparse.Namespace(singles=[], absent=[])) == {"complete": {}}

@@ -161,6 +161,12 @@ def test_rows_are_sets_columns_are_models_and_protocols_lie_together(monkeypatch
     assert "* corrected: 2,264 test episodes of 1,695 patients, 399 positive (17.6 %)." in page
 
 
+def test_a_task_without_results_of_a_protocol_has_no_rows_of_it(monkeypatch, tmp_path):
+    page, *_ = write(monkeypatch, tmp_path, [one for one in grid() if "published" not in str(one)])
+    assert find(rows_of(page, "mortality"), modalities="**ecn**")["protocol"] == "corrected"
+    assert "| published |" not in page
+
+
 def test_gains_and_distances_are_listed(monkeypatch, tmp_path):
     contrasts = [contrast("mortality", {"ecn_early": 0.171}, p_holm=0.048)]
     page, _ = write(monkeypatch, tmp_path, grid(), contrasts)
