@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from pipeline.cohort.definitions import ROOT, VERSION, of_task
-from pipeline.evaluation.predictions import parts
+from pipeline.evaluation.predictions import name_parts
 from pipeline.evaluation.sections.binary import Beside, measure
 from pipeline.evaluation.statistics.bootstrap import Resampling, described
 from pipeline.evaluation.statistics.figures import rounded
@@ -58,7 +58,7 @@ def made(folder, truth, positives=None, suppress=0):
     more = {"protocol": "corrected", "seeds": [0, 1], "folds": 1, "schema_version": 3}
     more |= {"task_definition": None, **dict.fromkeys(SECTIONS)}
     more |= {"cohort": NOBODY, "bootstrap": described(resampling, 2)}
-    result = {"target": TARGET, **parts(TARGET), **more, **rounded(measured)}
+    result = {"target": TARGET, **name_parts(TARGET), **more, **rounded(measured)}
     write_json(folder / "x.json", result)
     write_json(folder / "x.curves.json", rounded(drawn))
     return result

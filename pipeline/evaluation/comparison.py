@@ -34,7 +34,7 @@ from pipeline.evaluation.panel import (
     read_panels,
     same_cohort,
 )
-from pipeline.evaluation.predictions import by_name, parts
+from pipeline.evaluation.predictions import by_name, name_parts
 from pipeline.evaluation.sections.comparisons import mean_auroc
 from pipeline.evaluation.sections.coverage import Presence, add_present_argument, read_presence
 from pipeline.evaluation.sections.suppression import shown
@@ -153,7 +153,7 @@ def of_any_task(
     frames: dict[str, list[Folds]] = {}
     for panel in panels.values():
         for name, folds in panel.episodes.items():
-            if parts(name)["task"] in SEQUENCES:
+            if name_parts(name)["task"] in SEQUENCES:
                 frames.setdefault(name, []).append(folds)
     for name, paths in diagnoses.items():
         if name in frames:
@@ -169,7 +169,7 @@ def check_names(panels: Mapping[str, Panel]) -> None:
     """Raises `InputError` where a table holds another task than its name says."""
     for task, panel in panels.items():
         for name in panel.tests:
-            if parts(name)["task"] not in (task, *SEQUENCES):
+            if name_parts(name)["task"] not in (task, *SEQUENCES):
                 raise InputError(
                     f"{name}.parquet: holds predictions of {task}; a table is named after its "
                     "target, modalities_model_task: name it so"
@@ -199,7 +199,7 @@ def trained(panel: Panel, question: Question) -> dict[str, Trained]:
 
     counts: dict[str, Trained] = {}
     for name, folds in panel.episodes.items():
-        shares = (question.trained_on or {}).get(parts(name)["model"], Shares())
+        shares = (question.trained_on or {}).get(name_parts(name)["model"], Shares())
         together = question.together.get(name)
         counts[name] = {
             "encoders": count(folds, "encoders", shares),

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.cohort.task import SEQUENCES
-from pipeline.evaluation.predictions import parts
+from pipeline.evaluation.predictions import name_parts
 from pipeline.stage.comparison import Family
 
 SINGLE, EARLY, UNIMED = "unimodal", "early", "unimed"
@@ -45,7 +45,7 @@ class Target(NamedTuple):
     @classmethod
     def named(cls, name: str) -> "Target":
         """The target of a name; `InputError` where it has not three parts."""
-        return cls(*parts(name).values())
+        return cls(*name_parts(name).values())
 
     @property
     def name(self) -> str:

@@ -20,10 +20,10 @@ from pipeline.stage.tables import check, read_table
 SPLITS = ("train", "fusion", "val", "test")
 
 
-def parts(target: str) -> dict[str, str]:
+def name_parts(target: str) -> dict[str, str]:
     """Modalities, model and task of a target `{modalities}_{model}_{task}`.
 
-    >>> parts("ecn_early_mortality")
+    >>> name_parts("ecn_early_mortality")
     {'modalities': 'ecn', 'model': 'early', 'task': 'mortality'}
     """
     pieces = target.split("_", 2)

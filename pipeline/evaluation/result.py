@@ -23,7 +23,7 @@ from pipeline.cohort.task import find
 from pipeline.evaluation.diagnosis_tables import Fold, hold_diagnoses, read_diagnoses
 from pipeline.evaluation.predictions import (
     hold_against_labels,
-    parts,
+    name_parts,
     read_tasks,
     seeds,
 )
@@ -78,7 +78,7 @@ def measured(args: argparse.Namespace, tables: Tables, folds: list[Fold]
             tasks[task] = {**ranking, "definition": definition, "attrition": attrition}
         else:
             hold_against_labels(tables[task], labels, task)
-            head = parts(args.target)
+            head = name_parts(args.target)
             binary, curves[task] = measure(
                 tables[task],
                 f"{head['modalities']}_{head['model']}_{task}",
@@ -210,7 +210,7 @@ def _arguments() -> argparse.Namespace:
 def single_admission_task(args: argparse.Namespace) -> str | None:
     """The one binary task of admissions whose result has the flat form; None of others."""
     first, *others = (find(task, args.protocol) for task in args.labels)
-    if others or parts(args.target)["task"] != first.name:  # a sequence may hold one task
+    if others or name_parts(args.target)["task"] != first.name:  # a sequence may hold one task
         return None
     return first.name if (first.unit, first.kind) == ("admission", "binary") else None
 
@@ -226,7 +226,7 @@ def main() -> None:
     tables = read_tasks(args.predictions)
     folds = read_diagnoses(args.diagnoses, args.groups, args.vocabulary)
     check_tasks(args, tables, folds)
-    trained, head = same_seeds(args, tables, folds), parts(args.target)
+    trained, head = same_seeds(args, tables, folds), name_parts(args.target)
     tasks, drawn = measured(args, tables, folds)
     ahead = dict.fromkeys(text for part in tasks.values() for text in reasons(part["attrition"]))
     one = single_admission_task(args)

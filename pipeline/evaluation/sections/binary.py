@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from typing_extensions import TypedDict
 
-from pipeline.evaluation.predictions import SPLITS, by_name, parts, read_task, runs, samples
+from pipeline.evaluation.predictions import SPLITS, by_name, name_parts, read_task, runs, samples
 from pipeline.evaluation.sections.comparisons import Oracle, ceiling, comparisons, read_oracle
 from pipeline.evaluation.sections.coverage import NOT_GIVEN, Presence, coverage
 from pipeline.evaluation.sections.curves import curves
@@ -135,12 +135,12 @@ def measure(
 
 def read_others(frames: list[pl.DataFrame], target: str, beside: Beside) -> Others:
     """Reads what the predictions of a target are compared with."""
-    modalities, _, task = parts(target).values()
+    modalities, _, task = name_parts(target).values()
     test, oracle = samples(frames, "test"), None
     if beside.truth:
         oracle = read_oracle(beside.truth, beside.truth_of or task, modalities, test)
     of_task = {name: paths for name, paths in by_name(beside.singles).items()
-           if parts(name)["task"] == task}  # fmt: skip
+           if name_parts(name)["task"] == task}  # fmt: skip
     singles = {name: read_task(paths, task) for name, paths in sorted(of_task.items())}
     absent = read_folds_absent(beside.absent, frames) if beside.absent else {}
     return Others(oracle, singles, absent)
