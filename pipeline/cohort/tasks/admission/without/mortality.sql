@@ -15,11 +15,11 @@ SELECT
     AND NOT COALESCE(admissions.hospital_expire_flag = 1, admissions.deathtime IS NOT NULL)
         AS "without: discharges to a hospice, which are negatives",
     -- Treatment was limited when the prediction was made: the death was then foreseen, or accepted.
-    COALESCE(limits.limited_from <= episodes.prediction_time, FALSE)
+    COALESCE(limits.limited_from < episodes.prediction_time, FALSE)
         AS "without: comfort measures or DNR charted by the prediction time",
 
-    COALESCE(limits.untold_from <= episodes.prediction_time, FALSE)
-    AND NOT COALESCE(limits.limited_from <= episodes.prediction_time, FALSE)
+    COALESCE(limits.untold_from < episodes.prediction_time, FALSE)
+    AND NOT COALESCE(limits.limited_from < episodes.prediction_time, FALSE)
         AS "count: with a code status charted by then of which the text is missing"
 FROM episodes
 INNER JOIN admissions USING (hadm_id)
