@@ -9,10 +9,10 @@ and the sidecar .run.json; results/published/… for the published protocol.
 
 rule mark_left_out:
     input:
-        tables=lambda wildcards: source_tables(tasks.find(wildcards.task).left_out.tables),
+        tables=lambda wildcards: source_tables(checks.analyses(wildcards).tables),
         episodes=f"{UNIT}/episodes.parquet",
         labels=f"{UNIT}/labels/{{task}}.parquet",
-        query=lambda wildcards: tasks.find(wildcards.task).left_out.files,
+        query=lambda wildcards: checks.analyses(wildcards).files,
         code=modules("pipeline.cohort.without"),
     output:
         f"{UNIT}/without/{{task}}.parquet",

@@ -61,7 +61,11 @@ def tables(count, rules):
 
 TASK = "pipeline/cohort/tasks/admission/mortality.sql"
 WITHOUT = "pipeline/cohort/tasks/admission/without/mortality.sql"
-IN_HOSPITAL = "admissions.dischtime > episodes.prediction_time"
+LABELLED = "    hospital_deaths.died AS label,\n"
+A_DAY_LATER = (
+    '    episodes."end" > episodes.prediction_time + TO_HOURS(24)\n'
+    '        AS "condition: in hospital a day after the prediction time",\n'
+)
 WITH_STAY = (
     "    first_icu.stay_id IS NOT NULL\n"
     '        AS "condition if icu_within_hours: with an ICU stay",\n'
@@ -149,7 +153,7 @@ EDITS = {
         set(),
     ),
     "task query": (comment(TASK), LABEL),
-    "task definition": (replaced(TASK, IN_HOSPITAL, f"{IN_HOSPITAL} + TO_HOURS(24)"), LABEL),
+    "task definition": (replaced(TASK, LABELLED, A_DAY_LATER + LABELLED), LABEL),
     "query of another task": (comment("pipeline/cohort/tasks/admission/longstay.sql"), set()),
     "sensitivity analysis": (comment(WITHOUT), MARK),
     "published query of a task": (

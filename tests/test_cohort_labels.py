@@ -236,7 +236,12 @@ def test_deaths_within_30_days_of_the_prediction_count_by_whole_days():
     admissions += [died(at(30 * DAY), deathtime=None), died(at(40 * DAY))]
     found = label("mortality30", hospital(admissions, patients))
     assert found["label"].to_list() == [1, 0, 1, None, 0, 1, 1, 0]
-    assert [row["episodes"] for row in counts.count_remarks(found)] == [1, 2]
+    assert [row["episodes"] for row in counts.count_remarks(found)] == [1, 2, 0]
+    # of a death in hospital and a later dod the earlier day counts, of an earlier dod that one
+    slips = [{"subject_id": 101, "dod": days[1]}, {"subject_id": 102, "dod": days[0]}]
+    found = label("mortality30", hospital([died(at(5 * DAY)), died(at(40 * DAY))], slips))
+    assert found["label"].to_list() == [1, 1]
+    assert [row["episodes"] for row in counts.count_remarks(found)] == [0, 0, 1]
     # who is discharged at the prediction time, or dies by then, is not asked about
     known = {"subject_id": 9, "dod": date(2150, 3, 9)}
     patients = [known, *({"subject_id": i} for i in (101, 102, 103))]
@@ -267,6 +272,7 @@ def test_unplanned_readmissions_alone_count():
     remarks = {row["count"]: row["episodes"] for row in counts.count_remarks(found)}
     assert remarks["negatives with a planned readmission within 30 days"] == 3
     assert remarks["readmissions of unknown type"] == 1
+    assert remarks["readmissions for observation"] == 1
     # of unknown type is the next hospitalisation, too, whatever the type of its later parts
     unknown = {"subject_id": 1, "admission_type": None, **back}
     part = {"subject_id": 1, "admission_type": "ELECTIVE", "admittime": at(12 * DAY)}

@@ -21,8 +21,9 @@ def test_every_query_names_the_tables_and_views_that_it_reads(path):
     text = re.sub("--[^\n]*", "", path.read_text())
     inner = set(re.findall(r"(\w+) AS \(\n", text))  # what WITH names
     words = set(re.findall(r"(?:FROM|JOIN)\s+([a-z_]+)", text)) - inner
-    _, tables, views = stage._head(path)
-    named = {*tables, *views}
+    head = stage._head(path)
+    views = stage.listed(head, "Views")
+    named = {*stage.listed(head, "Tables"), *views}
     assert words - REGISTERED <= named, "read, but not in the head"
     unread = named - words - {"episodes", "d_icd_diagnoses", "possible"}
     assert {
@@ -43,6 +44,8 @@ def test_a_task_is_found_with_what_its_head_says():
     assert published.query == "pipeline/cohort/tasks/published/mortality.sql"
     assert published.unit == "admission" and published.without is None
     assert find("mortality", "corrected/fold2") == task
+    # a part of another task has that one's analyses, without a copy
+    assert find("readmission_unplanned").without == find("readmission").without
 
 
 @pytest.mark.parametrize(
@@ -58,15 +61,23 @@ def test_unknown_tasks_list_the_known_ones(name):
         find("shock_4h", "published")
 
 
-def test_a_query_without_a_head_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("head", "refusal"),
+    [
+        ("-- Task relapse: who?", r"admission/relapse\.sql: no such file, or no"),
+        ("-- Kind: many. Tables: admissions.", r"relapse\.sql: 'Kind: many\.' is of ICU stays"),
+        ("-- Kind: binary. Tables: admissions. Analyses: death.", r"without/death\.sql: no such"),
+    ],
+)
+def test_a_query_without_a_head_that_can_be_asked_is_refused(tmp_path, monkeypatch, head, refusal):
     monkeypatch.setattr(stage, "ROOT", tmp_path)
     monkeypatch.setattr(stage, "FOLDER", tmp_path)
     known.cache_clear()
     find.cache_clear()
     (tmp_path / "tasks/admission").mkdir(parents=True)
-    (tmp_path / "tasks/admission/relapse.sql").write_text("-- Task relapse: who?\nSELECT 1")
+    (tmp_path / "tasks/admission/relapse.sql").write_text(f"{head}\nSELECT 1")
     try:
-        with pytest.raises(InputError, match=r"admission/relapse\.sql: no such file, or no"):
+        with pytest.raises(InputError, match=refusal):
             find("relapse")
     finally:
         known.cache_clear()

@@ -3,7 +3,8 @@
 A task of admissions is `tasks/admission/<name>.sql` (as published: `tasks/published/<name>.sql`)
 and predicts at the end of the cohort's window. A task of ICU stays is `<query>_<n>h`: the query
 `tasks/stay/<query>.sql`, asked n hours after the patient's arrival. A new file is a new task. Whom
-its sensitivity analyses leave out is `without/<query>.sql` beside it, where there is one.
+its sensitivity analyses leave out is `without/<query>.sql` beside it, where there is one; a task
+that has the analyses of another names it in its head: `Analyses: readmission.`
 
 A query's head, the comments before its first word, says for this module
 `Kind: binary. Tables: admissions, inputevents. Views: at_risk.`: the kind, of a task alone, is
@@ -36,12 +37,14 @@ _OF_STAY = re.compile(r"(.+)_([1-9][0-9]?)h")
 class Query:
     """A query by its path below the repository, and what its head says.
 
-    `kind`: binary or many; empty where it is no task's. `tables`: of the source, its views'
+    `kind`: binary or many; empty where it is no task's. `analyses`: the task whose sensitivity
+    analyses are its own, too; empty: those of its name, if any. `tables`: of the source, its views'
     included. `views`: their names, each after those that it reads.
     """
 
     path: str
     kind: str
+    analyses: str
     tables: tuple[str, ...]
     views: tuple[str, ...]
 
@@ -136,11 +139,14 @@ def find(name: str, protocol: str = "corrected") -> Task:
     if query not in known(unit, protocol) or (hours or 0) > HOURS:
         raise InputError(f"unknown task {name}; {_choice(protocol)}")
     path = FOLDER / "tasks" / _name(unit, protocol) / f"{query}.sql"
-    without = path.parent / "without" / path.name
     asked = read(path)
     if not asked.kind:
         raise InputError(f"{asked.path}: its head lacks 'Kind: binary.' or 'Kind: many.'")
-    return Task(name, unit, hours, asked, read(without) if without.is_file() else None)
+    if asked.kind == "many" and unit != "stay":
+        raise InputError(f"{asked.path}: 'Kind: many.' is of ICU stays alone")
+    without = path.parent / "without" / f"{asked.analyses or query}.sql"
+    left_out = read(without) if asked.analyses or without.is_file() else None
+    return Task(name, unit, hours, asked, left_out)
 
 
 def of_unit(unit: str, protocol: str = "corrected") -> Query:
@@ -183,7 +189,14 @@ def view_file(name: str) -> Path:
 @cache
 def read(path: Path) -> Query:
     """A query with what its head and those of its views say; `InputError` without such a head."""
-    kind, tables, views = _head(path)
+    text = _head(path)
+    kind = re.search(r"\bKind: (binary|many)\.", text)
+    analyses = re.search(r"\bAnalyses: (\w+)\.", text)
+    tables, views = listed(text, "Tables"), listed(text, "Views")
+    if not tables and not views:
+        raise InputError(
+            f"{path.relative_to(ROOT)}: no such file, or no 'Tables: …' nor 'Views: …' in its head"
+        )
     for view in dict.fromkeys(views):
         below = read(view_file(view))
         tables += below.tables
@@ -191,24 +204,25 @@ def read(path: Path) -> Query:
         views = [*below.views, *views]
     return Query(
         path.relative_to(ROOT).as_posix(),
-        kind,
+        kind[1] if kind else "",
+        analyses[1] if analyses else "",
         tuple(name for name in dict.fromkeys(tables) if name != "episodes"),
         tuple(dict.fromkeys(views)),
     )
 
 
-def _head(path: Path) -> tuple[str, list[str], list[str]]:
-    """Kind, tables and views as the head itself names them."""
+def _head(path: Path) -> str:
+    """The comments before a query's first word, as one line; empty where there is no file."""
     lines = path.read_text().splitlines() if path.is_file() else []
     code = next((k for k, line in enumerate(lines) if line and line[:2] != "--"), len(lines))
-    text = " ".join(line.removeprefix("--").strip() for line in lines[:code])
-    kind = re.search(r"\bKind: (binary|many)\.", text)
-    tables, views = (
-        match[1].split(", ") if (match := re.search(rf"\b{what}: ([a-z_, ]+)\.", text)) else []
-        for what in ("Tables", "Views")
-    )
-    if not tables and not views:
-        raise InputError(
-            f"{path.relative_to(ROOT)}: no such file, or no 'Tables: …' nor 'Views: …' in its head"
-        )
-    return kind[1] if kind else "", tables, views
+    return " ".join(line.removeprefix("--").strip() for line in lines[:code])
+
+
+def listed(head: str, what: str) -> list[str]:
+    """The names that a head lists itself.
+
+    >>> listed("Task a: who? Kind: binary. Tables: admissions, patients. Views: at_risk.", "Tables")
+    ['admissions', 'patients']
+    """
+    names = re.search(rf"\b{what}: ([a-z_, ]+)\.", head)
+    return names[1].split(", ") if names else []

@@ -47,6 +47,14 @@ class Checks:
             sys.exit(f"results/{protocol}/{unit}/labels/{task}: a task of the unit {one.unit}")
         return one.asked.files
 
+    def analyses(self, wildcards: Any) -> tasks.Query:
+        """The query of a task's sensitivity analyses; refuses a task without any."""
+        task, unit = wildcards.task, wildcards.unit
+        self.task(task, unit, "corrected")
+        if query := tasks.find(task).left_out:
+            return query
+        sys.exit(f"results/corrected/{unit}/without/{task}: the task has no sensitivity analyses")
+
     def _needs(self, asked: tuple[str, ...]) -> None:
         """Refuses a source that lacks what is asked of it; logs what it is."""
         if self.synthetic:

@@ -1,6 +1,6 @@
 -- Task mortality: of those alive and in hospital at the prediction time, who dies in this
 -- admission?
--- Kind: binary. Views: at_risk, hospital_deaths.
+-- Kind: binary. Tables: episodes. Views: in_hospital, hospital_deaths.
 -- One row per episode.
 --
 -- Columns: "condition: …" make an episode eligible, applied in this order and named so in the
@@ -8,12 +8,7 @@
 -- remark in log and attrition file. Sensitivity analyses are in without/mortality.sql.
 
 SELECT
-    at_risk.episode_id,
-
-    at_risk.still_there
-        AS "condition: in hospital at the prediction time",
-    at_risk.alive
-        AS "condition: alive at the prediction time",
+    in_hospital.*,
 
     hospital_deaths.died AS label,
 
@@ -21,5 +16,6 @@ SELECT
         AS "count: hospital_expire_flag and discharge_location disagree about the death",
     hospital_deaths.deathtime_disagrees
         AS "count: hospital_expire_flag and deathtime disagree about the death"
-FROM at_risk
+FROM in_hospital
+INNER JOIN episodes USING (episode_id)
 INNER JOIN hospital_deaths USING (hadm_id)

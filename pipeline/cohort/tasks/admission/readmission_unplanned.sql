@@ -1,44 +1,38 @@
 -- Task readmission_unplanned: of those discharged alive, whose next admission comes within 30 days
 -- (720 h) and is unplanned?
 -- As readmission.sql, of which this is a part: looked up among all admissions of the source.
--- Kind: binary. Tables: episodes, patients. Views: at_risk, hospitalisations.
+-- Kind: binary. Views: in_hospital, returns. Analyses: readmission.
 -- One row per episode; columns as in mortality.sql.
 --
 -- Of MIMIC's types of admission two are planned: ELECTIVE and SURGICAL SAME DAY ADMISSION. Only the
 -- next admission counts, as in CMS's hospital-wide measure of readmissions: an unplanned one that
 -- follows a planned one within the 30 days may come of the planned one, and is no outcome.
--- ASSUME that an admission under observation is unplanned, and one of unknown type, too.
+-- ASSUME that an admission under observation is unplanned (CMS's measure counts none of them), and
+-- one of unknown type, too.
 
-WITH outcome AS (
+WITH typed AS (
     SELECT
         *,
-        COALESCE(next_admittime <= dischtime + INTERVAL 720 HOUR, FALSE) AS readmitted,
         COALESCE(next_type IN ('ELECTIVE', 'SURGICAL SAME DAY ADMISSION'), FALSE) AS planned
-    FROM hospitalisations
+    FROM returns
 )
 
 SELECT
-    episodes.episode_id,
-
-    at_risk.still_there
-        AS "condition: in hospital at the prediction time",
-    at_risk.alive
-        AS "condition: alive at the prediction time",
-    NOT outcome.died
+    in_hospital.*,
+    NOT died
         AS "condition: discharged alive",
 
-    outcome.readmitted AND NOT outcome.planned AS label,
+    readmitted AND NOT planned AS label,
 
-    outcome.readmitted AND outcome.planned
+    readmitted AND planned
         AS "count: negatives with a planned readmission within 30 days",
-    outcome.readmitted AND outcome.next_type IS NULL
+    readmitted AND COALESCE(next_type LIKE '%OBSERVATION%', FALSE)
+        AS "count: readmissions for observation",
+    readmitted AND next_type IS NULL
         AS "count: readmissions of unknown type",
-    NOT outcome.readmitted
-    AND COALESCE(
-        CAST(patients.dod AS DATE) <= CAST(outcome.dischtime + INTERVAL 720 HOUR AS DATE), FALSE
-    )
-        AS "count: negatives that died within 30 days of the discharge"
-FROM episodes
-INNER JOIN at_risk USING (episode_id)
-LEFT JOIN patients ON episodes.subject_id = patients.subject_id
-INNER JOIN outcome ON episodes.hadm_id = outcome.hadm_id
+    died_instead
+        AS "count: negatives that died within 30 days of the discharge",
+    impossible_instead
+        AS "count: negatives with an admission of impossible times within 30 days (no return)"
+FROM in_hospital
+INNER JOIN typed USING (episode_id)

@@ -1,6 +1,6 @@
 -- Task arf: acute respiratory failure. Of those alive, still in the ICU and not ventilated so far
 -- at T, who is ventilated at T or later in this stay? (unimed2022.md, section 3.)
--- Kind: binary. Views: at_risk, ventilation.
+-- Kind: binary. Views: at_risk, in_icu, ventilation.
 -- Setting: $hours, from clock_zero to T. One row per stay; columns as in mortality.sql beside this.
 
 WITH first_onset AS (
@@ -11,12 +11,7 @@ WITH first_onset AS (
 )
 
 SELECT
-    at_risk.episode_id,
-
-    alive
-        AS "condition: alive at T = {hours} h",
-    still_there
-        AS "condition: still in the ICU at T",
+    in_icu.*,
     onset IS NULL OR onset >= prediction_time
         AS "condition: without respiratory failure before T",
 
@@ -33,4 +28,5 @@ SELECT
     COALESCE(mark = 'peep', FALSE)
         AS "count: onset is a PEEP without a procedure up to then"
 FROM at_risk
+INNER JOIN in_icu USING (episode_id)
 LEFT JOIN first_onset USING (episode_id)

@@ -2,7 +2,7 @@
 -- in the ICU and without any of its marks so far at T, who gets one at T or later in this stay?
 -- A variant of arf.sql (unimed2022.md, section 3): settings of a BiPAP or CPAP mask are charted for
 -- some stays without a procedure of non-invasive ventilation.
--- Kind: binary. Views: at_risk, ventilation, located_chartevents.
+-- Kind: binary. Views: at_risk, in_icu, ventilation, located_chartevents.
 -- Setting: $hours, from clock_zero to T. One row per stay; columns as in mortality.sql beside this.
 
 WITH marks AS (
@@ -31,12 +31,7 @@ first_onset AS (
 )
 
 SELECT
-    at_risk.episode_id,
-
-    alive
-        AS "condition: alive at T = {hours} h",
-    still_there
-        AS "condition: still in the ICU at T",
+    in_icu.*,
     onset IS NULL OR onset >= prediction_time
         AS "condition: without respiratory failure before T",
 
@@ -49,4 +44,5 @@ SELECT
     COALESCE(mark = 'mask', FALSE)
         AS "count: onset is a charted BiPAP or CPAP without ventilation up to then"
 FROM at_risk
+INNER JOIN in_icu USING (episode_id)
 LEFT JOIN first_onset USING (episode_id)

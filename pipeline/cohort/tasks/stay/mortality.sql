@@ -1,6 +1,6 @@
 -- Task mortality of ICU stays: of those alive and still in the ICU at T, who dies in this
 -- admission, in the ICU or after it? (unimed2022.md, section 3; published with T = 48 h.)
--- Kind: binary. Views: at_risk, hospital_deaths.
+-- Kind: binary. Views: at_risk, in_icu, hospital_deaths.
 -- Setting: $hours, from clock_zero (the patient's arrival) to T. One row per stay.
 --
 -- Columns as in ../admission/mortality.sql; onset_hours, from clock_zero to the death, is for the
@@ -8,12 +8,7 @@
 -- [0, T).
 
 SELECT
-    at_risk.episode_id,
-
-    at_risk.alive
-        AS "condition: alive at T = {hours} h",
-    at_risk.still_there
-        AS "condition: still in the ICU at T",
+    in_icu.*,
 
     died AS label,
 
@@ -27,4 +22,5 @@ SELECT
     deathtime_disagrees
         AS "count: hospital_expire_flag and deathtime disagree about the death"
 FROM at_risk
+INNER JOIN in_icu USING (episode_id)
 INNER JOIN hospital_deaths USING (hadm_id)

@@ -1,6 +1,6 @@
 -- Task shock: of those alive, still in the ICU and without a vasopressor so far at T, who gets one
 -- at T or later in this stay? (unimed2022.md, section 3.)
--- Kind: binary. Views: at_risk, vasopressors.
+-- Kind: binary. Views: at_risk, in_icu, vasopressors.
 -- Setting: $hours, from clock_zero to T. One row per stay; columns as in mortality.sql beside this.
 
 WITH first_onset AS (
@@ -10,12 +10,7 @@ WITH first_onset AS (
 )
 
 SELECT
-    at_risk.episode_id,
-
-    alive
-        AS "condition: alive at T = {hours} h",
-    still_there
-        AS "condition: still in the ICU at T",
+    in_icu.*,
     onset IS NULL OR onset >= prediction_time
         AS "condition: without shock before T",
 
@@ -26,4 +21,5 @@ SELECT
     COALESCE(onset < prediction_time + INTERVAL 24 HOUR, FALSE)
         AS "count: onset within 24 h from T on"
 FROM at_risk
+INNER JOIN in_icu USING (episode_id)
 LEFT JOIN first_onset USING (episode_id)

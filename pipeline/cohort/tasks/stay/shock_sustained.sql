@@ -1,7 +1,7 @@
 -- Task shock_sustained: of those alive, still in the ICU and without sustained shock so far at T,
 -- in whom does a vasopressor that runs for 60 minutes or more begin at T or later in this stay?
 -- A variant of shock.sql, which counts a minute of any vasopressor.
--- Kind: binary. Views: at_risk, vasopressors.
+-- Kind: binary. Views: at_risk, in_icu, vasopressors.
 -- Setting: $hours, from clock_zero to T. One row per stay; columns as in mortality.sql beside this.
 --
 -- A change of the rate ends a row and begins the next: rows of one drug that touch or overlap are
@@ -67,12 +67,7 @@ prevalent AS (
 )
 
 SELECT
-    at_risk.episode_id,
-
-    alive
-        AS "condition: alive at T = {hours} h",
-    still_there
-        AS "condition: still in the ICU at T",
+    in_icu.*,
     at_risk.episode_id NOT IN (SELECT episode_id FROM prevalent)
         AS "condition: without sustained shock, or a vasopressor that still runs, before T",
 
@@ -90,4 +85,5 @@ SELECT
     )
         AS "count: with a shorter run that ended before T"
 FROM at_risk
+INNER JOIN in_icu USING (episode_id)
 LEFT JOIN first_onset USING (episode_id)

@@ -1,6 +1,6 @@
 -- Sensitivity analyses of task mortality: whom each of them leaves out.
 -- Tables: episodes, admissions.
--- Views: limits. One row per episode.
+-- Views: limited. One row per episode.
 --
 -- Columns: "without: …" is true for the episodes that an analysis leaves out, and names it so;
 -- "count: …" is counted among the eligible, for the log.
@@ -14,13 +14,11 @@ SELECT
     COALESCE(UPPER(admissions.discharge_location) LIKE '%HOSPICE%', FALSE)
     AND NOT COALESCE(admissions.hospital_expire_flag = 1, admissions.deathtime IS NOT NULL)
         AS "without: discharges to a hospice, which are negatives",
-    -- Treatment was limited when the prediction was made: the death was then foreseen, or accepted.
-    COALESCE(limits.limited_from < episodes.prediction_time, FALSE)
+    limited.limited
         AS "without: comfort measures or DNR charted by the prediction time",
 
-    COALESCE(limits.untold_from < episodes.prediction_time, FALSE)
-    AND NOT COALESCE(limits.limited_from < episodes.prediction_time, FALSE)
+    limited.untold
         AS "count: with a code status charted by then of which the text is missing"
 FROM episodes
 INNER JOIN admissions USING (hadm_id)
-LEFT JOIN limits USING (hadm_id)
+INNER JOIN limited USING (episode_id)
