@@ -131,7 +131,9 @@ def test_a_batch_without_a_film_leaves_the_encoder_of_films_as_it_is():
 
 def test_alone_all_weights_are_clipped_together_and_unscaled():
     model = bias()
-    ((weights, factor),) = Examples(Numbers(), LABEL, ROWS, ROWS).parts(model, ROWS, SCHEDULE)
+    ((weights, factor),) = Examples(Numbers(), LABEL, ROWS, ROWS).gradient_groups(
+        model, ROWS, SCHEDULE
+    )
     assert {id(w) for w in weights} == {id(w) for w in model.parameters()} and factor == 1
 
 

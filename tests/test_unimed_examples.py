@@ -134,9 +134,9 @@ def test_the_truth_is_told_less_and_less():
 def test_a_smaller_share_of_the_training_patients_is_part_of_a_larger_one():
     own = stays(400)
     rows = own.of("train")
-    half, quarter = own.some(rows, 0.5), own.some(rows, 0.25)
+    half, quarter = own.of_share(rows, 0.5), own.of_share(rows, 0.25)
     assert set(quarter) < set(half) < set(rows)
-    assert np.array_equal(own.some(rows, 1.0), rows)
+    assert np.array_equal(own.of_share(rows, 1.0), rows)
     assert len(half) / len(rows) == pytest.approx(0.5, abs=0.1)
     patients = set(own.subject[half])
     assert set(rows[np.isin(own.subject[rows], list(patients))]) == set(half)  # whole patients
@@ -147,7 +147,7 @@ def test_the_same_patients_are_the_half_of_every_target():
     rows = own.of("train")
     some = rows[::3]  # another task, other stays
     both = np.intersect1d(own.subject[rows], own.subject[some])
-    chosen = [set(own.subject[own.some(given, 0.5)]) & set(both) for given in (rows, some)]
+    chosen = [set(own.subject[own.of_share(given, 0.5)]) & set(both) for given in (rows, some)]
     assert chosen[0] == chosen[1]
 
 

@@ -65,21 +65,21 @@ def encode(
     """
     if column.number is None:
         return np.zeros(len(column.cells), np.int16)
-    found = np.full(len(column.cells), -1, np.int16)
+    feature = np.full(len(column.cells), -1, np.int16)
     if encoder.edges:  # the outer edges are open: only the inner ones divide
         numeric = ~np.isnan(column.number)
         number = column.number[numeric]
         if published and not numeric.all():
-            found[numeric] = misplaced(column.cells, column.number, encoder.edges, published)
+            feature[numeric] = misplaced(column.cells, column.number, encoder.edges, published)
         else:
-            found[numeric] = np.searchsorted(encoder.edges[1:-1], number, side="left")
+            feature[numeric] = np.searchsorted(encoder.edges[1:-1], number, side="left")
     if encoder.categories:
         categories, value = _categories(column, encoder, texts)
         order = np.argsort(categories, kind="stable")  # -1: a text that no row has comes first
         at = np.minimum(np.searchsorted(categories[order], value), len(order) - 1)
         hit = categories[order][at] == value
-        found[hit] = max(len(encoder.edges) - 1, 0) + order[at[hit]]
-    return found
+        feature[hit] = max(len(encoder.edges) - 1, 0) + order[at[hit]]
+    return feature
 
 
 def misplaced(
@@ -128,18 +128,18 @@ def ones(
     >>> ones(values, Encoder(edges=(1.0, 2.0, 4.0)), pl.Series([]), ordinal=True)[:2]
     (array([4, 6, 6]), array([0, 0, 1], dtype=int16))
     """
-    found = encode(column, encoder, texts, published)
+    feature = encode(column, encoder, texts, published)
     bins = max(len(encoder.edges) - 1, 0)
-    cells, hit = column.cells, found >= 0
+    cells, hit = column.cells, feature >= 0
     if ordinal and bins and column.number is not None:
         numeric = ~np.isnan(column.number)
         reached = np.searchsorted(encoder.edges[1:-1], column.number, side="right") + 1
         many = np.where(numeric, reached, hit)
         begin = np.repeat(np.cumsum(many) - many, many)
         step = (np.arange(many.sum()) - begin).astype(np.int16)
-        found = np.where(np.repeat(numeric, many), step, np.repeat(found, many))
-        return np.repeat(cells, many), found, int((~hit).sum())
-    return cells[hit], found[hit], int((~hit).sum())
+        feature = np.where(np.repeat(numeric, many), step, np.repeat(feature, many))
+        return np.repeat(cells, many), feature, int((~hit).sum())
+    return cells[hit], feature[hit], int((~hit).sum())
 
 
 def places(categories: tuple[str, ...], texts: pl.Series) -> np.ndarray:

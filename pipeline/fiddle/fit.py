@@ -83,9 +83,9 @@ def fit(
     features: dict[str, list[dict[str, Any]]] = {}
     numbers: Numbers = {}
     for table, bins in (("S", 1), ("X", chosen.bins)):
-        own = sorted((one for one in columns if one.table == table), key=lambda one: one.order)
-        features[table], found = number(own, len(ids), bins, chosen.theta_2)
-        numbers |= found
+        of_table = sorted((one for one in columns if one.table == table), key=lambda one: one.order)
+        features[table], numbered = number(of_table, len(ids), bins, chosen.theta_2)
+        numbers |= numbered
     log_fit(kinds, features)
     learnt = learnt_of(known["variable"], columns, numbers)
     return Fitted(chosen, published, len(ids), learnt, features)
@@ -132,8 +132,8 @@ def learnt_of(
 ) -> tuple[Variable, ...]:
     """What is kept of each variable's columns, which lie together; `variable`: the names."""
     learnt = []
-    for (at, kind), own in groupby(columns, lambda one: (one.variable, one.kind)):
-        kept = tuple(kept_only(Learnt(one.encoder, numbers[at, one.place])) for one in own)
+    for (at, kind), of_variable in groupby(columns, lambda one: (one.variable, one.kind)):
+        kept = tuple(kept_only(Learnt(one.encoder, numbers[at, one.place])) for one in of_variable)
         learnt.append(Variable(variable[at], kind, kept))
     return tuple(learnt)
 

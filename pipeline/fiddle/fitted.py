@@ -39,8 +39,8 @@ def kept_only(learnt: Learnt) -> Learnt:
     """
     categories = learnt.encoder.categories
     before = len(learnt.features) - len(categories)
-    own = list(zip(categories, learnt.features[before:], strict=True))
-    kept = [(category, feature) for category, feature in own if feature >= 0]
+    numbered = list(zip(categories, learnt.features[before:], strict=True))
+    kept = [(category, feature) for category, feature in numbered if feature >= 0]
     return Learnt(
         replace(learnt.encoder, categories=tuple(category for category, _ in kept)),
         learnt.features[:before] + tuple(feature for _, feature in kept),
@@ -68,14 +68,14 @@ class Fitted:
 
     def sizes(self) -> dict[str, int]:
         """How many features each table has."""
-        return {table: len(found) for table, found in self.features.items()}
+        return {table: len(listed) for table, listed in self.features.items()}
 
     def table(self) -> pl.DataFrame:
         """The features as a table, contract FEATURES."""
         rows = [
             {"table": table, "feature": number, **feature}
-            for table, found in self.features.items()
-            for number, feature in enumerate(found)
+            for table, listed in self.features.items()
+            for number, feature in enumerate(listed)
         ]
         return pl.DataFrame(rows, schema=dict(FEATURES.columns))
 
@@ -87,19 +87,19 @@ def write_fitted(path: str | Path, fitted: Fitted) -> None:
 
 def read_fitted(path: str | Path) -> Fitted:
     """Reads what `write_fitted` wrote."""
-    found = read_json(path)
+    stored = read_json(path)
     try:
         variables = tuple(
             Variable(each["name"], each["kind"], tuple(map(_learnt, each["columns"])))
-            for each in found["variables"]
+            for each in stored["variables"]
         )
-        return Fitted(options(found["options"]), found["published"], found["ids"], variables,
-                      found["features"])  # fmt: skip
+        return Fitted(options(stored["options"]), stored["published"], stored["ids"], variables,
+                      stored["features"])  # fmt: skip
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: not what pipeline.fiddle.fit writes; fit again") from error
 
 
 def _learnt(column: dict[str, Any]) -> Learnt:
-    own = column["encoder"]
-    encoder = Encoder(tuple(own["edges"]), tuple(own["categories"]), own["mask"])
+    stored = column["encoder"]
+    encoder = Encoder(tuple(stored["edges"]), tuple(stored["categories"]), stored["mask"])
     return Learnt(encoder, tuple(column["features"]))

@@ -39,12 +39,12 @@ def options(settings: Mapping[str, Any]) -> Options:
     known = [field.name for field in fields(Options)]
     if unknown := sorted(set(settings) - set(known)):
         raise InputError(f"fiddle: unknown setting {unknown[0]}; known: {', '.join(known)}")
-    given = dict(settings)
-    if "statistics" in given:
-        given["statistics"] = tuple(given["statistics"])
-        if unknown := sorted(set(given["statistics"]) - set(STATISTICS)):
+    values = dict(settings)
+    if "statistics" in values:
+        values["statistics"] = tuple(values["statistics"])
+        if unknown := sorted(set(values["statistics"]) - set(STATISTICS)):
             raise InputError(f"fiddle: unknown statistic {unknown[0]}; known: min, max, mean")
-    chosen = Options(**given)
+    chosen = Options(**values)
     if not 0 < chosen.step <= chosen.hours:
         raise InputError("fiddle: expected 0 < step <= hours")
     # variance > θ(1 - θ) is θ < share < 1 - θ below 0.5 only

@@ -96,9 +96,9 @@ def read_rows(
     database.execute(view)
     database.execute(table)
     texts = database.sql("SELECT value FROM texts ORDER BY text").pl()["value"]
-    found = database.sql(ROWS, params={"step": chosen.step}).fetchnumpy()
-    begin = np.searchsorted(found["place"], np.arange(known.height + 1))
-    columns = (np.ascontiguousarray(found[name], np.int32) for name in ("row", "bin", "text"))
+    placed = database.sql(ROWS, params={"step": chosen.step}).fetchnumpy()
+    begin = np.searchsorted(placed["place"], np.arange(known.height + 1))
+    columns = (np.ascontiguousarray(placed[name], np.int32) for name in ("row", "bin", "text"))
     return Rows(texts, as_numbers(texts), begin, *columns)
 
 

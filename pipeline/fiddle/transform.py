@@ -65,7 +65,7 @@ def transform(
 
 def keys_of(rows: Rows, ids: int, fitted: Fitted) -> tuple[dict[str, np.ndarray], int]:
     """Per table the ones (K,) as cell · features + feature, ascending; and the values without."""
-    found: dict[str, list[np.ndarray]] = {"S": [], "X": []}
+    ones_of: dict[str, list[np.ndarray]] = {"S": [], "X": []}
     unseen = 0
     for place, variable in enumerate(fitted.variables):
         table = "S" if variable.kind == STATIC else "X"
@@ -79,10 +79,12 @@ def keys_of(rows: Rows, ids: int, fitted: Fitted) -> tuple[dict[str, np.ndarray]
                 ids * bins if fitted.published else None,
             )  # fmt: skip
             number = np.array(learnt.features, np.int64)[feature]
-            found[table].append((cells * size + number)[number >= 0])
+            ones_of[table].append((cells * size + number)[number >= 0])
             unseen += without if column.text is not None else 0
     empty = np.empty(0, np.int64)
-    return {table: np.sort(np.concatenate([empty, *keys])) for table, keys in found.items()}, unseen
+    return {
+        table: np.sort(np.concatenate([empty, *keys])) for table, keys in ones_of.items()
+    }, unseen
 
 
 def table_of(

@@ -29,7 +29,7 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.tables import write_table
 from pipeline.training.batches import Batch, evaluate, within
 from pipeline.training.embeddings import Embeddings
-from pipeline.training.examples import Examples, more, of_encoders
+from pipeline.training.examples import Examples, growth, of_encoders
 from pipeline.training.features import Head, fit_on_fusion
 from pipeline.training.modality import (
     ModalityData,
@@ -63,14 +63,14 @@ class JointData:
 class JointExamples(Examples):
     """Examples of several encoders that train together; `data` are `JointData`."""
 
-    def parts(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
+    def gradient_groups(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
               ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
         """Of each encoder by itself: the rows that lack its modality do not count."""
         joint, data = cast(JointModel, model), cast(JointData, self.data)
         mass = np.array(schedule.class_weights)[self.labels[whole]]
         here = zip(data.each, data.here[whole].T, strict=True)
         return of_encoders(
-            joint, joint.encoders.each, {name: more(mass, rows) for name, rows in here}
+            joint, joint.encoders.each, {name: growth(mass, rows) for name, rows in here}
         )
 
 

@@ -22,12 +22,12 @@ def batch_loss(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
     return F.cross_entropy(logits.float(), target, weight=weights, reduction="sum") / total
 
 
-def more(mass: np.ndarray, here: np.ndarray) -> float:
+def growth(mass: np.ndarray, here: np.ndarray) -> float:
     """By how much a sum over the rows `here` (B) grows when it is divided by their mass alone.
 
     `mass` (B): the weight of each row in the loss. 1 where none of the rows counts.
 
-    >>> more(np.array([1, 1, 2]), np.array([True, True, False]))
+    >>> growth(np.array([1, 1, 2]), np.array([True, True, False]))
     2.0
     """
     part = mass[here].sum()
@@ -36,7 +36,7 @@ def more(mass: np.ndarray, here: np.ndarray) -> float:
 
 def of_encoders(model: nn.Module, encoders: nn.ModuleDict, factor: Mapping[str, float]
                 ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
-    """The `parts` of a model of several encoders: of each encoder, then of all the rest.
+    """The `gradient_groups` of a model of several encoders: of each encoder, then of all the rest.
 
     The loss is a mean over a batch, of whose rows some lack a modality. So that the step of its
     encoder is the one that the others alone would give, its gradient is that of the mean over
@@ -80,7 +80,7 @@ class Examples:
                         whole: np.ndarray, count: int) -> None:  # fmt: skip
         """What is done to gradients on their way back from the `loss`, of which see: nothing."""
 
-    def parts(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
+    def gradient_groups(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
               ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
         """Weights whose gradients are clipped together, and by what each is multiplied before.
 

@@ -43,7 +43,7 @@ def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray
         bare = processes.bare(model)
         examples.before_backward(bare, output, rows, whole, processes.count)
         loss.backward()
-        for weights, factor in examples.parts(bare, whole, schedule):
+        for weights, factor in examples.gradient_groups(bare, whole, schedule):
             level(weights, factor, schedule.clip)
         optimiser.step()
         losses.append(loss.detach())  # read at the end: until then a GPU runs ahead of Python

@@ -65,7 +65,7 @@ class Episodes:
         """Row numbers of splits."""
         return np.flatnonzero(np.isin(self.split, splits))
 
-    def some(self, rows: np.ndarray, share: float) -> np.ndarray:
+    def of_share(self, rows: np.ndarray, share: float) -> np.ndarray:
         """Of `rows` those of a share of all patients: the same ones for every target."""
         return rows[in_training_share(self.subject[rows], share)]
 

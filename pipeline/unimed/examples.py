@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.training.examples import Examples, more, of_encoders
+from pipeline.training.examples import Examples, growth, of_encoders
 from pipeline.training.schedule import Schedule
 from pipeline.unimed.data import Episodes
 from pipeline.unimed.model import UniMed
@@ -63,16 +63,16 @@ class TasksExamples(Examples):
                 ) -> dict[int, torch.Tensor]:  # fmt: skip
         """Task → its loss, of those for which an episode of the batch is eligible."""
         data, losses = self.episodes, {}
-        parts = columns(data.tasks, data.groups)
+        spans = columns(data.tasks, data.groups)
         output = output.float()
         for k in data.asked:
             size = data.eligible[whole, k].sum() / count
             if not size:
                 continue
             here = torch.as_tensor(data.eligible[mine, k], device=output.device)
-            loss = (self._errors(data.tasks[k], output[:, parts[k]], mine, k) * here).sum() / size
-            if output.shape[1] > parts[-1].stop:
-                spread = output[0, parts[-1].stop + k]  # log σ², the same in every row
+            loss = (self._errors(data.tasks[k], output[:, spans[k]], mine, k) * here).sum() / size
+            if output.shape[1] > spans[-1].stop:
+                spread = output[0, spans[-1].stop + k]  # log σ², the same in every row
                 loss = loss * (-spread).exp() + spread / 2
             losses[k] = loss
         return losses
@@ -107,7 +107,9 @@ class TasksExamples(Examples):
         data, known = self.episodes, self.known[name][whole]
         eligible = {k: data.eligible[whole, k] for k in data.asked}
         return {
-            k: more(rows, known[:, k]) for k, rows in eligible.items() if (rows & known[:, k]).any()
+            k: growth(rows, known[:, k])
+            for k, rows in eligible.items()
+            if (rows & known[:, k]).any()
         }
 
     @cached_property
@@ -122,7 +124,7 @@ class TasksExamples(Examples):
             for name, data in self.episodes.each.items()
         }
 
-    def parts(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
+    def gradient_groups(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
               ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
         """Each encoder is clipped by itself; see `before_backward` for its gradient."""
         return of_encoders(model, cast(UniMed, model).memory.encoders, {})
@@ -155,14 +157,14 @@ class TasksExamples(Examples):
     def score(self, output: torch.Tensor) -> float | None:
         """Mean over tasks of the AUROC; of many labels the mean over those with both classes."""
         aurocs = []
-        parts = columns(self.episodes.tasks, self.episodes.groups)
+        spans = columns(self.episodes.tasks, self.episodes.groups)
         for k in self.episodes.asked:
             if (chosen := self._choosers(k)) is None:
                 continue
-            part = parts[k]
+            span = spans[k]
             here, truth = chosen
             both = truth[0] >= 0
-            score = output[:, part].numpy()[here][:, both]
+            score = output[:, span].numpy()[here][:, both]
             aurocs.append(roc_auc_score(truth[:, both], score, average="macro"))
         return float(np.mean(aurocs)) if aurocs else None
 

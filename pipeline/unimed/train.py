@@ -88,7 +88,7 @@ def main() -> None:
     """Trains one model per seed; predicts every eligible episode."""
     arguments = _arguments()
     data = read(arguments)
-    train = data.some(data.of("train", "fusion"), arguments.model.training_share)
+    train = data.of_share(data.of("train", "fusion"), arguments.model.training_share)
     examples = TasksExamples(data, data.label, train, data.of("val"), arguments.model)
     for name, modality in data.each.items():
         check_present(name, modality, train, "training episodes")
