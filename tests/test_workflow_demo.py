@@ -77,7 +77,7 @@ def test_tokens_come_from_real_charting(demo):
 def test_missing_storetimes_are_counted_in_the_log(demo):
     assert (
         "have no storetime: charttime counts"
-        in (demo / "logs/select_events/corrected.log").read_text()
+        in (demo / "logs/select_events/corrected/admission.log").read_text()
     )
 
 
@@ -144,7 +144,7 @@ def test_onsets_at_any_time_are_counted_in_the_log(labelled, task):
 
 def test_fiddle_reads_the_demo(labelled):
     folder = labelled / "results/corrected/stay/fiddle"
-    log = (labelled / "logs/apply_fiddle/corrected.log").read_text()
+    log = (labelled / "logs/apply_fiddle/corrected/stay.log").read_text()
     assert "N = 140 episodes, L = 48 bins" in log
     series, names = (pl.read_parquet(folder / f"{x}.parquet") for x in ("X", "features"))
     assert series["bin"].max() == 47

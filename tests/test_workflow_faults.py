@@ -58,10 +58,10 @@ def test_a_missing_column_is_named(copied):
 
 
 def test_an_empty_cohort_shows_its_attrition(copied):
-    copied.configure({"cohort.min_age": 200})
+    copied.configure({"cohort.min_age": 120})
     text = refused(copied)
     assert "error: cohort: no episode is left\ncondition " in text
-    assert re.search(r"aged 200 or over at admission +0 +0", text)
+    assert re.search(r"aged 120 or over at admission +0 +0", text)
     assert not (copied / EPISODES).exists()
 
 

@@ -61,8 +61,8 @@ STAGES = [f"{rule}_{name}" for rule in ("pretrain", "embed") for name in ("ehr",
 
 def trained(checkout):
     """The stages whose logs tell of epochs; the others say that they kept what they had."""
-    said = {rule: checkout / f"logs/{rule}/corrected/mortality.log" for rule in STAGES}
-    said["fuse_early"] = checkout / "logs/fuse_early/corrected/ecn_mortality.log"
+    said = {rule: checkout / f"logs/{rule}/corrected/admission/mortality.log" for rule in STAGES}
+    said["fuse_early"] = checkout / "logs/fuse_early/corrected/admission/ecn_mortality.log"
     said = {rule: log.read_text() for rule, log in said.items() if log.exists()}
     ran = {rule for rule, text in said.items() if "epoch 1/1" in text}
     assert all("trained before on the same: kept" in said[rule] for rule in said.keys() - ran)

@@ -203,7 +203,7 @@ def test_targets_with_the_fourth_letter_plan_its_jobs(extended, target, jobs, en
 def test_published_targets_and_folds_have_it_as_well(extended):
     planned = extended.plan("results/published/ex_early_mortality.json").planned
     assert {"draw_leads": 1, "fuse_early": 1, "evaluate_published": 1}.items() <= planned.items()
-    predictions = "results/corrected/fold1/predictions/ex_early_mortality.parquet"
+    predictions = "results/corrected/fold1/admission/predictions/ex_early_mortality.parquet"
     folded = extended.snakemake("--dry-run", predictions, "--config", "folds=2").planned
     assert folded["draw_leads"] == 1
 

@@ -75,7 +75,8 @@ def test_sidecar_tells_time_memory_and_host_of_every_stage(finished):
 
 
 @pytest.mark.parametrize(
-    "log", ["pretrain_ehr/corrected/mortality", "fuse_early/corrected/ecn_mortality"]
+    "log",
+    ["pretrain_ehr/corrected/admission/mortality", "fuse_early/corrected/admission/ecn_mortality"],
 )
 def test_training_tells_its_course_on_screen_and_in_the_log(finished, log):
     line = r"epoch 1/\d  loss \d\.\d{4}  val AUROC 0\.\d{4}  \d+ samples/s  \d+ s left"

@@ -18,7 +18,7 @@ from edits import EDITS, TASK, TOKENS, TRAIN
 from test_workflow_reruns import cases
 
 WEIGHTS = "results/corrected/admission/models/mortality/ehr/seed0.safetensors"
-EHR_LOG = "logs/pretrain_ehr/corrected/mortality.log"
+EHR_LOG = "logs/pretrain_ehr/corrected/admission/mortality.log"
 
 
 KINDS = {  # what is changed, the module that fails, the rules that ran before

@@ -66,7 +66,7 @@ def test_a_result_of_one_task_has_a_decoder_of_its_own(stays):
 
 
 def test_predictions_are_of_eligible_stays_and_patients_keep_their_split(stays):
-    said = pl.read_parquet(stays / "results/corrected/predictions/ecn_unimed_all.parquet")
+    said = pl.read_parquet(stays / "results/corrected/stay/predictions/ecn_unimed_all.parquet")
     split = pl.read_parquet(stays / "results/corrected/admission/episodes.parquet")
     for task in TASKS[:3]:
         labels = pl.read_parquet(stays / f"results/corrected/stay/labels/{task}.parquet")
@@ -115,7 +115,9 @@ def test_an_edit_of_the_diagnoses_leaves_results_without_them(stays, tmp_path):
 def test_a_vocabulary_of_another_cohort_is_not_asked_for_a_single_task(stays):
     result = validated(stays / ALONE)
     assert "diagnoses_48h" not in result["tasks"]
-    diagnoses = "results/corrected/predictions/e_unimed-gru-attention_shock_4h.diagnoses.parquet"
+    diagnoses = (
+        "results/corrected/stay/predictions/e_unimed-gru-attention_shock_4h.diagnoses.parquet"
+    )
     assert pl.read_parquet(stays / diagnoses).is_empty()
 
 
@@ -123,7 +125,7 @@ def test_a_vocabulary_of_another_cohort_is_not_asked_for_a_single_task(stays):
 def test_a_rerun_on_the_same_stays_trains_nothing_and_says_the_same(stays, tmp_path):
     checkout = stays.copy(tmp_path / "again")
     name = ALONE.removeprefix("results/").removesuffix(".json")
-    log = checkout / f"logs/train_unimed/corrected/{name}.log"
+    log = checkout / f"logs/train_unimed/corrected/stay/{name}.log"
     assert "epoch 1/1" in log.read_text()
     checkout.make("--forcerun", "train_unimed", "--", ALONE)
     assert "trained before on the same: kept" in log.read_text()
