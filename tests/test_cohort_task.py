@@ -87,3 +87,13 @@ def test_a_query_without_a_head_that_can_be_asked_is_refused(tmp_path, monkeypat
 def test_planning_with_tasks_imports_nothing_heavy():
     code = "import sys, pipeline.cohort.task; sys.exit('polars' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["shock_4h", "all", "admission", "MyShock", "my-shock"])
+def test_a_task_file_that_no_target_could_mean_is_refused(tmp_path, name):
+    (tmp_path / "admission").mkdir()
+    (tmp_path / "admission" / "death_in_a_week.sql").write_text("")
+    assert stage.misnamed(tmp_path) == []
+    (tmp_path / "admission" / f"{name}.sql").write_text("")
+    (line,) = stage.misnamed(tmp_path)
+    assert line.startswith(f"admission/{name}.sql") and "rename the file" in line

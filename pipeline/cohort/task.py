@@ -30,6 +30,7 @@ UNITS = ("admission", "stay")
 HOURS = 48  # of an ICU stay; its data reach no further
 SEQUENCES = {"all": "stay", "admission": "admission"}  # several tasks of a unit by one decoder
 GIVEN = ("admissions", "patients")  # tables that every task gets
+_NAME = re.compile("[a-z][a-z0-9_]*")
 _OF_STAY = re.compile(r"(.+)_([1-9][0-9]?)h")
 
 
@@ -113,6 +114,21 @@ def known(unit: str, protocol: str = "corrected") -> list[str]:
     if unit != "admission" and protocol == "published":
         return []
     return sorted(path.stem for path in (FOLDER / "tasks" / _name(unit, protocol)).glob("*.sql"))
+
+
+def misnamed(folder: Path = FOLDER / "tasks") -> list[str]:
+    """What is wrong with the names of tasks' files, a line each: no target could mean them.
+
+    >>> misnamed()
+    []
+    """
+    return [
+        f"{path.parent.name}/{path.name} of pipeline/cohort/tasks: expected a name of lower case "
+        f"letters, digits and underscores that is not {' or '.join(SEQUENCES)} and does not end in "
+        "_<n>h, which stands for the hours of a task of ICU stays; rename the file"
+        for path in sorted(folder.glob("*/*.sql"))
+        if not _NAME.fullmatch(path.stem) or path.stem in SEQUENCES or _OF_STAY.fullmatch(path.stem)
+    ]
 
 
 def query_and_hours(name: str) -> tuple[str, int | None]:

@@ -85,7 +85,8 @@ def source(config: Mapping[str, Any]) -> dict[str, str | None]:
 def contradictions(config: Config) -> list[str]:
     """What a key alone cannot show: files that do not exist, shares that do not sum up to 1 …"""
     checks = (_modalities, _encoders, _source, _files, _shares, _tasks, _times, _models)
-    return [f"config.{line}" for check_of in checks for line in check_of(config)]
+    lines = [f"config.{line}" for check_of in checks for line in check_of(config)]
+    return lines + task.misnamed()
 
 
 def of_protocols(config: Config) -> list[str]:
