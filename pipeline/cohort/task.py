@@ -17,7 +17,7 @@ planned with it.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from pipeline.cohort.definitions import item_ids
@@ -80,7 +80,7 @@ class Task:
         """The path of the query below the repository."""
         return self.asked.path
 
-    @property
+    @cached_property  # a plan asks for each target; `find` keeps the task
     def tables(self) -> list[str]:
         """What is read of the source beside admissions and patients, to label the episodes.
 

@@ -196,19 +196,18 @@ class Attribution(Attributed):
 
 def read_comparison(path: str | Path) -> Comparison:
     """Comparisons of models; `InputError` for a file that holds none, or of another form."""
-    content = read_json(path)
-    if not isinstance(content, dict) or "contrasts" not in content:
-        raise InputError(f"{path}: no comparisons; expected the JSON of "
-                         "pipeline.evaluation.comparison")  # fmt: skip
-    check_version(path, content, SCHEMA_VERSION)
-    return cast(Comparison, content)
+    return cast(Comparison, _read(path, "contrasts", "no comparisons", "comparison"))
 
 
 def read_attribution(path: str | Path) -> Attribution:
     """An attribution; `InputError` for a file that is none, or of another form."""
+    return cast(Attribution, _read(path, "shapley", "not an attribution", "attribution"))
+
+
+def _read(path: str | Path, key: str, otherwise: str, module: str) -> object:
+    """The content of a file that has a key; `otherwise`: what it is without."""
     content = read_json(path)
-    if not isinstance(content, dict) or "shapley" not in content:
-        raise InputError(f"{path}: not an attribution; expected the JSON of "
-                         "pipeline.evaluation.attribution")  # fmt: skip
+    if not isinstance(content, dict) or key not in content:
+        raise InputError(f"{path}: {otherwise}; expected the JSON of pipeline.evaluation.{module}")
     check_version(path, content, SCHEMA_VERSION)
-    return cast(Attribution, content)
+    return content
