@@ -15,7 +15,7 @@ from test_extract_release import header_of, put
 
 from pipeline.extract.contracts import TABLES, tables_for
 from pipeline.fusion import registry
-from pipeline.plan import targets
+from pipeline.plan import refusals, targets
 from pipeline.plan.wiring_results import ResultWiring
 
 COMMON = dict.fromkeys(["make_hospital", "select_episodes", "label_task"], 1)
@@ -163,7 +163,7 @@ def test_folds_share_the_source_and_the_clean_notes(tmp_path):
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        ("nce_early_mortality", "no modality set 'nce'"),
+        ("nce_early_mortality", "no modality set 'nce'; did you mean ecn?"),
         ("ee_early_mortality", "no modality set 'ee'"),
         ("x_unimodal_mortality", "no modality set 'x'"),
         ("e_early_mortality", "no model 'early' of the modalities 'e'"),
@@ -173,17 +173,24 @@ def test_folds_share_the_source_and_the_clean_notes(tmp_path):
         ("ecn_clever_mortality", "no model 'clever'"),
         ("ecn_early_death", "no task 'death'"),
         ("ecn_early_diagnoses_48h", "'diagnoses_48h' has many labels"),
-        ("ecn_early_shock_49h", "no task 'shock_49h'"),
+        ("ECN_early_mortality", "no modality set 'ECN'; did you mean ecn?"),
+        ("ecn_EARLY_mortality", "no model 'EARLY' of the modalities 'ecn'; did you mean early?"),
+        ("ecn_early_shock", "no task 'shock' in the corrected protocol: its hours are missing"),
+        ("ecn_early_shock_0h", "no task 'shock_0h' in the corrected protocol: its hours must be 1"),
+        ("ecn_early_shock_49h", "no task 'shock_49h' in the corrected protocol: its hours must be"),
+        ("ecn_early_shock_04h", "no task 'shock_04h' in the corrected protocol; did you mean shoc"),
+        ("ecn_early_mortality_48", "no task 'mortality_48' in the corrected protocol; did you m"),
+        ("ecn_early_mortalty", "no task 'mortalty' in the corrected protocol; did you mean mort"),
         ("en_unimed-clever_all", "no model 'unimed-clever'"),
         ("en_early_all", "'all' is several tasks"),
     ],
 )
 def test_impossible_targets_are_refused_with_the_table_of_targets(target, why):
-    message = targets.refusal(CONFIG, *target.split("_", 2))
+    message = refusals.refusal(CONFIG, *target.split("_", 2))
     assert message.startswith(f"{target}: {why}")
     assert "results/{modalities}_{model}_{task}.json" in message
     kinds = ("unimodal: one letter", "late-averaged: two letters", "gbdt-stats: e")
-    for line in ("letters of ecn", "mortality_<hours>h", "admission (unimed)", *kinds):
+    for line in ("letters of ecn", "mortality_<hours>h", "diagnoses_<hours>h (unimed)", *kinds):
         assert line in message
     for name in registry.models(CONFIG):
         assert re.search(rf"\n  (.*, )?{name}[,:]", message)
@@ -193,8 +200,8 @@ def test_impossible_targets_are_refused_with_the_table_of_targets(target, why):
     "target", ["ecn_gbdt_mortality", "e_logistic-stats_mortality", "en_unimed_all"]
 )
 def test_the_published_protocol_has_no_baselines(target):
-    assert targets.refusal(CONFIG, *target.split("_", 2)) is None
-    message = targets.refusal(CONFIG, *target.split("_", 2), "published")
+    assert refusals.refusal(CONFIG, *target.split("_", 2)) is None
+    message = refusals.refusal(CONFIG, *target.split("_", 2), "published")
     assert "no model" in message
     assert "late-averaged: " in message and "unimed-gru" not in message and "stats: " not in message
 
@@ -208,6 +215,38 @@ def test_a_refusal_is_one_message_without_traceback(fresh, target):
     assert refused.text.count(f"{target.removeprefix('published/')}: ") == 1
     assert "Traceback" not in refused.text
     assert "Exception" not in refused.text
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("results/tables/zhao.md", ["results/tables/unimed.md", "{modalities}_{model}_{task}"]),
+        ("results/tables/Wang.md", ["did you mean results/tables/wang.md?"]),
+        ("results/ecn_early_mortality.jsn", ["did you mean results/ecn_early_mortality.json?"]),
+        ("ecn_early_mortality", ["did you mean results/ecn_early_mortality.json?"]),
+        (
+            "results/published/ecn_early_mortalty",
+            ["did you mean mortality?", "results/published/{"],
+        ),
+        ("table", ["did you mean tables?"]),
+        ("report.html", ["`make report` writes it"]),
+    ],
+)
+def test_what_no_rule_makes_is_refused_with_what_there_is(target, words):
+    pages = [f"results/tables/{name}.md" for name in ("both", "unimed", "wang")]
+    message = refusals.unmade(CONFIG, target, [*pages, "tables", "all"])
+    for word in words:
+        assert word in message, message
+
+
+def test_any_target_that_no_rule_makes_is_refused_in_one_message(fresh):
+    refused = fresh.plan("results/tables/Wang.md")
+    assert refused.status == 1
+    assert "no rule makes results/tables/Wang.md; did you mean results/tables/wang.md?" in (
+        refused.text
+    )
+    assert "Exception" not in refused.text and "Traceback" not in refused.text
+    assert "label_task" in fresh.plan("./results/ecn_early_mortality.json").text
 
 
 @pytest.fixture

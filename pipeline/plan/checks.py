@@ -1,17 +1,19 @@
 """Before anything starts: is a target one, and has the source what it needs?"""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from snakemake.cli import get_argument_parser
 from snakemake.logging import logger
 
 from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
-from pipeline.plan import targets
+from pipeline.plan import refusals, targets
 from pipeline.plan.configuration import SYNTHETIC, source
 from pipeline.stage.errors import InputError
 
@@ -27,7 +29,7 @@ class Checks:
 
     def target(self, modalities: str, model: str, task: str, protocol: str) -> None:
         """Refuses a target that cannot be made."""
-        if why := targets.refusal(self.config, modalities, model, task, protocol):
+        if why := refusals.refusal(self.config, modalities, model, task, protocol):
             sys.exit(why)
         if why := targets.unmet(self.config, modalities, protocol):
             sys.exit(
@@ -39,6 +41,22 @@ class Checks:
         if why := why or targets.ahead(self.config, model, protocol, task):
             sys.exit(f"{modalities}_{model}_{task}: {why}")
         self.needs(targets.needs(self.config, modalities, model, protocol, task))
+
+    def requested(self, workflow: Any) -> None:
+        """Refuses what the command line asks for and no rule makes.
+
+        While the workflow is read Snakemake does not yet say what was asked for: its parser does.
+        """
+        if not workflow.is_main_process or Path(sys.argv[0]).stem not in ("snakemake", "__main__"):
+            return
+        for target in get_argument_parser().parse_args(sys.argv[1:]).targets:
+            path = target if Path(target).is_absolute() else os.path.normpath(target)
+            if workflow.is_rule(target) or Path(path).exists():
+                continue
+            if not any(rule.is_producer(path) for rule in workflow.rules):
+                known = [rule for rule in workflow.rules if not rule.has_wildcards()]
+                files = [str(file) for rule in known for file in rule.output]
+                sys.exit(refusals.unmade(self.config, path, [*files, *(one.name for one in known)]))
 
     def task(self, task: str, unit: str, protocol: str) -> list[str]:
         """The query of a task and its views; refuses a task of another unit."""

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.extract import contracts, costs, release
 from pipeline.extract.costs import Cost, Needs
 from pipeline.extract.preflight import free_bytes, in_words
-from pipeline.plan import configuration, protocols, targets
+from pipeline.plan import configuration, protocols, refusals, targets
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 
@@ -32,7 +32,7 @@ def needs_of(config: Mapping[str, Any], target: str) -> Needs:
             "such as results/ecn_early_mortality.json"
         )
     protocol = "published" if match[1] else "corrected"
-    if why := targets.refusal(config, match[2], match[3], match[4], protocol):
+    if why := refusals.refusal(config, match[2], match[3], match[4], protocol):
         raise InputError(why)
     return targets.needs(config, match[2], match[3], protocol, match[4])
 

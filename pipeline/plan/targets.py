@@ -16,7 +16,6 @@ from pipeline.cohort.task import SEQUENCES, Task
 from pipeline.fusion import registry
 from pipeline.plan import protocols
 from pipeline.plan.configuration import SYNTHETIC
-from pipeline.stage.errors import InputError
 from pipeline.stage.registry import Modality
 
 Config = Mapping[str, Any]
@@ -64,52 +63,6 @@ def unit_of(config: Config, name: str, protocol: str = "corrected") -> str:
     ('stay', 'admission')
     """
     return tasks(config, name, protocol)[0].unit
-
-
-def refusal(config: Config, modalities: str, model: str, task: str, protocol: str = "corrected"
-            ) -> str | None:  # fmt: skip
-    """Why there is no such target, with the table of those that there are; None if it is one."""
-    letters = "".join(config["modalities"])
-    models = registry.models(config, protocol)
-    if not modalities or modalities != "".join(x for x in letters if x in modalities):
-        why = f"no modality set '{modalities}'"
-    elif model not in models or not models[model].takes(modalities):
-        why = f"no model '{model}' of the modalities '{modalities}'"
-    else:
-        why = _no_task(config, models[model].decoder, task, protocol)
-    if not why:
-        return None
-    sets: dict[str, list[str]] = {}
-    for name, one in models.items():
-        sets.setdefault(one.sets, []).append(name)
-    listed = "".join(f"\n  {', '.join(names)}: {words}" for words, names in sets.items())
-    return (
-        f"{modalities}_{model}_{task}: {why}. "
-        f"Targets are {FOLDERS[protocol]}/{{modalities}}_{{model}}_{{task}}.json with\n"
-        f"  modalities: letters of {letters} in this order, each once\n"
-        f"  task: {_known_tasks(protocol)}{listed}"
-    )
-
-
-def _no_task(config: Config, decoder: bool, task: str, protocol: str) -> str:
-    """Why a model has no such task; empty if it has."""
-    if task in SEQUENCES:
-        return "" if decoder else f"'{task}' is several tasks: {registry.DECODER} alone takes them"
-    try:
-        kind = tasks_of_cohort.find(task, protocol).kind
-    except InputError:
-        return f"no task '{task}' in the {protocol} protocol"
-    if kind != "binary" and not decoder:
-        return f"'{task}' has many labels: {registry.DECODER} alone takes it"
-    return ""
-
-
-def _known_tasks(protocol: str) -> str:
-    names = [*tasks_of_cohort.known("admission", protocol)]
-    names += [f"{query}_<hours>h" for query in tasks_of_cohort.known("stay", protocol)]
-    if protocol != "published":
-        names += [f"{name} ({registry.DECODER})" for name in SEQUENCES]
-    return ", ".join(names)
 
 
 def unmet(config: Config, modalities: str, protocol: str) -> str | None:
