@@ -40,6 +40,7 @@ if SYNTHETIC:
             seed=config["hospital"]["seed"],
             chain=float(config["hospital"]["chain"]),  # 1 is 1.0
             habits=json.dumps(config["hospital"]["habits"], sort_keys=True),
+            severity=json.dumps(config["hospital"]["severity"], sort_keys=True),
         shell:
             "python -m pipeline.hospital.make"
             " --output results/hospital"
@@ -47,4 +48,5 @@ if SYNTHETIC:
             " --seed {params.seed:q}"
             " --chain {params.chain:q}"
             " --habits {params.habits:q}"
+            " --severity {params.severity:q}"
             " 2> {log:q}"

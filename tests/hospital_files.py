@@ -15,21 +15,31 @@ from PIL import Image
 from pipeline.hospital import make, truth, truth_stay
 from pipeline.hospital.layout import CXR, location
 from pipeline.hospital.population import draw_chunk
-from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Habits, Settings
+from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Habits, Settings, Severity
 
 PATIENTS = 1000
 HABITS = Habits()
+SEVERITY = Severity()
 
 
 @cache
-def files(patients=PATIENTS, films=True, release="3.1", seed=0, chain=1.0, habits=HABITS):
+def files(
+    patients=PATIENTS,
+    films=True,
+    release="3.1",
+    seed=0,
+    chain=1.0,
+    habits=HABITS,
+    severity=SEVERITY,
+):
     """The root of a hospital; its ceilings (a population quantity) are left out."""
     root = Path(tempfile.mkdtemp(prefix="hospital"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     counted = truth.ceilings, truth_stay.ceilings
     truth.ceilings = truth_stay.ceilings = lambda *_: {}
     try:
-        make.make(root, Settings(patients, seed, films, release, Effects(chain=chain), habits))
+        settings = Settings(patients, seed, films, release, Effects(chain=chain), habits, severity)
+        make.make(root, settings)
     finally:
         truth.ceilings, truth_stay.ceilings = counted
     return root
@@ -110,6 +120,18 @@ def timed(rows, **minutes):
         (pl.col(time) - pl.col("admittime")).dt.total_minutes().alias(name)
         for name, time in minutes.items()
     )
+
+
+def known_values(root=None):
+    """Vitals and labs known by the prediction time, plausible and each once."""
+    columns = ["hadm_id", "charttime", "storetime", "itemid", "valuenum"]
+    names = ("icu/chartevents", "hosp/labevents")
+    rows = pl.concat(table(name, root).select(columns) for name in names)
+    rows = timed(rows.unique(maintain_order=True), minute="charttime", stored="storetime")
+    typo = pl.col("itemid").is_in([220045, 220179]) & pl.col("valuenum").is_in(
+        [999.0, 0.0, -5.0, 1e7]
+    )
+    return rows.filter(pl.col("stored") <= PREDICTION, pl.col("valuenum").is_not_null(), ~typo)
 
 
 @cache

@@ -8,28 +8,17 @@ from hospital_files import (
     eligible,
     films,
     known_reports,
+    known_values,
     pixels,
     r_squared,
-    table,
-    timed,
 )
 
-from pipeline.hospital.charting import drift, items
+from pipeline.hospital.charting import items
+from pipeline.hospital.course import share_shown
 from pipeline.hospital.reports import ABNORMAL, LEVELS, level
 from pipeline.hospital.settings import PREDICTION
 
 LATENTS = ("shown_e", "shown_c", "shown_n")
-
-
-def known_values():
-    """Vitals and labs known by the prediction time, plausible and each once."""
-    columns = ["hadm_id", "charttime", "storetime", "itemid", "valuenum"]
-    rows = pl.concat(table(name).select(columns) for name in ("icu/chartevents", "hosp/labevents"))
-    rows = timed(rows.unique(maintain_order=True), minute="charttime", stored="storetime")
-    typo = pl.col("itemid").is_in([220045, 220179]) & pl.col("valuenum").is_in(
-        [999.0, 0.0, -5.0, 1e7]
-    )
-    return rows.filter(pl.col("stored") <= PREDICTION, pl.col("valuenum").is_not_null(), ~typo)
 
 
 def test_least_squares_on_the_charted_vitals_recovers_what_the_ehr_shows():
@@ -37,7 +26,7 @@ def test_least_squares_on_the_charted_vitals_recovers_what_the_ehr_shows():
         "itemid", pl.col("mean", "slope").cast(float), steps=10.0 ** pl.col("decimals")
     )  # fmt: skip
     rows = known_values().join(signals, on="itemid").filter(pl.col("slope") != 0)
-    rows = rows.with_columns(pl.Series("drift", drift(rows["minute"].to_numpy())))
+    rows = rows.with_columns(pl.Series("drift", share_shown("level", rows["minute"].to_numpy())))
     expected = pl.col("slope") * pl.col("drift") * pl.col("steps") ** 2
     top, bottom = (
         expected * (pl.col("valuenum") - pl.col("mean")),

@@ -1,9 +1,4 @@
-"""Vitals and labs, which drift with what the EHR shows of its latent, and traps.
-
-Each signal is `mean + slope · shown_e · (¾ + ¼ · t / 48 h) + jitter`. Within an admission the
-jitter of a signal that carries the latent is made orthogonal to the drift over the rows known by
-the prediction time, so that least squares on those rows gives `shown_e` back, up to rounding.
-"""
+"""Vitals and labs, which show the latent of the EHR as `course` describes, and traps."""
 
 from functools import cache
 from pathlib import Path
@@ -11,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipeline.hospital.course import Course, Rows, Way, draw_course, draw_values
 from pipeline.hospital.settings import CHARTED, HOUR, PREDICTION
 from pipeline.hospital.stays import postponed
 
@@ -44,29 +40,6 @@ def draw_times(
     return row[order], minute[order]
 
 
-def drift(minute: np.ndarray) -> np.ndarray:
-    """The share of the latent that shows at a minute: ¾ at admission, 1 from 48 h on."""
-    return 0.75 + 0.25 * np.clip(minute / PREDICTION, 0, 1)
-
-
-def _values(
-    rng: np.random.Generator, signals: pl.DataFrame, shown: np.ndarray, frame: pl.DataFrame
-) -> np.ndarray:
-    """(rows, signals) values; see the module's docstring for the jitter."""
-    row, minute = frame["row"].to_numpy(), frame["minute"].to_numpy()
-    known = frame["stored"].to_numpy() <= PREDICTION
-    mean, slope, jitter = (signals[c].cast(float).to_numpy() for c in ("mean", "slope", "jitter"))
-    g = drift(minute)
-    noise = rng.standard_normal((len(row), len(mean))) * jitter
-    seen = (g * known)[:, None]
-    size = len(shown)
-    norm = np.bincount(row, g * g * known, size)
-    along = np.stack([np.bincount(row, column, size) for column in (noise * seen).T], axis=1)
-    share = along / np.maximum(norm, 1e-9)[:, None]
-    noise -= np.where(slope != 0, g[:, None] * share[row], 0.0)
-    return mean + slope * (shown[row] * g)[:, None] + noise
-
-
 def _long(frame: pl.DataFrame, signals: pl.DataFrame, values: np.ndarray) -> pl.DataFrame:
     """One row per time and signal, rounded as the signal is charted."""
     decimals = signals["decimals"].cast(float).to_numpy()
@@ -84,7 +57,7 @@ def _long(frame: pl.DataFrame, signals: pl.DataFrame, values: np.ndarray) -> pl.
     )
 
 
-def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame, way: Way) -> pl.DataFrame:
     """Nurses' charting of ICU stays: regular sets, then traps. Times in minutes.
 
     The first regular set is charted when the patient is put on the monitor.
@@ -93,21 +66,23 @@ def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFra
     that another follows they tell nothing, because the next stay knows what was charted in it.
     """
     signals = items().filter(pl.col("shape").is_in(["vital", "gcs"]))
+    course = draw_course(rng, way, admissions, signals.height, exact=True)
     icu, stay = admissions["icu"].to_numpy(), admissions["stay"].to_numpy()
     never, closed = np.full(len(icu), -1), PREDICTION + np.maximum(icu, 0)
     upto = np.where(icu >= 0, np.minimum(stay, PREDICTION - 30), never)
     row, minute = draw_times(rng, np.maximum(icu, 0), upto, 9, 15)
     there, first = np.unique(row, return_index=True)
     minute[first] = admissions["monitored"].to_numpy()[there]
-    regular = _sets(rng, admissions, signals, row, minute, minute + rng.integers(2, 25, len(row)))
+    stored = minute + rng.integers(2, 25, len(row))
+    regular = _sets(rng, admissions, signals, course, row, minute, stored)
     at_48 = np.where((icu >= 0) & (icu < PREDICTION - 180) & (stay > PREDICTION), stay, never)
     row, minute = draw_times(
         rng, np.full(len(icu), PREDICTION - 180), np.minimum(at_48, PREDICTION - 5), 2, 2
     )
     stored = closed[row] + rng.integers(1, 90, len(row))
-    hidden = _reveal(_sets(rng, admissions, signals, row, minute, stored), admissions)
+    hidden = _reveal(_sets(rng, admissions, signals, course, row, minute, stored), admissions)
     row, minute = draw_times(rng, closed + 1, np.minimum(at_48, CHARTED), 2, 3)
-    later = _reveal(_sets(rng, admissions, signals, row, minute, minute + 10), admissions)
+    later = _reveal(_sets(rng, admissions, signals, course, row, minute, minute + 10), admissions)
     return _with_text(pl.concat([regular, hidden, later]))
 
 
@@ -115,13 +90,15 @@ def _sets(
     rng: np.random.Generator,
     admissions: pl.DataFrame,
     signals: pl.DataFrame,
+    course: Course,
     row: np.ndarray,
     minute: np.ndarray,
     stored: np.ndarray,
 ) -> pl.DataFrame:
     """All signals at each of these times."""
     frame = pl.DataFrame({"row": row, "minute": minute, "stored": stored})
-    values = _values(rng, signals, admissions["shown_e"].to_numpy(), frame)
+    rows = Rows(row, minute, stored <= PREDICTION)
+    values = draw_values(rng, course, signals, admissions["shown_e"].to_numpy(), rows)
     dies = pl.Series("dies", admissions["dies"].to_numpy()[row])
     return _long(frame.with_columns(dies), signals, values)
 
@@ -148,15 +125,17 @@ def _with_text(rows: pl.DataFrame) -> pl.DataFrame:
     ).with_columns(pl.coalesce("words", number).alias("value"))
 
 
-def lab_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
+def lab_rows(rng: np.random.Generator, admissions: pl.DataFrame, way: Way) -> pl.DataFrame:
     """Blood draws from admission on, then traps; some values are text, some lack hadm_id.
 
     Traps: a lactate drawn before 48 h whose result is stored after, and one drawn after.
     """
     signals = items().filter(pl.col("shape") == "lab")
+    course = draw_course(rng, way, admissions, signals.height)
     stay = admissions["stay"].to_numpy()
     row, minute = draw_times(rng, np.full(len(stay), 20), np.minimum(stay, PREDICTION - 150), 2, 4)
-    rows = _sets(rng, admissions, signals, row, minute, minute + rng.integers(30, 140, len(row)))
+    stored = minute + rng.integers(30, 140, len(row))
+    rows = _sets(rng, admissions, signals, course, row, minute, stored)
     skipped = (rng.random(rows.height) < 0.25) & ~(rows["itemid"] == 50813).to_numpy()
     rows = rows.filter(pl.Series(~skipped))
     number = pl.col("valuenum").cast(pl.String).str.strip_suffix(".0")
@@ -164,11 +143,11 @@ def lab_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame
     extra = rows.filter(pl.Series(rng.random(rows.height) < 0.01))
     text = pl.Series(LAB_TEXT).gather(pl.Series(rng.integers(0, len(LAB_TEXT), extra.height)))
     extra = extra.with_columns(text.alias("value"), valuenum=pl.lit(None, pl.Float64))
-    return pl.concat([rows, extra, _lactate_traps(rng, admissions, signals)])
+    return pl.concat([rows, extra, _lactate_traps(rng, admissions, signals, course)])
 
 
 def _lactate_traps(
-    rng: np.random.Generator, admissions: pl.DataFrame, signals: pl.DataFrame
+    rng: np.random.Generator, admissions: pl.DataFrame, signals: pl.DataFrame, course: Course
 ) -> pl.DataFrame:
     stay = admissions["stay"].to_numpy()
     row = np.flatnonzero(stay > PREDICTION + HOUR)
@@ -177,8 +156,9 @@ def _lactate_traps(
     later, tells = postponed(admissions, row, HOUR)
     drawn = PREDICTION + np.where(np.arange(len(row)) < half, -40, later + 30)
     revealing = np.where(admissions["dies"].to_numpy()[row], 19.9, 0.4)
-    lactate = signals.filter(pl.col("itemid") == 50813)
-    frame = _sets(rng, admissions, lactate, row, drawn, PREDICTION + later + 45)
+    lactate = signals["itemid"] == 50813
+    course, stored = course.of(lactate), PREDICTION + later + 45
+    frame = _sets(rng, admissions, signals.filter(lactate), course, row, drawn, stored)
     value = pl.when(pl.Series(tells)).then(pl.Series(revealing)).otherwise("valuenum")
     return frame.with_columns(value.alias("valuenum")).with_columns(
         pl.col("valuenum").cast(pl.String).alias("value")

@@ -4,11 +4,13 @@ import numpy as np
 import polars as pl
 
 from pipeline.hospital import arrivals, charting, ids, mischarting, treatments
+from pipeline.hospital.course import Way
 from pipeline.hospital.layout import Writer
-from pipeline.hospital.settings import CHUNK, HOUR, Habits
+from pipeline.hospital.settings import CHUNK, HOUR, Settings
 
 LABS_PER_CHUNK = 100_000  # labevent_id is a running number
 CULTURES_PER_CHUNK = 1_000  # microevent_id too
+READ = ["row", "itemid", "minute", "stored", "valuenum"]  # what a reader of values reads, by time
 CHARTED_AT = {"charttime": "minute", "storetime": "stored"}
 LIMITS = ["DNR (do not resuscitate)", "DNR / DNI", "Comfort measures only",
           "DNI (do not intubate)", None]  # fmt: skip
@@ -25,15 +27,16 @@ def write_icu(
     rng: np.random.Generator,
     admissions: pl.DataFrame,
     orders: pl.Series,
-    habits: Habits,
+    settings: Settings,
     errors: np.random.Generator,
 ) -> pl.DataFrame:
     """Writes chartevents, inputevents, outputevents, procedureevents, with these order numbers.
 
-    `errors` draws impossible values, if the habits have some. Returns row (of admissions) and
-    minute stored of all other charted values.
+    `errors` draws impossible values, if the habits have some. Returns `READ` of all other charted
+    values.
     """
-    chart = [charting.chart_rows(rng, admissions), treatments.peep_rows(rng, admissions)]
+    way, habits = settings.severity.vitals, settings.habits
+    chart = [charting.chart_rows(rng, admissions, way), treatments.peep_rows(rng, admissions)]
     names = ["row", "minute", "stored", "itemid", "value", "valuenum", "valueuom"]
     rows = pl.concat([part.select(names) for part in chart], how="vertical_relaxed")
     if habits.intubated_gcs:
@@ -45,12 +48,12 @@ def write_icu(
     _write_intervals(
         writer, rng, admissions, infused, treatments.procedure_rows(rng, admissions), orders
     )
-    urine = ids.clocked(treatments.urine_rows(rng, admissions), admissions, **CHARTED_AT)
+    urine = ids.clocked(treatments.urine_rows(rng, admissions, way), admissions, **CHARTED_AT)
     urine = urine.with_columns(
         ids.caregivers(rng, urine.height), itemid=226559, valueuom=pl.lit("ml")
     )
     writer.write("icu/outputevents", urine)
-    return rows.select("row", "stored")
+    return rows.select(READ)
 
 
 def write_theatre(
@@ -162,9 +165,11 @@ def write_cultures(writer: Writer, rng: np.random.Generator, admissions: pl.Data
     writer.write("hosp/microbiologyevents", rows)
 
 
-def write_labs(writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
-    """Writes labevents; 5 % of the rows lack hadm_id, as in MIMIC. Returns row, stored of all."""
-    rows = ids.clocked(charting.lab_rows(rng, admissions), admissions, **CHARTED_AT)
+def write_labs(
+    writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, way: Way
+) -> pl.DataFrame:
+    """Writes labevents; 5 % of the rows lack hadm_id, as in MIMIC. Returns `READ` of all."""
+    rows = ids.clocked(charting.lab_rows(rng, admissions, way), admissions, **CHARTED_AT)
     rows = rows.sort("row", "minute", maintain_order=True)
     lost = pl.Series(rng.random(rows.height) < 0.05)
     specimens = ids.numbered_runs(_chunk(admissions), rows.select("row", "minute"), 0)
@@ -176,7 +181,7 @@ def write_labs(writer: Writer, rng: np.random.Generator, admissions: pl.DataFram
         priority=pl.lit("STAT"),
     )
     writer.write("hosp/labevents", rows)
-    return rows.select("row", "stored")
+    return rows.select(READ)
 
 
 def write_diagnoses(

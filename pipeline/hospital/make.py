@@ -33,10 +33,11 @@ from pipeline.hospital import (
 )
 from pipeline.hospital.layout import REPEATED, Writer
 from pipeline.hospital.population import draw_chunk, in_later_years
-from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Habits, Settings
+from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Habits, Settings, Severity
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole, write_json
+from pipeline.stage.settings import json_argument
 
 TABLES = {  # tables of the truth: task → key, and the function that computes its probabilities
     **dict.fromkeys(truth.TASKS, ("hadm_id", truth.oracle_table)),
@@ -48,7 +49,7 @@ def make(root: Path, settings: Settings) -> dict[str, int]:
     """Writes the hospital below `root`, chunk by chunk; returns the number of rows per table."""
     with Writer(root, settings.release) as writer, _oracle_files(root) as oracles:
         for chunk in range(-(-settings.patients // CHUNK)):
-            admissions = _write_chunk(writer, settings, chunk)
+            admissions = write_chunk(writer, settings, chunk)
             for task, (key, oracle_table) in TABLES.items():
                 table = oracle_table(settings.effects, task, admissions)
                 oracles[task].write_table(table.to_arrow().cast(_schema(key)))
@@ -82,12 +83,13 @@ def _oracle_files(root: Path) -> Iterator[dict[str, ParquetWriter]]:
         }
 
 
-def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame:
+def write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame:
     """Writes one chunk; returns its admissions, and which modalities of each can be read."""
 
     def stream(number: int) -> np.random.Generator:  # one per kind of file, all independent
         return np.random.default_rng([settings.seed, chunk, number])
 
+    way = settings.severity.vitals
     patients, admissions = draw_chunk(settings, chunk)
     writer.kept = patients["subject_id"].head(settings.patients - chunk * CHUNK)
     if settings.habits.repeated_rows:
@@ -95,6 +97,8 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
     moves = stays.movements(stream(8), admissions)
     admissions = stays.with_stay_id(admissions, moves)
     admissions = arrivals.arrivals(stream(30), admissions, settings.habits.late_arrival)
+    start = stream(40).standard_normal(admissions.height)  # of drift alone
+    admissions = admissions.with_columns(pl.Series("start_e", start))
     others = later.later_stays(stream(10), admissions, moves, settings.effects)
     written = reports.note_rows(stream(4), admissions)
     taken = films.film_rows(stream(6), admissions)
@@ -113,20 +117,23 @@ def _write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame
         coded = later.with_later_events(admissions, others)
         events.write_diagnoses(writer, stream(9), coded, settings.effects.chain)
         orders, charts = ids.numbered(chunk, CHUNK * ids.PER_PATIENT, 0), stream(2)
-        errors = settings.habits, stream(14)
+        errors = settings, stream(14)
         charted = events.write_icu(writer, charts, admissions, orders, *errors)
         events.write_cultures(writer, charts, admissions)
         events.write_code_status(writer, stream(33), admissions)
         events.write_icu(writer, stream(11), others, orders.reverse(), *errors)
         events.write_theatre(writer, stream(31), admissions, orders.slice(len(orders) // 2))
-        drawn_labs = events.write_labs(writer, stream(3), admissions)
+        drawn_labs = events.write_labs(writer, stream(3), admissions, way)
         notes.write_radiology(writer, stream(5), admissions, written)
         notes.write_discharge(writer, admissions)
         films.write_tables(writer, pictures)
         if drawn:
             drawn.result()
     readable = _readable(admissions, written, pictures)
-    readable = _first_known(readable, pl.concat([charted, drawn_labs]), written, pictures)
+    values = pl.concat([charted, drawn_labs], how="vertical_relaxed")
+    readable = _first_known(readable, values, written, pictures)
+    if way != "level":
+        readable = truth_stay.with_readings(readable, values, way)
     return readable.filter(pl.col("subject_id").is_in(writer.kept.implode()))
 
 
@@ -192,6 +199,12 @@ def main() -> None:
     options.add_argument(
         "--habits", type=parse_habits, default=Habits(), help="JSON: habit → true or false"
     )
+    options.add_argument(
+        "--severity",
+        type=json_argument("hospital.severity", Severity),
+        default=Severity(),
+        help="JSON: how severity shows in vitals, films, reports",
+    )
     options.add_argument("--release", choices=["3.1", "2.2", "1.0"], default="3.1")
     options.add_argument("--no-films", action="store_true", help="no JPEG files (load tests)")
     arguments = options.parse_args()
@@ -210,9 +223,11 @@ def main() -> None:
         arguments.release,
         effects,
         arguments.habits,
+        arguments.severity,
     )
     size = {"patients": arguments.patients, "seed": arguments.seed, "chain": arguments.chain}
-    record = {**size, "habits": asdict(arguments.habits), "rows": make(root, settings)}
+    ways = {"habits": asdict(arguments.habits), "severity": arguments.severity.model_dump()}
+    record = {**size, **ways, "rows": make(root, settings)}
     write_json(root / "hospital.json", record)
 
 

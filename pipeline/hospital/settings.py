@@ -1,6 +1,9 @@
 """Settings of the synthetic hospital: its size, and the effects that decide its outcomes."""
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.stage.settings import Section
 
 HOUR = 60  # all times are minutes since the admission
 PREDICTION = 48 * HOUR  # traps, rows that tell the outcome, are known only after this time
@@ -61,6 +64,12 @@ class Habits:
     sparse_films: bool = False  # as in MIMIC-CXR: of emergencies in 2011-2016 alone
 
 
+class Severity(Section):
+    """How severity shows in the files; what a perfect reader learns of it is the same."""
+
+    vitals: Literal["level", "drift", "variability"] = "level"  # labs and urine, too: see `course`
+
+
 @dataclass(frozen=True)
 class Settings:
     """One hospital. The same settings and seed give the same bytes."""
@@ -71,3 +80,4 @@ class Settings:
     release: str = "3.1"
     effects: Effects = field(default_factory=Effects)
     habits: Habits = field(default_factory=Habits)
+    severity: Severity = field(default_factory=Severity)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.hospital.charting import draw_times, items
+from pipeline.hospital.course import Rows, Way, draw_course, draw_values
 from pipeline.hospital.model import probability
 from pipeline.hospital.settings import HOUR, PREDICTION
 
@@ -76,19 +77,19 @@ def infusion_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.Data
     )
 
 
-def urine_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
-    """Urine by Foley catheter; sicker patients have less."""
+def urine_rows(rng: np.random.Generator, admissions: pl.DataFrame, way: Way) -> pl.DataFrame:
+    """Urine by Foley catheter; sicker patients have less, or what `course` makes of it."""
     icu, stay = admissions["icu"].to_numpy(), admissions["stay"].to_numpy()
     upto = np.where(icu >= 0, np.minimum(stay, PREDICTION - 30), -1)
     row, minute = draw_times(rng, np.maximum(icu, 0), upto, 2, 4)
-    mean, slope, jitter = (
-        items().filter(pl.col("shape") == "urine")["mean", "slope", "jitter"].row(0)
-    )
-    value = (
-        mean
-        + slope * admissions["shown_e"].to_numpy()[row]
-        + jitter * rng.standard_normal(len(row))
-    )
+    urine, shown = items().filter(pl.col("shape") == "urine"), admissions["shown_e"].to_numpy()
+    if way == "level":  # whatever the time, unlike vitals and labs
+        mean, slope, jitter = urine["mean", "slope", "jitter"].row(0)
+        value = mean + slope * shown[row] + jitter * rng.standard_normal(len(row))
+    else:
+        course = draw_course(rng, way, admissions, urine.height)
+        rows = Rows(row, minute, minute + 12 <= PREDICTION)
+        value = draw_values(rng, course, urine, shown, rows)[:, 0]
     return pl.DataFrame(
         {"row": row, "minute": minute, "stored": minute + 12, "value": np.maximum(value, 0).round()}
     )

@@ -63,11 +63,15 @@ def _chance_of_levels(effects: Effects) -> np.ndarray:
     return np.diff(ends, axis=0) / 2
 
 
-def posterior(shown: np.ndarray, read: np.ndarray, noise: float) -> np.ndarray:
-    """Weights of the grid, not normalised: (N, grid), or (1, grid), the prior, where none read."""
+def posterior(shown: np.ndarray, read: np.ndarray, noise: float | np.ndarray) -> np.ndarray:
+    """Weights of the grid, not normalised: (N, grid), or (1, grid), the prior, where none read.
+
+    `noise`: standard deviation of `shown` around the latent, one for all or of each (N,).
+    """
     if not read.any():
         return PRIOR[None]
-    likelihood = np.exp(-((GRID - shown[:, None]) ** 2) / (2 * noise**2))
+    variance = np.reshape(noise, (-1, 1)) ** 2
+    likelihood = np.exp(-((GRID - shown[:, None]) ** 2) / (2 * variance))
     return PRIOR * np.where(read[:, None], likelihood, 1.0)
 
 

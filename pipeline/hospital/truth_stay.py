@@ -15,6 +15,8 @@ import numpy as np
 import polars as pl
 
 from pipeline.hospital import truth
+from pipeline.hospital.charting import items
+from pipeline.hospital.course import Way, read_by
 from pipeline.hospital.model import (
     EARLY_STAY,
     ICU_WITHIN,
@@ -129,7 +131,8 @@ def oracle(effects: Effects, task: str, stays: Arrays, letters: str) -> np.ndarr
         forced = task.endswith("forced")
         label, known = arf_tables(effects, hours, read, forced)
         case = np.where((come < hours) & read, 1, np.where(np.isfinite(come) & forced, 2, case))
-    weights = truth.posterior(stays["shown_e"], stays["has_e"] & read, effects.noise)
+    noise = np.hypot(effects.noise, stays.get("error_e", np.zeros(1)))
+    weights = truth.posterior(stays["shown_e"], stays["has_e"] & read, noise)
     top, bottom = (np.broadcast_to(weights @ t.T, (len(case), len(t))) for t in (label, known))
     row = np.arange(len(case))
     return top[row, case] / bottom[row, case]
@@ -158,6 +161,19 @@ def ceilings(effects: Effects, seed: int, draws: int = DRAWS) -> dict[str, dict[
     return table
 
 
+def with_readings(admissions: pl.DataFrame, values: pl.DataFrame, way: Way) -> pl.DataFrame:
+    """Adds what the EHR tells of its latent so many hours after an early ICU admission.
+
+    For each horizon below 48 hours `read_e_<hours>`, and its standard error `error_e_<hours>`, from
+    `values` (see `course.read_by`), which are those of all signals.
+    """
+    for hours in sorted(set(HOURS.values()) - {48}):
+        until = admissions["icu"] + hours * HOUR
+        read = read_by(way, values, items(), until)
+        admissions = admissions.with_columns(read.select(pl.all().name.suffix(f"_{hours}")))
+    return admissions
+
+
 def oracle_table(effects: Effects, task: str, admissions: pl.DataFrame) -> pl.DataFrame:
     """stay_id and one column per modality set: the oracle's probability for each early stay.
 
@@ -171,8 +187,11 @@ def oracle_table(effects: Effects, task: str, admissions: pl.DataFrame) -> pl.Da
         pl.when(pl.col("shock_at") >= 0).then(onset).otherwise(float("inf")).alias("shock_in"),
         *(there.fill_null(False).alias(f"has_{m}") for m, there in zip("ecn", known, strict=True)),
     )
+    if f"read_e_{hours}" in stays.columns:
+        read, error = pl.col(f"read_e_{hours}"), pl.col(f"error_e_{hours}")
+        stays = stays.with_columns(read.alias("shown_e"), error.alias("error_e"))
     names = [f"{kind}_{m}" for kind in ("shown", "has") for m in "ecn"]
-    names += ["shock", "arf", "shock_in"]
+    names += ["shock", "arf", "shock_in", *(["error_e"] if "error_e" in stays.columns else [])]
     arrays = {name: stays[name].to_numpy() for name in names}
     columns = {s: np.round(oracle(effects, task, arrays, s), 9) for s in SETS}
     return pl.DataFrame({"stay_id": stays["stay_id"], **columns})

@@ -59,6 +59,16 @@ class Habits(Section):
     )
 
 
+class Severity(Section):
+    """How severity shows in the files; what a perfect reader learns of it is the same."""
+
+    vitals: Literal["level", "drift", "variability"] = optional(
+        "of vitals, labs and urine: their `level`; `drift`, the slope over the first day; "
+        "`variability`, the spread of a signal within an admission",
+        "level",
+    )
+
+
 class Hospital(Section):
     """The synthetic hospital, made where source.root is synthetic."""
 
@@ -70,6 +80,7 @@ class Hospital(Section):
         le=1,
     )
     habits: Habits = key("what real files show")
+    severity: Severity = key("how severity shows")
 
 
 class Cohort(Section):
