@@ -66,6 +66,8 @@ PLANS = {
     "c_unimodal_longstay": jobs(CXR | COUNTED, 5, decode_films=10) | MARKED,
     "ecn_unimed_all": stay_jobs(FIDDLE | BERT | FILMS | CODES, 15, label_task=3, decode_films=10)
     | MARKED,
+    # as of ICU stays: no single model of other encoders
+    "en_unimed_mortality": stay_jobs(FIDDLE | BERT | SELECTED, 13, label_task=1) | MARKED,
     "en_unimed-gru_shock_4h": stay_jobs(FIDDLE | BERT | SELECTED, 13, label_task=1),
     "c_unimed-teacher-forced_all": stay_jobs(
         FILMS | REPORTS | CODES, 11, label_task=3, decode_films=10

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.cohort.task import HOURS, SEQUENCES
+from pipeline.cohort.task import HOURS
 from pipeline.fusion import registry
 from pipeline.plan import protocols, targets
 from pipeline.stage.modules import source_files
@@ -284,24 +284,20 @@ class Wiring:
     def single_models(self, protocol: str | None = None) -> Of:
         """Predictions of the single models that a target is compared with, or made of.
 
-        `protocol`: of a result, in all its folds; else that of the wildcards. A target of several
-        tasks, or of many labels, has none; nor has UniMed on ICU stays, whose single modalities are
-        models of its own.
+        `protocol`: of a result, in all its folds; else that of the wildcards. UniMed has none,
+        whatever the unit: models of other encoders than its own say nothing of its modalities, and
+        `e_unimed_…` is a target itself. Nor has a single model.
         """
 
         def of(wildcards: Any) -> list[str]:
-            if protocol and wildcards.model == registry.SINGLE:
-                return []
-            asked = targets.tasks(self.config, wildcards.task, protocol or wildcards.protocol)
-            if wildcards.task in SEQUENCES or asked[0].kind != "binary":
-                return []
-            own_singles = protocol and registry.is_decoder(wildcards.model)
-            if own_singles and asked[0].unit == "stay":
+            if protocol and (
+                wildcards.model == registry.SINGLE or registry.is_decoder(wildcards.model)
+            ):
                 return []
             pattern = f"{PREDICTIONS}/{{letter}}_{registry.SINGLE}_{wildcards.task}.parquet"
             folds = protocols.folds(self.config, protocol) if protocol else [wildcards.protocol]
             return [
-                filled(pattern, protocol=fold, unit=asked[0].unit, letter=letter)
+                filled(pattern, protocol=fold, unit=self.unit(wildcards), letter=letter)
                 for fold in folds
                 for letter in wildcards.modalities
             ]
