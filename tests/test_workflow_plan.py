@@ -219,6 +219,14 @@ def test_a_refusal_is_one_message_without_traceback(fresh, target):
     assert "Exception" not in refused.text
 
 
+def test_names_of_items_are_needed_of_a_task_whose_query_has_any():
+    needed = {
+        task: targets.needs(CONFIG, "c", "unimodal", "corrected", task)
+        for task in ("shock_4h", "mortality_48h")
+    }
+    assert "d_items" in needed["shock_4h"] and "d_items" not in needed["mortality_48h"]
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [

@@ -202,7 +202,8 @@ def _hint(value: object, node: Node) -> str:
             float(value)
         except ValueError:
             return ""
-        return " (a text: no quotes, and 1.0e-4 for 1e-4)"
+        return (" (a text: no quotes, and 1.0e-4 for 1e-4; --config makes texts of what lists and "
+                "sections hold: put them into a file, --configfile own.yaml)")  # fmt: skip
     if isinstance(value, int | float) and text:
         return " (a number: put a text in quotes)"
     if isinstance(value, float) and value.is_integer():

@@ -143,8 +143,6 @@ def needs(config: Config, modalities: str, model: str, protocol: str, task: str)
     merged = protocols.settings(config, protocol)
     asked = read(config, model, task, protocol)
     more = [table for one in asked for table in (*one.tables, *one.without_tables)]
-    if more and asked[0].unit == "stay":
-        more.append("d_items")  # names of items, for the record of a definition
     more += ["any film"] * (merged["cohort"]["films"] == "any") + [asked[0].unit]
     encoders = protocols.encoders(merged, model)
     more += [encoders[letter] for letter in modalities if letter in encoders]
