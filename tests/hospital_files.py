@@ -163,9 +163,9 @@ def pixels(rows):
     return images.reshape(len(images), 13, 6, 8, 8).mean(axis=(2, 4))
 
 
-def known_reports():
+def known_reports(root=None):
     """Radiology reports with text, known by the prediction time."""
-    rows = table("note/radiology").filter(pl.col("text").is_not_null())
+    rows = table("note/radiology", root).filter(pl.col("text").is_not_null())
     rows = timed(rows, minute="charttime", stored="storetime")
     return rows.filter(pl.col("stored") <= PREDICTION, pl.col("note_type") == "RR")
 

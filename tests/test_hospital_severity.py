@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import polars as pl
 import pytest
-from hospital_files import admissions, digests, eligible, files, known_values
+from hospital_files import admissions, digests, eligible, files, known_reports, known_values
 
-from pipeline.hospital import make, truth, truth_stay
+from pipeline.hospital import drawing, make, reports, truth, truth_stay
 from pipeline.hospital.charting import items
 from pipeline.hospital.course import SPREAD, Course, Rows, draw_values, share_shown
 from pipeline.hospital.layout import Writer
@@ -135,3 +135,83 @@ def test_variants_differ_in_charts_labs_and_urine_alone(way):
     tables = {"chartevents", "labevents", "outputevents"}
     hours = {f"oracle_{task}" for task in truth_stay.TASKS if not task.startswith("mortality")}
     assert tables <= differ <= tables | hours
+
+
+def test_every_wording_belongs_to_one_state_of_one_observation():
+    texts = [text for state in reports.wordings() for each in state for text in each]
+    assert all(len(each) >= 3 for state in reports.wordings() for each in state)
+    assert not [(a, b) for a in texts for b in texts if a is not b and a in b]
+    for state in reports.wordings():
+        assert len(state) == reports.LEVELS
+        assert sum("no longer" in text for each in state for text in each) >= 4
+
+
+def test_the_level_is_read_from_every_varied_report():
+    root = files(SMALL, False, severity=Severity(reports="varied"))
+    rows = known_reports(root).join(admissions(SMALL).select("hadm_id", "shown_n"), on="hadm_id")
+    found = pl.col("text").str.split("FINDINGS:").list.get(1).str.split("IMPRESSION:").list.get(0)
+    _, abnormal = reports.wordings()
+    count = pl.sum_horizontal(found.str.contains_any(each).cast(int) for each in abnormal)
+    counted = rows.select(count.alias("count"))["count"]
+    assert rows.height > 400
+    assert counted.to_list() == reports.level(rows["shown_n"].to_numpy()).tolist()
+    each = [text for state in reports.wordings() for text in state[8]]
+    assert all(rows["text"].str.contains(text, literal=True).sum() > 20 for text in each)
+
+
+def shaded(kind, latent, seed, lateral):
+    """Films of one lesion, which differ by the latent alone, without grain."""
+    size = len(latent)
+    lesion = drawing.draw_lesions(np.random.default_rng(seed), np.zeros(size, int))
+    same = {"kind": np.full(size, kind), "phase": np.repeat(lesion.phase[:1], size, axis=0)}
+    down, right = np.linspace(-1, 1, drawing.HEIGHT), np.linspace(-1, 1, drawing.WIDTH)
+    at = np.tile(down[:, None], (size, 1, 1)), np.tile(right, (size, 1, 1))
+    gap, build = np.full((size, 1, 1), 0.12 if lateral else 0.42), np.ones((size, 1, 1))
+    film = drawing.shade_focal(latent[:, None, None], gap, build, at, lesion._replace(**same))
+    return np.clip(film, 0, 255)
+
+
+@pytest.mark.parametrize("lateral", [False, True])
+@pytest.mark.parametrize("kind", range(len(drawing.LESIONS)))
+def test_each_lesion_shows_the_latent_far_better_than_its_noise(kind, lateral):
+    """The least error of any reader of grainy pixels (Cramér and Rao)."""
+    latent, step, grain = np.linspace(-3, 3, 13), 0.05, 6
+    for seed in range(4):
+        above, below = (shaded(kind, latent + d, seed, lateral) for d in (step, -step))
+        change = (above - below) / (2 * step)
+        assert (grain / np.sqrt((change**2).sum(axis=(1, 2)))).max() < 0.05
+
+
+def test_films_of_an_admission_show_the_same_lesion_and_all_kinds_occur():
+    row = np.repeat(np.arange(300), 3)
+    lesion = drawing.draw_lesions(np.random.default_rng(0), row)
+    kinds = pl.DataFrame({"row": row, "kind": lesion.kind, "side": lesion.side})
+    assert kinds.group_by("row").agg(pl.all().n_unique()).select(pl.col("kind", "side").max()).row(
+        0
+    ) == (1, 1)
+    assert kinds["kind"].value_counts()["count"].min() > 200
+
+
+def test_films_and_reports_of_other_variants_leave_every_other_file_as_it_is():
+    ways = {"films": "focal", "reports": "varied"}
+    usual = digests(files(20))
+    for name, way in ways.items():
+        other = digests(files(20, severity=Severity(**{name: way})))
+        differ = {path for path in other if other[path] != usual[path]}
+        images = {path for path in other if path.endswith(".jpg")}
+        tables = {path.split("/")[-1].split(".")[-3] for path in differ - images}
+        if name == "films":
+            assert images <= differ and tables <= {"0-chexpert", "0-negbio"}
+        else:
+            assert not images & differ and tables == {"radiology"}
+
+
+def test_films_of_the_default_keep_their_bytes():
+    films = drawing.draw(np.random.default_rng(0), np.linspace(-3, 3, 5), np.arange(5) % 2 > 0)
+    assert (
+        hashlib.sha256(np.concatenate(list(films)).tobytes())
+        .hexdigest()
+        .startswith("ef74d2a7244638f6")
+    )
+    texts = reports.observations(np.linspace(-3, 3, 17)).drop("impression").write_csv()
+    assert hashlib.sha256(texts.encode()).hexdigest().startswith("74d9b9088f3ad108")

@@ -11,7 +11,15 @@ import polars as pl
 
 from pipeline.hospital import ids
 from pipeline.hospital.charting import draw_times
-from pipeline.hospital.drawing import EXTREME, HEIGHT, WIDTH, write_films
+from pipeline.hospital.drawing import (
+    EXTREME,
+    HEIGHT,
+    WIDTH,
+    Lesion,
+    Way,
+    draw_lesions,
+    write_films,
+)
 from pipeline.hospital.layout import CXR, FINDINGS, Writer
 from pipeline.hospital.settings import CHUNK, HOUR, PREDICTION
 from pipeline.hospital.stays import postponed
@@ -24,6 +32,7 @@ FOUND_ABOVE = {  # the latent from which a labeller is certain of a finding
     "Pleural Effusion": 1.1,
     "Atelectasis": 1.3,
 }
+FOCAL_ABOVE = {"Consolidation": 0.8, "Pleural Effusion": 1.1, "Lung Lesion": 0.9}  # of `LESIONS`
 CLEAR_BELOW = -0.5
 LABELLERS = {"cxr/chexpert": 0.3, "cxr/negbio": 0.2}  # how far below a finding is uncertain
 COVERED = (2011, 2016)  # years of MIMIC-CXR: of patients seen in the emergency department
@@ -137,14 +146,22 @@ def split(films: pl.DataFrame) -> pl.DataFrame:
 
 
 def findings(films: pl.DataFrame, labeller: str) -> pl.DataFrame:
-    """Findings per study: 1.0, 0.0, −1.0 (uncertain) or empty; the labellers differ in doubt."""
-    studies = films.group_by("study_id", maintain_order=True).agg(pl.first("subject_id", "shown"))
+    """Findings per study: 1.0, 0.0, −1.0 (uncertain) or empty; the labellers differ in doubt.
+
+    Studies of a focal lesion (`kind`, null: congestion) have the finding of that lesion alone.
+    """
+    first = pl.first("subject_id", "shown", "kind")
+    studies = films.group_by("study_id", maintain_order=True).agg(first)
     shown, doubt = pl.col("shown"), LABELLERS[labeller]
     clear = shown < CLEAR_BELOW
     columns = {name: pl.lit(None, pl.Float64) for name in FINDINGS}
-    for name, least in FOUND_ABOVE.items():
-        finding = pl.when(shown > least).then(1.0).when(shown > least - doubt).then(-1.0)
-        columns[name] = finding.when(clear).then(0.0)
+    above = [(name, least, None) for name, least in FOUND_ABOVE.items()]
+    above += [(name, least, kind) for kind, (name, least) in enumerate(FOCAL_ABOVE.items())]
+    for name, least, kind in above:
+        this = pl.col("kind").eq_missing(kind)
+        finding = pl.when(this & (shown > least)).then(1.0)
+        finding = finding.when(this & (shown > least - doubt)).then(-1.0)
+        columns[name] = finding.when(this & clear).then(0.0).otherwise(columns[name])
     columns["No Finding"] = pl.when(clear).then(1.0)
     return studies.select("subject_id", "study_id", **columns)
 
@@ -157,7 +174,23 @@ def write_tables(writer: Writer, films: pl.DataFrame) -> None:
         writer.write(labeller, findings(films, labeller))
 
 
-def write_jpegs(rng: np.random.Generator, root: Path, films: pl.DataFrame, kept: pl.Series) -> None:
+def with_lesions(
+    rng: np.random.Generator, films: pl.DataFrame, way: Way
+) -> tuple[pl.DataFrame, Lesion | None]:
+    """Adds `kind`, which lesion a film shows (null: congestion); returns the lesions, too."""
+    if way == "congestion":
+        return films.with_columns(pl.lit(None, pl.Int64).alias("kind")), None
+    lesion = draw_lesions(rng, films["row"].to_numpy())
+    return films.with_columns(pl.Series("kind", lesion.kind)), lesion
+
+
+def write_jpegs(
+    rng: np.random.Generator,
+    root: Path,
+    films: pl.DataFrame,
+    kept: pl.Series,
+    lesion: Lesion | None,
+) -> None:
     """Writes `files/p10/p<subject>/s<study>/<dicom>.jpg` for every film of the patients `kept`.
 
     The others are drawn, too, so that a film does not depend on the size of the hospital.
@@ -169,4 +202,4 @@ def write_jpegs(rng: np.random.Generator, root: Path, films: pl.DataFrame, kept:
         for subject, study, dicom in films["subject_id", "study_id", "dicom_id"].iter_rows()
     ]
     lateral = (films["view"] == "LATERAL").to_numpy()
-    write_films(rng, films["shown"].to_numpy(), lateral, paths)
+    write_films(rng, films["shown"].to_numpy(), lateral, paths, lesion)

@@ -89,7 +89,7 @@ def write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame:
     def stream(number: int) -> np.random.Generator:  # one per kind of file, all independent
         return np.random.default_rng([settings.seed, chunk, number])
 
-    way = settings.severity.vitals
+    way, varied = settings.severity.vitals, settings.severity.reports == "varied"
     patients, admissions = draw_chunk(settings, chunk)
     writer.kept = patients["subject_id"].head(settings.patients - chunk * CHUNK)
     if settings.habits.repeated_rows:
@@ -105,8 +105,9 @@ def write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame:
     if settings.habits.sparse_films:
         taken = films.of_emergencies(taken, admissions)
     pictures = films.with_ids(taken, admissions)
+    pictures, lesion = films.with_lesions(stream(41), pictures, settings.severity.films)
     with ThreadPoolExecutor(1) as pool:  # films are drawn while the tables are written
-        inputs = (stream(7), writer.root, pictures, writer.kept)
+        inputs = (stream(7), writer.root, pictures, writer.kept, lesion)
         drawn = pool.submit(films.write_jpegs, *inputs) if settings.films else None
         in_file = patients
         if settings.habits.later_years:
@@ -124,7 +125,7 @@ def write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame:
         events.write_icu(writer, stream(11), others, orders.reverse(), *errors)
         events.write_theatre(writer, stream(31), admissions, orders.slice(len(orders) // 2))
         drawn_labs = events.write_labs(writer, stream(3), admissions, way)
-        notes.write_radiology(writer, stream(5), admissions, written)
+        notes.write_radiology(writer, stream(5), admissions, written, varied)
         notes.write_discharge(writer, admissions)
         films.write_tables(writer, pictures)
         if drawn:

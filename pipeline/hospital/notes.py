@@ -8,10 +8,14 @@ from pipeline.hospital.layout import Writer
 
 
 def write_radiology(
-    writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, notes: pl.DataFrame
+    writer: Writer,
+    rng: np.random.Generator,
+    admissions: pl.DataFrame,
+    notes: pl.DataFrame,
+    varied: bool,
 ) -> None:
     """Writes radiology; 5 % lack hadm_id, a few are addenda (note_type AR) or have no text."""
-    text = reports.write_up(rng, notes, admissions)
+    text = reports.write_up(rng, notes, admissions, varied)
     rows = ids.clocked(notes, admissions, charttime="minute", storetime="stored")
     lost = pl.Series(rng.random(rows.height) < 0.05)
     kind = pl.when(pl.col("kind") == "addendum").then(pl.lit("AR")).otherwise(pl.lit("RR"))

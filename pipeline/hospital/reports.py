@@ -1,10 +1,16 @@
 """Radiology reports and discharge summaries in the language of reports.
 
 They show the latent of the notes in steps: the higher it is, the more of 16 observations are
-abnormal. Reports of chest films, CT and ultrasound make the same observations. Addenda add nothing,
-a few reports have no text. Reports from after 48 h, or stored after it, tell who dies (traps), and
-so do all discharge summaries.
+abnormal. Reports of chest films, CT and ultrasound make the same observations. An observation has
+one wording (`fixed`), or one of several synonyms and negations, drawn for each report (`varied`).
+No wording is that of two observations or of both states: the level is readable in either way.
+
+Addenda add nothing, a few reports have no text. Reports from after 48 h, or stored after it, tell
+who dies (traps), and so do all discharge summaries.
 """
+
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -119,24 +125,48 @@ def _sentences(text: str) -> list[str]:
     return [part.strip() + "." for part in text.split(".") if part.strip()]
 
 
-def observations(shown: np.ndarray) -> pl.DataFrame:
+@cache
+def wordings() -> tuple[list[list[str]], list[list[str]]]:
+    """The varied wordings of each observation: in the normal state, in the abnormal one."""
+    table = pl.read_csv(Path(__file__).with_name("reports_wordings.csv"))
+    ordered = table.group_by("observation", "state").agg("wording").sort("observation")
+    normal, abnormal = (
+        ordered.filter(pl.col("state") == state)["wording"].to_list()
+        for state in ("normal", "abnormal")
+    )
+    return normal, abnormal
+
+
+def observations(shown: np.ndarray, varied: np.random.Generator | None = None) -> pl.DataFrame:
     """The sentences s0 … s15, which turn abnormal one after the other as the latent rises.
+
+    `impression` repeats s0. `varied` draws the wordings, each anew; None: they are fixed.
 
     >>> observations(np.array([-9.0, 9.0]))["s3"].to_list()
     ['The cardiomediastinal silhouette is unremarkable.', 'Severe cardiomegaly has progressed.']
     """
     abnormal = np.arange(LEVELS) < level(shown)[:, None]
-    pairs = zip(_sentences(NORMAL), _sentences(ABNORMAL), strict=True)
-    return pl.DataFrame(
-        {f"s{k}": np.where(abnormal[:, k], bad, good) for k, (good, bad) in enumerate(pairs)}
-    )
+    good, bad = wordings() if varied else ([[s] for s in _sentences(t)] for t in (NORMAL, ABNORMAL))
+
+    def worded(k: int) -> np.ndarray:
+        texts = (
+            np.array(each[k])[varied.integers(0, len(each[k]), len(shown)) if varied else 0]
+            for each in (bad, good)
+        )
+        return np.where(abnormal[:, k], *texts)
+
+    columns = {f"s{k}": worded(k) for k in range(LEVELS)}
+    return pl.DataFrame({**columns, "impression": worded(0)})
 
 
-def write_up(rng: np.random.Generator, notes: pl.DataFrame, admissions: pl.DataFrame) -> pl.Series:
-    """The text of each report, null where it is empty."""
+def write_up(
+    rng: np.random.Generator, notes: pl.DataFrame, admissions: pl.DataFrame, varied: bool
+) -> pl.Series:
+    """The text of each report, null where it is empty; `varied`: with synonyms and negations."""
     row, exam = notes["row"].to_numpy(), notes["exam"].to_numpy()
     dies = admissions["dies"].to_numpy()[row]
-    frame = observations(admissions["shown_n"].to_numpy()[row]).with_columns(
+    drawn = rng.spawn(1)[0] if varied else None  # leaves `rng` as it was
+    frame = observations(admissions["shown_n"].to_numpy()[row], drawn).with_columns(
         pl.Series("exam", np.array(EXAMS)[exam]),
         pl.Series("reason", np.array(REASONS)[rng.integers(0, len(REASONS), len(row))]),
         pl.Series("technique", np.array(TECHNIQUE)[exam]),
@@ -146,7 +176,7 @@ def write_up(rng: np.random.Generator, notes: pl.DataFrame, admissions: pl.DataF
         notes["kind"],
     )
     findings = pl.concat_str([f"s{k}" for k in range(LEVELS)], separator=" ")
-    report = pl.format(TEMPLATE, "exam", "reason", "technique", findings, "s0", "revealing")
+    report = pl.format(TEMPLATE, "exam", "reason", "technique", findings, "impression", "revealing")
     kind = pl.col("kind")
     text = pl.when(kind == "report").then(report).when(kind == "addendum").then(pl.lit(ADDENDUM))
     return frame.select(text.alias("text"))["text"]

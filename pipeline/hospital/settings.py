@@ -68,6 +68,8 @@ class Severity(Section):
     """How severity shows in the files; what a perfect reader learns of it is the same."""
 
     vitals: Literal["level", "drift", "variability"] = "level"  # labs and urine, too: see `course`
+    films: Literal["congestion", "focal"] = "congestion"  # see `drawing`
+    reports: Literal["fixed", "varied"] = "fixed"  # see `reports`
 
 
 @dataclass(frozen=True)

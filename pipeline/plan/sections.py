@@ -67,6 +67,16 @@ class Severity(Section):
         "`variability`, the spread of a signal within an admission",
         "level",
     )
+    films: Literal["congestion", "focal"] = optional(
+        "`congestion`: a wide heart and opacities of both lower lungs; `focal`: of each patient "
+        "consolidation of an upper lobe, effusion of one side, or nodules",
+        "congestion",
+    )
+    reports: Literal["fixed", "varied"] = optional(
+        "`fixed`: one wording of each observation; `varied`: synonyms and negations, drawn for "
+        "each report",
+        "fixed",
+    )
 
 
 class Hospital(Section):
