@@ -30,7 +30,7 @@ Coordinates = tuple[np.ndarray, np.ndarray]  # down (B, H, 1) and to the right (
 
 
 def _blob(
-    at: Coordinates, center: tuple[float, Values], height: float, width: Values
+    at: Coordinates, center: tuple[Values, Values], height: float, width: Values
 ) -> np.ndarray:
     """A soft-edged ellipse, 1 / (1 + exp(10 (r² − 1))), (B, H, W).
 

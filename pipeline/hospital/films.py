@@ -155,13 +155,11 @@ def findings(films: pl.DataFrame, labeller: str) -> pl.DataFrame:
     shown, doubt = pl.col("shown"), LABELLERS[labeller]
     clear = shown < CLEAR_BELOW
     columns = {name: pl.lit(None, pl.Float64) for name in FINDINGS}
-    above = [(name, least, None) for name, least in FOUND_ABOVE.items()]
-    above += [(name, least, kind) for kind, (name, least) in enumerate(FOCAL_ABOVE.items())]
-    for name, least, kind in above:
-        this = pl.col("kind").eq_missing(kind)
-        finding = pl.when(this & (shown > least)).then(1.0)
-        finding = finding.when(this & (shown > least - doubt)).then(-1.0)
-        columns[name] = finding.when(this & clear).then(0.0).otherwise(columns[name])
+    above = [(pl.col("kind").is_null(), *finding) for finding in FOUND_ABOVE.items()]
+    above += [(pl.col("kind") == kind, *each) for kind, each in enumerate(FOCAL_ABOVE.items())]
+    for this, name, least in above:
+        finding = pl.when(this & (shown > least)).then(1.0).when(this & (shown > least - doubt))
+        columns[name] = finding.then(-1.0).when(this & clear).then(0.0).otherwise(columns[name])
     columns["No Finding"] = pl.when(clear).then(1.0)
     return studies.select("subject_id", "study_id", **columns)
 
