@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from pipeline.cxr.encoder_resnet18 import Films
+from pipeline.cxr.film_data import Films
 from pipeline.cxr.store import open_chunk
 from pipeline.ehr.signals import BINS, classes, vocabulary
 from pipeline.ehr.steps import Steps
@@ -59,7 +59,7 @@ def cxr(count: int, random: np.random.Generator, folder: Path, pixels: int = PIX
         arrays=arrays,
         chunk=place // CHUNK,
         row=place % CHUNK,
-        pixels=pixels,
+        shape=(pixels, pixels),
     )
 
 
@@ -83,7 +83,7 @@ def described(data: Steps | Films | Reports) -> str:
         return f"{times:.0f} event times of {tokens:.1f} tokens per admission"
     each = np.diff(data.start).mean()
     if isinstance(data, Films):
-        return f"{each:.1f} films of {data.pixels} pixels per admission"
+        return f"{each:.1f} films of {data.shape[0]} pixels per admission"
     return f"{each:.1f} reports of {VECTOR} numbers per admission"
 
 
@@ -104,7 +104,8 @@ def settings() -> dict[str, dict[str, object]]:
         given = yaml.safe_load(stream)
     encoders = {"ehr": "tokens", "cxr": "resnet18", "note": "doc2vec"}
     return {
-        name: given[name] | {"pretrained": None, "encoder": encoder, "before": None}
+        name: given[name]
+        | {"pretrained": None, "augment": None, "encoder": encoder, "before": None}
         for name, encoder in encoders.items()
     }
 

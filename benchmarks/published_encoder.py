@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.cxr.encoder_resnet18 import Films, FilmsNetwork
+from pipeline.cxr.encoder_resnet18 import FilmsNetwork
+from pipeline.cxr.film_data import Films
 from pipeline.ehr.encoder_tokens import TokensNetwork, ValueTokens
 from pipeline.ehr.steps import Steps
 from pipeline.note.encoder_doc2vec import Doc2VecNetwork

@@ -104,12 +104,14 @@ rule embed_reports:
     params:
         model=BERT or subpath(input.bert, parent=True),
         torch_threads=config["torch"]["threads"],
+        precision=setting("torch", "precision"),
         device=config["torch"]["device"],
     shell:
         "python -m pipeline.note.bert"
         " --tokens {input.tokens:q}"
         " --model {params.model:q}"
         " --torch-threads {params.torch_threads}"
+        " --precision {params.precision}"
         " --device {params.device:q}"
         " --output {output:q}"
         " 2> {log:q}"

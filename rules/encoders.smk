@@ -39,6 +39,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             seeds=config["seeds"],
             device=config["torch"]["device"],
             torch_threads=config["torch"]["threads"],
+            precision=setting("torch", "precision"),
         shell:
             "{params.launch} pipeline.training.pretrain"
             " --task {wildcards.task:q}"
@@ -48,6 +49,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             " --schedule {params.schedule:q}"
             " --seeds {params.seeds}"
             " --torch-threads {params.torch_threads}"
+            " --precision {params.precision}"
             " --device {params.device:q}"
             " --output {params.folder:q}"
             " 2>&1 | tee {log:q}"
@@ -84,6 +86,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             seeds=config["seeds"],
             device=config["torch"]["device"],
             torch_threads=config["torch"]["threads"],
+            precision=setting("torch", "precision"),
         shell:
             "python -m pipeline.training.embed"
             " --task {wildcards.task:q}"
@@ -96,6 +99,7 @@ for modality, letter in zip(LETTERS.values(), LETTERS):
             " --schedule {params.schedule:q}"
             " --seeds {params.seeds}"
             " --torch-threads {params.torch_threads}"
+            " --precision {params.precision}"
             " --device {params.device:q}"
             " --output {output.embeddings:q}"
             " --predictions {output.predictions:q}"

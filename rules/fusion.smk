@@ -33,6 +33,7 @@ rule fuse_early:
         seeds=config["seeds"],
         device=config["torch"]["device"],
         torch_threads=config["torch"]["threads"],
+        precision=setting("torch", "precision"),
     shell:
         "python -m pipeline.fusion.early"
         " --task {wildcards.task:q}"
@@ -46,6 +47,7 @@ rule fuse_early:
         " --schedule {params.schedule:q}"
         " --seeds {params.seeds}"
         " --torch-threads {params.torch_threads}"
+        " --precision {params.precision}"
         " --device {params.device:q}"
         " --weights {params.folder:q}"
         " --absent {output.absent:q}"

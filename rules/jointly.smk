@@ -38,6 +38,7 @@ rule fuse_jointly:
         seeds=config["seeds"],
         device=config["torch"]["device"],
         torch_threads=config["torch"]["threads"],
+        precision=setting("torch", "precision"),
     shell:
         "{params.launch} pipeline.fusion.joint"
         " --head {wildcards.model:q}"
@@ -51,6 +52,7 @@ rule fuse_jointly:
         " --schedule {params.schedule:q}"
         " --seeds {params.seeds}"
         " --torch-threads {params.torch_threads}"
+        " --precision {params.precision}"
         " --device {params.device:q}"
         " --weights {params.folder:q}"
         " --absent {output.absent:q}"
@@ -97,6 +99,7 @@ rule train_unimed:
         seeds=config["seeds"],
         device=config["torch"]["device"],
         torch_threads=config["torch"]["threads"],
+        precision=setting("torch", "precision"),
     shell:
         "{params.launch} pipeline.unimed.train"
         " --episodes {input.episodes:q}"
@@ -110,6 +113,7 @@ rule train_unimed:
         " --schedule {params.schedule:q}"
         " --seeds {params.seeds}"
         " --torch-threads {params.torch_threads}"
+        " --precision {params.precision}"
         " --device {params.device:q}"
         " --weights {params.folder:q}"
         " --output {output.predictions:q}"

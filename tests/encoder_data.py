@@ -3,7 +3,7 @@
 import numpy as np
 from torch import nn
 
-from pipeline.cxr.encoder_resnet18 import Films
+from pipeline.cxr.film_data import Films
 from pipeline.ehr.encoder_fiddle import Features
 from pipeline.ehr.signals import BINS, CLASSES, Vocabulary
 from pipeline.ehr.steps import NEVER, Steps
@@ -35,7 +35,7 @@ def films(hours, seed=0, pixels=32):
     count = [len(times) for times in hours]
     images = np.random.default_rng(seed).integers(0, 256, (sum(count), pixels, pixels), np.uint8)
     chunk, row = np.zeros(sum(count), int), np.arange(sum(count))
-    return Films(flat(hours), starts(count), [images], chunk, row, pixels)
+    return Films(flat(hours), starts(count), [images], chunk, row, (pixels, pixels))
 
 
 def reports(hours, size=512, seed=0):

@@ -1,6 +1,7 @@
 """Real films (NIH ChestX-ray14): decoded by the stage, read by the encoder, told apart."""
 
 import sys
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -9,9 +10,10 @@ import torch
 from PIL import Image
 
 from pipeline.cxr import decode
-from pipeline.cxr.encoder_resnet18 import FilmsNetwork, read_films
+from pipeline.cxr.encoder_resnet18 import FilmsNetwork
+from pipeline.cxr.film_data import decoded_places, read_films
 from pipeline.cxr.films import FILMS
-from pipeline.cxr.store import size_folder
+from pipeline.cxr.store import open_chunk, size_folder
 from pipeline.evaluation.statistics.bootstrap import Resampling, auroc_estimate
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.training.batches import evaluate
@@ -63,8 +65,9 @@ def data(labels, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["decode", *map(str, given)])
         decode.main()
-    tables = folder / "films.parquet", [str(folder / "p10.parquet")]
-    return read_films(*tables, size_folder(folder / "store", 64, False), 64, episodes, np.inf)
+    places = decoded_places([str(folder / "p10.parquet")])
+    opened = partial(open_chunk, size_folder(folder / "store", 64, False))
+    return read_films(folder / "films.parquet", places, opened, (64, 64), episodes, np.inf)
 
 
 def test_every_real_film_is_decoded(labels, data):

@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from pipeline.cxr import decode, store
-from pipeline.cxr.encoder_resnet18 import read_films
+from pipeline.cxr.film_data import decoded_places, read_films
 from pipeline.cxr.films import FILMS
 from pipeline.stage.errors import InputError
 
@@ -75,8 +76,9 @@ class Films:
     def batch(self, episodes, shards=("p10",), full=False):
         paths = [str(self.folder / "decoded" / f"{shard}.parquet") for shard in shards]
         films = self.folder / "films.parquet"
-        folder = store.size_folder(self.folder / "store", PIXELS, full)
-        data = read_films(films, paths, folder, PIXELS, np.array(episodes), before=np.inf)
+        opened = partial(store.open_chunk, store.size_folder(self.folder / "store", PIXELS, full))
+        places, shape = decoded_places(paths), (PIXELS, PIXELS)
+        data = read_films(films, places, opened, shape, np.array(episodes), before=np.inf)
         return data, data.batch(np.arange(len(episodes)))
 
 
@@ -315,7 +317,7 @@ def test_films_missing_from_the_store_are_a_clear_error(films):
     films.decode()
     (chunk,) = (films.folder / "store").rglob("*.npy")
     chunk.unlink()
-    with pytest.raises(InputError, match=r"\.npy: films missing from the store .* decode again"):
+    with pytest.raises(InputError, match=r"\.npy: films missing from the store .* make them again"):
         films.batch([1])
 
 

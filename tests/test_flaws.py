@@ -19,7 +19,8 @@ from prediction_tables import fold
 from safetensors.torch import load_file
 from torch import nn
 
-from pipeline.cxr.encoder_resnet18 import ENCODER, Films, OneByOneNorm
+from pipeline.cxr.encoder_resnet18 import ENCODER, OneByOneNorm
+from pipeline.cxr.film_data import Films
 from pipeline.evaluation.sections.binary import Beside, measure
 from pipeline.evaluation.statistics.bootstrap import Resampling
 from pipeline.fusion import early
@@ -111,14 +112,14 @@ def films(hours, brightness=None, pixels=64, seed=0):
     return Films(
         hours=np.array([h for own in hours for h in own], np.float32), start=np.cumsum([0, *count]),
         arrays=[image.astype(np.uint8)], chunk=np.zeros(sum(count), int),
-        row=np.arange(sum(count)), pixels=pixels,
+        row=np.arange(sum(count)), shape=(pixels, pixels),
     )  # fmt: skip
 
 
 def cxr_model(protocol, **change):
     """ResNet-18 as the protocol's settings build it, with BatchNorm as after some training."""
     torch.manual_seed(0)
-    given = settings(protocol)["cxr"] | {"pretrained": [], **change}
+    given = settings(protocol)["cxr"] | {"pretrained": [], "augment": None, **change}
     model = Unimodal(Feature(ENCODER.network(given, None, np.zeros(0, int))))
     with torch.no_grad():
         model.train()(films([[1.0]] * 16, seed=9).batch(np.arange(16)))

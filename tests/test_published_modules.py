@@ -17,7 +17,8 @@ import torch
 from torchvision.models import resnet18
 
 from pipeline.cxr import encoder_resnet18
-from pipeline.cxr.encoder_resnet18 import Films, FilmsNetwork
+from pipeline.cxr.encoder_resnet18 import FilmsNetwork
+from pipeline.cxr.film_data import Films
 from pipeline.ehr import encoder_tokens
 from pipeline.ehr.encoder_tokens import TokensNetwork
 from pipeline.ehr.signals import classes, vocabulary
@@ -179,7 +180,7 @@ def cxr_data(pixels):
     films = np.random.default_rng(0).integers(0, 256, (sum(count), pixels, pixels), np.uint8)
     hours, start = np.array([h for own in HOURS for h in own], np.float32), np.cumsum([0, *count])
     chunk, row = np.zeros(sum(count), int), np.arange(sum(count))
-    return Films(hours, start, [films], chunk, row, pixels)
+    return Films(hours, start, [films], chunk, row, (pixels, pixels))
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +233,7 @@ def test_films_pass_the_network_one_at_a_time_in_training_too(monkeypatch, part)
     monkeypatch.setattr(encoder_resnet18, "PART", part)
     torch.manual_seed(0)
     plain, ours = Feature(Plain()), Feature(FilmsNetwork(one_by_one=True))
+    plain.network.show.channels_last = False  # another order of sums
     state = plain.state_dict()
     assert list(ours.state_dict()) == list(state)  # weights of ImageNet fit both
     ours.load_state_dict(state)

@@ -13,7 +13,8 @@ from encoder_data import ToyNetwork, starts
 from stays_at_hand import SMALL, stays
 from torch import nn
 
-from pipeline.cxr.encoder_resnet18 import Films, FilmsNetwork
+from pipeline.cxr.encoder_resnet18 import FilmsNetwork
+from pipeline.cxr.film_data import Films
 from pipeline.ehr.encoder_fiddle import FiddleNetwork
 from pipeline.fusion.heads import HEADS
 from pipeline.fusion.joint import Encoders, JointData, JointExamples, JointModel
@@ -40,7 +41,7 @@ def films(count=FILMS, seed=1):
     images = random.integers(0, 256, (total, PIXELS, PIXELS), np.uint8)
     hours = random.uniform(0, 3, total).astype(np.float32)
     chunk, row = np.zeros(total, int), np.arange(total)
-    return Films(hours, starts(count), [images], chunk, row, PIXELS)
+    return Films(hours, starts(count), [images], chunk, row, (PIXELS, PIXELS))
 
 
 def reports():

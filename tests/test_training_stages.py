@@ -13,7 +13,7 @@ from encoder_data import ToyNetwork
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pipeline.cxr.encoder_resnet18 import Films
+from pipeline.cxr.film_data import Films
 from pipeline.note.reports import Reports
 from pipeline.stage.errors import InputError
 from pipeline.training import embed, pretrain

@@ -59,7 +59,8 @@ def logits(checkout, fiddle, vectors):
                     "before": 48, "full": False,
                     "decoded": sorted(map(str, (stay / "cxr/decoded").glob("*.parquet"))),
                     "store": str(checkout / "results/cxr/store"), "pixels": 64,
-                    "hours_scale": 48, "one_by_one": False, "pretrained": None},
+                    "hours_scale": 48, "one_by_one": False, "pretrained": None,
+                    "standardise": True, "augment": None},
         },
     )  # fmt: skip
     stays = train.read(given)

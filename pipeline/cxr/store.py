@@ -1,9 +1,10 @@
-"""The store of decoded films: each film is decoded once, whatever cohort asks for it.
+"""The stores of films: each film is decoded, and embedded by a network, once, whatever cohort asks.
 
-The store has a folder per size (and way of decoding) and shard (p10 … p19). A run that meets new
-films adds one array `<chunk>.npy` (films, pixels, pixels) uint8, named by a digest of its content,
-and an index: the row of each film, and the stamp of the file that it was decoded from. The store is
-no output of a rule, so that Snakemake does not delete it when a cohort changes.
+The store of decoded films has a folder per size (and way of decoding) and shard (p10 … p19), the
+one of vectors a folder per network (see `pipeline.cxr.embed`). A run that meets new films adds one
+array `<chunk>.npy`, (films, pixels, pixels) uint8 or (films, width) float32, named by a digest of
+its content, and an index: the row of each film, and a stamp of what it was made from. A store is no
+output of a rule, so that Snakemake does not delete it when a cohort changes.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ def size_folder(store: Path, pixels: int, full: bool = False) -> Path:
 
 
 def read_index(folder: Path) -> pl.DataFrame:
-    """Every film in the store: dicom_id, stamp (of its file), chunk, row.
+    """Every film in the store: dicom_id, stamp (of what it was made from), chunk, row.
 
     An index of an older format, which lacks columns, is ignored: its films are decoded again.
     """
@@ -48,14 +49,14 @@ def _digest(*parts: bytes) -> str:
     return digest.hexdigest()[:20]
 
 
-def append(folder: Path, films: pl.DataFrame, pixels: np.ndarray) -> None:
-    """Adds films (columns dicom_id, stamp) and their pixels (N, P, P) uint8, all or none.
+def append(folder: Path, films: pl.DataFrame, values: np.ndarray) -> None:
+    """Adds films (columns dicom_id, stamp) and their values, (N, P, P) uint8 or (N, D) float32.
 
-    The index is written last, so that films count as decoded only once their pixels are stored.
+    The index is written last, so that films count as stored only once their values are.
     """
-    chunk = _digest("\n".join(films["dicom_id"]).encode(), pixels.tobytes())
+    chunk = _digest("\n".join(films["dicom_id"]).encode(), values.tobytes())
     with whole(folder / f"{chunk}.npy") as part, part.open("wb") as stream:
-        np.save(stream, pixels, allow_pickle=False)
+        np.save(stream, values, allow_pickle=False)
     index = films.select("dicom_id", "stamp", pl.lit(chunk).alias("chunk"),
                          pl.int_range(pl.len()).alias("row"))  # fmt: skip
     name = _digest(chunk.encode(), "\n".join(films["stamp"]).encode())
@@ -64,11 +65,11 @@ def append(folder: Path, films: pl.DataFrame, pixels: np.ndarray) -> None:
 
 
 def open_chunk(folder: Path, chunk: str) -> np.ndarray:
-    """One array of the store, mapped into memory (N, P, P) uint8."""
+    """One array of the store, mapped into memory: (N, P, P) uint8 or (N, D) float32."""
     path = folder / f"{chunk}.npy"
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: films missing from the store ({type(error).__name__}); delete "
-                         "its folder and the tables of decoded films to decode again"
+                         "its folder and the tables of its films to make them again"
                          ) from error  # fmt: skip

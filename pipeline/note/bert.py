@@ -24,7 +24,8 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import KEY, model_folder
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.tables import read_table, write_table
-from pipeline.training.processes import half_precision, make_repeatable, pick_device
+from pipeline.training.precision import add_precision_argument, half_precision
+from pipeline.training.processes import make_repeatable, pick_device
 
 BATCH = 64  # windows of similar length, so that there is little padding
 
@@ -124,9 +125,10 @@ def main() -> None:
     options.add_argument("--model", required=True, help="folder or hub name of a BERT")
     options.add_argument("--torch-threads", type=int, required=True)
     options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    add_precision_argument(options)
     options.add_argument("--output", required=True)
     arguments = options.parse_args()
-    make_repeatable(0, arguments.torch_threads)
+    make_repeatable(0, arguments.torch_threads, arguments.precision)
     windows = read_table(arguments.tokens).sort("note_id", "window")
     cls = embed(load_bert(arguments.model), windows, pick_device(arguments.device))
     owner = windows["note_id"].rle_id()

@@ -18,7 +18,7 @@ def bert_files(config: Mapping[str, Any]) -> list[str]:
 
 
 def modality(config: Mapping[str, Any]) -> Modality:
-    """Doc2Vec (Wang et al. 2024) and BERT (Zhao et al. 2022)."""
+    """Doc2Vec (Wang et al. 2024), BERT (Zhao et al. 2022), and a user's embeddings."""
     doc2vec = Encoder(
         files={"notes": f"{FOLDER}/notes.parquet", "vectors": f"{FOLDER}/vectors.parquet"},
         settings={"standardise": "note.standardise"},
@@ -26,9 +26,17 @@ def modality(config: Mapping[str, Any]) -> Modality:
                 "pipeline.note.vectors"),
         queries=("pipeline/note/notes",),
     )  # fmt: skip
+    precomputed = Encoder(
+        files={
+            "notes": f"{FOLDER}/notes.parquet",
+            "precomputed": f"{FOLDER}/precomputed.parquet",
+        },
+        stages=("pipeline.note.clean", "pipeline.note.notes", "pipeline.training.precomputed"),
+        queries=("pipeline/note/notes",),
+    )
     return Modality(
         words="notes",
-        encoders={"doc2vec": doc2vec, "bert": _bert(config)},
+        encoders={"doc2vec": doc2vec, "bert": _bert(config), "precomputed": precomputed},
         present=f"{FOLDER}/notes.parquet",
     )
 

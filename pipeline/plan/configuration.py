@@ -8,8 +8,10 @@ is read. Each mistake is one line that names the key, its value, what is expecte
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from pipeline.plan.mistakes import (
 )
 from pipeline.plan.sections import LETTERS, Common, Config, UnimedModel
 from pipeline.stage.errors import InputError
-from pipeline.stage.model_folders import why_not
+from pipeline.stage.model_folders import PICTURES, why_not
 from pipeline.stage.modules import ROOT
 from pipeline.stage.registry import PROTOCOLS
 
@@ -85,7 +87,8 @@ def source(config: Mapping[str, Any]) -> dict[str, str | None]:
 
 def contradictions(config: Config) -> list[str]:
     """What a key alone cannot show: files that do not exist, shares that do not sum up to 1 …"""
-    checks = (_modalities, _encoders, _source, _files, _shares, _tasks, _times, _models)
+    checks = (_modalities, _encoders, _source, _files, _films_and_reports, _shares, _tasks, _times,
+              _models)  # fmt: skip
     lines = [f"config.{line}" for check_of in checks for line in check_of(config)]
     return lines + task.misnamed()
 
@@ -153,7 +156,14 @@ def _source(config: Config) -> Iterator[str]:
 
 def _files(config: Config) -> Iterator[str]:
     # Snakemake forgives a missing input of a job whose outputs exist: the old cohort would stand
-    for key, path in (("cohort.ids", config.cohort.ids), ("cxr.pretrained", config.cxr.pretrained)):
+    files = {
+        "cohort.ids": config.cohort.ids,
+        "cxr.pretrained": config.cxr.pretrained,
+        "cxr.backbone.weights": config.cxr.backbone.weights,
+        "cxr.precomputed": config.cxr.precomputed,
+        "note.precomputed": config.note.precomputed,
+    }
+    for key, path in files.items():
         if path and not Path(path).is_file():
             yield f"{key}: no file {path}; name one that is there, or null"
     ids = config.cohort.ids
@@ -163,6 +173,40 @@ def _files(config: Config) -> Iterator[str]:
     tiny = config.note.bert.tiny
     if tiny.width % tiny.heads:
         yield f"note.bert.tiny: width {tiny.width} is no multiple of heads {tiny.heads}"
+
+
+def _films_and_reports(config: Config) -> Iterator[str]:
+    """What the encoders `backbone` and `precomputed` need where a model uses them."""
+    used = {(letter, name) for chosen in (config.encoders, config.unimed.encoders)
+            for letter, name in chosen.items()}  # fmt: skip
+    for letter, room, path in (("c", "cxr", config.cxr.precomputed),
+                               ("n", "note", config.note.precomputed)):  # fmt: skip
+        if (letter, "precomputed") in used and path is None:
+            yield f"{room}.precomputed: null, but encoders.{letter} is precomputed; name a parquet"
+    if ("c", "backbone") not in used:
+        return
+    model, weights = config.cxr.backbone.model, config.cxr.backbone.weights
+    if "/" in model:
+        lines = why_not(model, "config.cxr.backbone.model", PICTURES)
+        yield from (line.removeprefix("config.") for line in lines)
+        if weights:
+            yield "cxr.backbone.weights: a folder holds its weights itself; set null"
+    elif not torchvision_has(model):
+        yield (f"cxr.backbone.model: torchvision knows no network {model}; name one such as "
+               "densenet121, or a folder with a / in its path")  # fmt: skip
+    elif not weights and config.cxr.backbone.trained == "frozen":
+        yield ("cxr.backbone.weights: null, but a frozen network of random weights tells nothing; "
+               "name a safetensors file, or set trained: finetuned")  # fmt: skip
+
+
+def torchvision_has(name: str) -> bool:
+    """Whether torchvision has a network of that name, by its files: to import it takes seconds."""
+    spec = find_spec("torchvision")
+    folders = spec.submodule_search_locations if spec else None
+    texts = (
+        path.read_text() for folder in folders or [] for path in Path(folder).glob("models/*.py")
+    )
+    return any(re.search(rf"^def {re.escape(name)}\(\s*\*", text, re.MULTILINE) for text in texts)
 
 
 def _header(path: str) -> list[str]:

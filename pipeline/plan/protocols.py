@@ -76,6 +76,7 @@ class EncodedCxr(Cxr):
     full: bool = key("false: JPEGs are decoded at a reduced scale")
     hours_scale: Number = key("hours over which a film's weight grows e-fold", gt=0)
     one_by_one: bool = key("whether films pass the network one at a time in training")
+    standardise: bool = key("whether ImageNet's weights get films by its mean and SD")
 
 
 class EncodedNote(Note):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from pipeline.cxr.settings import Augmentation, BackboneSettings
 from pipeline.note.settings import Doc2VecSettings, TinyBert
 from pipeline.stage.availability import Availability
 from pipeline.stage.settings import (
@@ -138,6 +139,13 @@ class Cxr(Section):
         "safetensors of torchvision's resnet18 (ImageNet); null: random weights, which the "
         "published protocol refuses of real films"
     )
+    backbone: BackboneSettings = key("the encoder `backbone`: a vision network by its name")
+    precomputed: Text | None = key(
+        "the encoder `precomputed`: a parquet with dicom_id and embedding (a list of numbers)"
+    )
+    augment: Augmentation | None = key(
+        "changes of films in training; null: none. The published protocol has none"
+    )
 
 
 class Bert(Section):
@@ -159,6 +167,9 @@ class Note(Section):
 
     doc2vec: Doc2VecSettings = key("vectors of reports")
     bert: Bert = key("tokens of reports")
+    precomputed: Text | None = key(
+        "the encoder `precomputed`: a parquet with note_id and embedding (a list of numbers)"
+    )
 
 
 class Fiddle(Section):
@@ -258,6 +269,10 @@ class Torch(Section):
     threads: Whole = key("torch's threads per process; weights depend on it", le=1024)
     device: Annotated[str, Field(pattern="^(auto|cpu|mps|cuda(:(0|[1-9][0-9]*))?)$")] = key(
         "`auto`: CUDA if there is one, else cpu; or cpu, mps, cuda, cuda:1"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = key(
+        "of networks: `fp32`; `bf16`: bfloat16 autocast; `auto`: bf16 where the processor has it "
+        "natively (avx512_bf16, AMX, CUDA), else fp32. The published protocol has fp32"
     )
     processes: Whole = key("processes per training and node, by torchrun: one per GPU", le=64)
     nodes: Whole = key("nodes per training; more than 1: a Slurm job of as many nodes", le=1024)

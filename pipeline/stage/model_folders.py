@@ -1,45 +1,50 @@
 """Folders of pretrained models: where they lie, and what in them is never touched.
 
-A folder holds config.json, a list of pieces and weights as safetensors. Nothing is downloaded: a
-hub name (owner/name) stands for the copy that this machine has of it. Code that comes with a model
-(`auto_map`) is never run nor asked for, and pickled weights, which can run code when they are read,
-are refused. Needs no torch: the folder is looked at while the workflow is planned, too.
+A folder holds config.json, what turns text or pictures into its inputs, and weights as safetensors.
+Nothing is downloaded: a hub name (owner/name) stands for the copy that this machine has of it. Code
+that comes with a model (`auto_map`) is never run nor asked for, and pickled weights, which can run
+code when they are read, are refused. Needs no torch: the folder is looked at while the workflow is
+planned, too.
 """
 
+import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pipeline.stage.errors import InputError
 
 KEY = "config.note.bert.model"
-PIECES = ("tokenizer.json", "vocab.txt")
+PIECES = ("tokenizer.json", "vocab.txt")  # of text
+PICTURES = ("preprocessor_config.json",)  # of a vision model: mean, SD and size
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
-WHERE = (
-    "nothing is downloaded while jobs run: put its config.json, vocab.txt or tokenizer.json, and "
-    "model.safetensors into a folder, and name that folder"
-)
 
 
-def model_folder(model: str) -> Path:
-    """The folder of a model, by its path or hub name; `InputError` where it may not be loaded."""
-    folder = Path(model) if Path(model).is_dir() else _cached(model)
+def model_folder(model: str, key: str = KEY, inputs: tuple[str, ...] = PIECES) -> Path:
+    """The folder of a model, by its path or hub name; `InputError` where it may not be loaded.
+
+    `key`: of the config that names it, for messages. `inputs`: files of which it needs one to turn
+    text or pictures into what the model reads.
+    """
+    folder = Path(model) if Path(model).is_dir() else _cached(model, key, inputs)
     if not (folder / "config.json").is_file():
-        raise InputError(f"{KEY}: {model} holds no config.json, so no model")
+        raise InputError(f"{key}: {model} holds no config.json, so no model")
     for path in sorted(folder.glob("*.json")):
-        if "auto_map" in _read(path):
+        if "auto_map" in read_mapping(path, key):
             raise InputError(
-                f"{KEY}: {model} brings code of its own ({path.name}: auto_map); code of model "
+                f"{key}: {model} brings code of its own ({path.name}: auto_map); code of model "
                 "folders is never run. Name a folder whose model transformers knows by itself"
             )
-    if not any((folder / name).is_file() for name in PIECES):
-        raise InputError(f"{KEY}: {model} has no {' or '.join(PIECES)}")
+    if not any((folder / name).is_file() for name in inputs):
+        raise InputError(f"{key}: {model} has no {' or '.join(inputs)}")
     if not any((folder / name).is_file() for name in WEIGHTS):
-        raise InputError(f"{KEY}: {model} has no {WEIGHTS[0]}{_pickled(folder)}")
+        raise InputError(f"{key}: {model} has no {WEIGHTS[0]}{_pickled(folder)}")
     return folder
 
 
-def why_not(model: str | None) -> list[str]:
+def why_not(model: str | None, key: str = KEY, inputs: tuple[str, ...] = PIECES) -> list[str]:
     """Why a model cannot be loaded, for the checks of the config; empty where it can.
 
     >>> why_not("/no/folder")
@@ -47,34 +52,53 @@ def why_not(model: str | None) -> list[str]:
     """
     try:
         if model is not None:
-            model_folder(model)
+            model_folder(model, key, inputs)
     except InputError as error:
         return [str(error)]
     return []
 
 
-def _cached(name: str) -> Path:
+def digest_of_files(paths: Iterable[Path]) -> str:
+    """SHA-256 over the names and contents of the files of a model, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(paths, key=lambda path: path.name):
+        with path.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{path.name} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def files_of_model(folder: Path) -> list[Path]:
+    """What decides a model's outputs: its weights and the JSON files beside them."""
+    return sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
+
+
+def _cached(name: str, key: str, inputs: tuple[str, ...]) -> Path:
     """The folder of a hub name in this machine's cache of the hub."""
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise InputError(f"{KEY}: no folder {name}, and no hub name (owner/name)")
+        raise InputError(f"{key}: no folder {name}, and no hub name (owner/name)")
     from huggingface_hub import try_to_load_from_cache  # 0.7 s
 
     try:
         config = try_to_load_from_cache(name, "config.json")
     except ValueError as error:  # of a name that the hub does not allow
-        raise InputError(f"{KEY}: no folder {name}, and no hub name (owner/name)") from error
+        raise InputError(f"{key}: no folder {name}, and no hub name (owner/name)") from error
     if not isinstance(config, str):
-        raise InputError(f"{KEY}: this machine has no copy of the hub's {name}; {WHERE}")
+        raise InputError(
+            f"{key}: this machine has no copy of the hub's {name}; nothing is downloaded while "
+            f"jobs run: put its config.json, {' or '.join(sorted(inputs, reverse=True))}, and "
+            "model.safetensors into a folder, and name that folder"
+        )
     return Path(config).parent
 
 
-def _read(path: Path) -> dict[str, object]:
-    """A JSON file of a model; empty for what is no mapping."""
+def read_mapping(path: Path, key: str = KEY) -> dict[str, Any]:
+    """A JSON file of a model; empty for what is no mapping. `InputError` where it is no JSON."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{KEY}: {path} is not readable JSON") from error
-    return found if isinstance(found, dict) else {}
+        raise InputError(f"{key}: {path} is not readable JSON") from error
+    return content if isinstance(content, dict) else {}
 
 
 def _pickled(folder: Path) -> str:

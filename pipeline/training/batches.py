@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pipeline.stage.progress import JobProgress
-from pipeline.training.processes import half_precision
+from pipeline.training.precision import half_precision
 
 Batch = dict[str, torch.Tensor]
 

@@ -128,7 +128,8 @@ def _part(tensors: Weights, prefix: str) -> Weights:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def load_pretrained(model: nn.Module, path: str | Path, but: str) -> None:
+def load_pretrained(model: nn.Module, path: str | Path, but: str,
+                    expected: str = "torchvision's resnet18") -> None:  # fmt: skip
     """Starts `model` from the weights of another task; parameters named `but`… keep their start.
 
     Raises `InputError` naming the file where it is missing or of another architecture.
@@ -143,4 +144,4 @@ def load_pretrained(model: nn.Module, path: str | Path, but: str) -> None:
     lost = [k for k in report.missing_keys if not k.startswith(but)]
     if lost or report.unexpected_keys:
         raise InputError(f"{path}: {len(lost)} weights missing, {len(report.unexpected_keys)} "
-                         "unknown; expected torchvision's resnet18")  # fmt: skip
+                         f"unknown; expected {expected}")  # fmt: skip

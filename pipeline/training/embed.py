@@ -61,7 +61,7 @@ def main() -> None:
     have, train = data.present(), rows.of("train")
     embeddings, tables = [], []
     for seed, weights in zip(arguments.seeds, arguments.weights, strict=True):
-        make_repeatable(seed, arguments.torch_threads)
+        make_repeatable(seed, arguments.torch_threads, arguments.precision)
         # as in pretraining: statistics of the training episodes that have the modality
         feature = feature_of(name, settings, data, train[have[train]])
         model = Unimodal(feature, both=True).to(pick_device(arguments.device))

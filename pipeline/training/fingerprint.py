@@ -18,6 +18,7 @@ from torch import nn
 from pipeline.stage.modules import digest_of_code, path_of
 from pipeline.training.checkpoint import digest
 from pipeline.training.examples import Examples
+from pipeline.training.precision import precision_of
 
 PLAIN = (bool, int, float, str, tuple, list, dict, type(None), np.generic)
 
@@ -31,8 +32,8 @@ def fingerprint(model: nn.Module, examples: Examples, device: torch.device) -> s
         tensors["generator.cuda"] = torch.cuda.get_rng_state(device)
     facts = [
         examples.digest, digest(tensors), make_up(model), loaded_code(), device.type,
-        f"{torch.get_num_threads()} threads", torch.__version__, np.__version__,
-        sklearn.__version__,
+        precision_of(device), f"{torch.get_num_threads()} threads", torch.__version__,
+        np.__version__, sklearn.__version__,
     ]  # fmt: skip
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 

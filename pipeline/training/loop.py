@@ -20,7 +20,8 @@ from pipeline.training.batches import ahead, batches, evaluate
 from pipeline.training.checkpoint import Epoch, Progress
 from pipeline.training.examples import Examples
 from pipeline.training.fingerprint import fingerprint
-from pipeline.training.processes import SINGLE, Processes, half_precision
+from pipeline.training.precision import half_precision
+from pipeline.training.processes import SINGLE, Processes
 from pipeline.training.schedule import Schedule
 
 

@@ -4,7 +4,6 @@ torchrun starts several, one per GPU or CPU part. Every process works on its par
 gradients are averaged (DistributedDataParallel). A stage started without it is one process.
 """
 
-import contextlib
 import os
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -16,6 +15,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.stage.errors import InputError
+from pipeline.training.precision import use_precision
 
 # the others wait while the first validates or predicts: minutes of films; NCCL's own limit is 10
 PATIENCE = timedelta(hours=6)
@@ -41,15 +41,13 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def half_precision(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 autocast on CUDA; full precision on a CPU, where half precision is slower."""
-    if device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return contextlib.nullcontext()
+def make_repeatable(seed: int, threads: int, precision: str | None = None) -> None:
+    """Seeds every generator, fixes torch's threads and the precision: weights depend on them.
 
-
-def make_repeatable(seed: int, threads: int) -> None:
-    """Seeds every generator, fixes torch's threads: weights depend on both."""
+    `precision`: auto, fp32 or bf16; None leaves it as it is.
+    """
+    if precision is not None:
+        use_precision(precision)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.manual_seed(seed)

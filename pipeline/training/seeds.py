@@ -13,6 +13,7 @@ from pipeline.stage.files import write_json
 from pipeline.training.checkpoint import History, progress_file, save_weights
 from pipeline.training.examples import Examples
 from pipeline.training.loop import fit
+from pipeline.training.precision import add_precision_argument, precision_of
 from pipeline.training.processes import from_environment, make_repeatable, pick_device
 
 Outcome = TypeVar("Outcome")
@@ -29,6 +30,7 @@ def add_compute_arguments(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--torch-threads", type=int, required=True,
                            help="a setting, not a resource: weights depend on it")  # fmt: skip
     arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    add_precision_argument(arguments)
 
 
 def add_head_argument(arguments: argparse.ArgumentParser) -> None:
@@ -55,7 +57,7 @@ def train_seeds(
     outcomes = []
     with from_environment(device) as processes:
         for seed in arguments.seeds:
-            make_repeatable(seed, arguments.torch_threads)
+            make_repeatable(seed, arguments.torch_threads, arguments.precision)
             model, examples = build(seed)
             progress = progress_file(folder, seed)
             epochs = fit(model.to(device), examples, arguments.schedule, seed, device, progress,
@@ -65,5 +67,5 @@ def train_seeds(
                 outcomes.append(finish(model, seed, device))
                 save_weights(model, folder / f"seed{seed}.safetensors")
     if processes.first:
-        write_json(folder / "history.json", {"seeds": histories})
+        write_json(folder / "history.json", {"precision": precision_of(device), "seeds": histories})
     return outcomes

@@ -12,7 +12,7 @@ from pipeline.cohort.rows import MANY_PREDICTIONS, PREDICTIONS
 from pipeline.stage.files import write_json
 from pipeline.stage.tables import write_table
 from pipeline.training.batches import ahead, batches
-from pipeline.training.processes import half_precision
+from pipeline.training.precision import half_precision
 from pipeline.unimed.data import Episodes
 from pipeline.unimed.examples import columns
 from pipeline.unimed.model import UniMed

@@ -1,0 +1,130 @@
+"""Embeds the films of the cohort with a frozen vision network, each once, into a store.
+
+    python -m pipeline.cxr.embed --decoded decoded/p10.parquet … --films-store results/cxr/store
+        --pixels 224 --model microsoft/rad-dino --store results/cxr/embedded
+        --output embedded.parquet --facts embedded.json
+
+The store has a folder per network: a digest of its weights, of how films are shown to it, of the
+films' size and of the precision. As the store of decoded films it is no rule's output: a changed
+cohort embeds new films only, and none is deleted.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from pipeline.cxr import backbone as networks
+from pipeline.cxr.backbone import Backbone, digest_of_weights, is_folder, load_backbone
+from pipeline.cxr.film_data import decoded_places
+from pipeline.cxr.store import append, open_chunk, read_index, size_folder
+from pipeline.stage.command import log, parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_json
+from pipeline.stage.progress import JobProgress
+from pipeline.stage.tables import Contract, write_table
+from pipeline.training.precision import add_precision_argument, half_precision, precision_of
+from pipeline.training.processes import make_repeatable, pick_device
+
+CHUNK = 4096  # films embedded before they are written: bounds memory, and what a kill costs
+BATCH = 64
+EMBEDDED = Contract(
+    {"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64},
+    key=("dicom_id",),
+    units={"chunk, row": "place in the store"},
+)
+
+
+def key_of(facts: dict[str, object]) -> str:
+    """The folder of the store: a digest of what decides a vector, this code included."""
+    code = hashlib.sha256(Path(networks.__file__).read_bytes()).hexdigest()
+    return hashlib.sha256(json.dumps([facts, code], sort_keys=True).encode()).hexdigest()[:20]
+
+
+@torch.inference_mode()
+def embed(network: Backbone, films: torch.Tensor, device: torch.device) -> np.ndarray:
+    """Films (N, P, P) uint8 → vectors (N, width) float32."""
+    with half_precision(device):
+        vectors: np.ndarray = network(films.to(device)).float().cpu().numpy()
+    return vectors
+
+
+def pixels_of(films: pl.DataFrame, folder: Path) -> torch.Tensor:
+    """The films of a table (chunk, row) from the store of decoded films: (N, P, P) uint8."""
+    images = []
+    for (chunk,), rows in films.group_by("chunk", maintain_order=True):
+        images.append(open_chunk(folder, str(chunk))[rows["row"].to_numpy()])
+    return torch.from_numpy(np.concatenate(images))
+
+
+def embed_new(network: Backbone, films: pl.DataFrame, films_folder: Path, folder: Path,
+              device: torch.device) -> None:  # fmt: skip
+    """Adds the vectors of `films` (dicom_id, stamp, chunk, row) to the store."""
+    progress = JobProgress("embedding films", films.height)
+    for part in films.sort("chunk", "row").iter_slices(CHUNK):
+        vectors = []
+        for few in part.iter_slices(BATCH):
+            vectors.append(embed(network, pixels_of(few, films_folder), device))
+            progress.add(few.height)
+        append(folder, part, np.concatenate(vectors))
+
+
+def main() -> None:
+    """Embeds what is new, writes where each film's vector lies, and which weights made it."""
+    options = parser(__doc__)
+    options.add_argument("--decoded", nargs="+", required=True, help="a table per shard")
+    options.add_argument("--films-store", required=True, type=Path)
+    options.add_argument("--pixels", required=True, type=int)
+    options.add_argument("--full", action="store_true", help="films decoded at full size")
+    options.add_argument("--model", required=True, help="name of torchvision's, folder or hub name")
+    options.add_argument("--weights", nargs="?", help="safetensors of a torchvision network")
+    options.add_argument("--store", required=True, type=Path, help="of vectors")
+    options.add_argument("--torch-threads", type=int, required=True)
+    options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    add_precision_argument(options)
+    options.add_argument("--output", required=True)
+    options.add_argument("--facts", required=True, help="JSON: the network and its weights")
+    arguments = options.parse_args()
+    model, weights, pixels = arguments.model, arguments.weights, arguments.pixels
+    if not weights and not is_folder(model):
+        raise InputError(f"{networks.KEY}.weights: null, but a frozen network of random weights "
+                         "tells nothing; name a safetensors file, or set trained: finetuned"
+                         )  # fmt: skip
+    make_repeatable(0, arguments.torch_threads, arguments.precision)
+    device = pick_device(arguments.device)
+    network = load_backbone(model, weights).to(device)
+    shown = network.show.shown
+    assert shown is not None
+    if shown.size and shown.size > pixels:
+        log.warning("cxr.pixels: films are decoded at %d pixels and enlarged to the %d that %s "
+                    "expects; set cxr.pixels to %d", pixels, shown.size, model, shown.size
+                    )  # fmt: skip
+    facts = {
+        "model": Path(model).name if is_folder(model) else model,
+        "weights_sha256": digest_of_weights(model, weights),
+        "width": network.width, "size": shown.size, "scale": shown.scale,
+        "mean": list(shown.mean), "sd": list(shown.sd), "pixels": pixels, "full": arguments.full,
+        "precision": precision_of(device),
+    }  # fmt: skip
+    key = key_of(facts)
+    folder = arguments.store / key
+    films_folder = size_folder(arguments.films_store, pixels, arguments.full)
+    # a chunk is named by its content: place and id tell a film's pixels apart
+    stamp = pl.format("{}:{}", "chunk", "row").alias("stamp")
+    places = decoded_places(arguments.decoded).with_columns(stamp).sort("dicom_id")
+    waiting = places.join(read_index(folder), on=["dicom_id", "stamp"], how="anti")
+    embed_new(network, waiting, films_folder, folder, device)
+    stored = read_index(folder).sort("chunk", "row").unique(["dicom_id", "stamp"], keep="first")
+    table = places.select("dicom_id", "stamp").join(stored, on=["dicom_id", "stamp"])
+    table = table.with_columns(pl.format(f"{key}/{{}}", "chunk").alias("chunk"))
+    write_table(table, arguments.output, EMBEDDED)
+    write_json(arguments.facts, facts)
+    log.info("%d films: %d embedded now, vectors of %d, %s", table.height, waiting.height,
+             network.width, facts["precision"])  # fmt: skip
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,33 @@
+"""Settings of films, as the config and the stages that train on them know them."""
+
+from typing import Literal
+
+from pipeline.stage.settings import Number, Section, Text, key
+
+
+class Augmentation(Section):
+    """How films are changed in training: small shifts, rotations, contrast; never a flip."""
+
+    shift: Number = key("largest shift, as a share of the edge", ge=0, le=0.5)
+    degrees: Number = key("largest rotation, degrees", ge=0, le=45)
+    contrast: Number = key("largest change of the contrast, as a share", ge=0, lt=1)
+
+
+class BackboneSettings(Section):
+    """The film encoder `backbone`."""
+
+    model: Text = key(
+        "a torchvision network (densenet121), or an AutoModel of pictures (RAD-DINO, a ViT) by its "
+        "folder or, where it is in the cache, its hub name"
+    )
+    weights: Text | None = key(
+        "safetensors of the torchvision network; null: random, or those of the folder"
+    )
+    trained: Literal["frozen", "finetuned"] = key(
+        "`frozen`: each film is embedded once and kept; `finetuned`: trained with the task"
+    )
+
+
+def read_augmentation(text: str | None) -> Augmentation | None:
+    """The settings of augmentation from JSON; none where films are not changed."""
+    return Augmentation.model_validate_json(text) if text else None
