@@ -234,10 +234,17 @@ def settings_of(config: Config, protocol: str, modalities: str, model: str, unit
         parts.append("fiddle")
         merged["fiddle"] = protocols.fiddle(merged, unit)
     kept = json.loads(json.dumps({part: merged[part] for part in parts if part in merged}))
-    for part, key in (("cohort", "ids"), ("cxr", "pretrained")):
-        if kept.get(part, {}).get(key):
-            kept[part][key] = Path(kept[part][key]).name
-    bert = kept.get("note", {}).get("bert", {})
-    if bert.get("model") and Path(bert["model"]).is_dir():  # else a hub name, owner and all
-        bert["model"] = Path(bert["model"]).name
+    backbone = kept.get("cxr", {}).get("backbone", {})
+    for section, key in (
+        (kept.get("cohort", {}), "ids"),
+        (kept.get("cxr", {}), "pretrained"),
+        (kept.get("cxr", {}), "precomputed"),
+        (kept.get("note", {}), "precomputed"),
+        (backbone, "weights"),
+    ):
+        if section.get(key):
+            section[key] = Path(section[key]).name
+    for model in (backbone, kept.get("note", {}).get("bert", {})):
+        if model.get("model") and Path(model["model"]).is_dir():  # else a name, owner and all
+            model["model"] = Path(model["model"]).name
     return json.dumps(kept, sort_keys=True)
