@@ -235,16 +235,17 @@ def settings_of(config: Config, protocol: str, modalities: str, model: str, unit
         merged["fiddle"] = protocols.fiddle(merged, unit)
     kept = json.loads(json.dumps({part: merged[part] for part in parts if part in merged}))
     backbone = kept.get("cxr", {}).get("backbone", {})
-    for section, key in (
+    named: list[tuple[dict[str, Any], str]] = [
         (kept.get("cohort", {}), "ids"),
         (kept.get("cxr", {}), "pretrained"),
         (kept.get("cxr", {}), "precomputed"),
         (kept.get("note", {}), "precomputed"),
         (backbone, "weights"),
-    ):
+    ]
+    for section, key in named:
         if section.get(key):
             section[key] = Path(section[key]).name
-    for model in (backbone, kept.get("note", {}).get("bert", {})):
-        if model.get("model") and Path(model["model"]).is_dir():  # else a name, owner and all
-            model["model"] = Path(model["model"]).name
+    for network in (backbone, kept.get("note", {}).get("bert", {})):
+        if network.get("model") and Path(network["model"]).is_dir():  # else a name, owner and all
+            network["model"] = Path(network["model"]).name
     return json.dumps(kept, sort_keys=True)
