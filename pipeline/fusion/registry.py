@@ -13,6 +13,14 @@ _SEVERAL, _ANY = ("two letters or more", range(2, 99)), ("any", range(1, 99))
 _BASELINES = "pipeline.fusion.baselines"
 _STATISTICS = (_BASELINES, "pipeline.ehr.statistics")
 
+
+def _score(name: str, words: str, *tables: str) -> Model:
+    """A clinical score: of the EHR alone, from the tables that it reads."""
+    made_by = ("pipeline.fusion.scores", "pipeline.ehr.scores", f"pipeline/ehr/scores_{name}.sql")
+    read = ("chartevents", "outputevents", "icustays", *tables)
+    return Model(words, "e", range(1, 2), made_by, "scores", letters="e", tables=read)
+
+
 MODELS: dict[str, Model] = {
     SINGLE: Model("single modality", "one letter", range(1, 2), (), "encoders", published=True),
     REFERENCE: Model("early fusion", *_SEVERAL, ("pipeline.fusion.early",), "embeddings",
@@ -30,6 +38,8 @@ MODELS: dict[str, Model] = {
                             "statistics", letters="e"),
     "gbdt-stats": Model("boosted trees on statistics", "e", range(1, 2), _STATISTICS,
                         "statistics", letters="e"),
+    "sofa": _score("sofa", "SOFA", "labevents", "inputevents"),
+    "oasis": _score("oasis", "OASIS", "admissions", "services"),
 }  # fmt: skip
 UNIMED = Model("UniMed", *_ANY, ("pipeline.unimed.train",), "encoders", decoder=True)
 

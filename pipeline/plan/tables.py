@@ -146,7 +146,7 @@ def trained_on(config: Config, names: list[str]) -> str:
         if name not in asked:
             continue
         shares[name] = {"encoders": ["train"], "head": ["fusion"]}
-        if model.features == "statistics":
+        if model.features in ("statistics", "scores"):
             shares[name] = {"head": both}
         if model.decoder:
             share = targets.decoder_settings(config, name)["training_share"]

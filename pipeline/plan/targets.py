@@ -137,12 +137,13 @@ def uneven(config: Config, modalities: str, model: str, protocol: str, task: str
 def needs(config: Config, modalities: str, model: str, protocol: str, task: str) -> tuple[str, ...]:
     """What a target needs of the source, in the words of `pipeline.extract.contracts`.
 
-    Letters, the protocol, the unit, tables of the tasks' queries, and the encoders.
+    Letters, the protocol, the unit, tables of the tasks' queries and of a score, and the encoders.
     Complete cases need every modality, whatever the target's are.
     """
     merged = protocols.settings(config, protocol)
     asked = read(config, model, task, protocol)
     more = [table for one in asked for table in (*one.tables, *one.without_tables)]
+    more += registry.models(config, protocol)[model].tables
     more += ["any film"] * (merged["cohort"]["films"] == "any") + [asked[0].unit]
     encoders = protocols.encoders(merged, model)
     more += [encoders[letter] for letter in modalities if letter in encoders]

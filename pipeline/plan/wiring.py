@@ -248,8 +248,18 @@ class Wiring:
 
     def statistics(self, wildcards: Any) -> str:
         """The statistics of the EHR at the horizon of a target's task; else at the window."""
+        pattern = f"{UNIT}/ehr/statistics/{self._hours(wildcards)}h.parquet"
+        return str(self.filled(pattern, wildcards))
+
+    def points(self, wildcards: Any) -> str:
+        """A clinical score, the target's model, at the horizon of its task; else at the window."""
+        pattern = f"{UNIT}/ehr/scores/{wildcards.model}_{self._hours(wildcards)}h.parquet"
+        return str(self.filled(pattern, wildcards))
+
+    def _hours(self, wildcards: Any) -> int:
+        """Hours from clock zero to the prediction of a target's task."""
         hours = self.horizon(wildcards) or self._settings(wildcards)["cohort"]["window_hours"]
-        return self.filled(f"{UNIT}/ehr/statistics/{hours}h.parquet", wildcards)
+        return int(hours)
 
     def fiddle(self, wildcards: Any) -> str:
         """FIDDLE's settings; of admissions its hours are those of their window."""

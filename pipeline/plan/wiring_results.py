@@ -158,6 +158,8 @@ class ResultWiring(Wiring):
             if model.features == "statistics":  # of the events; no encoder is read
                 rooms = ["pipeline.ehr.events"]
                 trained = []
+            elif model.features == "scores":  # of the source's rows
+                rooms, trained = [], []
             else:
                 rooms = self._rooms(wildcards, protocol)
             last = [*trained, *model.modules, "pipeline.evaluation.result"]
