@@ -43,6 +43,7 @@ FILMS = {"select_films", "count_films"}
 SELECTED = {"select_films"}
 REPORTS = {"clean_notes", "select_notes"}
 CODES = {"label_diagnoses"}
+SCORED = {"score_severity", "fit_score"}
 
 
 def stay_jobs(rules, tables, **more):
@@ -61,6 +62,10 @@ PLANS = {
     "e_unimodal_mortality": jobs(EHR | COUNTED, 12) | MARKED,
     "e_logistic-stats_mortality": jobs(EHR | COUNTED | {"describe_events", "fit_statistics"}, 12)
     | MARKED,
+    "e_sofa_mortality": jobs(EHR | COUNTED | SCORED, 12) | MARKED,
+    "e_sofa_shock_4h": {"make_hospital": 1, "extract_table": 12, "label_task": 1} | dict.fromkeys(
+        {"select_episodes", "evaluate_model"} | EHR | COUNTED | SCORED, 1
+    ),
     # chartevents: code status
     "c_unimodal_mortality": jobs(CXR | COUNTED, 6, decode_films=10) | MARKED,
     "c_unimodal_longstay": jobs(CXR | COUNTED, 5, decode_films=10) | MARKED,
@@ -129,6 +134,7 @@ def grid_jobs(config):
     sets = 2**letters - 1
     fused = sets - letters  # sets of two letters or more
     each = 2 * tasks  # once per protocol and task
+    scores = sum(model.features == "scores" for model in registry.MODELS.values())
     encoders = [f"{what}_{name}" for what in ("pretrain", "embed")
                 for name in config["modalities"].values()]  # fmt: skip
     once = ["make_hospital", "clean_notes", "fit_bins", "select_events", "tokenise_events",
@@ -139,8 +145,8 @@ def grid_jobs(config):
         "extract_table": 13, "decode_films": 2 * 10, "label_task": each, "compare_models": each,
         "fuse_early": each * fused, "fuse_late": each * fused, "fuse_jointly": 2 * each * fused,
         "mark_left_out": tasks, "attribute_modalities": each * 4, "fit_statistics": 2 * tasks,
-        "fit_baseline": 2 * tasks * sets,
-        "evaluate_model": tasks * (letters + 4 * fused + 2 * sets + 2),
+        "fit_baseline": 2 * tasks * sets, "score_severity": scores, "fit_score": scores * tasks,
+        "evaluate_model": tasks * (letters + 4 * fused + 2 * sets + 2 + scores),
         "evaluate_published": tasks * (letters + 4 * fused),
     }  # fmt: skip
 
@@ -172,6 +178,7 @@ def test_folds_share_the_source_and_the_clean_notes(tmp_path):
         ("en_unimodal_mortality", "no model 'unimodal' of the modalities 'en'"),
         ("c_gbdt-stats_mortality", "no model 'gbdt-stats' of the modalities 'c'"),
         ("ecn_logistic-stats_mortality", "no model 'logistic-stats' of the modalities 'ecn'"),
+        ("n_sofa_mortality", "no model 'sofa' of the modalities 'n'"),
         ("ecn_clever_mortality", "no model 'clever'"),
         ("ecn_early_death", "no task 'death'"),
         ("ecn_early_diagnoses_48h", "'diagnoses_48h' has many labels"),

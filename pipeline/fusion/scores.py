@@ -46,7 +46,7 @@ def calibrated(points: np.ndarray, label: np.ndarray) -> tuple[float, float]:
     """
     from sklearn.linear_model import LogisticRegression
 
-    mean, spread = points.mean(), points.std() or 1.0
+    mean, spread = float(points.mean()), float(points.std()) or 1.0
     model = LogisticRegression().fit((points - mean)[:, None] / spread, label)
     slope = float(model.coef_[0, 0]) / spread
     if slope >= LEAST_SLOPE:
