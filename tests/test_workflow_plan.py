@@ -63,9 +63,8 @@ PLANS = {
     "e_logistic-stats_mortality": jobs(EHR | COUNTED | {"describe_events", "fit_statistics"}, 12)
     | MARKED,
     "e_sofa_mortality": jobs(EHR | COUNTED | SCORED, 12) | MARKED,
-    "e_sofa_shock_4h": {"make_hospital": 1, "extract_table": 12, "label_task": 1} | dict.fromkeys(
-        {"select_episodes", "evaluate_model"} | EHR | COUNTED | SCORED, 1
-    ),
+    "e_sofa_shock_4h": {"make_hospital": 1, "extract_table": 12, "label_task": 1}
+    | dict.fromkeys({"select_episodes", "evaluate_model"} | EHR | COUNTED | SCORED, 1),
     # chartevents: code status
     "c_unimodal_mortality": jobs(CXR | COUNTED, 6, decode_films=10) | MARKED,
     "c_unimodal_longstay": jobs(CXR | COUNTED, 5, decode_films=10) | MARKED,
@@ -198,7 +197,7 @@ def test_impossible_targets_are_refused_with_the_table_of_targets(target, why):
     message = refusals.refusal(CONFIG, *target.split("_", 2))
     assert message.startswith(f"{target}: {why}")
     assert "results/{modalities}_{model}_{task}.json" in message
-    kinds = ("unimodal: one letter", "late-averaged: two letters", "gbdt-stats: e")
+    kinds = ("unimodal: one letter", "late-averaged: two letters", "gbdt-stats, sofa")
     for line in ("letters of ecn", "mortality_<hours>h", "diagnoses_<hours>h (unimed)", *kinds):
         assert line in message
     for name in registry.models(CONFIG):
