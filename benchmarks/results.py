@@ -16,6 +16,7 @@ QUESTIONS = {  # in the order of the page; why one may have no record
                     "it was left out of the run"),
     "gpu": "it needs a machine with CUDA (make bench QUESTIONS=gpu)",
     "full_size": "it takes half an hour of its own (make bench QUESTIONS=full_size)",
+    "learning_curve": "it takes hours (make bench QUESTIONS=learning_curve)",
 }  # fmt: skip
 HEAD = """# What is fast, what it is compared with, and what limits it
 
