@@ -56,14 +56,7 @@ VARIANTS = {
     "drift": {"vitals": "drift", "films": "focal", "reports": "varied"},
     "variability": {"vitals": "variability", "films": "focal", "reports": "varied"},
 }
-SHARED = (
-    "config.yaml",
-    "envs",
-    "pipeline",
-    "profiles",
-    "rules",
-    "workflow",
-)  # copied into each folder
+SHARED = ("config.yaml", "requirements.lock", "envs", "pipeline", "profiles", "rules", "workflow")
 
 
 @dataclass(frozen=True)
