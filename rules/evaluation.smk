@@ -63,6 +63,7 @@ for protocol, folder in targets.FOLDERS.items():
             without=wiring.left_out(protocol),
             present=wiring.present(protocol),
             readable=wiring.readable(protocol),
+            external=wiring.external_files(protocol),
             lock="requirements.lock",
             code=modules("pipeline.evaluation.result", "pipeline.report.curves"),
         output:
@@ -87,6 +88,7 @@ for protocol, folder in targets.FOLDERS.items():
             protocol=protocol,
             files=option("singles", "absent", "diagnoses", "groups", "vocabulary", "attention"),
             readable=option("readable"),
+            external=wiring.external(protocol),
             labels=by_task("labels"),
             attrition=by_task("attrition"),
             without=by_task("without"),
@@ -112,6 +114,7 @@ for protocol, folder in targets.FOLDERS.items():
             " --without {params.without:q}"
             " --present {params.present:q}"
             " {params.readable:q}"
+            " --external {params.external:q}"
             " {params.truth:q}"
             " --suppress-below {params.suppress}"
             " --settings {params.settings:q}"

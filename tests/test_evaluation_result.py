@@ -200,6 +200,29 @@ def test_films_that_cannot_be_read_are_counted_and_small_counts_hidden(
     assert made["unreadable_films"] == {"needed": 1234, "unreadable": "<10"}
 
 
+def test_files_of_the_users_behind_an_encoder_are_told_by_digest_and_counts(
+    monkeypatch, source, tmp_path
+):
+    assert evaluate(monkeypatch, source, tmp_path)[0]["external"] == {}
+    for name in ("mine.parquet", "weights.safetensors"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "counts.json").write_text('{"needed": 1234, "missing": 7, "width": 3}')
+    told = {
+        "note": {"files": [f"{tmp_path}/mine.parquet"], "counts": f"{tmp_path}/counts.json"},
+        "cxr": {"files": [f"{tmp_path}/weights.safetensors"], "counts": None},
+    }
+    given = ["--external", json.dumps(told), "--suppress-below", "10"]
+    made, _, _ = evaluate(monkeypatch, source, tmp_path, *given)
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+    first = made["external"]["note"]
+    assert {k: first[k] for k in ("needed", "missing")} == {"needed": 1234, "missing": "<10"}
+    assert made["external"]["cxr"].keys() == {"sha256"}
+    assert first["sha256"] != made["external"]["cxr"]["sha256"]
+    (tmp_path / "mine.parquet").write_text("edited")
+    again, _, _ = evaluate(monkeypatch, source, tmp_path, *given)
+    assert again["external"]["note"]["sha256"] != first["sha256"]
+
+
 def test_p_values_are_corrected_for_the_singles_compared_with(monkeypatch, source, tmp_path):
     singles = evaluate(monkeypatch, source, tmp_path)[0]["comparisons"]["singles"].values()
     assert all(0 < single["p"] <= single["p_holm"] <= 1 for single in singles)

@@ -12,7 +12,7 @@ from checkout import REPOSITORY, Checkout
 
 from pipeline.hospital import ids
 from pipeline.hospital.settings import Habits
-from pipeline.plan import configuration, sections
+from pipeline.plan import configuration, protocols, sections
 from pipeline.stage.errors import InputError
 
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
@@ -152,6 +152,39 @@ def test_a_mistake_is_a_line_that_names_key_value_and_what_is_expected(path):
     value, message = MISTAKES[path]
     lines = refused(changed({path: value}))
     assert any(re.search(message, line) for line in lines), lines
+
+
+BACKBONE = {"encoders.c": "backbone"}
+NETWORK = "cxr.backbone.model"
+OF_ENCODERS = [
+    ({"encoders.c": "precomputed"}, r"cxr.precomputed: null, but encoders.c is precomputed; name"),
+    ({"unimed.encoders.n": "precomputed"}, "note.precomputed: null, but encoders.n is"),
+    ({"cxr.precomputed": "/no.parquet"}, "config.cxr.precomputed: no file /no.parquet"),
+    (BACKBONE | {NETWORK: "resnet19"}, f"config.{NETWORK}: torchvision knows no network resnet19"),
+    (BACKBONE | {NETWORK: "/no/vit"}, f"config.{NETWORK}: no folder /no/vit, and no hub name"),
+    (BACKBONE | {"cxr.backbone.trained": "frozen"}, "a frozen network of random weights tells"),
+    ({"cxr.backbone.weights": "/no"}, "config.cxr.backbone.weights: no file /no"),
+    ({"cxr.augment": {"shift": 2}}, "config.cxr.augment.degrees: missing"),
+    ({"cxr.augment.shift": 2}, "config.cxr.augment.shift: 2; expected a number from 0 to 0.5"),
+    ({"torch.precision": "fp16"}, 'precision: "fp16"; expected auto, fp32 or bf16'),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), OF_ENCODERS)
+def test_what_an_encoder_of_films_or_reports_lacks_is_told_before_anything_starts(changes, message):
+    lines = refused(changed(changes))
+    assert any(re.search(message, line) for line in lines), lines
+
+
+def test_what_no_model_uses_need_not_be_there():
+    changes = {NETWORK: "/no/vit", "cxr.backbone.trained": "frozen"}
+    configuration.check(changed(changes))
+    augment = {"shift": 0.05, "degrees": 5, "contrast": 0.2}
+    checked = configuration.check(changed(BACKBONE | {NETWORK: "vit_b_16", "cxr.augment": augment}))
+    published = protocols.settings(checked.dump(), "published")
+    assert not any(published["cxr"]["augment"].values())
+    assert published["torch"]["precision"] == "fp32"
+    assert published["encoders"]["c"] == "resnet18"
 
 
 @pytest.mark.parametrize(

@@ -276,6 +276,17 @@ def test_words_without_a_truth_or_singles(monkeypatch, capsys, tmp_path):
     assert len(printed.splitlines()) >= 8
 
 
+def test_words_count_items_without_an_embedding_where_there_are_any(monkeypatch, capsys, tmp_path):
+    result, digest = made(tmp_path, truth=True), {"sha256": "0" * 64}
+    for counts, said in (({}, False), ({"needed": 50, "missing": 0}, False),
+                         ({"needed": 50, "missing": "<10"}, True)):  # fmt: skip
+        write_json(tmp_path / "x.json", result | {"external": {"note": digest | counts}})
+        printed = say(monkeypatch, capsys, tmp_path)
+        line = "Embeddings      <10 of 50 items of note have none and count as missing"
+        assert (line in printed) == said
+        assert ("Embeddings" in printed) == said
+
+
 def test_words_count_films_that_cannot_be_read_where_there_are_any(monkeypatch, capsys, tmp_path):
     result = made(tmp_path, truth=True)
     for films, line in (

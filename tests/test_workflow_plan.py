@@ -98,6 +98,48 @@ def test_a_target_plans_the_jobs_of_its_modalities(fresh, target):
     assert fresh.plan(f"results/{target}.json").planned == PLANS[target]
 
 
+def test_other_encoders_of_films_and_reports_plan_what_they_read_alone(tmp_path):
+    """A frozen network embeds films; a user's embeddings are matched, and no film is decoded."""
+    for name in ("weights.safetensors", "films.parquet", "reports.parquet"):
+        (tmp_path / name).write_text(name)
+    own = Checkout.fresh(tmp_path / "own", {
+        "encoders.c": "backbone", "encoders.n": "precomputed",
+        "cxr.backbone.weights": f"{tmp_path}/weights.safetensors",
+        "cxr.backbone.trained": "frozen",
+        "cxr.precomputed": f"{tmp_path}/films.parquet",
+        "note.precomputed": f"{tmp_path}/reports.parquet",
+    })  # fmt: skip
+    planned = own.plan("results/cn_early_mortality.json").planned
+    assert {"embed_films": 1, "decode_films": 10, "match_report_embeddings": 1}.items() <= (
+        planned.items()
+    )
+    assert planned.keys().isdisjoint({"train_doc2vec", "infer_vectors", "match_film_embeddings"})
+    own.configure({"encoders.c": "precomputed"})
+    planned = own.plan("results/cn_early_mortality.json").planned
+    assert {"match_film_embeddings", "match_report_embeddings"} <= planned.keys()
+    assert planned.keys().isdisjoint({"decode_films", "count_films", "embed_films"})
+
+
+def test_a_users_files_are_named_without_their_folders_and_told_with_their_counts(tmp_path):
+    (tmp_path / "vit").mkdir()
+    cxr = CONFIG["cxr"] | {
+        "precomputed": f"{tmp_path}/films.parquet", "pretrained": f"{tmp_path}/w.safetensors",
+        "backbone": {"model": f"{tmp_path}/vit", "weights": None, "trained": "frozen"},
+    }  # fmt: skip
+    encoders = CONFIG["encoders"] | {"c": "precomputed"}
+    config = CONFIG | {"cxr": cxr, "encoders": encoders}
+    text = targets.settings_of(config, "corrected", "ec", "early", "admission")
+    assert str(tmp_path) not in text
+    said = json.loads(text)["cxr"]
+    assert (said["precomputed"], said["backbone"]["model"]) == ("films.parquet", "vit")
+    target = SimpleNamespace(modalities="ec", model="early", task="mortality")
+    told = ResultWiring(config).external("corrected")(target)
+    counts = "results/corrected/admission/cxr/precomputed.json"
+    assert json.loads(told) == {"cxr": {"files": [f"{tmp_path}/films.parquet"], "counts": counts}}
+    files = ResultWiring(config).external_files("corrected")(target)
+    assert files == [f"{tmp_path}/films.parquet", counts]
+
+
 def test_every_registered_model_plans_a_result_of_every_unit(fresh):
     """A model needs its entry and its module alone: a rule fits it, and one evaluates it."""
     names = {"corrected": ["mortality", "shock_4h"], "published": ["mortality"]}

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pipeline.cxr.registry import KEY
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import (
     PICTURES,
@@ -29,7 +30,6 @@ from pipeline.stage.model_folders import (
 )
 from pipeline.training.checkpoint import load_pretrained
 
-KEY = "config.cxr.backbone"
 PART = 64  # films that pass a network together in evaluation: bounds memory
 IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

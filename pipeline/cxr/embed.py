@@ -20,6 +20,7 @@ import torch
 from pipeline.cxr import backbone as networks
 from pipeline.cxr.backbone import Backbone, digest_of_weights, is_folder, load_backbone
 from pipeline.cxr.film_data import decoded_places
+from pipeline.cxr.registry import KEY
 from pipeline.cxr.store import append, open_chunk, read_index, size_folder
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
@@ -90,7 +91,7 @@ def main() -> None:
     arguments = options.parse_args()
     model, weights, pixels = arguments.model, arguments.weights, arguments.pixels
     if not weights and not is_folder(model):
-        raise InputError(f"{networks.KEY}.weights: null, but a frozen network of random weights "
+        raise InputError(f"{KEY}.weights: null, but a frozen network of random weights "
                          "tells nothing; name a safetensors file, or set trained: finetuned"
                          )  # fmt: skip
     make_repeatable(0, arguments.torch_threads, arguments.precision)

@@ -1,11 +1,13 @@
 """Modality chest films; its encoders as the planner knows them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from pipeline.stage.errors import InputError
+from pipeline.stage.model_folders import PICTURES, files_of_model, model_folder
 from pipeline.stage.registry import Encoder, Modality, Paths
 
+KEY = "config.cxr.backbone"
 FOLDER = "results/{protocol}/{unit}/cxr"
 # no rule's outputs: a changed cohort must not delete them
 STORE, EMBEDDED_STORE = "results/cxr/store", "results/cxr/embedded"
@@ -18,13 +20,18 @@ QUERIES = ("pipeline/cxr/films",)
 
 
 def backbone_files(config: Mapping[str, Any]) -> list[str]:
-    """The files of the network that the config names, so that an edit is seen; none of a hub's
-    name, and of torchvision's its weights alone."""
+    """The files of the network that the config names, so that an edit is seen: weights and JSON of
+    a folder, of torchvision's network its weights."""
     backbone = config["cxr"]["backbone"]
     if backbone["weights"]:
         return [backbone["weights"]]
-    folder = Path(backbone["model"])
-    return sorted(map(str, folder.glob("*.*"))) if "/" in backbone["model"] else []
+    if "/" not in backbone["model"]:
+        return []
+    try:
+        folder = model_folder(backbone["model"], f"{KEY}.model", PICTURES)
+    except InputError:  # the checks of the config say why, where a model uses it
+        return []
+    return [str(path) for path in files_of_model(folder)]
 
 
 def modality(config: Mapping[str, Any]) -> Modality:
@@ -38,6 +45,8 @@ def modality(config: Mapping[str, Any]) -> Modality:
                 "precomputed": f"{FOLDER}/precomputed.parquet",
             },
             settings={"hours_scale": "cxr.hours_scale"},
+            external=(config["cxr"]["precomputed"],) if config["cxr"]["precomputed"] else (),
+            counts=f"{FOLDER}/precomputed.json",
             stages=("pipeline.cxr.films", "pipeline.training.precomputed"),
             queries=QUERIES,
         ),
@@ -46,8 +55,11 @@ def modality(config: Mapping[str, Any]) -> Modality:
 
 
 def _resnet18(config: Mapping[str, Any]) -> Encoder:
+    """Films, and the weights that it starts from, if any."""
+    pretrained = config["cxr"]["pretrained"]
     return Encoder(
-        files={**READABLE, "decoded": DECODED, "pretrained": config["cxr"]["pretrained"] or []},
+        files={**READABLE, "decoded": DECODED, "pretrained": pretrained or []},
+        external=(pretrained,) if pretrained else (),
         settings={
             "pixels": "cxr.pixels",
             "full": "cxr.full",
@@ -72,11 +84,13 @@ def _backbone(config: Mapping[str, Any]) -> Encoder:
             files={**READABLE, **embedded},
             settings=settings,
             places={"store": EMBEDDED_STORE},
+            external=tuple(backbone_files(config)),
             stages=(*READING, "pipeline.cxr.embed"),
             queries=QUERIES,
         )
     return Encoder(
         files={**READABLE, "decoded": DECODED, "network": backbone_files(config)},
+        external=tuple(backbone_files(config)),
         settings={
             **settings,
             "model": "cxr.backbone.model",

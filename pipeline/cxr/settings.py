@@ -6,7 +6,7 @@ from pipeline.stage.settings import Number, Section, Text, key
 
 
 class Augmentation(Section):
-    """How films are changed in training: small shifts, rotations, contrast; never a flip."""
+    """How films are changed in training, each by itself: never a flip. 0: not at all, as published."""
 
     shift: Number = key("largest shift, as a share of the edge", ge=0, le=0.5)
     degrees: Number = key("largest rotation, degrees", ge=0, le=45)
@@ -30,4 +30,5 @@ class BackboneSettings(Section):
 
 def read_augmentation(text: str | None) -> Augmentation | None:
     """The settings of augmentation from JSON; none where films are not changed."""
-    return Augmentation.model_validate_json(text) if text else None
+    settings = Augmentation.model_validate_json(text) if text else None
+    return settings if settings and any(settings.dump().values()) else None

@@ -14,11 +14,12 @@ from typing import Any, cast
 
 import polars as pl
 
-from pipeline.evaluation.sections.suppression import shown_each
+from pipeline.evaluation.sections.suppression import shown, shown_each
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
+from pipeline.stage.model_folders import digest_of_files
 from pipeline.stage.modules import digest_of_code
-from pipeline.stage.result import Environment, Films, Source
+from pipeline.stage.result import Environment, External, Films, Source
 from pipeline.stage.sections import Definition
 from pipeline.stage.tables import one_version, version_of_tables
 
@@ -120,6 +121,21 @@ def unreadable_films(path: str | None, smallest: int) -> Films | None:
     `path`: JSON of the stage that counts them; None where the result reads no films.
     """
     return cast(Films, shown_each(read_json(path), smallest)) if path else None
+
+
+def external_files(told: Mapping[str, Any], smallest: int) -> dict[str, External]:
+    """Modality → digest of the user's files behind its encoder, and what lacks an embedding.
+
+    `told`: modality → files, and counts, a JSON of needed and missing, or null.
+    """
+    return {
+        name: cast(External, {
+            "sha256": digest_of_files(map(Path, one["files"])),
+            **({k: shown(v, smallest) for k, v in read_json(one["counts"]).items()
+                if k in ("needed", "missing")} if one["counts"] else {}),
+        })
+        for name, one in told.items()
+    }  # fmt: skip
 
 
 def usage(folder: str | Path, stages_of: Collection[str]) -> dict[str, Any]:

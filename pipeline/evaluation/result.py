@@ -32,6 +32,7 @@ from pipeline.evaluation.provenance import (
     definition_of,
     definitions_version,
     environment,
+    external_files,
     unreadable_films,
     usage,
 )
@@ -187,6 +188,7 @@ def _arguments() -> argparse.Namespace:
     add("--truth-of", nargs="*", default=[], metavar="TASK=NAME", help="if not the task's own")
     add_present_argument(arguments)
     add("--readable", help="JSON of films needed and unreadable, of results that read films")
+    add("--external", default="{}", help="JSON: modality → files of the user's behind its encoder")
     add("--source", default="{}", help="JSON of the kind of source behind the result; recorded")
     add("--settings", default="{}", help="JSON of the settings behind the result; recorded")
     add("--threads", type=int, default=1, help="torch threads of the training; recorded")
@@ -202,7 +204,7 @@ def _arguments() -> argparse.Namespace:
     args = arguments.parse_args()
     for name in ("labels", "attrition", "without", "truth_of"):
         setattr(args, name, pairs(getattr(args, name), f"--{name.replace('_', '-')}"))
-    for name in ("source", "settings"):
+    for name in ("source", "settings", "external"):
         setattr(args, name, parsed(getattr(args, name), f"--{name}"))
     return args
 
@@ -250,6 +252,7 @@ def main() -> None:
         "settings": args.settings,
         "cohort": cohort(everyone(tables, folds), list(ahead), args.suppress_below),
         "unreadable_films": unreadable_films(args.readable, args.suppress_below),
+        "external": external_files(args.external, args.suppress_below),
         "environment": environment(args.modules, args.lock),
     }
     curves: Curves = {"target": args.target, "split": "test", "tasks": drawn}

@@ -31,6 +31,8 @@ def modality(config: Mapping[str, Any]) -> Modality:
             "notes": f"{FOLDER}/notes.parquet",
             "precomputed": f"{FOLDER}/precomputed.parquet",
         },
+        external=(config["note"]["precomputed"],) if config["note"]["precomputed"] else (),
+        counts=f"{FOLDER}/precomputed.json",
         stages=("pipeline.note.clean", "pipeline.note.notes", "pipeline.training.precomputed"),
         queries=("pipeline/note/notes",),
     )
@@ -54,6 +56,7 @@ def _bert(config: Mapping[str, Any]) -> Encoder:
         },
         settings={"trained": "note.bert.trained"},
         places={"model": model or OWN_BERT},
+        external=tuple(bert_files(config)),
         stages=("pipeline.note.clean", "pipeline.note.notes", "pipeline.note.train_bert",
                 "pipeline.note.wordpiece", "pipeline.note.bert"),
         queries=("pipeline/note/notes",),

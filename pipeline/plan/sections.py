@@ -143,9 +143,7 @@ class Cxr(Section):
     precomputed: Text | None = key(
         "the encoder `precomputed`: a parquet with dicom_id and embedding (a list of numbers)"
     )
-    augment: Augmentation | None = key(
-        "changes of films in training; null: none. The published protocol has none"
-    )
+    augment: Augmentation = key("how films are changed in training")
 
 
 class Bert(Section):

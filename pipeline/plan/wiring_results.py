@@ -12,7 +12,16 @@ from typing import Any
 from pipeline.cohort.task import of_unit
 from pipeline.fusion import registry
 from pipeline.plan import protocols, targets
-from pipeline.plan.wiring import ABSENT, PREDICTIONS, UNIT, Of, Wiring, encoder_module, filled
+from pipeline.plan.wiring import (
+    ABSENT,
+    PREDICTIONS,
+    UNIT,
+    Of,
+    Wiring,
+    encoder_module,
+    filled,
+    flat,
+)
 
 
 class ResultWiring(Wiring):
@@ -64,6 +73,33 @@ class ResultWiring(Wiring):
             ]
 
         return of
+
+    def external(self, protocol: str) -> Of:
+        """Files of the user's behind a target's encoders, as the JSON of a result's --external.
+
+        Modality → files, and counts: JSON of what lacks an embedding, alike in every fold.
+        """
+
+        def of(wildcards: Any) -> str:
+            own = {"protocol": protocols.folds(self.config, protocol)[0],
+                   "unit": self.unit(wildcards)}  # fmt: skip
+            told = {
+                name: {"files": list(encoder.external),
+                       "counts": encoder.counts and filled(encoder.counts, **own)}
+                for name, (_, encoder) in self.encoders(_of_protocol(wildcards, protocol)).items()
+                if encoder.external
+            }  # fmt: skip
+            return json.dumps(told, sort_keys=True)
+
+        return of
+
+    def external_files(self, protocol: str) -> Of:
+        """The files of `external`."""
+        of = self.external(protocol)
+        return lambda wildcards: flat([
+            [*told["files"], *([told["counts"]] if told["counts"] else [])]
+            for told in json.loads(of(wildcards)).values()
+        ])  # fmt: skip
 
     def without_modalities(self, protocol: str) -> Of:
         """Predictions with a modality missing, in every fold, of models that are scored so."""

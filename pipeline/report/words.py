@@ -29,6 +29,7 @@ def words(result: Result, path: Path, letters: Letters) -> str:
     lines |= {
         "Definitions": defined(result),
         **_films(result.get("unreadable_films")),
+        **_embeddings(result),
         "Intervals": f"95 %, {noise_words([result])[:-1]}",
         "Files": ", ".join(str(path.with_suffix(end)) for end in (".json", ".svg", ".run.json")),
     }
@@ -86,6 +87,16 @@ def _films(films: Mapping[str, Any] | None) -> Lines:
         return {}
     text = f"{films['unreadable']} of {films['needed']} cannot be read and count as missing"
     return {"Films": text}
+
+
+def _embeddings(result: Result) -> Lines:
+    """How many films or reports lack an embedding that was made elsewhere, if any."""
+    texts = [
+        f"{one['missing']} of {one['needed']} items of {name} have none and count as missing"
+        for name, one in result.get("external", {}).items()
+        if one.get("missing")
+    ]
+    return {"Embeddings": "; ".join(texts)} if texts else {}
 
 
 def main() -> None:

@@ -19,7 +19,9 @@ class Encoder:
 
     `files`: name → path or paths, with the wildcards {protocol} and {unit}. `settings`: name → key
     of the settings, as in "cxr.pixels", or "window", the unit's longest horizon in hours. `places`:
-    name → path that is told but no input of a rule. `stages`: the modules that make the files,
+    name → path that is told but no input of a rule. `external`: files of the user's that it starts
+    from or reads (pretrained weights, embeddings), whose digest a result says; `counts`: JSON of
+    how many items need an embedding and lack one. `stages`: the modules that make the files,
     `published` under the published protocol, if others; `queries`: those that a protocol chooses,
     as in "pipeline/cxr/films". Tables of the source that it reads beside those of the modality name
     it in `pipeline.extract.contracts`.
@@ -28,6 +30,8 @@ class Encoder:
     files: Mapping[str, Paths]
     settings: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+    external: tuple[str, ...] = ()
+    counts: str | None = None
     stages: tuple[str, ...] = ()
     published: tuple[str, ...] | None = None
     queries: tuple[str, ...] = ()

@@ -166,6 +166,18 @@ class Films(TypedDict):
 
 
 @exact
+class External(TypedDict):
+    """Files of the user's that an encoder starts from or reads: pretrained weights, embeddings."""
+
+    sha256: Digest
+    """SHA-256 over their names and contents."""
+    needed: NotRequired[Count]
+    """Films or reports of the cohort, each once, where embeddings were made elsewhere."""
+    missing: NotRequired[Count]
+    """Those of them that have no embedding, and count as missing."""
+
+
+@exact
 class Environment(TypedDict):
     """Versions and fingerprints of what made the result."""
 
@@ -216,6 +228,8 @@ class Head(TypedDict):
     """The settings behind the result, as given by the workflow."""
     unreadable_films: Films | None
     """Films that cannot be read and count as missing; null where the model reads no films."""
+    external: NotRequired[dict[str, External]]
+    """Modality → files of the user's behind its encoder; empty where there are none."""
     environment: Environment
     """Versions and fingerprints of what made the result."""
 
