@@ -6,7 +6,7 @@ from pipeline.stage.settings import Number, Section, Text, key
 
 
 class Augmentation(Section):
-    """How films are changed in training, each by itself: never a flip. 0: not at all, as published."""
+    """How films are changed in training, each by itself; never a flip. 0: not at all."""
 
     shift: Number = key("largest shift, as a share of the edge", ge=0, le=0.5)
     degrees: Number = key("largest rotation, degrees", ge=0, le=45)
