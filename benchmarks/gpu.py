@@ -70,7 +70,7 @@ class Trained:
         self.examples = kind(data, self.random.integers(0, 2, count), np.arange(count),
                              np.arange(0))  # fmt: skip
         self.model, self.schedule = model.to(device), mimic_like.schedule(size)
-        self.optimiser = self.schedule.optimiser_of(model)
+        self.optimiser = loop.optimiser_of(self.schedule, model)
 
     def parts(self, steps: int) -> list[np.ndarray]:
         """The rows of `steps` batches."""

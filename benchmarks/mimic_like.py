@@ -16,7 +16,7 @@ from pipeline.ehr.steps import Steps
 from pipeline.note.reports import Reports, Vectors
 from pipeline.training.items import offsets
 from pipeline.training.modality import ModalityData
-from pipeline.training.schedule import Schedule
+from pipeline.training.settings import Training
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -110,7 +110,7 @@ def settings() -> dict[str, dict[str, object]]:
     }
 
 
-def schedule(size: int) -> Schedule:
+def schedule(size: int) -> Training:
     """How the configuration trains, in batches of `size`."""
     with (REPOSITORY / "config.yaml").open() as stream:
-        return Schedule(**yaml.safe_load(stream)["schedule"] | {"batch_size": size})
+        return Training(**yaml.safe_load(stream)["schedule"] | {"batch_size": size})

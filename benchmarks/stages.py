@@ -39,7 +39,8 @@ def commands(source: Path, made: Path, temp: Path, memory_mb: str) -> dict[str, 
     return {
         "select_episodes": python(
             "pipeline.cohort.episodes", "--tables", *tables.values(), *split,
-            "--cohort", json.dumps(CONFIG["cohort"]), "--last-year", "2022", "--output", episodes,
+            "--cohort", json.dumps(CONFIG["cohort"] | {"definition": "corrected"}),
+            "--last-year", "2022", "--output", episodes,
             "--attrition", attrition, *resources,
         ),
         "label_task": python(

@@ -26,6 +26,7 @@ import published_encoder
 
 from pipeline.training.examples import batch_loss
 from pipeline.training.features import Unimodal
+from pipeline.training.loop import optimiser_of
 from pipeline.training.modality import ModalityData, feature_of
 from pipeline.training.processes import make_repeatable
 
@@ -52,7 +53,7 @@ class Compared:
         self.data, self.model = data, Unimodal(feature)
         self.literal = PUBLISHED[name](feature.network)
         self.schedule = mimic_like.schedule(BATCH)
-        self.optimiser = self.schedule.optimiser_of(self.model)
+        self.optimiser = optimiser_of(self.schedule, self.model)
 
     def batched(self, rows: np.ndarray) -> torch.Tensor:
         """Features as the pipeline computes them."""

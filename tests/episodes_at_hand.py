@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from pipeline.cohort.settings import DefinedCohort, Fold
+
 ZERO = datetime(2150, 3, 1, 8, 0)
 TIME = pl.Datetime("us")
 STORED, STARTED = ["storetime", "charttime"], ["starttime"]
@@ -18,6 +20,18 @@ RULE = {
 def at(hours=0, minutes=0, seconds=0):
     """A time by its distance from zero."""
     return ZERO + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def cohort_of(min_age=18, window_hours=48, icu_within_hours=48, ids=None, **more):
+    """The settings of a cohort, whatever its films, by the corrected definition."""
+    settings = {"films": None, "definition": "corrected", **more}
+    return DefinedCohort(min_age=min_age, window_hours=window_hours,
+                         icu_within_hours=icu_within_hours, ids=ids, **settings)  # fmt: skip
+
+
+def split_by(salt, shares, fold=0, folds=1):
+    """The settings of a split of the patients."""
+    return Fold(salt=salt, **shares, fold=fold, folds=folds)
 
 
 def admission(number=1, subject=10, start=ZERO, observed_from=None, **change):

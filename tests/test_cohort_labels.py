@@ -6,13 +6,14 @@ from datetime import date, datetime, timedelta
 import duckdb
 import polars as pl
 import pytest
+from episodes_at_hand import cohort_of, split_by
 from labelling import label_by_command
 
 from pipeline.cohort import counts, inputs, task
 from pipeline.cohort import labels as stage
-from pipeline.cohort.episodes import Cohort, select_episodes
+from pipeline.cohort.episodes import select_episodes
 from pipeline.cohort.labels import label_task
-from pipeline.cohort.split import NAMES, Split
+from pipeline.cohort.settings import NAMES
 from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
@@ -450,7 +451,7 @@ def test_nobody_eligible_shows_the_table_without_small_counts(monkeypatch, tmp_p
 
 def test_open_demo(mimic_demo):
     folders = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
-    cohort = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
+    cohort = cohort_of(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
     shares = {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30}
     with duckdb.connect() as database:
         sources = {
@@ -458,7 +459,7 @@ def test_open_demo(mimic_demo):
             for name, folder in folders.items()
         }
         sources["episodes"], _ = select_episodes(
-            database, sources, cohort, Split("a", shares), last_year=2019
+            database, sources, cohort, split_by("a", shares), last_year=2019
         )
     found = {
         name: label(name, sources).filter("eligible")["label"] for name in task.known("admission")

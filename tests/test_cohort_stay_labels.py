@@ -7,13 +7,14 @@ from itertools import pairwise
 import duckdb
 import polars as pl
 import pytest
+from episodes_at_hand import cohort_of, split_by
 from labelling import label_by_command
 
 from pipeline.cohort import counts
 from pipeline.cohort import labels as stage
-from pipeline.cohort.episodes import Cohort, select_episodes
+from pipeline.cohort.episodes import select_episodes
 from pipeline.cohort.labels import label_task
-from pipeline.cohort.split import NAMES, Split
+from pipeline.cohort.settings import NAMES
 from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
@@ -480,7 +481,7 @@ def test_open_demo(mimic_demo):
     events = ("chartevents", "inputevents", "procedureevents")
     folders = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
     shares = {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30}
-    cohort = Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
+    cohort = cohort_of(min_age=18, window_hours=48, icu_within_hours=48, ids=None)
     counted = {}
     with duckdb.connect() as database:
         sources = {
@@ -494,7 +495,7 @@ def test_open_demo(mimic_demo):
                 f"CREATE TABLE {name} AS FROM read_csv('{path}') WHERE itemid IN {items}"
             )
         sources["episodes"], _ = select_episodes(
-            database, sources, cohort, Split("a", shares), 2019, "stay"
+            database, sources, cohort, split_by("a", shares), 2019, "stay"
         )
         own = {name: sources[name] for name in ("episodes", "admissions")}
         for task in DEMO:

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 import duckdb
 import polars as pl
 import pytest
+from episodes_at_hand import cohort_of, split_by
 from hospital_files import admissions as drawn
 from hospital_files import table
 
 from pipeline.cohort import without as stage
-from pipeline.cohort.episodes import Cohort, select_episodes
+from pipeline.cohort.episodes import select_episodes
 from pipeline.cohort.labels import label_task
-from pipeline.cohort.split import Split
 from pipeline.stage.errors import InputError
 
 ZERO = datetime(2150, 3, 1, 8, 0)
@@ -255,7 +255,7 @@ def test_the_hospital_plants_limits_hospices_and_observations_that_tell_nothing_
 def test_open_demo(mimic_demo):
     names = {"patients": "hosp", "admissions": "hosp", "icustays": "icu"}
     shares = {"train": 0.35, "fusion": 0.25, "val": 0.10, "test": 0.30}
-    cohort = Cohort(min_age=18, window_hours=48, icu_within_hours="window", ids=None)
+    cohort = cohort_of(min_age=18, window_hours=48, icu_within_hours="window", ids=None)
     charts = mimic_demo / "icu" / "chartevents.csv.gz"
     with duckdb.connect() as database:
         sources = {
@@ -265,7 +265,7 @@ def test_open_demo(mimic_demo):
         items = f"FROM read_csv('{charts}', types={{'value': 'VARCHAR', 'storetime': 'TIMESTAMP'}})"
         items += " WHERE itemid IN (223758, 228687)"
         sources["episodes"], _ = select_episodes(
-            database, sources, cohort, Split("a", shares), last_year=2019
+            database, sources, cohort, split_by("a", shares), last_year=2019
         )
         database.execute(f"CREATE TABLE chartevents AS {items}")
         left, remarks = {}, {}

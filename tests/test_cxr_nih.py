@@ -18,9 +18,10 @@ from pipeline.evaluation.statistics.bootstrap import Resampling, auroc_estimate
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.training.batches import evaluate
 from pipeline.training.features import Unimodal
-from pipeline.training.loop import Examples, Schedule, fit
+from pipeline.training.loop import Examples, fit
 from pipeline.training.modality import Feature
 from pipeline.training.processes import make_repeatable
+from pipeline.training.settings import Training
 
 CPU = torch.device("cpu")
 FINDINGS_FROM = 7  # columns before the 14 findings
@@ -97,7 +98,8 @@ def test_effusion_is_told_from_no_finding_in_patients_never_seen(labels, data, t
         make_repeatable(0, threads=1)
         model = Unimodal(Feature(FilmsNetwork(48.0)))
         given = Examples(data, effusion, train, train[:0])  # no validation: the last epoch
-        fit(model, given, Schedule(3, 16, 0.001, 0.01), 0, CPU, tmp_path / "progress", "nih")
+        schedule = Training(epochs=3, batch_size=16, learning_rate=0.001, weight_decay=0.01)
+        fit(model, given, schedule, 0, CPU, tmp_path / "progress", "nih")
         said = evaluate(model, data, unseen, 64, CPU).diff(dim=1)[:, 0].numpy()
         rank[unseen] = said.argsort().argsort() / len(unseen)  # two models, two scales
     judged = Sample(np.arange(len(patient)), patient, effusion.astype(bool), rank[None])

@@ -6,13 +6,14 @@ import sys
 import polars as pl
 import pytest
 
-from pipeline.cohort.split import parse, split_of
+from pipeline.cohort.settings import Fold
+from pipeline.cohort.split import split_of
 from pipeline.ehr import bins as stage
 from pipeline.ehr.bins import INNER, bin_of
 from pipeline.ehr.signals import BINS
 
 SPLIT = {"salt": "bins", "train": 0.5, "fusion": 0.2, "val": 0.1, "test": 0.2}
-RULE = parse(json.dumps(SPLIT))
+RULE = Fold(**SPLIT)
 SUBJECTS = range(10_000_000, 10_000_200)
 TRAIN = [s for s in SUBJECTS if split_of(s, RULE) == "train"]
 OTHERS = [s for s in SUBJECTS if split_of(s, RULE) != "train"]

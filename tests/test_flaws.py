@@ -33,7 +33,7 @@ from pipeline.training.features import Unimodal
 from pipeline.training.items import mean_by_horizon
 from pipeline.training.loop import Examples, validate
 from pipeline.training.modality import Feature
-from pipeline.training.schedule import Schedule
+from pipeline.training.settings import Training
 
 FLAWS = {
     1: ["test_published_flaws.test_flaw_1_patients_in_train_and_test",
@@ -132,7 +132,7 @@ def cxr_model(protocol, **change):
 )
 def test_flaw_8_a_feature_does_not_depend_on_its_neighbours_in_the_batch(protocol, change):
     """The published model would, in training mode, if films did not pass its network one by one."""
-    given = Schedule(**schedule(protocol))
+    given = Training(**schedule(protocol))
     hours = [[3.0, 9.0], [30.0], [5.0]]
     dark, bright = films(hours, [0, 0, 0]), films(hours, [0, 100, 150])
     made = [
@@ -146,7 +146,7 @@ def test_flaw_8_a_feature_does_not_depend_on_its_neighbours_in_the_batch(protoco
 
 @both_protocols
 def test_flaw_8_validation_leaves_batch_norm_as_it_is(protocol):
-    given, model = Schedule(**schedule(protocol)), cxr_model(protocol)
+    given, model = Training(**schedule(protocol)), cxr_model(protocol)
     start = {name: value.clone() for name, value in model.state_dict().items()}
     data = films([[1.0], [2.0], [3.0], [4.0]], pixels=64)
     examples = Examples(data, np.array([0, 1, 0, 1]), np.arange(0), np.arange(4))

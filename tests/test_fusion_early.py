@@ -17,7 +17,7 @@ from pipeline.training.embeddings import Embeddings, read_embeddings
 from pipeline.training.features import moments
 from pipeline.training.loop import Examples, fit
 from pipeline.training.processes import make_repeatable
-from pipeline.training.schedule import Schedule
+from pipeline.training.settings import Training
 
 WIDTH = 4
 SPLITS = ["train"] * 20 + ["fusion"] * 40 + ["val"] * 20 + ["test"] * 20
@@ -94,7 +94,7 @@ def test_an_interaction_between_modalities_is_learnt_with_a_nonlinearity_alone(t
     head = EarlyHead(2, WIDTH, rectified=rectified)
     head.standard.learn(data, rows[:300])
     given = Examples(data, label, rows[:300], rows[300:])
-    schedule = Schedule(10, 16, 0.01, 0.0)
+    schedule = Training(epochs=10, batch_size=16, learning_rate=0.01, weight_decay=0.0)
     history = fit(head, given, schedule, 0, torch.device("cpu"), tmp_path / "p", "xor")
     best = max(epoch["val_auroc"] for epoch in history)
     assert best > 0.99 if rectified else best < 0.7  # the published head is linear

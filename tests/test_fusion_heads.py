@@ -11,7 +11,7 @@ from pipeline.training.batches import evaluate
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.features import LinearHead
 from pipeline.training.loop import Examples, fit
-from pipeline.training.schedule import Schedule
+from pipeline.training.settings import Training
 
 WIDTH = 6
 ALL = {
@@ -112,7 +112,7 @@ def test_a_head_learns_what_an_absence_tells_under_the_default_schedule(tmp_path
     head = LinearHead(2, 512) if untold else TOLD[name]()
     head.begin(data, rows[:1200], 0.5)
     given = Examples(data, label, rows[:1200], rows[1200:])
-    schedule = Schedule(epochs=3, batch_size=32, learning_rate=0.0005, weight_decay=0.01)
+    schedule = Training(epochs=3, batch_size=32, learning_rate=0.0005, weight_decay=0.01)
     model = Dropping(head, 0.1)
     fit(model, given, schedule, 0, torch.device("cpu"), tmp_path / "progress", name)
     logits = evaluate(head, data, rows[1200:], 1024, torch.device("cpu"))

@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
+from episodes_at_hand import cohort_of, split_by
 from hospital_files import (
     HABITS,
     admissions,
@@ -18,8 +19,7 @@ from hospital_files import (
     written,
 )
 
-from pipeline.cohort.episodes import Cohort, select_episodes
-from pipeline.cohort.split import Split
+from pipeline.cohort.episodes import select_episodes
 from pipeline.hospital import events
 from pipeline.hospital.layout import location
 from pipeline.hospital.settings import HOUR, PREDICTION, Habits
@@ -61,8 +61,8 @@ def episodes_of(root, **cohort):
     sources = {name: table(f"{folder}/{name}", root) for name, folder in names.items()}
     shares = {"train": 0.4, "fusion": 0.2, "val": 0.2, "test": 0.2}
     with duckdb.connect() as database:
-        asked = Cohort(min_age=None, window_hours=48, icu_within_hours=None, ids=None, **cohort)
-        found, _ = select_episodes(database, sources, asked, Split("a", shares), 2022)
+        asked = cohort_of(min_age=None, window_hours=48, icu_within_hours=None, ids=None, **cohort)
+        found, _ = select_episodes(database, sources, asked, split_by("a", shares), 2022)
     first = admissions().filter(number=0).select("hadm_id", came="anchor_year_group")
     own = sources["patients"].select("subject_id", "anchor_year_group", "anchor_year", "anchor_age")
     return found.join(first, on="hadm_id").join(own, on="subject_id")

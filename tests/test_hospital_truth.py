@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from episodes_at_hand import split_by
 from hospital_files import admissions, early_stays, eligible, files, later_stays, table, timed
 
-from pipeline.cohort.split import Split, split_of
+from pipeline.cohort.split import split_of
 from pipeline.hospital import truth
 from pipeline.hospital.model import chance, draw_latents
 from pipeline.hospital.reports import level
@@ -180,7 +181,7 @@ def test_oracles_beside_the_files_know_which_modalities_are_there():
 def test_default_hospital_has_enough_episodes_and_the_asked_prevalence():
     config = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text())
     shares = {name: config["split"][name] for name in ("train", "fusion", "val", "test")}
-    split = Split(config["split"]["salt"], shares)
+    split = split_by(config["split"]["salt"], shares)
     rows = eligible(admissions(config["hospital"]["patients"], config["hospital"]["seed"]))
     assert 0.15 <= rows["dies"].mean() <= 0.20
     test = rows.filter([split_of(s, split) == "test" for s in rows["subject_id"]])

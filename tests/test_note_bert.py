@@ -12,7 +12,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM, BertModel, DistilBertConfig, DistilBertModel
 
-from pipeline.cohort.split import parse, split_of
+from pipeline.cohort.settings import Fold
+from pipeline.cohort.split import split_of
 from pipeline.note import bert, train_bert, wordpiece
 from pipeline.note.bert import LastLayer, first_token, load_bert, mean_by
 from pipeline.note.encoder_bert import BertNetwork
@@ -129,7 +130,7 @@ def test_all_signs_within_words_are_numbered_first():
 
 
 def test_reports_of_other_than_training_subjects_change_nothing(train):
-    own = [split_of(subject, parse(json.dumps(SPLIT))) == "train" for subject in SUBJECTS]
+    own = [split_of(subject, Fold(**SPLIT)) == "train" for subject in SUBJECTS]
     assert 15 < sum(own) < 45
     words = texts(60)
     changed = [w if mine else "xylophone" for w, mine in zip(words, own, strict=True)]
@@ -143,7 +144,7 @@ def test_no_more_reports_than_asked_and_none_is_a_clear_error(train, tmp_path):
     radiology = str(tmp_path / "radiology.parquet")
 
     def sample(name):
-        return train_bert.sample(str(tmp_path / name), radiology, parse(json.dumps(SPLIT)), 7)
+        return train_bert.sample(str(tmp_path / name), radiology, Fold(**SPLIT), 7)
 
     some = sample("clean.parquet")
     assert some.height == 7

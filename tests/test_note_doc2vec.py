@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 from safetensors.numpy import load_file
 
-from pipeline.cohort.split import parse, split_of
+from pipeline.cohort.settings import Fold
+from pipeline.cohort.split import split_of
 from pipeline.note import clean, doc2vec, vectors
 from pipeline.stage.errors import InputError
 
@@ -134,7 +135,7 @@ def test_the_kept_model_is_no_pickle(model):
     assert kept["words"].shape == (len(trained.wv), SETTINGS["vector_size"])
 
 
-RULE = parse(json.dumps(SPLIT))
+RULE = Fold(**SPLIT)
 SUBJECTS = range(10_000_000, 10_000_090)
 
 

@@ -10,14 +10,13 @@ import pytest
 import yaml
 from checkout import REPOSITORY
 
-from pipeline.cohort.episodes import Cohort
 from pipeline.fiddle.options import Options
 from pipeline.plan import configuration, grids, protocols, sections, targets
 from pipeline.plan.wiring import Wiring
 from pipeline.stage.errors import InputError
 from pipeline.stage.registry import PROTOCOLS
-from pipeline.training.schedule import Schedule
-from pipeline.unimed.settings import Settings
+from pipeline.training.loop import rates
+from pipeline.training.settings import Training
 
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 TASKS = ("mortality", "longstay", "readmission")
@@ -75,8 +74,8 @@ def test_published_training_is_that_of_the_paper(published):
         found = schedule(published, "ecn", model, "mortality")
         assert found.pop("class_weights")
         assert found == common | fused
-        assert Schedule(**found).eval_mode  # only the single models forget it
-        assert Schedule(**found).rates(29, 2) == [1e-4, 1e-4]  # no decay
+        assert Training(**found).eval_mode  # only the single models forget it
+        assert rates(Training(**found), 29, 2) == [1e-4, 1e-4]  # no decay
 
 
 def test_published_choices_are_those_of_the_sheet(published):
@@ -154,8 +153,8 @@ def test_corrected_has_one_schedule_without_class_weights(task):
     models += [("ecn", model) for model in MULTIMODAL]
     schedules = [schedule(found, *model, task) for model in models]
     assert schedules == [CONFIG["schedule"]] * 6
-    assert Schedule(**schedules[0]).class_weights == (1.0, 1.0)
-    assert Schedule(**schedules[0]).eval_mode
+    assert Training(**schedules[0]).class_weights == [1.0, 1.0]
+    assert Training(**schedules[0]).eval_mode
 
 
 def test_class_weights_of_a_task_that_has_none_are_left_out(published):
@@ -209,15 +208,8 @@ def test_what_corrected_names_published_names_too():
 
 def test_what_the_config_allows_is_what_stages_read():
     """Stages that compute with their settings have classes of their own: same names, defaults."""
-    trained = protocols.Training.model_fields
-    stages = {field.name: field for field in fields(Schedule)}
-    assert set(trained) | {"class_weights"} == set(stages)
-    defaults = {name: info.default for name, info in trained.items() if not info.is_required()}
-    assert defaults == {name: stages[name].default for name in defaults}
-    assert list(sections.UnimedModel.model_fields) == [field.name for field in fields(Settings)]
     options = [field.name for field in fields(Options) if field.name != "ordinal"]
     assert list(sections.Fiddle.model_fields) == options
-    assert set(protocols.DefinedCohort.model_fields) <= {field.name for field in fields(Cohort)}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from sklearn.model_selection import train_test_split
 
 from pipeline.cohort import episodes as episodes_stage
 from pipeline.cohort import labels as labels_stage
-from pipeline.cohort.split import RandomSplit
+from pipeline.cohort.settings import RandomSplit
 from pipeline.cxr import films as films_stage
 from pipeline.ehr import published as tokens_stage
 from pipeline.ehr.signals import vocabulary
@@ -26,7 +26,7 @@ from pipeline.stage.database import connect
 
 COHORT = {"min_age": None, "window_hours": 48, "icu_within_hours": None, "ids": None}
 COHORT |= {"definition": "published"}
-SPLIT = RandomSplit(0, 0.15, 0.15)
+SPLIT = RandomSplit(random_state=0, val=0.15, test=0.15)
 TABLES = [
     "hosp/patients", "hosp/admissions", "icu/icustays", "cxr/chexpert", "icu/chartevents",
     "hosp/labevents", "icu/procedureevents", "icu/d_items", "hosp/d_labitems", "cxr/metadata",

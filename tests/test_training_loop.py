@@ -16,11 +16,12 @@ from pipeline.training import loop
 from pipeline.training.batches import batches, evaluate
 from pipeline.training.checkpoint import save_weights
 from pipeline.training.fingerprint import loaded_code
-from pipeline.training.loop import Examples, Schedule, fit
+from pipeline.training.loop import Examples, fit, rates
 from pipeline.training.processes import make_repeatable, pick_device
+from pipeline.training.settings import Training
 
 CPU = torch.device("cpu")
-SCHEDULE = Schedule(epochs=4, batch_size=8, learning_rate=0.01, weight_decay=0.01)
+SCHEDULE = Training(epochs=4, batch_size=8, learning_rate=0.01, weight_decay=0.01)
 
 
 class Killed(Exception):
@@ -177,8 +178,8 @@ def other_label(row):
 
 CHANGES = {
     "seed": {"seed": 5},
-    "epochs": {"schedule": Schedule(5, 8, 0.01, 0.01)},
-    "rate": {"schedule": Schedule(4, 8, 0.02, 0.01)},
+    "epochs": {"schedule": Training(epochs=5, batch_size=8, learning_rate=0.01, weight_decay=0.01)},
+    "rate": {"schedule": Training(epochs=4, batch_size=8, learning_rate=0.02, weight_decay=0.01)},
     "order of rows": {"given": other_rows()},
     "labels": {"given": other_labels()},
     "data": {"given": other_data()},
@@ -295,14 +296,17 @@ def test_a_line_per_epoch_with_loss_auroc_speed_and_remaining_time(train, caplog
 
 
 def test_the_rate_falls_from_the_given_one_towards_zero():
-    rates = [rate for epoch in range(3) for rate in Schedule(3, 8, 0.5, 0.0).rates(epoch, 4)]
-    assert rates[0] == 0.5
-    assert rates == sorted(rates, reverse=True)
-    assert 0 < rates[-1] < 0.02
+    schedule = Training(epochs=3, batch_size=8, learning_rate=0.5, weight_decay=0.0)
+    followed = [rate for epoch in range(3) for rate in rates(schedule, epoch, 4)]
+    assert followed[0] == 0.5
+    assert followed == sorted(followed, reverse=True)
+    assert 0 < followed[-1] < 0.02
 
 
 def test_training_learns(train):
-    _, history = train(schedule=Schedule(20, 8, 0.02, 0.0))
+    _, history = train(
+        schedule=Training(epochs=20, batch_size=8, learning_rate=0.02, weight_decay=0.0)
+    )
     assert max(epoch["val_auroc"] for epoch in history) > 0.7
     assert history[-1]["loss"] < history[0]["loss"]
 

@@ -4,13 +4,11 @@ Its gradient, the statistics of its BatchNorm and its weights after a step of th
 those of a batch of these episodes: alone, in joint training and in training of several tasks.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from encoder_data import ToyNetwork, starts
-from stays_at_hand import SMALL, stays
+from stays_at_hand import small, stays
 from torch import nn
 
 from pipeline.cxr.encoder_resnet18 import FilmsNetwork
@@ -22,9 +20,9 @@ from pipeline.note.encoder_doc2vec import Doc2VecNetwork
 from pipeline.note.reports import Reports, Vectors
 from pipeline.training.examples import Examples
 from pipeline.training.items import mean_by_horizon
-from pipeline.training.loop import train_one_epoch
+from pipeline.training.loop import optimiser_of, train_one_epoch
 from pipeline.training.modality import Feature
-from pipeline.training.schedule import Schedule
+from pipeline.training.settings import Training
 from pipeline.unimed.examples import TasksExamples
 from pipeline.unimed.model import UniMed
 
@@ -82,7 +80,7 @@ ROWS = np.arange(COUNT)
 
 def stepped(model, encoder, examples, rows, schedule):
     """Gradients, and weights and buffers after the step, of one encoder and one batch."""
-    optimiser = schedule.optimiser_of(model)
+    optimiser = optimiser_of(schedule, model)
     train_one_epoch(model, examples, [rows], schedule, 0, optimiser, CPU)
     gradient = {name: weight.grad for name, weight in encoder.named_parameters()}
     return gradient, {name: value.clone() for name, value in encoder.state_dict().items()}
@@ -100,15 +98,15 @@ def assert_same(one, other, rate):
 
 
 # a clip that bites: the norm of others' gradients must not shrink the step of this encoder
-SCHEDULE = Schedule(3, 32, 0.001, 0.01, clip=0.05)
-CHANGES = [{}, {"clip": None, "class_weights": (1.5, 1.0)}]
+SCHEDULE = Training(epochs=3, batch_size=32, learning_rate=0.001, weight_decay=0.01, clip=0.05)
+CHANGES = [{}, {"clip": None, "class_weights": [1.5, 1.0]}]
 
 
 @pytest.mark.parametrize("name", ["cxr", "note"])
 @pytest.mark.parametrize("head", ["joint", "late-averaged"])
 @pytest.mark.parametrize("change", CHANGES, ids=["clipped", "not clipped, weighted classes"])
 def test_in_joint_training_an_encoder_s_step_is_that_of_its_own_episodes(name, head, change):
-    schedule, found = replace(SCHEDULE, **change), []
+    schedule, found = SCHEDULE.model_copy(update=change), []
     # films of others change a film's features by BatchNorm, and so what is left for the reports
     having, names = {
         "cxr": (FILMS > 0, ("ehr", "cxr", "note")),
@@ -140,7 +138,7 @@ def test_alone_all_weights_are_clipped_together_and_unscaled():
 
 def several(*tasks, eligible=None, late=(), **changes):
     """Stays, all `eligible` if none is given (N, K); films of some, known by 4 h but for `late`."""
-    settings = replace(SMALL, dropout=0.0, **changes)
+    settings = small(dropout=0.0, **changes)
     own = stays(COUNT, list(tasks), settings)
     own.eligible[:] = True if eligible is None else eligible
     own.each = {"ehr": own.each["ehr"], "cxr": films()}
@@ -155,7 +153,7 @@ def several(*tasks, eligible=None, late=(), **changes):
 @pytest.mark.parametrize("task", ["shock_4h", "diagnoses_48h"])
 @pytest.mark.parametrize("change", [{}, {"clip": None}], ids=["clipped", "not clipped"])
 def test_in_training_of_icu_stays_the_step_is_that_of_the_stays_with_films(task, change):
-    found, schedule = [], replace(SCHEDULE, **change)
+    found, schedule = [], SCHEDULE.model_copy(update=change)
     for rows in (ROWS, np.flatnonzero(FILMS)):
         model, examples = several(task)
         found.append(stepped(model, model.memory.encoders["cxr"], examples, rows, schedule))
@@ -177,7 +175,7 @@ FEW[np.flatnonzero(FILMS)[1:], 1] = False
     ids=["one horizon", "two horizons", "learnt weights"],
 )
 def test_of_several_tasks_the_step_is_that_of_the_stays_with_films(decoder, tasks, late, changes):
-    found, schedule = [], replace(SCHEDULE, clip=None)
+    found, schedule = [], SCHEDULE.model_copy(update={"clip": None})
     for rows in (ROWS, np.flatnonzero(FILMS)):
         model, examples = several(*tasks, eligible=FEW, late=late, decoder=decoder, **changes)
         found.append(stepped(model, model.memory.encoders["cxr"], examples, rows, schedule))
@@ -199,7 +197,7 @@ def test_a_task_counts_the_films_that_were_known_by_its_horizon():
 def test_an_encoder_that_learns_nothing_is_trained_beside():
     model, examples = several("shock_4h", "arf_4h", eligible=FEW)
     frozen = model.memory.encoders["cxr"].requires_grad_(False)
-    schedule = replace(SCHEDULE, weight_decay=0.0)
+    schedule = SCHEDULE.model_copy(update={"weight_decay": 0.0})
     gradient, _ = stepped(model, frozen, examples, ROWS, schedule)
     assert set(gradient.values()) == {None}
     assert model.heads[0][0].weight.grad.abs().max() > 0
@@ -222,7 +220,7 @@ def test_data_and_tokens_agree_on_who_has_a_modality_by_a_horizon(kind):
 
 def test_the_rest_learns_from_all_stays_as_if_encoders_had_no_gradient_of_their_own():
     model, examples = several("shock_4h", "arf_4h", eligible=FEW)
-    schedule = replace(SCHEDULE, clip=None)
+    schedule = SCHEDULE.model_copy(update={"clip": None})
     stepped(model, model.memory.encoders["cxr"], examples, ROWS, schedule)
     other, _ = several("shock_4h", "arf_4h", eligible=FEW)
     other.train().sampling = 0.0

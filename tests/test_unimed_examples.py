@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from stays_at_hand import GROUPS, NAMES, SMALL, model_of, stays
+from stays_at_hand import GROUPS, NAMES, model_of, small, stays
 
 from pipeline.training.fingerprint import fingerprint
-from pipeline.training.schedule import Schedule
+from pipeline.training.settings import Training
 from pipeline.unimed.examples import TasksExamples
 
-SCHEDULE = Schedule(epochs=3, batch_size=8, learning_rate=0.01, weight_decay=0.0)
+SCHEDULE = Training(epochs=3, batch_size=8, learning_rate=0.01, weight_decay=0.0)
 ROWS = np.arange(40)
 
 
 def examples(own, diagnoses="bce"):
-    settings = replace(SMALL, diagnoses=diagnoses)
+    settings = small(diagnoses=diagnoses)
     return TasksExamples(own, own.label, own.of("train"), own.of("val"), settings)
 
 
@@ -76,7 +76,7 @@ def test_a_masked_task_teaches_nothing():
 
 def test_learnt_weights_of_the_losses():
     """Kendall et al. 2018: L exp(−s) + s / 2; at s = 0 the plain sum, and s falls with L."""
-    settings = replace(SMALL, weights="uncertainty")
+    settings = small(weights="uncertainty")
     own = stays(settings=settings)
     model = model_of(own, settings).eval()
     given = examples(own)
@@ -161,7 +161,7 @@ def test_the_same_patients_are_the_half_of_every_target():
 def test_another_model_is_another_training_and_never_resumed(change):
     own = stays()
     given = examples(own)
-    settings = replace(SMALL, **change)
+    settings = small(**change)
     other = replace(own, tasks=settings.tasks(NAMES))
     changed = TasksExamples(other, own.label, given.train, given.val, settings)
     made = [(model_of(own), one) for one in (given, changed, examples(own))]

@@ -1,7 +1,6 @@
 """From the long table to the logits of a trained model: what is known only later changes no bit."""
 
 import argparse
-import json
 import subprocess
 import sys
 
@@ -15,7 +14,7 @@ from checkout import environment
 from pipeline.training.checkpoint import load_weights
 from pipeline.unimed import train
 from pipeline.unimed.examples import columns
-from pipeline.unimed.settings import parse
+from pipeline.unimed.settings import UnimedModel
 
 TASKS = ["shock_4h", "arf_12h", "mortality_48h", "diagnoses_48h"]
 TARGET = "ecn_unimed_all"
@@ -48,7 +47,7 @@ def logits(checkout, fiddle, vectors):
         labels=[f"{task}={labels}/{task}.parquet" for task in TASKS],
         groups=str(labels / "diagnoses_48h.groups.parquet"),
         vocabulary=str(labels / "diagnoses_48h.vocabulary.parquet"),
-        model=parse(json.dumps(model)),
+        model=UnimedModel(**model),
         data={
             "ehr": {"encoder": "fiddle", "features": f"{fiddle}/features.parquet", "step": 1,
                     "static": f"{fiddle}/S.parquet", "series": f"{fiddle}/X.parquet",

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from stays_at_hand import GROUPS, NAMES, SMALL, ReportEncoder, model_of, stays
+from stays_at_hand import GROUPS, NAMES, SMALL, ReportEncoder, model_of, small, stays
 
 from pipeline.stage.errors import InputError
-from pipeline.training.schedule import Schedule
+from pipeline.training.settings import Training
 from pipeline.unimed.examples import TasksExamples, columns
 from pipeline.unimed.model import UniMed
 from pipeline.unimed.predictions import predict
@@ -39,7 +39,7 @@ def after(features, hour, random):
 @pytest.mark.parametrize("hour", [4, 12])
 def test_a_task_does_not_feel_what_is_known_only_after_it_to_the_last_bit(decoder, hour):
     own = stays()
-    model = model_of(own, replace(SMALL, decoder=decoder))
+    model = model_of(own, small(decoder=decoder))
     before = said(model, own)
     random = np.random.default_rng(5)
     reports = own.each["note"]
@@ -62,7 +62,7 @@ def test_an_event_in_the_last_bin_before_a_task_counts():
 
 
 def test_with_the_first_four_hours_only_no_task_feels_the_fifth():
-    settings = replace(SMALL, hours=4)
+    settings = small(hours=4)
     own = stays(settings=settings)
     model = model_of(own, settings)
     before = said(model, own)
@@ -76,7 +76,7 @@ def test_with_the_first_four_hours_only_no_task_feels_the_fifth():
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_prediction_needs_no_truth(decoder):
     own = stays()
-    model = model_of(own, replace(SMALL, decoder=decoder))
+    model = model_of(own, small(decoder=decoder))
     lies = replace(
         own, label=1 - own.label, onset=np.zeros_like(own.onset), group=(own.group + 1) % GROUPS
     )
@@ -84,7 +84,7 @@ def test_a_prediction_needs_no_truth(decoder):
 
 
 def test_the_teacher_forced_bound_is_told_the_truth_of_earlier_tasks_only():
-    settings = replace(SMALL, feedback="truth")
+    settings = small(feedback="truth")
     own = stays()
     model = model_of(own, settings)
     label = own.label.copy()
@@ -138,7 +138,7 @@ def test_a_stay_that_was_not_eligible_is_unknown_to_the_next_task():
 @pytest.mark.parametrize("order", ["time", "reversed"])
 def test_who_was_eligible_later_is_not_told_to_a_task_that_ends_before(order):
     """With the first four hours only, whoever is alive in the ICU at 12 or 48 h is not known."""
-    settings = replace(SMALL, hours=4, order=order)
+    settings = small(hours=4, order=order)
     own = stays(settings=settings)
     model = model_of(own, settings)
     before = said(model, own)
@@ -172,7 +172,7 @@ def test_reports_do_not_tell_who_was_treated():
 
 @pytest.mark.parametrize("feedback", ["none", "predicted"])
 def test_parallel_tasks_do_not_see_each_other(feedback):
-    settings = replace(SMALL, feedback=feedback, parallel=True)
+    settings = small(feedback=feedback, parallel=True)
     own = stays()
     model = model_of(own, settings)
     before = said(model, own)
@@ -186,7 +186,7 @@ def test_parallel_tasks_do_not_see_each_other(feedback):
 def test_without_feedback_predictions_of_a_task_do_not_reach_the_next():
     own = stays()
     for feedback, same in (("none", True), ("predicted", False)):
-        model = model_of(own, replace(SMALL, feedback=feedback))
+        model = model_of(own, small(feedback=feedback))
         before = said(model, own)
         with torch.no_grad():
             model.heads[0][3].bias += 2
@@ -217,7 +217,7 @@ def test_a_stay_without_reports_has_a_learnt_token_and_a_prediction():
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_attention_is_a_distribution_over_tokens_and_steps(decoder):
     own = stays()
-    model = model_of(own, replace(SMALL, decoder=decoder)).eval()
+    model = model_of(own, small(decoder=decoder)).eval()
     _, attention = model.decode(own.batch(ROWS))
     for k, looked in enumerate(attention):
         for kind, size in (("memory", 3), ("steps", k + 1)):
@@ -245,7 +245,7 @@ def test_attention_comes_with_the_number_of_its_stays():
 
 @pytest.mark.parametrize("order", ["reversed", "shuffled"])
 def test_another_order_of_tasks_needs_one_horizon(order):
-    settings = replace(SMALL, order=order)
+    settings = small(order=order)
     with pytest.raises(InputError, match="known only later"):
         settings.order_of(settings.tasks(NAMES))
     first = replace(settings, hours=4)
@@ -255,7 +255,7 @@ def test_another_order_of_tasks_needs_one_horizon(order):
 
 
 def test_in_reverse_the_diagnoses_are_fed_to_the_others():
-    settings = replace(SMALL, order="reversed", hours=4)
+    settings = small(order="reversed", hours=4)
     own = stays(settings=settings)
     model = model_of(own, settings)
     before = said(model, own)
@@ -269,13 +269,13 @@ def test_in_reverse_the_diagnoses_are_fed_to_the_others():
 
 def test_a_task_sees_the_hours_of_its_name():
     assert SMALL.tasks(NAMES)[1] == Step("arf_12h", 12, 12)
-    assert replace(SMALL, hours=4).tasks(NAMES)[1] == Step("arf_12h", 12, 4)
-    assert replace(SMALL, hours=24).tasks(NAMES)[1].horizon == 12
+    assert small(hours=4).tasks(NAMES)[1] == Step("arf_12h", 12, 4)
+    assert small(hours=24).tasks(NAMES)[1].horizon == 12
 
 
 def test_the_published_size():
     """Three layers of width 512: by hand 4 (512² + 512) twice, the feed-forward of 2,048, norms."""
-    settings = replace(SMALL, width=512, layers=3, heads=8)
+    settings = small(width=512, layers=3, heads=8)
     own = stays(4, settings=settings)
     decoder = model_of(own, settings).decoder
     attention, feed, norms = 4 * (512**2 + 512), 2 * 512 * 2048 + 2048 + 512, 3 * 2 * 512
@@ -283,7 +283,7 @@ def test_the_published_size():
 
 
 def test_a_bound_of_one_task_is_told_the_earlier_ones_and_learns_and_says_its_own_alone():
-    settings = replace(SMALL, feedback="truth")
+    settings = small(feedback="truth")
     tasks = settings.tasks(["arf_12h"], ["shock_4h"])
     assert [(task.name, task.told) for task in tasks] == [("shock_4h", True), ("arf_12h", False)]
     own = replace(stays(names=NAMES[:2], settings=settings), tasks=tasks)
@@ -294,7 +294,7 @@ def test_a_bound_of_one_task_is_told_the_earlier_ones_and_learns_and_says_its_ow
     assert np.array_equal((before[1] != now[1])[:, 0].numpy(), heard)
     given = TasksExamples(own, own.label, own.of("train"), own.of("val"), settings)
     output = torch.zeros(40, 2, requires_grad=True)
-    schedule = Schedule(1, 8, 0.01, 0.0)
+    schedule = Training(epochs=1, batch_size=8, learning_rate=0.01, weight_decay=0.0)
     given.loss(output, ROWS, ROWS, schedule, 1).backward()
     assert not output.grad[:, 0].any()
     assert output.grad[own.eligible[:, 1], 1].all()

@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.cohort import attrition, split
+from pipeline.cohort import attrition
+from pipeline.cohort.settings import NAMES
 from pipeline.stage.errors import InputError
 
 log = logging.getLogger("pipeline.cohort")
@@ -34,12 +35,12 @@ def count_conditions(labelled: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def count_splits(labelled: pl.DataFrame) -> list[dict[str, Any]]:
-    """Eligible episodes, patients and positives per split, in the order of `split.NAMES`.
+    """Eligible episodes, patients and positives per split, in the order of `NAMES`.
 
     A split at random has no fusion share.
     """
     rows = []
-    for name in [n for n in split.NAMES if n != "fusion" or n in labelled["split"]]:
+    for name in [n for n in NAMES if n != "fusion" or n in labelled["split"]]:
         part = labelled.filter(pl.col("eligible") & (pl.col("split") == name))
         rows.append({"split": name, **attrition.size(part), "positives": part["label"].sum()})
     return rows

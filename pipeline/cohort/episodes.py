@@ -6,19 +6,14 @@ predicted one window after it began; an ICU stay by the hours that each task nam
 patient is there (the later of intime and the first charted heart rate), and of an admission every
 stay counts. A patient's split is the same in all units.
 
-Settings (`--cohort`): definition, corrected (where absent) or published; min_age, years or null;
-window_hours, from admission to the prediction time; icu_within_hours, the latest entry into an ICU:
-hours (more than the window look ahead), "window", or null, which asks for no ICU; films, covered
-(by the years and the emergency department, which MIMIC-CXR's films are of), any (the patient has a
-film at any time, which looks ahead) or null; ids, a csv with a column hadm_id that narrows the
-cohort, or null; ed_hours (24 where absent), how long before the admission the emergency department
-counts. Of ICU stays the two hours of the admission do not count. A cohort that looks ahead says so
+Settings (`--cohort`) are described in `settings.py`; of ICU stays the two hours of the admission do
+not count. A cohort that looks ahead says so
 on the screen and in its attrition table.
 """
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +21,14 @@ import duckdb
 import polars as pl
 
 from pipeline.cohort import attrition, inputs
-from pipeline.cohort import split as by_hash
-from pipeline.cohort.split import Split, create_macro
+from pipeline.cohort.settings import DefinedCohort, Fold
+from pipeline.cohort.split import create_macro
 from pipeline.cohort.task import UNITS, Query, of_unit
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
+from pipeline.stage.settings import json_argument
 from pipeline.stage.tables import Contract, read_table, write_table
 
 log = logging.getLogger("pipeline.cohort")
@@ -103,63 +99,15 @@ SOURCES = {  # table that is checked → its key, the columns that queries read;
     "chexpert": (None, "subject_id"),
     "films": (None, "subject_id"),
 }
-WINDOW = "window"  # of icu_within_hours: the window of the prediction
-FILMS = ("covered", "any")
-DEFINITIONS = ("corrected", "published")
 
 
-@dataclass(frozen=True)
-class Cohort:
-    """The settings of a cohort (see the module's docstring); hours are whole hours."""
-
-    min_age: int | None
-    window_hours: int
-    icu_within_hours: int | str | None
-    ids: str | None
-    films: str | None = None
-    ed_hours: int = 24
-    definition: str = "corrected"
-
-    def __post_init__(self) -> None:
-        if self.definition not in DEFINITIONS:
-            raise InputError(f"cohort: definition must be one of {', '.join(DEFINITIONS)}")
-        for name, value in self.settings.items():
-            if name == "ids":
-                fits, what = isinstance(value, str), "a path"
-            elif name == "films":
-                fits, what = value in FILMS, " or ".join(FILMS)
-            else:
-                fits, what = isinstance(value, int) and value >= 0, "a whole number from 0 on"
-            what += f', "{WINDOW}"' * (name == "icu_within_hours")
-            optional = name in ("min_age", "icu_within_hours", "ids", "films")
-            if not fits and not (optional and value is None):
-                raise InputError(f"cohort: {name} must be {what}" + " or null" * optional)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What a query may name, all but the definition, with the hours of the window."""
-        values = {name: value for name, value in asdict(self).items() if name != "definition"}
-        if self.icu_within_hours == WINDOW:
-            values["icu_within_hours"] = self.window_hours
-        return values
-
-
-def parse_cohort(text: str) -> Cohort:
-    """A cohort from JSON.
-
-    >>> parse_cohort('{"min_age":18,"window_hours":48,"icu_within_hours":48,"ids":null}').ed_hours
-    24
-    """
-    needed = ("min_age", "window_hours", "icu_within_hours", "ids")
-    optional = ("films", "ed_hours", "definition")
-    return Cohort(**inputs.settings(text, "--cohort", needed, optional=optional))
-
-
-def conditions_of(frame: pl.DataFrame, cohort: Cohort) -> dict[str, str]:
+def conditions_of(frame: pl.DataFrame, cohort: DefinedCohort) -> dict[str, str]:
     """The conditions of the query that the settings ask for: column → text with their values.
 
     >>> frame = pl.DataFrame({"condition: aged {min_age} or over": [], "condition: on {ids}": []})
-    >>> conditions_of(frame, Cohort(min_age=18, window_hours=48, icu_within_hours=48, ids=None))
+    >>> settings = {"min_age": 18, "window_hours": 48, "icu_within_hours": 48}
+    >>> cohort = DefinedCohort(**settings, films=None, ids=None, definition="corrected")
+    >>> conditions_of(frame, cohort)
     {'condition: aged {min_age} or over': 'aged 18 or over'}
     """
     values = {**cohort.settings, "ids": cohort.ids and Path(cohort.ids).name}
@@ -167,7 +115,7 @@ def conditions_of(frame: pl.DataFrame, cohort: Cohort) -> dict[str, str]:
 
 
 def count_conditions(
-    frame: pl.DataFrame, conditions: Mapping[str, str], cohort: Cohort
+    frame: pl.DataFrame, conditions: Mapping[str, str], cohort: DefinedCohort
 ) -> list[dict[str, Any]]:
     """The attrition table of a cohort; on the screen, what of it looks ahead."""
     ahead = attrition.looking_ahead(conditions, cohort.settings)
@@ -181,7 +129,7 @@ def register(
     database: duckdb.DuckDBPyConnection,
     sources: Mapping[str, pl.DataFrame],
     query: Query,
-    cohort: Cohort,
+    cohort: DefinedCohort,
     last_year: int,
 ) -> None:
     """Makes the checked source tables, ids, films and the query's views known to the database.
@@ -214,8 +162,8 @@ def log_oddities(counted: pl.DataFrame) -> None:
 def select_episodes(
     database: duckdb.DuckDBPyConnection,
     sources: Mapping[str, pl.DataFrame],
-    cohort: Cohort,
-    split: Split | None,
+    cohort: DefinedCohort,
+    split: Fold | None,
     last_year: int,
     unit: str = "admission",
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
@@ -253,7 +201,7 @@ def contract(unit: str, definition: str) -> Contract:
 
 
 def divide(
-    database: duckdb.DuckDBPyConnection, episodes: pl.DataFrame, split: Split | None
+    database: duckdb.DuckDBPyConnection, episodes: pl.DataFrame, split: Fold | None
 ) -> pl.DataFrame:
     """The episodes with their split by a hash of the patient; null without one."""
     if split is None:
@@ -271,8 +219,9 @@ def main() -> None:
     add("--tables", nargs="+", required=True, help="of the source, parquet: <table>.parquet")
     add("--films", help="the films' metadata, parquet, for a cohort of any film")
     add("--last-year", type=int, required=True, help="last of the release")
-    add("--cohort", type=parse_cohort, required=True, help="JSON, see above")
-    add("--split", type=by_hash.parse, help="JSON: salt and shares; else each task draws its own")
+    parse_cohort, parse_split = json_argument("cohort", DefinedCohort), json_argument("split", Fold)
+    add("--cohort", type=parse_cohort, required=True, help="JSON, see config")
+    add("--split", type=parse_split, help="JSON, see config; else each task draws its own")
     add("--output", required=True, help="episodes, parquet")
     add("--attrition", required=True, help="attrition table, json")
     add_resource_arguments(arguments)

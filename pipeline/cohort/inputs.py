@@ -1,9 +1,8 @@
-"""What the cohort room reads: settings as JSON, source tables, a csv of ids; each checked.
+"""What the cohort room reads: source tables, a csv of ids; each checked.
 
 And what it asks of them: its queries and the views that these share.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,31 +22,6 @@ TIMES = {  # tables of events that name an ICU stay → their column of times
     "inputevents": "starttime",
     "procedureevents": "starttime",
 }
-
-
-def settings(text: str, argument: str, needed: tuple[str, ...], optional: tuple[str, ...]) -> Any:
-    """The JSON object `text` as a dict; `InputError` naming `argument` where its keys are off.
-
-    >>> settings('{"salt": "a"}', "--split", needed=("salt",), optional=("fusion",))
-    {'salt': 'a'}
-    >>> settings('{"slat": "a"}', "--split", needed=("salt",), optional=())
-    Traceback (most recent call last):
-    pipeline.stage.errors.InputError: --split: key(s) salt missing, slat unknown; known: salt
-    """
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{argument}: not JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{argument}: expected a JSON object, e.g. {{{needed[0]!r}: …}}")
-    missing = sorted(set(needed) - set(value))
-    unknown = sorted(set(value) - set(needed) - set(optional))
-    wrong = [f"{', '.join(missing)} missing"] * bool(missing)
-    wrong += [f"{', '.join(unknown)} unknown"] * bool(unknown)
-    if wrong:
-        known = ", ".join([*needed, *optional])
-        raise InputError(f"{argument}: key(s) {', '.join(wrong)}; known: {known}")
-    return value
 
 
 def require(frame: pl.DataFrame, name: str, columns: Iterable[str], key: str | None) -> None:

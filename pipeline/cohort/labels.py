@@ -27,12 +27,14 @@ import polars as pl
 from pipeline.cohort import attrition, inputs
 from pipeline.cohort.counts import check_classes, counted
 from pipeline.cohort.definitions import of_task
-from pipeline.cohort.split import RandomSplit, draw, parse_random
+from pipeline.cohort.settings import RandomSplit
+from pipeline.cohort.split import draw
 from pipeline.cohort.task import Task, find, known
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
+from pipeline.stage.settings import json_argument
 from pipeline.stage.tables import Contract, read_table, write_table
 
 LABELS = Contract(
@@ -231,7 +233,7 @@ def arguments(description: str | None = __doc__) -> argparse.ArgumentParser:
     add("--present", nargs="*", type=table_of_modality, default=[], help=help_present)
     add("--fitted", nargs="+", default=TRAINING, help="splits that need both classes")
     help_split = "JSON: random_state, val, test: drawn among the eligible; else the episodes'"
-    add("--split", type=parse_random, help=help_split)
+    add("--split", type=json_argument("split", RandomSplit), help=help_split)
     add("--output", required=True, help="labels, parquet")
     add("--task-attrition", required=True, help="json")
     add_resource_arguments(arguments)

@@ -16,90 +16,22 @@ one task and tested in another.
 """
 
 import hashlib
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from itertools import accumulate
 
 import duckdb
 import polars as pl
 
-from pipeline.cohort.inputs import settings
+from pipeline.cohort.settings import Fold, RandomSplit
 from pipeline.stage.errors import InputError
 from pipeline.stage.privacy import shown
 
-NAMES = ("train", "fusion", "val", "test")  # also the order in which the shares are cumulated
 
-
-@dataclass(frozen=True)
-class Split:
-    """A salt and the share of the patients in each split of `NAMES`; the shares sum to 1.
-
-    `fold` of `folds`: which cross-validation fold it is; fold 0 is the split without folds.
-    """
-
-    salt: str
-    shares: Mapping[str, float]
-    fold: int = 0
-    folds: int = 1
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.salt, str) or not self.salt:
-            raise InputError("split: salt must be a text that is not empty")
-        if set(self.shares) != set(NAMES):
-            named = ", ".join(self.shares) or "none"
-            raise InputError(f"split: shares must be {', '.join(NAMES)}; given: {named}")
-        for name, share in self.shares.items():
-            if not isinstance(share, int | float) or not share > 0:
-                raise InputError(f"split: the share of {name} must be a number above 0")
-        if abs((total := math.fsum(self.shares.values())) - 1) > 1e-9:
-            raise InputError(f"split: the shares sum to {total:.12g}, expected 1")
-        self._check_folds()
-
-    def _check_folds(self) -> None:
-        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (self.fold, self.folds))
-        if not whole or not 0 <= self.fold < self.folds:
-            raise InputError("split: fold must be a whole number from 0 to folds - 1")
-        if self.shares["test"] * self.folds > 1 + 1e-9:
-            raise InputError(
-                f"split: the test share {self.shares['test']:.4g} is more than 1/{self.folds}, so"
-                f" that patients would be tested in several of {self.folds} folds"
-            )
-
-    @property
-    def turn(self) -> float:
-        """By how much of the circle this fold turns the patients' numbers."""
-        return self.fold / self.folds
-
-    @property
-    def upper_ends(self) -> list[tuple[str, float]]:
-        """Each split and the end of its part of [0, 1), in the order of `NAMES`.
-
-        >>> Split("a", {"train": 0.5, "fusion": 0.25, "val": 0.125, "test": 0.125}).upper_ends
-        [('train', 0.5), ('fusion', 0.75), ('val', 0.875), ('test', 1.0)]
-        """
-        return list(zip(NAMES, accumulate(self.shares[name] for name in NAMES), strict=True))
-
-
-def parse(text: str) -> Split:
-    """A split from JSON: `{"salt": text, "train": share, "fusion": …, "val": …, "test": …}`.
-
-    Optional: `"fold": k, "folds": K`, both or neither.
-    """
-    value = settings(text, "--split", needed=("salt", *NAMES), optional=("fold", "folds"))
-    if ("fold" in value) != ("folds" in value):
-        raise InputError("--split: fold and folds go together")
-    folds = {name: value[name] for name in ("fold", "folds") if name in value}
-    return Split(value["salt"], {name: value[name] for name in NAMES}, **folds)
-
-
-def create_macro(database: duckdb.DuckDBPyConnection, split: Split) -> None:
+def create_macro(database: duckdb.DuckDBPyConnection, split: Fold) -> None:
     """Makes the SQL function `split_of(subject_id)` known to the connection.
 
     u = (md5_number_lower(salt || ':' || subject_id) / 2^64 + fold / folds) mod 1 lies in [0, 1);
     the first split whose upper end exceeds u is the patient's.
 
-    >>> split = Split("a", {"train": 0.5, "fusion": 0.25, "val": 0.125, "test": 0.125})
+    >>> split = Fold(salt="a", train=0.5, fusion=0.25, val=0.125, test=0.125)
     >>> with duckdb.connect() as database:
     ...     create_macro(database, split)
     ...     database.sql("SELECT split_of(10000032)").fetchall(), split_of(10000032, split)
@@ -116,42 +48,15 @@ def create_macro(database: duckdb.DuckDBPyConnection, split: Split) -> None:
     )
 
 
-def split_of(subject_id: int, split: Split) -> str:
+def split_of(subject_id: int, split: Fold) -> str:
     """The same function in Python, for one patient: how the hash is defined, without DuckDB.
 
-    >>> split_of(10000032, Split("b", {"train": 0.5, "fusion": 0.25, "val": 0.125, "test": 0.125}))
+    >>> split_of(10000032, Fold(salt="b", train=0.5, fusion=0.25, val=0.125, test=0.125))
     'fusion'
     """
     digest = hashlib.md5(f"{split.salt}:{subject_id}".encode(), usedforsecurity=False).digest()
     u = (int.from_bytes(digest[8:], "little") / 2**64 + split.turn) % 1
     return next((name for name, end in split.upper_ends[:-1] if u < end), split.upper_ends[-1][0])
-
-
-@dataclass(frozen=True)
-class RandomSplit:
-    """Seed, share of the eligible episodes that is tested, share of the rest that validates."""
-
-    random_state: int
-    val: float
-    test: float
-
-    def __post_init__(self) -> None:
-        if type(self.random_state) is not int or self.random_state < 0:
-            raise InputError("split: random_state must be a whole number from 0 on")
-        for name in ("val", "test"):
-            share = asdict(self)[name]
-            if not isinstance(share, int | float) or not 0 < share < 1:
-                raise InputError(f"split: the share of {name} must be a number between 0 and 1")
-
-
-def parse_random(text: str) -> RandomSplit:
-    """A split at random from JSON.
-
-    >>> parse_random('{"random_state": 0, "val": 0.15, "test": 0.15}')
-    RandomSplit(random_state=0, val=0.15, test=0.15)
-    """
-    keys = ("random_state", "val", "test")
-    return RandomSplit(**settings(text, "--split", needed=keys, optional=()))
 
 
 def draw(labelled: pl.DataFrame, split: RandomSplit) -> pl.DataFrame:
@@ -162,7 +67,7 @@ def draw(labelled: pl.DataFrame, split: RandomSplit) -> pl.DataFrame:
     `InputError` where there are too few for three splits; where none is eligible, none is drawn.
 
     >>> stays = {"subject_id": [1] * 21, "episode_id": range(21), "eligible": [True] * 20 + [False]}
-    >>> drawn = draw(pl.DataFrame(stays), RandomSplit(0, 0.15, 0.15))["split"]
+    >>> drawn = draw(pl.DataFrame(stays), RandomSplit(random_state=0, val=0.15, test=0.15))["split"]
     >>> drawn.drop_nulls().value_counts().sort("split").rows()
     [('test', 3), ('train', 14), ('val', 3)]
     """

@@ -8,10 +8,12 @@
 
 import polars as pl
 
-from pipeline.cohort.split import create_macro, parse
+from pipeline.cohort.settings import Fold
+from pipeline.cohort.split import create_macro
 from pipeline.ehr.signals import BINS, catalogue
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
+from pipeline.stage.settings import json_argument
 from pipeline.stage.tables import Contract, write_table
 
 INNER = BINS - 3  # without "no value", underflow and overflow
@@ -39,14 +41,15 @@ def main() -> None:
     """Parses the arguments, runs `bins.sql`, writes one row per signal."""
     command = parser(__doc__)
     command.add_argument("--source", required=True, help="folder of the source tables")
-    command.add_argument("--split", required=True, help="JSON: salt and shares")
+    parse_split = json_argument("split", Fold)
+    command.add_argument("--split", type=parse_split, required=True, help="JSON: salt and shares")
     command.add_argument("--output", required=True)
     add_resource_arguments(command)
     arguments = command.parse_args()
     query = sql_beside(__file__, "bins.sql")
     tables = ["patients", "chartevents", "outputevents", "labevents", "d_items", "d_labitems"]
     with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
-        create_macro(database, parse(arguments.split))
+        create_macro(database, arguments.split)
         names = catalogue()
         signals = pl.Enum(names["signal"].unique().sort())  # a byte, not a text, in every row
         database.register("catalogue", names.cast({"signal": signals}).to_arrow())

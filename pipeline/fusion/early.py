@@ -25,8 +25,8 @@ from pipeline.stage.tables import write_table
 from pipeline.training.batches import evaluate
 from pipeline.training.embeddings import Embeddings, read_embeddings
 from pipeline.training.examples import Examples
-from pipeline.training.schedule import add_schedule_argument
 from pipeline.training.seeds import add_head_argument, add_training_arguments, train_seeds
+from pipeline.training.settings import add_schedule_argument
 
 
 def _arguments() -> argparse.Namespace:

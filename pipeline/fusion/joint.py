@@ -38,8 +38,8 @@ from pipeline.training.modality import (
     feature_of,
     read_data,
 )
-from pipeline.training.schedule import Schedule, add_schedule_argument
 from pipeline.training.seeds import add_head_argument, add_training_arguments, train_seeds
+from pipeline.training.settings import Training, add_schedule_argument
 
 
 @dataclass
@@ -63,7 +63,7 @@ class JointData:
 class JointExamples(Examples):
     """Examples of several encoders that train together; `data` are `JointData`."""
 
-    def gradient_groups(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
+    def gradient_groups(self, model: nn.Module, whole: np.ndarray, schedule: Training
               ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
         """Of each encoder by itself: the rows that lack its modality do not count."""
         joint, data = cast(JointModel, model), cast(JointData, self.data)

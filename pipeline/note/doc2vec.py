@@ -29,7 +29,8 @@ from gensim.models.callbacks import CallbackAny2Vec
 from gensim.models.doc2vec import Doc2Vec
 from safetensors.numpy import load_file, save_file
 
-from pipeline.cohort.split import create_macro, parse
+from pipeline.cohort.settings import Fold
+from pipeline.cohort.split import create_macro
 from pipeline.note.settings import Doc2VecSettings, Letters
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
@@ -150,7 +151,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--notes", required=True, help="cleaned reports")
     options.add_argument("--fitted-on", choices=list(FITTED_ON), default="train")
-    options.add_argument("--split", help="JSON: salt and shares; not read for all")
+    options.add_argument("--split", help="JSON, see config; not read for all")
     parse_settings = json_argument("note.doc2vec", Doc2VecSettings)
     options.add_argument("--settings", type=parse_settings, required=True, help="JSON, see config")
     add = options.add_argument
@@ -158,12 +159,14 @@ def main() -> None:
     add("--letters", type=parse_letters, default=ALL, help="JSON: least and most of a word")
     options.add_argument("--output", required=True, type=Path, help="folder of the model")
     arguments = options.parse_args()
-    if arguments.fitted_on == "train" and not arguments.split:
+    of_all = arguments.fitted_on == "all"
+    split = None if of_all else json_argument("split", Fold)(arguments.split or "null")
+    if split is None and not of_all:
         raise InputError("Doc2Vec on the training subjects needs --split")
     settings = dict(sorted(arguments.settings.dump().items()))
     with connect(1, 2000, tempfile.gettempdir()) as database:
-        if arguments.fitted_on == "train":
-            create_macro(database, parse(arguments.split))
+        if split is not None:
+            create_macro(database, split)
         chosen = f"FROM read_parquet($notes) WHERE {FITTED_ON[arguments.fitted_on]}"
         notes = {"notes": arguments.notes}
         if not database.execute(f"SELECT count(*) {chosen}", notes).fetchall()[0][0]:

@@ -19,7 +19,8 @@ import torch
 from torch.nn import functional as F
 from transformers import BertConfig, BertForMaskedLM
 
-from pipeline.cohort.split import Split, create_macro, parse
+from pipeline.cohort.settings import Fold
+from pipeline.cohort.split import create_macro
 from pipeline.note.reports import padded
 from pipeline.note.settings import TinyBert
 from pipeline.note.wordpiece import SPECIAL, as_written, train_tokenizer, windows
@@ -39,7 +40,7 @@ ORDER BY md5(note_id), note_id LIMIT $most  -- a sample, whatever the order of t
 """
 
 
-def sample(notes: str, radiology: str, split: Split, most: int) -> pl.DataFrame:
+def sample(notes: str, radiology: str, split: Fold, most: int) -> pl.DataFrame:
     """At most `most` reports of training subjects, as they were written: note_id, text.
 
     `notes`: the cleaned reports; `radiology`: those of the source, with their texts.
@@ -103,7 +104,8 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--notes", required=True, help="cleaned reports")
     options.add_argument("--radiology", required=True, help="reports of the source")
-    options.add_argument("--split", required=True, help="JSON: salt and shares")
+    parse_split = json_argument("split", Fold)
+    options.add_argument("--split", type=parse_split, required=True, help="JSON: salt and shares")
     parse_settings = json_argument("note.bert.tiny", TinyBert)
     options.add_argument("--settings", type=parse_settings, required=True, help="JSON, see config")
     options.add_argument("--tokens", type=int, required=True, help="of a window")
@@ -111,7 +113,7 @@ def main() -> None:
     options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
     options.add_argument("--output", required=True, type=Path, help="folder of the model")
     arguments = options.parse_args()
-    settings, split = arguments.settings, parse(arguments.split)
+    settings, split = arguments.settings, arguments.split
     make_repeatable(settings.seed, arguments.torch_threads)
     notes = sample(arguments.notes, arguments.radiology, split, settings.reports)
     tokenizer = train_tokenizer(notes["text"].to_list(), settings.vocabulary)

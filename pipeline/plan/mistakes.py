@@ -92,6 +92,8 @@ def in_lines(errors: Sequence[ErrorDetails], model: type[Section], config: objec
         elif error["type"] in ("extra_forbidden", "invalid_key"):
             strange = error["loc"][-1]
             lines[(*where, strange)] = _unknown(where, strange, node)
+        elif error["type"] == "contradiction":  # between the keys of a section
+            lines[where] = f"{dotted(where)}: {error['msg']}"
         else:
             value = _MISSING if error["type"] == "missing" else _value(config, where)
             detail = error["msg"] if error["type"] == "each_once" else ""

@@ -7,60 +7,39 @@ corrected protocol with its shares moved round the hash: `corrected/fold1` and s
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, ValidationError
 
+from pipeline.cohort.settings import DefinedCohort, RandomSplit, Split
 from pipeline.fusion.registry import is_decoder
 from pipeline.note.settings import Letters
 from pipeline.plan.mistakes import LOADER, in_lines, unknown_sections
 from pipeline.plan.sections import (
     AdmissionTask,
-    Cohort,
     Common,
     Cxr,
     Letter,
     Name,
     Note,
-    Schedule,
-    Split,
 )
 from pipeline.stage.availability import Availability
 from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT
 from pipeline.stage.settings import (
-    AS_WRITTEN,
     Items,
     Number,
     Section,
-    Seed,
-    Share,
     key,
     optional,
     some_of,
 )
+from pipeline.training.settings import Training, Weights
 
 # a split or an availability table is one choice, not a mapping to be mixed
 WHOLE = ("split", "availability", "schedule", "doc2vec")
 Merged = Mapping[str, Any]  # of a config and a protocol's choices, as JSON has it
-Weights = Annotated[
-    list[Annotated[float, Field(gt=0), AS_WRITTEN]], Field(min_length=2, max_length=2)
-]
-
-
-class DefinedCohort(Cohort):
-    """The cohort, and by whose rules it is selected."""
-
-    definition: Literal["corrected", "published"] = key("whose rules select episodes")
-
-
-class DrawnSplit(Section):
-    """A split drawn at random per task, among its eligible episodes."""
-
-    random_state: Seed = key("seed of the draw")
-    val: Share = key("share that validates, of what is not tested")
-    test: Share = key("share that is tested")
 
 
 class Ehr(Section):
@@ -87,12 +66,6 @@ class EncodedNote(Note):
     standardise: bool = key("whether vectors are standardised by the training reports")
 
 
-class Training(Schedule):
-    """A schedule, and how validation is run."""
-
-    eval_mode: bool = optional("whether validation and embedding switch to evaluation", True)
-
-
 if TYPE_CHECKING:
     TrainingChange = Training
 else:
@@ -105,7 +78,7 @@ class Settings(Common):
     model_config = ConfigDict(extra="allow")
 
     cohort: DefinedCohort = key("which admissions are predicted, and when")
-    split: Split | DrawnSplit = key("shares of the patients, or a draw per task")
+    split: Split | RandomSplit = key("shares of the patients, or a draw per task")
     availability: Availability | None = key("null: the published queries know by themselves")
     ehr: Ehr = key("events of the record")
     cxr: EncodedCxr = key("chest films")

@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from pipeline.cxr.settings import Augmentation, BackboneSettings
+from pipeline.cohort.settings import Cohort, Split
 from pipeline.note.settings import Doc2VecSettings, TinyBert
 from pipeline.stage.availability import Availability
 from pipeline.stage.settings import (
-    AS_WRITTEN,
     EACH_ONCE,
     Items,
     Number,
     Section,
     Seed,
-    Share,
     Text,
     Whole,
     key,
     optional,
     some_of,
 )
+from pipeline.training.settings import Schedule
+from pipeline.unimed.settings import UnimedModel
 
 LETTERS = {"e": "ehr", "c": "cxr", "n": "note"}  # what these letters mean in every table
 Letter = Annotated[str, Field(pattern="^[a-z]$")]
@@ -92,34 +93,6 @@ class Hospital(Section):
     )
     habits: Habits = key("what real files show")
     severity: Severity = key("how severity shows")
-
-
-class Cohort(Section):
-    """Which admissions are predicted, and when."""
-
-    min_age: int | None = key("least age at admission, years; null: any", ge=0, le=120)
-    window_hours: Whole = key(
-        "hours after admission at which is predicted, from what was known by then", le=720
-    )
-    icu_within_hours: Literal["window"] | Annotated[int, Field(ge=0, le=720)] | None = key(
-        "hours after admission within which an ICU stay must begin; `window`: window_hours; more "
-        "hours look ahead; null: no ICU is asked for"
-    )
-    films: Literal["covered", "any"] | None = key(
-        "`covered`: through the emergency department, in years of MIMIC-CXR's films; `any`: of "
-        "patients with a film at any time, which looks ahead; null: no films are asked for"
-    )
-    ids: Text | None = key("csv with a column hadm_id: these admissions only; null: all")
-
-
-class Split(Section):
-    """Shares of the patients, by a hash of subject_id; they sum to 1."""
-
-    salt: Text = key("text that is hashed with subject_id; another one draws another split")
-    train: Share = key("share of the patients for encoders, bins and Doc2Vec")
-    fusion: Share = key("share of training patients that encoders never see: heads are fitted here")
-    val: Share = key("share of the patients that choose epochs and thresholds")
-    test: Share = key("share of the patients that results are computed on")
 
 
 class Cxr(Section):
@@ -197,48 +170,6 @@ class Early(Section):
     """Early fusion."""
 
     dropout: Number = key("dropout of its head", ge=0, lt=1)
-
-
-class Schedule(Section):
-    """How a model is trained; the epoch that is best on validation is kept."""
-
-    epochs: Whole = key("passes over the training episodes", le=10_000)
-    batch_size: int = key("episodes per step", ge=2, le=65_536)
-    learning_rate: Number = key("learning rate of the first step", gt=0, le=1)
-    weight_decay: Number = key("weight decay per step, times the learning rate", ge=0, le=1)
-    optimiser: Literal["adam", "adamw"] = optional("optimiser", "adamw")
-    decay: Literal["cosine", "constant"] = optional(
-        "learning rate over the steps: to 0 by a cosine, or constant", "cosine"
-    )
-    clip: Annotated[float, Field(gt=0), AS_WRITTEN] | None = optional(
-        "largest norm of a gradient; null: any", 1.0
-    )
-
-
-class UnimedModel(Section):
-    """The model `unimed`; the variants change some of it."""
-
-    decoder: Literal["transformer", "gru", "gru-attention"] = key("decoder over tasks")
-    width: int = key("width of tokens and decoder, a multiple of heads; 512 as published",
-                     ge=8, le=4096)  # fmt: skip
-    layers: Whole = key("layers of the transformer", le=48)
-    heads: Whole = key("attention heads of the transformer", le=64)
-    dropout: Number = key("dropout", ge=0, lt=1)
-    order: Literal["time", "reversed", "shuffled"] = key(
-        "order in which the decoder meets the tasks; other than `time` only where hours is the "
-        "first task's or less"
-    )
-    feedback: Literal["predicted", "none", "truth"] = key(
-        "what later tasks are told of earlier ones; `truth` is an upper bound and no model"
-    )
-    parallel: bool = key("true: no task sees another")
-    hours: Annotated[int, Field(ge=1, le=48)] | None = key(
-        "every task sees only so many hours after arrival (of admissions: after admission), 4 as "
-        "published; null: all up to its prediction"
-    )
-    weights: Literal["equal", "uncertainty"] = key("of the tasks' losses; `uncertainty`: learnt")
-    diagnoses: Literal["bce", "softmax"] = key("loss of diagnoses; softmax as published")
-    training_share: Number = key("share of the training patients", ge=0.0001, le=1)
 
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from pipeline.training.embeddings import Embeddings
 from pipeline.training.features import LinearHead, Unimodal, fit_on_fusion
 from pipeline.training.modality import ModalityData, add_data_argument, feature_of, read_data
 from pipeline.training.processes import make_repeatable, pick_device
-from pipeline.training.schedule import add_schedule_argument
 from pipeline.training.seeds import add_head_argument, add_training_arguments
+from pipeline.training.settings import add_schedule_argument
 
 BATCH = 256
 FEW = 10  # of episodes without the modality: as many weigh as much as all others

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pipeline.training.batches import Data, batches, onto
 from pipeline.training.checkpoint import digest
-from pipeline.training.schedule import Schedule
+from pipeline.training.settings import Training
 
 
 def batch_loss(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor,
@@ -65,7 +65,7 @@ class Examples:
     def before(self, model: nn.Module, epoch: int, epochs: int) -> None:
         """What the model is told before an epoch (from 0): nothing."""
 
-    def loss(self, output: torch.Tensor, mine: np.ndarray, whole: np.ndarray, schedule: Schedule,
+    def loss(self, output: torch.Tensor, mine: np.ndarray, whole: np.ndarray, schedule: Training,
              count: int) -> torch.Tensor:  # fmt: skip
         """The loss of the rows `mine`, a part of the batch `whole` shared by `count` processes.
 
@@ -80,7 +80,7 @@ class Examples:
                         whole: np.ndarray, count: int) -> None:  # fmt: skip
         """What is done to gradients on their way back from the `loss`, of which see: nothing."""
 
-    def gradient_groups(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
+    def gradient_groups(self, model: nn.Module, whole: np.ndarray, schedule: Training
               ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
         """Weights whose gradients are clipped together, and by what each is multiplied before.
 

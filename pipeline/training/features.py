@@ -18,7 +18,7 @@ from pipeline.training.embeddings import Embeddings
 from pipeline.training.loop import Examples, fit
 from pipeline.training.modality import Feature
 from pipeline.training.processes import make_repeatable
-from pipeline.training.schedule import Schedule
+from pipeline.training.settings import Training
 
 
 def moments(data: Embeddings, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -140,7 +140,7 @@ class Unimodal(nn.Module):
         return torch.cat([feature, logits], dim=1) if self.both else logits
 
 
-def fit_on_fusion(head: Head, data: Embeddings, rows: TaskRows, schedule: Schedule, seed: int,
+def fit_on_fusion(head: Head, data: Embeddings, rows: TaskRows, schedule: Training, seed: int,
                   device: torch.device, folder: Path, name: str) -> None:  # fmt: skip
     """Trains `head` in place on the features of the fusion share.
 

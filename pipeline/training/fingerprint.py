@@ -16,11 +16,12 @@ import torch
 from torch import nn
 
 from pipeline.stage.modules import digest_of_code, path_of
+from pipeline.stage.settings import Section
 from pipeline.training.checkpoint import digest
 from pipeline.training.examples import Examples
 from pipeline.training.precision import precision_of
 
-PLAIN = (bool, int, float, str, tuple, list, dict, type(None), np.generic)
+PLAIN = (bool, int, float, str, tuple, list, dict, type(None), np.generic, Section)
 
 
 def fingerprint(model: nn.Module, examples: Examples, device: torch.device) -> str:

@@ -18,8 +18,8 @@ from pipeline.stage.errors import InputError
 from pipeline.training.examples import Examples
 from pipeline.training.features import Unimodal
 from pipeline.training.modality import add_data_argument, check_present, feature_of, read_data
-from pipeline.training.schedule import add_schedule_argument
 from pipeline.training.seeds import add_training_arguments, train_seeds
+from pipeline.training.settings import add_schedule_argument
 
 
 def main() -> None:

@@ -13,10 +13,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from pipeline.training.examples import Examples, growth, of_encoders
-from pipeline.training.schedule import Schedule
+from pipeline.training.settings import Training
 from pipeline.unimed.data import Episodes
 from pipeline.unimed.model import UniMed
-from pipeline.unimed.settings import Settings, Step
+from pipeline.unimed.settings import Step, UnimedModel
 
 
 def columns(tasks: list[Step], groups: int) -> list[slice]:
@@ -42,7 +42,7 @@ class TasksExamples(Examples):
     softmax over them as published.
     """
 
-    settings: Settings
+    settings: UnimedModel
 
     @property
     def episodes(self) -> Episodes:
@@ -53,7 +53,7 @@ class TasksExamples(Examples):
         """Scheduled sampling: all are told the truth in the first epoch, none in the last."""
         cast(UniMed, model).sampling = 1 - epoch / (epochs - 1) if epochs > 1 else 0.0
 
-    def loss(self, output: torch.Tensor, mine: np.ndarray, whole: np.ndarray, schedule: Schedule,
+    def loss(self, output: torch.Tensor, mine: np.ndarray, whole: np.ndarray, schedule: Training,
              count: int) -> torch.Tensor:  # fmt: skip
         """Unweighted sum over tasks, or weighted by learnt variances (Kendall et al. 2018)."""
         each = self._losses(output, mine, whole, count)
@@ -124,7 +124,7 @@ class TasksExamples(Examples):
             for name, data in self.episodes.each.items()
         }
 
-    def gradient_groups(self, model: nn.Module, whole: np.ndarray, schedule: Schedule
+    def gradient_groups(self, model: nn.Module, whole: np.ndarray, schedule: Training
               ) -> Iterator[tuple[list[nn.Parameter], float]]:  # fmt: skip
         """Each encoder is clipped by itself; see `before_backward` for its gradient."""
         return of_encoders(model, cast(UniMed, model).memory.encoders, {})
@@ -170,6 +170,6 @@ class TasksExamples(Examples):
 
     def facts(self) -> dict[str, np.ndarray]:
         """Labels, and what the model is: its start does not tell. The data hold the rest."""
-        facts = [asdict(self.settings), *map(asdict, self.episodes.tasks)]
+        facts = [self.settings.model_dump(), *map(asdict, self.episodes.tasks)]
         text = json.dumps(facts, sort_keys=True)
         return {**super().facts(), "model": np.frombuffer(text.encode(), np.uint8)}

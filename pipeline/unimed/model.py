@@ -17,7 +17,7 @@ from pipeline.training.batches import Batch, within
 from pipeline.training.modality import Tokens
 from pipeline.unimed import decoders
 from pipeline.unimed.decoders import Attention
-from pipeline.unimed.settings import Settings, Step
+from pipeline.unimed.settings import Step, UnimedModel
 
 NO, YES, UNKNOWN = range(3)  # outcomes of a task; unknown: the episode was not eligible for it
 # ASSUME an infusion that will turn out void is none from its start: eligibility knows it, if fed.
@@ -106,7 +106,7 @@ class UniMed(nn.Module):
     sampling = 0.0
 
     def __init__(self, encoders: dict[str, nn.Module], tasks: list[Step], groups: int,
-                 settings: Settings) -> None:  # fmt: skip
+                 settings: UnimedModel) -> None:  # fmt: skip
         super().__init__()
         width = settings.width
         self.tasks, self.settings, self.order = tasks, settings, settings.order_of(tasks)

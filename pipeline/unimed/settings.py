@@ -1,15 +1,15 @@
 """What a UniMed model is: its decoder, its tasks and how they see each other."""
 
-import argparse
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-import numpy as np
+from pydantic import Field
 
 from pipeline.cohort.task import find
 from pipeline.stage.errors import InputError
+from pipeline.stage.settings import Number, Section, Whole, key
 
 SHUFFLE = 0  # seed of the order `shuffled`: four tasks as 3, 1, 2, 4
 
@@ -33,22 +33,30 @@ class Step:
     eligibility_known: bool = True
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The settings of config `unimed.model`, see there."""
+class UnimedModel(Section):
+    """The model `unimed`; the variants change some of it."""
 
-    decoder: str
-    width: int
-    layers: int
-    heads: int
-    dropout: float
-    order: str
-    feedback: str
-    parallel: bool
-    hours: int | None
-    weights: str
-    diagnoses: str
-    training_share: float
+    decoder: Literal["transformer", "gru", "gru-attention"] = key("decoder over tasks")
+    width: int = key("width of tokens and decoder, a multiple of heads; 512 as published",
+                     ge=8, le=4096)  # fmt: skip
+    layers: Whole = key("layers of the transformer", le=48)
+    heads: Whole = key("attention heads of the transformer", le=64)
+    dropout: Number = key("dropout", ge=0, lt=1)
+    order: Literal["time", "reversed", "shuffled"] = key(
+        "order in which the decoder meets the tasks; other than `time` only where hours is the "
+        "first task's or less"
+    )
+    feedback: Literal["predicted", "none", "truth"] = key(
+        "what later tasks are told of earlier ones; `truth` is an upper bound and no model"
+    )
+    parallel: bool = key("true: no task sees another")
+    hours: Annotated[int, Field(ge=1, le=48)] | None = key(
+        "every task sees only so many hours after arrival (of admissions: after admission), 4 as "
+        "published; null: all up to its prediction"
+    )
+    weights: Literal["equal", "uncertainty"] = key("of the tasks' losses; `uncertainty`: learnt")
+    diagnoses: Literal["bce", "softmax"] = key("loss of diagnoses; softmax as published")
+    training_share: Number = key("share of the training patients", ge=0.0001, le=1)
 
     @property
     def softmax(self) -> bool:
@@ -77,32 +85,24 @@ class Settings:
         """The tasks, by number, in the order in which the decoder meets them.
 
         Raises `InputError` where a task would come after one that has seen more than it may.
+
+        >>> text = '{"decoder": "gru", "width": 8, "layers": 1, "heads": 2, "dropout": 0.1, '
+        >>> text += '"order": "reversed", "feedback": "predicted", "parallel": false, "hours": 4, '
+        >>> text += '"weights": "equal", "diagnoses": "bce", "training_share": 1.0}'
+        >>> model = UnimedModel.model_validate_json(text)
+        >>> tasks = model.tasks(["shock_4h", "arf_12h"])
+        >>> model.order_of(tasks), tasks[1].horizon
+        ([1, 0], 4)
         """
         order = list(range(len(tasks)))
         if self.order == "reversed":
             order.reverse()
         elif self.order == "shuffled":
+            import numpy as np  # not for a plan, which takes the settings from here
+
             order = np.random.default_rng(SHUFFLE).permutation(order).tolist()
         seen = [tasks[number].horizon for number in order]
         if seen != sorted(seen) and not self.parallel:
             raise InputError(f"unimed.order {self.order}: a task would see what is known only "
                              "later; set hours to the first task's")  # fmt: skip
         return order
-
-
-def parse(text: str) -> Settings:
-    """Settings from JSON.
-
-    >>> text = '{"decoder": "gru", "width": 8, "layers": 1, "heads": 2, "dropout": 0.1, '
-    >>> text += '"order": "reversed", "feedback": "predicted", "parallel": false, "hours": 4, '
-    >>> text += '"weights": "equal", "diagnoses": "bce", "training_share": 1.0}'
-    >>> settings = parse(text)
-    >>> tasks = settings.tasks(["shock_4h", "arf_12h"])
-    >>> settings.order_of(tasks), tasks[1].horizon
-    ([1, 0], 4)
-    """
-    try:
-        return Settings(**json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"expected all of {[*Settings.__annotations__]}"
-                                         ) from error  # fmt: skip

@@ -18,19 +18,20 @@ import numpy as np
 from pipeline.cohort.task import find
 from pipeline.stage.command import log, pairs, parser, run
 from pipeline.stage.errors import InputError
+from pipeline.stage.settings import json_argument
 from pipeline.training.modality import (
     add_data_argument,
     check_present,
     network_of,
     read_data,
 )
-from pipeline.training.schedule import add_schedule_argument
 from pipeline.training.seeds import add_compute_arguments, train_seeds
+from pipeline.training.settings import add_schedule_argument
 from pipeline.unimed.data import Episodes, read_episodes, window_hours
 from pipeline.unimed.examples import TasksExamples
 from pipeline.unimed.model import UniMed
 from pipeline.unimed.predictions import predict, write_predictions
-from pipeline.unimed.settings import parse
+from pipeline.unimed.settings import UnimedModel
 
 
 def _arguments() -> argparse.Namespace:
@@ -46,7 +47,8 @@ def _arguments() -> argparse.Namespace:
     add("--labels", nargs="+", required=True, metavar="TASK=PATH", help="of them")
     add("--groups", help="labels of a task of many, such as diagnoses")
     add("--vocabulary", help="what these labels are")
-    add("--model", type=parse, required=True, help="JSON, config unimed.model")
+    parse_model = json_argument("unimed.model", UnimedModel)
+    add("--model", type=parse_model, required=True, help="JSON, config unimed.model")
     add("--weights", type=Path, required=True, help="folder of weights")
     add("--output", required=True, help="predictions of binary tasks")
     add("--diagnoses", required=True, help="predictions of a task of many labels")
