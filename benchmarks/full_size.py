@@ -30,10 +30,11 @@ from pipeline.plan import protocols
 SIZES = {"small": (1, 5, 10), "full": (18, 5, 10)}  # copies; rows and reports for each one
 LIMIT_MB = 8000
 FOUND = protocols.settings(CONFIG, "corrected")
-SCHEDULE = json.dumps(CONFIG["schedule"] | {"epochs": 1})
 PIXELS, WITH_FILMS, FILMS_EACH = 224, 640, 2
 PROCESSES = {"infer_vectors": 2}  # of one size; others are one process
 TRAINED = 1500  # admissions; the other training patients are only read
+EPOCH = -(-TRAINED // CONFIG["schedule"]["batch_size"])  # steps
+SCHEDULE = json.dumps(CONFIG["schedule"] | {"steps": EPOCH, "check": EPOCH})
 
 
 def note_stages(folder: Path, made: Path, radiology: Path) -> dict[str, list[str]]:

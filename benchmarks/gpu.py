@@ -81,8 +81,9 @@ class Trained:
         self._wait()
         started = time.perf_counter()
         with patch.object(loop, "ahead", loader):
-            loop.train_one_epoch(self.model, self.examples, parts, self.schedule, 0,
-                                 self.optimiser, self.device)  # fmt: skip
+            loop.train_steps(self.model, self.examples, parts, self.schedule,
+                             [self.schedule.learning_rate] * len(parts), self.optimiser,
+                             self.device)  # fmt: skip
         self._wait()
         return time.perf_counter() - started
 

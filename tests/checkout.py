@@ -15,11 +15,15 @@ SINGLE = "results/e_unimodal_mortality.json"
 MULTI, ALONE = "results/ecn_unimed_all.json", "results/e_unimed-gru-attention_shock_4h.json"
 SMALL = {  # a hospital and trainings that take seconds
     "hospital.patients": 700,
-    "schedule.epochs": 1,
+    "schedule.steps": 10,
+    "schedule.check": 5,
+    "schedule.patience": 2,
     "note.doc2vec.epochs": 5,
     "note.bert.tiny.reports": 300,
     "note.bert.tiny.vocabulary": 400,
-    "unimed.schedule.epochs": 1,
+    "unimed.schedule.steps": 6,
+    "unimed.schedule.check": 3,
+    "unimed.schedule.patience": 2,
     "torch.device": "cpu",
 }
 

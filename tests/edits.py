@@ -149,7 +149,7 @@ EDITS = {
         replaced(
             CORRECTED,
             "schedules: {}",
-            "schedules: { multimodal: { epochs: 2 } }",
+            "schedules: { multimodal: { steps: 20 } }",
         ),
         FUSE,
     ),

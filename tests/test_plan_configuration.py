@@ -94,7 +94,7 @@ MISTAKES = {
         "1e-4",
         r'"1e-4" \(a text: no quotes, and 1.0e-4 for 1e-4; --config makes',
     ),
-    "schedule.epochs": (10**400, "config.schedule.epochs: a huge number; expected"),
+    "schedule.steps": (10**400, "config.schedule.steps: a huge number; expected"),
     "schedule.weight_decay": (math.inf, "config.schedule.weight_decay: Infinity; expected"),
     "schedule.clip": (0, "config.schedule.clip: 0; expected a number above 0, or null"),
     "unimed.schedule.clip": (math.inf, "clip: Infinity; expected a number above 0, or null"),

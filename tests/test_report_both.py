@@ -37,14 +37,14 @@ def fused(model, task="shock_4h", value=0.7):
 def admission(model, value=0.8):
     one = flat("ecn", model, auroc=value)
     one["metrics"] = dict.fromkeys(("train", "test"), one["metrics"]["test"])
-    return one | {"folds": 1, "settings": {"schedule": {"epochs": 3}}}
+    return one | {"folds": 1, "settings": {"schedule": {"steps": 3}}}
 
 
 def study():
     """Mortality of admissions and shock of ICU stays, by two models of Wang's and UniMed."""
     results = [admission(model, value) for model, value in zip(MODELS, (0.81, 0.82), strict=True)]
     alone = admission("unimed", 0.83)
-    alone["settings"] = {"unimed": {"schedule": {"epochs": 6}}}
+    alone["settings"] = {"unimed": {"schedule": {"steps": 6}}}
     together = of_stays("ecn_unimed_admission", 0.84, ["mortality"]) | {"settings": {}}
     together["task"], part = "admission", admission("unimed", 0.84)
     together["tasks"] = {"mortality": {**part, "definition": None}}
@@ -130,7 +130,7 @@ def test_unimed_minus_every_model_with_its_verdict(page):
 def test_the_page_says_what_does_not_follow(monkeypatch, tmp_path, page):
     caveats = section(page[0], "What follows, and what does not")
     assert "one of whole systems" in caveats
-    assert "Budgets: epochs 3; of UniMed epochs 6." in caveats
+    assert "Budgets: steps 3; of UniMed steps 6." in caveats
     assert "needed" not in caveats
     few = [differences("mortality", "admission", seeds=1)]
     text, _ = write(monkeypatch, tmp_path, study(), few)

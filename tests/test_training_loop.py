@@ -21,11 +21,13 @@ from pipeline.training.processes import make_repeatable, pick_device
 from pipeline.training.settings import Training
 
 CPU = torch.device("cpu")
-SCHEDULE = Training(epochs=4, batch_size=8, learning_rate=0.01, weight_decay=0.01)
+COMMON = {"batch_size": 8, "learning_rate": 0.01, "weight_decay": 0.01}
+SCHEDULE = Training(steps=32, check=8, patience=4, **COMMON)
+EPOCHS = Training(epochs=4, **COMMON)  # as published
 
 
 class Killed(Exception):
-    """The end of a training in the midst of an epoch."""
+    """The end of a training between two checks."""
 
 
 class Table:
@@ -80,13 +82,13 @@ def train(tmp_path):
 
 
 def kill(train, batch=25, **change):
-    """A training that ends in the midst of its third epoch (8 batches and one of validation)."""
+    """A training that ends after its second check (8 batches and one of validation each)."""
     with pytest.raises(Killed):
         train(examples(fails_at=batch), **change)
 
 
-def epochs_in(caplog):
-    return re.findall(r"epoch (\d)/", caplog.text)
+def steps_in(caplog):
+    return [int(step) for step in re.findall(r"step (\d+)/", caplog.text)]
 
 
 def test_batches_are_nearly_equal_and_hold_every_row_once():
@@ -101,14 +103,15 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(train):
     assert train(seed=1)[0] != train(seed=2)[0]
 
 
+@pytest.mark.parametrize("schedule", [SCHEDULE, EPOCHS], ids=["steps", "epochs"])
 @pytest.mark.parametrize("batch", [3, 12, 19, 25, 36])
-def test_a_killed_training_resumed_is_the_same_to_the_bit(train, tmp_path, caplog, batch):
-    whole = train()
-    kill(train, batch)
+def test_a_killed_training_resumed_is_the_same_to_the_bit(train, caplog, batch, schedule):
+    whole = train(schedule=schedule)
+    kill(train, batch, schedule=schedule)
     caplog.clear()
     caplog.set_level(logging.INFO, "pipeline")
-    assert train() == whole
-    assert epochs_in(caplog) == ["1", "2", "3", "4"][(batch - 2) // 9 :]
+    assert train(schedule=schedule) == whole
+    assert steps_in(caplog) == [8, 16, 24, 32][(batch - 2) // 9 :]
 
 
 def kept(tmp_path, given=None, schedule=SCHEDULE, seed=0, threads=1, dropout=0.3):
@@ -125,7 +128,7 @@ def test_a_finished_training_is_kept_and_not_trained_again(tmp_path, caplog):
     caplog.clear()
     caplog.set_level(logging.INFO, "pipeline")
     assert kept(tmp_path) == whole
-    assert epochs_in(caplog) == []
+    assert steps_in(caplog) == []
     assert "toy seed 0  trained before on the same: kept" in caplog.text
 
 
@@ -144,10 +147,10 @@ def test_rows_of_other_splits_may_come_and_go(tmp_path, caplog):
     labels = np.concatenate([np.ones(7, int), given.labels])
     moved = Examples(Table(value), labels, given.train + 7, given.val + 7)
     assert kept(tmp_path, moved) == whole
-    assert epochs_in(caplog) == []
+    assert steps_in(caplog) == []
     (tmp_path / ".progress").unlink()
     assert kept(tmp_path, moved) == whole
-    assert epochs_in(caplog) == ["1", "2", "3", "4"]
+    assert steps_in(caplog) == [8, 16, 24, 32]
 
 
 def other_rows():
@@ -178,8 +181,10 @@ def other_label(row):
 
 CHANGES = {
     "seed": {"seed": 5},
-    "epochs": {"schedule": Training(epochs=5, batch_size=8, learning_rate=0.01, weight_decay=0.01)},
-    "rate": {"schedule": Training(epochs=4, batch_size=8, learning_rate=0.02, weight_decay=0.01)},
+    "steps": {"schedule": SCHEDULE.model_copy(update={"steps": 40})},
+    "check": {"schedule": SCHEDULE.model_copy(update={"check": 6})},
+    "patience": {"schedule": SCHEDULE.model_copy(update={"patience": 3})},
+    "rate": {"schedule": SCHEDULE.model_copy(update={"learning_rate": 0.02})},
     "order of rows": {"given": other_rows()},
     "labels": {"given": other_labels()},
     "data": {"given": other_data()},
@@ -198,7 +203,7 @@ def test_another_training_does_not_go_on_from_this_one(train, caplog, change):
     caplog.clear()
     caplog.set_level(logging.INFO, "pipeline")
     assert train(**change) == undisturbed
-    assert epochs_in(caplog)[0] == "1"
+    assert steps_in(caplog)[0] <= 8
 
 
 ELSE = {"threads": {"threads": 2}, "dropout": {"dropout": 0.2}}
@@ -210,7 +215,7 @@ def test_another_training_is_not_taken_for_a_finished_one(tmp_path, caplog, chan
     caplog.clear()
     caplog.set_level(logging.INFO, "pipeline")
     kept(tmp_path, **change)
-    assert epochs_in(caplog)[0] == "1"
+    assert steps_in(caplog)[0] <= 8
     torch.set_num_threads(1)
 
 
@@ -228,7 +233,7 @@ def test_other_versions_train_anew(tmp_path, caplog, monkeypatch, where, name, v
     caplog.clear()
     caplog.set_level(logging.INFO, "pipeline")
     kept(tmp_path)
-    assert epochs_in(caplog) == ["1", "2", "3", "4"]
+    assert steps_in(caplog) == [8, 16, 24, 32]
 
 
 def test_the_code_of_a_training_is_that_of_its_stage_and_all_that_was_imported(monkeypatch):
@@ -253,62 +258,128 @@ def test_half_a_progress_file_is_ignored(train, tmp_path, caplog):
         caplog.clear()
         caplog.set_level(logging.INFO, "pipeline")
         assert train() == whole
-        assert epochs_in(caplog)[0] == "1"
+        assert steps_in(caplog)[0] <= 8
         kill(train)
 
 
-def test_the_epoch_with_the_best_validation_auroc_is_kept(train, monkeypatch, tmp_path):
-    scores = iter([0.6, 0.8, 0.8, 0.7])
-    states = []
+def scored(monkeypatch, aurocs):
+    """Validation says these; the weights that it meets are noted."""
+    scores, met = iter(aurocs), []
 
     def score(model, *rest):
-        states.append({k: v.clone() for k, v in model.state_dict().items()})
+        met.append({k: v.clone() for k, v in model.state_dict().items()})
         return next(scores)
 
     monkeypatch.setattr(loop, "validate", score)
-    _, history = train()
-    assert [epoch["val_auroc"] for epoch in history] == [0.6, 0.8, 0.8, 0.7]
+    return met
+
+
+@pytest.mark.parametrize("schedule", [SCHEDULE, EPOCHS], ids=["steps", "epochs"])
+def test_the_check_with_the_best_validation_auroc_is_kept(train, monkeypatch, tmp_path, schedule):
+    met = scored(monkeypatch, [0.6, 0.8, 0.8, 0.7])
+    _, history = train(schedule=schedule)
+    assert [check["val_auroc"] for check in history["checks"]] == [0.6, 0.8, 0.8, 0.7]
+    assert (history["best_step"], history["steps"]) == (16, 32)
     kept = load_file(tmp_path / "weights.safetensors")
-    assert all(torch.equal(kept[k], states[1][k]) for k in kept)  # the first of two equals
-    assert not all(torch.equal(kept[k], states[3][k]) for k in kept)
+    assert all(torch.equal(kept[k], met[1][k]) for k in kept)  # the first of two equals
+    assert not all(torch.equal(kept[k], met[3][k]) for k in kept)
 
 
-def test_without_two_classes_in_validation_the_last_epoch_is_kept(train, caplog):
+AUROCS = {  # of every check → by what it stopped, at which step, whether it was still rising
+    "patience": ([0.6, 0.7, 0.7, 0.65, 0.9], "patience", 32, False),
+    "no better one from the first on": ([0.6, 0.5, 0.5, 0.9], "patience", 24, False),
+    "rising to the end": ([0.5, 0.6, 0.7, 0.8, 0.9], "budget", 40, True),
+    "rising shortly before": ([0.5, 0.6, 0.7, 0.8, 0.7], "budget", 40, True),
+    "patience at the end of the budget": ([0.5, 0.6, 0.7, 0.6, 0.6], "patience", 40, False),
+}
+
+
+@pytest.mark.parametrize(("aurocs", "stopped", "steps", "rising"), AUROCS.values(), ids=AUROCS)
+def test_a_training_stops_by_patience_or_budget_and_says_so(
+    train, monkeypatch, caplog, aurocs, stopped, steps, rising
+):
+    caplog.set_level(logging.INFO, "pipeline")
+    scored(monkeypatch, aurocs)
+    _, history = train(schedule=Training(steps=40, check=8, patience=2, **COMMON))
+    assert (history["stopped"], history["steps"], history["rising"]) == (stopped, steps, rising)
+    warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert [("still rising at the end of its budget of 40 steps" in text) for text in warned] == [
+        True
+    ] * rising
+
+
+def test_a_budget_in_epochs_is_spent_whatever_validation_says(train, monkeypatch, caplog):
+    scored(monkeypatch, [0.9, 0.5, 0.5, 0.5])
+    _, history = train(schedule=EPOCHS)
+    assert (history["stopped"], history["steps"], history["rising"]) == ("epochs", 32, None)
+    scored(monkeypatch, [0.1, 0.2, 0.3, 0.4])
+    assert train(schedule=EPOCHS)[1]["rising"] is None
+    assert "rising" not in caplog.text
+
+
+def test_weights_are_a_mean_over_steps_and_those_of_epochs_are_not(train, monkeypatch):
+    """By the loop's own optimiser, one check: the mean of the weights after each of two steps."""
+    one = Training(steps=1, check=2, patience=1, **COMMON)
+    two = Training(steps=2, check=2, patience=1, **COMMON)
+
+    def net(schedule):
+        met = scored(monkeypatch, [0.5])
+        train(schedule=schedule)
+        return met[0]["net.0.weight"]
+
+    plain = Training(steps=2, check=1, patience=2, **COMMON)  # a mean over one step
+    met = scored(monkeypatch, [0.5, 0.6])
+    train(schedule=plain)
+    first, second = (weights["net.0.weight"] for weights in met)
+    torch.testing.assert_close(net(one), first)
+    torch.testing.assert_close(net(two), (first + second) / 2)
+
+
+def test_a_last_check_may_come_early_and_a_check_may_span_passes(train):
+    _, history = train(schedule=Training(steps=25, check=10, patience=9, **COMMON))
+    assert [check["step"] for check in history["checks"]] == [10, 20, 25]
+
+
+def test_without_two_classes_in_validation_the_last_check_is_kept(train, caplog):
     caplog.set_level(logging.INFO, "pipeline")
     weights, history = train(examples(one_class=True))
-    assert [epoch["val_auroc"] for epoch in history] == [None] * 4
+    assert [check["val_auroc"] for check in history["checks"]] == [None] * 4
+    assert (history["best_step"], history["stopped"], history["rising"]) == (32, "budget", None)
     assert "val AUROC –" in caplog.text
     given = examples(one_class=True)
     no_validation = Examples(given.data, given.labels, given.train, given.val[:0])
     assert train(no_validation)[0] == weights
 
 
-def test_a_line_per_epoch_with_loss_auroc_speed_and_remaining_time(train, caplog):
+def test_a_line_per_check_with_loss_auroc_speed_and_remaining_time(train, caplog):
     caplog.set_level(logging.INFO, "pipeline")
     _, history = train()
-    lines = [record.message for record in caplog.records]
+    lines = [record.message for record in caplog.records if "loss" in record.message]
     scores = r"loss (\d\.\d{4})  val AUROC (0\.\d{4})"
-    pattern = rf"toy seed 0  epoch (\d)/4  {scores}  \d+ samples/s  \d+ s left"
+    pattern = rf"toy seed 0  step (\d+)/32  {scores}  \d+ samples/s  at most \d+ s left"
     found = [re.fullmatch(pattern, line) for line in lines]
-    assert [match[1] for match in found] == ["1", "2", "3", "4"]
-    assert [match[2] for match in found] == [f"{epoch['loss']:.4f}" for epoch in history]
+    assert [match[1] for match in found] == ["8", "16", "24", "32"]
+    assert [match[2] for match in found] == [f"{c['loss']:.4f}" for c in history["checks"]]
     assert lines[-1].endswith(" 0 s left")
 
 
-def test_the_rate_falls_from_the_given_one_towards_zero():
-    schedule = Training(epochs=3, batch_size=8, learning_rate=0.5, weight_decay=0.0)
-    followed = [rate for epoch in range(3) for rate in rates(schedule, epoch, 4)]
-    assert followed[0] == 0.5
+def test_the_rate_falls_from_the_first_one_towards_zero_or_stays():
+    schedule = Training(steps=12, check=4, patience=1, **COMMON)
+    followed = [rate for k in range(0, 12, 4) for rate in rates(schedule, range(k, k + 4), 12)]
+    assert followed[0] == 0.01
     assert followed == sorted(followed, reverse=True)
-    assert 0 < followed[-1] < 0.02
+    assert 0 < followed[-1] < 0.0004
+    constant = schedule.model_copy(update={"decay": "constant"})
+    assert rates(constant, range(8, 12), 12) == [0.01] * 4
 
 
 def test_training_learns(train):
-    _, history = train(
-        schedule=Training(epochs=20, batch_size=8, learning_rate=0.02, weight_decay=0.0)
+    schedule = Training(
+        steps=160, check=8, patience=20, batch_size=8, learning_rate=0.02, weight_decay=0.0
     )
-    assert max(epoch["val_auroc"] for epoch in history) > 0.7
-    assert history[-1]["loss"] < history[0]["loss"]
+    _, history = train(schedule=schedule)
+    assert max(check["val_auroc"] for check in history["checks"]) > 0.7
+    assert history["checks"][-1]["loss"] < history["checks"][0]["loss"]
 
 
 def test_a_loss_that_is_no_number_is_a_clear_error(train):

@@ -20,7 +20,7 @@ from pipeline.note.encoder_doc2vec import Doc2VecNetwork
 from pipeline.note.reports import Reports, Vectors
 from pipeline.training.examples import Examples
 from pipeline.training.items import mean_by_horizon
-from pipeline.training.loop import optimiser_of, train_one_epoch
+from pipeline.training.loop import optimiser_of, train_steps
 from pipeline.training.modality import Feature
 from pipeline.training.settings import Training
 from pipeline.unimed.examples import TasksExamples
@@ -81,7 +81,7 @@ ROWS = np.arange(COUNT)
 def stepped(model, encoder, examples, rows, schedule):
     """Gradients, and weights and buffers after the step, of one encoder and one batch."""
     optimiser = optimiser_of(schedule, model)
-    train_one_epoch(model, examples, [rows], schedule, 0, optimiser, CPU)
+    train_steps(model, examples, [rows], schedule, [schedule.learning_rate], optimiser, CPU)
     gradient = {name: weight.grad for name, weight in encoder.named_parameters()}
     return gradient, {name: value.clone() for name, value in encoder.state_dict().items()}
 

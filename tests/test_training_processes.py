@@ -29,7 +29,8 @@ from pipeline.training.processes import Processes
 TOLERANCE = 1e-4  # of losses, AUROCs and weights; float32 sums in another order
 SPLITS = ["train"] * 33 + ["fusion"] * 8 + ["val"] * 15 + ["test"] * 4
 IDS = np.arange(700, 760)
-SCHEDULE = {"epochs": 3, "batch_size": 8, "learning_rate": 0.003, "weight_decay": 0.01}
+SCHEDULE = {"steps": 15, "check": 5, "patience": 3, "batch_size": 8, "learning_rate": 0.003}
+SCHEDULE |= {"weight_decay": 0.01}
 DOC2VEC = {"encoder": "doc2vec", "before": None, "standardise": True}
 SPY = '''"""Notes which process renames a file to its final name."""
 import os, sys
@@ -129,14 +130,14 @@ def fused(files, name, processes):
     return stage(files, name, processes, "pipeline.fusion.joint", *flags)
 
 
-def epochs(folder):
-    """Loss and validation AUROC (epochs, 2)."""
-    history = json.loads((folder / "history.json").read_text())["seeds"]["0"]["epochs"]
-    return np.array([[epoch["loss"], epoch["val_auroc"]] for epoch in history])
+def checked(folder):
+    """Loss and validation AUROC (checks, 2)."""
+    history = json.loads((folder / "history.json").read_text())["seeds"]["0"]["checks"]
+    return np.array([[check["loss"], check["val_auroc"]] for check in history])
 
 
 def assert_equal_trainings(one, two):
-    first, second = epochs(one), epochs(two)
+    first, second = checked(one), checked(two)
     np.testing.assert_allclose(first, second, atol=TOLERANCE, rtol=0)
     assert first[-1, 0] < first[0, 0] - 0.01  # something was learnt
     weights = [load_file(folder / "seed0.safetensors") for folder in (one, two)]

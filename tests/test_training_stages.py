@@ -104,7 +104,7 @@ def test_pretraining_leaves_weights_and_outcome_per_seed_a_history_and_nothing_e
     }
     history = json.loads((folder / "history.json").read_text())["seeds"]
     assert [history[seed]["trained_on"] for seed in "01"] == [23, 23]  # 24, one lacks the modality
-    assert [len(history[seed]["epochs"]) for seed in "01"] == [2, 2]
+    assert [len(history[seed]["checks"]) for seed in "01"] == [2, 2]
 
 
 def test_pretraining_twice_gives_the_same_bytes_and_seeds_differ(stage):
@@ -127,8 +127,8 @@ def test_a_job_killed_in_its_second_seed_does_not_train_the_first_again(
         path.unlink()  # as Snakemake does with the outputs of an incomplete job
     caplog.set_level(logging.INFO, "pipeline")
     resumed = stage.pretrain()
-    assert "seed 0  epoch" not in caplog.text
-    assert "seed 1  epoch 1/2" in caplog.text
+    assert "seed 0  step" not in caplog.text
+    assert "seed 1  step 3/6" in caplog.text
     for name in ("seed0.safetensors", "seed1.safetensors", "history.json"):
         assert (resumed / name).read_bytes() == (whole / name).read_bytes()
 

@@ -60,11 +60,11 @@ STAGES = [f"{rule}_{name}" for rule in ("pretrain", "embed") for name in ("ehr",
 
 
 def trained(checkout):
-    """The stages whose logs tell of epochs; the others say that they kept what they had."""
+    """The stages whose logs tell of steps; the others say that they kept what they had."""
     said = {rule: checkout / f"logs/{rule}/corrected/admission/mortality.log" for rule in STAGES}
     said["fuse_early"] = checkout / "logs/fuse_early/corrected/admission/ecn_mortality.log"
     said = {rule: log.read_text() for rule, log in said.items() if log.exists()}
-    ran = {rule for rule, text in said.items() if "epoch 1/1" in text}
+    ran = {rule for rule, text in said.items() if "samples/s" in text}
     assert all("trained before on the same: kept" in said[rule] for rule in said.keys() - ran)
     return ran
 
@@ -75,7 +75,7 @@ def test_an_encoder_is_kept_where_only_test_patients_left_the_cohort(copied):
     copied.make(WEIGHTS)
     told = (copied / EHR_LOG).read_text()
     assert "trained before on the same: kept" in told
-    assert "epoch" not in told
+    assert "samples/s" not in told
     assert (copied / WEIGHTS).read_bytes() == weights
 
 

@@ -96,16 +96,19 @@ def wait_for(checkout, running, text, log):
         time.sleep(0.1)
 
 
-def train_longer(checkout, epochs):
+LONGER = {"schedule.steps": 30, "schedule.check": 10, "schedule.patience": 9}
+
+
+def train_longer(checkout):
     (checkout / EHR_LOG).unlink()
-    checkout.configure({"schedule.epochs": epochs})
+    checkout.configure(LONGER)
 
 
 @pytest.mark.slow
-def test_a_killed_training_resumes_from_its_last_epoch(finished, copied, tmp_path):
-    train_longer(copied, 3)
+def test_a_killed_training_resumes_from_its_last_check(finished, copied, tmp_path):
+    train_longer(copied)
     running = copied.start(SINGLE)
-    wait_for(copied, running, "epoch 1/3", EHR_LOG)
+    wait_for(copied, running, "step 10/30", EHR_LOG)
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()
     assert not (copied / WEIGHTS).exists()
@@ -115,10 +118,10 @@ def test_a_killed_training_resumes_from_its_last_epoch(finished, copied, tmp_pat
     assert set(copied.plan(MAIN).planned) == TRAIN
     copied.make("--", WEIGHTS)
     told = (copied / EHR_LOG).read_text()
-    assert "epoch 1/3" not in told
-    assert "epoch 3/3" in told
+    assert "step 10/30" not in told
+    assert "step 30/30" in told
     smooth = finished.copy(tmp_path / "smooth")
-    smooth.configure({"schedule.epochs": 3})
+    smooth.configure(LONGER)
     smooth.make(WEIGHTS)
     assert (copied / WEIGHTS).read_bytes() == (smooth / WEIGHTS).read_bytes()
 
@@ -126,9 +129,9 @@ def test_a_killed_training_resumes_from_its_last_epoch(finished, copied, tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_an_interrupted_run_withdraws_the_results_that_waited(copied, name):
-    train_longer(copied, 3)
+    train_longer(copied)
     running = copied.start(MAIN)
-    wait_for(copied, running, "epoch 1/3", EHR_LOG)
+    wait_for(copied, running, "step 10/30", EHR_LOG)
     if name == "SIGINT":
         os.killpg(running.pid, signal.SIGINT)  # as Ctrl-C does
     else:
@@ -139,4 +142,4 @@ def test_an_interrupted_run_withdraws_the_results_that_waited(copied, name):
         assert not (copied / target).exists(), text
     copied.make(MAIN)
     result = json.loads((copied / MAIN).read_text())
-    assert result["settings"]["schedule"]["epochs"] == 3
+    assert result["settings"]["schedule"]["steps"] == 30

@@ -6,7 +6,8 @@ import pytest
 
 SINGLE = "results/e_unimodal_mortality.json"
 FUSED = "results/ecn_early_mortality.json"
-ENOUGH = {"schedule.epochs": 8}  # the small hospital has few batches
+# the small hospital has few batches
+ENOUGH = {"schedule.steps": 80, "schedule.check": 10, "schedule.patience": 8}
 
 
 def result_of(checkout, target, **settings):

@@ -53,7 +53,7 @@ class Split(Section):
     salt: Text = key("text that is hashed with subject_id; another one draws another split")
     train: Share = key("share of the patients for encoders, bins and Doc2Vec")
     fusion: Share = key("share of training patients that encoders never see: heads are fitted here")
-    val: Share = key("share of the patients that choose epochs and thresholds")
+    val: Share = key("share of the patients that stop trainings and choose thresholds")
     test: Share = key("share of the patients that results are computed on")
 
     @property

@@ -35,7 +35,7 @@ from pipeline.stage.settings import (
     optional,
     some_of,
 )
-from pipeline.training.settings import Training, Weights
+from pipeline.training.settings import Epochs, Schedule, Training, Weights
 
 # a split or an availability table is one choice, not a mapping to be mixed
 WHOLE = ("split", "availability", "schedule", "doc2vec")
@@ -83,6 +83,7 @@ class Settings(Common):
     ehr: Ehr = key("events of the record")
     cxr: EncodedCxr = key("chest films")
     note: EncodedNote = key("radiology reports")
+    schedule: Schedule | Epochs = key("how every model but UniMed is trained, in steps or epochs")
     definition: Literal["corrected", "published"] = key("whose queries select events and films")
     complete_of: Items[Name] | None = key("modalities of complete cases; null: all")
     head_on: Literal["fusion", "train"] = key("the split on which heads are fitted")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from pipeline.cxr.settings import Augmentation, BackboneSettings
 from pipeline.cohort.settings import Cohort, Split
+from pipeline.cxr.settings import Augmentation, BackboneSettings
 from pipeline.note.settings import Doc2VecSettings, TinyBert
 from pipeline.stage.availability import Availability
 from pipeline.stage.settings import (
@@ -229,7 +229,6 @@ class Common(Section):
     modality_dropout: Number = key(
         "chance that the training of a fused model hides a modality of an episode", ge=0, lt=1
     )
-    schedule: Schedule = key("how every model but UniMed is trained, single or fused")
     unimed: Unimed = key("UniMed, one decoder over tasks")
     seeds: Items[Seed] = key(
         "seeds of trainings; with five or more, intervals hold the noise of training and "
@@ -248,3 +247,4 @@ class Config(Common):
     availability: Availability = key("from when a row could have been known")
     cxr: Cxr = key("chest films")
     note: Note = key("radiology reports")
+    schedule: Schedule = key("how every model but UniMed is trained, single or fused")

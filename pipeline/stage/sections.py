@@ -513,7 +513,7 @@ class Rankings(TypedDict):
     """Rankings per split."""
 
     val: SplitRanking
-    """Stays that chose epochs."""
+    """Stays that stopped trainings."""
     test: SplitRanking
     """The figures to quote."""
 

@@ -4,16 +4,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
+from pipeline.training.budget import Check
 
 Weights = dict[str, torch.Tensor]
 
@@ -33,20 +34,6 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         raise InputError(
             f"{path}: weights do not fit this model ({type(error).__name__})"
         ) from error
-
-
-class Epoch(TypedDict):
-    """What an epoch came to; no AUROC where the validation rows are of one class."""
-
-    loss: float
-    val_auroc: float | None
-
-
-class History(TypedDict):
-    """How one training went: number of episodes, and its epochs."""
-
-    trained_on: int
-    epochs: list[Epoch]
 
 
 def digest(values: Mapping[str, np.ndarray | torch.Tensor]) -> str:
@@ -73,35 +60,38 @@ def progress_file(folder: Path, seed: int) -> Path:
 class Progress:
     """The resumable state of one training: model, best model, optimiser, generator, history.
 
-    A killed training resumes from its last whole epoch; of a finished one best model and history
-    stay, so that a rerun of the same training has nothing to do. The file is no rule's output:
-    Snakemake does not delete it. `settings` tell one training from another: where they differ from
-    the file's, the file is ignored.
+    A killed training resumes from its last check; of a finished one best model and history stay, so
+    that a rerun of the same training has nothing to do. The file is no rule's output: Snakemake
+    does not delete it. `settings` tell one training from another: where they differ from the
+    file's, the file is ignored.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, object]) -> None:
         self.path = path
         self.settings = json.dumps(settings, sort_keys=True)
 
-    def save(self, model: nn.Module, best: Weights, optimiser: torch.optim.Optimizer,
-             history: list[Epoch], last: bool) -> None:  # fmt: skip
-        """Writes everything after an epoch; after the `last` one no more than its outcome."""
+    def save(self, model: nn.Module, averaged: AveragedModel | None, best: Weights,
+             optimiser: torch.optim.Optimizer, checks: list[Check], last: bool
+             ) -> None:  # fmt: skip
+        """Writes everything after a check; after the `last` one no more than its outcome."""
         tensors = {f"best.{k}": v for k, v in best.items()}
         if not last:
             tensors |= {f"model.{k}": v for k, v in model.state_dict().items()}
+            if averaged is not None:
+                tensors |= {f"averaged.{k}": v for k, v in averaged.state_dict().items()}
             for index, state in optimiser.state_dict()["state"].items():
                 tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
         tensors["generator"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["generator.cuda"] = torch.cuda.get_rng_state()
-        notes = {"settings": self.settings, "history": json.dumps(history)}
+        notes = {"settings": self.settings, "checks": json.dumps(checks)}
         ready = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
         with whole(self.path) as part:
             save_file(ready, part, metadata=notes)
 
-    def load(self, model: nn.Module, optimiser: torch.optim.Optimizer
-             ) -> tuple[Weights, list[Epoch]]:  # fmt: skip
-        """Restores model, optimiser and generator; returns (best weights, history), maybe empty."""
+    def load(self, model: nn.Module, averaged: AveragedModel | None,
+             optimiser: torch.optim.Optimizer) -> tuple[Weights, list[Check]]:  # fmt: skip
+        """Restores model, its mean, optimiser and generator; returns (best weights, checks)."""
         try:
             with safe_open(self.path, "pt") as file:
                 notes = file.metadata() or {}
@@ -112,6 +102,8 @@ class Progress:
             return {}, []
         if weights := _part(tensors, "model."):
             model.load_state_dict(weights)
+            if averaged is not None:
+                averaged.load_state_dict(_part(tensors, "averaged."))
             state: dict[int, Weights] = {}
             for name, value in _part(tensors, "optimiser.").items():
                 index, key = name.split(".")
@@ -121,7 +113,7 @@ class Progress:
         torch.set_rng_state(tensors["generator"])
         if "generator.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["generator.cuda"])
-        return _part(tensors, "best."), json.loads(notes["history"])
+        return _part(tensors, "best."), json.loads(notes["checks"])
 
 
 def _part(tensors: Weights, prefix: str) -> Weights:

@@ -1,4 +1,4 @@
-"""What a model is fitted on, what its errors cost, and what chooses its epoch."""
+"""What a model is fitted on, what its errors cost, and what chooses its weights."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -54,7 +54,7 @@ def of_encoders(model: nn.Module, encoders: nn.ModuleDict, factor: Mapping[str, 
 class Examples:
     """One binary task: rows of `data`, with 0/1 `labels` per row of the data; logits are (B, 2).
 
-    `train`, `val`: row numbers. Where `val` has one class only, it cannot choose an epoch.
+    `train`, `val`: row numbers. Where `val` has one class only, it cannot choose.
     """
 
     data: Data
@@ -62,8 +62,8 @@ class Examples:
     train: np.ndarray
     val: np.ndarray
 
-    def before(self, model: nn.Module, epoch: int, epochs: int) -> None:
-        """What the model is told before an epoch (from 0): nothing."""
+    def before(self, model: nn.Module, done: float) -> None:
+        """What the model is told when this share of the budget is done: nothing."""
 
     def loss(self, output: torch.Tensor, mine: np.ndarray, whole: np.ndarray, schedule: Training,
              count: int) -> torch.Tensor:  # fmt: skip
@@ -90,7 +90,7 @@ class Examples:
         yield list(model.parameters()), 1.0
 
     def can_choose(self) -> bool:
-        """Whether the validation rows can choose an epoch."""
+        """Whether the validation rows can choose among checks."""
         return len(np.unique(self.labels[self.val])) == 2
 
     def score(self, output: torch.Tensor) -> float | None:

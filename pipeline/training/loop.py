@@ -1,45 +1,55 @@
 """One readable training loop for every encoder and head.
 
 A `Data` gives batches by row numbers; a model turns a batch into logits; the `Examples` say what
-they cost. The epoch with the best validation AUROC is kept. Under torchrun every process takes its
-part of each batch.
+they cost. Every so many steps the model is validated; the check with the best validation AUROC is
+kept, and `Budget` says when to stop. Under torchrun every process takes its part of each batch.
 """
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline.stage.command import log
 from pipeline.stage.errors import InputError
-from pipeline.training.batches import ahead, batches, evaluate
-from pipeline.training.checkpoint import Epoch, Progress
+from pipeline.training.batches import ahead, evaluate
+from pipeline.training.budget import (
+    Budget,
+    Check,
+    History,
+    batches_of,
+    best_of,
+    budget_of,
+    history_of,
+)
+from pipeline.training.checkpoint import Progress
 from pipeline.training.examples import Examples
 from pipeline.training.fingerprint import fingerprint
 from pipeline.training.precision import half_precision
 from pipeline.training.processes import SINGLE, Processes
-from pipeline.training.settings import Schedule, Training
+from pipeline.training.settings import Training
 
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
-def rates(schedule: Schedule, epoch: int, steps: int) -> list[float]:
-    """The learning rate of each of the `steps` of an epoch (counted from 0).
+def rates(schedule: Training, steps: range, budget: int) -> list[float]:
+    """The learning rate of each of the `steps` (from 0) of a budget of so many.
 
-    >>> schedule = Schedule(epochs=2, batch_size=8, learning_rate=1.0, weight_decay=0.0)
-    >>> [round(rate, 3) for rate in rates(schedule, 1, 2)]
+    >>> schedule = Training(batch_size=8, learning_rate=1.0, weight_decay=0.0)
+    >>> [round(rate, 3) for rate in rates(schedule, range(2, 4), 4)]
     [0.5, 0.146]
     """
     if schedule.decay == "constant":
-        return [schedule.learning_rate] * steps
-    done = (epoch * steps + np.arange(steps)) / (schedule.epochs * steps)
-    return (schedule.learning_rate * 0.5 * (1 + np.cos(np.pi * done))).tolist()
+        return [schedule.learning_rate] * len(steps)
+    return (schedule.learning_rate * 0.5 * (1 + np.cos(np.pi * np.array(steps) / budget))).tolist()
 
 
-def optimiser_of(schedule: Schedule, model: nn.Module) -> torch.optim.Optimizer:
+def optimiser_of(schedule: Training, model: nn.Module) -> torch.optim.Optimizer:
     """The optimiser of the parameters that are not frozen."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     # fused: one pass over the weights, at small batches a third of the time of a step
@@ -48,17 +58,28 @@ def optimiser_of(schedule: Schedule, model: nn.Module) -> torch.optim.Optimizer:
     )
 
 
-def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray],
-                    schedule: Training, epoch: int, optimiser: torch.optim.Optimizer,
-                    device: torch.device, processes: Processes = SINGLE) -> float:  # fmt: skip
-    """One pass over the batches `parts`; returns the mean loss over batches of this process."""
+def average_of(model: nn.Module, budget: Budget) -> AveragedModel | None:
+    """The mean of the weights of about the last `check` steps, BatchNorm's statistics included.
+
+    It is what is validated and kept: as good as a rate that falls, and ready at any step. A budget
+    in epochs has none, as published.
+    """
+    if budget.patience is None:
+        return None
+    mean = get_ema_multi_avg_fn(1 - 1 / budget.check)
+    return AveragedModel(model, multi_avg_fn=mean, use_buffers=True)
+
+
+def train_steps(model: nn.Module, examples: Examples, parts: Sequence[np.ndarray],
+                schedule: Training, rates: Sequence[float], optimiser: torch.optim.Optimizer,
+                device: torch.device, averaged: AveragedModel | None = None,
+                processes: Processes = SINGLE) -> float:  # fmt: skip
+    """A step per batch (rows) of `parts`; returns the mean loss over those of this process."""
     model.train()
     losses = []
     mine = [processes.share(part) for part in parts]
     loader = ahead(examples.data, mine, device)
-    for batch, rows, whole, rate in zip(
-        loader, mine, parts, rates(schedule, epoch, len(parts)), strict=True
-    ):
+    for batch, rows, whole, rate in zip(loader, mine, parts, rates, strict=True):
         for group in optimiser.param_groups:
             group["lr"] = rate
         with half_precision(device):
@@ -71,6 +92,8 @@ def train_one_epoch(model: nn.Module, examples: Examples, parts: list[np.ndarray
         for weights, factor in examples.gradient_groups(bare, whole, schedule):
             level(weights, factor, schedule.clip)
         optimiser.step()
+        if averaged is not None:
+            averaged.update_parameters(bare)
         losses.append(loss.detach())  # read at the end: until then a GPU runs ahead of Python
     total = sum(torch.stack(losses).tolist())
     if not math.isfinite(total):
@@ -98,74 +121,80 @@ def validate(model: nn.Module, examples: Examples, schedule: Training, device: t
     return None if auroc is None else round(auroc, 6)
 
 
-def is_best(auroc: float | None, history: list[Epoch]) -> bool:
-    """Whether an epoch is to be kept: the first of the best, or the last where none has an AUROC.
-
-    >>> is_best(0.7, [{"loss": 1.0, "val_auroc": 0.7}]), is_best(None, [])
-    (False, True)
-    """
-    known = [epoch["val_auroc"] for epoch in history if epoch["val_auroc"] is not None]
-    return not known if auroc is None else auroc > max(known, default=-1.0)
-
-
 def fit(model: nn.Module, examples: Examples, schedule: Training, seed: int, device: torch.device,
-        progress: Path, name: str, processes: Processes = SINGLE) -> list[Epoch]:  # fmt: skip
-    """Trains `model` in place and leaves the weights of its best epoch in it.
+        progress: Path, name: str, processes: Processes = SINGLE) -> History:  # fmt: skip
+    """Trains `model` in place and leaves the weights of its best check in it.
 
-    Returns the history: loss and validation AUROC of every epoch. A training that was killed goes
-    on after its last whole epoch, found in the file `progress`; weights and history are then the
-    same as if it had not been killed. The file keeps what came of a finished training: where
-    nothing that decides the weights has changed since, no epoch is trained. Of several processes
-    the first validates for all, announces, and writes `progress`.
+    Returns the history: loss and validation AUROC of every check, and why it stopped. A training
+    that was killed goes on after its last check, found in the file `progress`; weights and history
+    are then the same as if it had not been killed. The file keeps what came of a finished training:
+    where nothing that decides the weights has changed since, no step is trained. Of several
+    processes the first validates for all, announces, and writes `progress`.
     """
     if schedule.batch_size < processes.count:
         raise InputError(f"schedule.batch_size {schedule.batch_size} is below torch.processes "
                          f"{processes.count}: every process needs a part")  # fmt: skip
+    budget, rows = budget_of(schedule, len(examples.train)), examples.train
     optimiser = optimiser_of(schedule, model)
     guard = schedule.model_dump() | {"seed": seed, "of": fingerprint(model, examples, device),
-                                "processes": processes.count}  # fmt: skip
-    state = Progress(progress, guard)
-    best, history = state.load(model, optimiser)
-    if processes.first and len(history) == schedule.epochs:
-        log.info("%s seed %d  trained before on the same: kept", name, seed)
+                                     "processes": processes.count}  # fmt: skip
     parallel = processes.parallel(model, device, together=schedule.eval_mode)
-    announcer = Announcer(f"{name} seed {seed}", len(history), schedule.epochs)
-    for epoch in range(len(history), schedule.epochs):
-        parts = batches(examples.train, schedule.batch_size, np.random.default_rng([seed, epoch]))
-        examples.before(model, epoch, schedule.epochs)
+    averaged = average_of(model, budget)
+    validated: nn.Module = model if averaged is None else averaged.module
+    state = Progress(progress, guard)
+    best, checks = state.load(model, averaged, optimiser)
+    if processes.first and budget.ended(checks):
+        log.info("%s seed %d  trained before on the same: kept", name, seed)
+    announcer = Announcer(f"{name} seed {seed}", len(checks), budget)
+    while steps := budget.next_steps(checks):
+        parts = batches_of(rows, schedule.batch_size, seed, steps)
+        pace = rates(schedule, steps, budget.steps)
+        examples.before(model, steps.start / budget.steps)
         tick = time.monotonic()
-        loss = train_one_epoch(
-            parallel, examples, parts, schedule, epoch, optimiser, device, processes
-        )
-        speed = len(examples.train) / (time.monotonic() - tick)
-        loss, auroc = processes.mean(loss), None
+        loss = train_steps(parallel, examples, parts, schedule, pace, optimiser, device, averaged,
+                           processes)  # fmt: skip
+        speed = sum(map(len, parts)) / (time.monotonic() - tick)
+        auroc = validate(validated, examples, schedule, device) if processes.first else None
+        auroc = processes.of_first(auroc)
+        loss = round(processes.mean(loss), 6)
+        checks.append({"step": steps.stop, "loss": loss, "val_auroc": auroc})
         if processes.first:
-            auroc = validate(model, examples, schedule, device)
-            if is_best(auroc, history):
-                best = {key: value.detach().clone() for key, value in model.state_dict().items()}
-        history.append({"loss": round(loss, 6), "val_auroc": auroc})
-        if processes.first:
-            state.save(model, best, optimiser, history, len(history) == schedule.epochs)
-            announcer.epoch(history, speed)
+            if best_of(checks) == len(checks) - 1:
+                best = {key: value.clone() for key, value in validated.state_dict().items()}
+            state.save(model, averaged, best, optimiser, checks, bool(budget.ended(checks)))
+            announcer.check(checks, speed)
         processes.wait()
+    history = history_of(checks, budget, len(rows))
     if processes.first:
         model.load_state_dict(best)
+        announcer.end(history)
     return history
 
 
 class Announcer:
-    """One line per epoch, in the log and on screen."""
+    """A line per check, in the log and on screen, and a warning where steps were too few."""
 
-    def __init__(self, name: str, first: int, epochs: int) -> None:
-        self.name, self.first, self.epochs = name, first, epochs
+    def __init__(self, name: str, first: int, budget: Budget) -> None:
+        self.name, self.first, self.budget = name, first, budget
         self.began = time.monotonic()
 
-    def epoch(self, history: list[Epoch], speed: float) -> None:
+    def check(self, checks: list[Check], speed: float) -> None:
         """Loss, validation AUROC, samples per second in training, and the remaining time."""
-        done, auroc = len(history), history[-1]["val_auroc"]
-        each = (time.monotonic() - self.began) / (done - self.first)
+        auroc, steps = checks[-1]["val_auroc"], checks[-1]["step"]
+        each = (time.monotonic() - self.began) / (len(checks) - self.first) / self.budget.check
         log.info(
-            "%s  epoch %d/%d  loss %.4f  val AUROC %s  %.0f samples/s  %.0f s left",
-            self.name, done, self.epochs, history[-1]["loss"],
-            "–" if auroc is None else f"{auroc:.4f}", speed, each * (self.epochs - done),
+            "%s  step %d/%d  loss %.4f  val AUROC %s  %.0f samples/s  at most %.0f s left",
+            self.name, steps, self.budget.steps, checks[-1]["loss"],
+            "–" if auroc is None else f"{auroc:.4f}", speed, each * (self.budget.steps - steps),
         )  # fmt: skip
+
+    def end(self, history: History) -> None:
+        """Why it stopped; a warning where the budget ended while validation still gained."""
+        if history["rising"]:
+            log.warning("%s  still rising at the end of its budget of %d steps (best: %d): raise "
+                        "the schedule's steps", self.name, history["steps"], history["best_step"]
+                        )  # fmt: skip
+        elif history["stopped"] == "patience":
+            log.info("%s  stopped at step %d of %d, kept step %d: no better check in %d",
+                     self.name, history["steps"], self.budget.steps, history["best_step"],
+                     self.budget.patience)  # fmt: skip

@@ -4,6 +4,7 @@ torchrun starts several, one per GPU or CPU part. Every process works on its par
 gradients are averaged (DistributedDataParallel). A stage started without it is one process.
 """
 
+import math
 import os
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -123,6 +124,15 @@ class Processes(AbstractContextManager["Processes"]):
         tensor = torch.tensor(value, dtype=torch.float32, device=self.device)
         distributed.all_reduce(tensor)
         return tensor.item() / self.count
+
+    def of_first(self, value: float | None) -> float | None:
+        """A number, or none, as the first process has it."""
+        if self.count == 1:
+            return value
+        tensor = torch.tensor(math.nan if value is None else value, dtype=torch.float64,
+                              device=self.device)  # fmt: skip
+        distributed.broadcast(tensor, 0)
+        return None if math.isnan(tensor.item()) else tensor.item()
 
     def wait(self) -> None:
         """Until every process is here."""

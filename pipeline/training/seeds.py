@@ -10,7 +10,8 @@ from torch import nn
 
 from pipeline.cohort.rows import add_row_arguments
 from pipeline.stage.files import write_json
-from pipeline.training.checkpoint import History, progress_file, save_weights
+from pipeline.training.budget import History
+from pipeline.training.checkpoint import progress_file, save_weights
 from pipeline.training.examples import Examples
 from pipeline.training.loop import fit
 from pipeline.training.precision import add_precision_argument, precision_of
@@ -60,9 +61,8 @@ def train_seeds(
             make_repeatable(seed, arguments.torch_threads, arguments.precision)
             model, examples = build(seed)
             progress = progress_file(folder, seed)
-            epochs = fit(model.to(device), examples, arguments.schedule, seed, device, progress,
-                         name, processes)  # fmt: skip
-            histories[seed] = {"trained_on": len(examples.train), "epochs": epochs}
+            histories[seed] = fit(model.to(device), examples, arguments.schedule, seed, device,
+                                  progress, name, processes)  # fmt: skip
             if processes.first:
                 outcomes.append(finish(model, seed, device))
                 save_weights(model, folder / f"seed{seed}.safetensors")

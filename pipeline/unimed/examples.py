@@ -49,9 +49,9 @@ class TasksExamples(Examples):
         """The data."""
         return cast(Episodes, self.data)
 
-    def before(self, model: nn.Module, epoch: int, epochs: int) -> None:
-        """Scheduled sampling: all are told the truth in the first epoch, none in the last."""
-        cast(UniMed, model).sampling = 1 - epoch / (epochs - 1) if epochs > 1 else 0.0
+    def before(self, model: nn.Module, done: float) -> None:
+        """Scheduled sampling: all are told the truth at first, none from half of the budget on."""
+        cast(UniMed, model).sampling = max(0.0, 1 - 2 * done)
 
     def loss(self, output: torch.Tensor, mine: np.ndarray, whole: np.ndarray, schedule: Training,
              count: int) -> torch.Tensor:  # fmt: skip
@@ -141,7 +141,7 @@ class TasksExamples(Examples):
         return F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(1)
 
     def can_choose(self) -> bool:
-        """Whether the validation rows of any task can choose an epoch."""
+        """Whether the validation rows of any task can choose among checks."""
         return any(self._choosers(k) is not None for k in self.episodes.asked)
 
     def _choosers(self, k: int) -> tuple[np.ndarray, np.ndarray] | None:

@@ -2,9 +2,9 @@
 
 The query of a step is the embedding of the outcome of the task before it and that of its own task.
 Fed back are predictions, as embeddings weighted by their probability. In training the truth takes
-their place in a share of the stays that falls from 1 to 0 over the epochs (scheduled sampling), and
-of the truth only what was known when the later task is predicted: an onset before it. Feedback
-teaches the later task: no gradient flows back through it.
+their place in a share of the stays that falls from 1 to 0 (scheduled sampling), and of the truth
+only what was known when the later task is predicted: an onset before it. Feedback teaches the later
+task: no gradient flows back through it.
 """
 
 from collections.abc import Sequence
