@@ -164,8 +164,8 @@ SELECT episode_id, begun, ended FROM runs WHERE invasive;
 
 -- Urine in 24 hours (ml), irrigation netted: 227488 goes in, 227489 is what comes out.
 -- It is measured in an ICU alone.
--- ASSUME of a patient there for part of the 24 hours what was measured tells the rest, from 12
--- hours on; less tells nothing.
+-- ASSUME of a patient there for part of the 24 hours (hours begun) what was measured tells the rest,
+-- from 12 hours on; less tells nothing.
 CREATE TEMP VIEW urine AS
 WITH outputs AS (
     SELECT *, greatest(charttime, {known_outputs}) AS known FROM outputevents
@@ -190,11 +190,11 @@ arrived AS (
 presence AS (
     SELECT
         a.episode_id,
-        sum(greatest(0, date_diff(
+        ceil(sum(greatest(0, date_diff(
             'second',
             greatest(a.since, i.intime, arrived.first_heart_rate),
             least(a.cut, i.outtime)
-        ))) / 3600 AS hours
+        ))) / 3600) AS hours
     FROM asked AS a JOIN icustays AS i USING (hadm_id) LEFT JOIN arrived
         ON arrived.episode_id = a.episode_id AND arrived.stay_id = i.stay_id
     WHERE i.intime < a.cut
