@@ -271,6 +271,7 @@ def test_without_a_habit_of_charting_all_else_is_the_same(habit):
 
 def test_some_lab_values_are_text_and_a_twentieth_lacks_the_admission():
     rows = table("hosp/labevents")
+    rows = rows.filter(pl.col("itemid") != 52033)  # the type of a specimen has no number
     text = rows.filter(pl.col("valuenum").is_null())
     assert 0.003 < text.height / rows.height < 0.02
     assert "___" in text["value"] and "NEG" in text["value"]

@@ -112,12 +112,16 @@ def kind_of(values):
     return "text" if values else None
 
 
+SECONDS = "%Y-%m-%d %H:%M:%S"
+
+
 @pytest.mark.parametrize("name", list(TABLES))
 def test_times_are_written_to_the_second_and_in_shifted_years(name):
     rows = pl.read_csv(files() / location(name, "3.1"), infer_schema=False)
+    dated = "%Y-%m-%d" if name in ("hosp/procedures_icd", "hosp/hcpcsevents") else SECONDS
     for column in [c for c in rows.columns if c.endswith(("time", "date"))]:
         for value in rows[column].drop_nulls().unique().head(300):
-            assert 2105 < datetime.strptime(value, "%Y-%m-%d %H:%M:%S").year < 2215
+            assert 2105 < datetime.strptime(value, dated).year < 2215
     if "dod" in rows.columns:
         assert rows["dod"].drop_nulls().str.contains(r"^2[12]\d\d-\d\d-\d\d$").all()
 
@@ -173,6 +177,13 @@ REFERENCES = [
     ("icu/procedureevents", "itemid", "icu/d_items"),
     ("hosp/labevents", "itemid", "hosp/d_labitems"),
     ("hosp/diagnoses_icd", "icd_code", "hosp/d_icd_diagnoses"),
+    ("hosp/services", "hadm_id", "hosp/admissions"),
+    ("hosp/prescriptions", "hadm_id", "hosp/admissions"),
+    ("hosp/procedures_icd", "hadm_id", "hosp/admissions"),
+    ("hosp/procedures_icd", "icd_code", "hosp/d_icd_procedures"),
+    ("hosp/hcpcsevents", "hadm_id", "hosp/admissions"),
+    ("note/radiology_detail", "note_id", "note/radiology"),
+    ("note/discharge_detail", "note_id", "note/discharge"),
     ("cxr/metadata", "subject_id", "hosp/patients"),
     ("cxr/chexpert", "study_id", "cxr/metadata"),
     ("note/radiology", "subject_id", "hosp/patients"),
@@ -188,7 +199,9 @@ def test_what_is_referred_to_exists(name, column, target):
 
 
 def test_items_are_those_of_mimic(open_data):
-    for name in ("icu/d_items", "hosp/d_labitems", "hosp/d_icd_diagnoses"):
+    dictionaries = ("icu/d_items", "hosp/d_labitems", "hosp/d_icd_diagnoses",
+                    "hosp/d_icd_procedures")  # fmt: skip
+    for name in dictionaries:
         path = open_data / "mimic-iv-demo" / f"{name}.csv.gz"
         if not path.is_file():
             pytest.skip(f"no {path.name} in the open demo")
@@ -214,7 +227,8 @@ def test_same_seed_and_size_give_the_same_bytes_on_any_number_of_threads(tmp_pat
 def test_another_seed_gives_other_rows_in_every_table():
     one, other = digests(files(40)), digests(files(40, seed=1))
     same = {path for path in one.keys() & other.keys() if one[path] == other[path]}
-    dictionaries = {location(f"hosp/d_{name}", "3.1") for name in ("labitems", "icd_diagnoses")}
+    names = ("labitems", "icd_diagnoses", "icd_procedures")
+    dictionaries = {location(f"hosp/d_{name}", "3.1") for name in names}
     constant = dictionaries | {location("icu/d_items", "3.1"), "truth/ceilings.json"}
     assert same == constant
     assert len(one) > 50

@@ -129,10 +129,10 @@ def test_the_way_of_the_default_keeps_its_bytes():
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_variants_differ_in_charts_labs_and_urine_alone(way):
+def test_variants_differ_in_charts_labs_urine_and_rates_alone(way):
     here, usual = (digests(files(40, False, severity=Severity(vitals=v))) for v in (way, "level"))
     differ = {path.split("/")[-1].split(".")[0] for path in here if here[path] != usual[path]}
-    tables = {"chartevents", "labevents", "outputevents"}
+    tables = {"chartevents", "labevents", "outputevents", "inputevents"}
     hours = {f"oracle_{task}" for task in truth_stay.TASKS if not task.startswith("mortality")}
     assert tables <= differ <= tables | hours
 

@@ -17,6 +17,8 @@ GCS_TEXT = {
     223901: ["", "No response", "Abnormal extension", "Abnormal Flexion", "Flex-withdraws",
              "Localizes Pain", "Obeys Commands"],
 }  # fmt: skip
+# what the body or the machine allows; other signals have a least value above 0
+LIMITS = {50816: (21.0, 100.0), 223835: (21.0, 100.0), 221906: (0.02, 3.0)}
 LAB_TEXT = ["___", "NEG", "GREATER THAN 500"]
 
 
@@ -45,7 +47,11 @@ def _long(frame: pl.DataFrame, signals: pl.DataFrame, values: np.ndarray) -> pl.
     decimals = signals["decimals"].cast(float).to_numpy()
     scale = 10.0**decimals
     floor = np.where(decimals == 0, 1.0, 0.1)
-    rounded = np.maximum(np.round(values * scale) / scale, floor)
+    limits = [
+        LIMITS.get(item, (least, np.inf))
+        for item, least in zip(signals["itemid"], floor, strict=True)
+    ]
+    rounded = np.clip(np.round(values * scale) / scale, *np.array(limits).T)
     gcs = signals["shape"].to_numpy() == "gcs"
     top = np.array([len(GCS_TEXT.get(i, " " * 100)) - 1 for i in signals["itemid"]])
     rounded = np.where(gcs, np.clip(rounded, 1, top), rounded)
@@ -74,19 +80,19 @@ def chart_rows(rng: np.random.Generator, admissions: pl.DataFrame, way: Way) -> 
     there, first = np.unique(row, return_index=True)
     minute[first] = admissions["monitored"].to_numpy()[there]
     stored = minute + rng.integers(2, 25, len(row))
-    regular = _sets(rng, admissions, signals, course, row, minute, stored)
+    regular = sets(rng, admissions, signals, course, row, minute, stored)
     at_48 = np.where((icu >= 0) & (icu < PREDICTION - 180) & (stay > PREDICTION), stay, never)
     row, minute = draw_times(
         rng, np.full(len(icu), PREDICTION - 180), np.minimum(at_48, PREDICTION - 5), 2, 2
     )
     stored = closed[row] + rng.integers(1, 90, len(row))
-    hidden = _reveal(_sets(rng, admissions, signals, course, row, minute, stored), admissions)
+    hidden = _reveal(sets(rng, admissions, signals, course, row, minute, stored), admissions)
     row, minute = draw_times(rng, closed + 1, np.minimum(at_48, CHARTED), 2, 3)
-    later = _reveal(_sets(rng, admissions, signals, course, row, minute, minute + 10), admissions)
-    return _with_text(pl.concat([regular, hidden, later]))
+    later = _reveal(sets(rng, admissions, signals, course, row, minute, minute + 10), admissions)
+    return with_text(pl.concat([regular, hidden, later]))
 
 
-def _sets(
+def sets(
     rng: np.random.Generator,
     admissions: pl.DataFrame,
     signals: pl.DataFrame,
@@ -113,7 +119,7 @@ def _reveal(rows: pl.DataFrame, admissions: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.when(rate).then(revealing).otherwise("valuenum").alias("valuenum"))
 
 
-def _with_text(rows: pl.DataFrame) -> pl.DataFrame:
+def with_text(rows: pl.DataFrame) -> pl.DataFrame:
     """The column `value`: the number as text, or the words of the coma scale."""
     words = pl.concat(
         pl.DataFrame({"itemid": item, "valuenum": range(len(text)), "words": text})
@@ -135,7 +141,7 @@ def lab_rows(rng: np.random.Generator, admissions: pl.DataFrame, way: Way) -> pl
     stay = admissions["stay"].to_numpy()
     row, minute = draw_times(rng, np.full(len(stay), 20), np.minimum(stay, PREDICTION - 150), 2, 4)
     stored = minute + rng.integers(30, 140, len(row))
-    rows = _sets(rng, admissions, signals, course, row, minute, stored)
+    rows = sets(rng, admissions, signals, course, row, minute, stored)
     skipped = (rng.random(rows.height) < 0.25) & ~(rows["itemid"] == 50813).to_numpy()
     rows = rows.filter(pl.Series(~skipped))
     number = pl.col("valuenum").cast(pl.String).str.strip_suffix(".0")
@@ -158,7 +164,7 @@ def _lactate_traps(
     revealing = np.where(admissions["dies"].to_numpy()[row], 19.9, 0.4)
     lactate = signals["itemid"] == 50813
     course, stored = course.of(lactate), PREDICTION + later + 45
-    frame = _sets(rng, admissions, signals.filter(lactate), course, row, drawn, stored)
+    frame = sets(rng, admissions, signals.filter(lactate), course, row, drawn, stored)
     value = pl.when(pl.Series(tells)).then(pl.Series(revealing)).otherwise("valuenum")
     return frame.with_columns(value.alias("valuenum")).with_columns(
         pl.col("valuenum").cast(pl.String).alias("value")

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from pipeline.hospital import arrivals, charting, ids, mischarting, treatments
+from pipeline.hospital import arrivals, bedside, charting, ids, mischarting, treatments
 from pipeline.hospital.course import Way
 from pipeline.hospital.layout import Writer
 from pipeline.hospital.settings import CHUNK, HOUR, Settings
@@ -29,11 +29,12 @@ def write_icu(
     orders: pl.Series,
     settings: Settings,
     errors: np.random.Generator,
+    beside: np.random.Generator,
 ) -> pl.DataFrame:
     """Writes chartevents, inputevents, outputevents, procedureevents, with these order numbers.
 
-    `errors` draws impossible values, if the habits have some. Returns `READ` of all other charted
-    values.
+    `errors` draws impossible values, if the habits have some; `beside` what is in no regular set.
+    Returns `READ` of all other charted values, and of the rates of norepinephrine.
     """
     way, habits = settings.severity.vitals, settings.habits
     chart = [charting.chart_rows(rng, admissions, way), treatments.peep_rows(rng, admissions)]
@@ -44,16 +45,20 @@ def write_icu(
     _write_charts(writer, rng, admissions, rows)
     if habits.impossible_values:
         _write_charts(writer, errors, admissions, mischarting.impossible(errors, rows))
-    infused = treatments.infusion_rows(rng, admissions)
+    more = bedside.chart_rows(beside, admissions, way)
+    _write_charts(writer, beside, admissions, bedside.some_as_fractions(beside, more))
+    infused = treatments.infusion_rows(rng, beside, admissions, way)
     _write_intervals(
         writer, rng, admissions, infused, treatments.procedure_rows(rng, admissions), orders
     )
-    urine = ids.clocked(treatments.urine_rows(rng, admissions, way), admissions, **CHARTED_AT)
-    urine = urine.with_columns(
-        ids.caregivers(rng, urine.height), itemid=226559, valueuom=pl.lit("ml")
-    )
+    urine = treatments.urine_rows(rng, beside, admissions, way)
+    urine = ids.clocked(urine, admissions, **CHARTED_AT)
+    urine = urine.with_columns(ids.caregivers(rng, urine.height), valueuom=pl.lit("ml"))
     writer.write("icu/outputevents", urine)
-    return rows.select(READ)
+    rates = infused.filter(pl.col("itemid") == treatments.NOREPINEPHRINE)
+    rates = rates.with_columns(minute="start", stored="start", valuenum="rate")
+    parts = [part.select(READ) for part in (rows, more, rates)]
+    return pl.concat(parts, how="vertical_relaxed")
 
 
 def write_theatre(
@@ -61,7 +66,9 @@ def write_theatre(
 ) -> None:
     """Writes what patients from theatre have on arrival, see `arrivals`."""
     _write_charts(writer, rng, admissions, arrivals.theatre_chart(rng, admissions))
+    _write_charts(writer, rng, admissions, bedside.theatre_rows(rng, admissions))
     infused = arrivals.theatre_intervals(admissions, "pressor", arrivals.PHENYLEPHRINE)
+    infused = infused.with_columns(rate=0.8, run=pl.int_range(pl.len()))
     tubes = arrivals.theatre_intervals(admissions, "tube", arrivals.VENTILATION)
     _write_intervals(writer, rng, admissions, infused, tubes, orders)
 
@@ -87,19 +94,20 @@ def _write_intervals(
 ) -> None:
     """Writes inputevents and procedureevents; nearly all procedures are stored after they end."""
     length = (pl.col("end") - pl.col("start")).cast(pl.Float64)
-    drugs = ids.clocked(infused, admissions, **RUNNING)
+    weight = admissions["weight"].gather(infused["row"])
+    drugs = ids.clocked(treatments.doses(infused, weight), admissions, **RUNNING)
     done = ids.clocked(procedures, admissions, **RUNNING)
+    changed = (pl.col("run") == pl.col("run").shift(-1)).fill_null(False)
     drugs = _ordered(drugs, orders.head(drugs.height)).with_columns(
         ids.caregivers(rng, drugs.height),
+        linkorderid=pl.col("orderid").first().over("run"),
         storetime=pl.col("starttime") + pl.duration(minutes=3),
-        amount=(length * 0.01).round(3),
-        amountuom=pl.lit("mg"),
-        rate=0.1,
-        rateuom=pl.lit("mcg/kg/min"),
         ordercategoryname=pl.lit("01-Drips"),
         ordercategorydescription=pl.lit("Continuous Med"),
-        patientweight=80,
-        statusdescription=pl.lit("FinishedRunning"),
+        patientweight=weight,
+        statusdescription=pl.when(changed)
+        .then(pl.lit("ChangeDose/Rate"))
+        .otherwise(pl.lit("FinishedRunning")),
     )
     writer.write("icu/inputevents", drugs)
     done = _ordered(done, orders.slice(drugs.height, done.height)).with_columns(
@@ -166,10 +174,22 @@ def write_cultures(writer: Writer, rng: np.random.Generator, admissions: pl.Data
 
 
 def write_labs(
-    writer: Writer, rng: np.random.Generator, admissions: pl.DataFrame, way: Way
+    writer: Writer,
+    rng: np.random.Generator,
+    beside: np.random.Generator,
+    admissions: pl.DataFrame,
+    way: Way,
 ) -> pl.DataFrame:
-    """Writes labevents; 5 % of the rows lack hadm_id, as in MIMIC. Returns `READ` of all."""
-    rows = ids.clocked(charting.lab_rows(rng, admissions, way), admissions, **CHARTED_AT)
+    """Writes labevents; 5 % of the rows lack hadm_id, as in MIMIC. Returns `READ` of all but venous
+    oxygen.
+
+    `beside` draws blood gases and liver tests.
+    """
+    parts = [charting.lab_rows(rng, admissions, way), bedside.lab_rows(beside, admissions, way)]
+    columns = [*bedside.ROWS, "venous"]
+    parts[0] = parts[0].with_columns(venous=False)
+    rows = pl.concat([part.select(columns) for part in parts], how="vertical_relaxed")
+    rows = ids.clocked(rows, admissions, **CHARTED_AT)
     rows = rows.sort("row", "minute", maintain_order=True)
     lost = pl.Series(rng.random(rows.height) < 0.05)
     specimens = ids.numbered_runs(_chunk(admissions), rows.select("row", "minute"), 0)
@@ -181,7 +201,7 @@ def write_labs(
         priority=pl.lit("STAT"),
     )
     writer.write("hosp/labevents", rows)
-    return rows.select(READ)
+    return rows.filter(~pl.col("venous")).select(READ)
 
 
 def write_diagnoses(

@@ -28,6 +28,15 @@ TABLES = {
         "org_name isolate_num quantity ab_itemid ab_name dilution_text dilution_comparison "
         "dilution_value interpretation comments"
     ),
+    "hosp/services": "subject_id hadm_id transfertime prev_service curr_service",
+    "hosp/prescriptions": (
+        "subject_id hadm_id pharmacy_id poe_id poe_seq order_provider_id starttime stoptime "
+        "drug_type drug formulary_drug_cd gsn ndc prod_strength form_rx dose_val_rx dose_unit_rx "
+        "form_val_disp form_unit_disp doses_per_24_hrs route"
+    ),
+    "hosp/procedures_icd": "subject_id hadm_id seq_num chartdate icd_code icd_version",
+    "hosp/hcpcsevents": "subject_id hadm_id chartdate hcpcs_cd seq_num short_description",
+    "hosp/d_icd_procedures": "icd_code icd_version long_title",
     "hosp/diagnoses_icd": "subject_id hadm_id seq_num icd_code icd_version",
     "hosp/d_labitems": "itemid label fluid category",
     "hosp/d_icd_diagnoses": "icd_code icd_version long_title",
@@ -56,6 +65,8 @@ TABLES = {
     ),
     "note/radiology": "note_id subject_id hadm_id note_type note_seq charttime storetime text",
     "note/discharge": "note_id subject_id hadm_id note_type note_seq charttime storetime text",
+    "note/radiology_detail": "note_id subject_id field_name field_value field_ordinal",
+    "note/discharge_detail": "note_id subject_id field_name field_value field_ordinal",
     "cxr/metadata": (
         "dicom_id subject_id study_id PerformedProcedureStepDescription ViewPosition Rows Columns "
         "StudyDate StudyTime ProcedureCodeSequence_CodeMeaning ViewCodeSequence_CodeMeaning "
@@ -71,7 +82,8 @@ FINDINGS = [
     "Pneumonia", "Pneumothorax", "Support Devices",
 ]  # fmt: skip
 IN_CORE = {"hosp/patients", "hosp/admissions", "hosp/transfers"}  # core/ in release 1.0
-NEW_IN_2 = {"caregiver_id", "admit_provider_id", "order_provider_id"}
+NEW_IN_2 = {"caregiver_id", "admit_provider_id", "order_provider_id", "poe_id", "poe_seq",
+            "formulary_drug_cd"}  # fmt: skip
 CXR = "mimic-cxr-jpg/2.1.0"
 REPEATED = ("icu/chartevents", "note/radiology", "cxr/metadata")
 REPEATS = 0.005  # share of their rows that are written twice

@@ -20,7 +20,9 @@ import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 
 from pipeline.hospital import (
+    administration,
     arrivals,
+    bedside,
     events,
     films,
     ids,
@@ -56,6 +58,7 @@ def make(root: Path, settings: Settings) -> dict[str, int]:
             done = min((chunk + 1) * CHUNK, settings.patients)
             log.info("patients %d of %d", done, settings.patients)
         events.write_dictionaries(writer)
+        administration.write_dictionary(writer)
     drawn = settings.effects, settings.seed
     write_json(
         root / "truth" / "ceilings.json", truth.ceilings(*drawn) | truth_stay.ceilings(*drawn)
@@ -99,6 +102,7 @@ def write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame:
     admissions = arrivals.arrivals(stream(30), admissions, settings.habits.late_arrival)
     start = stream(40).standard_normal(admissions.height)  # of drift alone
     admissions = admissions.with_columns(pl.Series("start_e", start))
+    admissions = bedside.weights(stream(50), admissions)
     others = later.later_stays(stream(10), admissions, moves, settings.effects)
     written = reports.note_rows(stream(4), admissions)
     taken = films.film_rows(stream(6), admissions)
@@ -118,13 +122,14 @@ def write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame:
         coded = later.with_later_events(admissions, others)
         events.write_diagnoses(writer, stream(9), coded, settings.effects.chain)
         orders, charts = ids.numbered(chunk, CHUNK * ids.PER_PATIENT, 0), stream(2)
-        errors = settings, stream(14)
-        charted = events.write_icu(writer, charts, admissions, orders, *errors)
+        more = settings, stream(14), stream(51)
+        charted = events.write_icu(writer, charts, admissions, orders, *more)
         events.write_cultures(writer, charts, admissions)
         events.write_code_status(writer, stream(33), admissions)
-        events.write_icu(writer, stream(11), others, orders.reverse(), *errors)
+        events.write_icu(writer, stream(11), others, orders.reverse(), *more)
         events.write_theatre(writer, stream(31), admissions, orders.slice(len(orders) // 2))
-        drawn_labs = events.write_labs(writer, stream(3), admissions, way)
+        drawn_labs = events.write_labs(writer, stream(3), stream(52), admissions, way)
+        administration.write(writer, stream(53), coded)
         notes.write_radiology(writer, stream(5), admissions, written, varied)
         notes.write_discharge(writer, admissions)
         films.write_tables(writer, pictures)

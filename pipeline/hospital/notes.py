@@ -28,6 +28,7 @@ def write_radiology(
         hadm_id=pl.when(~lost).then("hadm_id"),
     )
     writer.write("note/radiology", rows)
+    writer.write("note/radiology_detail", _detail(rows, "exam_name", "CHEST (PORTABLE AP)"))
 
 
 def write_discharge(writer: Writer, admissions: pl.DataFrame) -> None:
@@ -44,3 +45,15 @@ def write_discharge(writer: Writer, admissions: pl.DataFrame) -> None:
         reports.discharge_text(admissions["dies"].to_numpy()),
     )
     writer.write("note/discharge", rows)
+    writer.write("note/discharge_detail", _detail(rows, "author", "___"))
+
+
+def _detail(notes: pl.DataFrame, field: str, value: str) -> pl.DataFrame:
+    """One field of each note."""
+    return notes.select(
+        "note_id",
+        "subject_id",
+        field_name=pl.lit(field),
+        field_value=pl.lit(value),
+        field_ordinal=pl.lit(1),
+    )

@@ -32,7 +32,8 @@ def write_admissions(writer: Writer, rng: np.random.Generator, admissions: pl.Da
     goal = pl.when(dies).then(pl.lit("DIED")).when(rare < 0.04).then(pl.lit("HOSPICE"))
     some = pl.Series(rng.random(rows))
     surgery = pl.when(some < 0.1).then(pl.lit("SURGICAL SAME DAY ADMISSION"))
-    usual = pl.when(emergency).then(pl.lit("EW EMER.")).otherwise(pl.lit("URGENT"))
+    other = pl.when(some < 0.3).then(pl.lit("ELECTIVE")).otherwise(pl.lit("URGENT"))
+    usual = pl.when(emergency).then(pl.lit("EW EMER.")).otherwise(other)
     registered, left = pl.col("admittime") - pl.duration(minutes="ed"), pl.duration(minutes=25)
     full = admissions.with_columns(
         pl.when(dies).then("dischtime").alias("deathtime"),

@@ -9,12 +9,25 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.hospital.charting import draw_times, items
+from pipeline.hospital.charting import draw_times, items, sets
 from pipeline.hospital.course import Rows, Way, draw_course, draw_values
 from pipeline.hospital.model import probability
 from pipeline.hospital.settings import HOUR, PREDICTION
 
 VENTILATED = 30 * HOUR  # longest ventilation of respiratory failure
+NOREPINEPHRINE, PHENYLEPHRINE, VASOPRESSIN, ANGIOTENSIN, SALINE = (
+    221906, 221749, 222315, 229764, 225158)  # fmt: skip
+# further vasopressors: share of those in shock, minutes after norepinephrine, rate
+ADDED = {VASOPRESSIN: (0.35, 120, 2.4), ANGIOTENSIN: (0.06, 240, 20.0)}
+UNITS = {  # of the rate and of the amount
+    NOREPINEPHRINE: ("mcg/kg/min", "mg"),
+    PHENYLEPHRINE: ("mcg/kg/min", "mg"),
+    VASOPRESSIN: ("units/hour", "units"),
+    ANGIOTENSIN: ("ng/kg/min", "ng"),
+    SALINE: ("mL/hour", "ml"),
+}
+FOLEY, VOID, IRRIGANT_IN, IRRIGANT_OUT = 226559, 226560, 227488, 227489
+VOIDS, IRRIGATED = 0.2, 0.02  # shares of admissions
 CODED_BY = ["e", "c", "n", "shock", "arf", "dies"]  # the log-odds of a code depend on these
 
 
@@ -62,23 +75,76 @@ def procedure_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.Dat
     )
 
 
-def infusion_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
-    """Norepinephrine from the onset of shock, saline for many."""
-    shock_at, icu = admissions["shock_at"].to_numpy(), admissions["icu"].to_numpy()
-    stay = admissions["stay"].to_numpy()
+def infusion_rows(
+    rng: np.random.Generator, beside: np.random.Generator, admissions: pl.DataFrame, way: Way
+) -> pl.DataFrame:
+    """Vasopressors from the onset of shock, saline for many: row, itemid, start, end, rate, run.
+
+    Norepinephrine is titrated: consecutive rows of one order (`run`) whose rates show the latent
+    as labs do. To some it is not enough: who gets vasopressin or angiotensin II depends on nothing.
+    `beside` draws all but the saline.
+    """
+    shock_at, icu, stay = (admissions[name].to_numpy() for name in ("shock_at", "icu", "stay"))
     shock = np.flatnonzero(shock_at >= 0)
     fluid = np.flatnonzero((icu >= 0) & (rng.random(len(icu)) < 0.5))
-    start, begin = shock_at[shock], icu[fluid] + 30
-    return pl.concat(
-        [
-            _interval(shock, start, np.minimum(start + 20 * HOUR, stay[shock]), 221906),
-            _interval(fluid, begin, begin + 6 * HOUR, 225158),
-        ]
+    end, begin = np.minimum(shock_at + 20 * HOUR, stay), icu[fluid] + 30
+    constant = [_interval(fluid, begin, begin + 6 * HOUR, SALINE).with_columns(rate=100.0)]
+    for item, (share, later, rate) in ADDED.items():
+        some = beside.random(len(shock)) < share
+        more = shock[some & (shock_at[shock] + later < end[shock])]
+        added = _interval(more, shock_at[more] + later, end[more], item)
+        constant.append(added.with_columns(rate=rate))
+    titrated = _titrated(beside, admissions, way, shock, shock_at[shock], end[shock])
+    rows = pl.concat([titrated, *constant], how="vertical_relaxed")
+    return rows.with_columns(run=pl.struct("row", "itemid").rle_id())
+
+
+def _titrated(
+    rng: np.random.Generator,
+    admissions: pl.DataFrame,
+    way: Way,
+    shock: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+) -> pl.DataFrame:
+    """Norepinephrine between `start` and `end` (minutes) of the admissions `shock`, in two to five
+    rows; rate in mcg/kg/min."""
+    which, change = draw_times(rng, start + 1, end, 1, 4)
+    rows = pl.DataFrame(
+        {"row": shock[np.concatenate([np.arange(len(shock)), which])],
+         "start": np.concatenate([start, change]).astype(int)}
+    ).unique().sort("row", "start")  # fmt: skip
+    over = pl.DataFrame({"row": shock, "over": end.astype(int)})
+    rows = rows.join(over, on="row", how="left", maintain_order="left").with_columns(
+        end=pl.coalesce(pl.col("start").shift(-1).over("row"), "over")
     )
+    drug = items().filter(pl.col("itemid") == NOREPINEPHRINE)
+    row, begun = rows["row"].to_numpy(), rows["start"].to_numpy()
+    course = draw_course(rng, way, admissions, drug.height)
+    rates = sets(rng, admissions, drug, course, row, begun, begun)["valuenum"]
+    return rows.select("row", pl.lit(NOREPINEPHRINE).alias("itemid"), "start", "end", rate=rates)
 
 
-def urine_rows(rng: np.random.Generator, admissions: pl.DataFrame, way: Way) -> pl.DataFrame:
-    """Urine by Foley catheter; sicker patients have less, or what `course` makes of it."""
+def doses(infused: pl.DataFrame, weight: pl.Series) -> pl.DataFrame:
+    """Adds amount, amountuom and rateuom to rows of infusions; `weight` in kg, one per row."""
+    hours = (pl.col("end") - pl.col("start")) / 60
+    by_weight = pl.col("rateuom").str.contains("/kg/min")
+    of_a_thousand = pl.when(pl.col("amountuom") == "mg").then(1000).otherwise(1)
+    given = pl.col("rate") * hours * pl.when(by_weight).then(weight * 60).otherwise(1)
+    return infused.with_columns(
+        pl.col("itemid").replace_strict({k: u[0] for k, u in UNITS.items()}).alias("rateuom"),
+        pl.col("itemid").replace_strict({k: u[1] for k, u in UNITS.items()}).alias("amountuom"),
+    ).with_columns((given / of_a_thousand).round(4).clip(0.0001).alias("amount"))
+
+
+def urine_rows(
+    rng: np.random.Generator, beside: np.random.Generator, admissions: pl.DataFrame, way: Way
+) -> pl.DataFrame:
+    """Urine, by Foley catheter or voided; sicker patients have less, or what `course` makes of it.
+
+    `beside` draws who voids and whose bladder is irrigated: there the volume that goes in is
+    charted beside all that comes out.
+    """
     icu, stay = admissions["icu"].to_numpy(), admissions["stay"].to_numpy()
     upto = np.where(icu >= 0, np.minimum(stay, PREDICTION - 30), -1)
     row, minute = draw_times(rng, np.maximum(icu, 0), upto, 2, 4)
@@ -90,9 +156,14 @@ def urine_rows(rng: np.random.Generator, admissions: pl.DataFrame, way: Way) -> 
         course = draw_course(rng, way, admissions, urine.height)
         rows = Rows(row, minute, minute + 12 <= PREDICTION)
         value = draw_values(rng, course, urine, shown, rows)[:, 0]
-    return pl.DataFrame(
-        {"row": row, "minute": minute, "stored": minute + 12, "value": np.maximum(value, 0).round()}
-    )
+    share = beside.random(len(icu))[row]
+    irrigated, volume = share > 1 - IRRIGATED, beside.integers(10, 60, len(row)) * 50.0
+    item = np.where(irrigated, IRRIGANT_OUT, np.where(share < VOIDS, VOID, FOLEY))
+    made = np.maximum(value, 0).round()
+    frame = pl.DataFrame({"row": row, "minute": minute, "stored": minute + 12, "itemid": item,
+                          "value": np.where(irrigated, made + volume, made)})  # fmt: skip
+    went_in = frame.with_columns(itemid=pl.lit(IRRIGANT_IN), value=pl.Series(volume))
+    return pl.concat([frame, went_in.filter(pl.Series(irrigated))], how="vertical_relaxed")
 
 
 def peep_rows(rng: np.random.Generator, admissions: pl.DataFrame) -> pl.DataFrame:
