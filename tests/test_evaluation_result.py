@@ -187,6 +187,30 @@ def test_folds_and_everything_beside_them(monkeypatch, source, tmp_path):
     assert len(drawn["roc"]["tpr"]) == 101
 
 
+def test_how_each_training_ended_is_told_by_part_fold_and_seed(monkeypatch, source, tmp_path):
+    assert evaluate(monkeypatch, source, tmp_path)[0]["training"] == []
+    given = ["--histories"]
+    for fold in range(2):
+        for part in ("ehr", "note"):
+            seeds = {
+                str(seed): {
+                    "trained_on": 9, "steps": 40, "best_step": 10 * (1 + seed), "checks": [],
+                    "stopped": "patience" if fold else "budget", "rising": not fold,
+                }
+                for seed in range(2)
+            }  # fmt: skip
+            path = tmp_path / f"{part}{fold}.json"
+            path.write_text(json.dumps({"part": part, "precision": "fp32", "seeds": seeds}))
+    given += [str(tmp_path / f"{part}{k}.json") for part in ("ehr", "note") for k in range(2)]
+    made = evaluate(monkeypatch, source, tmp_path, *given)[0]
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+    told = [(one["part"], one["fold"], one["seed"], one["rising"]) for one in made["training"]]
+    assert told == [
+        (part, k, seed, not k) for part in ("ehr", "note") for k in range(2) for seed in range(2)
+    ]
+    assert [one["best_step"] for one in made["training"]] == [10, 20] * 4
+
+
 def test_films_that_cannot_be_read_are_counted_and_small_counts_hidden(
     monkeypatch, source, tmp_path
 ):

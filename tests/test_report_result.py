@@ -287,6 +287,16 @@ def test_words_count_items_without_an_embedding_where_there_are_any(monkeypatch,
         assert ("Embeddings" in printed) == said
 
 
+def test_words_name_trainings_that_were_still_rising(monkeypatch, capsys, tmp_path):
+    result = made(tmp_path, truth=True)
+    ended = {"part": "ehr", "fold": 0, "seed": 0, "precision": "fp32", "steps": 400}
+    for rising in (True, False, None):
+        training = [ended | {"best_step": 400, "stopped": "budget", "rising": rising}]
+        write_json(tmp_path / "x.json", result | {"training": training})
+        line = "Training        ehr still rising at the end of the budget (400 steps)"
+        assert (line in say(monkeypatch, capsys, tmp_path)) == bool(rising)
+
+
 def test_words_count_films_that_cannot_be_read_where_there_are_any(monkeypatch, capsys, tmp_path):
     result = made(tmp_path, truth=True)
     for films, line in (

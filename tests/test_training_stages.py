@@ -102,7 +102,9 @@ def test_pretraining_leaves_weights_and_outcome_per_seed_a_history_and_nothing_e
         "head.weight",
         "head.bias",
     }
-    history = json.loads((folder / "history.json").read_text())["seeds"]
+    told = json.loads((folder / "history.json").read_text())
+    assert (told["part"], told["precision"]) == ("toy", "fp32")
+    history = told["seeds"]
     assert [history[seed]["trained_on"] for seed in "01"] == [23, 23]  # 24, one lacks the modality
     assert [len(history[seed]["checks"]) for seed in "01"] == [2, 2]
 

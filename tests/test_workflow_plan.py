@@ -523,6 +523,27 @@ def test_a_training_depends_on_the_code_of_its_modalities(name):
     assert not [file for file in files if file.split("/")[1] in others]
 
 
+TRAINED = {  # modalities and model of a target → the trainings behind it
+    ("e", "unimodal"): ["ehr"],
+    ("ecn", "early"): ["ehr", "cxr", "note"],
+    ("en", "logistic"): ["ehr", "note"],
+    ("ec", "joint"): ["ec_joint"],
+    ("en", "unimed-gru"): ["en_unimed-gru"],
+    ("e", "gbdt-stats"): [],
+}
+
+
+@pytest.mark.parametrize(("letters", "model"), TRAINED)
+def test_a_result_reads_how_the_trainings_behind_it_ended_in_every_fold(letters, model):
+    wiring = ResultWiring(CONFIG | {"folds": 2})
+    job = SimpleNamespace(modalities=letters, model=model, task="mortality")
+    assert wiring.histories("corrected")(job) == [
+        f"results/{fold}/admission/models/mortality/{part}/history.json"
+        for part in TRAINED[letters, model]
+        for fold in ("corrected", "corrected/fold1")
+    ]
+
+
 def test_who_has_which_modality_is_the_same_for_every_target():
     wiring = ResultWiring(CONFIG, {"n": "no reports"})
     told = json.loads(

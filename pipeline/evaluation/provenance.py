@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import platform
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +20,7 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
 from pipeline.stage.model_folders import digest_of_files
 from pipeline.stage.modules import digest_of_code
-from pipeline.stage.result import Environment, External, Films, Source
+from pipeline.stage.result import Ended, Environment, External, Films, Source
 from pipeline.stage.sections import Definition
 from pipeline.stage.tables import one_version, version_of_tables
 
@@ -136,6 +137,23 @@ def external_files(told: Mapping[str, Any], smallest: int) -> dict[str, External
         })
         for name, one in told.items()
     }  # fmt: skip
+
+
+def endings(paths: Sequence[str]) -> list[Ended]:
+    """How each training ended, by the histories of trainings: of a part one per fold, in order."""
+    ended: list[Ended] = []
+    folds: Counter[str] = Counter()
+    for path in paths:
+        history = read_json(path)
+        part = history["part"]
+        for seed, one in history["seeds"].items():
+            ended.append({
+                "part": part, "fold": folds[part], "seed": int(seed),
+                "precision": history["precision"], "steps": one["steps"],
+                "best_step": one["best_step"], "stopped": one["stopped"], "rising": one["rising"],
+            })  # fmt: skip
+        folds[part] += 1
+    return ended
 
 
 def usage(folder: str | Path, stages_of: Collection[str]) -> dict[str, Any]:

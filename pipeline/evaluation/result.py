@@ -31,6 +31,7 @@ from pipeline.evaluation.provenance import (
     cohort_fingerprint,
     definition_of,
     definitions_version,
+    endings,
     environment,
     external_files,
     unreadable_films,
@@ -187,6 +188,7 @@ def _arguments() -> argparse.Namespace:
     add("--truth", help="folder with ceilings.json and oracle_<task>.parquet, where it is known")
     add("--truth-of", nargs="*", default=[], metavar="TASK=NAME", help="if not the task's own")
     add_present_argument(arguments)
+    add("--histories", nargs="*", default=[], help="of the trainings behind it, JSON, fold by fold")
     add("--readable", help="JSON of films needed and unreadable, of results that read films")
     add("--external", default="{}", help="JSON: modality → files of the user's behind its encoder")
     add("--source", default="{}", help="JSON of the kind of source behind the result; recorded")
@@ -253,6 +255,7 @@ def main() -> None:
         "cohort": cohort(everyone(tables, folds), list(ahead), args.suppress_below),
         "unreadable_films": unreadable_films(args.readable, args.suppress_below),
         "external": external_files(args.external, args.suppress_below),
+        "training": endings(args.histories),
         "environment": environment(args.modules, args.lock),
     }
     curves: Curves = {"target": args.target, "split": "test", "tasks": drawn}

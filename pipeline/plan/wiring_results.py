@@ -151,6 +151,26 @@ class ResultWiring(Wiring):
 
         return of
 
+    def histories(self, protocol: str) -> Of:
+        """The histories of the trainings behind a target: its own, or those of its encoders."""
+
+        def of(wildcards: Any) -> list[str]:
+            model = registry.models(self.config, protocol)[wildcards.model]
+            if model.features not in ("encoders", "embeddings"):
+                return []
+            alone = model.features == "embeddings" or wildcards.model == registry.SINGLE
+            names = [self.letters[letter] for letter in wildcards.modalities]
+            parts = names if alone else [f"{wildcards.modalities}_{wildcards.model}"]
+            return [
+                path
+                for part in parts
+                for path in self.in_folds(
+                    f"{UNIT}/models/{wildcards.task}/{part}/history.json", protocol, wildcards.task
+                )
+            ]
+
+        return of
+
     def of_decoder(self, protocol: str, ending: str, kind: str | None = None) -> Of:
         """What a decoder leaves beside its predictions, in every fold; other models leave nothing.
 

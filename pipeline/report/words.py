@@ -3,7 +3,7 @@
 A result of one admission task has a line per question, one of several tasks a line per task.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ def words(result: Result, path: Path, letters: Letters) -> str:
     lines |= {
         "Definitions": defined(result),
         **_films(result.get("unreadable_films")),
+        **_training(result.get("training", [])),
         **_embeddings(result),
         "Intervals": f"95 %, {noise_words([result])[:-1]}",
         "Files": ", ".join(str(path.with_suffix(end)) for end in (".json", ".svg", ".run.json")),
@@ -97,6 +98,22 @@ def _embeddings(result: Result) -> Lines:
         if one.get("missing")
     ]
     return {"Embeddings": "; ".join(texts)} if texts else {}
+
+
+def _training(ended: Sequence[Mapping[str, Any]]) -> Lines:
+    """Which trainings were still rising when their budget ended, if any.
+
+    >>> ended = [{"part": "ehr", "rising": True, "steps": 400}, {"part": "note", "rising": False}]
+    >>> _training(ended)
+    {'Training': 'ehr still rising at the end of the budget (400 steps): more may give more'}
+    """
+    rising = [one for one in ended if one["rising"]]
+    if not rising:
+        return {}
+    parts = ", ".join(dict.fromkeys(one["part"] for one in rising))
+    steps = max(one["steps"] for one in rising)
+    text = f"{parts} still rising at the end of the budget ({steps} steps): more may give more"
+    return {"Training": text}
 
 
 def main() -> None:

@@ -178,6 +178,30 @@ class External(TypedDict):
 
 
 @exact
+class Ended(TypedDict):
+    """How one training ended, of one part of the model, fold and seed."""
+
+    part: str
+    """What was trained: the encoder of a modality, or all parts together under the model's name."""
+    fold: Count
+    """Number of the fold, from 0."""
+    seed: int
+    """Seed of the training."""
+    precision: str
+    """Of its numbers: fp32 or bf16."""
+    steps: AtLeastOne
+    """Steps that it was trained."""
+    best_step: AtLeastOne
+    """The step after which its weights were best on validation: they are kept."""
+    stopped: Literal["patience", "budget", "epochs"]
+    """By what it ended: no better check in so many (patience), all steps of the budget (budget), or
+    all passes of a schedule in epochs (epochs)."""
+    rising: bool | None
+    """Whether the budget ended before patience did: more steps might give more. Null where no one
+    can tell: validation did not choose, or the schedule is in epochs."""
+
+
+@exact
 class Environment(TypedDict):
     """Versions and fingerprints of what made the result."""
 
@@ -230,6 +254,8 @@ class Head(TypedDict):
     """Films that cannot be read and count as missing; null where the model reads no films."""
     external: NotRequired[dict[str, External]]
     """Modality → files of the user's behind its encoder; empty where there are none."""
+    training: list[Ended]
+    """How each training behind the result ended; empty where none trains in steps or epochs."""
     environment: Environment
     """Versions and fingerprints of what made the result."""
 

@@ -67,5 +67,6 @@ def train_seeds(
                 outcomes.append(finish(model, seed, device))
                 save_weights(model, folder / f"seed{seed}.safetensors")
     if processes.first:
-        write_json(folder / "history.json", {"precision": precision_of(device), "seeds": histories})
+        history = {"part": name, "precision": precision_of(device), "seeds": histories}
+        write_json(folder / "history.json", history)
     return outcomes
