@@ -74,6 +74,11 @@ def test_what_is_generated_from_the_types_is_up_to_date(name):
     assert text == configuration.generated()[name], "run python -m pipeline.plan.configuration"
 
 
+def test_each_schedule_says_of_which_models_it_is():
+    page = configuration.page()
+    assert "kept. Here: every model but UniMed" in page and "kept. Here: UniMed and its" in page
+
+
 def test_the_hospital_takes_what_the_config_allows():
     patients = sections.Hospital.model_json_schema()["properties"]["patients"]
     assert patients["maximum"] == ids.MAX_PATIENTS

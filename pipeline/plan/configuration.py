@@ -332,7 +332,7 @@ def _table(where: str, node: Mapping[str, Any], root: Mapping[str, Any], values:
         inner = resolved({key: keys[name][key] for key in keys[name] if key != "description"}, root)
         path = f"{where}.{name}" if where else name
         if "properties" in inner:
-            sections.append((path, inner, values[name]))
+            sections.append((path, _with(inner, keys[name]), values[name]))
             continue
         written = f"`{json.dumps(values[name])}`" if name in values else "–"
         marked = f"`{name}`" if name in node.get("required", []) else f"*`{name}`*"
@@ -344,6 +344,18 @@ def _table(where: str, node: Mapping[str, Any], root: Mapping[str, Any], values:
     return [*rows, ""] + [
         line for each in sections for line in _table(each[0], each[1], root, each[2])
     ]
+
+
+def _with(section: Mapping[str, Any], named: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A section whose description says, too, what it is for under the name that it has here.
+
+    >>> _with({"description": "How to train."}, {"description": "every model"})["description"]
+    'How to train. Here: every model.'
+    """
+    about, here = section.get("description", ""), named.get("description", "")
+    if not here or here.lower() in about.lower():
+        return section
+    return {**section, "description": f"{about} Here: {here}."}
 
 
 def generated() -> dict[str, str]:

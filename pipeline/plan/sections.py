@@ -84,7 +84,7 @@ class Severity(Section):
 class Hospital(Section):
     """The synthetic hospital, made where source.root is synthetic."""
 
-    patients: Whole = key("number of patients", le=384_615)
+    patients: Whole = key("number of patients; identifiers suffice for the maximum", le=384_615)
     seed: Seed = key("seed of its random numbers")
     chain: Number = key(
         "how much shock, respiratory failure and death change what follows; 0: not at all",
@@ -120,14 +120,14 @@ class Cxr(Section):
 
 
 class Bert(Section):
-    """Tokens of reports by BERT."""
+    """Tokens of reports by BERT: of UniMed, and of every model where encoders has `n: bert`."""
 
     model: Text | None = key(
         "folder of a BERT (config.json, vocabulary, safetensors), or its hub name where it is in "
         "the cache; null: the small one, tiny"
     )
     trained: Literal["frozen", "last"] = key(
-        "`frozen`: its tokens are computed once; `last`: its last layer is trained with the decoder"
+        "`frozen`: its tokens are computed once; `last`: its last layer is trained with the model"
     )
     tokens: int = key("WordPieces of a window", ge=8, le=512)
     tiny: TinyBert = key("the small BERT")
@@ -144,20 +144,27 @@ class Note(Section):
 
 
 class Fiddle(Section):
-    """FIDDLE, of ICU stays and admissions: features of the record (Tang et al. 2020)."""
+    """FIDDLE: features of the record (Tang et al. 2020), of ICU stays and of admissions.
+
+    Of UniMed, and of every model where encoders has `e: fiddle`.
+    """
 
     hours: Whole = key(
-        "hours after arrival in the ICU that it reads; of admissions it reads cohort.window_hours",
+        "hours after arrival in the ICU that it reads; of admissions it reads cohort.window_hours, "
+        "whatever stands here",
         le=48,
     )
     step: Number = key("hours per bin; every task's hours are whole bins", gt=0, le=48)
     theta_1: Number = key("a variable is recorded in more than this share of the episodes",
                           ge=0, lt=1)  # fmt: skip
     theta_2: Number = key(
-        "a feature is 1 and is 0 in more than this share of the episodes", ge=0, lt=0.5
+        "a feature is 1 in more than this share of the episodes, and 0 in more than it",
+        ge=0,
+        lt=0.5,
     )
     theta_freq: Number = key(
-        "frequent: at least so many records per bin with any; such variables get statistics",
+        "a variable of numbers with at least so many records per observed bin is frequent: it gets "
+        "statistics",
         ge=0,
         le=10_000,
     )
@@ -167,7 +174,7 @@ class Fiddle(Section):
 
 
 class Early(Section):
-    """Early fusion."""
+    """Early fusion: the model `early`."""
 
     dropout: Number = key("dropout of its head", ge=0, lt=1)
 
@@ -184,9 +191,10 @@ class Unimed(Section):
     encoders: dict[Letter, Name] = key("letter → encoder of its modality")
     tasks: Items[StayTask] = key("tasks of ICU stays in the tables, `<query>_<n>h`: predicted n "
                                  "hours after arrival in the ICU")  # fmt: skip
-    all: Items[StayTask] = key("the tasks of ICU stays of targets `…_all`, in the order of time")
+    all: Items[StayTask] = key("the tasks of ICU stays of targets `…_all`, in the order of time; "
+                               "targets `…_admission` take the config's tasks")  # fmt: skip
     model: UnimedModel = key("the model `unimed`")
-    schedule: Schedule = key("how it is trained")
+    schedule: Schedule = key("UniMed and its variants, of either unit")
     variants: dict[Annotated[str, Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")], UnimedChange] = key(
         "name → what the model `unimed-<name>` changes of unimed.model"
     )
@@ -219,7 +227,8 @@ class Common(Section):
     )
     folds: Whole = key("folds of a cross-validation, each a full run; at most 1 / split.test",
                        le=100)  # fmt: skip
-    tasks: Items[AdmissionTask] = key("tasks of admissions in the tables")
+    tasks: Items[AdmissionTask] = key("tasks of admissions in the tables and of targets "
+                                      "`…_unimed_admission`")  # fmt: skip
     modalities: dict[Letter, Name] = key(
         "letter → folder below pipeline/, in the order of target names", min_length=1
     )
@@ -229,7 +238,7 @@ class Common(Section):
     modality_dropout: Number = key(
         "chance that the training of a fused model hides a modality of an episode", ge=0, lt=1
     )
-    unimed: Unimed = key("UniMed, one decoder over tasks")
+    unimed: Unimed = key("UniMed")
     seeds: Items[Seed] = key(
         "seeds of trainings; with five or more, intervals hold the noise of training and "
         "comparisons get a verdict"
