@@ -256,6 +256,6 @@ def test_the_moments_of_the_fusion_share_are_kept_with_the_weights(stage, tmp_pa
 def test_a_fusion_share_of_one_class_is_a_clear_error(stage):
     label = stage.truth.copy()
     label[20:60] = 0
-    with pytest.raises(InputError, match="fusion share are all of one class"):
+    with pytest.raises(InputError, match="the episodes of fusion are all of one class"):
         stage("any", label=label)
     assert stage("published", label=label, head_on="train").height == 200

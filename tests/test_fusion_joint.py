@@ -237,7 +237,7 @@ def test_late_averaged_starts_from_the_prevalence_for_those_who_have_nothing(sta
 
 
 def test_training_episodes_of_one_class_are_a_clear_error(stage, tmp_path):
-    with pytest.raises(InputError, match="joint fusion: the training episodes are all of one"):
+    with pytest.raises(InputError, match="task mortality: the episodes of train are all of one"):
         stage(label=np.where(np.arange(120) < 80, 0, LABEL))
     assert not (tmp_path / "joint").exists()
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from types import SimpleNamespace
 
@@ -160,7 +161,7 @@ def test_the_encoder_learns_from_train_and_chooses_by_val_alone(stage):
 def test_one_class_among_those_with_the_modality_is_a_clear_error(stage, tmp_path):
     label = np.zeros(48, int)
     label[3] = 1  # the only positive lacks the modality
-    with pytest.raises(InputError, match=r"pretraining toy: .* one class"):
+    with pytest.raises(InputError, match=r"^task mortality: the episodes of train that have toy"):
         stage.pretrain(label=label)
     assert not (tmp_path / "models").exists()
 
@@ -259,9 +260,13 @@ def test_a_fusion_share_of_one_class_is_a_clear_error(stage, tmp_path):
     label[24:32] = 0
     label[30] = 1  # lacks the modality
     with pytest.raises(
-        InputError, match=r"^toy: .* fusion share that have this modality .* one class"
-    ):
+        InputError, match=r"^task \w+: the episodes of fusion that have toy are all of one class"
+    ) as error:
         stage.embed(folder, label=label)
+    text = str(error.value)
+    assert "hospital.patients" in text and re.search(r"\nfusion +(<10|hidden) +0\n", text)
+    with pytest.raises(InputError, match=r"the episodes of fusion that have toy"):
+        stage.pretrain(label=label)  # as soon as it is known
     assert not (tmp_path / "predictions.parquet").exists()
     stage.embed(folder, head_on="train", label=label)  # nothing is fitted there
 

@@ -13,6 +13,7 @@ from pipeline.stage.errors import InputError
 log = logging.getLogger("pipeline.cohort")
 
 COUNT = "count: "
+ENLARGE = "take more patients (hospital.patients), a larger share (split) or a wider cohort"
 SMALL = 10  # counts below are hidden in logs
 
 
@@ -89,12 +90,12 @@ def check_classes(
     """
     text = as_text(table)
     if not table["conditions"][-1]["episodes"]:
-        raise InputError(f"task {task}: no episode is eligible\n{text}")
+        raise InputError(f"task {task}: no episode is eligible; {ENLARGE}\n{text}")
     sets = [fitted] if together else [[name] for name in fitted]
     if bad := [name for names in sets if _one_class(table, names) for name in names]:
         raise InputError(
             f"task {task}: not both classes in {', '.join(bad)}, so that no model can be fitted;"
-            f" widen the cohort\n{text}"
+            f" {ENLARGE}\n{text}"
         )
     log.info("task %s:\n%s", task, text)
     for name in [name for name in fitted if _one_class(table, [name])]:

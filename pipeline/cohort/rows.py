@@ -1,13 +1,18 @@
 """The eligible episodes of a task as arrays: what every model is trained and scored on."""
 
 import argparse
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from pipeline.cohort import attrition
+from pipeline.cohort.counts import ENLARGE, twice_hidden
 from pipeline.cohort.definitions import VERSION
+from pipeline.cohort.split import NAMES
+from pipeline.stage.errors import InputError
 from pipeline.stage.tables import Contract, read_table
 
 # Predictions of binary tasks by one model: of each task its eligible episodes
@@ -91,6 +96,30 @@ def read_rows(episodes: str | Path, labels: str | Path, task: str) -> TaskRows:
         table[name].to_numpy() for name in ("episode_id", "subject_id", "split", "label")
     )
     return TaskRows(task, episode, subject, split, label.astype(int))
+
+
+def check_classes(rows: TaskRows, here: np.ndarray, who: str, *fitted: Collection[str]) -> None:
+    """`InputError`, with counts per split, where a training set is all of one class.
+
+    `here` (N,) boolean: the episodes that have what the model reads; `who`: what that is, empty
+    where all count. `fitted`: the splits of each training set; where nobody in one of them is here
+    the reader of the data says so.
+    """
+    for splits in fitted:
+        part = here & np.isin(rows.split, list(splits))
+        if not part.any() or len(np.unique(rows.label[part])) > 1:
+            continue
+        counts = [
+            {"split": name, "episodes": int(of.sum()), "positives": int(rows.label[of].sum())}
+            for name in NAMES
+            if (of := here & (rows.split == name)).any()
+        ]
+        raise InputError(
+            f"task {rows.task}: the episodes of {' and '.join(splits)}"
+            f"{f' that have {who}' if who else ''} are all of one class, so that no model can be "
+            f"fitted; {ENLARGE}\n"
+            f"{attrition.as_text(twice_hidden(counts))}"
+        )
 
 
 def predictions(rows: TaskRows, seed: int, probability: np.ndarray) -> pl.DataFrame:

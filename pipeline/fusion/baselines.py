@@ -27,6 +27,7 @@ from pipeline.cohort.rows import (
     PREDICTIONS,
     TaskRows,
     add_row_arguments,
+    check_classes,
     predictions,
     read_rows,
 )
@@ -93,12 +94,9 @@ def fit_best(model: str, inputs: Inputs, rows: TaskRows, fitted: np.ndarray, see
 
 def fitted_rows(rows: TaskRows, embedded: bool) -> np.ndarray:
     """The rows to fit on; `InputError` where they are of one class."""
-    fusion = rows.of("fusion")
-    fitted = fusion if embedded and len(fusion) else np.union1d(rows.of("train"), fusion)
-    if len(np.unique(rows.label[fitted])) < 2:
-        raise InputError("baselines: the episodes to fit on are all of one class; "
-                         "enlarge the cohort or its share")  # fmt: skip
-    return fitted
+    splits = ["fusion"] if embedded and len(rows.of("fusion")) else ["train", "fusion"]
+    check_classes(rows, np.ones(len(rows.episode), bool), "", splits)
+    return np.flatnonzero(np.isin(rows.split, splits))
 
 
 def read_inputs(arguments: argparse.Namespace, seed: int, episodes: np.ndarray) -> Inputs:

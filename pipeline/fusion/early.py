@@ -16,11 +16,17 @@ import polars as pl
 import torch
 from torch import nn
 
-from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, read_rows
+from pipeline.cohort.rows import (
+    ABSENT,
+    PREDICTIONS,
+    TaskRows,
+    check_classes,
+    predictions,
+    read_rows,
+)
 from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import Dropping, EarlyHead
 from pipeline.stage.command import log, parser, run
-from pipeline.stage.errors import InputError
 from pipeline.stage.tables import write_table
 from pipeline.training.batches import evaluate
 from pipeline.training.embeddings import Embeddings, read_embeddings
@@ -57,10 +63,7 @@ def main() -> None:
     arguments = _arguments()
     rows = read_rows(arguments.episodes, arguments.labels, arguments.task)
     fitted, val = rows.of(arguments.head_on), rows.of("val")
-    if len(np.unique(rows.label[fitted])) < 2:
-        share = arguments.head_on
-        raise InputError(f"early fusion: the episodes of the {share} share are all of one "
-                         "class; enlarge the cohort or the share")  # fmt: skip
+    check_classes(rows, np.ones(len(rows.episode), bool), "", [arguments.head_on])
     data = {
         seed: read_embeddings(arguments.embeddings, seed, rows.episode) for seed in arguments.seeds
     }

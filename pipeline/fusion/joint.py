@@ -21,11 +21,17 @@ import polars as pl
 import torch
 from torch import nn
 
-from pipeline.cohort.rows import ABSENT, PREDICTIONS, TaskRows, predictions, read_rows
+from pipeline.cohort.rows import (
+    ABSENT,
+    PREDICTIONS,
+    TaskRows,
+    check_classes,
+    predictions,
+    read_rows,
+)
 from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import HEADS, Dropping, LateHead
 from pipeline.stage.command import log, parser, run
-from pipeline.stage.errors import InputError
 from pipeline.stage.tables import write_table
 from pipeline.training.batches import Batch, evaluate, within
 from pipeline.training.embeddings import Embeddings
@@ -154,9 +160,7 @@ def main() -> None:
     train = rows.of("train")
     for name, modality in each.items():
         check_present(name, modality, train, "training episodes")
-    if len(np.unique(rows.label[train])) < 2:
-        raise InputError(f"{arguments.head} fusion: the training episodes are all of one class; "
-                         "enlarge the cohort")  # fmt: skip
+    check_classes(rows, np.ones(len(rows.episode), bool), "", ["train"])
     examples = JointExamples(data, rows.label, train, rows.of("val"))
     made = train_seeds(
         arguments, arguments.head, arguments.weights,

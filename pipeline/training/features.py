@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.cohort.rows import TaskRows
+from pipeline.cohort.rows import TaskRows, check_classes
 from pipeline.stage.errors import InputError
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.loop import Examples, fit
@@ -148,13 +148,12 @@ def fit_on_fusion(head: Head, data: Embeddings, rows: TaskRows, schedule: Traini
     the training. `name`: of the modalities. Raises `InputError` where nobody in the share has one,
     and where the share has one class only.
     """
-    train, val = (part[data.here[part].any(axis=1)] for part in (rows.of("fusion"), rows.of("val")))
+    here = np.asarray(data.here.any(axis=1))
+    train, val = (part[here[part]] for part in (rows.of("fusion"), rows.of("val")))
     if not len(train):
         raise InputError(f"{name}: none of the episodes of the fusion share has this modality: "
                          "its selection's log says how many there were at all")  # fmt: skip
-    if len(np.unique(rows.label[train])) < 2:
-        raise InputError(f"{name}: the episodes of the fusion share that have this modality are "
-                         "all of one class; enlarge the cohort or the share")  # fmt: skip
+    check_classes(rows, here, name, ["fusion"])
     make_repeatable(seed, torch.get_num_threads())
     head.begin(data, train, rows.label[train].mean())
     progress = folder / f".head{seed}.progress"

@@ -9,12 +9,10 @@ count in the loss, a mean over those that have it. Under torchrun several proces
 
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
-from pipeline.cohort.rows import read_rows
+from pipeline.cohort.rows import check_classes, read_rows
 from pipeline.stage.command import parser, run
-from pipeline.stage.errors import InputError
 from pipeline.training.examples import Examples
 from pipeline.training.features import Unimodal
 from pipeline.training.modality import add_data_argument, check_present, feature_of, read_data
@@ -36,9 +34,7 @@ def main() -> None:
     check_present(name, data, rows.of("train"), "training episodes")
     have = data.present()
     train, val = (part[have[part]] for part in (rows.of("train"), rows.of("val")))
-    if len(np.unique(rows.label[train])) < 2:
-        raise InputError(f"pretraining {name}: the training episodes that have this "
-                         "modality are all of one class; enlarge the cohort")  # fmt: skip
+    check_classes(rows, have, name, ["train"], ["fusion"])  # heads are fitted on fusion, later
     examples = Examples(data, rows.label, train, val)
 
     def build(seed: int) -> tuple[nn.Module, Examples]:

@@ -15,6 +15,7 @@ from typing import cast
 
 import numpy as np
 
+from pipeline.cohort.counts import ENLARGE
 from pipeline.cohort.task import find
 from pipeline.stage.command import log, pairs, parser, run
 from pipeline.stage.errors import InputError
@@ -83,7 +84,7 @@ def check_classes(data: Episodes, train: np.ndarray) -> None:
         rows, task = train[data.eligible[train, k]], data.tasks[k]
         if not len(rows) or (not task.many and len(np.unique(data.label[rows, k])) < 2):
             raise InputError(f"task {task.name}: not both classes among the training episodes; "
-                             "enlarge the cohort")  # fmt: skip
+                             f"{ENLARGE}")  # fmt: skip
 
 
 def main() -> None:
