@@ -256,4 +256,4 @@ class Config(Common):
     availability: Availability = key("from when a row could have been known")
     cxr: Cxr = key("chest films")
     note: Note = key("radiology reports")
-    schedule: Schedule = key("how every model but UniMed is trained, single or fused")
+    schedule: Schedule = key("every model but UniMed, single or fused, of either unit")
