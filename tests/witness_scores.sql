@@ -76,7 +76,7 @@ CREATE TEMP TABLE run AS
 WITH counted AS (
     SELECT
         *,
-        SUM(CASE WHEN before IS NULL OR DATE_DIFF('hour', before, charttime) >= 14 THEN 1 ELSE 0 END)
+        SUM((before IS NULL OR DATE_DIFF('hour', before, charttime) >= 14)::INT)
             OVER (PARTITION BY stay_id ORDER BY charttime) AS number
     FROM mode
 )

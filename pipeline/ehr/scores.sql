@@ -1,5 +1,5 @@
 -- What clinical scores share: who is asked when, and what was charted by then. One row per episode
--- in asked, gcs, urine and vitals; rows of the source in charted; runs of ventilation in ventilated.
+-- in asked, gcs, urine and vitals; rows of the source in charted; runs in ventilated.
 -- Tables: chartevents, outputevents, icustays. Views: episodes. Macro: intubated (signals.py).
 -- The field admissions is observed.sql of the room stage, the others are those of events.sql;
 -- {hours} from clock zero to T, the prediction time.
@@ -86,8 +86,8 @@ SELECT
 FROM together
 GROUP BY episode_id;
 
--- ASSUME a part of the Glasgow Coma Scale that is not charted is what it was at the charting before,
--- if that was less than 6 hours earlier, else normal.
+-- ASSUME a part of the Glasgow Coma Scale that is not charted is what it was the time before, if
+-- that was less than 6 hours earlier, else normal.
 -- ASSUME who cannot speak for a tube is awake (15): sedation is no failure of the brain. The other
 -- parts charted with a tube tell nothing of the time without it.
 CREATE TEMP VIEW gcs AS
@@ -126,7 +126,7 @@ summed AS (
 )
 SELECT episode_id, min(scale) AS gcs_min FROM summed WHERE charttime >= since GROUP BY episode_id;
 
--- Runs on a ventilator through a tube. When a mode ends is not known before the next one is charted:
+-- Runs on a ventilator through a tube. When a mode ends is not known before the next is charted:
 -- ASSUME it holds until then, for 14 hours at most, and at T by the last that was known.
 -- ASSUME a mode of a ventilator counts whatever the tube, a tracheostomy too; a mask does not, nor
 -- do SPONT and CPAP, which are modes of both.
@@ -164,8 +164,8 @@ SELECT episode_id, begun, ended FROM runs WHERE invasive;
 
 -- Urine in 24 hours (ml), irrigation netted: 227488 goes in, 227489 is what comes out.
 -- It is measured in an ICU alone.
--- ASSUME of a patient there for part of the 24 hours (hours begun) what was measured tells the rest,
--- from 12 hours on; less tells nothing.
+-- ASSUME of a patient there for part of the 24 hours (hours begun) what was measured tells the
+-- rest, from 12 hours on; less tells nothing.
 CREATE TEMP VIEW urine AS
 WITH outputs AS (
     SELECT *, greatest(charttime, {known_outputs}) AS known FROM outputevents

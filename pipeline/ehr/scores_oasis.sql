@@ -1,6 +1,7 @@
 -- OASIS (Johnson et al. 2013): points of ten variables by the worst value known in the 24 hours
 -- before T; null: no value. One row per episode.
--- Tables: admissions, icustays, services. Views: asked, vitals, gcs, ventilated, urine (scores.sql).
+-- Tables: admissions, icustays, services. Views of scores.sql: asked, vitals, gcs, ventilated,
+-- urine.
 -- Nothing here is coded at discharge. Of a value that may be too low or too high the lowest and the
 -- highest count, whichever has more points.
 CREATE TEMP MACRO of_heart_rate(beats) AS

@@ -1,6 +1,7 @@
 -- SOFA (Vincent et al. 1996): points of six organs by the worst value known in the 24 hours before
 -- T; null: no value. One row per episode.
--- Tables: labevents, inputevents. Views: asked, charted, vitals, gcs, ventilated, urine (scores.sql).
+-- Tables: labevents, inputevents. Views of scores.sql: asked, charted, vitals, gcs, ventilated,
+-- urine.
 
 -- The share of oxygen is charted in per cent or as a fraction; in between it is a typing error.
 CREATE TEMP MACRO per_cent(share) AS
