@@ -11,7 +11,7 @@ import polars as pl
 from pipeline.cohort import attrition
 from pipeline.cohort.counts import ENLARGE, twice_hidden
 from pipeline.cohort.definitions import VERSION
-from pipeline.cohort.split import NAMES
+from pipeline.cohort.settings import NAMES
 from pipeline.stage.errors import InputError
 from pipeline.stage.tables import Contract, read_table
 
