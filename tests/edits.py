@@ -170,6 +170,7 @@ EDITS = {
     "query of ICU stays": (comment("pipeline/cohort/units/stay.sql"), set()),
     "query of a task of ICU stays": (comment("pipeline/cohort/tasks/stay/shock.sql"), set()),
     "encoder of UniMed": (comment("pipeline/ehr/encoder_fiddle.py"), set()),
+    "query of a clinical score": (comment("pipeline/ehr/scores_sofa.sql"), set()),
     "query of events": (comment("pipeline/ehr/events.sql"), EVENTS),
     "encoder of films": (comment("pipeline/cxr/encoder_resnet18.py"), TRAIN_CXR),
     "training loop": (comment("pipeline/training/loop.py"), TRAIN),

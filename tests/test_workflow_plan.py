@@ -63,6 +63,7 @@ PLANS = {
     "e_logistic-stats_mortality": jobs(EHR | COUNTED | {"describe_events", "fit_statistics"}, 12)
     | MARKED,
     "e_sofa_mortality": jobs(EHR | COUNTED | SCORED, 12) | MARKED,
+    "e_oasis_mortality": jobs(EHR | COUNTED | SCORED, 13) | MARKED,
     "e_sofa_shock_4h": {"make_hospital": 1, "extract_table": 12, "label_task": 1}
     | dict.fromkeys({"select_episodes", "evaluate_model"} | EHR | COUNTED | SCORED, 1),
     # chartevents: code status
@@ -183,7 +184,7 @@ def grid_jobs(config):
     twice = ["select_episodes", "select_films", "count_films", "select_notes", "train_doc2vec",
              "infer_vectors"]  # fmt: skip
     return dict.fromkeys(once, 1) | dict.fromkeys(twice, 2) | dict.fromkeys(encoders, each) | {
-        "extract_table": 13, "decode_films": 2 * 10, "label_task": each, "compare_models": each,
+        "extract_table": 14, "decode_films": 2 * 10, "label_task": each, "compare_models": each,
         "fuse_early": each * fused, "fuse_late": each * fused, "fuse_jointly": 2 * each * fused,
         "mark_left_out": tasks, "attribute_modalities": each * 4, "fit_statistics": 2 * tasks,
         "fit_baseline": 2 * tasks * sets, "score_severity": scores, "fit_score": scores * tasks,
@@ -239,7 +240,7 @@ def test_impossible_targets_are_refused_with_the_table_of_targets(target, why):
     message = refusals.refusal(CONFIG, *target.split("_", 2))
     assert message.startswith(f"{target}: {why}")
     assert "results/{modalities}_{model}_{task}.json" in message
-    kinds = ("unimodal: one letter", "late-averaged: two letters", "gbdt-stats, sofa")
+    kinds = ("unimodal: one letter", "late-averaged: two letters", "stats, sofa, oasis: e")
     for line in ("letters of ecn", "mortality_<hours>h", "diagnoses_<hours>h (unimed)", *kinds):
         assert line in message
     for name in registry.models(CONFIG):
@@ -342,6 +343,17 @@ def test_a_target_without_films_needs_none_in_a_real_source(real):
     expected = {rule: n for rule, n in PLANS["en_early_mortality"].items() if rule not in unasked}
     expected["extract_table"] -= 1
     assert checkout.plan("results/en_early_mortality.json").planned == expected
+
+
+def test_a_score_is_refused_by_the_name_of_the_table_that_the_source_lacks(real):
+    checkout, root = real
+    stay_tables(root)
+    assert checkout.plan("results/e_sofa_mortality_48h.json").planned["fit_score"] == 1
+    for task in ("mortality", "mortality_48h"):
+        refused = checkout.plan(f"results/e_oasis_{task}.json")
+        assert refused.status == 1
+        assert f"{root}/mimiciv/3.1/hosp/services.csv.gz: missing table services" in refused.text
+        assert refused.text.count("missing table") == 1
 
 
 def test_microbiology_is_needed_by_the_record_of_stays_alone(real):

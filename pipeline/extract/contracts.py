@@ -35,7 +35,7 @@ class SourceTable:
     has in files, where they differ from its own. `derived`: name → SQL over the columns.
     `needed_by`: "core" (every target), a modality's letter, an encoder that reads more, "stay" (the
     ICU stays), a protocol that reads more, FILM_LIST, or "any film" (a cohort of patients with
-    one). A task's query asks for its tables by their names.
+    one). A task's query and a clinical score ask for tables by their names.
     `key`: the columns that identify a row, as in mimic-code's constraints; without a key rows may
     repeat (labevents and chartevents have too many rows to check).
     `multiline`: whether it holds free text with line breaks in quotes; such a file cannot be read
@@ -203,7 +203,7 @@ TABLES: Mapping[str, SourceTable] = {
         key=("note_id",),
         multiline=True,
     ),
-    # read by no modality: tasks, FIDDLE and the published protocol's cohort
+    # read by no modality: tasks, FIDDLE, clinical scores and the published protocol's cohort
     "transfers": SourceTable(
         "mimic_iv",
         _CORE,
@@ -213,6 +213,15 @@ TABLES: Mapping[str, SourceTable] = {
             "careunit VARCHAR, intime TIMESTAMP, outtime TIMESTAMP"
         ),
         key=("transfer_id",),
+    ),
+    "services": SourceTable(
+        "mimic_iv",
+        _HOSP,
+        "services",
+        _columns(
+            "subject_id BIGINT, hadm_id BIGINT, transfertime TIMESTAMP, prev_service VARCHAR, "
+            "curr_service VARCHAR"
+        ),
     ),
     "microbiologyevents": SourceTable(
         "mimic_iv",

@@ -39,6 +39,7 @@ MODELS: dict[str, Model] = {
     "gbdt-stats": Model("boosted trees on statistics", "e", range(1, 2), _STATISTICS,
                         "statistics", letters="e"),
     "sofa": _score("sofa", "SOFA", "labevents", "inputevents"),
+    "oasis": _score("oasis", "OASIS", "admissions", "services"),
 }  # fmt: skip
 UNIMED = Model("UniMed", *_ANY, ("pipeline.unimed.train",), "encoders", decoder=True)
 
