@@ -1,7 +1,7 @@
-"""Tables of orders, services and billed procedures, which no stage of this project reads.
+"""Tables of orders, services and billed procedures.
 
-Other tools read them: PyHealth's MIMIC-IV tables, and mimic-code's concepts (OASIS asks for the
-service). Services and drugs are independent of the latents; procedures follow shock and ARF, and
+OASIS (`pipeline.ehr.scores`) reads services; the others are for other tools: PyHealth's MIMIC-IV
+tables, and mimic-code's concepts. Services and drugs are independent of the latents; procedures follow shock and ARF, and
 are coded at discharge.
 """
 
