@@ -1,8 +1,9 @@
 """Modality `n`: radiology reports.
 
 Needs the reports. Cleans them once, whatever the cohort; trains Doc2Vec on the training subjects of
-the source (published: on all); infers a vector per report of an episode, or checks a user's embeddings. The longest chain where
-reports are as many as MIMIC's: it has priority, as the films have.
+the source (published: on all); infers a vector per report of an episode, or checks a user's
+embeddings. The longest chain where reports are as many as MIMIC's: it has priority, as the films
+have.
 """
 
 

@@ -1,8 +1,8 @@
 """Tables of orders, services and billed procedures.
 
 OASIS (`pipeline.ehr.scores`) reads services; the others are for other tools: PyHealth's MIMIC-IV
-tables, and mimic-code's concepts. Services and drugs are independent of the latents; procedures follow shock and ARF, and
-are coded at discharge.
+tables, and mimic-code's concepts. Services and drugs are independent of the latents; procedures
+follow shock and ARF, and are coded at discharge.
 """
 
 import numpy as np
