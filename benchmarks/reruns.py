@@ -52,7 +52,7 @@ def measure(folder: Path, patients: int) -> tuple[Record, dict[str, float]]:
     took = seconds_of(log.read_text())
     full, saved = sum(map(sum, took.values())), {}
     title = "Partial reruns: jobs that run again × their mean time in one run from nothing"
-    record = Record(f"{title}, {patients} patients, one epoch")
+    record = Record(f"{title}, {patients} patients, ten steps")
     record.add("the main job from nothing", [full], note=f"{sum(map(len, took.values()))} jobs")
     for name in TABLE:
         again = jobs(EDITS[name][1])
