@@ -13,7 +13,7 @@ from pipeline.plan import grids
 
 SCHEMA = json.loads((REPOSITORY / "pipeline/evaluation/result.schema.json").read_text())
 SCORED_WITHOUT = ["en_joint", "en_late", "en_late-averaged", "en_gbdt"]
-MODELS = [*SCORED_WITHOUT, "e_logistic-stats"]
+MODELS = [*SCORED_WITHOUT, "e_logistic-stats", "e_sofa"]
 
 
 def result_of(checkout, name):
