@@ -45,7 +45,7 @@ rule fit_bins:
     input:
         source=expand(
             "results/source/{table}.parquet",
-            table=[*CHARTED, "outputevents", "patients"],
+            table=[*CHARTED, "outputevents", "inputevents", "patients"],
         ),
         code=modules("pipeline.ehr.bins"),
     output:

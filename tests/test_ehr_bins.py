@@ -17,13 +17,17 @@ RULE = Fold(**SPLIT)
 SUBJECTS = range(10_000_000, 10_000_200)
 TRAIN = [s for s in SUBJECTS if split_of(s, RULE) == "train"]
 OTHERS = [s for s in SUBJECTS if split_of(s, RULE) != "train"]
-HEART_RATE, FAHRENHEIT, URINE, LACTATE, EEG = 1, 2, 3, 4, 5
+HEART_RATE, FAHRENHEIT, URINE, LACTATE, EEG, WENT_IN = 1, 2, 3, 4, 5, 6
+OXYGEN, SPECIMEN, NOREPINEPHRINE = 50821, 52033, 221906
 ITEMS = [
     (HEART_RATE, "Heart Rate", "chartevents"),
     (FAHRENHEIT, "Temperature Fahrenheit", "chartevents"),
     (URINE, "Foley", "outputevents"),
+    (WENT_IN, "GU Irrigant Volume In", "outputevents"),
     (EEG, "EEG", "procedureevents"),
 ]
+INFUSIONS = {"subject_id": pl.Int64, "itemid": pl.Int64, "rate": pl.Float64, "rateuom": pl.String,
+             "amount": pl.Float64, "statusdescription": pl.String}  # fmt: skip
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def fit(tmp_path, monkeypatch):
         pl.DataFrame(ITEMS, schema=["itemid", "label", "linksto"], orient="row").write_parquet(
             tmp_path / "d_items.parquet"
         )
-        labs = {"itemid": [LACTATE], "label": ["Lactate"], "fluid": ["Blood"]}
+        labs = {"itemid": [LACTATE, OXYGEN], "label": ["Lactate", "pO2"], "fluid": "Blood"}
         pl.DataFrame(labs).write_parquet(tmp_path / "d_labitems.parquet")
         for table in ("chartevents", "outputevents", "labevents"):
             value = "value" if table == "outputevents" else "valuenum"
@@ -44,8 +48,26 @@ def fit(tmp_path, monkeypatch):
             rows = pl.DataFrame(tables.get(table, []), schema=columns, orient="row")
             minute = pl.duration(minutes=pl.int_range(pl.len()))
             rows = rows.with_columns((pl.datetime(2150, 1, 1) + minute).alias("charttime"))
+            if table == "outputevents":
+                more = pl.DataFrame(
+                    tables.get("at_the_same_minutes", []), schema=columns, orient="row"
+                )
+                rows = pl.concat([rows, more.with_columns(rows["charttime"].head(more.height))])
+            if table == "labevents":  # every second specimen is arterial
+                rows = rows.with_row_index("specimen_id").with_columns(
+                    value=pl.lit(None, pl.String)
+                )
+                kinds = rows.filter(pl.col("specimen_id") % 2 == 0)
+                kinds = kinds.with_columns(itemid=pl.lit(SPECIMEN, pl.Int64), value=pl.lit("ART."))
+                rows = pl.concat([rows, kinds])
             rows = pl.concat([rows] * times)
             rows.write_parquet(tmp_path / f"{table}.parquet")
+        drugs = pl.DataFrame(tables.get("inputevents", []), schema=INFUSIONS, orient="row")
+        minute = pl.duration(minutes=pl.int_range(pl.len()))
+        drugs = drugs.with_columns(
+            starttime=pl.datetime(2150, 1, 1) + minute, patientweight=pl.lit(80.0)
+        )
+        drugs.write_parquet(tmp_path / "inputevents.parquet")
         output = tmp_path / "bins.parquet"
         given = ["--source", tmp_path, "--split", json.dumps(SPLIT), "--output", output]
         monkeypatch.setattr(sys, "argv", ["bins", *map(str, given), "--temp", str(tmp_path)])
@@ -109,6 +131,32 @@ def test_impossible_values_are_left_out_and_units_converted(fit):
 def test_scores_and_outputs_are_fitted_and_intervals_are_not(fit):
     rows = fit(outputevents=spread(TRAIN, URINE, 0, 500), chartevents=[(TRAIN[0], EEG, 1.0)])
     assert list(rows) == ["urine"]
+
+
+def test_urine_of_a_minute_is_one_reading_without_what_went_in(fit):
+    out = [(TRAIN[0], URINE, 1100.0 + k) for k in range(100)]
+    went_in = [(TRAIN[0], WENT_IN, 1000.0)] * 100
+    rows = fit(outputevents=out)["urine"]
+    assert (rows["readings"], rows["low"] > 1099) == (100, True)
+    both = fit(outputevents=out, at_the_same_minutes=went_in)
+    assert both["urine"]["readings"] == 100
+    assert 99 < both["urine"]["low"] < both["urine"]["high"] < 200
+
+
+def test_pao2_is_that_of_arterial_specimens_alone(fit):
+    rows = [(TRAIN[0], OXYGEN, 90.0 if k % 2 == 0 else 40.0) for k in range(100)]
+    found = fit(labevents=rows)["pao2"]
+    assert (found["low"], found["high"], found["readings"]) == (90.0, 90.0, 50)
+
+
+def test_rates_in_their_units_without_void_infusions(fit):
+    runs = [(TRAIN[0], NOREPINEPHRINE, 0.2, "mcg/kg/min", 1.0, "FinishedRunning")]
+    void = [(TRAIN[0], NOREPINEPHRINE, 3.0, "mcg/kg/min", 1.0, "Rewritten"),
+            (TRAIN[0], NOREPINEPHRINE, 4.0, "mcg/kg/min", 0.0, "FinishedRunning"),
+            (TRAIN[0], NOREPINEPHRINE, 5.0, "drops", 1.0, "FinishedRunning")]  # fmt: skip
+    milligrams = [(TRAIN[0], NOREPINEPHRINE, 0.0002, "mg/kg/min", 1.0, "FinishedRunning")]
+    found = fit(inputevents=runs + void + milligrams)["norepinephrine"]
+    assert (found["low"], found["high"], found["readings"]) == (0.2, 0.2, 2)
 
 
 def test_a_constant_signal_keeps_below_equal_and_above_apart(fit):

@@ -36,13 +36,26 @@ RUNNING = {
 SCHEMAS = {
     "chartevents": {**CHARTED, "value": pl.String, "valuenum": pl.Float64},
     "outputevents": {**CHARTED, "value": pl.Float64},
-    "labevents": {**CHARTED, "valuenum": pl.Float64},
+    "labevents": {
+        **CHARTED,
+        "specimen_id": pl.Int64,
+        "value": pl.String,
+        "valuenum": pl.Float64,
+    },
     "procedureevents": RUNNING,
-    "inputevents": {**RUNNING, "amount": pl.Float64},
+    "inputevents": {
+        **RUNNING,
+        "amount": pl.Float64,
+        "rate": pl.Float64,
+        "rateuom": pl.String,
+        "patientweight": pl.Float64,
+    },
 }
 HEART_RATE, CELSIUS, FAHRENHEIT, FOLEY_URINE = 220045, 223762, 223761, 226559
 INTUBATION, NOREPINEPHRINE, LACTATE, URINE_GLUCOSE, GLUCOSE = 224385, 221906, 50813, 51478, 50931
-GCS_VERBAL = 223900
+GCS_VERBAL, FIO2, LAB_FIO2, OXYGEN, SPECIMEN = 223900, 223835, 50816, 50821, 52033
+VOID, WENT_IN, CAME_OUT = 226560, 227488, 227489
+PHENYLEPHRINE, VASOPRESSIN, ANGIOTENSIN, ANGIOTENSIN_NG = 221749, 222315, 229709, 229764
 ITEMS = [
     (HEART_RATE, "Heart Rate", "chartevents"),
     (CELSIUS, "Temperature Celsius", "chartevents"),
@@ -53,12 +66,21 @@ ITEMS = [
     (229999, "Norepinephrine", "chartevents"),  # same words, another table
     (229631, "Phenylephrine (200/250)_OLD_1", "inputevents"),
     (GCS_VERBAL, "GCS - Verbal Response", "chartevents"),
+    (FIO2, "Inspired O2 Fraction", "chartevents"),
+    (225309, "ART BP Systolic", "chartevents"),
+    (224690, "Respiratory Rate (Total)", "chartevents"),
+    (VOID, "Void", "outputevents"),
+    (WENT_IN, "GU Irrigant Volume In", "outputevents"),
+    (CAME_OUT, "GU Irrigant/Urine Volume Out", "outputevents"),
 ]
 BOUNDS = pl.DataFrame({"signal": ["heart_rate"], "low": [0.0], "high": [200.0]})
 LABS = [
     (LACTATE, "Lactate", "Blood"),
     (GLUCOSE, "Glucose", "Blood"),
     (URINE_GLUCOSE, "Glucose", "Urine"),
+    (LAB_FIO2, "Oxygen", "Blood"),
+    (OXYGEN, "pO2", "Blood"),
+    (SPECIMEN, "Specimen Type", "Blood"),
 ]
 
 
@@ -300,12 +322,110 @@ def people(*numbers):
     return pl.DataFrame(rows)
 
 
-def test_vasopressors_are_those_of_the_task_shock(select):
+def test_vasopressors_are_those_of_the_task_shock_and_angiotensin(select):
     query = Path(stage.__file__).parents[1] / "cohort" / "views" / "vasopressors.sql"
     listed = catalogue().filter(signal="vasopressor")
-    assert item_ids(query.read_text()) == sorted(listed["itemid"])
+    more = [ANGIOTENSIN, ANGIOTENSIN_NG]
+    assert item_ids(query.read_text()) + more == sorted(listed["itemid"])
+    rates = catalogue().filter(pl.col("itemid").is_not_null(), pl.col("kind") == "chart")
+    assert sorted(rates["itemid"]) == sorted(listed["itemid"])
     kept = select(inputevents=[runs(at(1), at(2), 229631, amount=1.0)])
     assert kept["signal"].to_list() == ["vasopressor"]
+
+
+@pytest.mark.parametrize(("table", "item"), [("chartevents", FIO2), ("labevents", LAB_FIO2)])
+def test_fio2_is_one_signal_in_percent_however_it_is_charted(select, table, item):
+    """As mimic-code's bg and ventilator_setting: what is neither is a typing error."""
+    values = [0.21, 0.4, 1.0, 21.0, 40.0, 100.0, 0.1, 1.2, 19.0, 101.0, 0.0]
+    kept = select(**{table: [read(at(1, m), item, v) for m, v in enumerate(values)]})
+    assert kept.select("kind", "signal").unique().rows() == [("chart", "fio2")]
+    assert kept["value"].to_list() == [21.0, 40.0, 100.0, 21.0, 40.0, 100.0]
+
+
+def test_the_second_arterial_line_and_the_ventilators_rate_are_the_same_signals(select):
+    rows = [read(at(1), 225309, 110.0), read(at(2), 224690, 22.0)]
+    assert select(chartevents=rows)["signal"].to_list() == ["sbp_arterial", "respiratory_rate"]
+
+
+def test_pao2_is_that_of_arterial_specimens(select):
+    kinds = {1: "ART.", 2: "VEN.", 3: "MIX.", 4: None}
+    rows = [read(at(k), OXYGEN, 80.0 + k, specimen_id=k) for k in (*kinds, 5, None) if k]
+    rows += [read(at(k), SPECIMEN, None, specimen_id=k) | {"value": text}
+             for k, text in kinds.items()]  # fmt: skip
+    rows += [read(at(7), OXYGEN, 99.0), read(at(8), LACTATE, 2.0)]
+    kept = select(labevents=rows).select("signal", "value").sort("value")
+    assert kept.rows() == [("lactate", 2.0), ("pao2", 81.0)]
+
+
+def output(charttime, item, value, **change):
+    return read(charttime, item, **change) | {"value": value}
+
+
+def test_urine_of_one_time_is_the_sum_of_all_ways_less_what_went_in(select):
+    rows = [output(at(1), FOLEY_URINE, 100.0), output(at(1), VOID, 50.0),
+            output(at(2), CAME_OUT, 1150.0), output(at(2), WENT_IN, 1000.0),
+            output(at(3), WENT_IN, 300.0), output(at(4), FOLEY_URINE, 9999.0),
+            output(at(4), VOID, 20.0)]  # fmt: skip
+    kept = select(outputevents=[*rows, *rows])
+    assert kept["signal"].unique().to_list() == ["urine"]
+    assert kept.sort("minute")["value"].to_list() == [150.0, 150.0, -300.0, 20.0]
+    assert not kept["void"].any()
+
+
+def test_urine_without_a_part_that_is_stored_later_stands_until_then(select):
+    rows = [output(at(1), CAME_OUT, 1150.0, storetime=at(2)),
+            output(at(1), WENT_IN, 1000.0, storetime=at(9)),
+            output(at(1), VOID, 30.0, storetime=at(60))]  # fmt: skip
+    kept = select(outputevents=rows).sort("known")
+    names = ("value", "known", "void", "end_minute")
+    assert kept.select(names).rows() == [(1150.0, 120, True, 540), (150.0, 540, False, None)]
+    for hours, value in ((3, [1150.0]), (9, [1150.0]), (10, [150.0]), (math.inf, [150.0])):
+        assert stage.at_horizon(kept, hours)["value"].to_list() == value
+    bounds = pl.DataFrame({"signal": ["urine"], "low": [0.0], "high": [500.0]})
+    tokens = tokenise(kept, bounds, vocabulary()).sort("known")
+    assert tokens.select("known", "until").rows() == [(120, 540), (540, None)]
+    assert describe(kept, people(1), 48).row(0, named=True)["urine_sum_absolute_difference"] == 0
+
+
+@pytest.mark.parametrize(
+    ("item", "rate", "unit", "weight", "signal", "value"),
+    [
+        (NOREPINEPHRINE, 0.2, "mcg/kg/min", 80.0, "norepinephrine", 0.2),
+        (NOREPINEPHRINE, 0.0002, "mg/kg/min", 80.0, "norepinephrine", 0.2),
+        (NOREPINEPHRINE, 0.2, "mg/kg/min", 1.0, "norepinephrine", 0.2),
+        (PHENYLEPHRINE, 160.0, "mcg/min", 80.0, "phenylephrine", 2.0),
+        (VASOPRESSIN, 2.4, "units/hour", 80.0, "vasopressin", 2.4),
+        (VASOPRESSIN, 0.04, "units/min", 80.0, "vasopressin", 2.4),
+        (ANGIOTENSIN_NG, 20.0, "ng/kg/min", 80.0, "angiotensin", 20.0),
+        (ANGIOTENSIN, 0.02, "mcg/kg/min", 80.0, "angiotensin", 20.0),
+    ],
+)
+def test_the_rate_of_a_vasopressor_is_read_at_its_start(
+    select, item, rate, unit, weight, signal, value
+):
+    infusion = runs(at(1), at(2), item, amount=1.0, rate=rate, rateuom=unit, patientweight=weight)
+    kept = select(inputevents=[infusion]).sort("kind")
+    assert kept["signal"].to_list() == [signal, "vasopressor"]
+    assert kept.select("minute", "value", "known", "void").row(0) == (60, value, 60, False)
+
+
+def test_a_rate_of_an_unknown_unit_is_counted_and_that_of_a_void_infusion_goes_with_it(
+    select, caplog
+):
+    caplog.set_level(logging.INFO, "pipeline")
+    runs_of = {"itemid": NOREPINEPHRINE, "amount": 1.0, "rate": 0.1, "rateuom": "mcg/kg/min"}
+    rows = [runs(at(1), at(3), **runs_of),
+            runs(at(2), at(4), **{**runs_of, "statusdescription": "Rewritten", "rate": 0.5}),
+            runs(at(3), at(50), **{**runs_of, "amount": 0.0, "rate": 0.7}),
+            runs(at(4), at(5), **{**runs_of, "rate": None}),
+            *[runs(at(5, m), at(6), **runs_of | {"rateuom": "?"}) for m in range(12)]]  # fmt: skip
+    kept = select(inputevents=rows).filter(signal="norepinephrine")
+    names = ("minute", "value", "void", "end_minute")
+    assert kept.sort("minute").select(names).rows() == [
+        (60, 0.1, False, None), (120, 0.5, True, 240), (180, 0.7, False, None)]  # fmt: skip
+    assert stage.at_horizon(kept, 4)["value"].sort().to_list() == [0.1, 0.5, 0.7]
+    assert stage.at_horizon(kept, 5)["value"].sort().to_list() == [0.1, 0.7]
+    assert "outside the limits of signals.csv: norepinephrine 12" in caplog.text
 
 
 def test_a_reading_twice_is_one_reading_and_two_values_of_a_minute_are_two(select):

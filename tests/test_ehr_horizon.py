@@ -238,6 +238,7 @@ def test_what_still_runs_a_day_before_the_arrival_is_of_the_stay_whenever_it_beg
         runs(at(5, minute), end) for minute, end in enumerate([at(48), at(48, 1), at(80), None])
     ]
     kept = selected(stays, inputevents=[*rows, runs(at(-7), at(80))])
+    kept = kept.filter(signal="vasopressor")
     assert kept.select("episode_id", "minute", "end_minute").rows() == [
         (1, 300, None), (1, 301, None), (1, 302, None), (1, 303, None),
         (2, -67 * 60 + 1, -24 * 60 + 1), (2, -67 * 60 + 2, 8 * 60), (2, -67 * 60 + 3, None),

@@ -26,7 +26,7 @@ RUNNING |= {"statusdescription": TEXT, "ordercategoryname": TEXT}
 SCHEMAS = {
     "chartevents": CHARTED | {"value": TEXT, "valuenum": pl.Float64},
     "outputevents": CHARTED | {"value": pl.Float64},
-    "labevents": CHARTED | {"value": TEXT, "valuenum": pl.Float64},
+    "labevents": CHARTED | {"specimen_id": pl.Int64, "value": TEXT, "valuenum": pl.Float64},
     "microbiologyevents": {
         **CHARTED,
         "chartdate": TIME,
@@ -35,7 +35,8 @@ SCHEMAS = {
     },
     "procedureevents": RUNNING,
     "inputevents": RUNNING
-    | {"amount": pl.Float64, "amountuom": TEXT, "rate": pl.Float64, "rateuom": TEXT},
+    | dict.fromkeys(("amount", "rate", "patientweight"), pl.Float64)
+    | dict.fromkeys(("amountuom", "rateuom"), TEXT),
 }
 HR, PULSE_ALARM, GCS, WBC_CHART, FOLEY, VENTILATION, DRUG, LACTATE, SWAB = (
     220045, 220046, 223900, 220546, 226559, 225792, 221906, 50813, 70070

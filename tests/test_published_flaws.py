@@ -247,8 +247,8 @@ def tokens(tmp_path, monkeypatch):
         pl.DataFrame(items | {"linksto": ["chartevents"]}).write_parquet(
             tmp_path / "d_items.parquet"
         )
-        labs = {"itemid": [SODIUM], "label": ["Sodium"], "fluid": ["Blood"]}
-        pl.DataFrame(labs).write_parquet(tmp_path / "d_labitems.parquet")
+        sodium = {"itemid": [SODIUM], "label": ["Sodium"], "fluid": ["Blood"]}
+        pl.DataFrame(sodium).write_parquet(tmp_path / "d_labitems.parquet")
         rows = [
             {"subject_id": s, "hadm_id": s, "charttime": at(hour), "storetime": stored or at(hour),
              "itemid": SYSTOLIC, "value": str(value), "valuenum": float(value)}
@@ -256,12 +256,14 @@ def tokens(tmp_path, monkeypatch):
         ]  # fmt: skip
         chart = table(rows)
         chart.write_parquet(tmp_path / "chartevents.parquet")
-        chart.clear().write_parquet(tmp_path / "labevents.parquet")
+        labs = chart.clear().with_columns(specimen_id=pl.lit(1))
+        labs.write_parquet(tmp_path / "labevents.parquet")
         chart.clear().with_columns(value=pl.lit(0.0)).write_parquet(
             tmp_path / "outputevents.parquet"
         )
         runs = {"starttime": at(), "endtime": at(), "storetime": at()}
-        runs |= {"hadm_id": 1, "itemid": 9, "statusdescription": "", "amount": 1.0}
+        runs |= {"subject_id": 1, "hadm_id": 1, "itemid": 9, "statusdescription": "", "amount": 1.0}
+        runs |= {"rate": 1.0, "rateuom": "", "patientweight": 1.0}
         for name in ("procedureevents", "inputevents"):
             table([runs]).clear().write_parquet(tmp_path / f"{name}.parquet")
 
@@ -334,8 +336,10 @@ def test_flaw_12_signals_that_the_paper_lacks():
     missing = set(catalogue()["signal"]) - set(catalogue("published")["signal"])
     assert missing == {
         "gcs_verbal_intubated",  # there a text of gcs_verbal like the others
-        "sbp_arterial", "dbp_arterial", "mbp_arterial", "temperature", "peep", "urine", "lactate",
-        "invasive_ventilation", "non_invasive_ventilation", "vasopressor",
+        "sbp_arterial", "dbp_arterial", "mbp_arterial", "temperature", "peep", "fio2", "urine",
+        "lactate", "bilirubin", "inr", "ph", "pao2", "norepinephrine", "epinephrine",
+        "phenylephrine", "dopamine", "vasopressin", "angiotensin", "invasive_ventilation",
+        "non_invasive_ventilation", "vasopressor",
     }  # fmt: skip
     assert set(classes()) - set(classes("published")) == {"sex"}
 

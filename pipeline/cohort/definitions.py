@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-VERSION = 3
+VERSION = 4
 CHANGES = {
     1: "Results without the field definitions_version: ICU clocks begin at intime, the era is the "
     "patient's, cohorts look ahead without a word.",
@@ -33,6 +33,10 @@ CHANGES = {
     "prediction time: the rule of ICU stays, now that of admissions, too. Minutes of reports count "
     "to when they were known; a row without hadm_id belongs to one admission in the long table, "
     "too; ICU stays are observed from intime on where the admission was registered later.",
+    4: "Signals that clinicians expect, with mimic-code's items: bilirubin, INR, pH, PaO2 of "
+    "arterial specimens, FiO2 in percent, rates of vasopressors, angiotensin II; arterial "
+    "pressures are those of both lines, respiratory rates the ventilator's, too; urine is the sum "
+    "of all ways at one time, less what went in for irrigation.",
 }
 ROOMS = ("cohort", "ehr", "cxr", "note", "stage")
 KEPT = Path(__file__).with_name("definitions.json")

@@ -10,7 +10,7 @@ import polars as pl
 
 from pipeline.cohort.settings import Fold
 from pipeline.cohort.split import create_macro
-from pipeline.ehr.signals import BINS, catalogue
+from pipeline.ehr.signals import ARTERIAL, BINS, NUMBERS, catalogue
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.settings import json_argument
@@ -47,7 +47,8 @@ def main() -> None:
     add_resource_arguments(command)
     arguments = command.parse_args()
     query = sql_beside(__file__, "bins.sql")
-    tables = ["patients", "chartevents", "outputevents", "labevents", "d_items", "d_labitems"]
+    tables = ["patients", "chartevents", "outputevents", "labevents", "inputevents", "d_items",
+              "d_labitems"]  # fmt: skip
     with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
         create_macro(database, arguments.split)
         names = catalogue()
@@ -55,6 +56,7 @@ def main() -> None:
         database.register("catalogue", names.cast({"signal": signals}).to_arrow())
         for table in tables:
             database.execute(f"CREATE VIEW {table} AS FROM '{arguments.source}/{table}.parquet'")
+        database.execute(";".join((NUMBERS, ARTERIAL)))
         with watched(database, "reading all that was charted"):
             bounds = database.sql(query).pl()
     write_table(bounds, arguments.output, BOUNDS)

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.cohort.attrition import shown
-from pipeline.ehr.signals import INTUBATED, catalogue
+from pipeline.ehr.signals import ARTERIAL, INTUBATED, NUMBERS, catalogue
 from pipeline.stage.availability import Availability, add_availability_argument, observed
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside
@@ -39,9 +39,10 @@ EVENTS = Contract(
     nullable=("end_minute", "value"),
     units={
         "minute": "minutes from clock zero to charting",
-        "end_minute": "minutes from clock zero; null: not over before the prediction time",
+        "end_minute": "minutes from clock zero; null: not over before the prediction time, of "
+        "readings: not void by then",
         "value": "unit of signals.csv",
-        "void": "whether an interval turned out at its end to be void",
+        "void": "whether an interval, or a reading, turned out at its end to be void",
         "known": "minutes from clock zero to the moment of knowledge",
     },
 )
@@ -67,6 +68,8 @@ def at_horizon(events: pl.DataFrame, hours: float) -> pl.DataFrame:
     """The events as they were known before a horizon: without later ones and later ends.
 
     An interval that turns out void runs like any other until its end is known; then it never was.
+    So are a rate of such an infusion, and urine to which a part is added later, without which it
+    was read until then.
 
     >>> events = pl.DataFrame({"signal": ["read", "late", "runs", "void", "void"],
     ...     "minute": [5, 6, 7, 8, 9], "end_minute": [None, None, 300, 300, 200],
@@ -125,11 +128,11 @@ def main() -> None:
     arguments = command.parse_args()
     seen: Counter[str] = Counter()
     with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
-        database.execute(INTUBATED)
         database.register("catalogue", CATALOGUE.cast(dict(CODES)).to_arrow())
         database.execute(f"CREATE VIEW episodes AS FROM '{arguments.episodes}'")
         for table in TABLES:
             database.execute(f"CREATE VIEW {table} AS FROM '{arguments.source}/{table}.parquet'")
+        database.execute(";".join((INTUBATED, NUMBERS, ARTERIAL)))
         parts = query_parts(database, query(arguments.availability))
         write_parts(once(parts, seen), arguments.output, EVENTS)
     log_counts(seen)

@@ -3,7 +3,7 @@
 -- known at the prediction time itself is not known before it. An ICU stay has those of its
 -- admission, also those before the ICU; two stays of one admission share events.
 -- Views: episodes, catalogue, chartevents, labevents, outputevents, procedureevents, inputevents,
--- d_items, d_labitems. Macro: intubated (signals.py). The field admissions is observed.sql of the
+-- d_items, d_labitems, arterial. Macros: intubated, in_percent, rate_of (signals.py). The field admissions is observed.sql of the
 -- room stage; the known_… fields are the time columns of the config's availability table, the
 -- stands_in_… fields say that the first of them is null.
 -- Minutes are whole minutes from clock zero, rounded down: what is known before hour T has
@@ -31,24 +31,39 @@ items AS (
     SELECT c.* REPLACE (d.itemid AS itemid) FROM catalogue AS c JOIN d_labitems AS d USING (label)
     WHERE c.itemid IS NULL AND c.source = 'labevents' AND d.fluid = 'Blood'
 ),
--- words: a text that is a signal of its own, and no number of the item's other signal.
+-- words: a text that is a signal of its own, and no number of the item's other signal. ended: when
+-- a reading turns out void. The rate of an infusion is read when the infusion starts or its rate
+-- changes: MIMIC has a row for each. A rate of an unknown unit is outside its limits.
 readings AS (
     SELECT
-        hadm_id, charttime, itemid, valuenum AS value,
+        hadm_id, charttime, itemid, in_percent(itemid, valuenum) AS value,
         CASE WHEN intubated(itemid, chartevents.value) THEN 'No Response-ETT' END AS words,
+        CAST(NULL AS TIMESTAMP) AS ended,
         {known_vitals} AS known, {stands_in_vitals} AS stood_in
     FROM chartevents
     UNION ALL
     SELECT
-        hadm_id, charttime, itemid, value, NULL AS words,
+        hadm_id, charttime, itemid, value, NULL AS words, NULL AS ended,
         {known_outputs} AS known, {stands_in_outputs} AS stood_in
     FROM outputevents
+    UNION ALL
+    SELECT
+        hadm_id, starttime AS charttime, itemid,
+        coalesce(rate_of(itemid, rate, rateuom, patientweight), CAST('NaN' AS DOUBLE)) AS value,
+        NULL AS words,
+        CASE WHEN statusdescription = 'Rewritten' OR coalesce(amount, 0) <= 0 THEN endtime END
+            AS ended,
+        {known_infusions} AS known, {stands_in_infusions} AS stood_in
+    FROM inputevents
+    WHERE rate IS NOT NULL
 ),
 labs AS (
     SELECT
-        subject_id, hadm_id, charttime, itemid, valuenum AS value, NULL AS words,
+        subject_id, hadm_id, charttime, itemid, in_percent(itemid, valuenum) AS value,
+        NULL AS words, CAST(NULL AS TIMESTAMP) AS ended,
         {known_labs} AS known, {stands_in_labs} AS stood_in
     FROM labevents
+    WHERE itemid <> 50821 OR specimen_id IN (SELECT specimen_id FROM arterial)
 ),
 -- A lab without hadm_id (drawn in the emergency department) belongs to the one admission whose
 -- observation it falls into: the latest that had begun.
@@ -68,23 +83,50 @@ charted AS (
 -- time that it is charted for.
 converted AS (
     SELECT
-        c.episode_id, c.clock_zero, i.kind, i.signal, i.low, i.high, c.stood_in,
+        c.episode_id, c.clock_zero, i.source, i.itemid, i.kind, i.signal, c.stood_in,
         c.charttime AS begun, greatest(c.charttime, c.known) AS known,
+        CASE WHEN c.ended < c.cut THEN c.ended END AS ended,
         CASE
             WHEN i.words IS NOT NULL THEN 1
             ELSE round(c.value * i.scale + i.shift, 4)
-        END AS value
+        END AS number,
+        number NOT BETWEEN i.low AND i.high AS outside
     FROM charted AS c JOIN items AS i
-        ON i.itemid = c.itemid AND i.words IS NOT DISTINCT FROM c.words
+        ON i.itemid = c.itemid AND i.words IS NOT DISTINCT FROM c.words AND i.kind <> 'interval'
     WHERE c.charttime >= c.since AND c.charttime < c.cut AND c.known < c.cut
+        AND (c.value IS NOT NULL OR c.words IS NOT NULL)
+),
+-- Urine of one time is one reading, as in mimic-code's urine_output: what came out in all ways, less
+-- what went in for irrigation. What is known of it later replaces what was known before, which is
+-- void from then on. A row that the source repeats counts once.
+outputs AS (
+    SELECT
+        episode_id, clock_zero, kind, signal, itemid, begun, number,
+        min(known) AS known, bool_and(stood_in) AS stood_in
+    FROM converted
+    WHERE source = 'outputevents' AND NOT outside
+    GROUP BY ALL
+),
+netted AS (
+    SELECT
+        episode_id, clock_zero, kind, signal, begun, known, bool_or(stood_in) AS stood_in,
+        round(sum(sum(number)) OVER w, 4) AS number, lead(known) OVER w AS ended
+    FROM outputs
+    GROUP BY episode_id, clock_zero, kind, signal, begun, known
+    WINDOW w AS (PARTITION BY episode_id, signal, begun ORDER BY known)
 ),
 -- Values that no living body shows are typing errors: the reader counts and drops them.
 points AS (
     SELECT
-        episode_id, clock_zero, begun, CAST(NULL AS TIMESTAMP) AS ended, known, kind, signal,
-        value, FALSE AS void, stood_in, value NOT BETWEEN low AND high AS outside
+        episode_id, clock_zero, begun, ended, known, kind, signal, number AS value,
+        ended IS NOT NULL AS void, stood_in, outside
     FROM converted
-    WHERE value IS NOT NULL
+    WHERE source <> 'outputevents' OR outside
+    UNION ALL
+    SELECT
+        episode_id, clock_zero, begun, ended, known, kind, signal, number AS value,
+        ended IS NOT NULL AS void, stood_in, FALSE AS outside
+    FROM netted
 ),
 -- Infusions, ventilation and lines are known from their start: that they run. When they end, and
 -- that they were void (nothing given, or rewritten), is known from their end on: an interval still
@@ -110,7 +152,7 @@ intervals AS (
         greatest(s.starttime, s.known) AS known, i.kind, i.signal, CAST(NULL AS DOUBLE) AS value,
         s.void AND ended IS NOT NULL AS void, s.stood_in, FALSE AS outside
     FROM started AS s JOIN windows AS w USING (hadm_id) JOIN items AS i USING (itemid)
-    WHERE s.starttime >= w.observed_from AND s.starttime < w.cut AND s.known < w.cut
+    WHERE i.kind = 'interval' AND s.starttime >= w.observed_from AND s.starttime < w.cut AND s.known < w.cut
         AND (s.starttime >= w.since OR s.endtime IS NULL OR s.endtime > w.since)
 )
 -- By episodes, so that they can be read one after the other; duplicates are left to the reader.

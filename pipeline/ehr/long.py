@@ -26,7 +26,7 @@ import duckdb
 import polars as pl
 
 from pipeline.cohort.attrition import shown
-from pipeline.ehr.signals import INTUBATED, catalogue
+from pipeline.ehr.signals import INTUBATED, NUMBERS, catalogue
 from pipeline.stage.availability import Availability, add_availability_argument, observed
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
@@ -97,7 +97,7 @@ def stage_rows(
     """Streams all rows to parquet files below `folder`, one folder per chunk of episodes."""
     database.register("merged", merged().to_arrow())
     database.register("catalogue", catalogue().to_arrow())
-    database.execute(AS_TEXT + ";" + INTUBATED)
+    database.execute(";".join((AS_TEXT, INTUBATED, NUMBERS)))
     database.execute(f"CREATE TABLE items AS {sql_beside(__file__, 'long_names.sql')}")
     for part in PARTS:
         database.execute(

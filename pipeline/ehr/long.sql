@@ -28,7 +28,8 @@ charted AS (
         w.stay IS NULL OR coalesce(r.stay_id, w.stay) = w.stay AND r.charttime >= w.start AS here
     FROM (
         SELECT
-            'chart' AS source, hadm_id, stay_id, itemid, charttime, valuenum, value,
+            'chart' AS source, hadm_id, stay_id, itemid, charttime,
+            in_percent(itemid, valuenum) AS valuenum, value,
             {known_vitals} AS known, {stands_in_vitals} AS stood_in
         FROM chartevents
         UNION ALL
@@ -51,7 +52,8 @@ drawn AS (
     SELECT w.chunk, w.episode_id, w.zero, w.stop, r.* EXCLUDE (subject_id, hadm_id), TRUE AS here
     FROM (
         SELECT
-            'lab' AS source, subject_id, hadm_id, itemid, charttime, valuenum, value,
+            'lab' AS source, subject_id, hadm_id, itemid, charttime,
+            in_percent(itemid, valuenum) AS valuenum, value,
             {known_labs} AS known, {stands_in_labs} AS stood_in
         FROM labevents
         UNION ALL

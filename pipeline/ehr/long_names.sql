@@ -4,7 +4,7 @@
 WITH limits AS (
     SELECT d.itemid, c.low, c.high, c.scale, c.shift
     FROM catalogue AS c JOIN d_items AS d USING (label)
-    WHERE d.linksto = c.source AND c.kind <> 'interval' AND c.words IS NULL
+    WHERE d.linksto = c.source AND c.itemid IS NULL AND c.kind <> 'interval' AND c.words IS NULL
     UNION ALL
     SELECT d.itemid, c.low, c.high, c.scale, c.shift
     FROM catalogue AS c JOIN d_labitems AS d USING (label)
@@ -12,7 +12,10 @@ WITH limits AS (
 ),
 own_limits AS (
     -- Merged items come first: they are the same variable, whatever their label.
-    SELECT itemid, round((low - shift) / scale, 4) AS low, round((high - shift) / scale, 4) AS high
+    SELECT
+        itemid,
+        round(least((low - shift) / scale, (high - shift) / scale), 4) AS low,
+        round(greatest((low - shift) / scale, (high - shift) / scale), 4) AS high
     FROM (
         SELECT * FROM limits ANTI JOIN merged USING (itemid)
         UNION ALL BY NAME

@@ -19,6 +19,7 @@ from pipeline.stage.database import add_resource_arguments, connect, sql_beside
 from pipeline.stage.errors import InputError
 from pipeline.stage.tables import read_table, write_table
 
+CATALOGUE = "signals_published.csv"  # what `catalogue("published")` reads
 TABLES = ["chartevents", "labevents", "procedureevents", "d_items", "d_labitems"]
 # ASSUME alphabetical codes of the classes of MIMIC-IV 1.0. Later releases have more of them: those
 # that begin alike are one class, what is left is OTHER (for language: not English).
@@ -53,9 +54,7 @@ def check_categories(tokens: pl.DataFrame, rows: pl.DataFrame) -> None:
     )
     if beyond.height:
         named = ", ".join(sorted(beyond["signal"].unique()))
-        raise InputError(
-            f"chartevents: more texts than categories in signals_published.csv: {named}"
-        )
+        raise InputError(f"chartevents: more texts than categories in {CATALOGUE}: {named}")
 
 
 def main() -> None:

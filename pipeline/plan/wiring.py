@@ -228,14 +228,18 @@ class Wiring:
         return HOURS if of_stays else self._settings(wildcards)["cohort"]["window_hours"]
 
     def encoder_modules(self, stage: str, letters: str | None = None) -> Of:
-        """The code of a stage that trains the encoders of these letters, or of the target's."""
-        return lambda wildcards: modules(
-            stage,
-            *(
-                encoder_module(name, chosen)
-                for name, (chosen, _) in self.encoders(wildcards, letters).items()
-            ),
-        )
+        """The code of a stage that trains the encoders of these letters, or of the target's, and
+        the catalogues that the published protocol has instead."""
+
+        def of(wildcards: Any) -> list[str]:
+            encoders = self.encoders(wildcards, letters)
+            code = modules(stage, *(encoder_module(n, c) for n, (c, _) in encoders.items()))
+            if getattr(wildcards, "protocol", None) == "published":
+                stages = [module for _, one in encoders.values() for module in one.published or ()]
+                code += [file for file in modules(*stages) if file.endswith(".csv")]
+            return sorted(set(code))
+
+        return of
 
     def horizon(self, wildcards: Any) -> int | None:
         """Hours from clock zero that a target's tasks see at most; None: the cohort's window."""
