@@ -1,7 +1,8 @@
-"""Fusion of frozen encoders: early and late.
+"""Fusion of frozen encoders: heads on embeddings (early, gated), late, and the mean of seeds.
 
-Needs the embeddings (early), or the predictions of the single models (late). Makes the predictions
-of every eligible episode, and those of the test episodes with a modality missing.
+Needs the embeddings (early), the predictions of the single models (late), or those of all seeds
+(ensemble). Makes the predictions of every eligible episode, and those of the test episodes with a
+modality missing.
 """
 
 
@@ -12,11 +13,13 @@ rule fuse_early:
         embeddings=wiring.embeddings,
         code=modules("pipeline.fusion.early"),
     output:
-        history=f"{UNIT}/models/{{task}}/{{modalities}}_early/history.json",
-        predictions=f"{PREDICTIONS}/{{modalities}}_early_{{task}}.parquet",
-        absent=f"{ABSENT}/{{modalities}}_early_{{task}}.parquet",
+        history=f"{UNIT}/models/{{task}}/{{modalities}}_{{model}}/history.json",
+        predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
+        absent=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
     log:
-        "logs/fuse_early/{protocol}/{unit}/{modalities}_{task}.log",
+        "logs/fuse_early/{protocol}/{unit}/{modalities}_{model}_{task}.log",
+    wildcard_constraints:
+        model=registry.fitted_by("pipeline.fusion.early", "embeddings"),
     conda:
         "../envs/pipeline.yaml"
     threads: config["torch"]["threads"]
@@ -27,22 +30,21 @@ rule fuse_early:
     params:
         folder=subpath(output.history, parent=True),  # of the weights, see rules/encoders.smk
         head_on=setting("head_on"),
-        dropout=setting("early", "dropout"),
         modality_dropout=setting("modality_dropout"),
-        schedule=schedule("early"),
+        schedule=schedule(),
         seeds=config["seeds"],
         device=config["torch"]["device"],
         torch_threads=config["torch"]["threads"],
         precision=setting("torch", "precision"),
     shell:
         "python -m pipeline.fusion.early"
+        " --model {wildcards.model:q}"
         " --task {wildcards.task:q}"
         " --episodes {input.episodes:q}"
         " --labels {input.labels:q}"
         " --embeddings {input.embeddings:q}"
         " --letters {wildcards.modalities:q}"
         " --head-on {params.head_on:q}"
-        " --dropout {params.dropout}"
         " --modality-dropout {params.modality_dropout}"
         " --schedule {params.schedule:q}"
         " --seeds {params.seeds}"
@@ -83,6 +85,33 @@ rule fuse_late:
         " --embeddings {input.embeddings:q}"
         " --letters {wildcards.modalities:q}"
         " --seeds {params.seeds}"
+        " --absent {output.absent:q}"
+        " --output {output.predictions:q}"
+        " 2> {log:q}"
+
+
+rule average_seeds:
+    input:
+        predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}_{{task}}.parquet",
+        missing=f"{ABSENT}/{{modalities}}_{{model}}_{{task}}.parquet",
+        code=modules("pipeline.fusion.ensemble"),
+    output:
+        predictions=f"{PREDICTIONS}/{{modalities}}_{{model}}-ensemble_{{task}}.parquet",
+        absent=f"{ABSENT}/{{modalities}}_{{model}}-ensemble_{{task}}.parquet",
+    log:
+        "logs/average_seeds/{protocol}/{unit}/{modalities}_{model}_{task}.log",
+    wildcard_constraints:
+        model=registry.fitted_by("pipeline.fusion.ensemble").replace("-ensemble", ""),
+        protocol=CORRECTED,
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=10,
+    shell:
+        "python -m pipeline.fusion.ensemble"
+        " --predictions {input.predictions:q}"
+        " --missing {input.missing:q}"
         " --absent {output.absent:q}"
         " --output {output.predictions:q}"
         " 2> {log:q}"

@@ -90,7 +90,7 @@ class Checkout:
         return self.root / name
 
     def configure(self, settings):
-        """Changes settings in config.yaml; keys are paths such as `early.dropout`."""
+        """Changes settings in config.yaml; keys are paths such as `cxr.pixels`."""
         config = yaml.safe_load((self / "config.yaml").read_text())
         for path, value in settings.items():
             *parents, key = path.split(".")

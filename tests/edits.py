@@ -75,7 +75,7 @@ NOT_OTHER = (
 )
 
 
-DROPOUT = setting("early.dropout", 0.4)
+DROPOUT = setting("modality_dropout", 0.2)
 TOKENS = replaced("rules/ehr.smk", "-m pipeline.ehr.tokens", " -m pipeline.ehr.tokens")
 PIXELS = setting("cxr.pixels", 48)
 LIMIT = replaced("pipeline/ehr/signals.csv", "Heart Rate,10,300,", "Heart Rate,10,290,")
@@ -89,8 +89,7 @@ UNDISTURBED = {  # the edits of those after which a job fails or is killed
 }
 
 EDITS = {
-    "early.dropout": (DROPOUT, FUSE),
-    "modality_dropout": (setting("modality_dropout", 0.2), FUSE),
+    "modality_dropout": (DROPOUT, FUSE),
     "schedule": (setting("schedule.learning_rate", 0.002), TRAIN),
     "cxr.pixels": (PIXELS, DECODE),
     "cxr.unreadable": (setting("cxr.unreadable", 0.02), READABLE),
@@ -182,7 +181,7 @@ EDITS = {
     "helper of the datasets": (comment("pipeline/training/items.py"), TRAIN),
     "shared helper": (comment("pipeline/stage/files.py"), ALL),
     "pins": (comment("requirements.lock"), EVALUATE),
-    "rule": (replaced("rules/fusion.smk", " --dropout {params", "  --dropout {params"), FUSE),
+    "rule": (replaced("rules/fusion.smk", " --letters {wild", "  --letters {wild"), FUSE),
     "readme": (comment("README.md"), set()),
     "physiological limit": (LIMIT, EVENTS | {"fit_bins"}),
     "row of a source table": (last_row, tables(1, EVENTS | MARK | {"fit_bins"})),
@@ -211,7 +210,7 @@ TABLE = {  # the rows of the README
     "query of ICU stays": "the query of ICU stays, `pipeline/cohort/units/stay.sql`",
     "query of a task of ICU stays": "a task of ICU stays, `pipeline/cohort/tasks/stay/shock.sql`",
     "encoder of UniMed": "an encoder of UniMed, `pipeline/ehr/encoder_fiddle.py`",
-    "early.dropout": "`early.dropout`",
+    "modality_dropout": "`modality_dropout`",
     "encoder of films": "an encoder's code, `pipeline/cxr/encoder_resnet18.py`",
     "helper of the datasets": "a helper of all encoders, `pipeline/training/items.py`",
     "shared helper": "a helper of every stage, `pipeline/stage/files.py`",
@@ -220,11 +219,11 @@ TABLE = {  # the rows of the README
     "patient": "one more patient in the source",
     "keys reordered": "keys of `config.yaml` reordered",
     "touched": "every file of code, config and source touched",
-    "failure": "`early.dropout`, but `evaluate_model` fails: the same command again",
+    "failure": "`modality_dropout`, but `evaluate_model` fails: the same command again",
     "killed: a source table": "SIGKILL while a table is extracted again: the same command",
     "killed: films": "… while films are decoded (`cxr.pixels` edited)",
     "killed: a training": "… while the EHR encoder is trained (`pipeline/ehr/signals.csv` edited)",
-    "killed: the evaluation": "… while the result is evaluated (`early.dropout` edited)",
+    "killed: the evaluation": "… while the result is evaluated (`modality_dropout` edited)",
 }
 ORDER = [  # of the data
     "make_hospital", "extract_table", "clean_notes", "fit_bins", "train_doc2vec", "select_episodes",

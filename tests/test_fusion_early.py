@@ -11,17 +11,15 @@ from safetensors.torch import load_file
 
 from pipeline.fusion import early
 from pipeline.fusion.absent import RATES, lost
-from pipeline.fusion.heads import EarlyHead
 from pipeline.stage.errors import InputError
 from pipeline.training.embeddings import Embeddings, read_embeddings
-from pipeline.training.features import moments
-from pipeline.training.loop import Examples, fit
-from pipeline.training.processes import make_repeatable
-from pipeline.training.settings import Training
+from pipeline.training.fitted import principal
 
 WIDTH = 4
+FROZEN = ("early", "gated")  # the models of this stage
 SPLITS = ["train"] * 20 + ["fusion"] * 40 + ["val"] * 20 + ["test"] * 20
 IDS = np.arange(500, 600)
+KINDS = ("weight", "bias")
 SCHEDULE = {"epochs": 3, "batch_size": 8, "learning_rate": 0.01, "weight_decay": 0.0}
 
 
@@ -30,74 +28,6 @@ def embeddings(here, seed=0):
     here = np.asarray(here, bool)
     value = np.random.default_rng(seed).normal(3, 2, (*here.shape, WIDTH)).astype(np.float32)
     return Embeddings(value * here[..., None], here)
-
-
-def test_moments_are_those_of_the_rows_that_have_the_modality():
-    data = embeddings([[1, 1], [1, 0], [1, 1], [0, 1], [1, 0]])
-    mean, scale = moments(data, np.arange(4))  # the last row is not among those fitted on
-    first, second = data.value[[0, 1, 2], 0], data.value[[0, 2, 3], 1]
-    np.testing.assert_allclose(mean, [first.mean(axis=0), second.mean(axis=0)], rtol=1e-5)
-    spread = [[np.sqrt(part.var(axis=0).mean())] for part in (first, second)]
-    np.testing.assert_allclose(scale, spread, rtol=1e-4)
-
-
-def test_moments_of_a_modality_that_nobody_has_are_finite():
-    mean, scale = moments(embeddings([[1, 0], [1, 0]]), np.arange(2))
-    assert mean.isfinite().all()
-    assert (scale > 0).all()
-
-
-@pytest.fixture
-def head():
-    make_repeatable(0, 1)
-    data = embeddings(np.ones((30, 2)))
-    head = EarlyHead(2, WIDTH, rectified=True, dropout=0.5)
-    head.standard.learn(data, np.arange(30))
-    return head.eval()
-
-
-@torch.no_grad()
-def test_an_absent_modality_counts_as_the_mean_whatever_lies_in_its_place(head):
-    data = embeddings([[1, 0]])
-    expected = head(data.batch(np.array([0])))
-    data.value[0, 1] = 1e6  # as if something had been left there
-    assert torch.equal(head(data.batch(np.array([0]))), expected)
-    at_mean = Embeddings(data.value.copy(), np.ones((1, 2), bool))
-    at_mean.value[0, 1] = head.standard.mean[1]
-    torch.testing.assert_close(head(at_mean.batch(np.array([0]))), expected)
-
-
-@torch.no_grad()
-def test_an_absent_modality_does_not_change_other_rows(head):
-    full, partly = embeddings(np.ones((3, 2))), embeddings([[1, 1], [1, 0], [1, 1]])
-    given, changed = head(full.batch(np.arange(3))), head(partly.batch(np.arange(3)))
-    assert torch.equal(given[[0, 2]], changed[[0, 2]])
-    assert not torch.equal(given[1], changed[1])
-
-
-@pytest.mark.parametrize("rectified", [True, False])
-def test_the_head_has_the_parameters_of_the_paper(rectified):
-    head = EarlyHead(3, rectified=rectified)
-    told = 3 * 512 * rectified  # which modalities there are
-    assert sum(p.numel() for p in head.parameters()) == 787_970 + told
-
-
-@pytest.mark.parametrize("rectified", [True, False])
-def test_an_interaction_between_modalities_is_learnt_with_a_nonlinearity_alone(tmp_path, rectified):
-    random = np.random.default_rng(0)
-    sign = random.integers(0, 2, (400, 2))
-    value = (2 * sign[..., None] - 1 + random.normal(0, 0.3, (400, 2, WIDTH))).astype(np.float32)
-    label = sign[:, 0] ^ sign[:, 1]  # neither modality alone says anything
-    data = Embeddings(value, np.ones((400, 2), bool))
-    rows = np.arange(400)
-    make_repeatable(0, 1)
-    head = EarlyHead(2, WIDTH, rectified=rectified)
-    head.standard.learn(data, rows[:300])
-    given = Examples(data, label, rows[:300], rows[300:])
-    schedule = Training(epochs=10, batch_size=16, learning_rate=0.01, weight_decay=0.0)
-    history = fit(head, given, schedule, 0, torch.device("cpu"), tmp_path / "p", "xor")
-    best = max(check["val_auroc"] for check in history["checks"])
-    assert best > 0.99 if rectified else best < 0.7  # the published head is linear
 
 
 HERE = np.ones((100, 2), bool)
@@ -113,7 +43,8 @@ def stage(tmp_path, monkeypatch):
     data = [embeddings(HERE, seed) for seed in (0, 1)]
     truth = (data[0].value[:, 0, 0] > 3).astype(np.int8)
 
-    def run(folder, label=truth, head_on="fusion", seeds=(0, 1), value=None, dropout=0.1):
+    def run(folder, label=truth, head_on="fusion", seeds=(0, 1), value=None, dropout=0.1,
+            model="early"):  # fmt: skip
         labels = {"episode_id": IDS, "eligible": [True] * 100, "label": label}
         pl.DataFrame(labels).write_parquet(tmp_path / "labels.parquet")
         paths = [tmp_path / f"modality{k}.parquet" for k in (0, 1)]
@@ -124,7 +55,7 @@ def stage(tmp_path, monkeypatch):
         given += ["--task", "mortality"]
         given += ["--labels", tmp_path / "labels.parquet", "--device", "cpu"]
         given += ["--embeddings", *paths, "--seeds", *seeds, "--letters", "ec"]
-        given += ["--schedule", json.dumps(SCHEDULE), "--dropout", 0.1, "--head-on", head_on]
+        given += ["--schedule", json.dumps(SCHEDULE), "--model", model, "--head-on", head_on]
         given += ["--modality-dropout", dropout, "--weights", tmp_path / folder]
         given += ["--absent", output.with_name("absent.parquet"), "--output", output]
         monkeypatch.setattr(sys, "argv", ["early", *map(str, given)])
@@ -214,8 +145,7 @@ def test_the_published_head_is_fitted_on_the_rows_of_the_encoders_unscaled(stage
     stage("third", head_on="train", label=changed)
     assert weights(tmp_path / "first") != weights(tmp_path / "third")
     kept = load_file(tmp_path / "first" / "seed0.safetensors")
-    assert not kept["head.standard.mean"].any()
-    assert (kept["head.standard.scale"] == 1).all()
+    assert set(kept) == {f"head.{layer}.{of}" for layer in ("hidden", "out") for of in KINDS}
     history = json.loads((tmp_path / "first" / "history.json").read_text())
     assert history["seeds"]["0"]["trained_on"] == 20
 
@@ -247,10 +177,21 @@ def test_a_test_episode_that_loses_a_modality_is_predicted_as_one_that_lacks_it(
 
 def test_the_moments_of_the_fusion_share_are_kept_with_the_weights(stage, tmp_path):
     stage("any")
-    mean, scale = moments(stage.data[0], np.arange(20, 60))
+    mean, directions = principal(stage.data[0], np.arange(20, 60))
     kept = load_file(tmp_path / "any" / "seed0.safetensors")
-    assert torch.equal(kept["head.standard.mean"], mean)
-    assert torch.equal(kept["head.standard.scale"], scale)
+    assert torch.equal(kept["mean"], mean.float())
+    assert torch.equal(kept["directions"], directions.float())
+
+
+@pytest.mark.parametrize("model", FROZEN)
+def test_what_is_chosen_stands_in_the_history_of_each_seed(stage, tmp_path, model):
+    stage(model, model=model)
+    history = json.loads((tmp_path / model / "history.json").read_text())["seeds"]
+    for seed in ("0", "1"):
+        choice = history[seed]
+        best = min(choice["candidates"], key=lambda one: one["log_loss"])
+        assert (choice["hidden"], choice["strength"]) == (best["hidden"], best["strength"])
+        assert choice["fitted_on"] == 40
 
 
 def test_a_fusion_share_of_one_class_is_a_clear_error(stage):

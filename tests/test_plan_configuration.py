@@ -21,7 +21,7 @@ GONE = object()
 
 
 def changed(settings):
-    """The config with some settings changed; keys are paths such as `early.dropout`."""
+    """The config with some settings changed; keys are paths such as `cxr.pixels`."""
     config = copy.deepcopy(CONFIG)
     for path, value in settings.items():
         *parents, key = path.split(".")
@@ -58,8 +58,8 @@ def test_the_config_at_hand_is_typed_and_keeps_keys_and_values():
 
 def test_whole_numbers_stay_whole_where_any_number_may_stand():
     """Settings reach jobs as JSON, which tells 1 from 1.0: a changed text reruns them."""
-    dumped = configuration.check(changed({"fiddle.step": 1, "early.dropout": 0})).dump()
-    assert json.dumps([dumped["fiddle"]["step"], dumped["early"]["dropout"]]) == "[1, 0]"
+    dumped = configuration.check(changed({"fiddle.step": 1, "modality_dropout": 0})).dump()
+    assert json.dumps([dumped["fiddle"]["step"], dumped["modality_dropout"]]) == "[1, 0]"
 
 
 def test_every_key_is_described():

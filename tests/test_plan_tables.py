@@ -35,7 +35,8 @@ def test_both_papers_are_compared_on_every_binary_task_of_a_unit():
     ):
         files, options = job(study)
         unit = study.removeprefix("papers_")
-        models = ["early", "joint", "late", "late-averaged", "logistic", "gbdt", "unimed"]
+        models = ["early", "joint", "gated", "gated-joint", "late", "late-averaged", "logistic",
+                  "gbdt", "unimed"]  # fmt: skip
         names = [f"ecn_{model}_{task}" for task in tasks for model in models]
         expected = [f"results/corrected/{unit}/predictions/{name}.parquet"
                     for name in [*names, f"ecn_unimed_{together}"]]  # fmt: skip
@@ -73,14 +74,13 @@ def test_unimed_s_models_are_compared_on_diagnoses_too():
 
 
 def test_what_is_registered_is_compared_and_attributed(monkeypatch):
-    gated = registry.MODELS["early"]
-    monkeypatch.setitem(registry.MODELS, "gated", gated)
+    monkeypatch.setitem(registry.MODELS, "another", registry.MODELS["early"])
     pages = tables.pages(CONFIG)
-    assert "results/ecn_gated_shock_4h.json" in pages["both"].results
-    assert "results/published/en_gated_mortality.json" in pages["wang"].results
-    assert "results/corrected/attribution/gated_mortality.json" in pages["wang"].attributions
+    assert "results/ecn_another_shock_4h.json" in pages["both"].results
+    assert "results/published/en_another_mortality.json" in pages["wang"].results
+    assert "results/corrected/attribution/another_mortality.json" in pages["wang"].attributions
     assert (
-        "results/corrected/admission/predictions/ec_gated_mortality.parquet"
+        "results/corrected/admission/predictions/ec_another_mortality.parquet"
         in (job("mortality")[0]["predictions"])
     )
 
@@ -101,3 +101,12 @@ def test_every_page_is_planned_without_a_modality(tmp_path, letters):
     assert planned["evaluate_model"] + planned["evaluate_published"] == len(results)
     lost = {"e": "tokenise_events", "c": "decode_films", "n": "clean_notes"}
     assert {lost[letter] for letter in MODALITIES if letter not in letters}.isdisjoint(planned)
+
+
+def test_the_mean_of_seeds_stands_in_the_tables_where_there_are_several():
+    for seeds, there in (([0], False), ([0, 1], True)):
+        pages = tables.pages(CONFIG | {"seeds": seeds})
+        assert ("results/ecn_early-ensemble_mortality.json" in pages["wang"].results) == there
+        assert ("results/ecn_early-ensemble_shock_4h.json" in pages["both"].results) == there
+        attributed = "results/corrected/attribution/early-ensemble_mortality.json"
+        assert (attributed in pages["wang"].attributions) == there

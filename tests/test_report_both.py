@@ -146,12 +146,12 @@ def test_results_of_other_episodes_are_refused(monkeypatch, tmp_path):
 
 
 def test_a_model_that_is_registered_has_its_words_its_place_and_its_look(monkeypatch, tmp_path):
-    registered = replace(registry.MODELS["early"], words="gated fusion")
-    monkeypatch.setitem(registry.MODELS, "gated", registered)
-    text, _ = write(monkeypatch, tmp_path, [admission("gated"), *study()])
+    registered = replace(registry.MODELS["early"], words="another fusion")
+    monkeypatch.setitem(registry.MODELS, "another", registered)
+    text, _ = write(monkeypatch, tmp_path, [admission("another"), *study()])
     rows = [row.split(" | ")[0][2:] for row in section(text, "AUROC").splitlines() if "(" in row]
-    assert rows[1:4] == ["boosted trees on embeddings", "gated fusion", "UniMed, each task alone"]
-    assert look_of("gated") != look_of("not registered") and is_multimodal("gated")
+    assert rows[1:4] == ["boosted trees on embeddings", "another fusion", "UniMed, each task alone"]
+    assert look_of("another") != look_of("not registered") and is_multimodal("another")
 
 
 def test_smaller_sets_have_no_row_and_what_is_not_registered_is_shown_by_its_name(

@@ -103,7 +103,7 @@ CHANGES = [{}, {"clip": None, "class_weights": [1.5, 1.0]}]
 
 
 @pytest.mark.parametrize("name", ["cxr", "note"])
-@pytest.mark.parametrize("head", ["joint", "late-averaged"])
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("change", CHANGES, ids=["clipped", "not clipped, weighted classes"])
 def test_in_joint_training_an_encoder_s_step_is_that_of_its_own_episodes(name, head, change):
     schedule, found = SCHEDULE.model_copy(update=change), []

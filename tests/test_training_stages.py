@@ -206,10 +206,9 @@ def test_the_head_is_fitted_again_on_the_fusion_share_alone(stage, tmp_path):
     folder, label = stage.pretrain(), np.arange(1000, 1048) % 2
     _, first = stage.embed(folder, heads="first")
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == [
-        ".head0.progress",
-        ".head1.progress",
         "head_seed0.safetensors",
         "head_seed1.safetensors",
+        "heads.json",
     ]
     changed = label.copy()
     changed[:24], changed[40:] = 1 - changed[:24], 1 - changed[40:]  # train and test

@@ -12,7 +12,9 @@ from checkout import REPOSITORY
 from pipeline.plan import grids
 
 SCHEMA = json.loads((REPOSITORY / "pipeline/evaluation/result.schema.json").read_text())
-SCORED_WITHOUT = ["en_joint", "en_late", "en_late-averaged", "en_gbdt"]
+SCORED_WITHOUT = [
+    "en_joint", "en_late", "en_late-averaged", "en_gated", "en_gated-joint", "en_gbdt",
+]  # fmt: skip
 MODELS = [*SCORED_WITHOUT, "e_logistic-stats", "e_sofa"]
 
 

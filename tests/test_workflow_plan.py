@@ -149,6 +149,7 @@ def test_every_registered_model_plans_a_result_of_every_unit(fresh):
         made = [
             f"{folder}/{next(filter(model.takes, ('e', 'ecn')))}_{name}_{task}.json"
             for name, model in registry.models(CONFIG, protocol).items()
+            if registry.enough_seeds(CONFIG, model)
             for task in tasks
         ]
         planned = fresh.plan(*made).planned
@@ -185,10 +186,12 @@ def grid_jobs(config):
              "infer_vectors"]  # fmt: skip
     return dict.fromkeys(once, 1) | dict.fromkeys(twice, 2) | dict.fromkeys(encoders, each) | {
         "extract_table": 14, "decode_films": 2 * 10, "label_task": each, "compare_models": each,
-        "fuse_early": each * fused, "fuse_late": each * fused, "fuse_jointly": 2 * each * fused,
-        "mark_left_out": tasks, "attribute_modalities": each * 4, "fit_statistics": 2 * tasks,
+        "fuse_early": 3 * tasks * fused, "fuse_late": each * fused,
+        "fuse_jointly": 5 * tasks * fused,
+        "mark_left_out": tasks, "attribute_modalities": tasks * (6 + 4),
+        "fit_statistics": 2 * tasks,
         "fit_baseline": 2 * tasks * sets, "score_severity": scores, "fit_score": scores * tasks,
-        "evaluate_model": tasks * (letters + 4 * fused + 2 * sets + 2 + scores),
+        "evaluate_model": tasks * (letters + 6 * fused + 2 * sets + 2 + scores),
         "evaluate_published": tasks * (letters + 4 * fused),
     }  # fmt: skip
 
@@ -234,6 +237,10 @@ def test_folds_share_the_source_and_the_clean_notes(tmp_path):
         ("ecn_early_mortalty", "no task 'mortalty' in the corrected protocol; did you mean mort"),
         ("en_unimed-clever_all", "no model 'unimed-clever'"),
         ("en_early_all", "'all' is several tasks"),
+        (
+            "en_early-ensemble_mortality",
+            "a mean over training seeds, of which config.seeds has 1: give it 2 or more",
+        ),
     ],
 )
 def test_impossible_targets_are_refused_with_the_table_of_targets(target, why):
@@ -606,7 +613,7 @@ def test_settings_reach_rules_in_one_form_whatever_their_order(protocol):
     turned = json.loads(json.dumps(CONFIG, sort_keys=True))
     assert list(turned) != list(CONFIG)
     job = SimpleNamespace(protocol=protocol, modalities="ecn", model="joint", task="mortality")
-    for keys in (("cohort",), ("split",), ("early", "dropout"), ("note", "doc2vec")):
+    for keys in (("cohort",), ("split",), ("modality_dropout",), ("note", "doc2vec")):
         given, other = (ResultWiring(config).setting(*keys)(job) for config in (CONFIG, turned))
         assert given == other
     for ask in ("schedule", "known_from"):

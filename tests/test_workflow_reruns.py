@@ -12,11 +12,11 @@ from checkout import MAIN, REPOSITORY, SINGLE
 from edits import EDITS, EVENTS, ORDER, TABLE, TRAIN_EHR, jobs
 
 QUICK = [
-    "early.dropout", "published protocol", "missing", "cohort.min_age", "split.salt", "seeds",
+    "modality_dropout", "published protocol", "missing", "cohort.min_age", "split.salt", "seeds",
     "task definition", "published query of admissions", "query of a task of ICU stays",
     "a condition of the cohort", "encoder of films", "shared helper", "film", "patient", "touched",
 ]  # fmt: skip
-RUN = ["early.dropout"]
+RUN = ["modality_dropout"]
 RUN_SLOWLY = [
     "missing", "folds", "head_on", "cxr.full", "seeds", "note.doc2vec", "cxr.pixels", "cohort.ids",
     "split.salt", "task query", "availability.notes", "sample", "hospital.seed",

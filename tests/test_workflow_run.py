@@ -76,7 +76,7 @@ def test_sidecar_tells_time_memory_and_host_of_every_stage(finished):
 
 @pytest.mark.parametrize(
     "log",
-    ["pretrain_ehr/corrected/admission/mortality", "fuse_early/corrected/admission/ecn_mortality"],
+    ["pretrain_ehr/corrected/admission/mortality", "pretrain_note/corrected/admission/mortality"],
 )
 def test_training_tells_its_course_on_screen_and_in_the_log(finished, log):
     scores = r"loss \d\.\d{4}  val AUROC 0\.\d{4}"

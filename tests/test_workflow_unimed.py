@@ -85,7 +85,7 @@ def test_predictions_are_of_eligible_stays_and_patients_keep_their_split(stays):
         ("unimed.variants.gru-attention", {"decoder": "gru-attention", "layers": 2}, {ALONE}),
         ("unimed.model.dropout", 0.2, {MULTI, ALONE}),
         ("unimed.variants.gru", {"decoder": "gru", "width": 64}, set()),
-        ("early.dropout", 0.4, set()),
+        ("modality_dropout", 0.2, set()),
     ],
 )
 def test_a_changed_variant_trains_its_own_results_alone(stays, tmp_path, setting, value, again):

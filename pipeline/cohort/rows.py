@@ -15,6 +15,7 @@ from pipeline.cohort.settings import NAMES
 from pipeline.stage.errors import InputError
 from pipeline.stage.tables import Contract, read_table
 
+ALL_SEEDS = -1  # in place of a training seed: the mean over all of them
 # Predictions of binary tasks by one model: of each task its eligible episodes
 PREDICTIONS = Contract(
     columns={

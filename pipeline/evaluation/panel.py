@@ -122,7 +122,8 @@ def aurocs(panel: Panel, resampling: Resampling) -> Figures:
     statistics = [per_seed(auroc, test) for test in panel.tests.values()]
 
     def each(weights: Floats) -> Floats:
-        return np.stack([statistic(weights) for statistic in statistics], axis=2)
+        by_seed = [statistic(weights) for statistic in statistics]  # (B, S), of an ensemble (B, 1)
+        return np.stack(np.broadcast_arrays(*by_seed), axis=2)
 
     return replicate(panel.first, each, resampling, SHARE)
 

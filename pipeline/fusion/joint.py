@@ -1,10 +1,11 @@
-"""Joint and late-averaged fusion: encoders and head trained together, end to end.
+"""Joint, late-averaged and gated-joint fusion: encoders and head trained together, end to end.
 
     python -m pipeline.fusion.joint --head joint --data '{"ehr": {…}, "note": {…}}' …
 
 Wang et al. 2024, section 2.4. joint: one linear layer on the concatenated features. late-averaged:
 one linear layer per modality, logits averaged, trained together (as in the published code; its text
-has `late`). No warm start. An encoder's step is that of the episodes of a batch that have its
+has `late`). gated-joint: attention over one token per modality, an absent one has its own. No warm
+start. An encoder's step is that of the episodes of a batch that have its
 modality, however many others there are. In the corrected protocol the head is then fitted once more
 on the fusion share, as that of every other model is. Under torchrun several processes train
 together.
@@ -30,13 +31,14 @@ from pipeline.cohort.rows import (
     read_rows,
 )
 from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
-from pipeline.fusion.heads import HEADS, Dropping, LateHead
+from pipeline.fusion.heads import FAMILIES, HEADS, Dropping, LateHead
 from pipeline.stage.command import log, parser, run
+from pipeline.stage.files import write_json
 from pipeline.stage.tables import write_table
 from pipeline.training.batches import Batch, evaluate, within
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.examples import Examples, growth, of_encoders
-from pipeline.training.features import Head, fit_on_fusion
+from pipeline.training.fitted import Choice, choose
 from pipeline.training.modality import (
     ModalityData,
     add_data_argument,
@@ -96,7 +98,7 @@ class Encoders(nn.Module):
 class JointModel(nn.Module):
     """Encoders and a head that train together: batch of `JointData` → logits (B, 2)."""
 
-    def __init__(self, encoders: Encoders, head: Head, modality_dropout: float) -> None:
+    def __init__(self, encoders: Encoders, head: nn.Module, modality_dropout: float) -> None:
         super().__init__()
         self.encoders, self.dropping = encoders, Dropping(head, modality_dropout)
 
@@ -119,19 +121,22 @@ def build(arguments: argparse.Namespace, data: JointData, rows: TaskRows) -> Joi
 
 
 def predict(model: JointModel, data: JointData, rows: TaskRows, seed: int,
-            arguments: argparse.Namespace, device: torch.device
+            arguments: argparse.Namespace, device: torch.device, choices: dict[int, Choice]
             ) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
     """Predictions of every episode, and of the test episodes without each modality.
 
-    Encoders run once; the head is fitted once more, and asked again for every scenario.
+    Encoders run once; the head is fitted once more, and asked again for every scenario. What was
+    chosen for it is added to `choices`.
     """
     everyone = np.arange(len(rows.episode))
     features = evaluate(model.encoders, data, everyone, 256, device)  # (N, M, D)
     embeddings = Embeddings(features.numpy(), data.here)
     if arguments.head_on == "fusion":
-        names = " or ".join(data.each)
-        fit_on_fusion(model.dropping, embeddings, rows, arguments.schedule, seed, device,
-                      arguments.weights, names)  # fmt: skip
+        family, tried = FAMILIES[arguments.head]
+        chosen, choices[seed] = choose(family, tried, embeddings, rows, rows.of("fusion"),
+                                       rows.of("val"), arguments.modality_dropout, seed,
+                                       arguments.head)  # fmt: skip
+        model.dropping.head = chosen.to(device)
     head = model.dropping.head
     logits = evaluate(head, embeddings, everyone, 1024, device)
     table = predictions(rows, seed, logits.softmax(dim=1)[:, 1].numpy())
@@ -162,17 +167,20 @@ def main() -> None:
         check_present(name, modality, train, "training episodes")
     check_classes(rows, np.ones(len(rows.episode), bool), "", ["train"])
     examples = JointExamples(data, rows.label, train, rows.of("val"))
+    choices: dict[int, Choice] = {}
     made = train_seeds(
         arguments, arguments.head, arguments.weights,
         lambda seed: (build(arguments, data, rows), examples),
         lambda model, seed, device: predict(
-            cast(JointModel, model), data, rows, seed, arguments, device
+            cast(JointModel, model), data, rows, seed, arguments, device, choices
         ),
     )  # fmt: skip
     if made:  # in the first process
         tables, absent = (pl.concat(tables) for tables in zip(*made, strict=True))
         write_table(absent, arguments.absent, ABSENT)
         write_table(tables, arguments.output, PREDICTIONS)
+        if choices:
+            write_json(arguments.weights / "heads.json", {"seeds": choices})
         log.info("%s fusion of %s", arguments.head, arguments.letters)
 
 

@@ -27,6 +27,13 @@ MODELS: dict[str, Model] = {
                      curves=True, published=True),
     "joint": Model("joint fusion", *_SEVERAL, ("pipeline.fusion.joint",), "encoders",
                    curves=True, published=True),
+    "gated": Model("gated fusion", *_SEVERAL, ("pipeline.fusion.early",), "embeddings",
+                   curves=True),
+    "gated-joint": Model("gated fusion, trained together", *_SEVERAL, ("pipeline.fusion.joint",),
+                         "encoders", curves=True),
+    "early-ensemble": Model("early fusion, mean of the seeds", *_SEVERAL,
+                            ("pipeline.fusion.early", "pipeline.fusion.ensemble"), "predictions",
+                            curves=True, seeds=2),
     "late": Model("late fusion", *_SEVERAL, ("pipeline.fusion.late",), "embeddings",
                   curves=True, published=True),
     "late-averaged": Model("late fusion, trained together", *_SEVERAL, ("pipeline.fusion.joint",),
@@ -73,16 +80,27 @@ def models(config: Mapping[str, Any], protocol: str = "corrected") -> dict[str, 
     return {**MODELS, **dict.fromkeys(decoders(config), UNIMED)}
 
 
-def fusions(protocol: str = "corrected") -> list[str]:
-    """The models that fuse several modalities.
+def enough_seeds(config: Mapping[str, Any], model: Model) -> bool:
+    """Whether the config trains as many seeds as a model needs.
 
-    >>> fusions()
-    ['early', 'joint', 'late', 'late-averaged']
+    >>> enough_seeds({"seeds": [0]}, MODELS["early-ensemble"])
+    False
+    """
+    return len(config["seeds"]) >= model.seeds
+
+
+def fusions(protocol: str = "corrected", config: Mapping[str, Any] | None = None) -> list[str]:
+    """The models that fuse several modalities; of a config, those that its seeds are enough for.
+
+    >>> fusions(config={"seeds": [0]})
+    ['early', 'joint', 'gated', 'gated-joint', 'late', 'late-averaged']
     """
     return [
         name
         for name, model in MODELS.items()
-        if 1 not in model.sizes and (model.published or protocol != "published")
+        if 1 not in model.sizes
+        and (model.published or protocol != "published")
+        and (config is None or enough_seeds(config, model))
     ]
 
 
@@ -90,7 +108,7 @@ def fitted_by(module: str, features: str | None = None) -> str:
     """A pattern of the names of the models that a module fits, on these features or any.
 
     >>> fitted_by("pipeline.fusion.joint")
-    'joint|late-averaged'
+    'joint|gated-joint|late-averaged'
     """
     return "|".join(
         name

@@ -49,7 +49,7 @@ def grid(config: Config, protocol: str) -> list[str]:
         for task in tasks(config, protocol)
         for letters in modality_sets(config)
         for name, model in registry.models(config, protocol).items()
-        if model.takes(letters) and not model.decoder
+        if model.takes(letters) and not model.decoder and registry.enough_seeds(config, model)
     ]
 
 
@@ -99,7 +99,7 @@ def papers_grid(config: Config) -> list[str]:
         names += [
             f"{letters}_{name}_{task}"
             for name, model in registry.MODELS.items()
-            if model.takes(letters)
+            if model.takes(letters) and registry.enough_seeds(config, model)
         ]
         names.append(f"{letters}_{registry.DECODER}_{task}")
     units = {unit_of(config, task) for task in papers_tasks(config)}

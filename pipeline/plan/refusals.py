@@ -14,6 +14,7 @@ from pipeline.cohort.task import HOURS, SEQUENCES
 from pipeline.fusion import registry
 from pipeline.plan.targets import FOLDERS
 from pipeline.stage.errors import InputError
+from pipeline.stage.registry import Model
 
 Config = Mapping[str, Any]
 _HOURS = re.compile(r"(.+?)(?:_(\d+)h?)?")  # of a task's name, well written or not
@@ -34,7 +35,7 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
         meant = nearest(model, fitting)
         why = f"no model '{model}' of the modalities '{modalities}'{_did_you_mean(meant)}"
     else:
-        why = _no_task(models[model].decoder, task, protocol)
+        why = _no_task(models[model].decoder, task, protocol) or _few_seeds(config, models[model])
     if not why:
         return None
     sets: dict[str, list[str]] = {}
@@ -60,6 +61,14 @@ def _no_task(decoder: bool, task: str, protocol: str) -> str:
     if kind != "binary" and not decoder:
         return f"'{task}' has many labels: {registry.DECODER} alone takes it"
     return ""
+
+
+def _few_seeds(config: Config, model: Model) -> str:
+    """Why a model needs more training seeds than the config has; empty if it does not."""
+    if registry.enough_seeds(config, model):
+        return ""
+    return (f"a mean over training seeds, of which config.seeds has {len(config['seeds'])}: "
+            f"give it {model.seeds} or more")  # fmt: skip
 
 
 def _wrong_in(task: str, protocol: str) -> str:

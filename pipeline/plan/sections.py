@@ -173,12 +173,6 @@ class Fiddle(Section):
     )
 
 
-class Early(Section):
-    """Early fusion: the model `early`."""
-
-    dropout: Number = key("dropout of its head", ge=0, lt=1)
-
-
 if TYPE_CHECKING:
     UnimedChange = UnimedModel
 else:
@@ -234,7 +228,6 @@ class Common(Section):
     )
     encoders: dict[Letter, Name] = key("letter → encoder of its modality, of all models but UniMed")
     fiddle: Fiddle = key("FIDDLE")
-    early: Early = key("early fusion")
     modality_dropout: Number = key(
         "chance that the training of a fused model hides a modality of an episode", ge=0, lt=1
     )

@@ -48,7 +48,7 @@ def pages(config: Config) -> dict[str, Page]:
             [
                 f"results/{protocol}/attribution/{fusion}_{task}.json"
                 for protocol in FOLDERS
-                for fusion in registry.fusions(protocol)
+                for fusion in registry.fusions(protocol, config)
                 for task in grids.tasks(config, protocol)
             ],
             ["wang", "attribution"],

@@ -219,7 +219,7 @@ def settings_of(config: Config, protocol: str, modalities: str, model: str, unit
     """The settings behind a result, as JSON with sorted keys; of files their name alone."""
     merged = protocols.settings(config, protocol)
     parts = ["availability", "cohort", "sample", "split", "torch", "folds"]
-    parts += [config["modalities"][letter] for letter in modalities] + [model] * (model in merged)
+    parts += [config["modalities"][letter] for letter in modalities]
     parts += ["hospital"] * (config["source"]["root"] == SYNTHETIC)
     encoders = protocols.encoders(merged, model)
     merged["encoders"] = {letter: encoders[letter] for letter in modalities if letter in encoders}

@@ -57,10 +57,11 @@ class Model:
 
     `sets`: its modality sets in words, `sizes`: how many letters these have. `modules`: the code
     that fits it, beside its encoders. `features`: what it reads: encoders (it trains them),
-    embeddings (frozen encoders), statistics or scores (of the EHR). `curves`: whether it is also
-    scored with a modality missing. `published`: whether the published protocol has it. `decoder`:
-    whether it takes several tasks, and tasks of many labels. `letters`: the only ones of its sets,
-    if not all. `tables`: those of the source that it reads by itself.
+    embeddings (frozen encoders), statistics or scores (of the EHR), or predictions (of another
+    model). `curves`: whether it is also scored with a modality missing. `published`: whether the
+    published protocol has it. `decoder`: whether it takes several tasks, and tasks of many labels.
+    `letters`: the only ones of its sets, if not all. `tables`: those of the source that it reads by
+    itself. `seeds`: the fewest training seeds that it needs.
     """
 
     words: str
@@ -73,6 +74,7 @@ class Model:
     decoder: bool = False
     letters: str | None = None
     tables: tuple[str, ...] = ()
+    seeds: int = 1
 
     def takes(self, modalities: str) -> bool:
         """Whether it is a model of this modality set."""

@@ -2,8 +2,9 @@
 
     python -m pipeline.training.embed --data '{"note": {…}}' --weights seed0.safetensors …
 
-The corrected protocol fits the single model's linear head once more, on the fusion share, as it
-does with fusion heads: single and fused models learn from the same patients (`--head-on fusion`).
+The corrected protocol fits the single model's head once more, on the fusion share, and chooses its
+shape, as it does with fusion heads: single and fused models learn from the same patients by the
+same rule (`--head-on fusion`). What was chosen is in `heads.json`, beside the heads' weights.
 The published one keeps the head that the encoder was trained with; it predicts in evaluation mode,
 and only its embeddings are made in training mode, which its code forgets to leave (`eval_mode`).
 """
@@ -17,11 +18,13 @@ import torch
 
 from pipeline.cohort.rows import PREDICTIONS, TaskRows, predictions, read_rows
 from pipeline.stage.command import log, parser, run
+from pipeline.stage.files import write_json
 from pipeline.stage.tables import Contract, write_table
 from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import load_weights, save_weights
 from pipeline.training.embeddings import Embeddings
-from pipeline.training.features import LinearHead, Unimodal, fit_on_fusion
+from pipeline.training.features import LinearHead, Unimodal
+from pipeline.training.fitted import SHAPES, AdditiveHead, Choice, choose
 from pipeline.training.modality import ModalityData, add_data_argument, feature_of, read_data
 from pipeline.training.processes import make_repeatable, pick_device
 from pipeline.training.seeds import add_head_argument, add_training_arguments
@@ -60,42 +63,52 @@ def main() -> None:
     data = read_data(arguments.data, rows.episode)[name]
     have, train = data.present(), rows.of("train")
     embeddings, tables = [], []
+    choices: dict[int, Choice] = {}
     for seed, weights in zip(arguments.seeds, arguments.weights, strict=True):
         make_repeatable(seed, arguments.torch_threads, arguments.precision)
         # as in pretraining: statistics of the training episodes that have the modality
         feature = feature_of(name, settings, data, train[have[train]])
         model = Unimodal(feature, both=True).to(pick_device(arguments.device))
         load_weights(model, weights)
-        value, logits = embed(model, data, rows, seed, arguments, name)
+        value, logits = embed(model, data, rows, arguments)
+        path = arguments.heads / f"head_seed{seed}.safetensors"
+        if arguments.head_on == "train":
+            trained = LinearHead(1, value.shape[1])
+            trained.linear.load_state_dict(model.head.state_dict())
+            save_weights(trained, path)
+        else:
+            alone = as_embeddings(value, have)
+            fusion, val = (part[have[part]] for part in (rows.of("fusion"), rows.of("val")))
+            head, choices[seed] = choose(AdditiveHead, SHAPES, alone, rows, fusion, val, 0.0, seed,
+                                         name)  # fmt: skip
+            logits = evaluate(head, alone, np.flatnonzero(have), 1024, torch.device("cpu"))
+            save_weights(head, path)
         embeddings.append(_embedding_frame(rows.episode[have], seed, value))
         tables.append(_unimodal_predictions(rows, have, seed, logits))
     write_table(pl.concat(embeddings), arguments.output, embedding_contract(value.shape[1]))
     write_table(pl.concat(tables), arguments.predictions, PREDICTIONS)
+    if choices:
+        write_json(arguments.heads / "heads.json", {"seeds": choices})
     log.info("%s: %d of %d episodes embedded", name, have.sum(), len(have))
 
 
-def embed(model: Unimodal, data: ModalityData, rows: TaskRows, seed: int,
-          arguments: argparse.Namespace, name: str
+def embed(model: Unimodal, data: ModalityData, rows: TaskRows, arguments: argparse.Namespace
           ) -> tuple[np.ndarray, torch.Tensor]:  # fmt: skip
-    """Features (n, 512) of the episodes that have the modality, and the logits (n, 2) of a head
-    on them, whose weights are written."""
-    have, device = data.present(), pick_device(arguments.device)
-    some, schedule = np.flatnonzero(have), arguments.schedule
+    """Features (n, 512) of the episodes that have the modality, and the logits (n, 2) of the head
+    that was trained with the encoder."""
+    some, device = np.flatnonzero(data.present()), pick_device(arguments.device)
     made = evaluate(model, data, some, BATCH, device)
     feature, logits = made[:, :-2].numpy(), made[:, -2:]
-    if not schedule.eval_mode:  # after the predictions: it moves the running statistics
+    if not arguments.schedule.eval_mode:  # after the predictions: it moves the running statistics
         feature = evaluate(model, data, some, BATCH, device, eval_mode=False)[:, :-2].numpy()
-    head = LinearHead(1, feature.shape[1]).to(device)
-    if arguments.head_on == "train":
-        head.linear.load_state_dict(model.head.state_dict())
-    else:
-        value = np.zeros((len(have), 1, feature.shape[1]), np.float32)
-        value[have, 0] = feature
-        alone = Embeddings(value, have[:, None])
-        fit_on_fusion(head, alone, rows, schedule, seed, device, arguments.heads, name)
-        logits = evaluate(head, alone, some, 1024, device)
-    save_weights(head, arguments.heads / f"head_seed{seed}.safetensors")
     return feature, logits
+
+
+def as_embeddings(feature: np.ndarray, have: np.ndarray) -> Embeddings:
+    """Features (n, D) of the episodes that have the one modality, as those of all N episodes."""
+    value = np.zeros((len(have), 1, feature.shape[1]), np.float32)
+    value[have, 0] = feature
+    return Embeddings(value, have[:, None])
 
 
 def guess_without(rows: TaskRows, have: np.ndarray) -> float:

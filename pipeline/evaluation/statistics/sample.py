@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.cohort.rows import ALL_SEEDS
 from pipeline.evaluation.statistics.metrics import Flags, Floats
 from pipeline.stage.errors import InputError
 
@@ -127,7 +128,12 @@ def same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> 
 
 
 def same_seeds(first: Sample, second: Sample, path: str) -> None:
-    """Raises `InputError` where two models have not the same seeds: they are compared by seed."""
+    """Raises `InputError` where two models have not the same seeds: they are compared by seed.
+
+    A mean over all seeds is compared with each of the other's.
+    """
+    if (ALL_SEEDS,) in (first.seeds, second.seeds):
+        return
     if len(first.probability) != len(second.probability):
         raise InputError(
             f"{path}: {len(second.probability)} training seed(s), but {len(first.probability)} of "
