@@ -156,9 +156,9 @@ class ResultWiring(Wiring):
 
         def of(wildcards: Any) -> list[str]:
             model = registry.models(self.config, protocol)[wildcards.model]
-            if model.features not in ("encoders", "embeddings"):
+            if model.features not in ("encoders", "embeddings", "predictions"):
                 return []
-            alone = model.features == "embeddings" or wildcards.model == registry.SINGLE
+            alone = model.features != "encoders" or wildcards.model == registry.SINGLE
             names = [self.letters[letter] for letter in wildcards.modalities]
             parts = names if alone else [f"{wildcards.modalities}_{wildcards.model}"]
             return [
