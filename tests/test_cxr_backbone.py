@@ -89,7 +89,7 @@ def test_a_network_of_random_start_gets_films_as_they_are():
     made = load_backbone(SMALL, None)
     assert made.show.shown == Shown()
     torch.testing.assert_close(made.show(grey()), by_hand(grey(), [0, 0, 0], [1, 1, 1]))
-    published = AsShown(channels_last=False)(grey())
+    published = AsShown()(grey())
     assert torch.equal(published, grey().float().div(255).unsqueeze(1).expand(-1, 3, -1, -1))
 
 

@@ -70,11 +70,13 @@ def test_the_precision_is_part_of_the_fingerprint():
 @pytest.mark.parametrize("setting", ["fp32", "bf16"])
 def test_films_train_in_either_precision_and_nearly_alike(setting):
     make_repeatable(0, 1, setting)
-    made = FilmsNetwork(48.0).train()
+    made, forms = FilmsNetwork(48.0).train(), []
+    made.net.register_forward_pre_hook(lambda net, given: forms.append(given[0].stride()[1]))
     batch = films([[1.0, 2.0], [3.0]], pixels=64).batch(np.arange(2))
     with half_precision(CPU):
         feature, _ = made(batch, [torch.inf])["c"]
     feature.square().mean().backward()
+    assert (forms[0] == 1) == (setting == "bf16")  # channels last in memory
     assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in made.parameters())
     make_repeatable(0, 1, "fp32")
     plain, _ = FilmsNetwork(48.0).train()(batch, [torch.inf])["c"]

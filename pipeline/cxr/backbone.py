@@ -49,17 +49,18 @@ IMAGENET = Shown(mean=IMAGENET_MEAN, sd=IMAGENET_SD)  # at whatever size
 
 
 class AsShown(nn.Module):
-    """Grey films (F, P, P) → (F, 3, S, S) as `Shown`, channels last in memory unless told not to.
+    """Grey films (F, P, P) → (F, 3, S, S) as `Shown`; without it they are divided by 255 alone.
 
-    Without `Shown` they are divided by 255 alone.
+    Under bfloat16 channels are last in memory: convolutions are a sixth faster so; in float32 they
+    are not (benchmarks/precision.py), and keep their order of sums.
     """
 
     mean: torch.Tensor
     sd: torch.Tensor
 
-    def __init__(self, shown: Shown | None = None, channels_last: bool = True) -> None:
+    def __init__(self, shown: Shown | None = None) -> None:
         super().__init__()
-        self.shown, self.channels_last = shown, channels_last
+        self.shown = shown
         plain = shown or Shown()
         # of the weights in use, not learnt: in no file of weights
         for name, value in (("mean", plain.mean), ("sd", plain.sd)):
@@ -76,7 +77,7 @@ class AsShown(nn.Module):
                 image = F.interpolate(image, size=(size, size), mode="bilinear", antialias=True)
             image = (image * self.shown.scale).expand(-1, 3, -1, -1)
             image = (image - self.mean) / self.sd
-        if self.channels_last:  # convolutions of CPUs and GPUs are faster so
+        if torch.is_autocast_enabled(image.device.type):
             image = image.contiguous(memory_format=torch.channels_last)
         return image
 

@@ -77,7 +77,7 @@ class FilmsNetwork(nn.Module):
         super().__init__()
         self.hours_scale, self.one_by_one = hours_scale, one_by_one
         self.augment = Augment(augmentation) if augmentation else nn.Identity()
-        self.show = AsShown(shown, channels_last=not one_by_one)
+        self.show = AsShown(shown)
         self.net = resnet18(weights=None, norm_layer=OneByOneNorm if one_by_one else None)
         self.net.fc = nn.Linear(self.net.fc.in_features, WIDTH)
 

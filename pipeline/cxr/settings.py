@@ -1,6 +1,8 @@
 """Settings of films, as the config and the stages that train on them know them."""
 
-from typing import Literal
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pipeline.stage.settings import Number, Section, Text, key
 
@@ -28,7 +30,7 @@ class BackboneSettings(Section):
     )
 
 
-def read_augmentation(text: str | None) -> Augmentation | None:
-    """The settings of augmentation from JSON; none where films are not changed."""
-    settings = Augmentation.model_validate_json(text) if text else None
-    return settings if settings and any(settings.dump().values()) else None
+def read_augmentation(section: str | Mapping[str, Any] | None) -> Augmentation | None:
+    """The settings of augmentation, from JSON or as a mapping; none where films are not changed."""
+    values = json.loads(section) if isinstance(section, str) else section
+    return Augmentation.model_validate(values) if values and any(values.values()) else None
