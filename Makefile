@@ -14,7 +14,7 @@ TARGET := results/ecn_early_mortality.json
 MADE = $(wildcard results/*_*_*.json results/published/*_*_*.json results/tables/*.md)
 BENCH ?= full
 MEASURED := results/benchmarks
-QUESTIONS := extraction meds stages films doc2vec training startup reruns
+QUESTIONS := extraction meds stages films doc2vec training precision startup reruns
 RECORDS = $(if $(filter full,$(BENCH)),benchmarks/records,$(MEASURED)/$(BENCH))
 RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md

@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py --size full --device cuda --folder /tmp/gpu --output gpu.json
 
-Every encoder and the joint model, batches of 32 and 256, half precision on CUDA. The two passes are
+Every encoder and the joint model, batches of 32 and 256, in bfloat16 where the device has it. The two passes are
 the stage's own (`pipeline.training.loop`), in turn, over the same batches; the second is handed
 each batch where the model computes. What the first takes longer is what the device waits for data.
 `--device cpu` is a rehearsal.
@@ -137,7 +137,7 @@ def main() -> None:
     waited, limits = {}, []
     for model, (data, fresh) in models(each).items():
         for size in sizes:
-            make_repeatable(0, 1)
+            make_repeatable(0, 1, "auto")
             found = passes(Trained(data, fresh(), size, count, device), seconds, rounds)
             what, mb = f"{model}, batch {size}", bytes_per_sample(data, np.arange(64)) / 1e6
             speed = statistics.median(found["ready"])

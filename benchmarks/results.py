@@ -14,6 +14,7 @@ QUESTIONS = {  # in the order of the page; why one may have no record
     **dict.fromkeys(("extraction", "meds", "stages", "films", "doc2vec", "training", "startup",
                      "reruns"),
                     "it was left out of the run"),
+    "precision": "it was left out of the run",
     "gpu": "it needs a machine with CUDA (make bench QUESTIONS=gpu)",
     "full_size": "it takes half an hour of its own (make bench QUESTIONS=full_size)",
     "learning_curve": "it takes hours (make bench QUESTIONS=learning_curve)",
