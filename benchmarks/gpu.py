@@ -2,9 +2,10 @@
 
     python benchmarks/gpu.py --size full --device cuda --folder /tmp/gpu --output gpu.json
 
-Every encoder and the joint model, batches of 32 and 256, in bfloat16 where the device has it. The two passes are
-the stage's own (`pipeline.training.loop`), in turn, over the same batches; the second is handed
-each batch where the model computes. What the first takes longer is what the device waits for data.
+Every encoder and the joint model, batches of 32 and 256, in bfloat16 where the device has it. The
+two passes are the stage's own (`pipeline.training.loop`), in turn, over the same batches; the
+second is handed each batch where the model computes. What the first takes longer is what the device
+waits for data.
 `--device cpu` is a rehearsal.
 """
 
