@@ -91,6 +91,9 @@ UNDISTURBED = {  # the edits of those after which a job fails or is killed
 EDITS = {
     "modality_dropout": (DROPOUT, FUSE),
     "schedule": (setting("schedule.learning_rate", 0.002), TRAIN),
+    "ehr.grid": (setting("ehr.grid.hours", 1), set()),
+    "ehr.statistics": (setting("ehr.statistics", True), {"describe_events"} | TRAIN_EHR),
+    "encoders": (setting("encoders.e", "grid"), TRAIN_EHR),
     "cxr.pixels": (PIXELS, DECODE),
     "cxr.unreadable": (setting("cxr.unreadable", 0.02), READABLE),
     "cxr.views": (setting("cxr.views", ["antero-posterior", "postero-anterior"]), FILMS),
@@ -169,6 +172,7 @@ EDITS = {
     "query of ICU stays": (comment("pipeline/cohort/units/stay.sql"), set()),
     "query of a task of ICU stays": (comment("pipeline/cohort/tasks/stay/shock.sql"), set()),
     "encoder of UniMed": (comment("pipeline/ehr/encoder_fiddle.py"), set()),
+    "another encoder of the EHR": (comment("pipeline/ehr/encoder_grid.py"), set()),
     "query of a clinical score": (comment("pipeline/ehr/scores_sofa.sql"), set()),
     "query of events": (comment("pipeline/ehr/events.sql"), EVENTS),
     "encoder of films": (comment("pipeline/cxr/encoder_resnet18.py"), TRAIN_CXR),

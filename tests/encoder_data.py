@@ -5,6 +5,7 @@ from torch import nn
 
 from pipeline.cxr.film_data import Films
 from pipeline.ehr.encoder_fiddle import Features
+from pipeline.ehr.grid import READ, RUN, Flat, Grid
 from pipeline.ehr.signals import BINS, CLASSES, Vocabulary
 from pipeline.ehr.steps import NEVER, Steps
 from pipeline.note.reports import Reports, Vectors
@@ -77,6 +78,30 @@ def features(random, episodes, bins=48, sizes=(5, 11)):
         random.integers(0, sizes[1], many.sum()), starts(many),
         (many.reshape(episodes, bins) > 0).argmax(1), bins, sizes,
     )  # fmt: skip
+
+
+def rows_of(random, episodes, signals, most=60):
+    """Rows of episodes; those of one have minutes in order, some are known later, some are void."""
+    count = random.integers(0, most, episodes)
+    size = count.sum()
+    owner, signal = np.repeat(np.arange(episodes), count), random.integers(0, signals, size)
+    minute = random.integers(-1440, 2800, size)
+    order = np.lexsort((minute, signal, owner))
+    signal, minute = signal[order], minute[order]
+    known = minute + random.integers(0, 400, size) * (random.random(size) < 0.3)
+    known = np.minimum(known, 48 * 60 - 1)
+    end = minute + random.integers(0, 600, size)
+    until = np.where(random.random(size) < 0.1, np.maximum(end, known), NEVER)
+    columns = (signal, minute, end, known, until, random.normal(50, 20, size).astype(np.float32))
+    return Flat(*columns, starts(count))
+
+
+def grid(episodes, seed=0):
+    """Readings and intervals of so many episodes."""
+    random = np.random.default_rng(seed)
+    codes = [random.integers(0, n, episodes) for n in CLASSES.values()]
+    readings, intervals = rows_of(random, episodes, len(READ)), rows_of(random, episodes, len(RUN))
+    return Grid(readings, intervals, np.stack(codes, 1))
 
 
 class ToyNetwork(nn.Module):

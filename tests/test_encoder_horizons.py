@@ -8,12 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from encoder_data import WORDS, features, films, reports, steps
+from encoder_data import WORDS, features, films, grid, reports, steps
 
 from pipeline.cxr.encoder_resnet18 import FilmsNetwork
 from pipeline.ehr.encoder_fiddle import FiddleNetwork
+from pipeline.ehr.encoder_grid import GridNetwork
 from pipeline.ehr.encoder_tokens import TokensNetwork
+from pipeline.ehr.grid import Bins
 from pipeline.ehr.signals import CLASSES
+from pipeline.ehr.steps import NEVER
 from pipeline.note.encoder_bert import BertNetwork
 from pipeline.note.encoder_doc2vec import Doc2VecNetwork
 from pipeline.note.reports import Vectors
@@ -35,6 +38,32 @@ def late_features(data, hours):
     cell = np.repeat(np.arange(len(data.series_start) - 1), np.diff(data.series_start))
     late = cell % data.bins >= hours
     return replace(data, series=np.where(late, (data.series + 1) % data.sizes[1], data.series))
+
+
+def late_grid(data, hours):
+    """Other values of what was known from then on, and other ends of what ended from then on."""
+    readings = replace(data.readings, value=data.readings.value.copy())
+    readings.value[readings.known >= 60 * hours] += 90
+    late = data.intervals.end >= 60 * hours
+    end = np.where(late, data.intervals.end + 77, data.intervals.end)
+    begun = np.where(data.intervals.known >= 60 * hours, data.intervals.minute - 5,
+                     data.intervals.minute)  # fmt: skip
+    return replace(
+        data, readings=readings, intervals=replace(data.intervals, end=end, minute=begun)
+    )
+
+
+def without_void(data):
+    """Of one table, all that is there at infinite hours, too."""
+    never = [replace(rows, until=np.full_like(rows.until, NEVER))
+             for rows in (data.readings, data.intervals)]  # fmt: skip
+    return replace(data, readings=never[0], intervals=never[1])
+
+
+def grid_network(kind):
+    network = GridNetwork(Bins(120, 48), kind, 256, list(CLASSES.values()))
+    network.learn(grid(4), np.arange(4))
+    return network
 
 
 def late_films(data, hours):
@@ -60,6 +89,8 @@ CASES = {
         lambda: FiddleNetwork((5, 11), 1.0),
         late_features,
     ),
+    "grid: gru": (lambda: without_void(grid(4)), lambda: grid_network("gru"), late_grid),
+    "grid: tcn": (lambda: without_void(grid(4)), lambda: grid_network("tcn"), late_grid),
     "resnet18": (lambda: films(HOURS), lambda: FilmsNetwork(48.0), late_films),
     "doc2vec": (lambda: reports(HOURS, 16), lambda: Doc2VecNetwork(16), late_reports),
     "bert": (lambda: reports(HOURS, 16), lambda: BertNetwork(16), late_reports),

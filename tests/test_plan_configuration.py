@@ -110,7 +110,9 @@ MISTAKES = {
         [0],
         r"config.sedes: unknown key, and no further modality of that name; did you mean seeds",
     ),
-    "ehr": ({"signals": "published"}, "config.ehr: unknown key, and no further modality"),
+    "ehr.signals": ("published", "config.ehr.signals: unknown key"),
+    "ehr.grid.hours": (0, "config.ehr.grid.hours: 0; expected a number from 0.25 to 48"),
+    "ehr.grid.network": ("lstm", 'config.ehr.grid.network: "lstm"; expected gru or tcn'),
     "seeds": ([1, 1], "config.seeds: a list: 1 is listed twice; expected"),
     "tasks": (["death"], "config.tasks: unknown task death; expected of admissions one of "),
     "tasks.1": (

@@ -530,6 +530,29 @@ def test_data_of_a_training_end_at_the_last_horizon_that_its_model_sees(model, t
     assert {one["before"] for one in settings.values()} == {hours}
 
 
+@pytest.mark.parametrize("encoder", ["tokens", "grid"])
+@pytest.mark.parametrize(
+    ("model", "task", "hours"),
+    [
+        ("early", "mortality", [48]), ("early", "shock_12h", [12]), ("unimed", "all", [4, 12, 48]),
+        ("unimed", "admission", [48]), ("unimed-first-4h", "all", [4]),
+        ("unimed-teacher-forced", "arf_12h", [4, 12]),
+    ],
+)  # fmt: skip
+def test_statistics_beside_an_encoder_are_those_of_every_horizon(encoder, model, task, hours):
+    chosen = {"encoders": CONFIG["encoders"] | {"e": encoder},
+              "ehr": CONFIG["ehr"] | {"statistics": True}}  # fmt: skip
+    unimed = CONFIG["unimed"] | {"encoders": CONFIG["unimed"]["encoders"] | {"e": encoder}}
+    wiring = ResultWiring(CONFIG | chosen | {"unimed": unimed})
+    job = SimpleNamespace(modalities="en", protocol="corrected", model=model, task=task)
+    told = json.loads(wiring.encoder_data()(job))["ehr"]
+    folder = f"results/corrected/{wiring.unit(job)}/ehr/statistics"
+    assert told["statistics"] == {str(h): f"{folder}/{h}h.parquet" for h in hours}
+    assert set(told["statistics"].values()) < set(wiring.encoder_files()(job))
+    published = SimpleNamespace(**vars(job) | {"protocol": "published", "task": "mortality"})
+    assert "statistics" not in json.loads(wiring.encoder_data()(published))["ehr"]
+
+
 @pytest.mark.parametrize("name", CONFIG["modalities"].values())
 def test_a_training_depends_on_the_code_of_its_modalities(name):
     wiring = ResultWiring(CONFIG)

@@ -16,9 +16,10 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from pipeline.ehr.signals import BINS, Vocabulary, classes, vocabulary
-from pipeline.ehr.steps import Steps, known_before, read_steps
+from pipeline.ehr.steps import known_before, read_steps
+from pipeline.ehr.summary import beside, with_statistics
 from pipeline.training.batches import Batch
-from pipeline.training.modality import Settings, Tokens, horizon_of
+from pipeline.training.modality import ModalityData, Settings, Tokens, horizon_of
 
 WIDTH = 256
 ALIKE = 8  # episodes of similar lengths that a CPU takes together: little padding, still matrices
@@ -204,20 +205,26 @@ def start_by_value(network: TokensNetwork) -> None:
 
 
 class EhrTokens:
-    """Tokens and demographics."""
+    """Tokens and demographics; statistics beside them, where the settings say so."""
 
-    def data(self, settings: Settings, episodes: np.ndarray) -> Steps:
-        """Settings: tokens and demographics (tables), window_hours, before."""
-        return read_steps(settings["tokens"], settings["demographics"], episodes,
+    def data(self, settings: Settings, episodes: np.ndarray) -> ModalityData:
+        """Settings: tokens and demographics (tables), window_hours, before; statistics
+        (`with_statistics`)."""
+        data = read_steps(settings["tokens"], settings["demographics"], episodes,
                           settings["window_hours"], horizon_of(settings))  # fmt: skip
+        return with_statistics(data, settings, episodes)
 
-    def network(self, settings: Settings, data: Steps, train: np.ndarray) -> TokensNetwork:
+    def network(self, settings: Settings, data: ModalityData, train: np.ndarray) -> nn.Module:
         """The network over a catalogue. Settings: signals (its name), start_by_value."""
         name = settings["signals"]
-        network = TokensNetwork(vocabulary(name), list(classes(name).values()))
-        if settings["start_by_value"]:
-            start_by_value(network)
-        return network
+
+        def build(_: ModalityData) -> TokensNetwork:
+            network = TokensNetwork(vocabulary(name), list(classes(name).values()))
+            if settings["start_by_value"]:
+                start_by_value(network)
+            return network
+
+        return beside(build, data, train)
 
 
 ENCODER = EhrTokens()

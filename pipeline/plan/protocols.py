@@ -20,6 +20,7 @@ from pipeline.plan.sections import (
     AdmissionTask,
     Common,
     Cxr,
+    Ehr,
     Letter,
     Name,
     Note,
@@ -30,7 +31,6 @@ from pipeline.stage.modules import ROOT
 from pipeline.stage.settings import (
     Items,
     Number,
-    Section,
     key,
     optional,
     some_of,
@@ -42,8 +42,8 @@ WHOLE = ("split", "availability", "schedule", "doc2vec")
 Merged = Mapping[str, Any]  # of a config and a protocol's choices, as JSON has it
 
 
-class Ehr(Section):
-    """Events of the record."""
+class EncodedEhr(Ehr):
+    """Events of the record, and how they are encoded."""
 
     signals: Literal["corrected", "published"] = key("which list of signals")
     start_by_value: bool = key("whether initial weights make tokens depend on their values")
@@ -80,7 +80,7 @@ class Settings(Common):
     cohort: DefinedCohort = key("which admissions are predicted, and when")
     split: Split | RandomSplit = key("shares of the patients, or a draw per task")
     availability: Availability | None = key("null: the published queries know by themselves")
-    ehr: Ehr = key("events of the record")
+    ehr: EncodedEhr = key("events of the record")
     cxr: EncodedCxr = key("chest films")
     note: EncodedNote = key("radiology reports")
     schedule: Schedule | Epochs = key("how every model but UniMed is trained, in steps or epochs")

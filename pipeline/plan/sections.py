@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 
 from pipeline.cohort.settings import Cohort, Split
 from pipeline.cxr.settings import Augmentation, BackboneSettings
+from pipeline.ehr.settings import GridSettings
 from pipeline.note.settings import Doc2VecSettings, TinyBert
 from pipeline.stage.availability import Availability
 from pipeline.stage.settings import (
@@ -93,6 +94,15 @@ class Hospital(Section):
     )
     habits: Habits = key("what real files show")
     severity: Severity = key("how severity shows")
+
+
+class Ehr(Section):
+    """Events of the record."""
+
+    grid: GridSettings = key("the encoder `grid`")
+    statistics: bool = key(
+        "whether the encoders `tokens` and `grid` read 11 statistics per signal beside the sequence"
+    )
 
 
 class Cxr(Section):
@@ -247,6 +257,7 @@ class Config(Common):
     cohort: Cohort = key("which admissions are predicted, and when")
     split: Split = key("shares of the patients")
     availability: Availability = key("from when a row could have been known")
+    ehr: Ehr = key("events of the record")
     cxr: Cxr = key("chest films")
     note: Note = key("radiology reports")
     schedule: Schedule = key("every model but UniMed, single or fused, of either unit")

@@ -6,6 +6,7 @@ elsewhere in the config reruns nothing.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -189,19 +190,20 @@ class Wiring:
         Of the target's model, or, where a job serves several, of all models but UniMed.
         """
         model = getattr(wildcards, "model", registry.SINGLE)
-        names = protocols.encoders(self._settings(wildcards), model)
-        chosen = letters or wildcards.modalities
+        merged = self._settings(wildcards)
+        names = protocols.encoders(merged, model)
+        chosen = {letter: self.letters[letter] for letter in letters or wildcards.modalities}
         return {
-            self.letters[letter]: (names[letter], self.modalities[letter].encoders[names[letter]])
-            for letter in chosen
+            name: (names[letter], targets.modality(merged, name).encoders[names[letter]])
+            for letter, name in chosen.items()
         }
 
     def encoder_files(self, letters: str | None = None) -> Of:
         """The files that the encoders of these letters read, or those of the target's."""
         return lambda wildcards: flat([
-            self.filled(files, wildcards)
+            [*files.values()] if isinstance(files, dict) else files
             for _, encoder in self.encoders(wildcards, letters).values()
-            for files in encoder.files.values()
+            for files in self._files(encoder.files, wildcards).values()
         ])  # fmt: skip
 
     def encoder_data(self, letters: str | None = None) -> Of:
@@ -211,14 +213,25 @@ class Wiring:
             data: dict[str, dict[str, Any]] = {}
             for name, (chosen, encoder) in self.encoders(wildcards, letters).items():
                 data[name] = {"encoder": chosen, "before": self.horizon(wildcards)}
-                paths = {**encoder.files, **encoder.places}
-                data[name] |= {key: self.filled(path, wildcards) for key, path in paths.items()}
+                data[name] |= self._files({**encoder.files, **encoder.places}, wildcards)
                 data[name] |= {
                     key: self._at(place, wildcards) for key, place in encoder.settings.items()
                 }
             return json.dumps(data)
 
         return of
+
+    def _files(self, files: Mapping[str, Files], wildcards: Any) -> dict[str, Any]:
+        """The files of an encoder; of one with the wildcard {hours} a mapping hours → file."""
+        return {
+            name: {
+                hours: self.filled(filled(path, hours=hours), wildcards)
+                for hours in map(str, self.horizons(wildcards))
+            }
+            if "{hours}" in path
+            else self.filled(path, wildcards)
+            for name, path in files.items()
+        }
 
     def _at(self, place: str, wildcards: Any) -> Any:
         """A setting by its place; `window`: hours of the unit's longest horizon."""
@@ -249,6 +262,16 @@ class Wiring:
         asked = targets.tasks(self.config, wildcards.task)
         hours = [one.hours for one in asked if one.hours is not None]
         return min(max(hours), most or max(hours)) if hours else most
+
+    def horizons(self, wildcards: Any) -> list[int]:
+        """Hours from clock zero up to which each of a target's tasks sees, ascending; those whose
+        outcomes a decoder is told included."""
+        model, window = getattr(wildcards, "model", ""), self._settings(wildcards)["cohort"]
+        most = math.inf
+        if registry.is_decoder(model):
+            most = targets.decoder_settings(self.config, model)["hours"] or most
+        asked = targets.read(self.config, model, wildcards.task)
+        return sorted({int(min(one.hours or window["window_hours"], most)) for one in asked})
 
     def statistics(self, wildcards: Any) -> str:
         """The statistics of the EHR at the horizon of a target's task; else at the window."""

@@ -17,7 +17,8 @@ Paths = str | list[str]
 class Encoder:
     """An encoder of a modality: what its training is given.
 
-    `files`: name → path or paths, with the wildcards {protocol} and {unit}. `settings`: name → key
+    `files`: name → path or paths, with the wildcards {protocol} and {unit}; of one with {hours},
+    a file for each horizon of a target's tasks, it is given hours → path. `settings`: name → key
     of the settings, as in "cxr.pixels", or "window", the unit's longest horizon in hours. `places`:
     name → path that is told but no input of a rule. `external`: files of the user's that it starts
     from or reads (pretrained weights, embeddings), whose digest a result says; `counts`: JSON of
