@@ -169,6 +169,10 @@ EDITS = {
     ),
     "published query of admissions": (comment("pipeline/cohort/units/published.sql"), set()),
     "published query of films": (comment("pipeline/cxr/films_published.sql"), set()),
+    "published catalogue of signals": (
+        replaced("pipeline/ehr/signals_published.csv", "Heart Rate,40,200,", "Heart Rate,40,210,"),
+        set(),
+    ),
     "query of ICU stays": (comment("pipeline/cohort/units/stay.sql"), set()),
     "query of a task of ICU stays": (comment("pipeline/cohort/tasks/stay/shock.sql"), set()),
     "encoder of UniMed": (comment("pipeline/ehr/encoder_fiddle.py"), set()),

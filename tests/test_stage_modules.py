@@ -29,6 +29,14 @@ def test_a_stage_does_not_consist_of_other_stages():
     assert "pipeline/ehr/bins.sql" not in files
 
 
+def test_the_papers_catalogue_belongs_to_the_papers_stage_alone():
+    paper = "pipeline/ehr/signals_published.csv"
+    assert paper in source_files("pipeline.ehr.published")
+    for name in ("events", "bins", "tokens", "statistics", "long", "encoder_tokens"):
+        files = source_files(f"pipeline.ehr.{name}")
+        assert "pipeline/ehr/signals.csv" in files and paper not in files
+
+
 def test_every_file_that_is_named_exists():
     stages = [
         path for path in Path(ROOT, "pipeline").rglob("*.py") if "__main__" in path.read_text()

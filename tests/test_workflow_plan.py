@@ -586,6 +586,15 @@ def test_a_result_reads_how_the_trainings_behind_it_ended_in_every_fold(letters,
     ]
 
 
+def test_only_a_published_training_depends_on_the_papers_catalogue():
+    wiring, paper = ResultWiring(CONFIG), "pipeline/ehr/signals_published.csv"
+    for protocol in ("corrected", "published"):
+        job = SimpleNamespace(modalities="e", protocol=protocol, model="early")
+        files = wiring.encoder_modules("pipeline.training.pretrain", "e")(job)
+        assert (paper in files) == (protocol == "published")
+        assert files == sorted(set(files))
+
+
 def test_who_has_which_modality_is_the_same_for_every_target():
     wiring = ResultWiring(CONFIG, {"n": "no reports"})
     told = json.loads(
