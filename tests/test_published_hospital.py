@@ -25,7 +25,7 @@ from pipeline.hospital.layout import location
 from pipeline.stage.database import connect
 
 COHORT = {"min_age": None, "window_hours": 48, "icu_within_hours": None, "ids": None}
-COHORT |= {"definition": "published"}
+COHORT |= {"films": None, "definition": "published"}
 SPLIT = RandomSplit(random_state=0, val=0.15, test=0.15)
 TABLES = [
     "hosp/patients", "hosp/admissions", "icu/icustays", "cxr/chexpert", "icu/chartevents",
