@@ -1,5 +1,6 @@
 # make demo — install, make the synthetic hospital, run the main job, say the result in words
 # make estimate TARGET=… — time and disk of a result, before it is made
+# make weights — on a machine with a net: the pretrained weights that the config names (CONFIG=…: another)
 # make verify — every byte of a real copy against its SHA256SUMS.txt
 # make report — report.html: all that is made so far
 # make bench — benchmarks/RESULTS.md and README's table of reruns, ≤ 40 min; BENCH=small: a try, ≤ 5
@@ -19,7 +20,7 @@ RECORDS = $(if $(filter full,$(BENCH)),benchmarks/records,$(MEASURED)/$(BENCH))
 RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 
-.PHONY: demo setup estimate verify report bench test test-all lint lock clean
+.PHONY: demo setup estimate weights verify report bench test test-all lint lock clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
@@ -64,6 +65,10 @@ lint: setup
 
 estimate: setup
 	@python -m pipeline.plan.estimate $(TARGET)
+
+# the only command that fetches models; WITHOUT_LICENCE=owner/name: one that states none and that you may use
+weights: setup
+	@python -m pipeline.weights.fetch --config config.yaml $(CONFIG) $(if $(WITHOUT_LICENCE),--without-licence $(WITHOUT_LICENCE))
 
 verify: setup
 	@python -m pipeline.plan.verify --threads $(CORES)

@@ -22,10 +22,10 @@ from stages import CONFIG, commands
 
 sys.path.insert(0, str(REPOSITORY))
 
-from pipeline.cxr import store
 from pipeline.cxr.decode import DECODED
 from pipeline.cxr.films import FILMS
 from pipeline.plan import protocols
+from pipeline.stage import store
 
 SIZES = {"small": (1, 5, 10), "full": (18, 5, 10)}  # copies; rows and reports for each one
 LIMIT_MB = 8000
@@ -74,9 +74,9 @@ def films(made: Path) -> dict[str, str | list[str]]:
     table.write_parquet(made / "films.parquet")
     folder = store.size_folder(made / "store", PIXELS) / "p10"
     pixels = np.random.default_rng(0).integers(0, 256, (table.height, PIXELS, PIXELS), np.uint8)
-    store.append(folder, table.select("dicom_id", stamp=pl.lit("x")), pixels)
-    placed = store.read_index(folder).select(list(DECODED.columns))
-    placed.write_parquet(made / "p10.parquet")
+    store.append(folder, table.select("dicom_id", stamp=pl.lit("x")), pixels, "dicom_id")
+    placed = store.read_index(folder, "dicom_id").with_columns(fault=pl.lit(None, pl.String))
+    placed.select(list(DECODED.columns)).write_parquet(made / "p10.parquet")
     some = pl.col("eligible") & pl.col("episode_id").is_in(first.implode())
     labels.with_columns(eligible=some).write_parquet(made / "few.parquet")
     return {"films": str(made / "films.parquet"), "decoded": [str(made / "p10.parquet")],

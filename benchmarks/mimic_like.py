@@ -10,10 +10,10 @@ import numpy as np
 import yaml
 
 from pipeline.cxr.film_data import Films
-from pipeline.cxr.store import open_chunk
 from pipeline.ehr.signals import BINS, classes, vocabulary
 from pipeline.ehr.steps import Steps
 from pipeline.note.reports import Reports, Vectors
+from pipeline.stage.store import open_chunk
 from pipeline.training.items import offsets
 from pipeline.training.modality import ModalityData
 from pipeline.training.settings import Training

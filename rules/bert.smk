@@ -1,11 +1,12 @@
-"""Reports through BERT.
+"""Reports through BERT or another text model.
 
 Needs the reports, which of them have words, and which of them episodes use. Trains a small BERT on
-the training subjects of the source, unless the config names one (a folder or a hub name); cuts
-reports into windows of WordPieces; gives each report the vector of the frozen BERT.
+the training subjects of the source, unless the config names a model (a folder or a hub name); cuts
+reports into windows of pieces; embeds each report once with the frozen model, into a store that
+outlives cohorts.
 """
 
-from pipeline.note.registry import OWN_BERT, bert_files
+from pipeline.note.registry import EMBEDDED_STORE as EMBEDDED_REPORTS, OWN_BERT, bert_files
 
 BERT, BERT_FILES = config["note"]["bert"]["model"], bert_files(config)
 
@@ -57,7 +58,7 @@ rule cut_reports:
         radiology="results/source/radiology.parquet",
         used=f"{UNIT}/note/notes.parquet",
         bert=BERT_FILES if BERT else rules.train_bert.output.tokenizer,
-        code=modules("pipeline.note.wordpiece"),
+        code=modules("pipeline.note.pieces"),
     output:
         f"{UNIT}/note/tokens.parquet",
     log:
@@ -73,7 +74,7 @@ rule cut_reports:
         model=BERT or subpath(input.bert, parent=True),
         tokens=setting("note", "bert", "tokens"),
     shell:
-        "python -m pipeline.note.wordpiece"
+        "python -m pipeline.note.pieces"
         " --radiology {input.radiology:q}"
         " --episode-notes {input.used:q}"
         " --model {params.model:q}"
@@ -86,9 +87,10 @@ rule embed_reports:
     input:
         tokens=rules.cut_reports.output,
         bert=BERT_FILES if BERT else rules.train_bert.output.weights,
-        code=modules("pipeline.note.bert"),
+        code=modules("pipeline.note.embed"),
     output:
-        f"{UNIT}/note/bert.parquet",
+        vectors=f"{UNIT}/note/bert.parquet",
+        facts=f"{UNIT}/note/bert.json",
     log:
         "logs/embed_reports/{protocol}/{unit}.log",
     wildcard_constraints:
@@ -98,20 +100,23 @@ rule embed_reports:
     threads: config["torch"]["threads"]
     resources:
         mem_mb=growing(8000),
-        disk_mb=4000,  # 3 kB a report
+        disk_mb=8000,  # twice 3 kB a report: in the store, and of the cohort
         runtime=480,
         gpu=GPU,
     params:
         model=BERT or subpath(input.bert, parent=True),
+        store=EMBEDDED_REPORTS,
         torch_threads=config["torch"]["threads"],
         precision=setting("torch", "precision"),
         device=config["torch"]["device"],
     shell:
-        "python -m pipeline.note.bert"
+        "python -m pipeline.note.embed"
         " --tokens {input.tokens:q}"
         " --model {params.model:q}"
+        " --store {params.store:q}"
         " --torch-threads {params.torch_threads}"
         " --precision {params.precision}"
         " --device {params.device:q}"
-        " --output {output:q}"
+        " --output {output.vectors:q}"
+        " --facts {output.facts:q}"
         " 2> {log:q}"

@@ -18,8 +18,8 @@ from pipeline.cxr.decode import DECODED
 from pipeline.cxr.encoder_backbone import ENCODER, BackboneNetwork
 from pipeline.cxr.encoder_resnet18 import ENCODER as RESNET18
 from pipeline.cxr.films import FILMS
-from pipeline.cxr.store import append, read_index, size_folder
 from pipeline.stage.errors import InputError
+from pipeline.stage.store import append, read_index, size_folder
 from pipeline.training.modality import Feature
 
 SMALL = "shufflenet_v2_x0_5"  # a network of few weights
@@ -157,8 +157,8 @@ def cohort(tmp_path):
     images = grey(5).numpy()
     names = [f"film{k}" for k in range(5)]
     shard = size_folder(tmp_path / "films", 32) / "p10"
-    append(shard, pl.DataFrame({"dicom_id": names, "stamp": names}), images)
-    places = read_index(shard).with_columns(fault=pl.lit(None, pl.String))
+    append(shard, pl.DataFrame({"dicom_id": names, "stamp": names}), images, "dicom_id")
+    places = read_index(shard, "dicom_id").with_columns(fault=pl.lit(None, pl.String))
     rows = [(k % 2, name, 10, 5, 60 * k) for k, name in enumerate(names)]
     pl.DataFrame(rows, schema=FILMS.columns, orient="row").write_parquet(tmp_path / "films.parquet")
     (tmp_path / "decoded").mkdir()

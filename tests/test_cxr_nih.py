@@ -13,9 +13,9 @@ from pipeline.cxr import decode
 from pipeline.cxr.encoder_resnet18 import FilmsNetwork
 from pipeline.cxr.film_data import decoded_places, read_films
 from pipeline.cxr.films import FILMS
-from pipeline.cxr.store import open_chunk, size_folder
 from pipeline.evaluation.statistics.bootstrap import Resampling, auroc_estimate
 from pipeline.evaluation.statistics.sample import Sample
+from pipeline.stage.store import open_chunk, size_folder
 from pipeline.training.batches import evaluate
 from pipeline.training.features import Unimodal
 from pipeline.training.loop import Examples, fit

@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from pipeline.cxr import decode, store
+from pipeline.cxr import decode
 from pipeline.cxr.film_data import decoded_places, read_films
 from pipeline.cxr.films import FILMS
+from pipeline.stage import store
 from pipeline.stage.errors import InputError
 
 PIXELS = 16
@@ -68,7 +69,7 @@ class Films:
 
     def indexed(self):
         folders = (self.folder / "store").glob("*/*")
-        return sum(store.read_index(folder).height for folder in folders)
+        return sum(store.read_index(folder, "dicom_id").height for folder in folders)
 
     def decoded(self, shard="p10"):
         return pl.read_parquet(self.folder / "decoded" / f"{shard}.parquet")
@@ -172,7 +173,7 @@ def test_an_index_of_an_older_format_is_ignored_and_its_films_decoded_again(film
     pl.DataFrame(newer).write_parquet(folder / "1.parquet")
     assert films.decode() == (1, 0, 0)
     assert films.decode() == (0, 0, 0)
-    assert sorted(store.read_index(folder)["dicom_id"]) == ["a", "b"]
+    assert sorted(store.read_index(folder, "dicom_id")["dicom_id"]) == ["a", "b"]
 
 
 def whole_jpeg(level=50):
@@ -292,12 +293,12 @@ def test_a_killed_run_leaves_nothing_half_made(films, monkeypatch, write):
 
     table = pl.DataFrame(films.rows, schema=FILMS.columns, orient="row")
     with monkeypatch.context() as patch:
-        patch.setattr(f"pipeline.cxr.store.{write}", half)
+        patch.setattr(f"pipeline.stage.store.{write}", half)
         films_of = decode.locate(table, "p10", films.folder / "jpg").filter(dicom_id="b")
         with pytest.raises(KeyboardInterrupt):
             decode.decode_new(films_of, films.folder / "store" / str(PIXELS) / "p10", PIXELS, 1)
     assert b"half" not in stored(films).values()
-    assert store.read_index(films.folder / "store" / str(PIXELS) / "p10").height == 1
+    assert store.read_index(films.folder / "store" / str(PIXELS) / "p10", "dicom_id").height == 1
     assert films.decode() == (1, 0, 0)
     assert (films.batch([1])[1]["film"][0] == before[0]).all()
 
@@ -317,7 +318,7 @@ def test_films_missing_from_the_store_are_a_clear_error(films):
     films.decode()
     (chunk,) = (films.folder / "store").rglob("*.npy")
     chunk.unlink()
-    with pytest.raises(InputError, match=r"\.npy: films missing from the store .* make them again"):
+    with pytest.raises(InputError, match=r"\.npy: missing from the store .* make them again"):
         films.batch([1])
 
 

@@ -10,16 +10,23 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from transformers import BertConfig, BertForMaskedLM, BertModel, DistilBertConfig, DistilBertModel
+from transformers import (
+    AutoModel,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+)
 
 from pipeline.cohort.settings import Fold
 from pipeline.cohort.split import split_of
-from pipeline.note import bert, train_bert, wordpiece
-from pipeline.note.bert import LastLayer, first_token, load_bert, mean_by
+from pipeline.note import embed, pieces, train_bert
+from pipeline.note.bert import LearningText, load_text_model, mean_by
 from pipeline.note.encoder_bert import BertNetwork
+from pipeline.note.pieces import SPECIAL, load_tokenizer, train_tokenizer, windows
 from pipeline.note.reports import Reports, padded, read_pieces
 from pipeline.note.settings import TinyBert
-from pipeline.note.wordpiece import SPECIAL, load_tokenizer, train_tokenizer, windows
 from pipeline.stage.errors import InputError
 
 SPLIT = {"salt": "test", "train": 0.5, "fusion": 0.2, "val": 0.1, "test": 0.2}
@@ -110,7 +117,7 @@ def test_pieces_do_not_depend_on_the_process(signs):
     last, first = signs
     words = [f"{a}{b}{c}" for a in first for b in last for c in "ijkl"]  # all ties
     code = (
-        "import sys; from pipeline.note.wordpiece import train_tokenizer\n"
+        "import sys; from pipeline.note.pieces import train_tokenizer\n"
         "print(sorted(train_tokenizer(sys.argv[1:], 60).get_vocab().items()))"
     )
     command = [sys.executable, "-c", code, *words]
@@ -218,10 +225,11 @@ def embedded(stage, tmp_path, folder):
         paths = {"radiology": tmp_path / "radiology.parquet"}
         paths |= {"episode_notes": tmp_path / "used.parquet"}
         cut = tmp_path / "t.parquet"
-        stage(wordpiece, **paths, model=folder, tokens=tokens, output=cut)
+        stage(pieces, **paths, model=folder, tokens=tokens, output=cut)
         output = tmp_path / f"{name}.parquet"
-        own = {"model": folder, "torch_threads": 1, "device": "cpu", "output": output}
-        return pl.read_parquet(stage(bert, tokens=cut, **own)), cut
+        flags = {"model": folder, "torch_threads": 1, "device": "cpu", "output": output}
+        flags |= {"store": tmp_path / "store", "facts": tmp_path / "facts.json"}
+        return pl.read_parquet(stage(embed, tokens=cut, **flags)), cut
 
     return run
 
@@ -232,7 +240,7 @@ def test_a_vector_is_the_mean_of_the_cls_of_its_windows_alone(embedded, folder):
     made, cut = embedded(words, ["a", "c", "b", "a"])
     assert made["note_id"].to_list() == [*"abc"]
     assert made.schema["vector"] == pl.Array(pl.Float32, 16)
-    model, table = load_bert(str(folder)), pl.read_parquet(cut)
+    model, table = load_text_model(str(folder)).net, pl.read_parquet(cut)
     assert table.filter(note_id="a").height > 2
     for name, vector in made.iter_rows():
         own = table.filter(note_id=name)["tokens"].to_list()
@@ -255,59 +263,44 @@ def test_reports_are_read_as_they_were_written(embedded, train):
     assert pl.read_parquet(cut)["tokens"].list.len().sum() > plain["tokens"].list.len().sum()
 
 
-def test_embedding_is_repeatable_and_works_on_nothing(embedded, monkeypatch, tmp_path):
-    words = {f"{k:03}": text for k, text in enumerate(texts(70))}
-    monkeypatch.setattr(bert, "BATCH", 16)
-    first, _ = embedded(words, list(words), name="first")
-    embedded(words, list(words), name="second")
-    names = [tmp_path / f"{name}.parquet" for name in ("first", "second")]
-    assert names[0].read_bytes() == names[1].read_bytes()
-    assert first.height == 70
-    none, cut = embedded(words, [])
+def test_embedding_nothing_gives_an_empty_table(embedded):
+    none, cut = embedded({"a": TEXTS[0]}, [])
     assert none.is_empty()
     assert none.schema["vector"] == pl.Array(pl.Float32, 16)
     assert pl.read_parquet(cut).is_empty()
 
 
-def test_windows_longer_than_the_bert_takes_are_refused(embedded):
-    with pytest.raises(InputError, match=r"note\.bert\.tokens: 30, but this BERT takes 24"):
-        embedded({"a": " ".join(TEXTS * 4)}, ["a"], tokens=30)
-
-
 def test_what_is_no_bert_is_a_clear_error(folder, tmp_path):
     with pytest.raises(InputError, match=r"holds no config\.json"):
-        load_bert(str(tmp_path))
+        load_text_model(str(tmp_path))
     DistilBertModel(DistilBertConfig(vocab_size=50, dim=8, n_layers=1, n_heads=2, hidden_dim=8)
                     ).save_pretrained(tmp_path / "other")  # fmt: skip
     with pytest.raises(InputError, match=r"other has no tokenizer\.json or vocab\.txt"):
         load_tokenizer(str(tmp_path / "other"))
-    copy(folder / "vocab.txt", tmp_path / "other")
-    with pytest.raises(InputError, match="is a distilbert, expected a bert"):
-        load_bert(str(tmp_path / "other"))
     small_bert(30, layers=1).save_pretrained(tmp_path / "short")
     copy(folder / "vocab.txt", tmp_path / "short")
     text = (tmp_path / "short" / "config.json").read_text()
     deep = text.replace('"num_hidden_layers": 1', '"num_hidden_layers": 2')
     (tmp_path / "short" / "config.json").write_text(deep)
-    with pytest.raises(InputError, match="lacks 16 weights of a BERT"):  # else filled at random
-        load_bert(str(tmp_path / "short"))
+    with pytest.raises(InputError, match="lacks 16 weights of a bert"):  # else filled at random
+        load_text_model(str(tmp_path / "short"))
     (tmp_path / "short" / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"short has no model\.safetensors$"):
-        load_bert(str(tmp_path / "short"))
+        load_text_model(str(tmp_path / "short"))
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./bert", "~/x", "bert", "a/b/c"])
 def test_what_is_neither_folder_nor_hub_name_never_reaches_the_hub(monkeypatch, name):
-    monkeypatch.setattr(BertModel, "from_pretrained", None)
+    monkeypatch.setattr(AutoModel, "from_pretrained", None)
     with pytest.raises(InputError, match=r"no folder .* and no hub name"):
-        load_bert(name)
+        load_text_model(name)
 
 
 def test_a_bert_saved_for_masked_language_modelling_loads_the_same(folder, tmp_path):
-    full = BertForMaskedLM(load_bert(str(folder)).config)
+    full = BertForMaskedLM(load_text_model(str(folder)).net.config)
     full.save_pretrained(tmp_path)
     copy(folder / "vocab.txt", tmp_path)
-    loaded = load_bert(str(tmp_path))
+    loaded = load_text_model(str(tmp_path)).net
     for name, value in loaded.state_dict().items():
         assert torch.equal(value, full.bert.state_dict()[name])
 
@@ -324,7 +317,7 @@ def learning(folder, tmp_path):
     pieces = read_pieces(tmp_path / "t.parquet")[1]
     data = Reports(known, np.array([0, 2, 2, 5]), pieces, np.arange(5))
     torch.manual_seed(0)
-    return BertNetwork(16, LastLayer(load_bert(str(folder)))), data
+    return BertNetwork(16, LearningText(load_text_model(str(folder)), "last")), data
 
 
 def test_only_the_last_layer_learns_and_only_it_drops_out(learning):
@@ -333,11 +326,11 @@ def test_only_the_last_layer_learns_and_only_it_drops_out(learning):
     encoder.train()
     made, _ = encoder(batch, [4.0, 48.0])["n"]
     made.sum().backward()
-    moved = {n for n, p in encoder.last.bert.named_parameters() if p.grad is not None}
+    moved = {n for n, p in encoder.learning.model.net.named_parameters() if p.grad is not None}
     assert moved
     assert all(name.startswith("encoder.layer.1.") for name in moved)
-    assert [m.training for m in encoder.last.bert.encoder.layer] == [False, True]
-    assert not encoder.last.bert.embeddings.dropout.training
+    assert [m.training for m in encoder.learning.model.net.encoder.layer] == [False, True]
+    assert not encoder.learning.model.net.embeddings.dropout.training
     assert not torch.equal(encoder(batch, [48.0])["n"][0], encoder(batch, [48.0])["n"][0])
     encoder.eval()
     assert torch.equal(encoder(batch, [48.0])["n"][0], encoder(batch, [48.0])["n"][0])
@@ -351,7 +344,7 @@ def test_pieces_give_what_the_frozen_vectors_give(learning):
     made, present = encoder(batch, [4.0, 48.0])["n"]
     assert present.tolist() == [[True, True], [False, False], [True, True]]
     frozen = BertNetwork(16).eval()
-    cls = first_token(encoder.last.bert, batch["tokens"], batch["mask"])
+    cls = encoder.learning.model(batch["tokens"], batch["mask"])
     vectors = {**batch, "vector": mean_by(cls, batch["report"], len(batch["hours"]))}
     torch.testing.assert_close(frozen(vectors, [4.0, 48.0])["n"][0], made)
 
@@ -380,11 +373,11 @@ def test_a_stay_without_reports_alone_is_zeros(learning):
 
 
 def test_padding_is_never_attended_to(folder):
-    model = load_bert(str(folder))
+    model = load_text_model(str(folder))
     tokens, mask = padded(torch.tensor([2, 9, 3, 2, 8, 8, 7, 3]), torch.tensor([3, 5]))
     other = torch.where(mask, tokens, 11)
     with torch.no_grad():
-        made = first_token(model, tokens, mask)
-        assert torch.equal(made, first_token(model, other, mask))
-        alone = first_token(model, tokens[:1, :3], mask[:1, :3])
+        made = model(tokens, mask)
+        assert torch.equal(made, model(other, mask))
+        alone = model(tokens[:1, :3], mask[:1, :3])
     torch.testing.assert_close(made[:1], alone)

@@ -10,6 +10,7 @@ from pipeline.note import encoder_doc2vec
 from pipeline.note.encoder_bert import BertNetwork, fit_scale
 from pipeline.note.encoder_doc2vec import Doc2VecNetwork
 from pipeline.note.notes import NOTES
+from pipeline.note.pieces import TOKENS
 from pipeline.note.reports import (
     Pieces,
     Reports,
@@ -18,7 +19,6 @@ from pipeline.note.reports import (
     read_reports,
     read_vectors,
 )
-from pipeline.note.wordpiece import TOKENS
 from pipeline.training.items import mean_by_horizon
 from pipeline.training.modality import Feature
 

@@ -13,13 +13,13 @@ import torch
 from huggingface_hub import constants
 from transformers import BertConfig, BertModel
 
-from pipeline.note.bert import load_bert
-from pipeline.note.wordpiece import SPECIAL, load_tokenizer
+from pipeline.note.bert import load_text_model
+from pipeline.note.pieces import SPECIAL, load_tokenizer
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import model_folder, why_not
 from pipeline.stage.modules import ROOT
 
-LOADERS = (load_bert, load_tokenizer)
+LOADERS = (load_text_model, load_tokenizer)
 HUB = "somebody/some-bert"
 
 
@@ -75,7 +75,7 @@ def test_even_unseen_code_is_not_run(whole, alone, tmp_path, monkeypatch):
     """The library is told so, too: with our own look at the folder switched off nothing runs."""
     folder, marker = copytree(whole, tmp_path / "bert"), tmp_path / "ran"
     with_code(folder, marker)
-    for place in ("pipeline.note.bert", "pipeline.note.wordpiece"):
+    for place in ("pipeline.note.bert", "pipeline.note.pieces"):
         monkeypatch.setattr(f"{place}.model_folder", lambda model: folder)
     for load in LOADERS:
         load(str(folder))
@@ -84,13 +84,13 @@ def test_even_unseen_code_is_not_run(whole, alone, tmp_path, monkeypatch):
 
 def test_pickled_weights_are_refused_with_the_reason(whole, tmp_path):
     folder = copytree(whole, tmp_path / "bert")
-    torch.save(load_bert(str(whole)).state_dict(), folder / "pytorch_model.bin")
-    assert load_bert(str(folder)).config.hidden_size == 8  # of both, safetensors
+    torch.save(load_text_model(str(whole)).net.state_dict(), folder / "pytorch_model.bin")
+    assert load_text_model(str(folder)).width == 8  # of both, safetensors
     (folder / "pytorch_model.bin").write_bytes(b"no weights")
-    assert load_bert(str(folder)).config.hidden_size == 8
+    assert load_text_model(str(folder)).width == 8
     (folder / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"pytorch_model\.bin is a pickle, which can run code"):
-        load_bert(str(folder))
+        load_text_model(str(folder))
 
 
 @pytest.mark.parametrize("load", LOADERS)
@@ -109,7 +109,7 @@ def test_a_hub_name_in_the_cache_is_loaded_from_there(whole, alone, tmp_path, mo
     copytree(whole, tmp_path / f"models--somebody--some-bert/snapshots/{commit}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     assert model_folder(HUB).name == commit
-    assert load_bert(HUB).config.hidden_size == 8
+    assert load_text_model(HUB).width == 8
     assert load_tokenizer(HUB)("abc")["input_ids"]
 
 

@@ -21,13 +21,14 @@ import numpy as np
 import polars as pl
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.cxr.store import append, read_index, size_folder
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.privacy import shown
 from pipeline.stage.progress import JobProgress
+from pipeline.stage.store import append, find, size_folder
 from pipeline.stage.tables import Contract, read_table, write_table
 
+KEY = "dicom_id"
 MANY = 10  # where at least so many films are needed and none is there, the folder is wrong
 SCALED = 4  # decode at 4/3 of the size: decoded at just the size, real films are too blocky
 CHUNK = 4096  # films decoded before they are written: bounds memory
@@ -37,7 +38,7 @@ ABSENT, EMPTY, OTHER, SMALL, DAMAGED = FAULTS = (
 )  # fmt: skip
 DECODED = Contract(
     {"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64, "fault": pl.String},
-    key=("dicom_id",),
+    key=(KEY,),
     nullable=("chunk", "row", "fault"),
     units={"chunk, row": "place in the store, null where the film could not be read (`fault`)"},
 )
@@ -138,15 +139,13 @@ def decode_new(
             failed.append(part.drop_nulls("fault").select("dicom_id", "fault"))
             good = [image for image in images if not isinstance(image, str)]
             if good:
-                append(folder, part.filter(pl.col("fault").is_null()), np.stack(good))
+                append(folder, part.filter(pl.col("fault").is_null()), np.stack(good), KEY)
     return pl.concat(failed)
 
 
 def places(films: pl.DataFrame, failed: pl.DataFrame, folder: Path) -> pl.DataFrame:
     """Where each film (dicom_id, stamp) lies in the store, or why it is not there (`DECODED`)."""
-    stored = read_index(folder).sort("chunk", "row").unique(["dicom_id", "stamp"], keep="first")
-    placed = films.join(stored, on=["dicom_id", "stamp"], how="left")
-    placed = placed.join(failed, on="dicom_id", how="left")
+    placed = find(films, folder, KEY).join(failed, on="dicom_id", how="left")
     absent = pl.when(pl.col("stamp").is_null()).then(pl.lit(ABSENT))
     return placed.with_columns(pl.coalesce("fault", absent))
 
@@ -192,7 +191,7 @@ def main() -> None:
             f"{arguments.root}/files/{arguments.shard}: none of the {films.height} films that the "
             "cohort needs is there; copy them, or set source.mimic_cxr_jpg"
         )
-    new = present.join(read_index(folder), on=["dicom_id", "stamp"], how="anti")
+    new = find(present, folder, KEY).filter(pl.col("chunk").is_null())
     failed = decode_new(
         new.sort("dicom_id"), folder, arguments.pixels, arguments.threads, arguments.full
     )

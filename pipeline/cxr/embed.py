@@ -9,8 +9,6 @@ films' size and of the precision. As the store of decoded films it is no rule's 
 cohort embeds new films only, and none is deleted.
 """
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -21,44 +19,37 @@ from pipeline.cxr import backbone as networks
 from pipeline.cxr.backbone import Backbone, digest_of_weights, is_folder, load_backbone
 from pipeline.cxr.film_data import decoded_places
 from pipeline.cxr.registry import KEY
-from pipeline.cxr.store import append, open_chunk, read_index, size_folder
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 from pipeline.stage.progress import JobProgress
+from pipeline.stage.store import append, find, gather, key_of, size_folder
 from pipeline.stage.tables import Contract, write_table
 from pipeline.training.precision import add_precision_argument, half_precision, precision_of
 from pipeline.training.processes import make_repeatable, pick_device
 
 CHUNK = 4096  # films embedded before they are written: bounds memory, and what a kill costs
-BATCH = 64
+BATCH = 64  # films that pass the network together, always as many: the last bits depend on it
+ITEM = "dicom_id"
 EMBEDDED = Contract(
     {"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64},
-    key=("dicom_id",),
+    key=(ITEM,),
     units={"chunk, row": "place in the store"},
 )
 
 
-def key_of(facts: dict[str, object]) -> str:
-    """The folder of the store: a digest of what decides a vector, this code included."""
-    code = hashlib.sha256(Path(networks.__file__).read_bytes()).hexdigest()
-    return hashlib.sha256(json.dumps([facts, code], sort_keys=True).encode()).hexdigest()[:20]
-
-
 @torch.inference_mode()
 def embed(network: Backbone, films: torch.Tensor, device: torch.device) -> np.ndarray:
-    """Films (N, P, P) uint8 → vectors (N, width) float32."""
+    """At most `BATCH` films (N, P, P) uint8 → vectors (N, width) float32.
+
+    Fewer are filled up with black ones: a film's vector is the same, to the last bit, whichever
+    films are new with it.
+    """
+    full = films.new_zeros(BATCH, *films.shape[1:])
+    full[: len(films)] = films
     with half_precision(device):
-        vectors: np.ndarray = network(films.to(device)).float().cpu().numpy()
-    return vectors
-
-
-def pixels_of(films: pl.DataFrame, folder: Path) -> torch.Tensor:
-    """The films of a table (chunk, row) from the store of decoded films: (N, P, P) uint8."""
-    images = []
-    for (chunk,), rows in films.group_by("chunk", maintain_order=True):
-        images.append(open_chunk(folder, str(chunk))[rows["row"].to_numpy()])
-    return torch.from_numpy(np.concatenate(images))
+        vectors: np.ndarray = network(full.to(device)).float().cpu().numpy()
+    return vectors[: len(films)]
 
 
 def embed_new(network: Backbone, films: pl.DataFrame, films_folder: Path, folder: Path,
@@ -68,9 +59,10 @@ def embed_new(network: Backbone, films: pl.DataFrame, films_folder: Path, folder
     for part in films.sort("chunk", "row").iter_slices(CHUNK):
         vectors = []
         for few in part.iter_slices(BATCH):
-            vectors.append(embed(network, pixels_of(few, films_folder), device))
+            pixels = torch.from_numpy(gather(films_folder, few))
+            vectors.append(embed(network, pixels, device))
             progress.add(few.height)
-        append(folder, part, np.concatenate(vectors))
+        append(folder, part, np.concatenate(vectors), ITEM)
 
 
 def main() -> None:
@@ -110,16 +102,17 @@ def main() -> None:
         "mean": list(shown.mean), "sd": list(shown.sd), "pixels": pixels, "full": arguments.full,
         "precision": precision_of(device),
     }  # fmt: skip
-    key = key_of(facts)
+    key = key_of(facts, networks.__file__)
     folder = arguments.store / key
     films_folder = size_folder(arguments.films_store, pixels, arguments.full)
     # a chunk is named by its content: place and id tell a film's pixels apart
     stamp = pl.format("{}:{}", "chunk", "row").alias("stamp")
     places = decoded_places(arguments.decoded).with_columns(stamp).sort("dicom_id")
-    waiting = places.join(read_index(folder), on=["dicom_id", "stamp"], how="anti")
+    films = places.select(ITEM, "stamp")
+    new = find(films, folder, ITEM).filter(pl.col("chunk").is_null())
+    waiting = places.join(new, on=ITEM, how="semi")
     embed_new(network, waiting, films_folder, folder, device)
-    stored = read_index(folder).sort("chunk", "row").unique(["dicom_id", "stamp"], keep="first")
-    table = places.select("dicom_id", "stamp").join(stored, on=["dicom_id", "stamp"])
+    table = find(films, folder, ITEM)
     table = table.with_columns(pl.format(f"{key}/{{}}", "chunk").alias("chunk"))
     write_table(table, arguments.output, EMBEDDED)
     write_json(arguments.facts, facts)

@@ -23,7 +23,7 @@ from pipeline.cxr.augment import Augment
 from pipeline.cxr.backbone import IMAGENET, PART, AsShown, Shown
 from pipeline.cxr.film_data import Films, decoded_places, read_films
 from pipeline.cxr.settings import Augmentation, read_augmentation
-from pipeline.cxr.store import open_chunk, size_folder
+from pipeline.stage.store import open_chunk, size_folder
 from pipeline.training.batches import Batch
 from pipeline.training.checkpoint import load_pretrained
 from pipeline.training.items import mean_by_horizon

@@ -20,10 +20,11 @@ class BackboneSettings(Section):
 
     model: Text = key(
         "a torchvision network (densenet121), or an AutoModel of pictures (RAD-DINO, a ViT) by its "
-        "folder or, where it is in the cache, its hub name"
+        "folder or as owner/name@revision, which `make weights` fetches"
     )
     weights: Text | None = key(
-        "safetensors of the torchvision network; null: random, or those of the folder"
+        "safetensors of the torchvision network, or their name, such as IMAGENET1K_V1, which `make "
+        "weights` fetches; null: random, or those of the folder"
     )
     trained: Literal["frozen", "finetuned"] = key(
         "`frozen`: each film is embedded once and kept; `finetuned`: trained with the task"

@@ -1,64 +1,97 @@
-"""A BERT of reports: loaded from a folder, and its vector of every report that some episode uses.
+"""Text models by name: an AutoModel of a folder (BERT, RoBERTa, ModernBERT …); windows → vectors.
 
-python -m pipeline.note.bert --tokens tokens.parquet --model DIR --torch-threads 1
-    --output bert.parquet
-
-A report's vector is the mean, over its windows, of the last layer's [CLS] (Zhao et al. 2022: the
-768 numbers of ClinicalBERT); the BERT is frozen. Weights are safetensors; code that comes with a
-model is never run, see `pipeline.stage.model_folders`.
+A window's vector is the last layer's state of its first token where the tokenizer puts one there
+that stands for the window ([CLS], <s>; Zhao et al. 2022: the 768 numbers of ClinicalBERT), else the
+mean over its tokens. A report's vector is the mean over its windows. Weights are safetensors; code
+that comes with a model is never run, see `pipeline.stage.model_folders`.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import polars as pl
 import torch
 from torch import nn
-from transformers import AutoConfig, BertModel
+from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
-from pipeline.note.notes import vector_contract
-from pipeline.note.reports import padded
-from pipeline.stage.command import log, parser, run
+from pipeline.note.pieces import load_tokenizer, starts_with_class
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import KEY, model_folder
-from pipeline.stage.progress import JobProgress
-from pipeline.stage.tables import read_table, write_table
-from pipeline.training.precision import add_precision_argument, half_precision
-from pipeline.training.processes import make_repeatable, pick_device
-
-BATCH = 64  # windows of similar length, so that there is little padding
 
 logging.disable_progress_bar()
+logging.set_verbosity_error()  # what is missing is told below
 
 
-def load_bert(model: str) -> BertModel:
-    """The BERT of a folder or hub name, in evaluation mode; `InputError` where it is no BERT.
+class TextModel(nn.Module):
+    """Windows (W, T) → vectors (W, width) float32. `net`: an AutoModel of text.
+
+    `first`: whether the first token stands for a window. `most`: tokens of the longest window that
+    it takes (None: any).
+    """
+
+    def __init__(self, net: Any, first: bool) -> None:
+        super().__init__()
+        self.net, self.first, self.width = net, first, int(net.config.hidden_size)
+        # what stands where the mask is off: RoBERTa counts its positions by it
+        self.pad = getattr(net.config, "pad_token_id", None) or 0
+        self.most = _most_tokens(net)
+
+    def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """tokens int64, mask bool, both (W, T)."""
+        if not len(tokens):
+            return torch.zeros(0, self.width, device=mask.device)
+        tokens = tokens.masked_fill(~mask, self.pad)
+        state = self.net(input_ids=tokens, attention_mask=mask.long()).last_hidden_state.float()
+        if self.first:
+            return state[:, 0]
+        total = torch.where(mask[..., None], state, 0.0).sum(dim=1)
+        return total / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+    def check(self, token: np.ndarray, longest: int) -> None:
+        """`InputError` where windows of `longest` or one of the tokens do not fit the model."""
+        if self.most is not None and longest > self.most:
+            raise InputError(
+                f"config.note.bert.tokens: {longest}, but this model takes {self.most}"
+            )
+        known = self.net.get_input_embeddings().num_embeddings
+        if len(token) and int(token.max()) >= known:
+            raise InputError(f"{KEY}: its tokenizer has more pieces than the {known} of its "
+                             "weights; the two are of different models")  # fmt: skip
+
+
+def _most_tokens(net: Any) -> int | None:
+    """Tokens of the longest window: learnt positions, less those that RoBERTa leaves unused."""
+    for name, layer in net.named_modules():
+        if name.endswith("position_embeddings") and isinstance(layer, nn.Embedding):
+            unused = 0 if layer.padding_idx is None else layer.padding_idx + 1
+            return int(layer.num_embeddings) - unused
+    most = getattr(net.config, "max_position_embeddings", None)
+    return int(most) if most else None
+
+
+def load_text_model(model: str) -> TextModel:
+    """The model of a folder or hub name in evaluation mode; `InputError` where it is none of text.
 
     transformers would draw weights that a file lacks at random: here such a file is refused.
     """
     folder, safe = model_folder(model), {"local_files_only": True, "trust_remote_code": False}
     try:
         kind = AutoConfig.from_pretrained(folder, **safe).model_type
-        if kind != "bert":
-            raise InputError(f"{KEY}: {model} is a {kind}, expected a bert")
-        loaded: Any = BertModel.from_pretrained(
-            folder, use_safetensors=True, add_pooling_layer=False, output_loading_info=True, **safe
+        net, report = AutoModel.from_pretrained(
+            folder, use_safetensors=True, output_loading_info=True, **safe
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         why = str(error).splitlines()[0]
-        raise InputError(f"{KEY}: {model} is no BERT: {why}") from error
-    bert, report = loaded
-    if missing := report["missing_keys"]:
-        raise InputError(f"{KEY}: {model} lacks {len(missing)} weights of a BERT")
-    return bert.float().eval()
-
-
-def first_token(bert: BertModel, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The last layer's [CLS] of windows (W, T): (W, width) float32."""
-    if not len(tokens):
-        return torch.zeros(0, bert.config.hidden_size, device=mask.device)
-    return bert(input_ids=tokens, attention_mask=mask.long()).last_hidden_state[:, 0].float()
+        raise InputError(f"{KEY}: {model} is no model of text: {why}") from error
+    if net.main_input_name != "input_ids" or net.config.is_encoder_decoder:
+        raise InputError(f"{KEY}: {model} is a {kind}, expected an encoder of text, as BERT is")
+    # a pooler is not read
+    if lost := [name for name in report["missing_keys"] if "pooler" not in name]:
+        raise InputError(f"{KEY}: {model} lacks {len(lost)} weights of a {kind}")
+    if isinstance(getattr(net, "pooler", None), nn.Module):
+        net.pooler = None
+    first = starts_with_class(load_tokenizer(model))
+    return TextModel(net.float(), first).eval()
 
 
 def mean_by(value: torch.Tensor, owner: torch.Tensor, count: int) -> torch.Tensor:
@@ -72,73 +105,39 @@ def mean_by(value: torch.Tensor, owner: torch.Tensor, count: int) -> torch.Tenso
     return total / size[:, None]
 
 
-class LastLayer(nn.Module):
-    """Windows of reports → vectors of reports; of the BERT only the last layer learns.
+class LearningText(nn.Module):
+    """Windows of reports → vectors of reports; the last layer of the model learns, or all of it.
 
-    The layers below stay in evaluation mode: they store nothing for the gradient and draw no
-    dropout.
+    Layers that do not learn stay in evaluation mode: they store nothing for the gradient and draw
+    no dropout.
     """
 
-    def __init__(self, bert: BertModel) -> None:
+    def __init__(self, model: TextModel, part: Literal["last", "all"]) -> None:
         super().__init__()
-        self.bert = bert.requires_grad_(False)
-        self.width = bert.config.hidden_size
-        self.bert.encoder.layer[-1].requires_grad_(True)
+        self.model, self.part, self.width = model.requires_grad_(False), part, model.width
+        self._learning().requires_grad_(True)
 
-    def train(self, mode: bool = True) -> "LastLayer":
-        """Training mode of the last layer alone."""
+    def _learning(self) -> nn.Module:
+        return self.model if self.part == "all" else last_layer(self.model.net)
+
+    def train(self, mode: bool = True) -> "LearningText":
+        """Training mode of what learns alone."""
         super().train(mode)
-        self.bert.eval()
-        self.bert.encoder.layer[-1].train(mode)
+        self.model.eval()
+        self._learning().train(mode)
         return self
 
     def forward(self, tokens: torch.Tensor, mask: torch.Tensor, owner: torch.Tensor,
                 reports: int) -> torch.Tensor:  # fmt: skip
         """tokens, mask (W, T), owner (W): number of each window's report → (reports, width)."""
-        return mean_by(first_token(self.bert, tokens, mask), owner, reports)
+        return mean_by(self.model(tokens, mask), owner, reports)
 
 
-@torch.inference_mode()
-def embed(bert: BertModel, windows: pl.DataFrame, device: torch.device) -> torch.Tensor:
-    """[CLS] of windows (column tokens), in their order: (W, width) float32 on the CPU."""
-    length = windows["tokens"].list.len().to_numpy().astype(np.int64)
-    longest, limit = length.max(initial=0), bert.config.max_position_embeddings
-    if longest > limit:
-        raise InputError(f"config: note.bert.tokens: {longest}, but this BERT takes {limit}")
-    bert.to(device)
-    by_length = np.argsort(length, kind="stable")
-    progress = JobProgress("embedding reports", int(length.sum()))  # tokens: long windows come last
-    vectors = torch.empty(windows.height, bert.config.hidden_size)
-    for rows in np.split(by_length, np.arange(BATCH, windows.height, BATCH)):
-        flat = torch.from_numpy(windows["tokens"].gather(rows).explode().to_numpy().astype(int))
-        tokens, mask = padded(flat, torch.from_numpy(length[rows]))
-        with half_precision(device):
-            vectors[rows] = first_token(bert, tokens.to(device), mask.to(device)).cpu()
-        progress.add(int(length[rows].sum()))
-    return vectors
-
-
-def main() -> None:
-    """Embeds the windows, writes a vector per report."""
-    options = parser(__doc__)
-    options.add_argument("--tokens", required=True, help="windows of the reports")
-    options.add_argument("--model", required=True, help="folder or hub name of a BERT")
-    options.add_argument("--torch-threads", type=int, required=True)
-    options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
-    add_precision_argument(options)
-    options.add_argument("--output", required=True)
-    arguments = options.parse_args()
-    make_repeatable(0, arguments.torch_threads, arguments.precision)
-    windows = read_table(arguments.tokens).sort("note_id", "window")
-    cls = embed(load_bert(arguments.model), windows, pick_device(arguments.device))
-    owner = windows["note_id"].rle_id()
-    notes = windows.select(pl.col("note_id").unique(maintain_order=True))
-    vector = mean_by(cls, torch.from_numpy(owner.to_numpy().astype(int)), notes.height)
-    size = vector.shape[1]
-    column = pl.Series("vector", vector.numpy(), dtype=pl.Array(pl.Float32, size))
-    write_table(notes.with_columns(column), arguments.output, vector_contract(size))
-    log.info("%d reports, %d windows, vectors of %d", notes.height, windows.height, size)
-
-
-if __name__ == "__main__":
-    run(main)
+def last_layer(net: Any) -> nn.Module:
+    """The last of the layers of a model; `InputError` where they are not a list of their own."""
+    count = getattr(net.config, "num_hidden_layers", None)
+    for layers in net.modules():
+        if isinstance(layers, nn.ModuleList) and len(layers) == count:
+            return layers[-1]
+    raise InputError(f"config.note.bert.trained: last, but the layers of a {net.config.model_type} "
+                     "are not apart from one another; set frozen or all")  # fmt: skip

@@ -1,24 +1,33 @@
 """Modality radiology reports; its encoders as the planner knows them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from pipeline.stage.errors import InputError
+from pipeline.stage.model_folders import PIECES, files_of_model, model_folder
 from pipeline.stage.registry import Encoder, Modality
 
 FOLDER = "results/{protocol}/{unit}/note"
 OWN_BERT = "results/{protocol}/note/bert"
+EMBEDDED_STORE = "results/note/embedded"  # no rule's output: a changed cohort must not delete it
 
 
 def bert_files(config: Mapping[str, Any]) -> list[str]:
-    """The files of a BERT that the config names by its folder, so that an edit is seen; of a hub
-    name none."""
+    """The files of the text model that the config names, so that an edit is seen."""
     model = config["note"]["bert"]["model"]
-    return sorted(map(str, Path(model).glob("*.*"))) if model else []
+    try:
+        folder = model_folder(model) if model else None
+    except InputError:  # the checks of the config say why
+        return []
+    if folder is None:
+        return []
+    pieces = [folder / name for name in PIECES if (folder / name).is_file()]
+    return sorted({str(path) for path in [*files_of_model(folder), *pieces]})
 
 
 def modality(config: Mapping[str, Any]) -> Modality:
-    """Doc2Vec (Wang et al. 2024), BERT (Zhao et al. 2022), and a user's embeddings."""
+    """Doc2Vec (Wang et al. 2024), BERT (Zhao et al. 2022) or another text model, and a user's
+    embeddings."""
     doc2vec = Encoder(
         files={"notes": f"{FOLDER}/notes.parquet", "vectors": f"{FOLDER}/vectors.parquet"},
         settings={"standardise": "note.standardise"},
@@ -44,10 +53,10 @@ def modality(config: Mapping[str, Any]) -> Modality:
 
 
 def _bert(config: Mapping[str, Any]) -> Encoder:
-    """Frozen: a vector per report; with its last layer in training: WordPieces and weights."""
-    model, last = config["note"]["bert"]["model"], config["note"]["bert"]["trained"] == "last"
-    weights = (bert_files(config) if model else f"{OWN_BERT}/model.safetensors") if last else []
-    table = "tokens" if last else "bert"
+    """Frozen: a vector per report; learning: pieces of reports, and the model's files."""
+    model, frozen = config["note"]["bert"]["model"], config["note"]["bert"]["trained"] == "frozen"
+    own = bert_files(config) if model else f"{OWN_BERT}/model.safetensors"
+    table, weights = ("bert", []) if frozen else ("tokens", own)
     return Encoder(
         files={
             "notes": f"{FOLDER}/notes.parquet",
@@ -58,6 +67,6 @@ def _bert(config: Mapping[str, Any]) -> Encoder:
         places={"model": model or OWN_BERT},
         external=tuple(bert_files(config)),
         stages=("pipeline.note.clean", "pipeline.note.notes", "pipeline.note.train_bert",
-                "pipeline.note.wordpiece", "pipeline.note.bert"),
+                "pipeline.note.pieces", "pipeline.note.embed"),
         queries=("pipeline/note/notes",),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reports of episodes as tensors: a vector of each, by Doc2Vec or a frozen BERT, or WordPieces."""
+"""Reports of episodes as tensors: vectors by Doc2Vec or a frozen text model, or their pieces."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,13 +95,16 @@ def read_reports(notes: str | Path, content: tuple[pl.Series, Vectors | Pieces],
     )
 
 
-def padded(tokens: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(tokens: torch.Tensor, length: torch.Tensor,
+           width: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
     """Tokens one after the other, and the windows' lengths (W) → tokens and mask (W, T).
+
+    `width`: T; None: as long as the longest.
 
     >>> padded(torch.tensor([5, 6, 7]), torch.tensor([1, 2]))[0].tolist()
     [[5, 0], [6, 7]]
     """
-    longest = int(length.max()) if len(length) else 0
+    longest = width or (int(length.max()) if len(length) else 0)
     mask = torch.arange(longest, device=length.device)[None, :] < length[:, None]
     made = tokens.new_zeros(mask.shape)  # what stands where the mask is off is never attended to
     made[mask] = tokens

@@ -21,9 +21,9 @@ from transformers import BertConfig, BertForMaskedLM
 
 from pipeline.cohort.settings import Fold
 from pipeline.cohort.split import create_macro
+from pipeline.note.pieces import SPECIAL, as_written, train_tokenizer, windows
 from pipeline.note.reports import padded
 from pipeline.note.settings import TinyBert
-from pipeline.note.wordpiece import SPECIAL, as_written, train_tokenizer, windows
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from pipeline.cohort import task
 from pipeline.fusion import registry
-from pipeline.plan import launch, protocols
+from pipeline.plan import launch, named, protocols
 from pipeline.plan.mistakes import (
     LOADER,
     PAGE,
@@ -44,19 +44,29 @@ SCHEMA = "workflow/schemas/config.schema.json"
 
 
 def check(config: object) -> Config:
-    """The typed config; `InputError` with a line per mistake.
+    """The typed config, with paths for the names of fetched weights; `InputError` with a line per
+    mistake.
 
     `config`: as Snakemake merged it from files and the command line, of which it does not see that
     a file sets a key twice (`set_twice`).
     """
+    settings = typed(config).dump()
+    if lines := named.missing(settings):
+        raise InputError("\n".join(f"config.{line}" for line in lines))
+    named.locate(settings)
+    checked = Config.model_validate(settings)
+    if lines := contradictions(checked) or of_protocols(checked):
+        raise InputError("\n".join(lines))
+    return checked
+
+
+def typed(config: object) -> Config:
+    """The config by its types alone; `InputError` with a line per mistake."""
     lines = unknown_sections(config, Config)
     try:
         checked = Config.model_validate(config)
     except ValidationError as error:
         lines += in_lines(error.errors(include_url=False), Config, config)
-    else:
-        lines += contradictions(checked)
-        lines = lines or of_protocols(checked)
     if lines:
         raise InputError("\n".join(lines))
     return checked

@@ -119,8 +119,9 @@ class Cxr(Section):
     # at 32, BatchNorm has one value of a lone film
     pixels: int = key("edge of the encoder's films, pixels; 224 as published", ge=33, le=1024)
     pretrained: Text | None = key(
-        "safetensors of torchvision's resnet18 (ImageNet); null: random weights, which the "
-        "published protocol refuses of real films"
+        "safetensors of torchvision's resnet18 (ImageNet), or their name, such as IMAGENET1K_V1, "
+        "which `make weights` fetches; null: random weights, which the published protocol refuses "
+        "of real films"
     )
     backbone: BackboneSettings = key("the encoder `backbone`: a vision network by its name")
     precomputed: Text | None = key(
@@ -130,16 +131,18 @@ class Cxr(Section):
 
 
 class Bert(Section):
-    """Tokens of reports by BERT: of UniMed, and of every model where encoders has `n: bert`."""
+    """Reports by BERT or another text model: of UniMed, and where encoders has `n: bert`."""
 
     model: Text | None = key(
-        "folder of a BERT (config.json, vocabulary, safetensors), or its hub name where it is in "
-        "the cache; null: the small one, tiny"
+        "an AutoModel of text (BERT, RoBERTa, ModernBERT …): its folder (config.json, tokenizer, "
+        "safetensors), or owner/name@revision, which `make weights` fetches; null: the small BERT, "
+        "tiny"
     )
-    trained: Literal["frozen", "last"] = key(
-        "`frozen`: its tokens are computed once; `last`: its last layer is trained with the model"
+    trained: Literal["frozen", "last", "all"] = key(
+        "`frozen`: each report is embedded once and kept; `last`: its last layer is trained with "
+        "the task; `all`: all of it"
     )
-    tokens: int = key("WordPieces of a window", ge=8, le=512)
+    tokens: int = key("pieces of a window", ge=8, le=8192)
     tiny: TinyBert = key("the small BERT")
 
 
@@ -147,7 +150,7 @@ class Note(Section):
     """Radiology reports."""
 
     doc2vec: Doc2VecSettings = key("vectors of reports")
-    bert: Bert = key("tokens of reports")
+    bert: Bert = key("BERT or another text model")
     precomputed: Text | None = key(
         "the encoder `precomputed`: a parquet with note_id and embedding (a list of numbers)"
     )
@@ -238,6 +241,10 @@ class Common(Section):
     )
     encoders: dict[Letter, Name] = key("letter → encoder of its modality, of all models but UniMed")
     fiddle: Fiddle = key("FIDDLE")
+    weights: Text = key(
+        "folder that `make weights` fills: with models of the hub that are named "
+        "owner/name@revision, and weights of torchvision by their name, such as IMAGENET1K_V1"
+    )
     modality_dropout: Number = key(
         "chance that the training of a fused model hides a modality of an episode", ge=0, lt=1
     )

@@ -1,11 +1,12 @@
-"""WordPieces of reports, in windows as long as a BERT takes; also the pieces of a small BERT.
+"""Pieces of reports, in windows as long as a model takes; also the pieces of a small BERT.
 
-python -m pipeline.note.wordpiece --radiology results/source/radiology.parquet
+python -m pipeline.note.pieces --radiology results/source/radiology.parquet
     --episode-notes … --model DIR --tokens 128 --output tokens.parquet
 
 cuts every report that some episode uses, once, as it was written: numbers, signs and removed spans
-(___) included. A report of n pieces makes ceil(n / (tokens - 2)) windows, each with its own [CLS]
-and [SEP], so no part of a long report is lost. Needs no torch.
+(___) included, by the tokenizer of the model's folder. A report of n pieces makes
+ceil(n / (tokens - 2)) windows, each with special tokens of its own ([CLS] and [SEP] of BERT, <s>
+and </s> of RoBERTa), so no part of a long report is lost.
 
 >>> tokenizer = train_tokenizer(["clear lungs", "clear heart"], 60)
 >>> reports = pl.DataFrame({"note_id": ["a"], "text": ["Clear lungs clear"]})
@@ -20,10 +21,11 @@ import tempfile
 import unicodedata
 from collections.abc import Mapping
 from string import punctuation
+from typing import Any
 
 import duckdb
 import polars as pl
-from transformers import BertTokenizer
+from transformers import AutoTokenizer, BertTokenizer
 from transformers.utils import logging
 
 from pipeline.stage.command import log, parser, run
@@ -90,23 +92,39 @@ def _stands_alone(sign: str) -> bool:
     return sign.isspace() or sign in punctuation or unicodedata.category(sign).startswith("P")
 
 
-def load_tokenizer(model: str) -> BertTokenizer:
-    """The WordPiece tokenizer of a folder or hub name; `InputError` where there is none."""
+def load_tokenizer(model: str) -> Any:
+    """The fast tokenizer of a folder or hub name; `InputError` where there is none."""
     folder = model_folder(model)
     try:
-        return BertTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        why = str(error).splitlines()[0]
-        raise InputError(f"{KEY}: {model} has no WordPieces: {why}") from error
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # the library raises plain exceptions for broken files
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{KEY}: {model} has no tokenizer that can be read: {why}") from error
+    if not tokenizer.is_fast:
+        raise InputError(f"{KEY}: {model} has no fast tokenizer; save one as tokenizer.json")
+    tokenizer.truncation_side = "right"  # what is cut off a window starts the next
+    return tokenizer
 
 
-def windows(tokenizer: BertTokenizer, reports: pl.DataFrame, tokens: int) -> pl.DataFrame:
+def starts_with_class(tokenizer: Any) -> bool:
+    """Whether each window starts with a token that stands for it ([CLS] of BERT, <s> of RoBERTa).
+
+    >>> starts_with_class(train_tokenizer(["clear lungs"], 60))
+    True
+    """
+    special = tokenizer.cls_token_id
+    return special is not None and tokenizer("a")["input_ids"][:1] == [special]
+
+
+def windows(tokenizer: Any, reports: pl.DataFrame, tokens: int) -> pl.DataFrame:
     """Reports (note_id, text) in windows of at most `tokens` tokens, as `TOKENS` says."""
     parts = [_windows(tokenizer, part, tokens) for part in reports.iter_slices(CHUNK)]
     return pl.concat(parts or [pl.DataFrame(schema=dict(TOKENS.columns))])
 
 
-def _windows(tokenizer: BertTokenizer, reports: pl.DataFrame, tokens: int) -> pl.DataFrame:
+def _windows(tokenizer: Any, reports: pl.DataFrame, tokens: int) -> pl.DataFrame:
     encoded = tokenizer(
         reports["text"].to_list(), truncation=True, max_length=tokens,
         return_overflowing_tokens=True, return_attention_mask=False, return_token_type_ids=False,
@@ -125,7 +143,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--radiology", required=True, help="reports of the source")
     options.add_argument("--episode-notes", required=True)
-    options.add_argument("--model", required=True, help="folder or hub name of a BERT")
+    options.add_argument("--model", required=True, help="folder or hub name of a text model")
     options.add_argument("--tokens", type=int, required=True, help="of a window")
     options.add_argument("--output", required=True)
     arguments = options.parse_args()
