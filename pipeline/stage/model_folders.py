@@ -1,7 +1,8 @@
 """Folders of pretrained models: where they lie, and what in them is never touched.
 
 A folder holds config.json, what turns text or pictures into its inputs, and weights as safetensors.
-Nothing is downloaded: a hub name (owner/name) stands for the copy that this machine has of it. Code
+Nothing is downloaded: a hub name (owner/name) stands for the copy that this machine's cache has of
+it; what `make weights` fetches (owner/name@commit) is a folder, see `pipeline.plan.named`. Code
 that comes with a model (`auto_map`) is never run nor asked for, and pickled weights, which can run
 code when they are read, are refused. Needs no torch: the folder is looked at while the workflow is
 planned, too.
@@ -86,8 +87,8 @@ def _cached(name: str, key: str, inputs: tuple[str, ...]) -> Path:
     if not isinstance(config, str):
         raise InputError(
             f"{key}: this machine has no copy of the hub's {name}; nothing is downloaded while "
-            f"jobs run: put its config.json, {' or '.join(sorted(inputs, reverse=True))}, and "
-            "model.safetensors into a folder, and name that folder"
+            f"jobs run: name a commit ({name}@…), which `make weights` fetches, or a folder with "
+            f"config.json, {' or '.join(sorted(inputs, reverse=True))}, and model.safetensors"
         )
     return Path(config).parent
 
@@ -107,5 +108,5 @@ def _pickled(folder: Path) -> str:
         return ""
     return (
         f"; {', '.join(names)} is a pickle, which can run code when it is read, and is refused. "
-        "Convert it where you trust it: transformers' save_pretrained writes safetensors"
+        "Name the hub's model with its commit: `make weights` converts it, without running code"
     )
