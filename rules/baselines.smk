@@ -4,6 +4,11 @@ Needs the embeddings of frozen encoders, or the events of the EHR, of which it m
 Makes predictions as fusion does.
 """
 
+ON_STATISTICS = [
+    name.removesuffix("-stats")
+    for name in registry.fitted_by("pipeline.fusion.baselines", "statistics").split("|")
+]
+
 
 rule fit_baseline:
     input:
@@ -73,21 +78,21 @@ rule fit_statistics:
         features=wiring.statistics,
         code=modules("pipeline.fusion.baselines"),
     output:
-        f"{PREDICTIONS}/e_{{model}}-stats_{{task}}.parquet",
+        # one job: it would spend more on starting than on fitting
+        [f"{PREDICTIONS}/e_{model}-stats_{{task}}.parquet" for model in ON_STATISTICS],
     log:
-        "logs/fit_statistics/{protocol}/{unit}/{model}_{task}.log",
-    wildcard_constraints:
-        model=registry.fitted_by("pipeline.fusion.baselines", "statistics").replace("-stats", ""),
+        "logs/fit_statistics/{protocol}/{unit}/{task}.log",
     conda:
         "../envs/pipeline.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=60,
     params:
+        models=ON_STATISTICS,
         seeds=config["seeds"],
     shell:
         "python -m pipeline.fusion.baselines"
-        " --model {wildcards.model:q}"
+        " --model {params.models:q}"
         " --task {wildcards.task:q}"
         " --episodes {input.episodes:q}"
         " --labels {input.labels:q}"

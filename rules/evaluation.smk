@@ -1,7 +1,7 @@
 """One result: every task's metrics with intervals, ceiling, comparisons, subgroups, curves.
 
-Needs the predictions of a model in every fold, those of the single modalities that it is compared
-with, labels and episodes of its tasks, and whom their sensitivity analyses leave out, which is made
+Needs the predictions of a model in every fold, those of the single modalities and of the
+baselines on statistics that it is compared with, labels and episodes of its tasks, and whom their sensitivity analyses leave out, which is made
 here because nothing else reads it. Makes results/{modalities}_{model}_{task}.json, its figure .svg
 and the sidecar .run.json; results/published/… for the published protocol.
 """
@@ -56,6 +56,7 @@ for protocol, folder in targets.FOLDERS.items():
             vocabulary=wiring.groups(protocol, "vocabulary"),
             attention=wiring.of_decoder(protocol, ".attention.json"),
             singles=wiring.single_models(protocol),
+            baselines=wiring.baselines(protocol),
             absent=wiring.without_modalities(protocol),
             episodes=wiring.of_unit(f"{UNIT}/episodes.parquet", protocol),
             labels=wiring.of_tasks(f"{UNIT}/labels/{{task}}.parquet", protocol=protocol),
@@ -89,6 +90,7 @@ for protocol, folder in targets.FOLDERS.items():
             protocol=protocol,
             files=option(
                 "singles",
+                "baselines",
                 "absent",
                 "diagnoses",
                 "groups",

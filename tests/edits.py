@@ -26,6 +26,7 @@ CORRECTED = "workflow/protocols/corrected.yaml"
 EACH = {"decode_films": 10, "extract_table": 12}  # shards of films; source tables of the main job
 
 EVALUATE = {"evaluate_model"}
+STATISTICS = {"fit_statistics"} | EVALUATE
 FUSE = {"fuse_early"} | EVALUATE
 EMBED_EHR = {"embed_ehr"} | FUSE
 TRAIN_EHR = {"pretrain_ehr"} | EMBED_EHR
@@ -34,9 +35,9 @@ TRAIN_NOTE = {"pretrain_note", "embed_note"} | FUSE
 EMBED = {"embed_ehr", "embed_cxr", "embed_note"} | FUSE
 TRAIN = TRAIN_EHR | TRAIN_CXR | TRAIN_NOTE
 MARK = {"mark_left_out"} | EVALUATE
-LABEL = {"label_task"} | MARK | TRAIN
+LABEL = {"label_task"} | MARK | STATISTICS | TRAIN
 TOKENISE = {"tokenise_events"} | TRAIN_EHR
-EVENTS = {"select_events"} | TOKENISE
+EVENTS = {"select_events", "describe_events"} | STATISTICS | TOKENISE
 READABLE = {"count_films"} | TRAIN_CXR
 DECODE = {"decode_films"} | READABLE
 FILMS = {"select_films"} | DECODE
@@ -84,7 +85,7 @@ UNDISTURBED = {  # the edits of those after which a job fails or is killed
     "failure of a training": TOKENS,
     "killed: a source table": last_row,
     "killed: films": PIXELS,
-    "killed: a training": LIMIT,
+    "killed: a training": TOKENS,
     "killed: the evaluation": DROPOUT,
 }
 
@@ -102,7 +103,7 @@ EDITS = {
         TRAIN_CXR,
     ),
     "note.doc2vec": (setting("note.doc2vec.epochs", 4), DOC2VEC),
-    "seeds": (setting("seeds", [0, 1]), TRAIN),
+    "seeds": (setting("seeds", [0, 1]), TRAIN | STATISTICS),
     "torch.threads": (setting("torch.threads", 2), TRAIN),
     "torch.precision": (setting("torch.precision", "bf16"), TRAIN),
     "torch.processes": (setting("torch.processes", 2), TRAIN),
@@ -203,7 +204,7 @@ EDITS = {
         tables(1, EVENTS | MARK | {"fit_bins"}),
     ),
     "killed: films": (killed(PIXELS, "cxr.decode"), DECODE),
-    "killed: a training": (killed(LIMIT, "training.pretrain"), TRAIN_EHR),
+    "killed: a training": (killed(TOKENS, "training.pretrain"), TRAIN_EHR),
     "killed: the evaluation": (killed(DROPOUT, "evaluation.result"), EVALUATE),
 }
 
@@ -230,15 +231,15 @@ TABLE = {  # the rows of the README
     "failure": "`modality_dropout`, but `evaluate_model` fails: the same command again",
     "killed: a source table": "SIGKILL while a table is extracted again: the same command",
     "killed: films": "… while films are decoded (`cxr.pixels` edited)",
-    "killed: a training": "… while the EHR encoder is trained (`pipeline/ehr/signals.csv` edited)",
+    "killed: a training": "… while the EHR encoder is trained (`rules/ehr.smk` edited)",
     "killed: the evaluation": "… while the result is evaluated (`modality_dropout` edited)",
 }
 ORDER = [  # of the data
     "make_hospital", "extract_table", "clean_notes", "fit_bins", "train_doc2vec", "select_episodes",
     "label_task", "mark_left_out", "select_events", "select_films", "select_notes",
-    "tokenise_events", "decode_films", "count_films", "infer_vectors", "pretrain_ehr",
-    "pretrain_cxr",
-    "pretrain_note", "embed_ehr", "embed_cxr", "embed_note", "fuse_early", "evaluate_model",
+    "tokenise_events", "describe_events", "decode_films", "count_films", "infer_vectors",
+    "fit_statistics", "pretrain_ehr", "pretrain_cxr", "pretrain_note", "embed_ehr", "embed_cxr",
+    "embed_note", "fuse_early", "evaluate_model",
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The result as a whole: schema, bytes, suppression, one class, truth, speed."""
 
 import json
+import shutil
 import sys
 import time
 
@@ -303,6 +304,42 @@ def test_the_best_single_is_chosen_on_validation(monkeypatch, source, tmp_path):
     compared = evaluate(monkeypatch, folder, folder)[0]["comparisons"]
     assert compared["best_single"] == "e_unimodal_mortality"
     assert compared["singles"]["e_unimodal_mortality"]["test_auroc"] < 0.5
+
+
+def test_what_beats_the_model_is_told_with_its_interval(monkeypatch, caplog, source, tmp_path):
+    """A baseline that knows more is better, one that predicts nearly the same is level with it."""
+    folder = relabelled(source, tmp_path)
+    frame, score = pl.read_parquet(folder / "ecn_early_mortality.parquet"), pl.col("probability")
+    odds = (score / (1 - score)).log()
+    for name, value in {"gbdt": odds + pl.col("label"), "logistic": odds + 0.001}.items():
+        known = frame.with_columns(probability=1 / (1 + (-value).exp()))
+        known.write_parquet(folder / f"e_{name}-stats_mortality.parquet", metadata=VERSIONED)
+    files = [f"{folder}/e_{name}-stats_mortality.parquet" for name in ("logistic", "gbdt")]
+    made, *_ = evaluate(monkeypatch, folder, tmp_path / "out", "--baselines", *files)
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+    compared = made["comparisons"]
+    better, level = "e_gbdt-stats_mortality", "e_logistic-stats_mortality"
+    assert list(compared["baselines"]) == [better, level]
+    lost = compared["baselines"][better]["model_minus_baseline"]
+    assert lost["value"] < lost["high"] < 0
+    assert compared["beaten_by"] == [better]
+    assert compared["not_better_than"][0] == level
+    alone = made["metrics"]["test"]["auroc"]["value"] - lost["value"]
+    assert compared["baselines"][better]["test_auroc"] == pytest.approx(alone, abs=2e-6)
+    assert "beaten by e_gbdt-stats_mortality on the same test episodes" in caplog.text
+    assert "logistic-stats" not in caplog.text
+    # singles and their correction are those without baselines
+    bare, *_ = evaluate(monkeypatch, folder, tmp_path / "bare")
+    assert bare["comparisons"]["singles"] == compared["singles"]
+    assert bare["comparisons"]["beaten_by"] == []
+    assert bare["comparisons"]["not_better_than"] == compared["not_better_than"][1:]
+
+
+def test_a_table_of_another_task_is_no_baseline(monkeypatch, source, tmp_path):
+    path = tmp_path / "e_gbdt-stats_shock_4h.parquet"
+    shutil.copy(source / "e_unimodal_mortality.parquet", path)
+    made, *_ = evaluate(monkeypatch, source, tmp_path, "--baselines", str(path))
+    assert made["comparisons"]["baselines"] == {}
 
 
 def test_unequal_episodes_are_paired_and_counted(monkeypatch, source, tmp_path):

@@ -253,6 +253,19 @@ def test_statistics_are_fitted_on_train_and_fusion(stage, one_setting, model):
         assert said["probability"].equals(first["probability"]) == equal
 
 
+def test_two_models_of_one_job_are_those_of_two(stage, one_setting, tmp_path, monkeypatch):
+    alone = {model: stage(model, "e", statistics=statistics())[0] for model in MODELS}
+    outputs = [str(tmp_path / f"{model}.parquet") for model in MODELS]
+    options = [option for option in sys.argv if not option.startswith(("--model", "--output"))]
+    monkeypatch.setattr(sys, "argv", [*options, "--model", *MODELS, "--output", *outputs])
+    baselines.main()
+    for model, path in zip(MODELS, outputs, strict=True):
+        assert pl.read_parquet(path).equals(alone[model])
+    monkeypatch.setattr(sys, "argv", [*options, "--model", *MODELS, "--output", outputs[0]])
+    with pytest.raises(InputError, match="one table per --model"):
+        baselines.main()
+
+
 def test_moments_of_statistics_are_those_of_the_fitted_rows(tmp_path):
     statistics().sample(fraction=1, shuffle=True, seed=1).write_parquet(tmp_path / "s.parquet")
     inputs = read_statistics(str(tmp_path / "s.parquet"), IDS)

@@ -179,7 +179,7 @@ def test_words_say_how_good_on_whom_and_where(monkeypatch, capsys, tmp_path):
     test = result["metrics"]["test"]
     printed = say(monkeypatch, capsys, tmp_path)
     lines = printed.splitlines()
-    assert 8 <= len(lines) <= 14
+    assert 8 <= len(lines) <= 16
     value, low, high = (f"{test['auroc'][key]:.3f}" for key in ("value", "low", "high"))
     assert f"{value} ({low} to {high})" in printed
     assert f"100, of 100 patients, {test['positives']} positive (prevalence" in printed
@@ -202,6 +202,25 @@ def test_words_of_five_seeds_tell_the_noise_of_training(monkeypatch, capsys, tmp
     assert "+0.100 (+0.080 to +0.120), excludes 0, SD between seeds 0.004; p " in printed
     assert "100 bootstrap resamples of patients and training seeds (5 seeds)" in printed
     assert "not decided" not in printed
+
+
+def test_words_tell_early_what_beats_the_model(monkeypatch, capsys, tmp_path):
+    result = made(tmp_path, truth=True) | {"seeds": [0]}
+    assert "Beaten by" not in say(monkeypatch, capsys, tmp_path)
+    compared = result["comparisons"]
+    assert compared["not_better_than"] == ["e_unimodal_mortality"]  # it is the same model
+    lost = {"value": -0.02, "low": -0.03, "high": -0.01, "seed_sd": None}
+    compared["baselines"]["e_gbdt-stats_mortality"] = {"model_minus_baseline": lost}
+    compared["beaten_by"] = ["e_gbdt-stats_mortality"]
+    write_json(tmp_path / "x.json", result)
+    lines = say(monkeypatch, capsys, tmp_path).splitlines()
+    alone = "; over patients alone, seeds: 1"
+    assert lines[3] == f"  Beaten by       e_gbdt-stats_mortality by 0.020 (0.010 to 0.030){alone}"
+    assert lines[4].startswith("  Not better than e_unimodal_mortality +0.000 (")
+    (part,) = in_tasks(result)["tasks"].values()
+    several = in_tasks(result) | {"tasks": {"shock_4h": part, "arf_12h": part}}
+    texts = lines_of_several(several, {})
+    assert texts["Shock 4 h"].startswith("beaten by e_gbdt-stats_mortality by 0.020")
 
 
 @pytest.mark.parametrize("seeds", [1, 5])

@@ -25,6 +25,8 @@ STAGES = {  # rule → the module that is killed, in the order of the data
     "select_notes": "note.notes",
     "train_doc2vec": "note.doc2vec",
     "infer_vectors": "note.vectors",
+    "describe_events": "ehr.statistics",
+    "fit_statistics": "fusion.baselines",
     "pretrain_*": "training.pretrain",
     "embed_*": "training.embed",
     "fuse_early": "fusion.early",

@@ -21,6 +21,7 @@ from pipeline.plan.wiring_results import ResultWiring
 COMMON = dict.fromkeys(["make_hospital", "select_episodes", "label_task"], 1)
 MARKED = {"mark_left_out": 1}  # of the corrected protocol
 EHR = {"select_events", "fit_bins", "tokenise_events", "pretrain_ehr", "embed_ehr"}
+STATISTICS = {"describe_events", "fit_statistics"}  # what every model of the record is compared with
 CXR = {"select_films", "count_films", "pretrain_cxr", "embed_cxr"}
 NOTE = {"clean_notes", "train_doc2vec", "select_notes", "infer_vectors", "pretrain_note"}
 NOTE |= {"embed_note"}
@@ -35,12 +36,13 @@ def jobs(rules, tables, *made, **more):
     return COMMON | dict.fromkeys([*rules, *made], 1) | {"extract_table": tables} | more
 
 
-ALL = jobs(EHR | CXR | NOTE, 12, decode_films=10) | MARKED
+ALL = jobs(EHR | STATISTICS | CXR | NOTE, 12, decode_films=10) | MARKED
 STAY = ["shock_4h", "arf_12h", "mortality_48h"]
 FIDDLE = {"list_values", "fit_fiddle", "apply_fiddle"}
 BERT = {"clean_notes", "select_notes", "train_bert", "cut_reports", "embed_reports"}
 FILMS = {"select_films", "count_films"}
 SELECTED = {"select_films"}
+BESIDE = {"select_events"} | STATISTICS  # no encoder of UniMed's reads the events
 REPORTS = {"clean_notes", "select_notes"}
 CODES = {"label_diagnoses"}
 SCORED = {"score_severity", "fit_score"}
@@ -57,11 +59,10 @@ PLANS = {
     "ecn_late-averaged_mortality": ALL | {"fuse_jointly": 1},
     "ecn_late_readmission": ALL | {"fuse_late": 1},
     # no film is decoded; who has one is counted, and who has a report
-    "en_early_mortality": jobs(EHR | NOTE | {"select_films"}, 12) | {"fuse_early": 1} | MARKED,
-    "en_gbdt_mortality": jobs(EHR | NOTE | {"select_films"}, 12) | {"fit_baseline": 1} | MARKED,
-    "e_unimodal_mortality": jobs(EHR | COUNTED, 12) | MARKED,
-    "e_logistic-stats_mortality": jobs(EHR | COUNTED | {"describe_events", "fit_statistics"}, 12)
-    | MARKED,
+    "en_early_mortality": jobs(EHR | STATISTICS | NOTE | SELECTED, 12) | {"fuse_early": 1} | MARKED,
+    "en_gbdt_mortality": jobs(EHR | STATISTICS | NOTE | SELECTED, 12) | {"fit_baseline": 1} | MARKED,
+    "e_unimodal_mortality": jobs(EHR | STATISTICS | COUNTED, 12) | MARKED,
+    "e_logistic-stats_mortality": jobs(EHR | STATISTICS | COUNTED, 12) | MARKED,
     "e_sofa_mortality": jobs(EHR | COUNTED | SCORED, 12) | MARKED,
     "e_oasis_mortality": jobs(EHR | COUNTED | SCORED, 13) | MARKED,
     "e_sofa_shock_4h": {"make_hospital": 1, "extract_table": 12, "label_task": 1}
@@ -70,15 +71,18 @@ PLANS = {
     "c_unimodal_mortality": jobs(CXR | COUNTED, 6, decode_films=10) | MARKED,
     "c_unimodal_longstay": jobs(CXR | COUNTED, 5, decode_films=10) | MARKED,
     "ecn_unimed_all": stay_jobs(FIDDLE | BERT | FILMS | CODES, 15, label_task=3, decode_films=10)
-    | MARKED,
+    | MARKED
+    | {"select_events": 1, "describe_events": 3, "fit_statistics": 3},
     # as of ICU stays: no single model of other encoders
-    "en_unimed_mortality": stay_jobs(FIDDLE | BERT | SELECTED, 13, label_task=1) | MARKED,
-    "en_unimed-gru_shock_4h": stay_jobs(FIDDLE | BERT | SELECTED, 13, label_task=1),
+    "en_unimed_mortality": stay_jobs(FIDDLE | BERT | SELECTED | BESIDE, 13, label_task=1) | MARKED,
+    "en_unimed-gru_shock_4h": stay_jobs(FIDDLE | BERT | SELECTED | BESIDE, 13, label_task=1),
     "c_unimed-teacher-forced_all": stay_jobs(
         FILMS | REPORTS | CODES, 11, label_task=3, decode_films=10
     )
     | MARKED,
-    "en_unimed-teacher-forced_arf_12h": stay_jobs(FIDDLE | BERT | SELECTED, 13, label_task=2),
+    "en_unimed-teacher-forced_arf_12h": stay_jobs(
+        FIDDLE | BERT | SELECTED | BESIDE, 13, label_task=2
+    ),
     "e_unimed_diagnoses_48h": stay_jobs(FIDDLE | SELECTED | REPORTS | CODES, 15),
     "published/c_unimodal_mortality": jobs(
         PRESENT | {"count_films", "pretrain_cxr", "embed_cxr"},
@@ -189,7 +193,7 @@ def grid_jobs(config):
         "fuse_early": 3 * tasks * fused, "fuse_late": each * fused,
         "fuse_jointly": 5 * tasks * fused,
         "mark_left_out": tasks, "attribute_modalities": tasks * (6 + 4),
-        "fit_statistics": 2 * tasks,
+        "fit_statistics": tasks,
         "fit_baseline": 2 * tasks * sets, "score_severity": scores, "fit_score": scores * tasks,
         "evaluate_model": tasks * (letters + 6 * fused + 2 * sets + 2 + scores),
         "evaluate_published": tasks * (letters + 4 * fused),

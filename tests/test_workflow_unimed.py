@@ -99,7 +99,7 @@ def test_an_edit_of_a_task_relabels_it_and_what_learns_it(stays, tmp_path):
     changed = stays.copy(tmp_path / "changed")
     changed.edit("pipeline/cohort/tasks/stay/arf.sql", "-- Task arf", "-- The task arf")
     assert changed.plan(MULTI, ALONE).planned == {
-        "label_task": 1, "train_unimed": 1, "evaluate_model": 1
+        "label_task": 1, "fit_statistics": 1, "train_unimed": 1, "evaluate_model": 1
     }  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """One result: what a model's predictions of its tasks are worth, and everything they rest on.
 
-In: the model's predictions (a table per fold), those of the single-modality models, the known truth
-(of the synthetic hospital), labels and attrition of every task; for subgroups, sensitivity analyses
-and missing modalities the episodes, whom each analysis leaves out and more predictions; who has
-which modality. Out: the result, its curves, and a sidecar with time, memory and host per stage.
+In: the model's predictions (a table per fold), those of the single-modality models and of baselines
+on statistics, the known truth (of the synthetic hospital), labels and attrition of every task; for
+subgroups, sensitivity analyses and missing modalities the episodes, whom each analysis leaves out
+and more predictions; who has which modality. Out: the result, its curves, and a sidecar with time, memory and host per stage.
 Every field is typed in `pipeline.stage.result`. Result and curves hold no time, host or path: they
 are the same bytes in every run.
 
@@ -14,6 +14,7 @@ before it.
 
 import argparse
 import logging
+from collections.abc import Mapping
 from typing import Any, cast
 
 import polars as pl
@@ -97,6 +98,7 @@ def beside(args: argparse.Namespace, task: str) -> Beside:
     """The files that say more about the episodes of one task."""
     return Beside(
         singles=args.singles,
+        baselines=args.baselines,
         truth=args.truth,
         episodes=args.episodes,
         without=args.without.get(task),
@@ -109,13 +111,15 @@ def without_empty(part: Part, args: argparse.Namespace) -> Part:
     """A task without comparisons and missing modalities where no predictions of them were given.
 
     >>> part = {"comparisons": {"singles": {}}, "missing": None, "complete": {"missing": None}}
-    >>> without_empty(part, argparse.Namespace(singles=[], absent=["x.parquet"]))
+    >>> tried = argparse.Namespace(singles=[], baselines=[], absent=["x.parquet"])
+    >>> without_empty(part, tried)
     {'missing': None, 'complete': {'missing': None}}
     """
     if "comparisons" not in part:
         return part
     whole = cast(Binary, part)
-    empty = ["comparisons"] * (not args.singles) + ["missing"] * (not args.absent)
+    others = args.singles or args.baselines
+    empty = ["comparisons"] * (not others) + ["missing"] * (not args.absent)
     kept: Any = {key: value for key, value in whole.items() if key not in empty}
     kept["complete"] = {k: value for k, value in whole["complete"].items() if k not in empty}
     return cast(Binary, kept)
@@ -178,6 +182,7 @@ def _arguments() -> argparse.Namespace:
     add("--attrition", nargs="+", required=True, metavar="TASK=PATH", help="JSON of their labels")
     add("--episodes", help="table of episodes: their split, and for subgroups")
     add("--singles", nargs="*", default=[], help="those of single models, each named by its target")
+    add("--baselines", nargs="*", default=[], help="those of baselines on statistics, likewise")
     add("--absent", nargs="*", default=[], help="those with a modality missing, one per fold")
     add("--without", nargs="*", default=[], metavar="TASK=PATH", help="marks of its sensitivity "
         "analyses")  # fmt: skip
@@ -211,6 +216,15 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
+def warn_if_beaten(target: str, tasks: Mapping[str, Part]) -> None:
+    """Says on the screen which single model or baseline is better, task by task."""
+    for task, part in tasks.items():
+        by = cast(Binary, part)["comparisons"]["beaten_by"] if "comparisons" in part else []
+        if by:
+            log.warning("%s, %s: beaten by %s on the same test episodes (comparisons of the "
+                        "result)", target, task, ", ".join(by))  # fmt: skip
+
+
 def single_admission_task(args: argparse.Namespace) -> str | None:
     """The one binary task of admissions whose result has the flat form; None of others."""
     first, *others = (find(task, args.protocol) for task in args.labels)
@@ -220,7 +234,7 @@ def single_admission_task(args: argparse.Namespace) -> str | None:
 
 
 def _version(args: argparse.Namespace) -> int:
-    files = [*args.predictions, *args.diagnoses, *args.singles, *args.absent]
+    files = [*args.predictions, *args.diagnoses, *args.singles, *args.baselines, *args.absent]
     return definitions_version(files, {path: read_json(path) for path in args.attrition.values()})
 
 
@@ -263,6 +277,7 @@ def main() -> None:
     write_json(args.sidecar, {"target": args.target, **usage(args.usage, args.modules)})
     write_json(args.output, flat(result) if one else result)
     log.info("%s: %s", args.target, ", ".join(tasks))
+    warn_if_beaten(args.target, tasks)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python -m pipeline.fusion.baselines --model gbdt --episodes … --labels … --letters ecn
         --embeddings ehr.parquet cxr.parquet note.parquet --seeds 0 1 --output predictions.parquet
         --absent absent.parquet
-    python -m pipeline.fusion.baselines --model logistic … --letters e --features statistics.parquet
+    python -m pipeline.fusion.baselines --model logistic gbdt … --letters e
+        --features statistics.parquet --output logistic.parquet gbdt.parquet
 
 Fitted on the fusion share where embeddings are read (the encoders know the train share; without a
 fusion share, as published, on train), on train and fusion where statistics are. Settings: the best
@@ -123,6 +124,10 @@ def check(arguments: argparse.Namespace) -> None:
     embeddings, letters = arguments.embeddings, arguments.letters
     if arguments.features and arguments.absent:
         raise InputError("--absent needs --embeddings: statistics are of one modality")
+    if len(arguments.output) != len(arguments.model):
+        raise InputError("--output: expected one table per --model, in the same order")
+    if arguments.absent and len(arguments.model) > 1:
+        raise InputError("--absent: one table holds those of one --model; give one model")
     if embeddings and len(embeddings) != len(letters):
         raise InputError(f"--letters {letters} names {len(letters)} modalities, "
                          f"--embeddings {len(embeddings)}")  # fmt: skip
@@ -131,15 +136,32 @@ def check(arguments: argparse.Namespace) -> None:
 def _arguments() -> argparse.Namespace:
     options = parser(__doc__)
     add_row_arguments(options)
-    options.add_argument("--model", choices=["logistic", "gbdt"], required=True)
+    options.add_argument("--model", nargs="+", choices=["logistic", "gbdt"], required=True)
     source = options.add_mutually_exclusive_group(required=True)
     source.add_argument("--embeddings", nargs="+", help="one table per modality")
     source.add_argument("--features", help="EHR statistics")
     options.add_argument("--letters", required=True, help="modalities, in the tables' order")
     options.add_argument("--threads", type=int, default=1, help="of the trees")
-    options.add_argument("--output", required=True, help="predictions")
+    options.add_argument("--output", nargs="+", required=True, help="predictions, per model")
     options.add_argument("--absent", help="predictions with modalities made missing")
     return options.parse_args()
+
+
+def fit_all(arguments: argparse.Namespace, model: str, rows: TaskRows
+            ) -> tuple[pl.DataFrame, pl.DataFrame | None]:  # fmt: skip
+    """One model, once per seed: predictions of every episode, and of the scenarios if asked for."""
+    test = rows.of("test")
+    fitted, tables, absent = fitted_rows(rows, bool(arguments.embeddings)), [], []
+    for seed in arguments.seeds:
+        inputs = read_inputs(arguments, seed, rows.episode)
+        predict = fit_best(model, inputs, rows, fitted, seed)
+        tables.append(predictions(rows, seed, predict(inputs.value)))
+        if arguments.absent:
+            absent.append(scenarios(
+                rows.episode[test], seed, arguments.letters, predict(inputs.value[test]),
+                lambda place: predict(inputs.without(place, test)),  # noqa: B023
+            ))  # fmt: skip
+    return pl.concat(tables), pl.concat(absent) if absent else None
 
 
 def main() -> None:
@@ -147,21 +169,12 @@ def main() -> None:
     arguments = _arguments()
     check(arguments)
     rows = read_rows(arguments.episodes, arguments.labels, arguments.task)
-    test = rows.of("test")
-    fitted, tables, absent = fitted_rows(rows, bool(arguments.embeddings)), [], []
     with limited(arguments.threads):
-        for seed in arguments.seeds:
-            inputs = read_inputs(arguments, seed, rows.episode)
-            predict = fit_best(arguments.model, inputs, rows, fitted, seed)
-            tables.append(predictions(rows, seed, predict(inputs.value)))
-            if arguments.absent:
-                absent.append(scenarios(
-                    rows.episode[test], seed, arguments.letters, predict(inputs.value[test]),
-                    lambda place: predict(inputs.without(place, test)),  # noqa: B023
-                ))  # fmt: skip
-    if arguments.absent:
-        write_table(pl.concat(absent), arguments.absent, ABSENT)
-    write_table(pl.concat(tables), arguments.output, PREDICTIONS)
+        for model, output in zip(arguments.model, arguments.output, strict=True):
+            table, absent = fit_all(arguments, model, rows)
+            if absent is not None:
+                write_table(absent, arguments.absent, ABSENT)
+            write_table(table, output, PREDICTIONS)
 
 
 if __name__ == "__main__":

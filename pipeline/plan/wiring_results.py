@@ -101,6 +101,31 @@ class ResultWiring(Wiring):
             for told in json.loads(of(wildcards)).values()
         ])  # fmt: skip
 
+    def baselines(self, protocol: str) -> Of:
+        """Predictions of the baselines on statistics that a target is compared with, in every fold.
+
+        Of every model that reads the record, but for the baselines and the clinical scores, and of
+        every binary task: a fused model that loses to them should say so by itself. They are fitted
+        in seconds. Clinical scores are no part of it: they may need tables that a source lacks.
+        """
+
+        def of(wildcards: Any) -> list[str]:
+            models = registry.models(self.config, protocol)
+            if models[wildcards.model].features in ("statistics", "scores"):
+                return []
+            return [
+                path
+                for one in targets.tasks(self.config, wildcards.task, protocol)
+                for name, model in models.items()
+                if model.features == "statistics" and one.kind == "binary"
+                if set(letters := model.letters or "") <= set(wildcards.modalities)
+                for path in self.in_folds(
+                    f"{PREDICTIONS}/{letters}_{name}_{one.name}.parquet", protocol, one.name
+                )
+            ]
+
+        return of
+
     def without_modalities(self, protocol: str) -> Of:
         """Predictions with a modality missing, in every fold, of models that are scored so."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.fusion.registry import DECODER, is_decoder
 from pipeline.report import forest, page
+from pipeline.report.beaten import beaten_table
 from pipeline.report.both_tables import (
     COUNTS,
     METRICS,
@@ -26,7 +27,7 @@ from pipeline.report.both_tables import (
 from pipeline.report.names import full_set, letter_words, task_words, unique
 from pipeline.report.numbers import bullets, columns
 from pipeline.report.page import Page, Study, joined, looking_ahead, pictures
-from pipeline.report.results import Results, is_synthetic, test_of
+from pipeline.report.results import Results, is_synthetic, parts_of, test_of
 from pipeline.report.verdicts import (
     PLANTED,
     interval_lines,
@@ -50,6 +51,7 @@ def text(study: Study, figures: list[str]) -> str:
         f"> {PLANTED}" if is_synthetic(study.results) else "",
         "## AUROC",
         auroc_table(cells),
+        beaten_table(parts_of(study.results)),
         *pictures(figures),
         "## What follows, and what does not",
         caveats(study, cells),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from pipeline.report.beaten import beaten_lines
 from pipeline.report.names import Letters, letter_words, task_words, unique, unit_words
 from pipeline.report.numbers import number, with_interval
 from pipeline.report.results import RANKED, Part, figure_of, is_ranked
@@ -20,6 +21,7 @@ def lines_of_one(result: Result, letters: Letters) -> Lines:
     return {
         f"Test {unit}": _who(test, averaged(result)),
         "AUROC": _auroc(part["metrics"]),
+        **beaten_lines(part["comparisons"], seeds),
         "Other metrics": "average precision {auprc}, Brier {brier}, log loss {log_loss}".format(
             **{name: number(test[name]["value"]) for name in ("auprc", "brier", "log_loss")}
         ),
@@ -140,7 +142,11 @@ def _without(analyses: Sequence[Mapping[str, Any]]) -> Lines:
 def lines_of_several(result: Result, letters: Letters) -> Lines:
     """A line per task of a result of several, then who has which modality by when."""
     parts = result["tasks"]
-    lines = {task_words(task): _task_line(part, unit_words(task)) for task, part in parts.items()}
+    lines = {}
+    for task, part in parts.items():
+        beaten = beaten_lines(part.get("comparisons"), len(result["seeds"]))
+        others = [f"{name.lower()} {text}" for name, text in beaten.items()]
+        lines[task_words(task)] = "; ".join([*others, _task_line(part, unit_words(task))])
     covered = {task: coverage_words(part["coverage"], letters) for task, part in parts.items()
                if "coverage" in part}  # fmt: skip
     texts = unique(f"{task_words(task)}: {text}" for task, text in covered.items() if text)

@@ -9,10 +9,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.report import attention, page
+from pipeline.report.beaten import beaten_table
 from pipeline.report.names import ALL, Letters, task_hours, task_words, unique
 from pipeline.report.numbers import bullets, table
 from pipeline.report.page import Page, Study, joined, looking_ahead, pictures
-from pipeline.report.results import Differences, Part, Result, Results, is_ranked, is_synthetic
+from pipeline.report.results import (
+    Differences,
+    Part,
+    Result,
+    Results,
+    is_ranked,
+    is_synthetic,
+    parts_of,
+)
 from pipeline.report.robustness import complete_by_task, sensitivity_by_task
 from pipeline.report.unimed_comparisons import (
     bound_sentence,
@@ -42,6 +51,7 @@ def text(study: Study, figures: list[str]) -> str:
         introduction(results, modalities),
         verdict_rule(compared.margin) if compared.rows else "",
         f"> {PLANTED}" if is_synthetic(results) else "",
+        beaten_table(parts_of(results)),
         *of_paper(results, compared, modalities),
         *not_in_paper(results, compared, modalities, study.letters),
         "## Diagnoses",

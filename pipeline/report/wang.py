@@ -10,10 +10,19 @@ from typing import Any
 
 from pipeline.report import attribution, forest, page
 from pipeline.report.attribution import shapley_table
+from pipeline.report.beaten import beaten_table
 from pipeline.report.names import Letters, models_in_order, sets_in_order, unique
 from pipeline.report.numbers import bullets, columns
 from pipeline.report.page import Page, Study, joined, looking_ahead, pictures
-from pipeline.report.results import FlatResults, arranged, gain, is_synthetic, of_one_task, test_of
+from pipeline.report.results import (
+    FlatResults,
+    arranged,
+    gain,
+    is_synthetic,
+    of_one_task,
+    parts_of,
+    test_of,
+)
 from pipeline.report.robustness import complete_table, missing_table, sensitivity_table
 from pipeline.report.verdicts import interval_lines
 from pipeline.report.wang_claims import answers
@@ -32,6 +41,7 @@ def text(study: Study, figures: list[str]) -> str:
         "# Every modality set, model and task",
         introduction(results, letters),
         answers(study.differences, study.attributions, is_synthetic(study.results), letters),
+        beaten_table(parts_of(study.results)),
         *pictures(figures),
         *(section(task, results, study.differences) for task in unique(n.task for n in results)),
         complete_table(results, study.differences, letters),
@@ -101,6 +111,7 @@ def csv_rows(study: Study) -> Iterator[dict[str, Any]]:
             **columns("gain", difference),
         }
         row |= {f"gain_{key}": difference[key] for key in ("seed_sd", "p", "p_holm")}
+        row["beaten_by"] = " ".join((result["comparisons"] or {}).get("beaten_by", []))
         yield row
 
 

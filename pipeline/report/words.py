@@ -22,7 +22,7 @@ AHEAD = "the cohort asks for what is known only after the prediction time"
 def words(result: Result, path: Path, letters: Letters) -> str:
     """The lines that are printed for the result in the file `path`."""
     parts = list(result["tasks"].values())
-    alone = len(parts) == 1 and "comparisons" in parts[0]
+    alone = len(parts) == 1 and {"comparisons", "missing"} <= parts[0].keys()
     lines = (lines_of_one if alone else lines_of_several)(result, letters)
     if reasons := result.get("cohort", {}).get("looks_ahead"):
         lines["Looks ahead"] = f"{AHEAD}: {'; '.join(reasons)}"

@@ -67,7 +67,7 @@ class Binary(Measured):
     """A binary task."""
 
     comparisons: NotRequired[Comparisons]
-    """The model beside models of one modality; absent where none were given to compare it with."""
+    """The model beside models of one modality and baselines; absent where there are none."""
     missing: NotRequired[list[Missing] | None]
     """What a modality is worth to the trained model: AUROC on test with the modality made missing.
     Null where test has no metrics; absent where the model has no such scenarios."""
@@ -292,7 +292,7 @@ class FlatResult(Head, Measured):
     task_definition: Definition | None
     """What the task asks; null of labels that recorded none."""
     comparisons: Comparisons
-    """The model beside models of one modality, paired by test episode."""
+    """The model beside models of one modality and baselines, paired by test episode."""
     missing: list[Missing] | None
     """What a modality is worth to the trained model: AUROC on test with the modality made missing.
     Null where that was not tried, or where test has no metrics."""

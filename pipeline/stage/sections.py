@@ -193,32 +193,55 @@ class Ceiling(TypedDict):
 
 
 @exact
-class Single(TypedDict):
-    """One model of a single modality beside the model."""
+class OtherModel(TypedDict):
+    """Another model of the same task beside the model."""
 
     validation_auroc: Share | None
     """AUROC on validation, mean over seeds and folds; null with one class."""
     test_auroc: Share | None
     """AUROC on the paired test episodes, mean over seeds and folds; null with one class."""
-    model_minus_single: Difference
-    """Paired difference of AUROC, model − single, on test: the gain of fusion."""
     p: Share | None
-    """Two-sided bootstrap p-value of that difference, for the hypothesis that it is 0; null where
-    there is none."""
+    """Two-sided bootstrap p-value of the paired difference, for the hypothesis that it is 0; null
+    where there is none."""
     left_out: Unpaired
     """Test episodes that could not be paired."""
     p_holm: Share | None
-    """The same p-value, corrected by Holm for the number of comparisons in this result."""
+    """The same p-value, corrected by Holm for the number of such models in this result."""
+
+
+@exact
+class Single(OtherModel):
+    """One model of a single modality beside the model."""
+
+    model_minus_single: Difference
+    """Paired difference of AUROC, model − single, on test: the gain of fusion."""
+
+
+@exact
+class Baseline(OtherModel):
+    """One baseline on statistics of the record beside the model."""
+
+    model_minus_baseline: Difference
+    """Paired difference of AUROC, model − baseline, on test."""
 
 
 @exact
 class Comparisons(TypedDict):
-    """The model beside models of one modality, paired by test episode."""
+    """The model beside models of one modality and baselines, paired by test episode."""
 
     best_single: str | None
     """Name of the single-modality model with the highest validation AUROC; null without any."""
     singles: dict[str, Single]
     """Single-modality models by name."""
+    baselines: dict[str, Baseline]
+    """Baselines on statistics of the record by name; empty where the model does not read it."""
+    beaten_by: list[str]
+    """Of both the names of those that are better than the model: the interval of the difference
+    lies below 0. The largest difference first. With fewer than 5 seeds intervals hold the chance of
+    patients alone."""
+    not_better_than: list[str]
+    """Of both the names of those from which the model cannot be told apart: the interval of the
+    difference holds 0. The largest difference against the model first."""
 
 
 @exact

@@ -54,7 +54,8 @@ NO_METRIC: Metric = {**NOTHING, "sd": None}
 class Beside:
     """Files that say more about the evaluated episodes of a task; each may be absent.
 
-    `singles`: predictions of single-modality models; `truth`: folder of the known truth, there
+    `singles`, `baselines`: predictions of single-modality models and of baselines on statistics,
+    each named by its target; `truth`: folder of the known truth, there
     under the name `truth_of` where that is not the task's; `episodes`: demographics; `without`:
     the marks of the task's sensitivity analyses; `absent`: predictions with a modality missing, per
     fold.
@@ -66,18 +67,20 @@ class Beside:
     without: str | None = None
     absent: Sequence[str] = ()
     truth_of: str | None = None
+    baselines: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Others:
     """What a task's test predictions are compared with, as far as there is any.
 
-    `oracle`: the best reachable predictions; `singles`: name → tables of a single model, per fold;
+    `oracle`: the best reachable predictions; `singles`, `baselines`: name → its tables, per fold;
     `absent`: (modality, rate) → (S, n) predictions of the same test episodes.
     """
 
     oracle: Oracle | None = None
     singles: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    baselines: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
     absent: dict[Scenario, Floats] = field(default_factory=dict)
 
 
@@ -139,11 +142,18 @@ def read_others(frames: list[pl.DataFrame], target: str, beside: Beside) -> Othe
     test, oracle = samples(frames, "test"), None
     if beside.truth:
         oracle = read_oracle(beside.truth, beside.truth_of or task, modalities, test)
-    of_task = {name: paths for name, paths in by_name(beside.singles).items()
-           if name_parts(name)["task"] == task}  # fmt: skip
-    singles = {name: read_task(paths, task) for name, paths in sorted(of_task.items())}
+    singles, baselines = (_of_task(paths, task) for paths in (beside.singles, beside.baselines))
     absent = read_folds_absent(beside.absent, frames) if beside.absent else {}
-    return Others(oracle, singles, absent)
+    return Others(oracle, singles, baselines, absent)
+
+
+def _of_task(paths: Sequence[str], task: str) -> dict[str, list[pl.DataFrame]]:
+    """Target → its predictions, a table per fold, of those files that are of this task."""
+    return {
+        name: read_task(files, task)
+        for name, files in sorted(by_name(paths).items())
+        if name_parts(name)["task"] == task
+    }
 
 
 def compared(
@@ -159,7 +169,9 @@ def compared(
     best = ceiling(part, others.oracle, resampling, smallest, within) if others.oracle else None
     return {
         "ceiling": best,
-        "comparisons": comparisons(others.singles, part, resampling, smallest, within),
+        "comparisons": comparisons(
+            others.singles, part, resampling, smallest, within, others.baselines
+        ),
         "missing": missing(part, absent, resampling),
     }
 
@@ -195,9 +207,10 @@ def complete(
     against = compared(
         samples(frames, "test"), others, resampling, smallest, within=presence.complete
     )
-    if metrics["val"]["reason"]:  # withheld for the model, so for the singles, too
-        for single in against["comparisons"]["singles"].values():
-            single["validation_auroc"] = None
+    if metrics["val"]["reason"]:  # withheld for the model, so for the others, too
+        compared_with = against["comparisons"]
+        for other in (*compared_with["singles"].values(), *compared_with["baselines"].values()):
+            other["validation_auroc"] = None
     return {**section, **against}
 
 

@@ -1,4 +1,4 @@
-"""The model beside the best that is reachable and beside single modalities, paired by episode."""
+"""The model beside the best reachable, single modalities and baselines, paired by episode."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +20,18 @@ from pipeline.evaluation.statistics.metrics import auroc, unit_weights
 from pipeline.evaluation.statistics.sample import Ids, Sample, pair, same_seeds
 from pipeline.evaluation.statistics.significance import holm
 from pipeline.stage.files import read_json
-from pipeline.stage.sections import Ceiling, Comparisons, Single, Unpaired
+from pipeline.stage.sections import (
+    Baseline,
+    Ceiling,
+    Comparisons,
+    Difference,
+    OtherModel,
+    Single,
+    Unpaired,
+)
 from pipeline.stage.tables import read_table
+
+Tables = Mapping[str, list[pl.DataFrame]]  # name of a model → its predictions, a table per fold
 
 
 @dataclass(frozen=True)
@@ -92,57 +102,107 @@ def unpaired(left_out: dict[str, int], smallest: int) -> Unpaired:
     return {"model": counts["model"], "other": counts["other"]}
 
 
-def compare_single(
+def compare_other(
     name: str,
     frames: list[pl.DataFrame],
     test: Sample,
     resampling: Resampling,
     smallest: int,
     within: Ids | None = None,
-) -> Single:
-    """One single-modality model: its AUROC on validation and test, and model − single on test.
+) -> tuple[OtherModel, Difference]:
+    """Another model: its AUROC on validation and test; the difference model − other on test.
 
     `frames`: its predictions, a table per fold. `within`: the episodes that count; else all.
     """
     validation, tested = (samples(frames, split).among(within) for split in ("val", "test"))
-    model, single, left_out = pair(test, tested, name)
-    same_seeds(model, single, name)
-    difference = differences(model, single, resampling)
-    return {
+    model, other, left_out = pair(test, tested, name)
+    same_seeds(model, other, name)
+    difference = differences(model, other, resampling)
+    figures: OtherModel = {
         "validation_auroc": mean_auroc(validation, resampling.least),
-        "test_auroc": mean_auroc(single, resampling.least),
-        "model_minus_single": difference.difference() if difference else NO_DIFFERENCE,
+        "test_auroc": mean_auroc(other, resampling.least),
         "p": difference.p() if difference else None,
         "left_out": unpaired(left_out, smallest),
         "p_holm": None,
     }
+    return figures, difference.difference() if difference else NO_DIFFERENCE
+
+
+def compare_others(
+    tables: Tables,
+    test: Sample,
+    resampling: Resampling,
+    smallest: int,
+    within: Ids | None = None,
+) -> dict[str, tuple[OtherModel, Difference]]:
+    """Every other model by name, p-values corrected for the number of them."""
+    each = {
+        name: compare_other(name, frames, test, resampling, smallest, within)
+        for name, frames in tables.items()
+    }
+    corrected = holm([figures["p"] for figures, _ in each.values()])
+    for (figures, _), p in zip(each.values(), corrected, strict=True):
+        figures["p_holm"] = p
+    return each
 
 
 def comparisons(
-    tables: Mapping[str, list[pl.DataFrame]],
+    singles: Tables,
     test: Sample,
     resampling: Resampling,
     smallest: int = 0,
     within: Ids | None = None,
+    baselines: Tables | None = None,
 ) -> Comparisons:
-    """Every single-modality model by name, and which of them is best.
+    """Single-modality models and baselines by name, the best single, and what beats the model.
 
     The best is chosen by *validation* AUROC: the best of several on the test episodes would be
-    chosen by the same luck that it is judged by. Ties go to the first name. `tables`: name → a
-    table per fold. P-values are corrected for the number of models compared with. `within`: the
-    episodes of the singles that count, those of `test` among them; else all.
+    chosen by the same luck that it is judged by. Ties go to the first name. P-values are corrected
+    for the number of single models, and for that of baselines. `within`: the episodes of the others
+    that count, those of `test` among them; else all.
     """
-    singles = {
-        name: compare_single(name, frames, test, resampling, smallest, within)
-        for name, frames in tables.items()
+    alone = compare_others(singles, test, resampling, smallest, within)
+    simple = compare_others(baselines or {}, test, resampling, smallest, within)
+    of_singles: dict[str, Single] = {
+        name: {**figures, "model_minus_single": gain} for name, (figures, gain) in alone.items()
     }
-    corrected = holm([single["p"] for single in singles.values()])
-    for single, p in zip(singles.values(), corrected, strict=True):
-        single["p_holm"] = p
+    of_baselines: dict[str, Baseline] = {
+        name: {**figures, "model_minus_baseline": gain} for name, (figures, gain) in simple.items()
+    }
     known = {
         name: validation
-        for name, single in singles.items()
+        for name, single in of_singles.items()
         if (validation := single["validation_auroc"]) is not None
     }
     best = max(known, key=lambda name: known[name], default=None)
-    return {"best_single": best, "singles": singles}
+    gains = {name: gain for name, (_, gain) in (alone | simple).items()}
+    beaten_by, not_better_than = beaten(gains)
+    return {
+        "best_single": best,
+        "singles": of_singles,
+        "baselines": of_baselines,
+        "beaten_by": beaten_by,
+        "not_better_than": not_better_than,
+    }
+
+
+def beaten(gains: Mapping[str, Difference]) -> tuple[list[str], list[str]]:
+    """The names whose gain, model − other, lies below 0; then those whose interval holds 0.
+
+    Each in the order of the gain, the lowest first.
+
+    >>> rows = {"a": (-0.01, -0.03, 0.01), "b": (-0.02, -0.03, -0.01), "c": (0.1, 0.05, 0.15)}
+    >>> beaten({name: dict(zip(("value", "low", "high"), row)) for name, row in rows.items()})
+    (['b'], ['a'])
+    """
+    known = {
+        name: (value, low, high)
+        for name, row in gains.items()
+        if (value := row["value"]) is not None
+        if (low := row["low"]) is not None and (high := row["high"]) is not None
+    }
+    ordered = sorted(known, key=lambda name: (known[name][0], name))
+    return (
+        [name for name in ordered if known[name][2] < 0],
+        [name for name in ordered if known[name][1] <= 0 <= known[name][2]],
+    )
