@@ -1,9 +1,10 @@
 """One result: every task's metrics with intervals, ceiling, comparisons, subgroups, curves.
 
 Needs the predictions of a model in every fold, those of the single modalities and of the
-baselines on statistics that it is compared with, labels and episodes of its tasks, and whom their sensitivity analyses leave out, which is made
-here because nothing else reads it. Makes results/{modalities}_{model}_{task}.json, its figure .svg
-and the sidecar .run.json; results/published/… for the published protocol.
+baselines on statistics that it is compared with, labels and episodes of its tasks, and whom their
+sensitivity analyses leave out, which is made here because nothing else reads it. Makes
+results/{modalities}_{model}_{task}.json, its figure .svg and the sidecar .run.json;
+results/published/… for the published protocol.
 """
 
 

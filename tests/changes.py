@@ -147,3 +147,13 @@ def killed(edit, module):
         assert outcome.status == -9, outcome.text
 
     return change
+
+
+def made(edit, *files):
+    """An edit after which these files are made again."""
+
+    def change(checkout):
+        edit(checkout)
+        checkout.make(*files)
+
+    return change

@@ -15,6 +15,7 @@ from changes import (
     half,
     killed,
     last_row,
+    made,
     reordered,
     replaced,
     setting,
@@ -79,13 +80,14 @@ NOT_OTHER = (
 DROPOUT = setting("modality_dropout", 0.2)
 TOKENS = replaced("rules/ehr.smk", "-m pipeline.ehr.tokens", " -m pipeline.ehr.tokens")
 PIXELS = setting("cxr.pixels", 48)
+BASELINE = "results/corrected/admission/predictions/e_gbdt-stats_mortality.parquet"
 LIMIT = replaced("pipeline/ehr/signals.csv", "Heart Rate,10,300,", "Heart Rate,10,290,")
 UNDISTURBED = {  # the edits of those after which a job fails or is killed
     "failure": DROPOUT,
     "failure of a training": TOKENS,
     "killed: a source table": last_row,
     "killed: films": PIXELS,
-    "killed: a training": TOKENS,
+    "killed: a training": LIMIT,
     "killed: the evaluation": DROPOUT,
 }
 
@@ -204,7 +206,8 @@ EDITS = {
         tables(1, EVENTS | MARK | {"fit_bins"}),
     ),
     "killed: films": (killed(PIXELS, "cxr.decode"), DECODE),
-    "killed: a training": (killed(TOKENS, "training.pretrain"), TRAIN_EHR),
+    # the baselines before it: whether they end before the kill is chance
+    "killed: a training": (killed(made(LIMIT, BASELINE), "training.pretrain"), TRAIN_EHR),
     "killed: the evaluation": (killed(DROPOUT, "evaluation.result"), EVALUATE),
 }
 
@@ -231,7 +234,7 @@ TABLE = {  # the rows of the README
     "failure": "`modality_dropout`, but `evaluate_model` fails: the same command again",
     "killed: a source table": "SIGKILL while a table is extracted again: the same command",
     "killed: films": "… while films are decoded (`cxr.pixels` edited)",
-    "killed: a training": "… while the EHR encoder is trained (`rules/ehr.smk` edited)",
+    "killed: a training": "… while the EHR encoder is trained (`pipeline/ehr/signals.csv` edited)",
     "killed: the evaluation": "… while the result is evaluated (`modality_dropout` edited)",
 }
 ORDER = [  # of the data

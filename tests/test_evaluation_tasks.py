@@ -596,6 +596,8 @@ def test_tasks_of_other_seeds_are_refused_where_there_are_no_diagnoses():
 
 def test_what_was_tried_without_a_figure_is_null_and_what_was_not_is_absent():
     part = {"comparisons": {"best_single": None, "singles": {}}, "missing": None, "complete": {}}
-    tried = argparse.Namespace(singles=["e.parquet"], absent=["x.parquet"])
-    assert stage.without_empty(part, tried) == part
-    assert stage.without_empty(part, argparse.Namespace(singles=[], absent=[])) == {"complete": {}}
+    none = {"singles": [], "baselines": [], "absent": []}
+    for others in ("singles", "baselines"):
+        tried = argparse.Namespace(**none | {others: ["e.parquet"], "absent": ["x.parquet"]})
+        assert stage.without_empty(part, tried) == part
+    assert stage.without_empty(part, argparse.Namespace(**none)) == {"complete": {}}

@@ -21,7 +21,7 @@ from pipeline.plan.wiring_results import ResultWiring
 COMMON = dict.fromkeys(["make_hospital", "select_episodes", "label_task"], 1)
 MARKED = {"mark_left_out": 1}  # of the corrected protocol
 EHR = {"select_events", "fit_bins", "tokenise_events", "pretrain_ehr", "embed_ehr"}
-STATISTICS = {"describe_events", "fit_statistics"}  # what every model of the record is compared with
+STATISTICS = {"describe_events", "fit_statistics"}  # beside every model of the record
 CXR = {"select_films", "count_films", "pretrain_cxr", "embed_cxr"}
 NOTE = {"clean_notes", "train_doc2vec", "select_notes", "infer_vectors", "pretrain_note"}
 NOTE |= {"embed_note"}
@@ -53,14 +53,15 @@ def stay_jobs(rules, tables, **more):
     return dict.fromkeys([*rules, *made], 1) | {"extract_table": tables} | more
 
 
+EN = jobs(EHR | STATISTICS | NOTE | SELECTED, 12) | MARKED
 PLANS = {
     "ecn_early_mortality": ALL | {"fuse_early": 1},
     "ecn_joint_longstay": ALL | {"fuse_jointly": 1},  # the singles that it is compared with, too
     "ecn_late-averaged_mortality": ALL | {"fuse_jointly": 1},
     "ecn_late_readmission": ALL | {"fuse_late": 1},
     # no film is decoded; who has one is counted, and who has a report
-    "en_early_mortality": jobs(EHR | STATISTICS | NOTE | SELECTED, 12) | {"fuse_early": 1} | MARKED,
-    "en_gbdt_mortality": jobs(EHR | STATISTICS | NOTE | SELECTED, 12) | {"fit_baseline": 1} | MARKED,
+    "en_early_mortality": EN | {"fuse_early": 1},
+    "en_gbdt_mortality": EN | {"fit_baseline": 1},
     "e_unimodal_mortality": jobs(EHR | STATISTICS | COUNTED, 12) | MARKED,
     "e_logistic-stats_mortality": jobs(EHR | STATISTICS | COUNTED, 12) | MARKED,
     "e_sofa_mortality": jobs(EHR | COUNTED | SCORED, 12) | MARKED,
@@ -325,6 +326,40 @@ def real(tmp_path):
     root = tmp_path / "data"
     hospital(root)
     return Checkout.fresh(tmp_path / "checkout", {"source.root": str(root)}), root
+
+
+def test_a_real_source_plans_with_its_own_settings_and_is_warned_of_the_hospital_s(real):
+    checkout, root = real
+    stay_tables(root)
+    chexpert = root / "mimic-cxr-jpg/2.1.0/mimic-cxr-2.0.0-chexpert.csv.gz"
+    put(chexpert, header_of("chexpert") + "\n")
+    target = "results/ecn_early_mortality.json"
+    toys = checkout.plan(target).text
+    warned = "a real source under settings of the synthetic hospital: cxr.pixels: 64 (224 as"
+    for named in (warned, "cxr.pretrained: null", "note.bert.model: null", "unimed.model.width",
+                  "schedule.steps", "--configfile config/mimic.yaml"):  # fmt: skip
+        assert toys.count(named) == (2 if named == "schedule.steps" else 1), named
+    lacking = checkout.snakemake("--dry-run", "--configfile", "config/mimic.yaml", "--", target)
+    assert lacking.status == 1 and "`make weights`" in lacking.text
+    bert, films = "emilyalsentzer/Bio_ClinicalBERT@main", "resnet18@IMAGENET1K_V1"
+    assert bert in lacking.text and films in lacking.text
+    for name in ("config.json", "vocab.txt", "model.safetensors"):
+        put(checkout / "weights" / bert / name, "{}")
+    file = "resnet18-IMAGENET1K_V1.safetensors"
+    put(checkout / "weights/torchvision" / films / file, "{}")
+    named = ["results/en_unimed_all.json", "results/published/c_unimodal_mortality.json"]
+    outcome = checkout.snakemake(
+        *("--dry-run", "--quiet", "rules", "reason", "host", "--configfile", "config/mimic.yaml"),
+        *("--", target, *named),
+    )  # fmt: skip
+    assert {"pretrain_cxr": 2, "embed_reports": 2, "train_unimed": 1}.items() <= (
+        outcome.planned.items()
+    )
+    assert "settings of the synthetic hospital" not in outcome.text
+
+
+def test_the_synthetic_hospital_is_warned_of_nothing(fresh):
+    assert "settings of the synthetic" not in fresh.plan("results/e_unimodal_mortality.json").text
 
 
 def test_everything_that_a_real_source_lacks_is_listed_at_once(real):

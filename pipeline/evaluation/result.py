@@ -3,9 +3,9 @@
 In: the model's predictions (a table per fold), those of the single-modality models and of baselines
 on statistics, the known truth (of the synthetic hospital), labels and attrition of every task; for
 subgroups, sensitivity analyses and missing modalities the episodes, whom each analysis leaves out
-and more predictions; who has which modality. Out: the result, its curves, and a sidecar with time, memory and host per stage.
-Every field is typed in `pipeline.stage.result`. Result and curves hold no time, host or path: they
-are the same bytes in every run.
+and more predictions; who has which modality. Out: the result, its curves, and a sidecar with time,
+memory and host per stage. Every field is typed in `pipeline.stage.result`. Result and curves hold
+no time, host or path: they are the same bytes in every run.
 
 A binary task is measured by `sections/binary.py`, one of many labels by `sections/diagnoses.py`.
 Diagnoses carry no time stamp: they are coded after the stay, and a code may say what happened

@@ -13,7 +13,7 @@ from snakemake.logging import logger
 
 from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
-from pipeline.plan import refusals, targets
+from pipeline.plan import refusals, targets, toys
 from pipeline.plan.configuration import SYNTHETIC, source
 from pipeline.stage.errors import InputError
 
@@ -43,12 +43,14 @@ class Checks:
         self.needs(targets.needs(self.config, modalities, model, protocol, task))
 
     def requested(self, workflow: Any) -> None:
-        """Refuses what the command line asks for and no rule makes.
+        """Refuses what the command line asks for and no rule makes; warns of a toy's settings.
 
         While the workflow is read Snakemake does not yet say what was asked for: its parser does.
         """
         if not workflow.is_main_process or Path(sys.argv[0]).stem not in ("snakemake", "__main__"):
             return
+        if not self.synthetic and (warning := toys.warning(self.config)):
+            logger.warning(warning)
         for target in get_argument_parser().parse_args(sys.argv[1:]).targets:
             path = target if Path(target).is_absolute() else os.path.normpath(target)
             if workflow.is_rule(target) or Path(path).exists():

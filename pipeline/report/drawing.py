@@ -52,7 +52,7 @@ def look_of(model: str, hollow: bool = False) -> tuple[str, str, str]:
     """Colour, marker and face of a model, by its place in the registry; hollow: on statistics.
 
     >>> look_of("unimodal"), look_of("gbdt-stats"), look_of("new")
-    (('#000000', 'o', '#000000'), ('#E69F00', 'X', 'white'), ('#8C8C8C', '*', '#8C8C8C'))
+    (('#000000', 'o', '#000000'), ('#D55E00', 'D', 'white'), ('#8C8C8C', '*', '#8C8C8C'))
     """
     base = model.removesuffix(STATISTICS)
     known = [name for name in MODELS if not name.endswith(STATISTICS)]

@@ -141,7 +141,7 @@ def _without(analyses: Sequence[Mapping[str, Any]]) -> Lines:
 
 def lines_of_several(result: Result, letters: Letters) -> Lines:
     """A line per task of a result of several, then who has which modality by when."""
-    parts = result["tasks"]
+    parts = cast(dict[str, Part], result["tasks"])
     lines = {}
     for task, part in parts.items():
         beaten = beaten_lines(part.get("comparisons"), len(result["seeds"]))
