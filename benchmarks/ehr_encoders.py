@@ -39,7 +39,7 @@ from pipeline.training.embed import embed
 from pipeline.training.examples import Examples
 from pipeline.training.features import Unimodal
 from pipeline.training.loop import fit
-from pipeline.training.modality import feature_of, read_data
+from pipeline.training.modality import ModalityData, feature_of, read_data
 from pipeline.training.processes import CPU, make_repeatable
 from pipeline.training.settings import Training
 
@@ -70,10 +70,9 @@ def scores(label: np.ndarray, risk: np.ndarray, score: np.ndarray) -> tuple[floa
     return float(roc_auc_score(label, score)), float(known)
 
 
-def trained(rows: TaskRows, settings: dict[str, Any], schedule: Training, seed: int
-            ) -> tuple[np.ndarray, dict[str, float]]:  # fmt: skip
+def trained(rows: TaskRows, data: ModalityData, settings: dict[str, Any], schedule: Training,
+            seed: int) -> tuple[np.ndarray, dict[str, float]]:  # fmt: skip
     """Logit of every episode by the head of the fusion share; steps and seconds."""
-    data = read_data({"ehr": settings}, rows.episode)["ehr"]
     train = rows.of("train")
     make_repeatable(seed, 1)
     model = Unimodal(feature_of("ehr", settings, data, train))
@@ -116,10 +115,11 @@ def figures(folder: Path, variants: list[str], seeds: list[int], grid: dict[str,
         with limited(1):
             predict = fit_best(model, inputs, rows, fitted_rows(rows, False), 0)
             yield row(f"{model}-stats", 0, predict(inputs.value), none)
-    for seed in seeds:
-        for variant in variants:
-            settings = settings_of(variant, tables, grid)
-            yield row(variant, seed, *trained(rows, settings, schedule, seed))
+    for variant in variants:
+        settings = settings_of(variant, tables, grid)
+        data = read_data({"ehr": settings}, rows.episode)["ehr"]
+        for seed in seeds:
+            yield row(variant, seed, *trained(rows, data, settings, schedule, seed))
 
 
 def main() -> None:

@@ -30,9 +30,12 @@ from test_ehr_long import (
 
 from pipeline.ehr import events as events_stage
 from pipeline.ehr import tokens as tokens_stage
+from pipeline.ehr.encoder_grid import GridNetwork
+from pipeline.ehr.grid import Bins, read_grid
 from pipeline.ehr.signals import CLASSES, vocabulary
 from pipeline.ehr.statistics import describe
 from pipeline.ehr.steps import known_before, read_steps
+from pipeline.ehr.tokens import CODES
 from pipeline.fiddle.fit import fit
 from pipeline.fiddle.options import options
 from pipeline.fiddle.transform import transform
@@ -144,6 +147,24 @@ def test_the_encoder_reads_before_an_hour_what_was_known_before_it(selected, tmp
     whole, then = read
     for name in ("token", "bag", "time_bin", "lengths"):
         assert torch.equal(whole[name], then[name])
+
+
+@pytest.mark.parametrize("hour", HOURS[:3])
+def test_the_grid_of_an_hour_is_that_of_the_source_as_it_was_then(selected, tmp_path, hour):
+    """To the last bit, of values known a minute later and of infusions that turn out void."""
+    network = GridNetwork(Bins(120, 48), "gru", 8, [*CLASSES.values()]).eval()
+    fixed = {"episode_id": [1], "age": [60], **dict.fromkeys(CODES, None)}
+    pl.DataFrame(fixed).write_parquet(tmp_path / "fixed.parquet")
+    tokens, cells = [], []
+    for rows in (source(), {name: until(rows, hour) for name, rows in source().items()}):
+        selected([stay()], **rows)
+        files = tmp_path / "events.parquet", tmp_path / "fixed.parquet"
+        batch = read_grid(*files, np.array([1]), 120, before=48).batch(np.array([0]))
+        cells.append([network.cells(batch, float(h)) for h in (hour, 48)])
+        tokens.append(network(batch, [float(hour)])["e"][0])
+    assert torch.equal(cells[0][0], cells[1][0]) and torch.equal(*tokens)
+    assert not torch.equal(cells[0][1], cells[1][1])
+    assert cells[0][0].count_nonzero() > 5 * hour
 
 
 @pytest.mark.parametrize("hour", HOURS[:3])

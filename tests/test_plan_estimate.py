@@ -65,6 +65,8 @@ def test_reports_cost_what_their_encoder_needs(full):
     both = lines(full, "en_early_mortality", encoders=fiddle)
     assert reports & both.keys() == {"clean reports, Doc2Vec"}
     assert "events, FIDDLE" in both and "events, bins, tokens" not in both
+    grid = lines(full, "e_unimodal_mortality", encoders=CONFIG["encoders"] | {"e": "grid"})
+    assert "events" in grid and "events, bins, tokens" not in grid
     films = lines(full, "c_unimodal_mortality", missing="complete")
     assert {"films", "clean reports", "events, bins, tokens"} <= films.keys()
 

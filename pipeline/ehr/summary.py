@@ -22,6 +22,9 @@ from pipeline.training.modality import ModalityData, Settings, Tokens
 CLIP = 5.0  # standard deviations
 WIDTH = 128
 DROPOUT = 0.3
+# scale of the inputs: of unit variance so many move the token far in one step of the optimiser, and
+# it has overfitted before the first check (docs/choices.md: AUROC for the known risk .703 to .737)
+SMALL = 0.1
 
 
 @dataclass
@@ -114,7 +117,8 @@ class StatisticsNetwork(nn.Module):
         undefined = batch["statistics"].isnan()
         full = torch.where(undefined, self.fill, batch["statistics"])
         standard = ((full - self.mean) * self.scale).clamp(-CLIP, CLIP)
-        made = self.layers(torch.cat([standard, undefined.float()], dim=2))  # (B, K, WIDTH)
+        inputs = torch.cat([standard, undefined.float()], dim=2)
+        made = self.layers(SMALL * inputs)  # (B, K, WIDTH)
         return made[:, places]
 
     def _place(self, horizon: float) -> int:

@@ -161,6 +161,7 @@ def stage_costs(needs: Needs, parquet: Mapping[str, float], kept: Collection[str
     stages = {
         "e": {
             "tokens": ("events, bins, tokens", "ehr/tokens.parquet", EVENTS_PER_SECOND),
+            "grid": ("events", "ehr/events.parquet", EVENTS_PER_SECOND),
             "fiddle": ("events, FIDDLE", "fiddle/X.parquet", FIDDLE_PER_SECOND),
         },
         "n": {
