@@ -1,5 +1,5 @@
 # make demo — install, make the synthetic hospital, run the main job, say the result in words
-# make estimate TARGET=… — time and disk of a result, before it is made
+# make estimate TARGET=… — time and disk of a result, and its training, before it is made (CONFIG=…: a file over config.yaml)
 # make weights — on a machine with a net: the pretrained weights that the config names (CONFIG=…: another)
 # make verify — every byte of a real copy against its SHA256SUMS.txt
 # make report — report.html: all that is made so far
@@ -64,7 +64,7 @@ lint: setup
 	snakemake --lint
 
 estimate: setup
-	@python -m pipeline.plan.estimate $(TARGET)
+	@python -m pipeline.plan.estimate $(TARGET) --config config.yaml $(CONFIG)
 
 # the only command that fetches models; WITHOUT_LICENCE=owner/name: one that states none and that you may use
 weights: setup

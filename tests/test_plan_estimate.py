@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from checkout import REPOSITORY
@@ -13,8 +14,9 @@ from test_extract_release import put
 
 from pipeline.extract import costs
 from pipeline.extract.contracts import TABLES
-from pipeline.plan import configuration, estimate
+from pipeline.plan import configuration, estimate, estimate_training
 from pipeline.stage.errors import InputError
+from pipeline.training import pace
 
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 
@@ -133,7 +135,8 @@ def test_what_is_no_target_is_refused_in_words(full, target):
 def test_the_command_prints_the_sum_and_what_is_free(full):
     config, results = full
     path = results.parent / "config.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    schedule = config["schedule"] | {"batch_size": 2, "steps": 7}
+    path.write_text(yaml.safe_dump(config | {"schedule": schedule}, sort_keys=False))
     command = [sys.executable, "-m", "pipeline.plan.estimate", "results/en_early_mortality.json"]
     done = subprocess.run(
         [*command, "--config", str(path), "--results", str(results)],
@@ -142,10 +145,44 @@ def test_the_command_prints_the_sum_and_what_is_free(full):
     minutes = round(3.5e9 / costs.GZ_PER_SECOND / 60)
     assert re.search(rf"^chartevents +3\.5 GB +2\.6 GB +{minutes} min$", done.stdout, re.M)
     assert re.search(r"^total +6\.9 GB +\S+ GB +\S+ (min|h)$", done.stdout, re.M)
-    assert "films" not in done.stdout
+    assert not re.search("^films", done.stdout, re.M)
     assert re.search(r"GB are free where .*results lies", done.stdout)
     assert "MIMIC-IV 3.1" in done.stdout and "CXR" not in done.stdout
+    for name in ("ehr", "note"):
+        measured = rf"^train {name}: at most .*: 7 steps of \S+ s \(measured\) × 1 training"
+        assert re.search(measured, done.stdout, re.M), done.stdout
+    assert "train cxr" not in done.stdout and "assumed:" in done.stdout
     assert not results.exists()
+
+
+def training(monkeypatch, target, found, **more):
+    """The lines of a target's trainings, where steps take what was `found`."""
+    monkeypatch.setattr(estimate_training, "measure", lambda *_: found)
+    modalities, model, task = target.split("_", 2)
+    config = CONFIG | more
+    return estimate_training.training_lines(config, modalities, model, task, "corrected", str)
+
+
+def test_a_training_takes_its_budget_of_measured_steps_at_most(monkeypatch):
+    found = {"ehr": {"seconds": 0.5, "gpu_bytes": 2e9}, "note": {"reason": "no sample"}}
+    steps = CONFIG["schedule"]["steps"]
+    line, missing, *_ = training(monkeypatch, "en_early_mortality", found, seeds=[0, 1], folds=2)
+    assert line == (
+        f"train ehr: at most {steps * 0.5 * 4}: {steps} steps of 0.5 s (measured) × 4 trainings"
+        "; 2.0 GB of the GPU (measured)"
+    )
+    assert missing == "train note: not measured: no sample"
+    together = training(monkeypatch, "en_joint_mortality", found)[2]
+    assert together.startswith(f"train joint: at most about {steps * 0.5}, ")
+    assert "not measured" in training(monkeypatch, "en_unimed_all", found)[0]
+    assert "no encoder" in training(monkeypatch, "e_gbdt-stats_mortality", found)[0]
+
+
+def test_an_encoder_without_samples_is_not_measured():
+    with pytest.raises(InputError, match="fiddle is not measured"):
+        pace.sample("ehr", {"encoder": "fiddle"}, 2)
+    films = pace.sample("cxr", {"encoder": "resnet18", "pixels": 33}, 3)
+    assert films.batch(np.arange(3))["film"].shape[1:] == (33, 33)
 
 
 @pytest.mark.parametrize(
@@ -161,3 +198,13 @@ def test_a_config_that_the_workflow_refuses_is_refused(
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(InputError, match=rf"config\.yaml: config\.{section}.*{named}"):
         estimate.main()
+
+
+def test_files_over_the_config_are_read_as_snakemake_reads_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    own = tmp_path / "own.yaml"
+    own.write_text("cxr: { pixels: 128 }\nseeds: [3]\n")
+    config = estimate.read_config([Path("config.yaml"), own])
+    assert (config["cxr"]["pixels"], config["seeds"]) == (128, [3])
+    assert config["cxr"]["views"] == CONFIG["cxr"]["views"]
+    assert estimate.read_config([Path("config.yaml")])["cxr"] == CONFIG["cxr"]

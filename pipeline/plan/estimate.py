@@ -4,37 +4,69 @@
 
 Prints, per table, the size found, the parquet made of it and the time; the stages up to the models;
 the films; the sum, and what the disk has free. What is already made costs nothing. Only file sizes
-are looked at. Speeds and sizes are constants of `costs.py`, guesses are marked there. Training
-is left out: it depends on the model and the device.
+are looked at. Speeds and sizes are constants of `costs.py`, guesses are marked there. Then the
+trainings, of which a few steps are measured on this machine (`estimate_training.py`).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import yaml
 
 from pipeline.extract import contracts, costs, release
 from pipeline.extract.costs import Cost, Needs
 from pipeline.extract.preflight import free_bytes, in_words
 from pipeline.plan import configuration, protocols, refusals, targets
+from pipeline.plan.estimate_training import training_lines
+from pipeline.plan.mistakes import LOADER
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 
 TARGET = re.compile(r"results/(published/)?([^_/]+)_([^_/]+)_([^/.]+)\.json")
 
 
-def needs_of(config: Mapping[str, Any], target: str) -> Needs:
-    """What a target needs of the source; `InputError` with the table of targets if it is none."""
-    match = TARGET.fullmatch(target)
+class Target(NamedTuple):
+    """A result that is asked for."""
+
+    protocol: str
+    modalities: str
+    model: str
+    task: str
+
+
+def target_of(config: Mapping[str, Any], path: str) -> Target:
+    """The target of a result's path; `InputError` with the table of targets if it is none."""
+    match = TARGET.fullmatch(path)
     if not match:
         raise InputError(
-            f"{target}: expected results/{{modalities}}_{{model}}_{{task}}.json, "
+            f"{path}: expected results/{{modalities}}_{{model}}_{{task}}.json, "
             "such as results/ecn_early_mortality.json"
         )
-    protocol = "published" if match[1] else "corrected"
-    if why := refusals.refusal(config, match[2], match[3], match[4], protocol):
+    target = Target("published" if match[1] else "corrected", match[2], match[3], match[4])
+    if why := refusals.refusal(config, *target[1:], target.protocol):
         raise InputError(why)
-    return targets.needs(config, match[2], match[3], protocol, match[4])
+    return target
+
+
+def needs_of(config: Mapping[str, Any], path: str) -> Needs:
+    """What a target needs of the source; `InputError` with the table of targets if it is none."""
+    protocol, modalities, model, task = target_of(config, path)
+    return targets.needs(config, modalities, model, protocol, task)
+
+
+def read_config(paths: Sequence[Path]) -> dict[str, Any]:
+    """The config in a file, or in several, each over those before it, as `--configfile` has it."""
+    first, *others = paths
+    if not others:
+        return configuration.read(first).dump()
+    if wrong := configuration.set_twice(*paths):
+        raise InputError("\n".join(wrong))
+    config: dict[str, Any] = {}
+    for path in paths:
+        config = protocols.merged(config, yaml.load(path.read_text(), LOADER) or {})
+    return configuration.check(config).dump()
 
 
 def settings_of(config: Mapping[str, Any], asked: Needs) -> costs.Settings:
@@ -111,10 +143,11 @@ def main() -> None:
     """Prints the estimate."""
     arguments = parser(__doc__)
     arguments.add_argument("target", help="a result: results/{modalities}_{model}_{task}.json")
-    arguments.add_argument("--config", type=Path, default=Path("config.yaml"))
+    arguments.add_argument("--config", type=Path, nargs="+", default=[Path("config.yaml")],
+                           help="a file, and others over it such as config/mimic.yaml")  # fmt: skip
     arguments.add_argument("--results", type=Path, default=Path("results"), help="where it is made")
     given = arguments.parse_args()
-    config = configuration.read(given.config).dump()
+    config = read_config(given.config)
     lines = estimate(config, given.target, given.results)
     if not any(line.size or line.what == "make the hospital" for line in lines):
         raise InputError("no table of the source was found: set source.root to where it is")
@@ -122,7 +155,9 @@ def main() -> None:
     free = free_bytes(given.results)
     lack = "" if free >= costs.total(lines).disk else ": too little"
     print(f"{in_words(free)} are free where {given.results} lies{lack}")
-    print("training is not in it: it depends on the model and the device")
+    protocol, modalities, model, task = target_of(config, given.target)
+    lines_of = training_lines(config, modalities, model, task, protocol, time_in_words)
+    print("beside it, of training:", *lines_of, sep="\n")
 
 
 if __name__ == "__main__":

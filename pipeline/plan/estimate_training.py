@@ -1,0 +1,104 @@
+"""The time of the trainings behind a result: measured steps × the budget, before anything is made.
+
+Steps are measured in a process of its own (`pipeline.training.pace`), for the planner needs no
+torch: a few of each encoder, on episodes at random as large as MIMIC's, with the config's sizes,
+threads, device and precision. The budget is the upper bound: early stopping mostly ends before it.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from pipeline.extract.preflight import in_words
+from pipeline.fusion import registry
+from pipeline.plan import protocols, targets
+from pipeline.plan.wiring import Wiring
+from pipeline.stage.errors import InputError
+
+TRAINED_TOGETHER = "pipeline.fusion.joint"
+ASSUMED = (
+    "measured on episodes at random, of MIMIC's size (the hospital's are smaller): 250 times of 5 "
+    "tokens, 2 films, 4 reports each; on a CPU in seconds of its threads, whatever else it does",
+    "assumed: early stopping saves nothing; validation, embedding and heads take little beside it",
+)
+
+
+def training_lines(
+    config: Mapping[str, Any],
+    modalities: str,
+    model: str,
+    task: str,
+    protocol: str,
+    words: Callable[[float], str],
+) -> list[str]:
+    """What the trainings of a target take at most, a line each; `words`: of seconds."""
+    if registry.is_decoder(model):
+        return [f"train {model}: not measured beforehand"]
+    known = registry.models(config, protocol)[model]
+    if known.features in ("statistics", "scores"):
+        return ["no encoder is trained; a baseline on statistics takes seconds to minutes"]
+    schedule = json.loads(schedule_of(config, modalities, task, protocol))
+    runs = len(config["seeds"]) * len(protocols.folds(config, protocol))
+    measured = measure(config, modalities, task, protocol)
+    lines = [encoder_line(name, found, schedule, runs, words) for name, found in measured.items()]
+    each = sum(found.get("seconds", 0.0) for found in measured.values())
+    if TRAINED_TOGETHER in known.modules and "steps" in schedule:
+        more = words(each * schedule["steps"] * runs)
+        lines.append(f"train {model}: at most about {more}, as its encoders together (assumed)")
+    return [*lines, *ASSUMED]
+
+
+def encoder_line(
+    name: str,
+    found: Mapping[str, Any],
+    schedule: Mapping[str, Any],
+    runs: int,
+    words: Callable[[float], str],
+) -> str:
+    """The line of one encoder, of so many trainings.
+
+    >>> encoder_line("ehr", {"seconds": 0.5, "gpu_bytes": None}, {"steps": 600}, 2, str)
+    'train ehr: at most 600.0: 600 steps of 0.5 s (measured) × 2 trainings'
+    """
+    if "reason" in found:
+        return f"train {name}: not measured: {found['reason']}"
+    step, memory = f"{found['seconds']:.2g} s (measured)", ""
+    if found["gpu_bytes"]:
+        memory = f"; {in_words(found['gpu_bytes'])} of the GPU (measured)"
+    times = f"{runs} training{'s' * (runs > 1)}"
+    if "steps" not in schedule:  # its epochs are passes over a cohort that is not selected yet
+        return f"train {name}: {schedule['epochs']} epochs, a step takes {step}; {times}{memory}"
+    total = words(schedule["steps"] * found["seconds"] * runs)
+    steps = f"{schedule['steps']} steps of {step}"
+    return f"train {name}: at most {total}: {steps} × {times}{memory}"
+
+
+def schedule_of(config: Mapping[str, Any], modalities: str, task: str, protocol: str) -> str:
+    """How the encoders are trained, as JSON."""
+    merged = protocols.settings(config, protocol)
+    return protocols.schedule(merged, modalities, registry.SINGLE, task)
+
+
+def measure(config: Mapping[str, Any], modalities: str, task: str, protocol: str
+            ) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """Modality → seconds of a step and bytes of a GPU, or a reason, on this machine."""
+    job = SimpleNamespace(modalities=modalities, model=registry.SINGLE, task=task,
+                          protocol=protocol, unit=targets.unit_of(config, task, protocol)
+                          )  # fmt: skip
+    wiring, torch = Wiring(config), protocols.settings(config, protocol)["torch"]
+    command = [
+        *(sys.executable, "-m", "pipeline.training.pace"),
+        *("--data", wiring.encoder_data()(job)),
+        *("--schedule", schedule_of(config, modalities, task, protocol)),
+        *("--torch-threads", str(torch["threads"]), "--device", torch["device"]),
+        *("--precision", torch["precision"]),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"a step of training could not be measured: {last}")
+    found: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return found
