@@ -17,6 +17,7 @@ the processor, one thread.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ def settings_of(variant: str, folder: Path, grid: dict[str, Any]) -> dict[str, A
         return {**base, **own, **files}
     files = {"events": str(folder / "ehr/events.parquet"),
              "episodes": str(folder / "episodes.parquet")}  # fmt: skip
-    return {**base, "encoder": "grid", "grid": {**grid, "network": network}, **files}
+    return {**base, "encoder": "grid", "grid": json.dumps({**grid, "network": network}), **files}
 
 
 def scores(label: np.ndarray, risk: np.ndarray, score: np.ndarray) -> tuple[float, float]:

@@ -10,8 +10,8 @@ import torch
 from encoder_data import grid
 
 from pipeline.cohort.episodes import EPISODES
-from pipeline.ehr.encoder_grid import CLIP, LONGEST, GridNetwork
-from pipeline.ehr.grid import READ, RUN, Bins, Grid, fewest, read_grid
+from pipeline.ehr.encoder_grid import CLIP, ENCODER, LONGEST, GridNetwork
+from pipeline.ehr.grid import READ, RUN, Bins, Grid, fewest
 from pipeline.ehr.signals import CLASSES
 from pipeline.ehr.steps import NEVER
 from pipeline.ehr.summary import Beside, WithStatistics, beside, with_statistics
@@ -19,6 +19,7 @@ from pipeline.stage.errors import InputError
 from pipeline.training.precision import half_precision, use_precision
 
 BINS = Bins(120, 48)
+GRID = '{"hours": 2, "network": "gru", "width": 8}'  # as a stage is told
 FIRST = 12  # bins before clock zero
 HEART, LACTATE = READ.index("heart_rate"), READ.index("lactate")
 PRESSOR, TUBE = RUN.index("vasopressor"), RUN.index("intubation")
@@ -34,7 +35,7 @@ def event(signal, minute, value=None, known=None, end=None, void=False, episode=
 def made(tmp_path):
     """The grid of episodes 9 (without any event) and 7, in that order, of these events."""
 
-    def build(*events, before=48.0, length=120):
+    def build(*events, before=48.0):
         names = ["episode_id", "minute", "end_minute", "kind", "signal", "value", "void", "known"]
         types = dict.fromkeys(("minute", "end_minute", "known"), pl.Int32) | {
             "value": pl.Float64, "signal": pl.String
@@ -45,8 +46,9 @@ def made(tmp_path):
         rows = pl.DataFrame([fixed | {"episode_id": k, "age": 60} for k in (7, 9)],
                             schema=dict(EPISODES.columns))  # fmt: skip
         rows.write_parquet(tmp_path / "episodes.parquet")
-        paths = tmp_path / "events.parquet", tmp_path / "episodes.parquet"
-        return read_grid(*paths, np.array([9, 7]), length, before)
+        files = {name: tmp_path / f"{name}.parquet" for name in ("events", "episodes")}
+        settings = {**files, "grid": GRID, "before": None if math.isinf(before) else before}
+        return ENCODER.data(settings, np.array([9, 7]))
 
     return build
 
@@ -243,6 +245,16 @@ def test_statistics_are_imputed_and_scaled_by_training_patients(tmp_path):
     assert learnt.fill[0, 1] == pytest.approx(np.nanmedian(b))
     full = np.where(np.isnan(b), np.nanmedian(b), b)
     assert learnt.mean[0, 1].item() == pytest.approx(full.mean(), abs=1e-6)
+
+
+def test_the_network_is_that_of_the_settings(made):
+    data = made(event("heart_rate", 10, 1.0), event("heart_rate", 20, 3.0))
+    settings = {"grid": GRID, "window_hours": 48}
+    network = ENCODER.network(settings, data, np.array([1]))
+    assert (network.bins, network.widths) == (BINS, {"e": 16})
+    assert network.gru is not None
+    # of the two readings in a bin the last one is there
+    assert (network.mean[HEART], network.scale[HEART]) == (3, 1)
 
 
 def test_without_tables_there_are_no_statistics(tmp_path):

@@ -13,6 +13,7 @@ from checkout import REPOSITORY, Checkout
 from test_extract_preflight import hospital
 from test_extract_release import header_of, put
 
+from pipeline.ehr.settings import GridSettings
 from pipeline.extract.contracts import TABLES, tables_for
 from pipeline.fusion import registry
 from pipeline.plan import refusals, targets
@@ -588,6 +589,8 @@ def test_statistics_beside_an_encoder_are_those_of_every_horizon(encoder, model,
     folder = f"results/corrected/{wiring.unit(job)}/ehr/statistics"
     assert told["statistics"] == {str(h): f"{folder}/{h}h.parquet" for h in hours}
     assert set(told["statistics"].values()) < set(wiring.encoder_files()(job))
+    if encoder == "grid":
+        assert GridSettings.model_validate_json(told["grid"]).dump() == CONFIG["ehr"]["grid"]
     published = SimpleNamespace(**vars(job) | {"protocol": "published", "task": "mortality"})
     assert "statistics" not in json.loads(wiring.encoder_data()(published))["ehr"]
 

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pipeline.ehr.grid import READ, RUN, Bins, Grid, read_grid
+from pipeline.ehr.settings import GridSettings
 from pipeline.ehr.signals import classes
 from pipeline.ehr.steps import NEVER
 from pipeline.ehr.summary import beside, with_statistics
@@ -174,20 +175,21 @@ class EhrGrid:
     """Readings, intervals and demographics; statistics beside them, where the settings say so."""
 
     def data(self, settings: Settings, episodes: np.ndarray) -> ModalityData:
-        """Settings: events and episodes (tables), grid, before; statistics (`with_statistics`)."""
-        length = round(60 * settings["grid"]["hours"])
+        """Settings: events and episodes (tables), grid (JSON of `GridSettings`), before; statistics
+        (`with_statistics`)."""
+        length = GridSettings.model_validate_json(settings["grid"]).minutes
         data = read_grid(settings["events"], settings["episodes"], episodes, length,
                          horizon_of(settings))  # fmt: skip
         return with_statistics(data, settings, episodes)
 
     def network(self, settings: Settings, data: ModalityData, train: np.ndarray) -> nn.Module:
         """Settings: grid, window_hours; standardised by the readings of the rows `train`."""
-        grid = settings["grid"]
-        bins = Bins(round(60 * grid["hours"]), settings["window_hours"])
+        grid = GridSettings.model_validate_json(settings["grid"])
+        bins = Bins(grid.minutes, settings["window_hours"])
 
         def build(own: ModalityData) -> GridNetwork:
             assert isinstance(own, Grid)
-            network = GridNetwork(bins, grid["network"], grid["width"], [*classes().values()])
+            network = GridNetwork(bins, grid.network, grid.width, [*classes().values()])
             network.learn(own, train)
             return network
 

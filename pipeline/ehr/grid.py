@@ -107,7 +107,7 @@ def fewest(readings: pl.DataFrame, length: int) -> pl.DataFrame:
     """The readings that are the last of their signal in a bin of `length` minutes at some horizon.
 
     Sorted by row, signal and time. Left out is one after which the same bin has another that was
-    known no later and never turns out void.
+    known by the same whole hour, as horizons are, and never turns out void.
 
     >>> frame = pl.DataFrame({"row": 0, "signal": 3, "minute": [5, 9, 30, 61],
     ...     "known": [6, 80, 31, 62], "until": [None, None, 40, None], "value": [1.0, 2, 3, 4]})
@@ -117,10 +117,11 @@ def fewest(readings: pl.DataFrame, length: int) -> pl.DataFrame:
     [3.0, 4.0]
     """
     cell = ["row", "signal", pl.col("minute") // length]
-    lasting = pl.when(pl.col("until").is_null()).then("known").fill_null(NEVER)
+    hour = pl.col("known") // 60
+    lasting = pl.when(pl.col("until").is_null()).then(hour).fill_null(NEVER)
     later = lasting.cum_min(reverse=True).shift(-1, fill_value=NEVER).over(cell)
     ordered = readings.sort("row", "signal", "minute", "known", "value")
-    return ordered.filter(pl.col("known") < later)
+    return ordered.filter(hour < later)
 
 
 def narrow(rows: pl.DataFrame) -> pl.DataFrame:

@@ -11,3 +11,8 @@ class GridSettings(Section):
     hours: Number = key("hours per bin", ge=0.25, le=48)
     network: Literal["gru", "tcn"] = key("over the bins: a GRU, or dilated convolutions")
     width: int = key("units of the network; its feature has twice as many", ge=8, le=4096)
+
+    @property
+    def minutes(self) -> int:
+        """Whole minutes of a bin."""
+        return round(60 * self.hours)
