@@ -12,7 +12,7 @@ from text_models import FAMILIES, MOST, TEXTS, WIDTH, text_model
 from transformers import AutoModel, AutoTokenizer
 
 from pipeline.note import embed, pieces
-from pipeline.note.bert import LearningText, last_layer, load_text_model
+from pipeline.note.bert import LearningText, TextModel, last_layer, load_text_model
 from pipeline.note.embed import widths
 from pipeline.note.encoder_bert import ENCODER
 from pipeline.note.notes import NOTES
@@ -140,14 +140,14 @@ class Cohort:
         self.monkeypatch.setattr(sys, "argv", [module.__name__, *words])
         module.main()
 
-    def embed(self, used, store="store", **change):
+    def embed(self, used, store="store", tokens=12, **change):
         """Vectors by report; how many arrays the store has."""
         rows = [(1, name, k) for k, name in enumerate(used)]
         used = self.folder / "used.parquet"
         pl.DataFrame(rows, schema=NOTES.columns, orient="row").write_parquet(used)
         made = {name: self.folder / f"{name}.parquet" for name in ("tokens", "bert")}
         self.stage(pieces, radiology=self.folder / "radiology.parquet", episode_notes=used,
-                   model=self.model, tokens=12, output=made["tokens"])  # fmt: skip
+                   model=self.model, tokens=tokens, output=made["tokens"])  # fmt: skip
         flags = {"tokens": made["tokens"], "model": self.model, "torch_threads": 1, "device": "cpu",
                  "store": self.folder / store, "output": made["bert"],
                  "facts": self.folder / "bert.json"}  # fmt: skip
@@ -182,12 +182,25 @@ def test_a_changed_cohort_embeds_new_reports_alone_and_deletes_none(cohort):
     assert (facts["width"], facts["precision"], facts["first_token"]) == (WIDTH, "fp32", True)
 
 
-def test_a_vector_is_the_same_to_the_bit_whichever_reports_are_new_with_it(cohort):
-    names = [f"{k:03}" for k in range(70)]
-    together = cohort.embed(names)
-    cohort.embed(names[:3], store="other")
-    cohort.embed(names[1:40], store="other")
-    assert cohort.embed(names, store="other") == together
+def test_a_vector_is_the_same_to_the_bit_whichever_reports_are_new_with_it(cohort, monkeypatch):
+    """Batches have few shapes, on which alone the last bits depend."""
+    names, words, shapes = [f"{k:03}" for k in range(70)], LONG.split(), set()
+    short = [" ".join(words[: k % 5 + 1]) for k in range(70)]  # of one window, of many lengths
+    radiology = cohort.folder / "radiology.parquet"
+    pl.DataFrame({"note_id": names, "text": short}).write_parquet(radiology)
+    plain = TextModel.forward
+
+    def forward(self, tokens, mask):
+        shapes.add(tuple(tokens.shape))
+        return plain(self, tokens, mask)
+
+    monkeypatch.setattr(TextModel, "forward", forward)
+    together = cohort.embed(names, tokens=MOST)
+    for few in (names[:1], names[1:3], names[1:40]):
+        cohort.embed(few, store="other", tokens=MOST)
+    assert cohort.embed(names, store="other", tokens=MOST) == together
+    assert len(shapes) > 1
+    assert shapes <= {(embed.BATCH, width) for width in (8, 16, 24)}
 
 
 def test_a_report_whose_text_changes_and_other_weights_are_embedded_anew(cohort, folders):
