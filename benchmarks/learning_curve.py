@@ -51,7 +51,12 @@ from pipeline.evaluation.statistics.bootstrap import Resampling
 from pipeline.fusion import registry
 from pipeline.stage.result import read_result
 
-TINY = 400  # patients: a try of this script, with all models
+TINY = 400  # patients: a try of this script, with all models and trainings of a few steps
+TRY = {
+    "schedule": {"steps": 10, "check": 5, "patience": 2},
+    "note": {"doc2vec": {"epochs": 5}, "bert": {"tiny": {"reports": 300, "vocabulary": 400}}},
+    "unimed": {"schedule": {"steps": 6, "check": 3, "patience": 2}},
+}
 VARIANTS = {
     "drift": {"vitals": "drift", "films": "focal", "reports": "varied"},
     "variability": {"vitals": "variability", "films": "focal", "reports": "varied"},
@@ -112,7 +117,8 @@ def command(hospital: Hospital, folder: Path, cores: int, dry: bool) -> list[str
         shutil.rmtree(folder / shared, ignore_errors=True)
         shutil.copytree(source, folder / shared, ignore=shutil.ignore_patterns("__pycache__"))
     sized = {"patients": hospital.patients, "seed": hospital.seed}
-    settings = {"hospital": {**sized, "severity": VARIANTS[hospital.variant]}}
+    settings: dict[str, Any] = {"hospital": {**sized, "severity": VARIANTS[hospital.variant]}}
+    settings |= TRY if hospital.patients == TINY else {}
     text = yaml.safe_dump(settings)
     if not (config := folder / "hospital.yaml").exists() or config.read_text() != text:
         config.write_text(text)
