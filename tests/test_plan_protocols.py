@@ -95,7 +95,7 @@ def test_published_choices_are_those_of_the_sheet(published):
     assert published["cxr"]["one_by_one"] is True
     chosen = {"signals": "published", "start_by_value": False, "statistics": False}
     assert published["ehr"] == chosen | {"grid": published["ehr"]["grid"]}
-    assert (published["early"]["dropout"], published["modality_dropout"]) == (0, 0)
+    assert published["modality_dropout"] == 0
     assert published["head_on"] == "train"
     assert published["availability"] is None  # the queries know: by the time of charting
     assert published["complete_of"] == ["cxr", "note"]  # no EHR event is required

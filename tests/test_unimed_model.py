@@ -248,7 +248,7 @@ def test_another_order_of_tasks_needs_one_horizon(order):
     settings = small(order=order)
     with pytest.raises(InputError, match="known only later"):
         settings.order_of(settings.tasks(NAMES))
-    first = replace(settings, hours=4)
+    first = settings.model_copy(update={"hours": 4})
     steps = first.order_of(first.tasks(NAMES))
     assert sorted(steps) == [0, 1, 2, 3] != steps
     assert (steps == [3, 2, 1, 0]) == (order == "reversed")

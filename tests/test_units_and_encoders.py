@@ -144,7 +144,7 @@ def fused(run, folder, paper, made):
             head_on="fusion", heads=made / name, output=embeddings[-1],
             predictions=singles[-1])  # fmt: skip
         tables[name] = pl.read_parquet(singles[-1])
-    for module, more in ((early, {"dropout": 0.5}), (joint, {"head": "joint"}), (late, {})):
+    for module, more in ((early, {"model": "early"}), (joint, {"head": "joint"}), (late, {})):
         name = module.__name__.rpartition(".")[2]
         outputs = {key: made / f"{name}-{key}.parquet" for key in ("output", "absent")}
         lists = [] if module is joint else [("embeddings", *embeddings)]

@@ -3,9 +3,9 @@
 -- known at the prediction time itself is not known before it. An ICU stay has those of its
 -- admission, also those before the ICU; two stays of one admission share events.
 -- Views: episodes, catalogue, chartevents, labevents, outputevents, procedureevents, inputevents,
--- d_items, d_labitems, arterial. Macros: intubated, in_percent, rate_of (signals.py). The field admissions is observed.sql of the
--- room stage; the known_… fields are the time columns of the config's availability table, the
--- stands_in_… fields say that the first of them is null.
+-- d_items, d_labitems, arterial. Macros: intubated, in_percent, rate_of (signals.py). The field
+-- admissions is observed.sql of the room stage; the known_… fields are the time columns of the
+-- config's availability table, the stands_in_… fields say that the first of them is null.
 -- Minutes are whole minutes from clock zero, rounded down: what is known before hour T has
 -- known < 60 T, to the second.
 WITH admissions AS (
@@ -96,8 +96,8 @@ converted AS (
     WHERE c.charttime >= c.since AND c.charttime < c.cut AND c.known < c.cut
         AND (c.value IS NOT NULL OR c.words IS NOT NULL)
 ),
--- Urine of one time is one reading, as in mimic-code's urine_output: what came out in all ways, less
--- what went in for irrigation. What is known of it later replaces what was known before, which is
+-- Urine of one time is one reading, as in mimic-code's urine_output: what came out in all ways,
+-- less what went in for irrigation. What is known of it later replaces what was known before, which is
 -- void from then on. A row that the source repeats counts once.
 outputs AS (
     SELECT
@@ -152,7 +152,8 @@ intervals AS (
         greatest(s.starttime, s.known) AS known, i.kind, i.signal, CAST(NULL AS DOUBLE) AS value,
         s.void AND ended IS NOT NULL AS void, s.stood_in, FALSE AS outside
     FROM started AS s JOIN windows AS w USING (hadm_id) JOIN items AS i USING (itemid)
-    WHERE i.kind = 'interval' AND s.starttime >= w.observed_from AND s.starttime < w.cut AND s.known < w.cut
+    WHERE i.kind = 'interval' AND s.starttime >= w.observed_from
+        AND s.starttime < w.cut AND s.known < w.cut
         AND (s.starttime >= w.since OR s.endtime IS NULL OR s.endtime > w.since)
 )
 -- By episodes, so that they can be read one after the other; duplicates are left to the reader.
