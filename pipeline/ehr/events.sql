@@ -97,8 +97,8 @@ converted AS (
         AND (c.value IS NOT NULL OR c.words IS NOT NULL)
 ),
 -- Urine of one time is one reading, as in mimic-code's urine_output: what came out in all ways,
--- less what went in for irrigation. What is known of it later replaces what was known before, which is
--- void from then on. A row that the source repeats counts once.
+-- less what went in for irrigation. What is known of it later replaces what was known before, which
+-- is void from then on. A row that the source repeats counts once.
 outputs AS (
     SELECT
         episode_id, clock_zero, kind, signal, itemid, begun, number,
