@@ -10,9 +10,10 @@ import numpy as np
 import yaml
 
 from pipeline.cxr.film_data import Films
-from pipeline.ehr.signals import BINS, classes, vocabulary
+from pipeline.ehr.samples import TIMES, tokens
 from pipeline.ehr.steps import Steps
-from pipeline.note.reports import Reports, Vectors
+from pipeline.note.reports import Reports
+from pipeline.note.samples import SIZE, vectors
 from pipeline.stage.store import open_chunk
 from pipeline.training.items import offsets
 from pipeline.training.modality import ModalityData
@@ -20,26 +21,8 @@ from pipeline.training.settings import Training
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-TIMES, PIXELS, VECTOR = 250, 224, 512
+PIXELS = 224
 CHUNK = 512  # films per array of the store
-
-
-def ehr(count: int, random: np.random.Generator, times: int = TIMES, signals: str = "corrected"
-        ) -> Steps:  # fmt: skip
-    """Tokens of `count` admissions, of `times` event times on average; `signals`: of a protocol."""
-    spread = random.lognormal(-0.08, 0.4, count)  # mean 1
-    steps = np.clip(times * spread, 1, 4 * times).astype(np.int64)
-    tokens = 1 + random.poisson(4, steps.sum())
-    hours = np.concatenate([np.sort(random.integers(0, BINS, n)) for n in steps])
-    demographics = [random.integers(0, n, count) for n in classes(signals).values()]
-    return Steps(
-        known=np.zeros(tokens.sum(), np.int64),
-        time_bin=hours,
-        token=random.integers(0, vocabulary(signals).size, tokens.sum()),
-        step_start=offsets(tokens),
-        episode_start=offsets(steps),
-        demographics=np.stack(demographics, axis=1),
-    )
 
 
 def cxr(count: int, random: np.random.Generator, folder: Path, pixels: int = PIXELS) -> Films:
@@ -63,28 +46,16 @@ def cxr(count: int, random: np.random.Generator, folder: Path, pixels: int = PIX
     )
 
 
-def note(count: int, random: np.random.Generator) -> Reports:
-    """Vectors of the reports of `count` admissions."""
-    each = np.clip(random.poisson(4, count), 1, 8)
-    reports = int(each.sum())
-    return Reports(
-        content=Vectors(random.standard_normal((reports, VECTOR), np.float32)),
-        which=random.permutation(reports),
-        hours=np.zeros(reports, np.float32),
-        start=offsets(each),
-    )
-
-
 def described(data: Steps | Films | Reports) -> str:
     """How much of a modality an admission has, in words."""
     if isinstance(data, Steps):
         times = np.diff(data.episode_start).mean()
-        tokens = len(data.token) / len(data.time_bin)
-        return f"{times:.0f} event times of {tokens:.1f} tokens per admission"
+        each = len(data.token) / len(data.time_bin)
+        return f"{times:.0f} event times of {each:.1f} tokens per admission"
     each = np.diff(data.start).mean()
     if isinstance(data, Films):
         return f"{each:.1f} films of {data.shape[0]} pixels per admission"
-    return f"{each:.1f} reports of {VECTOR} numbers per admission"
+    return f"{each:.1f} reports of {SIZE} numbers per admission"
 
 
 def everything(count: int, folder: Path, pixels: int = PIXELS, times: int = TIMES
@@ -92,9 +63,9 @@ def everything(count: int, folder: Path, pixels: int = PIXELS, times: int = TIME
     """All modalities of the same admissions."""
     random = np.random.default_rng(0)
     return {
-        "ehr": ehr(count, random, times),
+        "ehr": tokens({"signals": "corrected"}, count, random, times),
         "cxr": cxr(count, random, folder, pixels),
-        "note": note(count, random),
+        "note": vectors({}, count, random),
     }
 
 

@@ -11,9 +11,11 @@ from pipeline.training.modality import Settings
 TIMES, TOKENS = 250, 5
 
 
-def tokens(settings: Settings, count: int, random: np.random.Generator) -> Steps:
-    """Tokens of `count` episodes. Settings: signals."""
-    sizes = np.clip(TIMES * random.lognormal(-0.08, 0.4, count), 1, 4 * TIMES).astype(np.int64)
+def tokens(settings: Settings, count: int, random: np.random.Generator, times: int = TIMES
+           ) -> Steps:  # fmt: skip
+    """Tokens of `count` episodes, of `times` event times on average. Settings: signals."""
+    spread = random.lognormal(-0.08, 0.4, count)  # mean 1
+    sizes = np.clip(times * spread, 1, 4 * times).astype(np.int64)
     each = 1 + random.poisson(TOKENS - 1, sizes.sum())
     words = vocabulary(settings["signals"])
     codes = [random.integers(0, n, count) for n in classes(settings["signals"]).values()]

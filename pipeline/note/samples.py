@@ -15,7 +15,7 @@ def vectors(settings: Settings, count: int, random: np.random.Generator) -> Repo
     number = int(each.sum())
     return Reports(
         content=Vectors(random.standard_normal((number, SIZE), np.float32)),
-        which=np.arange(number),
+        which=random.permutation(number),  # those of an episode do not lie together
         hours=np.zeros(number, np.float32),
         start=offsets(each),
     )
