@@ -28,7 +28,7 @@ from pipeline.stage.model_folders import (
     model_folder,
     read_mapping,
 )
-from pipeline.training.checkpoint import load_pretrained
+from pipeline.training.checkpoint import load_auto_model, load_pretrained
 
 PART = 64  # films that pass a network together in evaluation: bounds memory
 IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -169,26 +169,10 @@ def _of_torchvision(name: str, weights: str | None) -> Backbone:
 
 
 def _of_folder(model: str) -> Backbone:
-    from transformers import AutoConfig, AutoModel
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()  # what is missing is told below
-    key, safe = f"{KEY}.model", {"local_files_only": True, "trust_remote_code": False}
+    key = f"{KEY}.model"
     folder = model_folder(model, key, PICTURES)
     shown = read_shown(folder / PICTURES[0], key)
-    try:
-        kind = AutoConfig.from_pretrained(folder, **safe).model_type
-        net, report = AutoModel.from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True, **safe
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(f"{key}: {model}: {str(error).splitlines()[0]}") from error
-    if net.main_input_name != "pixel_values":
-        raise InputError(f"{key}: {model} is a {kind}, expected a model of pictures")
-    # transformers would draw what a file lacks at random; a pooler is taken away
-    if lost := [name for name in report["missing_keys"] if "pooler" not in name]:
-        raise InputError(f"{key}: {model} lacks {len(lost)} weights of a {kind}")
+    net = load_auto_model(folder, f"{key}: {model}", _takes_pictures, "a model of pictures")
     first = FirstToken(net.float().eval())
     try:
         with torch.no_grad():
@@ -198,6 +182,10 @@ def _of_folder(model: str) -> Backbone:
         raise InputError(f"{key}: {model} takes no picture of {shown.size} pixels: {why}"
                          ) from error  # fmt: skip
     return Backbone(first, tried.shape[1], shown)
+
+
+def _takes_pictures(net: Any) -> bool:
+    return bool(net.main_input_name == "pixel_values")
 
 
 def read_shown(path: Path, key: str) -> Shown:

@@ -11,15 +11,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel
-from transformers.utils import logging
 
 from pipeline.note.pieces import load_tokenizer, starts_with_class
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import KEY, model_folder
-
-logging.disable_progress_bar()
-logging.set_verbosity_error()  # what is missing is told below
+from pipeline.training.checkpoint import load_auto_model
 
 
 class TextModel(nn.Module):
@@ -70,28 +66,17 @@ def _most_tokens(net: Any) -> int | None:
 
 
 def load_text_model(model: str) -> TextModel:
-    """The model of a folder or hub name in evaluation mode; `InputError` where it is none of text.
-
-    transformers would draw weights that a file lacks at random: here such a file is refused.
-    """
-    folder, safe = model_folder(model), {"local_files_only": True, "trust_remote_code": False}
-    try:
-        kind = AutoConfig.from_pretrained(folder, **safe).model_type
-        net, report = AutoModel.from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True, **safe
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise InputError(f"{KEY}: {model} is no model of text: {why}") from error
-    if net.main_input_name != "input_ids" or net.config.is_encoder_decoder:
-        raise InputError(f"{KEY}: {model} is a {kind}, expected an encoder of text, as BERT is")
-    # a pooler is not read
-    if lost := [name for name in report["missing_keys"] if "pooler" not in name]:
-        raise InputError(f"{KEY}: {model} lacks {len(lost)} weights of a {kind}")
+    """The model of a folder or hub name, in evaluation mode; `InputError` where it is none."""
+    net = load_auto_model(model_folder(model), f"{KEY}: {model}", _encodes_text,
+                          "an encoder of text, as BERT is")  # fmt: skip
     if isinstance(getattr(net, "pooler", None), nn.Module):
-        net.pooler = None
+        net.pooler = None  # it is not read
     first = starts_with_class(load_tokenizer(model))
     return TextModel(net.float(), first).eval()
+
+
+def _encodes_text(net: Any) -> bool:
+    return net.main_input_name == "input_ids" and not net.config.is_encoder_decoder
 
 
 def mean_by(value: torch.Tensor, owner: torch.Tensor, count: int) -> torch.Tensor:

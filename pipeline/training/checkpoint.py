@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,6 +119,35 @@ class Progress:
 
 def _part(tensors: Weights, prefix: str) -> Weights:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def load_auto_model(folder: Path, name: str, fits: Callable[[Any], bool], expected: str) -> Any:
+    """The AutoModel of a folder that was looked at (`pipeline.stage.model_folders`).
+
+    From safetensors alone, offline, without code of the folder's. `name`: the key of the config and
+    the model that it names, for messages; `fits`: whether a model is what is `expected`.
+    transformers would draw weights that a file lacks at random: here such a file is an
+    `InputError`, but for those of a pooler, which nobody reads.
+    """
+    from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # what is missing is told below
+    safe = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        kind = AutoConfig.from_pretrained(folder, **safe).model_type
+        net, report = AutoModel.from_pretrained(
+            folder, use_safetensors=True, output_loading_info=True, **safe
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        raise InputError(f"{name} is not {expected}: {why}") from error
+    if not fits(net):
+        raise InputError(f"{name} is a {kind}, expected {expected}")
+    if lost := [weight for weight in report["missing_keys"] if "pooler" not in weight]:
+        raise InputError(f"{name} lacks {len(lost)} weights of a {kind}")
+    return net
 
 
 def load_pretrained(model: nn.Module, path: str | Path, but: str,
