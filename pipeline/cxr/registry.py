@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.stage.errors import InputError
-from pipeline.stage.model_folders import PICTURES, files_of_model, model_folder
+from pipeline.stage.model_folders import PICTURES, tracked_files
 from pipeline.stage.registry import Encoder, Modality, Paths
 
 KEY = "config.cxr.backbone"
@@ -27,11 +26,7 @@ def backbone_files(config: Mapping[str, Any]) -> list[str]:
         return [backbone["weights"]]
     if "/" not in backbone["model"]:
         return []
-    try:
-        folder = model_folder(backbone["model"], f"{KEY}.model", PICTURES)
-    except InputError:  # the checks of the config say why, where a model uses it
-        return []
-    return [str(path) for path in files_of_model(folder)]
+    return tracked_files(backbone["model"], f"{KEY}.model", PICTURES)
 
 
 def modality(config: Mapping[str, Any]) -> Modality:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.stage.errors import InputError
-from pipeline.stage.model_folders import PIECES, files_of_model, model_folder
+from pipeline.stage.model_folders import tracked_files
 from pipeline.stage.registry import Encoder, Modality
 
 FOLDER = "results/{protocol}/{unit}/note"
@@ -14,15 +13,7 @@ EMBEDDED_STORE = "results/note/embedded"  # no rule's output: a changed cohort m
 
 def bert_files(config: Mapping[str, Any]) -> list[str]:
     """The files of the text model that the config names, so that an edit is seen."""
-    model = config["note"]["bert"]["model"]
-    try:
-        folder = model_folder(model) if model else None
-    except InputError:  # the checks of the config say why
-        return []
-    if folder is None:
-        return []
-    pieces = [folder / name for name in PIECES if (folder / name).is_file()]
-    return sorted({str(path) for path in [*files_of_model(folder), *pieces]})
+    return tracked_files(config["note"]["bert"]["model"])
 
 
 def modality(config: Mapping[str, Any]) -> Modality:

@@ -74,6 +74,17 @@ def files_of_model(folder: Path) -> list[Path]:
     return sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
 
 
+def tracked_files(model: str | None, key: str = KEY, inputs: tuple[str, ...] = PIECES
+                  ) -> list[str]:  # fmt: skip
+    """The files of the model that a config names, so that an edit is seen; none where it names
+    none, or one that may not be loaded: the checks of the config say why, where it is used."""
+    if model is None or why_not(model, key, inputs):
+        return []
+    folder = model_folder(model, key, inputs)
+    named = [folder / name for name in inputs if (folder / name).is_file()]
+    return sorted({str(path) for path in [*files_of_model(folder), *named]})
+
+
 def _cached(name: str, key: str, inputs: tuple[str, ...]) -> Path:
     """The folder of a hub name in this machine's cache of the hub."""
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
