@@ -25,8 +25,8 @@ from pipeline.stage.files import write_json
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.store import append, find, gather, key_of, size_folder
 from pipeline.stage.tables import Contract, write_table
-from pipeline.training.precision import add_precision_argument, half_precision, precision_of
-from pipeline.training.processes import make_repeatable, pick_device
+from pipeline.training.precision import half_precision, precision_of
+from pipeline.training.processes import add_compute_arguments, make_repeatable, pick_device
 
 CHUNK = 4096  # films embedded before they are written: bounds memory, and what a kill costs
 BATCH = 64  # films that pass the network together, always as many: the last bits depend on it
@@ -75,9 +75,7 @@ def main() -> None:
     options.add_argument("--model", required=True, help="name of torchvision's, folder or hub name")
     options.add_argument("--weights", nargs="?", help="safetensors of a torchvision network")
     options.add_argument("--store", required=True, type=Path, help="of vectors")
-    options.add_argument("--torch-threads", type=int, required=True)
-    options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
-    add_precision_argument(options)
+    add_compute_arguments(options)
     options.add_argument("--output", required=True)
     options.add_argument("--facts", required=True, help="JSON: the network and its weights")
     arguments = options.parse_args()

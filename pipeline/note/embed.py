@@ -26,8 +26,8 @@ from pipeline.stage.model_folders import digest_of_files, files_of_model, model_
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.store import append, find, gather, key_of
 from pipeline.stage.tables import read_table, write_table
-from pipeline.training.precision import add_precision_argument, half_precision, precision_of
-from pipeline.training.processes import make_repeatable, pick_device
+from pipeline.training.precision import half_precision, precision_of
+from pipeline.training.processes import add_compute_arguments, make_repeatable, pick_device
 
 ITEM = "note_id"
 CHUNK = 8192  # reports embedded before they are written: bounds memory, and what a kill costs
@@ -100,9 +100,7 @@ def main() -> None:
     options.add_argument("--tokens", required=True, help="windows of the reports")
     options.add_argument("--model", required=True, help="folder or hub name of a text model")
     options.add_argument("--store", required=True, type=Path, help="of vectors")
-    options.add_argument("--torch-threads", type=int, required=True)
-    options.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
-    add_precision_argument(options)
+    add_compute_arguments(options)
     options.add_argument("--output", required=True)
     options.add_argument("--facts", required=True, help="JSON: the model and its weights")
     arguments = options.parse_args()

@@ -25,8 +25,7 @@ from pipeline.training.examples import Examples
 from pipeline.training.features import Unimodal
 from pipeline.training.loop import average_of, optimiser_of, train_steps
 from pipeline.training.modality import ModalityData, Settings, add_data_argument, feature_of
-from pipeline.training.processes import make_repeatable, pick_device
-from pipeline.training.seeds import add_compute_arguments
+from pipeline.training.processes import add_compute_arguments, make_repeatable, pick_device
 from pipeline.training.settings import add_schedule_argument
 
 STEPS = 3  # measured, after one that starts what starts once

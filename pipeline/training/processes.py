@@ -4,6 +4,7 @@ torchrun starts several, one per GPU or CPU part. Every process works on its par
 gradients are averaged (DistributedDataParallel). A stage started without it is one process.
 """
 
+import argparse
 import math
 import os
 from contextlib import AbstractContextManager
@@ -16,11 +17,19 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.stage.errors import InputError
-from pipeline.training.precision import use_precision
+from pipeline.training.precision import add_precision_argument, use_precision
 
 # the others wait while the first validates or predicts: minutes of films; NCCL's own limit is 10
 PATIENCE = timedelta(hours=6)
 CPU = torch.device("cpu")
+
+
+def add_compute_arguments(arguments: argparse.ArgumentParser) -> None:
+    """Arguments of every stage that computes with torch, beside its seeds."""
+    arguments.add_argument("--torch-threads", type=int, required=True,
+                           help="a setting, not a resource: weights depend on it")  # fmt: skip
+    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    add_precision_argument(arguments)
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -14,8 +14,13 @@ from pipeline.training.budget import History
 from pipeline.training.checkpoint import progress_file, save_weights
 from pipeline.training.examples import Examples
 from pipeline.training.loop import fit
-from pipeline.training.precision import add_precision_argument, precision_of
-from pipeline.training.processes import from_environment, make_repeatable, pick_device
+from pipeline.training.precision import precision_of
+from pipeline.training.processes import (
+    add_compute_arguments,
+    from_environment,
+    make_repeatable,
+    pick_device,
+)
 
 Outcome = TypeVar("Outcome")
 
@@ -24,14 +29,6 @@ def add_training_arguments(arguments: argparse.ArgumentParser) -> None:
     """Arguments of every stage that trains on one task, or embeds for it."""
     add_row_arguments(arguments)
     add_compute_arguments(arguments)
-
-
-def add_compute_arguments(arguments: argparse.ArgumentParser) -> None:
-    """Arguments of every stage that trains with torch, beside its seeds."""
-    arguments.add_argument("--torch-threads", type=int, required=True,
-                           help="a setting, not a resource: weights depend on it")  # fmt: skip
-    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
-    add_precision_argument(arguments)
 
 
 def add_head_argument(arguments: argparse.ArgumentParser) -> None:

@@ -26,7 +26,8 @@ from pipeline.training.modality import (
     network_of,
     read_data,
 )
-from pipeline.training.seeds import add_compute_arguments, train_seeds
+from pipeline.training.processes import add_compute_arguments
+from pipeline.training.seeds import train_seeds
 from pipeline.training.settings import add_schedule_argument
 from pipeline.unimed.data import Episodes, read_episodes, window_hours
 from pipeline.unimed.examples import TasksExamples
