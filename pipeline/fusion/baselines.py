@@ -100,11 +100,12 @@ def fitted_rows(rows: TaskRows, embedded: bool) -> np.ndarray:
     return np.flatnonzero(np.isin(rows.split, splits))
 
 
-def read_inputs(arguments: argparse.Namespace, seed: int, episodes: np.ndarray) -> Inputs:
-    """Embeddings of one seed, or the statistics, which know none."""
+def reader(arguments: argparse.Namespace, episodes: np.ndarray) -> Callable[[int], Inputs]:
+    """A function of the seed: its embeddings, or the statistics, which know none: read once."""
     if arguments.features:
-        return read_statistics(arguments.features, episodes)
-    return of_embeddings(read_embeddings(arguments.embeddings, seed, episodes))
+        statistics = read_statistics(arguments.features, episodes)
+        return lambda seed: statistics
+    return lambda seed: of_embeddings(read_embeddings(arguments.embeddings, seed, episodes))
 
 
 @contextmanager
@@ -147,13 +148,13 @@ def _arguments() -> argparse.Namespace:
     return options.parse_args()
 
 
-def fit_all(arguments: argparse.Namespace, model: str, rows: TaskRows
-            ) -> tuple[pl.DataFrame, pl.DataFrame | None]:  # fmt: skip
+def fit_all(arguments: argparse.Namespace, model: str, rows: TaskRows,
+            read: Callable[[int], Inputs]) -> tuple[pl.DataFrame, pl.DataFrame | None]:  # fmt: skip
     """One model, once per seed: predictions of every episode, and of the scenarios if asked for."""
     test = rows.of("test")
     fitted, tables, absent = fitted_rows(rows, bool(arguments.embeddings)), [], []
     for seed in arguments.seeds:
-        inputs = read_inputs(arguments, seed, rows.episode)
+        inputs = read(seed)
         predict = fit_best(model, inputs, rows, fitted, seed)
         tables.append(predictions(rows, seed, predict(inputs.value)))
         if arguments.absent:
@@ -170,8 +171,9 @@ def main() -> None:
     check(arguments)
     rows = read_rows(arguments.episodes, arguments.labels, arguments.task)
     with limited(arguments.threads):
+        read = reader(arguments, rows.episode)
         for model, output in zip(arguments.model, arguments.output, strict=True):
-            table, absent = fit_all(arguments, model, rows)
+            table, absent = fit_all(arguments, model, rows, read)
             if absent is not None:
                 write_table(absent, arguments.absent, ABSENT)
             write_table(table, output, PREDICTIONS)

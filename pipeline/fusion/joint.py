@@ -5,10 +5,9 @@
 Wang et al. 2024, section 2.4. joint: one linear layer on the concatenated features. late-averaged:
 one linear layer per modality, logits averaged, trained together (as in the published code; its text
 has `late`). gated-joint: attention over one token per modality, an absent one has its own. No warm
-start. An encoder's step is that of the episodes of a batch that have its
-modality, however many others there are. In the corrected protocol the head is then fitted once more
-on the fusion share, as that of every other model is. Under torchrun several processes train
-together.
+start. An encoder's step is that of the episodes of a batch that have its modality, however many
+others there are. In the corrected protocol the head is then fitted once more on the fusion share,
+as that of every other model is. Under torchrun several processes train together.
 """
 
 import argparse
