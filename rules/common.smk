@@ -29,7 +29,6 @@ from pipeline.plan.wiring import (
 from pipeline.plan.wiring_results import ResultWiring
 from pipeline.stage.modules import digest_of_code
 
-LETTERS = config["modalities"]
 SYNTHETIC = config["source"]["root"] == configuration.SYNTHETIC
 SOURCE = configuration.source(config)
 SUPPRESS = 0 if SYNTHETIC else 10  # counts below are hidden
@@ -44,7 +43,8 @@ LAUNCH = launch.command(NODES, PROCESSES)  # before the module of a training
 CORES = workflow.resource_settings.cores  # none where jobs go to a cluster (give it none)
 THREADS = 1 if CORES and CORES < 4 and workflow.is_main_process else 2
 
-LACKING = {} if SYNTHETIC else preflight.lacking_modalities(LETTERS, SOURCE)  # letter → why
+# letter → why the source has none of it
+LACKING = {} if SYNTHETIC else preflight.lacking_modalities(config["modalities"], SOURCE)
 checks = Checks(config)
 wiring = ResultWiring(config, LACKING)
 setting, known_from, schedule = wiring.setting, wiring.known_from, wiring.schedule

@@ -2,12 +2,11 @@
 
 Needs the episodes, the films' metadata and the JPEGs. Selects films taken by the prediction time;
 decodes each once, for admissions or ICU stays, into a store that outlives cohorts; stops where too
-many cannot be read. A frozen network embeds each once, into a store likewise; a user's embeddings
-are checked instead. The longest chain where CPUs train: decoding has priority, as the notes have.
+many cannot be read. The longest chain where CPUs train: decoding has priority, as the notes have.
 Selection has none: labels come first, and may refuse the cohort.
 """
 
-from pipeline.cxr.registry import EMBEDDED_STORE, SHARDS, STORE, backbone_files
+from pipeline.cxr.registry import SHARDS, STORE
 
 
 rule select_films:
@@ -103,77 +102,4 @@ rule count_films:
         " --root {params.root:q}"
         " --limit {params.limit}"
         " --output {output:q}"
-        " 2> {log:q}"
-
-
-rule embed_films:
-    input:
-        decoded=rules.count_films.input.decoded,
-        readable=rules.count_films.output,
-        network=backbone_files(config),
-        code=modules("pipeline.cxr.embed"),
-    output:
-        places=f"{UNIT}/cxr/embedded.parquet",
-        facts=f"{UNIT}/cxr/embedded.json",
-    log:
-        "logs/embed_films/{protocol}/{unit}.log",
-    priority: 20
-    conda:
-        "../envs/pipeline.yaml"
-    threads: config["torch"]["threads"]
-    resources:
-        mem_mb=growing(6000),
-        disk_mb=4000,  # 3 kB a film, of 377,110
-        runtime=480,
-        gpu=GPU,
-    params:
-        pixels=setting("cxr", "pixels"),
-        full=lambda wildcards: "--full" if setting("cxr", "full")(wildcards) else "",
-        films_store=STORE,
-        model=setting("cxr", "backbone", "model"),
-        weights=lambda wildcards: setting("cxr", "backbone", "weights")(wildcards) or [],
-        store=EMBEDDED_STORE,
-        torch_threads=config["torch"]["threads"],
-        precision=setting("torch", "precision"),
-        device=config["torch"]["device"],
-    shell:
-        "python -m pipeline.cxr.embed"
-        " --decoded {input.decoded:q}"
-        " --films-store {params.films_store:q}"
-        " --pixels {params.pixels}"
-        " {params.full}"
-        " --model {params.model:q}"
-        " --weights {params.weights:q}"
-        " --store {params.store:q}"
-        " --torch-threads {params.torch_threads}"
-        " --precision {params.precision}"
-        " --device {params.device:q}"
-        " --output {output.places:q}"
-        " --facts {output.facts:q}"
-        " 2> {log:q}"
-
-
-rule match_film_embeddings:
-    input:
-        films=f"{UNIT}/cxr/films.parquet",
-        embeddings=config["cxr"]["precomputed"] or [],
-        code=modules("pipeline.training.precomputed"),
-    output:
-        table=f"{UNIT}/cxr/precomputed.parquet",
-        counts=f"{UNIT}/cxr/precomputed.json",
-    log:
-        "logs/match_film_embeddings/{protocol}/{unit}.log",
-    conda:
-        "../envs/pipeline.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=60,
-    shell:
-        "python -m pipeline.training.precomputed"
-        " --key dicom_id"
-        " --setting cxr.precomputed"
-        " --embeddings {input.embeddings:q}"
-        " --items {input.films:q}"
-        " --output {output.table:q}"
-        " --counts {output.counts:q}"
         " 2> {log:q}"

@@ -1,11 +1,13 @@
 """One result: every task's metrics with intervals, ceiling, comparisons, subgroups, curves.
 
-Needs the predictions of a model in every fold, those of the single modalities and of the
-baselines on statistics that it is compared with, labels and episodes of its tasks, and whom their
-sensitivity analyses leave out, which is made here because nothing else reads it. Makes
+Needs the predictions of a model and of what it is compared with, in every fold, and whom the
+sensitivity analyses leave out, made here because nothing else reads it. Makes
 results/{modalities}_{model}_{task}.json, its figure .svg and the sidecar .run.json;
 results/published/… for the published protocol.
 """
+
+OF_SOME_RESULTS = ["singles", "baselines", "absent", "diagnoses", "groups", "vocabulary"]
+OF_SOME_RESULTS += ["attention", "histories", "readable"]  # inputs that may be empty
 
 
 rule mark_left_out:
@@ -37,9 +39,7 @@ rule mark_left_out:
         " --labels {input.labels:q}"
         " --last-year {params.last_year}"
         " --output {output:q}"
-        " --threads {threads}"
-        " --memory-mb {resources.mem_mb}"
-        " --temp {resources.tmpdir:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
         " 2> {log:q}"
 
 
@@ -89,21 +89,9 @@ for protocol, folder in targets.FOLDERS.items():
             runtime=60,
         params:
             protocol=protocol,
-            files=option(
-                "singles",
-                "baselines",
-                "absent",
-                "diagnoses",
-                "groups",
-                "vocabulary",
-                "attention",
-                "histories",
-            ),
-            readable=option("readable"),
+            files=option(*OF_SOME_RESULTS),
             external=wiring.external(protocol),
-            labels=by_task("labels"),
-            attrition=by_task("attrition"),
-            without=by_task("without"),
+            of_tasks=by_task("labels", "attrition", "without"),
             truth=wiring.truth_options(TRUTH),
             present=wiring.presence(protocol),
             settings=wiring.behind(protocol),
@@ -121,11 +109,8 @@ for protocol, folder in targets.FOLDERS.items():
             " --predictions {input.predictions:q}"
             " {params.files:q}"
             " --episodes {input.episodes:q}"
-            " --labels {params.labels:q}"
-            " --attrition {params.attrition:q}"
-            " --without {params.without:q}"
+            " {params.of_tasks:q}"
             " --present {params.present:q}"
-            " {params.readable:q}"
             " --external {params.external:q}"
             " {params.truth:q}"
             " --suppress-below {params.suppress}"

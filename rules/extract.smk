@@ -47,7 +47,9 @@ rule compare_counts:
         tables=lambda wildcards: [
             f"results/source/{name}.parquet"
             for name in (
-                contracts.tables_for(LETTERS) if SYNTHETIC else counts.tables_in(SOURCE, LETTERS)
+                contracts.tables_for(wiring.letters)
+                if SYNTHETIC
+                else counts.tables_in(SOURCE, wiring.letters)
             )
         ],
         code=modules("pipeline.extract.counts"),

@@ -105,7 +105,7 @@ rule train_unimed:
         " --episodes {input.episodes:q}"
         " --tasks {params.tasks:q}"
         " --told {params.told:q}"
-        " --labels {params.labels:q}"
+        " {params.labels:q}"
         " {params.groups:q}"
         " {params.vocabulary:q}"
         " --model {params.model:q}"

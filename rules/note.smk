@@ -1,9 +1,8 @@
 """Modality `n`: radiology reports.
 
 Needs the reports. Cleans them once, whatever the cohort; trains Doc2Vec on the training subjects of
-the source (published: on all); infers a vector per report of an episode, or checks a user's
-embeddings. The longest chain where reports are as many as MIMIC's: it has priority, as the films
-have.
+the source (published: on all); infers a vector per report of an episode. The longest chain where
+reports are as many as MIMIC's: it has priority, as the films have.
 """
 
 
@@ -127,30 +126,4 @@ rule infer_vectors:
         " --model {params.folder:q}"
         " --output {output:q}"
         " --threads {threads}"
-        " 2> {log:q}"
-
-
-rule match_report_embeddings:
-    input:
-        notes=rules.select_notes.output,
-        embeddings=config["note"]["precomputed"] or [],
-        code=modules("pipeline.training.precomputed"),
-    output:
-        table=f"{UNIT}/note/precomputed.parquet",
-        counts=f"{UNIT}/note/precomputed.json",
-    log:
-        "logs/match_report_embeddings/{protocol}/{unit}.log",
-    conda:
-        "../envs/pipeline.yaml"
-    resources:
-        mem_mb=growing(8000),
-        runtime=60,
-    shell:
-        "python -m pipeline.training.precomputed"
-        " --key note_id"
-        " --setting note.precomputed"
-        " --embeddings {input.embeddings:q}"
-        " --items {input.notes:q}"
-        " --output {output.table:q}"
-        " --counts {output.counts:q}"
         " 2> {log:q}"

@@ -70,9 +70,8 @@ def test_lists_and_arrays_of_any_numbers_are_read(tmp_path, kind):
     assert made.schema["vector"] == pl.Array(pl.Float32, 2)
 
 
-def matched(monkeypatch, tmp_path, key, items):
+def matched(monkeypatch, tmp_path, items):
     given = {
-        "key": key,
         "setting": SETTING,
         "items": items,
         "embeddings": tmp_path / "mine.parquet",
@@ -95,13 +94,13 @@ def test_films_without_an_embedding_count_as_missing_and_are_said(tmp_path, monk
     names = [f"film{k:02}" for k in range(40)]
     items = film_table(tmp_path / "films.parquet", names)
     table(tmp_path / "mine.parquet", [*names[:25], "other"], np.ones((26, 3)).tolist())
-    counts = matched(monkeypatch, tmp_path, "dicom_id", items)
+    counts = matched(monkeypatch, tmp_path, items)
     assert counts == {"needed": 40, "missing": 15, "width": 3}
     assert "15 of 40 films have no embedding; they count as missing" in caplog.text
     assert pl.read_parquet(tmp_path / "kept.parquet").height == 25
     table(tmp_path / "mine.parquet", ["other"], [[1.0]])
     with pytest.raises(InputError, match=r"has none of the 40 films that the cohort needs"):
-        matched(monkeypatch, tmp_path, "dicom_id", items)
+        matched(monkeypatch, tmp_path, items)
 
 
 def test_embeddings_of_films_and_reports_train_a_small_network(tmp_path, monkeypatch):
@@ -117,7 +116,7 @@ def test_embeddings_of_films_and_reports_train_a_small_network(tmp_path, monkeyp
         (FILM_VECTORS, "c", "dicom_id", films), (REPORT_VECTORS, "n", "note_id", notes),
     ):  # fmt: skip
         table(tmp_path / "mine.parquet", names[:3], vectors[:3].tolist(), key=key)
-        matched(monkeypatch, tmp_path, key, items)
+        matched(monkeypatch, tmp_path, items)
         settings = {
             "films": films,
             "notes": notes,

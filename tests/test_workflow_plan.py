@@ -117,13 +117,13 @@ def test_other_encoders_of_films_and_reports_plan_what_they_read_alone(tmp_path)
         "note.precomputed": f"{tmp_path}/reports.parquet",
     })  # fmt: skip
     planned = own.plan("results/cn_early_mortality.json").planned
-    assert {"embed_films": 1, "decode_films": 10, "match_report_embeddings": 1}.items() <= (
+    assert {"embed_films": 1, "decode_films": 10, "match_note_embeddings": 1}.items() <= (
         planned.items()
     )
-    assert planned.keys().isdisjoint({"train_doc2vec", "infer_vectors", "match_film_embeddings"})
+    assert planned.keys().isdisjoint({"train_doc2vec", "infer_vectors", "match_cxr_embeddings"})
     own.configure({"encoders.c": "precomputed"})
     planned = own.plan("results/cn_early_mortality.json").planned
-    assert {"match_film_embeddings", "match_report_embeddings"} <= planned.keys()
+    assert {"match_cxr_embeddings", "match_note_embeddings"} <= planned.keys()
     assert planned.keys().isdisjoint({"decode_films", "count_films", "embed_films"})
 
 

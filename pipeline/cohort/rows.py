@@ -16,17 +16,16 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.tables import Contract, read_table
 
 ALL_SEEDS = -1  # in place of a training seed: the mean over all of them
+OF_EPISODES = {
+    "episode_id": pl.Int64,
+    "subject_id": pl.Int64,
+    "seed": pl.Int64,
+    "split": pl.String,
+}
+
 # Predictions of binary tasks by one model: of each task its eligible episodes
 PREDICTIONS = Contract(
-    columns={
-        "task": pl.String,
-        "episode_id": pl.Int64,
-        "subject_id": pl.Int64,
-        "seed": pl.Int64,
-        "split": pl.String,
-        "label": pl.Int8,
-        "probability": pl.Float64,
-    },
+    columns={"task": pl.String, **OF_EPISODES, "label": pl.Int8, "probability": pl.Float64},
     key=("task", "episode_id", "seed"),
     definitions=VERSION,
 )
@@ -47,13 +46,7 @@ ABSENT = Contract(
 
 # Predictions of a task of many labels: eligible episodes of val and test, a probability per label
 MANY_PREDICTIONS = Contract(
-    columns={
-        "episode_id": pl.Int64,
-        "subject_id": pl.Int64,
-        "seed": pl.Int64,
-        "split": pl.String,
-        "probability": pl.Array,  # of Float64, as wide as the vocabulary
-    },
+    columns={**OF_EPISODES, "probability": pl.Array},  # of Float64, as wide as the vocabulary
     key=("episode_id", "seed"),
     definitions=VERSION,
 )

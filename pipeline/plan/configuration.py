@@ -31,7 +31,7 @@ from pipeline.plan.mistakes import (
     set_twice,
     unknown_sections,
 )
-from pipeline.plan.sections import LETTERS, Common, Config
+from pipeline.plan.sections import RESERVED, Common, Config
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import PICTURES, why_not
 from pipeline.stage.modules import ROOT
@@ -121,10 +121,10 @@ def of_protocols(config: Config) -> list[str]:
 def _modalities(config: Config) -> Iterator[str]:
     names = config.modalities
     for letter, name in names.items():
-        if LETTERS.get(letter, name) != name or (
-            name in LETTERS.values() and letter not in LETTERS
+        if RESERVED.get(letter, name) != name or (
+            name in RESERVED.values() and letter not in RESERVED
         ):
-            known = ", ".join(f"{key}: {value}" for key, value in LETTERS.items())
+            known = ", ".join(f"{key}: {value}" for key, value in RESERVED.items())
             yield f"modalities.{letter}: {name}, but tables read {known}; keep these letters"
         for file in (f"pipeline/{name}/registry.py", f"rules/{name}.smk"):
             if not (ROOT / file).is_file():
@@ -137,7 +137,7 @@ def _encoders(config: Common) -> Iterator[str]:
     """Encoders that their modality does not register, or of no letter."""
     names, settings = config.modalities, config.dump()
     for key, chosen in (("", config.encoders), ("unimed.", config.unimed.encoders)):
-        for letter in sorted(set(chosen) - {*names, *LETTERS}):
+        for letter in sorted(set(chosen) - {*names, *RESERVED}):
             yield f"{key}encoders.{letter}: modalities have no letter {letter}; remove it"
         for letter, name in names.items():
             if not (ROOT / f"pipeline/{name}/registry.py").is_file():

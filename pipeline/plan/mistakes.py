@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic_core import ErrorDetails
 
-from pipeline.plan.sections import LETTERS, Config
+from pipeline.plan.sections import RESERVED, Config
 from pipeline.stage.settings import Section
 
 PAGE = "docs/configuration.md"
@@ -113,7 +113,7 @@ def unknown_sections(config: object, model: type[Section]) -> list[str]:
         f"{dotted([key])}: unknown key, and no further modality of that name; "
         f"{f'did you mean {near[key][0]}?' if near[key] else 'remove it.'} See {PAGE}"
         for key in strange
-        if key not in names or key in LETTERS.values()
+        if key not in names or key in RESERVED.values()
     ]
 
 

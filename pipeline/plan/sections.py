@@ -30,7 +30,7 @@ from pipeline.stage.settings import (
 from pipeline.training.settings import Schedule
 from pipeline.unimed.settings import UnimedModel
 
-LETTERS = {"e": "ehr", "c": "cxr", "n": "note"}  # what these letters mean in every table
+RESERVED = {"e": "ehr", "c": "cxr", "n": "note"}  # letters that mean this in every table
 Letter = Annotated[str, Field(pattern="^[a-z]$")]
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 AdmissionTask = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]

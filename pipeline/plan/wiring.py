@@ -70,11 +70,18 @@ def option(*names: str) -> Callable[[Any, Any], list[str]]:
     return of
 
 
-def by_task(name: str) -> Callable[[Any, Any], list[str]]:
-    """Inputs of which there is one per task, as task=path; a file is named by its task."""
-    return lambda wildcards, input: [
-        f"{Path(path).name.partition('.')[0]}={path}" for path in flat([input.get(name) or []])
-    ]
+def by_task(*names: str) -> Callable[[Any, Any], list[str]]:
+    """The options of inputs of which there is one per task: `--name task=path …`, whose file is
+    named by its task."""
+
+    def of(wildcards: Any, input: Any) -> list[str]:
+        parts = []
+        for name in names:
+            files = flat([input.get(name) or []])
+            parts += [f"--{name}", *(f"{Path(one).name.partition('.')[0]}={one}" for one in files)]
+        return parts
+
+    return of
 
 
 def headline(wildcards: Any, output: Any) -> dict[str, str]:

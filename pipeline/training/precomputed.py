@@ -1,7 +1,7 @@
 """A user's own embeddings of films or reports: checked, and those of the cohort kept.
 
-    python -m pipeline.training.precomputed --key dicom_id --embeddings mine.parquet
-        --items films.parquet --setting cxr.precomputed --output precomputed.parquet
+    python -m pipeline.training.precomputed --embeddings mine.parquet --items films.parquet
+        --setting cxr.precomputed --output precomputed.parquet --counts precomputed.json
 
 The table has a row per film (dicom_id) or report (note_id) and a column `embedding`: a list of
 numbers, of one length. Rows that the cohort does not need are ignored. An item without an embedding
@@ -72,16 +72,16 @@ def _vectors(column: pl.Series, where: str) -> pl.Series:
 def main() -> None:
     """Checks the table, writes the embeddings of the cohort's items, and counts."""
     options = parser(__doc__)
-    options.add_argument("--key", required=True, choices=KEYS)
     options.add_argument("--embeddings", required=True, help="the user's table")
     options.add_argument("--items", required=True, help="the cohort's films or reports")
     options.add_argument("--setting", required=True, help="key of the config, for messages")
     options.add_argument("--output", required=True)
     options.add_argument("--counts", required=True, help="JSON: needed and missing")
     arguments = options.parse_args()
-    key, setting = arguments.key, arguments.setting
+    setting, cohort = arguments.setting, read_table(arguments.items)
+    key = next(key for key in KEYS if key in cohort.columns)
     table = read_embeddings(arguments.embeddings, key, setting)
-    needed = read_table(arguments.items).select(pl.col(key).unique()).sort(key)
+    needed = cohort.select(pl.col(key).unique()).sort(key)
     kept = table.join(needed, on=key, how="semi")
     missing = needed.height - kept.height
     items = "films" if key == "dicom_id" else "reports"
