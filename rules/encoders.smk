@@ -4,7 +4,7 @@ Needs the labels and what each modality registers of its encoder. Makes weights,
 and the predictions of the single modality.
 """
 
-for modality, letter in zip(wiring.letters.values(), wiring.letters):
+for letter, modality in wiring.letters.items():
 
     rule:
         name:
