@@ -1,4 +1,4 @@
-"""How severity shows in vitals, labs and urine: three ways, one latent.
+"""How severity shows in vitals, labs and urine: four ways, one latent.
 
 `x` is `shown_e`, what the EHR shows of its latent; `t` is the time since the admission (of later
 ICU stays: since their start). A signal is, in units of its slope,
@@ -6,13 +6,15 @@ ICU stays: since their start). A signal is, in units of its slope,
 * level: `x · (¾ + ¼ · t / 48 h)`. It is high or low from admission on.
 * drift: `u + x · t / 24 h` for one day, `u + x` from then on. The start `u` is standard normal, one
   for all signals of an admission, and tells nothing, so that the level at admission tells nothing.
+* transient: `u + x · (1 − |t − 12 h| / 12 h)` for one day, `u` from then on: a crisis on the first
+  day that has gone by the prediction time.
 * variability: `u` of its own for each signal; what tells is the standard deviation of the readings
   around it, `jitter · exp(0.4 · x)`.
 
 To each comes jitter. Within an admission the jitter of *vitals* (level: of labs, too) is made so
-that the rows known by the prediction time give `x` back, up to rounding: under level and drift it
-is orthogonal to what least squares fit, under variability it has sample mean 0 and sample standard
-deviation 1. What is known by an earlier hour tells `x` with an error: see `read_by`.
+that the rows known by the prediction time give `x` back, up to rounding: under level, drift and
+transient it is orthogonal to what least squares fit, under variability it has sample mean 0 and
+sample standard deviation 1. What is known by an earlier hour tells `x` with an error: `read_by`.
 """
 
 from dataclasses import dataclass, replace
@@ -24,8 +26,9 @@ from scipy.special import digamma, polygamma
 
 from pipeline.hospital.settings import HOUR, PREDICTION
 
-Way = Literal["level", "drift", "variability"]
+Way = Literal["level", "drift", "variability", "transient"]
 RISING = 24 * HOUR  # drift: minutes until all of the latent shows
+PEAK = 12 * HOUR  # transient: when all of it shows; as long again until none does
 SPREAD = 0.4  # variability: change of a signal's log standard deviation per unit of the latent
 NOTHING = 1e3  # standard error of a latent of which nothing is known
 
@@ -37,9 +40,13 @@ def share_shown(way: Way, minute: np.ndarray) -> np.ndarray:
     [0.75, 1.0]
     >>> share_shown("drift", np.array([0, 720, 2880])).tolist()
     [0.0, 0.5, 1.0]
+    >>> share_shown("transient", np.array([0, 720, 1080, 2880])).tolist()
+    [0.0, 1.0, 0.5, 0.0]
     """
     if way == "level":
         return 0.75 + 0.25 * np.clip(minute / PREDICTION, 0, 1)
+    if way == "transient":
+        return np.clip(1 - np.abs(minute / PEAK - 1), 0, 1)
     return np.clip(minute / RISING, 0, 1) * (way == "drift")
 
 
@@ -62,12 +69,16 @@ class Course:
 def draw_course(
     rng: np.random.Generator, way: Way, admissions: pl.DataFrame, signals: int, exact: bool = False
 ) -> Course:
-    """The course of so many signals; `admissions` hold `start_e`, the common start under drift."""
+    """The course of so many signals; `admissions` hold `start_e`, their start.
+
+    It is common to the signals under drift and transient, and none under level.
+    """
     size = admissions.height, signals
     if way == "variability":
         return Course(way, rng.spawn(1)[0].standard_normal(size), exact)  # leaves `rng` as it was
-    common = admissions["start_e"].to_numpy() if way == "drift" else np.zeros(admissions.height)
-    return Course(way, np.broadcast_to(common[:, None], size), exact or way == "level")
+    level = way == "level"
+    common = np.zeros(admissions.height) if level else admissions["start_e"].to_numpy()
+    return Course(way, np.broadcast_to(common[:, None], size), exact or level)
 
 
 @dataclass(frozen=True)
@@ -145,13 +156,13 @@ def read_by(
 ) -> pl.DataFrame:
     """What a perfect reader makes of `shown_e` from the rows known before the minute `until`.
 
-    `readings`: row, itemid, minute, stored, valuenum, of drift or variability; `until`: a minute of
+    `readings`: row, itemid, minute, stored, valuenum, of any way but level; `until`: a minute of
     each admission. Returns, per admission, the estimate `read_e` and its standard error `error_e`.
 
-    drift: least squares given normal jitter, over the start `u`. variability: the logarithm of the
-    pooled variance around each signal's mean, whose mean and variance are known; its error is
-    taken for normal. ASSUME jitter is independent from row to row. It is not quite, since the known
-    rows of 48 h give x back exactly; of few of them this takes away little.
+    drift, transient: least squares given normal jitter, over the start `u`. variability: the
+    logarithm of the pooled variance around each signal's mean, whose mean and variance are known;
+    its error is taken for normal. ASSUME jitter is independent from row to row. It is not quite,
+    since the known rows of 48 h give x back exactly; of few of them this takes away little.
     """
     tells = signals.filter(pl.col("slope").cast(float) != 0).select(
         "itemid",
@@ -161,14 +172,14 @@ def read_by(
     limit = pl.DataFrame({"until": until}).with_row_index("row").cast({"row": pl.Int64})
     rows = readings.drop_nulls("valuenum").join(limit, on="row").join(tells, on="itemid")
     rows = rows.filter(pl.col("stored") < pl.col("until"))
-    read = (_read_drift if way == "drift" else _read_variability)(rows)
+    read = _read_variability(rows) if way == "variability" else _read_mean(way, rows)
     whole = limit.join(read, on="row", how="left", maintain_order="left")
     return whole.select(pl.col("read_e").fill_null(0.0), pl.col("error_e").fill_null(NOTHING))
 
 
-def _read_drift(rows: pl.DataFrame) -> pl.DataFrame:
+def _read_mean(way: Way, rows: pl.DataFrame) -> pl.DataFrame:
     """Least squares on the share shown, with the start as an intercept of known prior."""
-    g = pl.Series("g", share_shown("drift", rows["minute"].to_numpy()))
+    g = pl.Series("g", share_shown(way, rows["minute"].to_numpy()))
     weight = pl.col("slope") ** 2 / (pl.col("jitter") ** 2 + pl.col("step") ** 2 / 12)
     rows = rows.with_columns(g, weight.alias("w"), y=_in_slopes())
     w, wg = pl.col("w"), pl.col("w") * pl.col("g")

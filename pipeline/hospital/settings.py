@@ -67,7 +67,8 @@ class Habits:
 class Severity(Section):
     """How severity shows in the files; what a perfect reader learns of it is the same."""
 
-    vitals: Literal["level", "drift", "variability"] = "level"  # labs and urine, too: see `course`
+    # labs and urine, too: see `course`
+    vitals: Literal["level", "drift", "variability", "transient"] = "level"
     films: Literal["congestion", "focal"] = "congestion"  # see `drawing`
     reports: Literal["fixed", "varied"] = "fixed"  # see `reports`
 

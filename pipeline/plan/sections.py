@@ -65,9 +65,10 @@ class Habits(Section):
 class Severity(Section):
     """How severity shows in the files; what a perfect reader learns of it is the same."""
 
-    vitals: Literal["level", "drift", "variability"] = optional(
+    vitals: Literal["level", "drift", "variability", "transient"] = optional(
         "of vitals, labs and urine: their `level`; `drift`, the slope over the first day; "
-        "`variability`, the spread of a signal within an admission",
+        "`variability`, the spread of a signal within an admission; `transient`, a crisis on the "
+        "first day that has gone by the second",
         "level",
     )
     films: Literal["congestion", "focal"] = optional(
