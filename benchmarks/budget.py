@@ -10,12 +10,16 @@ of labels. Arguments are those of pipeline.training.pretrain, its paths those of
 """
 
 import argparse
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
 from sklearn.metrics import log_loss, roc_auc_score
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.cohort.rows import read_rows
 from pipeline.stage.command import parser

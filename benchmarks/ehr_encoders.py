@@ -18,12 +18,12 @@ the processor, one thread.
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -31,14 +31,18 @@ import torch
 import yaml
 from sklearn.metrics import roc_auc_score
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from pipeline.cohort.rows import TaskRows, read_rows
 from pipeline.fusion.baselines import fit_best, fitted_rows, limited
 from pipeline.fusion.inputs import read_statistics
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.modules import ROOT
-from pipeline.training.embed import embed
+from pipeline.training.batches import evaluate
+from pipeline.training.embed import as_embeddings, embed
 from pipeline.training.examples import Examples
 from pipeline.training.features import Unimodal
+from pipeline.training.fitted import SHAPES, AdditiveHead, choose
 from pipeline.training.loop import fit
 from pipeline.training.modality import ModalityData, feature_of, read_data
 from pipeline.training.processes import CPU, make_repeatable
@@ -83,8 +87,12 @@ def trained(rows: TaskRows, data: ModalityData, settings: dict[str, Any], schedu
         history = fit(model, examples, schedule, seed, CPU, Path(folder) / "progress", "ehr")
         seconds = time.process_time() - begin
         model.both = True
-        how = SimpleNamespace(device="cpu", schedule=schedule, head_on="fusion", heads=Path(folder))
-        _, logits = embed(model, data, rows, seed, cast(argparse.Namespace, how), "ehr")
+        how = argparse.Namespace(device="cpu", schedule=schedule)
+        value, _ = embed(model, data, rows, how)
+    alone = as_embeddings(value, data.present())
+    fusion, val = rows.of("fusion"), rows.of("val")
+    head, _ = choose(AdditiveHead, SHAPES, alone, rows, fusion, val, 0.0, seed, "ehr")
+    logits = evaluate(head, alone, np.arange(len(rows.label)), 1024, CPU)
     score = (logits[:, 1] - logits[:, 0]).numpy()
     return score, {"steps": history["steps"], "best_step": history["best_step"], "s": seconds}
 
