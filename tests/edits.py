@@ -95,7 +95,7 @@ EDITS = {
     "modality_dropout": (DROPOUT, FUSE),
     "schedule": (setting("schedule.learning_rate", 0.002), TRAIN),
     "ehr.grid": (setting("ehr.grid.hours", 1), set()),
-    "ehr.statistics": (setting("ehr.statistics", True), TRAIN_EHR),
+    "ehr.statistics": (setting("ehr.statistics", False), TRAIN_EHR),
     "encoders": (setting("encoders.e", "grid"), TRAIN_EHR),
     "cxr.pixels": (PIXELS, DECODE),
     "cxr.unreadable": (setting("cxr.unreadable", 0.02), READABLE),

@@ -21,7 +21,8 @@ from pipeline.plan.wiring_results import ResultWiring
 
 COMMON = dict.fromkeys(["make_hospital", "select_episodes", "label_task"], 1)
 MARKED = {"mark_left_out": 1}  # of the corrected protocol
-EHR = {"select_events", "fit_bins", "tokenise_events", "pretrain_ehr", "embed_ehr"}
+EHR = {"select_events", "fit_bins", "tokenise_events", "describe_events", "pretrain_ehr"}
+EHR |= {"embed_ehr"}
 STATISTICS = {"describe_events", "fit_statistics"}  # beside every model of the record
 CXR = {"select_films", "count_films", "pretrain_cxr", "embed_cxr"}
 NOTE = {"clean_notes", "train_doc2vec", "select_notes", "infer_vectors", "pretrain_note"}
