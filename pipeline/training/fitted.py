@@ -186,7 +186,7 @@ def without(here: torch.Tensor, sets: torch.Tensor) -> torch.Tensor:
 
 
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-SHAPES = [*shapes([0], STRENGTHS), *shapes([4, 16], [1.0])]
+SHAPES = [*shapes([0], STRENGTHS), *shapes([4, 16], [0.1])]
 
 
 @dataclass(frozen=True)
@@ -248,19 +248,29 @@ def path(build: Callable[[int], FittedHead], known: Known, tried: Sequence[Shape
          ) -> list[FittedHead]:  # fmt: skip
     """A head of each shape, fitted on all that is known.
 
-    Without hidden units there is one optimum: the next strength starts from the last, to be quick.
+    To be quick, one without hidden units starts from that of the last strength: there is one
+    optimum. One with them starts from that without, of the same strength, if there is one.
     """
     share = known.label.mean().logit().item()
-    heads: list[FittedHead] = []
+    heads: dict[Shape, FittedHead] = {}
     for shape in tried:
         head = build(shape.hidden)
-        if heads and not shape.hidden:
-            head.load_state_dict(heads[-1].state_dict())
-        else:
+        plain = heads.get(Shape(0, shape.strength)) if shape.hidden else None
+        last = next(reversed(heads.values())) if heads and not shape.hidden else plain
+        if last is None:
             head.bias.data.fill_(share)
+        else:
+            start_from(head, last)
         train(head, known, shape.strength, rate)
-        heads.append(head)
-    return heads
+        heads[shape] = head
+    return [*heads.values()]
+
+
+@torch.no_grad()
+def start_from(head: FittedHead, plain: FittedHead) -> None:
+    """Gives a head the weights of one that has fewer or as many of each."""
+    for name, weight in plain.named_parameters():
+        head.get_parameter(name)[tuple(map(slice, weight.shape))] = weight
 
 
 Family = Callable[[torch.Tensor, torch.Tensor, int, torch.Generator], FittedHead]
