@@ -222,8 +222,8 @@ def test_a_horizon_reads_the_statistics_of_its_own_hours(tmp_path):
     for change in (0.0, 50.0):
         data, network = with_network(tmp_path, change)
         tokens.append(network(data.batch(np.arange(6)), [4.0, 12.0, math.inf]))
-    (before, _), (after, _) = (made["s"] for made in tokens)
-    assert before.shape == (6, 3, network.widths["s"])
+    (before, _), (after, _) = (made["statistics"] for made in tokens)
+    assert before.shape == (6, 3, network.widths["statistics"])
     assert torch.equal(before[:, 0], after[:, 0])
     assert torch.equal(before[:, 1], before[:, 2]) and not torch.equal(before[:, 0], before[:, 1])
     for name in ("e",):

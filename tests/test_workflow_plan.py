@@ -44,7 +44,8 @@ FIDDLE = {"list_values", "fit_fiddle", "apply_fiddle"}
 BERT = {"clean_notes", "select_notes", "train_bert", "cut_reports", "embed_reports"}
 FILMS = {"select_films", "count_films"}
 SELECTED = {"select_films"}
-BESIDE = {"select_events"} | STATISTICS  # no encoder of UniMed's reads the events
+DESCRIBED = {"select_events", "describe_events"}
+BESIDE = DESCRIBED | STATISTICS
 REPORTS = {"clean_notes", "select_notes"}
 CODES = {"label_diagnoses"}
 SCORED = {"score_severity", "fit_score"}
@@ -84,9 +85,9 @@ PLANS = {
     )
     | MARKED,
     "en_unimed-teacher-forced_arf_12h": stay_jobs(
-        FIDDLE | BERT | SELECTED | BESIDE, 13, label_task=2
+        FIDDLE | BERT | SELECTED | BESIDE, 13, label_task=2, describe_events=2
     ),
-    "e_unimed_diagnoses_48h": stay_jobs(FIDDLE | SELECTED | REPORTS | CODES, 15),
+    "e_unimed_diagnoses_48h": stay_jobs(FIDDLE | SELECTED | REPORTS | CODES | DESCRIBED, 15),
     "published/c_unimodal_mortality": jobs(
         PRESENT | {"count_films", "pretrain_cxr", "embed_cxr"},
         6,
@@ -571,7 +572,7 @@ def test_data_of_a_training_end_at_the_last_horizon_that_its_model_sees(model, t
     assert {one["before"] for one in settings.values()} == {hours}
 
 
-@pytest.mark.parametrize("encoder", ["tokens", "grid"])
+@pytest.mark.parametrize("encoder", ["tokens", "grid", "fiddle"])
 @pytest.mark.parametrize(
     ("model", "task", "hours"),
     [

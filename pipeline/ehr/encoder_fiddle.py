@@ -17,11 +17,12 @@ import torch
 from pyarrow.parquet import ParquetFile
 from torch import nn
 
+from pipeline.ehr.summary import beside, with_statistics
 from pipeline.stage.errors import InputError
 from pipeline.stage.tables import read_table
 from pipeline.training.batches import Batch
 from pipeline.training.items import offsets, take
-from pipeline.training.modality import Settings, Tokens
+from pipeline.training.modality import ModalityData, Settings, Tokens
 
 STATIC, SERIES = 64, 128
 PART = 4 * 1024 * 1024  # rows read at a time
@@ -140,11 +141,12 @@ def read_cells(path: str | Path, episodes: np.ndarray, bins: int, silent: np.nda
 
 
 class Fiddle:
-    """FIDDLE's tables."""
+    """FIDDLE's tables; statistics beside them, where the settings say so."""
 
-    def data(self, settings: Settings, episodes: np.ndarray) -> Features:
+    def data(self, settings: Settings, episodes: np.ndarray) -> ModalityData:
         """Features of these episodes (ids, ascending). Settings: features, static and series
-        (tables of `pipeline.fiddle`), step (hours of a bin), before."""
+        (tables of `pipeline.fiddle`), step (hours of a bin), before; statistics
+        (`with_statistics`)."""
         names = read_table(settings["features"])
         static, series = (names.filter(table=name).sort("feature") for name in "SX")
         if names.is_empty():
@@ -157,11 +159,17 @@ class Fiddle:
         fixed, fixed_start, _ = read_cells(settings["static"], episodes, 1, never)
         cell, cell_start, first = read_cells(settings["series"], episodes, bins, silent)
         sizes = (static.height, series.height)
-        return Features(fixed, fixed_start, cell, cell_start, first, bins, sizes)
+        features = Features(fixed, fixed_start, cell, cell_start, first, bins, sizes)
+        return with_statistics(features, settings, episodes)
 
-    def network(self, settings: Settings, data: Features, train: np.ndarray) -> FiddleNetwork:
+    def network(self, settings: Settings, data: ModalityData, train: np.ndarray) -> nn.Module:
         """Linear and LSTM. Settings: step, hours of a bin."""
-        return FiddleNetwork(data.sizes, settings["step"])
+
+        def build(own: ModalityData) -> FiddleNetwork:
+            assert isinstance(own, Features)
+            return FiddleNetwork(own.sizes, settings["step"])
+
+        return beside(build, data, train)
 
 
 def _all_bins(series: str | Path) -> int:

@@ -41,9 +41,10 @@ def modality(config: Mapping[str, Any]) -> Modality:
             "features": f"{UNIT}/fiddle/features.parquet",
             "static": f"{UNIT}/fiddle/S.parquet",
             "series": f"{UNIT}/fiddle/X.parquet",
+            **files,
         },
         settings={"step": "fiddle.step"},
-        stages=("pipeline.ehr.long", "pipeline.fiddle.fit", "pipeline.fiddle.transform"),
+        stages=("pipeline.ehr.long", "pipeline.fiddle.fit", "pipeline.fiddle.transform", *stages),
     )
     return Modality(
         words="EHR",

@@ -79,7 +79,7 @@ def of_table(path: str, episodes: np.ndarray) -> np.ndarray:
 
 
 class StatisticsNetwork(nn.Module):
-    """Statistics (B, K, F) with NaN, of tables of K hours → token s (B, horizons, `WIDTH`).
+    """Statistics (B, K, F) with NaN, of tables of K hours → their token (B, horizons, `WIDTH`).
 
     Imputed by the training median, standardised and clipped per horizon; what is undefined is an
     input, too. `fill`, `mean`, `scale` (K, F).
@@ -136,7 +136,7 @@ class Beside(nn.Module):
     def __init__(self, sequence: nn.Module, statistics: StatisticsNetwork) -> None:
         super().__init__()
         self.sequence, self.statistics = sequence, statistics
-        self.widths = {**sequence.widths, "s": WIDTH}  # type: ignore[dict-item]
+        self.widths = {**sequence.widths, "statistics": WIDTH}  # type: ignore[dict-item]
         self.record = True
 
     def forward(self, batch: Batch, horizons: Sequence[float]) -> Tokens:
@@ -144,7 +144,7 @@ class Beside(nn.Module):
         tokens: Tokens = self.sequence(batch, horizons)
         feature = self.statistics(batch, horizons)
         present = torch.ones(feature.shape[:2], dtype=torch.bool, device=feature.device)
-        return {**tokens, "s": (feature, present)}
+        return {**tokens, "statistics": (feature, present)}
 
 
 def beside(

@@ -101,9 +101,7 @@ class Ehr(Section):
     """Events of the record."""
 
     grid: GridSettings = key("the encoder `grid`")
-    statistics: bool = key(
-        "whether the encoders `tokens` and `grid` read 11 statistics per signal beside the sequence"
-    )
+    statistics: bool = key("whether an encoder reads 11 statistics per signal beside the sequence")
 
 
 class Cxr(Section):
