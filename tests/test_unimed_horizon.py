@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -36,7 +37,7 @@ def featured(checkout, long, folder):
     return folder
 
 
-def logits(checkout, fiddle, vectors):
+def logits(checkout, fiddle, vectors, statistics):
     """Logits of the first 200 stays, task by task, with the weights of the run."""
     torch.set_num_threads(1)
     stay = checkout / "results/corrected/stay"
@@ -51,7 +52,7 @@ def logits(checkout, fiddle, vectors):
         data={
             "ehr": {"encoder": "fiddle", "features": f"{fiddle}/features.parquet", "step": 1,
                     "static": f"{fiddle}/S.parquet", "series": f"{fiddle}/X.parquet",
-                    "before": 48},
+                    "statistics": statistics, "before": 48},
             "note": {"encoder": "bert", "notes": str(stay / "note/notes.parquet"),
                      "bert": str(vectors), "trained": "frozen", "before": 48},
             "cxr": {"encoder": "resnet18", "films": str(stay / "cxr/films.parquet"),
@@ -70,6 +71,14 @@ def logits(checkout, fiddle, vectors):
     return [said[:, part] for part in columns(stays.tasks, stays.groups)]
 
 
+def turned_table(path, folder):
+    """Statistics with other values; what those of an hour know is tested with `describe`."""
+    table = pl.read_parquet(path)
+    other = table.with_columns(pl.exclude("episode_id") * -2 + 1)
+    other.write_parquet(folder / Path(path).name)
+    return str(folder / Path(path).name)
+
+
 @pytest.mark.parametrize("hour", [4, 12])
 def test_rows_and_reports_known_later_change_no_bit_of_a_task(stays, tmp_path, hour):
     stay = stays / "results/corrected/stay"
@@ -86,8 +95,12 @@ def test_rows_and_reports_known_later_change_no_bit_of_a_task(stays, tmp_path, h
     value = vectors["vector"].to_numpy()
     turned = pl.Series("vector", np.where(kept, value, -value), dtype=vectors.schema["vector"])
     vectors.with_columns(turned).write_parquet(tmp_path / "bert.parquet")
-    before = logits(stays, featured(stays, long, tmp_path / "a"), stay / "note/bert.parquet")
-    after = logits(stays, featured(stays, other, tmp_path / "b"), tmp_path / "bert.parquet")
+    given = {str(h): str(stay / f"ehr/statistics/{h}h.parquet") for h in (4, 12, 48)}
+    later = {h: turned_table(path, tmp_path) for h, path in given.items() if int(h) > hour}
+    before = logits(stays, featured(stays, long, tmp_path / "a"), stay / "note/bert.parquet", given)
+    after = logits(
+        stays, featured(stays, other, tmp_path / "b"), tmp_path / "bert.parquet", given | later
+    )
     for task, old, new in zip(TASKS, before, after, strict=True):
         known = int(task.split("_")[1][:-1]) <= hour
         assert torch.equal(old, new) == known, task

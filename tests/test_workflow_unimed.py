@@ -41,7 +41,7 @@ def test_a_result_of_all_tasks_speaks_of_each(stays):
     for own in recall.values():
         assert own["model"]["value"] <= own["ceiling"]["value"]
     looked = result["attention"]["modality"]["arf_12h"]
-    assert set(looked) == {"S", "X", "c", "n"}
+    assert set(looked) == {"S", "X", "statistics", "c", "n"}
     assert list(result["attention"]["task"]["mortality_48h"]) == TASKS[:3]
     assert (stays / MULTI.replace(".json", ".svg")).read_text().count("ROC") >= 3
 
@@ -62,7 +62,7 @@ def test_a_result_of_one_task_has_a_decoder_of_its_own(stays):
     result = validated(stays / ALONE)
     assert list(result["tasks"]) == ["shock_4h"]
     assert result["settings"]["unimed"]["model"]["decoder"] == "gru-attention"
-    assert set(result["attention"]["modality"]["shock_4h"]) == {"S", "X"}
+    assert set(result["attention"]["modality"]["shock_4h"]) == {"S", "X", "statistics"}
 
 
 def test_predictions_are_of_eligible_stays_and_patients_keep_their_split(stays):
