@@ -28,7 +28,7 @@ from pipeline.stage.errors import InputError
 from pipeline.training.embeddings import Embeddings
 
 FOLDS = 5
-KEPT = 0.999  # share of a modality's variance that its principal directions hold
+KEPT = 0.99  # share of a modality's variance that its principal directions hold
 EVALUATIONS = 100  # of the loss, at most, in one fit
 RARE = 0.01  # a chance
 SMALL = 0.1  # standard deviation of weights that must not start equal
