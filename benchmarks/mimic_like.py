@@ -4,13 +4,10 @@ An admission of 48 h: about 250 event times of about 5 tokens each, 1 to 4 films
 average), 1 to 8 reports (4 on average).
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import yaml
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.cxr.film_data import Films
 from pipeline.ehr.samples import TIMES, tokens

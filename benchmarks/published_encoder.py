@@ -4,16 +4,12 @@ Wang et al. 2024, section 2.3. The weights are those of the pipeline's encoders,
 compute the same features; the arithmetic is written anew, as a definition would be typed in.
 """
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.cxr.encoder_resnet18 import FilmsNetwork
 from pipeline.cxr.film_data import Films

@@ -39,8 +39,8 @@ def vitals(way):
     )
 
 
-@pytest.mark.parametrize("way", ["drift", "transient"])
-def test_least_squares_on_the_course_of_vitals_recover_what_the_ehr_shows(way):
+@pytest.mark.parametrize(("way", "told"), [("drift", 1.0), ("transient", 0.99)])
+def test_least_squares_on_the_course_of_vitals_recover_what_the_ehr_shows(way, told):
     rows = vitals(way).with_columns(
         turned=pl.col("g") - pl.col("g").mean().over("hadm_id", "itemid")
     )
@@ -50,7 +50,7 @@ def test_least_squares_on_the_course_of_vitals_recover_what_the_ehr_shows(way):
     read = rows.group_by("hadm_id", "shown_e").agg(read=top / bottom, range=range_)
     assert read.height == eligible(admissions(SMALL)).height
     read = read.filter(pl.col("range") > 0.2)  # who reached the ward late in a crisis has less
-    assert read.height > 0.99 * eligible(admissions(SMALL)).height
+    assert read.height >= told * eligible(admissions(SMALL)).height
     error = (read["read"] - read["shown_e"]).to_numpy()
     assert np.abs(error).max() < 0.15 and error.std() < 0.03  # charted in whole numbers
 

@@ -252,18 +252,21 @@ def path(build: Callable[[int], FittedHead], known: Known, tried: Sequence[Shape
     optimum. One with them starts from that without, of the same strength, if there is one.
     """
     share = known.label.mean().logit().item()
-    heads: dict[Shape, FittedHead] = {}
+    heads: list[FittedHead] = []
+    plain: dict[float, FittedHead] = {}  # without hidden units, by strength
+    last = None
     for shape in tried:
         head = build(shape.hidden)
-        plain = heads.get(Shape(0, shape.strength)) if shape.hidden else None
-        last = next(reversed(heads.values())) if heads and not shape.hidden else plain
-        if last is None:
+        start = plain.get(shape.strength) if shape.hidden else last
+        if start is None:
             head.bias.data.fill_(share)
         else:
-            start_from(head, last)
+            start_from(head, start)
         train(head, known, shape.strength, rate)
-        heads[shape] = head
-    return [*heads.values()]
+        heads.append(head)
+        if not shape.hidden:
+            plain[shape.strength] = last = head
+    return heads
 
 
 @torch.no_grad()
