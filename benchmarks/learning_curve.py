@@ -24,7 +24,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,8 @@ def code_digest() -> str:
     return digest.hexdigest()[:12]
 
 
-def command(hospital: Hospital, folder: Path, cores: int, dry: bool) -> list[str]:
-    """Makes the run folder; the call of Snakemake in it."""
+def project(folder: Path) -> None:
+    """Copies code and config to a folder, in place of what it had of them; results stay."""
     (folder / "results").mkdir(parents=True, exist_ok=True)
     for shared in SHARED:
         if (source := REPOSITORY / shared).is_file():
@@ -116,16 +116,27 @@ def command(hospital: Hospital, folder: Path, cores: int, dry: bool) -> list[str
             continue
         shutil.rmtree(folder / shared, ignore_errors=True)
         shutil.copytree(source, folder / shared, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def command(hospital: Hospital, folder: Path, cores: int, dry: bool) -> list[str]:
+    """Makes the run folder; the call of Snakemake in it."""
+    project(folder)
     sized = {"patients": hospital.patients, "seed": hospital.seed}
     settings: dict[str, Any] = {"hospital": {**sized, "severity": VARIANTS[hospital.variant]}}
     settings |= TRY if hospital.patients == TINY else {}
-    text = yaml.safe_dump(settings)
+    results = [f"results/{target}.json" for target in hospital.targets]
+    return snakemake(folder, settings, results, cores, dry)
+
+
+def snakemake(folder: Path, settings: Mapping[str, Any], targets: Sequence[str], cores: int,
+              dry: bool = False) -> list[str]:  # fmt: skip
+    """The call that makes the targets in a folder; `settings`: what differs from config.yaml."""
+    text = yaml.safe_dump(dict(settings))
     if not (config := folder / "hospital.yaml").exists() or config.read_text() != text:
         config.write_text(text)
-    results = [f"results/{target}.json" for target in hospital.targets]
     asked = ["--dry-run", "--quiet", "all"] if dry else ["--keep-going", "--quiet", "rules"]
     call = [sys.executable, "-m", "snakemake", "--cores", str(cores), *asked]
-    return [*call, "--configfile", "hospital.yaml", "--", *results]
+    return [*call, "--configfile", "hospital.yaml", "--", *targets]
 
 
 def environment() -> dict[str, str]:
@@ -134,9 +145,8 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": found}
 
 
-def run(hospital: Hospital, folder: Path, cores: int, dry: bool = False) -> int:
+def run(call: Sequence[str], folder: Path) -> int:
     """Runs Snakemake, whose messages are shown; its exit status. It is ended with this script."""
-    call = command(hospital, folder, cores, dry)
     with subprocess.Popen(call, cwd=folder, env=environment(), stdout=sys.stderr) as running:
         try:
             return running.wait()
@@ -236,7 +246,7 @@ def main() -> None:
         now = time.strftime("%H:%M:%S")
         print(f"{now} {hospital.name}: {len(hospital.targets)} results", file=sys.stderr)
         started = time.monotonic()
-        if run(hospital, own, given.cores, given.dry_run):
+        if run(command(hospital, own, given.cores, given.dry_run), own):
             failed.append(hospital.name)
         elif not given.dry_run:
             harvest(hospital, own, time.monotonic() - started)
