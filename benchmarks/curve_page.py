@@ -77,7 +77,12 @@ HEAD = """# Learning curve
 
 oracle − model: how far a model stays below what is reachable, in AUROC on the test patients, with
 95 % intervals over patients. Made by `benchmarks/learning_curve.py`: the default recipe on
-hospitals that no choice rests on.
+hospitals on which nothing was chosen. One of them, drift with 1,500 patients and seed 201, was seen
+before the choice of statistics beside the EHR's tokens: docs/choices.md.
+
+Both variants of a size and seed are the same patients with the same films and reports; their vitals
+differ. So each figure of films (c) and notes (n) stands here twice, and "in 4 of 4" is of two
+hospitals.
 """
 MODELS = [*SINGLES, "e_gbdt-stats", *(f"ecn_{model}" for model in (*FUSED, "joint"))]
 

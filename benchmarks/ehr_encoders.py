@@ -10,10 +10,10 @@ Each folder is one of a checkout in which a hospital was made (`hospital: { pati
         results/corrected/admission/labels/mortality.parquet \\
         results/hospital/truth/oracle_mortality.parquet
 
-Each variant is trained and its head fitted as the workflow does for `e_unimodal_mortality`. `auroc`
-is of the labels of the test patients, `known` for their known risk itself: every patient counts as
-both, with the oracle's probability, so that figures lack the noise of labels. Seconds are those of
-the processor, one thread.
+Each variant is trained and its head fitted as the workflow does for `e_unimodal_mortality`, but in
+float32 on any processor. `auroc` is of the labels of the test patients, `known` for their known
+risk itself: every patient counts as both, with the oracle's probability, so that figures lack the
+noise of labels. Seconds are those of the processor, one thread.
 """
 
 import argparse

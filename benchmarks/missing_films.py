@@ -94,7 +94,9 @@ class Project:
         data = json.loads(Wiring(self.config).encoder_data("c")(job))
         data["cxr"]["films"] = str(to / "films.parquet")
         settings = protocols.settings(self.config, "corrected")
-        shared = {"data": json.dumps(data), "torch_threads": self.config["torch"]["threads"],
+        compute = self.config["torch"]  # as the workflow computes
+        shared = {"data": json.dumps(data), "torch_threads": compute["threads"],
+                  "precision": compute["precision"], "device": compute["device"],
                   "schedule": protocols.schedule(settings, "c", "unimodal", self.task)}  # fmt: skip
         self.run("training.pretrain", output=to / "encoder", **shared)
         weights = [to / f"encoder/seed{seed}.safetensors" for seed in self.seeds]

@@ -65,6 +65,15 @@ def test_a_hospital_runs_the_default_recipe_in_a_folder_of_its_own(tmp_path):
     assert not list((tmp_path / "results").iterdir())
 
 
+def test_the_digest_of_a_record_is_of_the_code_that_ran(tmp_path):
+    learning_curve.project(tmp_path)
+    ran = learning_curve.code_digest(tmp_path)
+    assert ran == learning_curve.code_digest(REPOSITORY)
+    edited = tmp_path / "pipeline/training/loop.py"
+    edited.write_text(edited.read_text() + "\n")
+    assert learning_curve.code_digest(tmp_path) != ran == learning_curve.code_digest(REPOSITORY)
+
+
 def test_a_finished_hospital_is_kept_until_a_target_is_added(tmp_path):
     hospital = learning_curve.HOSPITALS[0]
     assert learning_curve.finished(hospital, tmp_path) is None
