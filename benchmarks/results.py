@@ -18,6 +18,7 @@ QUESTIONS = {  # in the order of the page; why one may have no record
     "gpu": "it needs a machine with CUDA (make bench QUESTIONS=gpu)",
     "full_size": "it takes half an hour of its own (make bench QUESTIONS=full_size)",
     "learning_curve": "it takes hours (make bench QUESTIONS=learning_curve)",
+    "chain": "it takes an hour (make bench QUESTIONS=chain)",
 }  # fmt: skip
 HEAD = """# What is fast, what it is compared with, and what limits it
 
