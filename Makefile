@@ -74,10 +74,10 @@ verify: setup
 	@python -m pipeline.plan.verify --threads $(CORES)
 
 test: setup lint
-	pytest -n 3 --dist loadfile --durations 10
+	pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10
 
 test-all: setup lint
-	pytest -n 3 --dist loadfile --durations 20 --all
+	pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 20 --all
 
 lock: setup
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --group dev --output-file requirements.lock pyproject.toml

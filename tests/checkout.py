@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import warm
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -39,6 +40,7 @@ def tracked_files():
 def environment():
     """The environment of the jobs: `python` is the interpreter that runs the tests."""
     dropped = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "SNAKEMAKE_PROFILE"}
+    dropped |= {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}  # of the tests themselves
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
 
@@ -66,7 +68,14 @@ class Outcome:
 
 
 class Checkout:
-    """A working copy below a temporary folder."""
+    """A working copy below a temporary folder.
+
+    `warm`: jobs, and snakemake where it only plans, are forks of a process that has imported the
+    large libraries, see tests/warm.py. Snakemakes that run jobs, and jobs that are to fail or to be
+    killed, start anew.
+    """
+
+    warm = False
 
     def __init__(self, root):
         self.root = Path(root)
@@ -81,9 +90,18 @@ class Checkout:
         copy.configure(SMALL | (settings or {}))
         return copy
 
-    def copy(self, root):
-        """Everything of it again: code, results and Snakemake's records, with their times."""
-        subprocess.run(["cp", "-a", self.root, root], check=True)
+    def copy(self, root, whole=False):
+        """Everything of it again: code, results and Snakemake's records, with their times.
+
+        Weights, most of its bytes, are links unless `whole`: jobs replace them and never write
+        into them, nor may a test.
+        """
+        for path in [] if whole else (self / "results").glob("**/models/**/*"):
+            if path.suffix in {".safetensors", ".progress"}:
+                linked = root / path.relative_to(self.root)
+                linked.parent.mkdir(parents=True, exist_ok=True)
+                linked.hardlink_to(path)
+        subprocess.run(["cp", "-an", f"{self.root}/.", root], check=True)
         return Checkout(root)
 
     def __truediv__(self, name):
@@ -109,17 +127,21 @@ class Checkout:
     def command(self, *arguments):
         return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
 
-    def start(self, *arguments, broken=None, killed=None):
+    def start(self, *arguments, broken=None, killed=None, warm_jobs=False):
         """Starts snakemake in the copy, in a process group of its own.
 
         `broken`: a module whose jobs fail, whatever its code is. `killed`: modules whose first
         job is killed while it writes, and snakemake with it.
         """
-        kept = environment()
+        kept, command = environment(), self.command(*arguments)
         if broken or killed:
             kept = self.breaking(broken) if broken else self.killing(killed)
+        elif warm_jobs and "--dry-run" in arguments:
+            command = warm.snakemake(*command[3:])
+        elif warm_jobs:
+            kept["PATH"] = f"{warm.folder_of_python()}{os.pathsep}{kept['PATH']}"
         return subprocess.Popen(
-            self.command(*arguments), cwd=self.root, text=True, start_new_session=True,
+            command, cwd=self.root, text=True, start_new_session=True,
             env=kept, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
@@ -146,7 +168,7 @@ class Checkout:
 
     def snakemake(self, *arguments, **fault):
         """Runs snakemake in the copy."""
-        running = self.start(*arguments, **fault)
+        running = self.start(*arguments, warm_jobs=self.warm, **fault)
         text, _ = running.communicate()
         return Outcome(running.returncode, text)
 

@@ -11,9 +11,13 @@ from checkout import ALONE, MAIN, MULTI, REPOSITORY, SINGLE, Checkout, Outcome
 from filelock import FileLock
 from hypothesis import settings
 
+# before numpy and torch are imported: what they compute here is small, and as many processes as
+# there are cores run tests, so that a second thread of each would only wait for the first
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 # no test depends on time: a busy machine fails none
 settings.register_profile("repository", deadline=None)
 settings.load_profile("repository")
+Checkout.warm = True  # a job takes seconds less
 
 
 def pytest_addoption(parser):
@@ -32,6 +36,8 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(skip)
+    # the longest first: modules of seconds fill what is left at the end
+    items.sort(key=lambda item: not item.path.name.startswith("test_workflow"))
 
 
 @pytest.fixture(scope="session")

@@ -218,8 +218,8 @@ def test_same_seed_and_size_give_the_same_bytes_on_any_number_of_threads(tmp_pat
         from pipeline.hospital import make, settings, truth, truth_stay
         truth.ceilings = truth_stay.ceilings = lambda *_: {}
         make.make(Path(sys.argv[1]), settings.Settings(40))"""
-    one = dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    where = {"cwd": Path(__file__).parents[1], "env": {**os.environ, **one}}
+    other = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    where = {"cwd": Path(__file__).parents[1], "env": {**os.environ, **other}}
     subprocess.run([sys.executable, "-c", made, str(tmp_path)], check=True, **where)
     assert digests(tmp_path) == digests(files(40))
 

@@ -97,7 +97,8 @@ def turn(value):
     return {key: turn(value[key]) for key in reversed(value)}
 
 
-def test_touched_files_and_reordered_settings_rerun_nothing(copied):
+def test_touched_files_and_reordered_settings_rerun_nothing(finished, tmp_path):
+    copied = finished.copy(tmp_path / "copied", whole=True)
     config = yaml.safe_load((copied / "config.yaml").read_text())
     turned = turn(config) | {"modalities": config["modalities"]}  # whose order names the targets
     (copied / "config.yaml").write_text(yaml.safe_dump(turned, sort_keys=False))
@@ -160,6 +161,7 @@ def test_retraining_with_the_same_seed_gives_the_same_bytes(copied):
 @pytest.mark.slow
 def test_a_second_run_elsewhere_with_other_threads_gives_the_same_bytes(finished, tmp_path):
     other = Checkout.fresh(tmp_path / "elsewhere")
+    other.warm = False  # each job an interpreter of its own
     other.make("--cores", "1", "--", MAIN, SINGLE)
     assert digests(other, "results/corrected/**/*") == digests(finished, "results/corrected/**/*")
     assert digests(other, "results/*.*") == digests(finished, "results/*.*")
