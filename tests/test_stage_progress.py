@@ -87,11 +87,11 @@ def test_progress_and_warnings_are_said_once_where_log_and_screen_are_one():
 
 def test_a_query_says_how_far_it_is(tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO")
-    monkeypatch.setattr(databases, "LOOK", 0.01)
+    monkeypatch.setattr(databases, "LOOK", 0.002)
     monkeypatch.setattr(module, "FIRST", 0)
     monkeypatch.setattr(module, "EVERY", 0)
     with databases.connect(1, 500, tmp_path) as database:
-        rows = "SELECT i, hash(i) AS h FROM range(3_000_000) AS r(i)"
+        rows = "SELECT i, hash(i) AS h FROM range(1_000_000) AS r(i)"
         database.execute(f"COPY ({rows}) TO '{tmp_path}/t.csv.gz' (FORMAT csv)")
         with databases.watched(database, "reading t"):
             types = "{i: 'BIGINT', h: 'UBIGINT'}"
