@@ -158,10 +158,11 @@ def signal(count=240, width=40, seed=0):
     return Embeddings(value, np.ones((count, 2), bool)), task_rows(label)
 
 
-def test_without_hidden_units_it_is_the_regression_of_scikit_learn():
+@pytest.mark.parametrize("name", ["early", "gated"])  # of modalities that are all there
+def test_without_hidden_units_it_is_the_regression_of_scikit_learn(name):
     data, rows = signal()
     fusion = rows.of("fusion")
-    head, _ = chosen("early", data, rows, [Shape(0, 0.5)], rate=0.0)
+    head, _ = chosen(name, data, rows, [Shape(0, 0.5)], rate=0.0)
     value = head.directed(data.batch(np.arange(240))).flatten(1).double().numpy()
     # the heads are in float32 once fitted
     model = LogisticRegression(C=0.5, tol=1e-10, max_iter=5000).fit(

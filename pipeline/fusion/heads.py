@@ -73,16 +73,18 @@ class Attention(nn.Module):
 
     A token is what a modality says, and how much that counts: the softmax of the latter over the
     modalities weighs the former. In place of an absent modality stands a learnt token of its own:
-    without a film the others count more. Of equal weights it is the sum of what each says.
+    without a film the others may count more. Of equal weights it is the sum of what each says; what
+    counts more whoever is there is told by what it says, not by a weight of its own, which no
+    penalty would hold.
     """
 
     def __init__(self, modalities: int) -> None:
         super().__init__()
-        self.shift, self.absent = weights(modalities, 2), weights(modalities, 2)
+        self.absent = weights(modalities, 2)
 
     def forward(self, token: torch.Tensor, here: torch.Tensor) -> torch.Tensor:
         """(…, B)."""
-        token = torch.where(here.unsqueeze(-1), token + self.shift, self.absent)
+        token = torch.where(here.unsqueeze(-1), token, self.absent)
         share = token[..., 1].softmax(dim=-1) * len(self.absent)  # 1 on average
         return (share * token[..., 0]).sum(dim=-1)
 
