@@ -170,7 +170,7 @@ OF_ENCODERS = [
     (BACKBONE | {NETWORK: "resnet19"}, f"config.{NETWORK}: torchvision knows no network resnet19"),
     (BACKBONE | {NETWORK: "/no/vit"}, f"config.{NETWORK}: no folder /no/vit, and no hub name"),
     (BACKBONE | {"cxr.backbone.trained": "frozen"}, "a frozen network of random weights tells"),
-    ({"cxr.backbone.weights": "/no"}, "config.cxr.backbone.weights: no file /no"),
+    (BACKBONE | {"cxr.backbone.weights": "/no"}, "config.cxr.backbone.weights: no file /no"),
     ({"cxr.augment": {"shift": 2}}, "config.cxr.augment.degrees: missing"),
     ({"cxr.augment.shift": 2}, "config.cxr.augment.shift: 2; expected a number from 0 to 0.5"),
     ({"torch.precision": "fp16"}, 'precision: "fp16"; expected auto, fp32 or bf16'),
@@ -186,6 +186,8 @@ def test_what_an_encoder_of_films_or_reports_lacks_is_told_before_anything_start
 def test_what_no_model_uses_need_not_be_there():
     changes = {NETWORK: "/no/vit", "cxr.backbone.trained": "frozen"}
     configuration.check(changed(changes))
+    for weights in ("/no/weights", "IMAGENET1K_V1"):  # the latter not fetched
+        configuration.check(changed({"cxr.backbone.weights": weights}))
     augment = {"shift": 0.05, "degrees": 5, "contrast": 0.2}
     checked = configuration.check(changed(BACKBONE | {NETWORK: "vit_b_16", "cxr.augment": augment}))
     published = protocols.settings(checked.dump(), "published")

@@ -170,7 +170,6 @@ def _files(config: Config) -> Iterator[str]:
     files = {
         "cohort.ids": config.cohort.ids,
         "cxr.pretrained": config.cxr.pretrained,
-        "cxr.backbone.weights": config.cxr.backbone.weights,
         "cxr.precomputed": config.cxr.precomputed,
         "note.precomputed": config.note.precomputed,
     }
@@ -205,6 +204,8 @@ def _films_and_reports(config: Config) -> Iterator[str]:
     elif not torchvision_has(model):
         yield (f"cxr.backbone.model: torchvision knows no network {model}; name one such as "
                "densenet121, or a folder with a / in its path")  # fmt: skip
+    elif weights and not Path(weights).is_file():
+        yield f"cxr.backbone.weights: no file {weights}; name one that is there, or null"
     elif not weights and config.cxr.backbone.trained == "frozen":
         yield ("cxr.backbone.weights: null, but a frozen network of random weights tells nothing; "
                "name a safetensors file, or set trained: finetuned")  # fmt: skip
