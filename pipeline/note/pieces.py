@@ -17,9 +17,11 @@ and </s> of RoBERTa), so no part of a long report is lost.
 """
 
 import os
+import re
 import tempfile
 import unicodedata
 from collections.abc import Mapping
+from pathlib import Path
 from string import punctuation
 from typing import Any
 
@@ -31,12 +33,13 @@ from transformers.utils import logging
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
-from pipeline.stage.model_folders import KEY, model_folder
+from pipeline.stage.model_folders import KEY, model_folder, read_mapping
 from pipeline.stage.tables import Contract, reading, write_table
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a job keeps to its threads
 logging.set_verbosity_error()
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+UPPER = re.compile(r"[^\[]*[A-Z]")  # a piece with upper case; [PAD] and its like are none
 CHUNK = 10_000  # reports tokenised at a time: bounds memory
 TOKENS = Contract(
     {"note_id": pl.String, "window": pl.Int16, "tokens": pl.List(pl.Int32)},
@@ -95,9 +98,10 @@ def _stands_alone(sign: str) -> bool:
 def load_tokenizer(model: str) -> Any:
     """The fast tokenizer of a folder or hub name; `InputError` where there is none."""
     folder = model_folder(model)
+    options = {"do_lower_case": False} if keeps_case(folder) else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
+            folder, local_files_only=True, trust_remote_code=False, **options
         )
     except Exception as error:  # the library raises plain exceptions for broken files
         why = (str(error).splitlines() or [type(error).__name__])[0]
@@ -106,6 +110,20 @@ def load_tokenizer(model: str) -> Any:
         raise InputError(f"{KEY}: {model} has no fast tokenizer; save one as tokenizer.json")
     tokenizer.truncation_side = "right"  # what is cut off a window starts the next
     return tokenizer
+
+
+def keeps_case(folder: Path) -> bool:
+    """Whether a model reads upper case, where its folder does not say so itself.
+
+    transformers lowers the case of a vocab.txt without settings. ASSUME a vocabulary with upper
+    case was learnt from text as written: that of Bio_ClinicalBERT was (its authors' issue 26).
+    """
+    vocabulary, settings = folder / "vocab.txt", folder / "tokenizer_config.json"
+    if (folder / "tokenizer.json").is_file() or not vocabulary.is_file():
+        return False
+    if settings.is_file() and "do_lower_case" in read_mapping(settings):
+        return False
+    return any(UPPER.match(line) for line in vocabulary.read_text(encoding="utf-8").splitlines())
 
 
 def starts_with_class(tokenizer: Any) -> bool:
