@@ -3,15 +3,16 @@
 A torchvision network is named as torchvision does (`densenet121`); its weights are a safetensors
 file, or random. A folder (RAD-DINO, ViT) holds its weights itself. The layer that tells ImageNet's
 classes apart is taken away. Films are shown as the weights expect them: brightness standardised by
-the mean and SD that torchvision (the default weights' meta) or the folder
-(preprocessor_config.json) names, at the size that they name. Weights of random start take films as
-they are, divided by 255.
+the mean and SD that torchvision (the weights' meta; the default ones' for a file of another name)
+or the folder (preprocessor_config.json) names, at the size that they name. Weights of random start
+take films as they are, divided by 255.
 
 ASSUME films become square without keeping their aspect ratio, where some folders crop the centre: a
 chest film's edges hold lung.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pipeline.cxr.registry import KEY
+from pipeline.stage.command import log
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import (
     PICTURES,
@@ -90,7 +92,7 @@ class Backbone(nn.Module):
 
     def __init__(self, net: nn.Module, width: int, shown: Shown) -> None:
         super().__init__()
-        self.net, self.width, self.show = net, width, AsShown(shown)
+        self.net, self.width, self.shown, self.show = net, width, shown, AsShown(shown)
 
     def forward(self, film: torch.Tensor) -> torch.Tensor:
         """The vectors."""
@@ -138,6 +140,14 @@ def load_backbone(model: str, weights: str | None) -> Backbone:
     return backbone.eval()
 
 
+@cache
+def warn_if_enlarged(shown: Shown, pixels: int, model: str) -> None:
+    """Warns, once, of films smaller than the weights expect: enlarged, they show no more."""
+    if (size := shown.size) and size > pixels:
+        log.warning("cxr.pixels: films are decoded at %d pixels and enlarged to the %d that %s "
+                    "expects; set cxr.pixels to %d", pixels, size, model, size)  # fmt: skip
+
+
 def digest_of_weights(model: str, weights: str | None) -> str | None:
     """SHA-256 of the weights in use; None where they start from random."""
     if is_folder(model):
@@ -161,11 +171,21 @@ def _of_torchvision(name: str, weights: str | None) -> Backbone:
     shown = Shown(size=getattr(net, "image_size", None))  # vision transformers take one size
     if weights:
         load_pretrained(net, weights, but=f"{head}.", expected=f"torchvision's {name}")
-        meta = models.get_model_weights(name).DEFAULT.transforms()
+        meta = _meta(name, weights)
         shown = Shown(mean=tuple(meta.mean), sd=tuple(meta.std), size=shown.size
                       or int(meta.crop_size[0]))  # fmt: skip
     net.set_submodule(head, nn.Identity())
     return Backbone(net, width, shown)
+
+
+def _meta(name: str, weights: str) -> Any:
+    """How torchvision shows pictures to weights: to those that the file is named after (as by
+    `make weights`: regnet_y_16gf-IMAGENET1K_SWAG_E2E_V1), else to the network's default ones."""
+    from torchvision import models
+
+    known = models.get_model_weights(name)
+    version = Path(weights).stem.removeprefix(f"{name}-")
+    return known.__members__.get(version, known.DEFAULT).transforms()
 
 
 def _of_folder(model: str) -> Backbone:

@@ -87,12 +87,8 @@ def main() -> None:
     make_repeatable(0, arguments.torch_threads, arguments.precision)
     device = pick_device(arguments.device)
     network = load_backbone(model, weights).to(device)
-    shown = network.show.shown
-    assert shown is not None
-    if shown.size and shown.size > pixels:
-        log.warning("cxr.pixels: films are decoded at %d pixels and enlarged to the %d that %s "
-                    "expects; set cxr.pixels to %d", pixels, shown.size, model, shown.size
-                    )  # fmt: skip
+    shown = network.shown
+    networks.warn_if_enlarged(shown, pixels, model)
     facts = {
         "model": Path(model).name if is_folder(model) else model,
         "weights_sha256": digest_of_weights(model, weights),

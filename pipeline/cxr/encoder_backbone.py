@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from pipeline.cxr.augment import Augment
-from pipeline.cxr.backbone import Backbone, load_backbone
+from pipeline.cxr.backbone import Backbone, load_backbone, warn_if_enlarged
 from pipeline.cxr.film_data import Films, decoded_places, read_films
 from pipeline.cxr.settings import Augmentation, read_augmentation
 from pipeline.stage.store import open_chunk, size_folder
@@ -61,11 +61,12 @@ class BackboneEncoder:
         return read_films(settings["films"], places, opened, shape, episodes, before)
 
     def network(self, settings: Settings, data: Films, train: np.ndarray) -> nn.Module:
-        """Settings: trained, hours_scale; fine-tuned: model, weights, augment."""
+        """Settings: trained, hours_scale; fine-tuned: model, weights, pixels, augment."""
         if settings["trained"] == "frozen":
             return vector_network("c", data, train, settings["hours_scale"])
         augment = settings["augment"]
         backbone = load_backbone(settings["model"], settings["weights"])
+        warn_if_enlarged(backbone.shown, settings["pixels"], settings["model"])
         return BackboneNetwork(backbone, settings["hours_scale"], read_augmentation(augment))
 
 
