@@ -100,7 +100,7 @@ def write_chunk(writer: Writer, settings: Settings, chunk: int) -> pl.DataFrame:
     moves = stays.movements(stream(8), admissions)
     admissions = stays.with_stay_id(admissions, moves)
     admissions = arrivals.arrivals(stream(30), admissions, settings.habits.late_arrival)
-    start = stream(40).standard_normal(admissions.height)  # of drift alone
+    start = stream(40).standard_normal(admissions.height)  # of drift and transient alone
     admissions = admissions.with_columns(pl.Series("start_e", start))
     admissions = bedside.weights(stream(50), admissions)
     others = later.later_stays(stream(10), admissions, moves, settings.effects)
