@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torchvision.models import get_model
 from transformers import BertConfig, BertModel, ViTConfig, ViTModel
 
-from pipeline.cxr import embed
+from pipeline.cxr import backbone, embed
 from pipeline.cxr.backbone import IMAGENET, AsShown, Shown, digest_of_weights, load_backbone
 from pipeline.cxr.decode import DECODED
 from pipeline.cxr.encoder_backbone import ENCODER, BackboneNetwork
@@ -20,6 +21,7 @@ from pipeline.cxr.encoder_resnet18 import ENCODER as RESNET18
 from pipeline.cxr.films import FILMS
 from pipeline.stage.errors import InputError
 from pipeline.stage.store import append, read_index, size_folder
+from pipeline.training import pace
 from pipeline.training.modality import Feature
 
 SMALL = "shufflenet_v2_x0_5"  # a network of few weights
@@ -83,6 +85,32 @@ def test_torchvision_weights_get_films_by_their_meta_and_lose_their_classes(weig
     expected = net.eval()(by_hand(film, IMAGENET.mean, IMAGENET.sd))
     torch.testing.assert_close(made(film), expected, atol=1e-4, rtol=1e-4)
     assert made.width == expected.shape[1]
+
+
+def test_weights_are_shown_films_as_their_own_meta_says():
+    own, other = (
+        backbone._meta("regnet_y_16gf", f"/w/{name}.safetensors").crop_size
+        for name in ("regnet_y_16gf-IMAGENET1K_SWAG_E2E_V1", "mine")
+    )
+    assert (own, other) == ([384], [224])
+
+
+def test_films_smaller_than_the_weights_expect_are_warned_of_once(folder, caplog):
+    settings = {"trained": "finetuned", "model": str(folder), "weights": None, "pixels": 31,
+                "hours_scale": 48, "augment": None}  # fmt: skip
+    for _ in range(2):
+        ENCODER.network(settings, None, np.arange(0))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "decoded at 31 pixels and enlarged to the 32" in caplog.text
+    ENCODER.network(settings | {"pixels": 32}, None, np.arange(0))
+    assert len(caplog.records) == 1
+
+
+def test_what_embedding_takes_is_measured_of_a_frozen_network(folder):
+    asked = SimpleNamespace(device="cpu", torch_threads=1, precision="fp32")
+    settings = {"encoder": "backbone", "model": str(folder), "weights": None, "pixels": 32}
+    found = pace.frozen("cxr", settings, asked)
+    assert found["items"] == "films" and found["seconds"] > 0
 
 
 def test_a_network_of_random_start_gets_films_as_they_are():

@@ -3,6 +3,7 @@
 import json
 import sys
 from shutil import copytree
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,7 @@ from pipeline.note.notes import NOTES
 from pipeline.note.pieces import load_tokenizer, windows
 from pipeline.note.reports import padded
 from pipeline.stage.errors import InputError
+from pipeline.training import pace
 
 LONG = " ".join(TEXTS * 3)
 
@@ -236,3 +238,32 @@ def test_the_encoder_gives_a_token_of_reports_known_by_each_horizon(cohort, trai
     assert present.tolist() == [[True, True], [True, True], [False, False]]
     assert not torch.equal(made[0, 0], made[0, 1])
     assert torch.equal(made[1, 0], made[1, 1])
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "read"),
+    [
+        (["Lungs", "lungs"], None, ["Lungs", "lungs"]),
+        (["lungs"], None, ["lungs", "lungs"]),
+        (["Lungs", "lungs"], {"do_lower_case": True}, ["lungs", "lungs"]),
+    ],
+)
+def test_upper_case_is_kept_where_the_vocabulary_has_it_and_nothing_says_otherwise(
+    folders, tmp_path, words, settings, read
+):
+    copytree(folders["bert"], tmp_path / "bert")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "bert" / name).unlink(missing_ok=True)
+    pieces_of = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    (tmp_path / "bert/vocab.txt").write_text("\n".join(pieces_of) + "\n")
+    if settings:
+        (tmp_path / "bert/tokenizer_config.json").write_text(json.dumps(settings))
+    assert load_tokenizer(str(tmp_path / "bert")).tokenize("Lungs lungs") == read
+
+
+def test_what_embedding_takes_is_measured_of_a_frozen_model(folders):
+    asked = SimpleNamespace(device="cpu", torch_threads=1, precision="fp32")
+    settings = {"encoder": "bert", "model": str(folders["bert"]), "tokens": 256}
+    found = pace.frozen("note", settings, asked)
+    assert found["items"] == "windows of reports" and found["seconds"] > 0
+    assert "small BERT" in pace.frozen("note", settings | {"model": None}, asked)["reason"]

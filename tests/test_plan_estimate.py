@@ -172,6 +172,11 @@ def test_a_training_takes_its_budget_of_measured_steps_at_most(monkeypatch):
         "; 2.0 GB of the GPU (measured)"
     )
     assert missing == "train note: not measured: no sample"
+    embedded = {"note": {"seconds": 0.5, "gpu_bytes": None,
+                         "frozen": {"items": "windows of reports", "seconds": 0.25}}}  # fmt: skip
+    assert training(monkeypatch, "n_unimodal_mortality", embedded)[1].startswith(
+        "embed note: 250.0 per thousand windows of reports (measured)"
+    )
     together = training(monkeypatch, "en_joint_mortality", found)[2]
     assert together.startswith(f"train joint: at most about {steps * 0.5}, ")
     assert "not measured" in training(monkeypatch, "en_unimed_all", found)[0]
@@ -183,6 +188,13 @@ def test_an_encoder_without_samples_is_not_measured():
         pace.sample("ehr", {"encoder": "fiddle"}, 2)
     films = pace.sample("cxr", {"encoder": "resnet18", "pixels": 33}, 3)
     assert films.batch(np.arange(3))["film"].shape[1:] == (33, 33)
+    vectors = pace.sample("cxr", {"encoder": "backbone", "trained": "frozen", "pixels": 33}, 3)
+    assert vectors.batch(np.arange(3))["vector"].ndim == 2
+    assert "vector" in pace.sample("note", {"encoder": "bert", "trained": "frozen"}, 3).batch(
+        np.arange(3)
+    )
+    with pytest.raises(InputError, match="learns"):
+        pace.sample("note", {"encoder": "bert", "trained": "last"}, 3)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ TRAINED_TOGETHER = "pipeline.fusion.joint"
 ASSUMED = (
     "measured on episodes at random, of MIMIC's size (the hospital's are smaller): 250 times of 5 "
     "tokens, 2 films, 4 reports each; on a CPU in seconds of its threads, whatever else it does",
-    "assumed: early stopping saves nothing; validation, embedding and heads take little beside it",
+    "assumed: early stopping saves nothing; validation, embedding by what was trained, and heads "
+    "take little beside it",
 )
 
 
@@ -44,6 +45,8 @@ def training_lines(
     runs = len(config["seeds"]) * len(protocols.folds(config, protocol))
     measured = measure(config, modalities, task, protocol)
     lines = [encoder_line(name, found, schedule, runs, words) for name, found in measured.items()]
+    lines += [frozen_line(name, found["frozen"], words) for name, found in measured.items()
+              if "frozen" in found]  # fmt: skip
     each = sum(found.get("seconds", 0.0) for found in measured.values())
     if TRAINED_TOGETHER in known.modules and "steps" in schedule:
         more = words(each * schedule["steps"] * runs)
@@ -76,6 +79,26 @@ def encoder_line(
     return f"train {name}: at most {total}: {steps} × {times}{memory}"
 
 
+def frozen_line(name: str, found: Mapping[str, Any], words: Callable[[float], str]) -> str:
+    """The line of a frozen network.
+
+    >>> frozen_line("cxr", {"items": "films", "seconds": 0.5}, str)
+    'embed cxr: 500.0 per thousand films (measured), each once, whatever the task'
+    """
+    if "reason" in found:
+        return f"embed {name}: not measured: {found['reason']}"
+    thousand = f"{words(1000 * found['seconds'])} per thousand {found['items']} (measured)"
+    return f"embed {name}: {thousand}, each once, whatever the task"
+
+
+def frozen_settings(merged: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What a frozen network is made of, which trainings on its vectors do not read."""
+    section = merged[name]
+    if name == "cxr":
+        return {**section["backbone"], "pixels": section["pixels"]}
+    return {key: section["bert"][key] for key in ("model", "tokens")}
+
+
 def schedule_of(config: Mapping[str, Any], modalities: str, task: str, protocol: str) -> str:
     """How the encoders are trained, as JSON."""
     merged = protocols.settings(config, protocol)
@@ -84,14 +107,18 @@ def schedule_of(config: Mapping[str, Any], modalities: str, task: str, protocol:
 
 def measure(config: Mapping[str, Any], modalities: str, task: str, protocol: str
             ) -> dict[str, dict[str, Any]]:  # fmt: skip
-    """Modality → seconds of a step and bytes of a GPU, or a reason, on this machine."""
+    """Modality → what `pipeline.training.pace` measures of its encoder on this machine."""
     job = SimpleNamespace(modalities=modalities, model=registry.SINGLE, task=task,
                           protocol=protocol, unit=targets.unit_of(config, task, protocol)
                           )  # fmt: skip
-    wiring, torch = Wiring(config), protocols.settings(config, protocol)["torch"]
+    merged = protocols.settings(config, protocol)
+    data, torch = json.loads(Wiring(config).encoder_data()(job)), merged["torch"]
+    for name, settings in data.items():
+        if settings.get("trained") == "frozen":
+            settings |= frozen_settings(merged, name)
     command = [
         *(sys.executable, "-m", "pipeline.training.pace"),
-        *("--data", wiring.encoder_data()(job)),
+        *("--data", json.dumps(data)),
         *("--schedule", schedule_of(config, modalities, task, protocol)),
         *("--torch-threads", str(torch["threads"]), "--device", torch["device"]),
         *("--precision", torch["precision"]),

@@ -4,14 +4,16 @@
         --torch-threads 1
 
 A few steps of the training loop on episodes at random, as large as MIMIC's (`samples.py` of a
-modality). Prints JSON: modality → seconds per step, gpu_bytes (null on a CPU), or why it is not
-measured. No data are read.
+modality), and a batch through a frozen network, if there is one. Prints JSON: modality → seconds
+per step and gpu_bytes (null on a CPU), or why it is not measured; frozen: items and seconds of one,
+or a reason. No data are read.
 """
 
 import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -52,25 +54,40 @@ def measure(name: str, settings: Settings, arguments: argparse.Namespace) -> dic
     examples = Examples(data, labels, everyone, np.arange(0))
     optimiser = optimiser_of(schedule, model)
     averaged = average_of(model, budget_of(schedule, count))
-    on_gpu = device.type == "cuda"
 
-    def seconds(steps: int) -> float:
-        parts = [everyone[: schedule.batch_size]] * steps
-        rates, started = [schedule.learning_rate] * steps, _clock(on_gpu)
+    def train(steps: int = 1) -> None:
+        parts, rates = [everyone[: schedule.batch_size]] * steps, [schedule.learning_rate] * steps
         train_steps(model, examples, parts, schedule, rates, optimiser, device, averaged)
-        if on_gpu:
-            torch.cuda.synchronize(device)
-        return _clock(on_gpu) - started
 
-    seconds(1)
-    taken = seconds(STEPS) / STEPS / (1 if on_gpu else arguments.torch_threads)
-    memory = torch.cuda.max_memory_allocated(device) if on_gpu else None
+    train()
+    taken = _seconds(lambda: train(STEPS), device, arguments.torch_threads) / STEPS
+    memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     return {"seconds": taken, "gpu_bytes": memory}
 
 
-def _clock(on_gpu: bool) -> float:
-    """Seconds: of the processor, whatever else it does meanwhile; with a GPU those that pass."""
-    return time.perf_counter() if on_gpu else time.process_time()
+def frozen(name: str, settings: Settings, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a frozen network embeds, and the seconds of one item; or why it is not measured."""
+    items, batch = import_module(f"pipeline.{name}.samples").FROZEN[settings["encoder"]]
+    device = pick_device(arguments.device)
+    make_repeatable(0, arguments.torch_threads, arguments.precision)
+    try:
+        embed, count = batch(settings, device)
+    except InputError as error:
+        return {"items": items, "reason": str(error)}
+    embed()  # starts what starts once
+    return {"items": items, "seconds": _seconds(embed, device, arguments.torch_threads) / count}
+
+
+def _seconds(call: Callable[[], object], device: torch.device, threads: int) -> float:
+    """Of the processor's threads, whatever else it does meanwhile; with a GPU those that pass."""
+    if device.type != "cuda":
+        started = time.process_time()
+        call()
+        return (time.process_time() - started) / threads
+    started = time.perf_counter()
+    call()
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - started
 
 
 def main() -> None:
@@ -86,6 +103,8 @@ def main() -> None:
             measured[name] = measure(name, settings, arguments)
         except (InputError, ModuleNotFoundError) as error:
             measured[name] = {"reason": str(error)}
+        if settings.get("trained") == "frozen":
+            measured[name]["frozen"] = frozen(name, settings, arguments)
     json.dump(measured, sys.stdout)
 
 
