@@ -50,7 +50,8 @@ def windows(settings: Settings, device: torch.device) -> tuple[Callable[[], obje
     @torch.inference_mode()
     def embed() -> torch.Tensor:
         with half_precision(device):
-            return model(tokens, tokens.bool())
+            vectors: torch.Tensor = model(tokens, tokens.bool())
+        return vectors
 
     return embed, BATCH
 
