@@ -158,6 +158,15 @@ def signal(count=240, width=40, seed=0):
     return Embeddings(value, np.ones((count, 2), bool)), task_rows(label)
 
 
+def test_a_modality_that_nobody_has_adds_no_directions_to_the_others():
+    data, rows = signal(width=40)
+    data.value[..., 5:] *= 0.01  # five numbers hold nearly all of the variance
+    whole = principal(data, rows.of("fusion"))[1].shape[2]
+    data.here[:, 1], data.value[:, 1] = False, 0
+    directions = principal(data, rows.of("fusion"))[1]
+    assert directions.shape[2] == whole == 5 and directions.isfinite().all()
+
+
 @pytest.mark.parametrize("name", ["early", "gated"])  # of modalities that are all there
 def test_without_hidden_units_it_is_the_regression_of_scikit_learn(name):
     data, rows = signal()

@@ -14,6 +14,7 @@ from torch import nn
 from pipeline.stage.errors import InputError
 from pipeline.training import loop
 from pipeline.training.batches import batches, evaluate
+from pipeline.training.budget import Budget
 from pipeline.training.checkpoint import save_weights
 from pipeline.training.fingerprint import loaded_code
 from pipeline.training.loop import Examples, fit, rates
@@ -333,6 +334,18 @@ def test_weights_are_a_mean_over_steps_and_those_of_epochs_are_not(train, monkey
     first, second = (weights["net.0.weight"] for weights in met)
     torch.testing.assert_close(net(one), first)
     torch.testing.assert_close(net(two), (first + second) / 2)
+
+
+@pytest.mark.parametrize("check", [10, 25, 40])
+def test_row_numbers_in_the_mean_of_the_weights_are_those_of_the_model(check):
+    model = nn.BatchNorm1d(2)
+    model.register_buffer("row", torch.arange(3000))
+    averaged = loop.average_of(model, Budget(600, check, 4))
+    for _ in range(3):
+        model.running_mean += 1
+        averaged.update_parameters(model)
+    assert torch.equal(averaged.module.row, model.row)
+    assert (averaged.module.running_mean < model.running_mean).all()  # a mean over steps
 
 
 def test_a_last_check_may_come_early_and_a_check_may_span_passes(train):

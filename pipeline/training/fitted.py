@@ -156,9 +156,9 @@ def principal(data: Embeddings, rows: np.ndarray) -> tuple[torch.Tensor, torch.T
         means.append(value.sum(dim=0) / max(len(value), 1))
         centred = value - means[-1]
         variance, vectors = torch.linalg.eigh(centred.T @ centred / max(len(value), 1))
-        variance, total = variance.flip(0).clamp(min=0), float(variance.sum()) or 1.0
+        variance, total = variance.flip(0).clamp(min=0), float(variance.sum())
         needed = max(needed, int((variance.cumsum(0) < KEPT * total).sum()) + 1)
-        found.append(vectors.flip(1) / total**0.5)
+        found.append(vectors.flip(1) / (total or 1.0) ** 0.5)  # 0: nobody has it, or all the same
     kept = min(needed, data.value.shape[2])
     return torch.stack(means), torch.stack(found)[..., :kept].contiguous()
 
@@ -248,8 +248,8 @@ def path(build: Callable[[int], FittedHead], known: Known, tried: Sequence[Shape
          ) -> list[FittedHead]:  # fmt: skip
     """A head of each shape, fitted on all that is known.
 
-    To be quick, one without hidden units starts from that of the last strength: there is one
-    optimum. One with them starts from that without, of the same strength, if there is one.
+    To be quick, one without hidden units starts from that of the last strength: additive heads have
+    one optimum. One with them starts from that without, of the same strength, if there is one.
     """
     share = known.label.mean().logit().item()
     heads: list[FittedHead] = []

@@ -34,6 +34,7 @@ from pipeline.training.precision import half_precision
 from pipeline.training.processes import SINGLE, Processes
 from pipeline.training.settings import Training
 
+Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
@@ -61,13 +62,21 @@ def optimiser_of(schedule: Training, model: nn.Module) -> torch.optim.Optimizer:
 def average_of(model: nn.Module, budget: Budget) -> AveragedModel | None:
     """The mean of the weights of about the last `check` steps, BatchNorm's statistics included.
 
-    It is what is validated and kept: as good as a rate that falls, and ready at any step. A budget
+    It is what is validated and kept: as good as a rate that falls, and ready at any step. Whole
+    numbers, such as those of rows, are copied: their mean may be rounded to another row. A budget
     in epochs has none, as published.
     """
     if budget.patience is None:
         return None
     mean = get_ema_multi_avg_fn(1 - 1 / budget.check)
-    return AveragedModel(model, multi_avg_fn=mean, use_buffers=True)
+
+    def update(means: Tensors, values: Tensors, count: torch.Tensor | int) -> None:
+        if means[0].is_floating_point():
+            mean(means, values, count)
+        else:
+            torch._foreach_copy_(means, values)
+
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
 
 
 def train_steps(model: nn.Module, examples: Examples, parts: Sequence[np.ndarray],
