@@ -132,6 +132,7 @@ def become(asked, files):
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 — multiprocessing took the server's away
     os.chdir(asked["folder"])
     os.umask(asked["umask"])
     os.environ.clear()
