@@ -42,11 +42,12 @@ from pipeline.training.batches import evaluate
 from pipeline.training.embed import as_embeddings, embed
 from pipeline.training.examples import Examples
 from pipeline.training.features import Unimodal
-from pipeline.training.fitted import SHAPES, AdditiveHead, choose
+from pipeline.training.fitted import AdditiveHead
 from pipeline.training.loop import fit
 from pipeline.training.modality import ModalityData, feature_of, read_data
 from pipeline.training.processes import CPU, make_repeatable
 from pipeline.training.settings import Training
+from pipeline.training.shape import SHAPES, choose
 
 TASK, HOURS = "mortality", 48
 NETWORKS = {"tokens": {}, "gru": {"network": "gru"}, "tcn": {"network": "tcn"}}

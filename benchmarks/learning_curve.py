@@ -222,8 +222,10 @@ def write(hospitals: Sequence[Hospital], folder: Path, output: Path) -> None:
     record = Record("Learning curve: the default recipe on hospitals on which nothing was chosen")
     for row in verdicts(records):
         record.ask(**row)
-    record.limit = ("Films and reports of both variants are the same: 4 of 4 is of two hospitals. "
-                    "Every hospital, model and interval: " + output.with_suffix(".md").name)  # fmt: skip
+    record.limit = (
+        "Films and reports of both variants are the same: 4 of 4 is of two hospitals. "
+        "Every hospital, model and interval: " + output.with_suffix(".md").name
+    )
     if missing:
         record.limit += f". Not finished: {', '.join(missing)}"
     record.write(output)

@@ -26,16 +26,13 @@ from pipeline.training.features import LinearHead
 from pipeline.training.fitted import (
     AdditiveHead,
     Known,
-    Shape,
-    choose,
-    folds_of,
     kept_sets,
     odds_of,
     principal,
-    shapes,
     train,
     without,
 )
+from pipeline.training.shape import Shape, choose, folds_of, shapes
 
 WIDTH = 6
 FITTED = {

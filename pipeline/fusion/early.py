@@ -3,7 +3,7 @@
     python -m pipeline.fusion.early --model early --embeddings ehr.parquet … --output predictions…
 
 early: Wang et al. 2024, section 2.4; in the corrected protocol its penalty, and whether there is a
-hidden layer, are chosen (`pipeline.training.fitted`), on the fusion share, which the encoders never
+hidden layer, are chosen (`pipeline.training.shape`), on the fusion share, which the encoders never
 saw, on embeddings standardised by that share. The published head is linear, of the paper's size,
 and trained by batches on the encoders' own rows. gated: attention over the modalities, of which an
 absent one has a token of its own; corrected protocol only.
@@ -35,10 +35,10 @@ from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import save_weights
 from pipeline.training.embeddings import Embeddings, read_embeddings
 from pipeline.training.examples import Examples
-from pipeline.training.fitted import choose
 from pipeline.training.processes import make_repeatable, pick_device
 from pipeline.training.seeds import add_head_argument, add_training_arguments, train_seeds
 from pipeline.training.settings import add_schedule_argument
+from pipeline.training.shape import choose
 
 Tables = tuple[pl.DataFrame, pl.DataFrame]  # predictions, and those with a modality missing
 

@@ -6,7 +6,7 @@ Late-averaged: one linear layer per modality, logits averaged. Gated: attention 
 
 Those that train with their encoders, by batches, are `HEADS`; those that are fitted on frozen
 features, of which the corrected protocol chooses the shape, are `FAMILIES`, by model
-(`pipeline.training.fitted`). Both are told which modalities there are: that an episode has no film
+(`pipeline.training.shape`). Both are told which modalities there are: that an episode has no film
 may itself tell something, and how much the rest tells depends on it.
 """
 
@@ -14,16 +14,8 @@ import torch
 from torch import nn
 
 from pipeline.training.features import Absence, LinearHead
-from pipeline.training.fitted import (
-    SHAPES,
-    STRENGTHS,
-    AdditiveHead,
-    Family,
-    FittedHead,
-    Shape,
-    shapes,
-    weights,
-)
+from pipeline.training.fitted import AdditiveHead, FittedHead, weights
+from pipeline.training.shape import SHAPES, STRENGTHS, Family, Shape, shapes
 
 HIDDEN = 512
 GATED = [*shapes([0], STRENGTHS), *shapes([1], (0.1, 0.3, 1.0, 3.0))]

@@ -37,7 +37,6 @@ from pipeline.stage.tables import write_table
 from pipeline.training.batches import Batch, evaluate, within
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.examples import Examples, growth, of_encoders
-from pipeline.training.fitted import Choice, choose
 from pipeline.training.modality import (
     ModalityData,
     add_data_argument,
@@ -47,6 +46,7 @@ from pipeline.training.modality import (
 )
 from pipeline.training.seeds import add_head_argument, add_training_arguments, train_seeds
 from pipeline.training.settings import Training, add_schedule_argument
+from pipeline.training.shape import Choice, choose
 
 
 @dataclass

@@ -24,11 +24,12 @@ from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import load_weights, save_weights
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.features import LinearHead, Unimodal
-from pipeline.training.fitted import SHAPES, AdditiveHead, Choice, choose
+from pipeline.training.fitted import AdditiveHead
 from pipeline.training.modality import ModalityData, add_data_argument, feature_of, read_data
 from pipeline.training.processes import make_repeatable, pick_device
 from pipeline.training.seeds import add_head_argument, add_training_arguments
 from pipeline.training.settings import add_schedule_argument
+from pipeline.training.shape import SHAPES, Choice, choose
 
 BATCH = 256
 FEW = 10  # of episodes without the modality: as many weigh as much as all others
