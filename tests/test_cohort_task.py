@@ -65,8 +65,16 @@ def test_unknown_tasks_list_the_known_ones(name):
     ("head", "refusal"),
     [
         ("-- Task relapse: who?", r"admission/relapse\.sql: no such file, or no"),
-        ("-- Kind: many. Tables: admissions.", r"relapse\.sql: 'Kind: many\.' is of ICU stays"),
-        ("-- Kind: binary. Tables: admissions. Analyses: death.", r"without/death\.sql: no such"),
+        ("-- Kind: binary. Tables: admissions.", r"comment is not 'Task relapse: …\?'"),
+        ("-- Task death: who? Kind: binary. Tables: admissions.", r"is not 'Task relapse: …\?'"),
+        (
+            "-- Task relapse: who? Kind: many. Tables: admissions.",
+            r"relapse\.sql: 'Kind: many\.' is of ICU stays",
+        ),
+        (
+            "-- Task relapse: who? Kind: binary. Tables: admissions. Analyses: death.",
+            r"without/death\.sql: no such",
+        ),
     ],
 )
 def test_a_query_without_a_head_that_can_be_asked_is_refused(tmp_path, monkeypatch, head, refusal):

@@ -290,7 +290,7 @@ AUROCS = {  # of every check → by what it stopped, at which step, whether it w
     "patience": ([0.6, 0.7, 0.7, 0.65, 0.9], "patience", 32, False),
     "no better one from the first on": ([0.6, 0.5, 0.5, 0.9], "patience", 24, False),
     "rising to the end": ([0.5, 0.6, 0.7, 0.8, 0.9], "budget", 40, True),
-    "rising shortly before": ([0.5, 0.6, 0.7, 0.8, 0.7], "budget", 40, True),
+    "rising shortly before": ([0.5, 0.6, 0.7, 0.8, 0.7], "budget", 40, False),
     "patience at the end of the budget": ([0.5, 0.6, 0.7, 0.6, 0.6], "patience", 40, False),
 }
 

@@ -141,6 +141,16 @@ def query_and_hours(name: str) -> tuple[str, int | None]:
     return (match[1], int(match[2])) if match else (name, None)
 
 
+def has_query(name: str, protocol: str = "corrected") -> bool:
+    """Whether there is a query of a task of this name, and its hours are possible.
+
+    >>> has_query("shock_4h"), has_query("shock_60h"), has_query("shock")
+    (True, False, False)
+    """
+    query, hours = query_and_hours(name)
+    return query in known("stay" if hours else "admission", protocol) and (hours or 0) <= HOURS
+
+
 @cache
 def find(name: str, protocol: str = "corrected") -> Task:
     """The task of that name under a protocol or fold; `InputError` with the known tasks.
@@ -150,12 +160,15 @@ def find(name: str, protocol: str = "corrected") -> Task:
     >>> find("mortality", "corrected/fold1").without
     'pipeline/cohort/tasks/admission/without/mortality.sql'
     """
+    if not has_query(name, protocol):
+        raise InputError(f"unknown task {name}; {_choice(protocol)}")
     query, hours = query_and_hours(name)
     unit = "stay" if hours else "admission"
-    if query not in known(unit, protocol) or (hours or 0) > HOURS:
-        raise InputError(f"unknown task {name}; {_choice(protocol)}")
     path = FOLDER / "tasks" / _name(unit, protocol) / f"{query}.sql"
     asked = read(path)
+    if not re.match(rf"Task {query}\b.*: .*\?", _head(path)):
+        raise InputError(f"{asked.path}: its first comment is not 'Task {query}: …?', the question "
+                         "that results record")  # fmt: skip
     if not asked.kind:
         raise InputError(f"{asked.path}: its head lacks 'Kind: binary.' or 'Kind: many.'")
     if asked.kind == "many" and unit != "stay":

@@ -89,8 +89,8 @@ def missing(config: Mapping[str, Any]) -> list[str]:
     """A line for each name whose weights were not fetched; of unused film encoders none."""
     used = {*config["encoders"].values(), *config["unimed"]["encoders"].values()}
     return [
-        f"{one.key}: {one} is not below {config['weights']}; fetch it with `make weights`, on a "
-        "machine with a net, or set weights to the folder that holds it"
+        f"{one.key}: {one} is not below {config['weights']}; fetch it with `make weights` (CONFIG= "
+        "the file that names it) on a machine with a net, or set weights to the folder that has it"
         for one in named_weights(config)
         if not one.path.exists() and ("backbone" not in one.keys or "backbone" in used)
     ]

@@ -56,7 +56,9 @@ def _no_task(decoder: bool, task: str, protocol: str) -> str:
         return "" if decoder else f"'{task}' is several tasks: {registry.DECODER} alone takes them"
     try:
         kind = tasks_of_cohort.find(task, protocol).kind
-    except InputError:
+    except InputError as error:
+        if tasks_of_cohort.has_query(task, protocol):
+            return str(error)
         return f"no task '{task}' in the {protocol} protocol{_wrong_in(task, protocol)}"
     if kind != "binary" and not decoder:
         return f"'{task}' has many labels: {registry.DECODER} alone takes it"

@@ -197,7 +197,7 @@ class Ended(TypedDict):
     """By what it ended: no better check in so many (patience), all steps of the budget (budget), or
     all passes of a schedule in epochs (epochs)."""
     rising: bool | None
-    """Whether the budget ended before patience did: more steps might give more. Null where no one
+    """Whether the budget ended with the best check: more steps might give more. Null where no one
     can tell: validation did not choose, or the schedule is in epochs."""
 
 

@@ -33,9 +33,9 @@ class History(TypedDict):
     """How one training went.
 
     `trained_on`: number of episodes. `steps`: how many were trained; `best_step`: the one whose
-    weights are kept. `stopped`: by what it ended. `rising`: whether the budget ended before
-    patience did, so that more steps might give more; null where no one can tell: validation did not
-    choose, or the budget is in epochs.
+    weights are kept. `stopped`: by what it ended. `rising`: whether the budget ended with
+    the best check, so that more steps might give more; null where no one can tell: validation did
+    not choose, or the budget is in epochs.
     """
 
     trained_on: int
@@ -119,7 +119,7 @@ def history_of(checks: list[Check], budget: Budget, trained_on: int) -> History:
         "steps": checks[-1]["step"],
         "best_step": checks[best_of(checks)]["step"],
         "stopped": ended,
-        "rising": ended == "budget" if known else None,
+        "rising": ended == "budget" and best_of(checks) == len(checks) - 1 if known else None,
         "checks": checks,
     }
 

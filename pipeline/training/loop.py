@@ -203,6 +203,9 @@ class Announcer:
             log.warning("%s  still rising at the end of its budget of %d steps (best: %d): raise "
                         "the schedule's steps", self.name, history["steps"], history["best_step"]
                         )  # fmt: skip
+        elif history["stopped"] == "budget":
+            log.info("%s  its budget of %d steps ended before patience, kept step %d",
+                     self.name, history["steps"], history["best_step"])  # fmt: skip
         elif history["stopped"] == "patience":
             log.info("%s  stopped at step %d of %d, kept step %d: no better check in %d",
                      self.name, history["steps"], self.budget.steps, history["best_step"],

@@ -143,8 +143,8 @@ def _fill_from_torchvision(one: Named, offer: Any, part: Path) -> str:
             download_url_to_file(offer.url, str(pickled), begins[1] if begins else None)
     except (OSError, RuntimeError) as error:  # of the net, or of the digest
         first = str(error).splitlines()[0]
-        raise InputError(f"{one}: cut off or refused ({first}); call `make weights` again"
-                         ) from error  # fmt: skip
+        raise InputError(f"{one}: cut off or refused ({first}); with a net at hand call `make "
+                         "weights` again") from error  # fmt: skip
     try:
         to_safetensors([pickled], part / one.path.name)
     except InputError as error:
@@ -189,7 +189,8 @@ def main() -> None:
     if not names:
         print("the config names no weights to fetch: note.bert.model and cxr.backbone.model may be "
               "owner/name@revision of the hub, cxr.pretrained and cxr.backbone.weights a name of "
-              "torchvision's, such as IMAGENET1K_V1")  # fmt: skip
+              "torchvision's, such as IMAGENET1K_V1; CONFIG=config/mimic.yaml reads that file over "
+              "config.yaml")  # fmt: skip
         return
     for name in OFFLINE:  # before the hub's client is imported: no job of the workflow does this
         os.environ.pop(name, None)

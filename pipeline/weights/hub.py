@@ -73,8 +73,8 @@ def in_one_line(named: Named) -> Iterator[None]:
         raise
     except Exception as error:  # the client's library and its layers have many kinds
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{named}: cut off or refused ({first}); call `make weights` again: files "
-                         "that are whole are kept") from error  # fmt: skip
+        raise InputError(f"{named}: cut off or refused ({first}); with a net at hand call `make "
+                         "weights` again: files that are whole are kept") from error  # fmt: skip
 
 
 def look_up(named: Named) -> Offer:
