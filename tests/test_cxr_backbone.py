@@ -167,7 +167,7 @@ def test_weights_that_a_folder_lacks_are_not_drawn_at_random(folder, tmp_path):
 
 def test_a_fine_tuned_network_learns_whole_and_gives_the_width_of_heads(folder):
     torch.manual_seed(0)
-    settings = {"trained": "finetuned", "hours_scale": 48, "augment": None}
+    settings = {"trained": "finetuned", "hours_scale": 48, "augment": None, "pixels": 64}
     made = ENCODER.network(settings | {"model": str(folder), "weights": None}, None, None)
     assert isinstance(made, BackboneNetwork)
     batch = films([[1.0, 2.0], [], [3.0]], pixels=32).batch(np.arange(3))

@@ -166,8 +166,8 @@ def find(name: str, protocol: str = "corrected") -> Task:
     unit = "stay" if hours else "admission"
     path = FOLDER / "tasks" / _name(unit, protocol) / f"{query}.sql"
     asked = read(path)
-    if not re.match(rf"Task {query}\b.*: .*\?", _head(path)):
-        raise InputError(f"{asked.path}: its first comment is not 'Task {query}: …?', the question "
+    if not re.search(rf"\bTask {query}\b.*: .*\?", _head(path)):
+        raise InputError(f"{asked.path}: its first comment lacks 'Task {query}: …?', the question "
                          "that results record")  # fmt: skip
     if not asked.kind:
         raise InputError(f"{asked.path}: its head lacks 'Kind: binary.' or 'Kind: many.'")
