@@ -166,7 +166,7 @@ def find(name: str, protocol: str = "corrected") -> Task:
     unit = "stay" if hours else "admission"
     path = FOLDER / "tasks" / _name(unit, protocol) / f"{query}.sql"
     asked = read(path)
-    if not re.search(rf"\bTask {query}\b.*: .*\?", _head(path)):
+    if not re.search(rf"\b[Tt]ask {query}\b.*: .*\?", _head(path)):
         raise InputError(f"{asked.path}: its first comment lacks 'Task {query}: …?', the question "
                          "that results record")  # fmt: skip
     if not asked.kind:
