@@ -168,7 +168,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path, content):
 
 def test_half_a_download_is_no_model_and_the_next_call_finishes_it(hub, make, tmp_path):
     hub.cut["model.safetensors"] = 100
-    with pytest.raises(InputError, match=r"cut off or refused .* call `make\ weights` again"):
+    with pytest.raises(InputError, match=r"cut off or refused .* call `make weights` again"):
         make(note__bert__model="some/roberta@v1")
     folder = tmp_path / "weights/some/roberta@v1"
     assert not folder.exists()
