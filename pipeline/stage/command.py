@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.stage import digests, owner
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 from pipeline.stage.progress import CLOCK, FORMAT, reach_screen
@@ -70,9 +71,17 @@ def run(main: Callable[[], None]) -> None:
     reach_screen()
     started = time.time()
     try:
+        owner.take(_made())
         main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        if isinstance(error, owner.NotOwnerError):
+            owner.end_remote_job()
+        sys.exit(1)
+    except Exception:  # of a reader, in its own words: perhaps of a file that is damaged
+        if not (lines := digests.damaged_arguments(sys.argv[1:])):
+            raise
+        print(*(f"error: {line}" for line in lines), sep="\n", file=sys.stderr)
         sys.exit(1)
     record = _usage(main, started)
     if not record["made"] or os.environ.get("RANK", "0") != "0":
@@ -83,16 +92,21 @@ def run(main: Callable[[], None]) -> None:
         write_json(Path(folder) / f"{name}.json", record)
 
 
+def _made() -> str:
+    """What the stage makes, by its arguments; empty where none says so."""
+    pairs = zip(sys.argv, sys.argv[1:], strict=False)
+    return next((value for name, value in pairs if name in ("--output", "--markdown")), "")
+
+
 def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | int]:
     spec = sys.modules["__main__"].__spec__
-    made = next((b for a, b in zip(sys.argv, sys.argv[1:], strict=False) if a == "--output"), "")
     peak_kb = max(
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     return {
         "stage": spec.name if spec else main.__module__,
-        "made": made,
+        "made": _made(),
         "seconds": round(time.time() - started, 2),
         "peak_mb": peak_kb // 1024,
         "host": platform.node(),
