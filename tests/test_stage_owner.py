@@ -101,9 +101,7 @@ def test_every_run_has_a_number_of_its_own(tmp_path):
 def test_runs_that_start_at_once_do_not_share_a_number(tmp_path):
     code = "from pathlib import Path; from pipeline.plan.locks import number_of_run as n; "
     code += f"print(n(Path({str(tmp_path)!r})))"
-    runs = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, text=True,
-                         stdout=subprocess.PIPE)  # fmt: skip
-        for _ in range(4)
-    ]
+    command = [sys.executable, "-c", code]
+    started = {"cwd": REPOSITORY, "text": True, "stdout": subprocess.PIPE}
+    runs = [subprocess.Popen(command, **started) for _ in range(4)]
     assert sorted(run.communicate()[0] for run in runs) == ["1\n", "2\n", "3\n", "4\n"]
