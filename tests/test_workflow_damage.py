@@ -11,20 +11,21 @@ from checkout import MAIN, SINGLE
 from test_stage_digests import flip
 from test_workflow_stale import EHR_LOG, LONGER, WEIGHTS, train_longer, wait_for
 
+EPISODES = "results/corrected/admission/episodes.parquet"
 FOLDER = Path(WEIGHTS).parent
 
 
 def processes(checkout, module):
     """The Python processes that run a module in a checkout."""
     found = []
-    for process in filter(str.isdigit, os.listdir("/proc")):
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-            here = os.path.samefile(f"/proc/{process}/cwd", checkout.root)
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+            here = (folder / "cwd").samefile(checkout.root)
         except OSError:
             continue
         if here and command[1:3] == [b"-m", module.encode()]:
-            found.append(int(process))
+            found.append(int(folder.name))
     return found
 
 
@@ -102,12 +103,7 @@ def test_a_cut_table_that_duckdb_reads_is_named_and_made_again(copied):
     table = copied / "results/source/admissions.parquet"
     content = table.read_bytes()
     table.write_bytes(content[: len(content) // 2])
-    command = (
-        "--forcerun",
-        "select_episodes",
-        "--",
-        "results/corrected/admission/episodes.parquet",
-    )
+    command = ("--forcerun", "select_episodes", "--", EPISODES)
     failed = copied.snakemake(*command)
     assert failed.status == 1 and "Traceback" not in failed.text
     assert "error: results/source/admissions.parquet: damaged" in failed.text

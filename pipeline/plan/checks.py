@@ -105,9 +105,8 @@ def withdraw_stale_outputs(workflow: Any) -> None:
     """
     jobs = workflow.dag.needrun_jobs(exclude_finished=True)
     stale = {str(output) for job in jobs for output in job.output}
-    made = [
-        str(path) for path in Path("results").rglob("*") if path.suffix not in (".jpg", "", SUFFIX)
-    ]
+    no_output = (".jpg", "", SUFFIX)
+    made = [str(path) for path in Path("results").rglob("*") if path.suffix not in no_output]
     records = {path: workflow.persistence._read_record(path) for path in made}
     inputs = {path: set(record.input or []) for path, record in records.items() if record}
     while more := {path for path in inputs if inputs[path] & stale} - stale:
