@@ -39,7 +39,7 @@ def number_of_run(folder: Path) -> int:
     """
     runs = folder / "runs"
     runs.mkdir(exist_ok=True)
-    number = max((int(path.name) for path in runs.iterdir()), default=0) + 1
+    number = max(map(_number, runs.iterdir()), default=0) + 1
     while True:
         try:
             (runs / str(number)).mkdir()
@@ -47,7 +47,11 @@ def number_of_run(folder: Path) -> int:
         except FileExistsError:
             number += 1
     for path in runs.iterdir():
-        if int(path.name) <= number - KEPT:
+        if _number(path) <= number - KEPT:
             with suppress(OSError):  # another run's work
                 path.rmdir()
     return number
+
+
+def _number(path: Path) -> int:
+    return int(path.name) if path.name.isdigit() else 0

@@ -73,13 +73,15 @@ def run(main: Callable[[], None]) -> None:
     try:
         owner.take(_made())
         main()
-    except InputError as error:
+    except owner.NotOwnerError as error:
         print(f"error: {error}", file=sys.stderr)
-        if isinstance(error, owner.NotOwnerError):
-            owner.end_remote_job()
+        owner.end_remote_job()
         sys.exit(1)
-    except Exception:  # of a reader, in its own words: perhaps of a file that is damaged
-        if not (lines := digests.damaged_arguments(sys.argv[1:])):
+    except Exception as error:  # perhaps for a file that is damaged, which explains it
+        lines = digests.damaged_arguments(sys.argv[1:])
+        if isinstance(error, InputError):
+            lines.insert(0, str(error))
+        elif not lines:
             raise
         print(*(f"error: {line}" for line in lines), sep="\n", file=sys.stderr)
         sys.exit(1)

@@ -92,7 +92,7 @@ def with_digests(sidecars: Iterable[Path]) -> Iterator[Path]:
 def set_aside(path: str | Path) -> str:
     """Renames a damaged file to `x.damaged`; returns the line that says so."""
     path = Path(path)
-    with suppress(FileNotFoundError):  # another process was first
+    with suppress(OSError):  # another process was first, or nothing may be written there
         path.replace(f"{path}{DAMAGED}")
     return (
         f"{path}: damaged: its bytes are not those that were written (a disk that fails, or an"
@@ -109,9 +109,18 @@ def damaged_arguments(arguments: Iterable[str]) -> list[str]:
 
 
 def files_among(arguments: Iterable[str]) -> list[str]:
-    """The files that a command's arguments name, also within their JSON, each once."""
-    paths = {path for argument in arguments for path in _paths(argument)}
-    return sorted(path for path in paths if path and len(path) < 4096 and Path(path).is_file())
+    """The files that a command's arguments name, also within their JSON, each once.
+
+    Of a folder those directly in it that have a digest.
+    """
+    files = set()
+    for name in {name for argument in arguments for name in _paths(argument)}:
+        with suppress(OSError):  # a long text that is no path
+            if Path(name).is_dir():
+                files |= {str(path) for path in with_digests(Path(name).glob(f".*{SUFFIX}"))}
+            elif Path(name).is_file():
+                files.add(name)
+    return sorted(files)
 
 
 def _paths(argument: str) -> list[str]:
@@ -122,8 +131,8 @@ def _paths(argument: str) -> list[str]:
             json.loads(argument, object_hook=lambda one: texts.extend(_texts(one.values())))
         except ValueError:
             return []
-        return texts
-    return [argument, argument.partition("=")[2]]
+        return list(filter(None, texts))
+    return list(filter(None, (argument, argument.partition("=")[2])))
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:
