@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def run(main: Callable[[], None]) -> None:
     """Runs a stage's `main`: owner-only files, log lines on stderr, one line for an `InputError`.
 
     Exit status: 0, or 1 after an `InputError`. Any other exception is a defect of the pipeline and
-    keeps its traceback. No job makes a network call (`pipeline/__init__.py`). Where PIPELINE_USAGE
+    keeps its traceback, unless an input is damaged (`pipeline.stage.digests`). A job of the
+    workflow writes only while nobody else makes its outputs (`pipeline.stage.owner`). No job makes a network call (`pipeline/__init__.py`). Where PIPELINE_USAGE
     names a folder, a stage with an `--output` leaves a record of its time, memory and host there:
     results hold nothing that differs between two runs.
     """
@@ -71,7 +73,7 @@ def run(main: Callable[[], None]) -> None:
     reach_screen()
     started = time.time()
     try:
-        owner.take(_made())
+        owner.take(_made("--output", "--markdown"))
         main()
     except owner.NotOwnerError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -91,13 +93,14 @@ def run(main: Callable[[], None]) -> None:
     log.info("finished in %(seconds).1f s, peak memory %(peak_mb)d MB, on %(host)s", record)
     if folder := os.environ.get("PIPELINE_USAGE"):
         name = f"{record['stage']} {record['made']}".replace("/", "_").replace(" ", "@")
-        write_json(Path(folder) / f"{name}.json", record)
+        with suppress(owner.NotOwnerError):  # its outputs were whole before
+            write_json(Path(folder) / f"{name}.json", record)
 
 
-def _made() -> str:
-    """What the stage makes, by its arguments; empty where none says so."""
-    pairs = zip(sys.argv, sys.argv[1:], strict=False)
-    return next((value for name, value in pairs if name in ("--output", "--markdown")), "")
+def _made(*options: str) -> str:
+    """What the stage makes, by the first of these options; empty where it has none."""
+    following = zip(sys.argv, sys.argv[1:], strict=False)
+    return next((value for name, value in following if name in options), "")
 
 
 def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | int]:
@@ -108,7 +111,7 @@ def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | 
     )
     return {
         "stage": spec.name if spec else main.__module__,
-        "made": _made(),
+        "made": _made("--output"),
         "seconds": round(time.time() - started, 2),
         "peak_mb": peak_kb // 1024,
         "host": platform.node(),
