@@ -63,9 +63,10 @@ def run(main: Callable[[], None]) -> None:
 
     Exit status: 0, or 1 after an `InputError`. Any other exception is a defect of the pipeline and
     keeps its traceback, unless an input is damaged (`pipeline.stage.digests`). A job of the
-    workflow writes only while nobody else makes its outputs (`pipeline.stage.owner`). No job makes a network call (`pipeline/__init__.py`). Where PIPELINE_USAGE
-    names a folder, a stage with an `--output` leaves a record of its time, memory and host there:
-    results hold nothing that differs between two runs.
+    workflow writes only while nobody else makes its outputs (`pipeline.stage.owner`). No job makes
+    a network call (`pipeline/__init__.py`). Where PIPELINE_USAGE names a folder, a stage with an
+    `--output` leaves a record of its time, memory and host there: results hold nothing that differs
+    between two runs.
     """
     os.umask(0o077)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a cancelled job cleans up, too
