@@ -248,6 +248,12 @@ def test_blank_lines_and_quotations_are_no_missing_rows(tmp_path):
     ]  # fmt: skip
 
 
+def test_line_ends_of_old_macs(tmp_path):
+    path = tmp_path / "labevents.csv"
+    path.write_bytes("\r".join([LABS, *[LAB] * 40_000, ""]).encode())  # 3 MB without a \n
+    assert extract("labevents", path, tmp_path).height == 40_000
+
+
 def test_a_report_longer_than_its_reader_s_buffer_is_refused(tmp_path):
     path = tmp_path / "radiology.csv.gz"
     put(path, f'{header_of("radiology")}\na-1,1,,RR,1,2150-01-01,,"{"y " * 15_000_000}"\n')

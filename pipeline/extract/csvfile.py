@@ -104,13 +104,14 @@ class _Lines:
 
     def add(self, chunk: bytes) -> None:
         """Takes the next bytes of the file."""
-        first = chunk.find(b"\n")
+        end = b"\n" if b"\n" in chunk else b"\r"  # alone it ends the lines of old Macs
+        first = chunk.find(end)
         self._open += len(chunk) if first < 0 else first
         if self._open > CHUNK:
             self.longest = max(self.longest, self._open)
         if first >= 0:
-            self._open = len(chunk) - chunk.rfind(b"\n") - 1
-        self.breaks += self._outside(chunk) if self.quoted else chunk.count(b"\n")
+            self._open = len(chunk) - chunk.rfind(end) - 1
+        self.breaks += self._outside(chunk) if self.quoted else chunk.count(end)
 
     def _outside(self, chunk: bytes) -> int:
         import numpy as np
