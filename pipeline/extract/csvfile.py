@@ -91,6 +91,7 @@ class _Hashed(io.FileIO):
         self.sha256 = hashlib.sha256()
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes, at most `size`."""
         content = super().read(-1 if size is None else size) or b""
         self.sha256.update(content)
         return content
