@@ -12,7 +12,7 @@ import pytest
 import slurm
 from checkout import MAIN, Checkout
 from slurm import Slurm
-from test_workflow_damage import processes
+from test_workflow_damage import LONG, processes
 from test_workflow_stale import wait_for
 
 NOTE = "results/corrected/admission/models/mortality/note"
@@ -72,7 +72,7 @@ def test_a_cancelled_training_runs_again_on_a_gpu_with_more_memory(cluster, copi
 @pytest.mark.slow
 def test_a_job_that_outlives_its_submitter_leaves_the_next_run_s_outputs_alone(cluster, copied):
     command = ("--forcerun", "pretrain_note", "--", f"{NOTE}/history.json")
-    copied.configure({"schedule.steps": 40})
+    copied.configure(LONG)
     (copied / NOTE_LOG).unlink()
     earlier = len(cluster.jobs())
     first = subprocess.Popen(
@@ -87,7 +87,7 @@ def test_a_job_that_outlives_its_submitter_leaves_the_next_run_s_outputs_alone(c
     os.kill(stages[0], signal.SIGSTOP)  # for as long as the next run takes
     first.kill()
     first.wait()
-    copied.configure({"schedule.steps": 10})
+    copied.configure(LONG | {"schedule.steps": 10})
     submit(cluster, copied, *command)
     made = {path: path.read_bytes() for path in (copied / NOTE).iterdir() if path.is_file()}
     os.kill(stages[0], signal.SIGCONT)
@@ -97,7 +97,7 @@ def test_a_job_that_outlives_its_submitter_leaves_the_next_run_s_outputs_alone(c
     assert {path: path.read_bytes() for path in made} == made
     # nor does Snakemake's record hold the orphan's settings
     assert copied.plan(f"{NOTE}/history.json").planned == {}
-    copied.configure({"schedule.steps": 40})
+    copied.configure(LONG)
     assert copied.plan(f"{NOTE}/history.json").planned == {"pretrain_note": 1}
 
 
