@@ -72,7 +72,6 @@ class Slurm:
         self.root.chmod(0o755)
         (self.root / "state").mkdir()
         self.find_configuration("srun")
-        self.find_configuration("scancel")
         key = self.root / "munge.key"
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o400)
@@ -123,7 +122,7 @@ class Slurm:
     def find_configuration(self, name):
         """The plugin drops SLURM_CONF within jobs; elsewhere the file lies in /etc/slurm."""
         shim = self.root / "bin" / name
-        shim.parent.mkdir(exist_ok=True)
+        shim.parent.mkdir()
         config = self.root / "slurm.conf"
         shim.write_text(f'#!/bin/sh\nSLURM_CONF={config} exec {shutil.which(name)} "$@"\n')
         shim.chmod(0o755)

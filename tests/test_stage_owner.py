@@ -87,7 +87,6 @@ def test_nothing_ends_where_no_remote_job_is_above(monkeypatch):
         raise AssertionError("killed")
 
     monkeypatch.setattr(owner.os, "kill", kill)
-    monkeypatch.setattr(owner.subprocess, "run", kill)
     monkeypatch.setenv("SLURM_JOB_ID", "1")  # a Snakemake that was started within an allocation
     owner.end_remote_job()
 

@@ -14,10 +14,8 @@ long as the next one takes from its start to its end.
 import hashlib
 import os
 import secrets
-import shutil
 import signal
-import subprocess
-import time
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.stage.errors import InputError
@@ -25,7 +23,6 @@ from pipeline.stage.errors import InputError
 RUN = "PIPELINE_RUN"  # set by the Snakefile; jobs inherit it, on clusters too
 TOKENS = Path(".snakemake/owners")
 REMOTE = b"--target-jobs"  # an argument of the Snakemake that runs one job for another one
-_PATIENCE = 30  # seconds until Slurm has ended a job
 _held: tuple[Path, str] | None = None  # of this process: the token's file and what it must hold
 
 
@@ -72,21 +69,19 @@ def _read(file: Path) -> str:
 
 
 def end_remote_job() -> None:
-    """Ends the cluster job that this process is part of, if it is, before its Snakemake can act.
+    """Ends the Snakemakes of the cluster job that this process is part of, if it is, at once.
 
-    That one would take the failure for its own: remove the outputs of the later job, and record
-    the settings of the earlier one beside them. Nothing happens where a Snakemake that was started
-    by hand is above this process.
+    They would take the failure for their own: remove the outputs of the later job, and record the
+    settings of the earlier one beside them (so would they at a signal that they can answer, such
+    as scancel's). Slurm's plugin runs one within another, which is no ancestor of this process but
+    has the same SLURM_JOB_ID. A Snakemake that was started by hand is left alone.
     """
-    remote = [process for process in _ancestors() if REMOTE in _command(process)]
-    if not remote:
-        return
-    job, scancel = os.environ.get("SLURM_JOB_ID"), shutil.which("scancel")
-    if job and scancel:  # the whole job: of its Snakemakes one is no ancestor, but waits for them
-        subprocess.run([scancel, "--signal=KILL", "--full", job], check=False)
-        time.sleep(_PATIENCE)
-    for process in reversed(remote):
-        os.kill(process, signal.SIGKILL)
+    above, job = _ancestors(), os.environ.get("SLURM_JOB_ID")
+    beside = [process for process in _processes() if job and _job(process) == job]
+    for process in dict.fromkeys([*(set(beside) - set(above)), *reversed(above)]):  # outer first
+        if REMOTE in _read_bytes(process, "cmdline").split(b"\0"):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
 
 def _ancestors() -> list[int]:
@@ -102,8 +97,19 @@ def _ancestors() -> list[int]:
     return above
 
 
-def _command(process: int) -> bytes:
+def _processes() -> list[int]:
+    return [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+
+
+def _job(process: int) -> str | None:
+    """The job of Slurm that a process was started in, of those whose environment may be read."""
+    variables = _read_bytes(process, "environ").split(b"\0")
+    jobs = (v.partition(b"=")[2].decode() for v in variables if v.startswith(b"SLURM_JOB_ID="))
+    return next(jobs, None)
+
+
+def _read_bytes(process: int, name: str) -> bytes:
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes()
+        return Path(f"/proc/{process}/{name}").read_bytes()
     except OSError:
         return b""
