@@ -1,7 +1,7 @@
 # make demo — install, make the synthetic hospital, run the main job, say the result in words
 # make estimate TARGET=… — time and disk of a result, and its training, before it is made (CONFIG=…: a file over config.yaml)
 # make weights — on a machine with a net: the pretrained weights that the config names (CONFIG=…: another)
-# make verify — every byte of a real copy against its SHA256SUMS.txt
+# make verify — every byte of results against its digest, of a real copy against its SHA256SUMS.txt
 # make report — report.html: all that is made so far
 # make bench — benchmarks/RESULTS.md and README's table of reruns, ≤ 40 min; BENCH=small: a try, ≤ 5
 # make test — everything that must hold, at most 12 minutes on 2 cores; make test-all — all of it

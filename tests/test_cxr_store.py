@@ -313,13 +313,15 @@ def test_what_a_kill_without_mercy_leaves_is_never_read(films):
     assert films.decode() == (1, 0, 0)
 
 
-def test_films_missing_from_the_store_are_a_clear_error(films):
+def test_films_missing_from_the_store_are_named_and_decoded_again(films):
     films.add("a")
     films.decode()
     (chunk,) = (films.folder / "store").rglob("*.npy")
     chunk.unlink()
-    with pytest.raises(InputError, match=r"\.npy: missing from the store .* make them again"):
+    with pytest.raises(InputError, match=r"\.npy: missing or unreadable .* array of the store"):
         films.batch([1])
+    films.decode()
+    assert chunk.is_file() and len(films.batch([1])[1]["film"]) == 1
 
 
 def test_films_of_an_episode_come_in_the_order_of_time(films):

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from test_extract_release import header_of, put
 
-from pipeline.extract import preflight
+from pipeline.extract import preflight, tables
 from pipeline.extract.contracts import TABLES, tables_for
 from pipeline.extract.release import table_path
 from pipeline.extract.tables import extract as extract_table
@@ -222,6 +222,59 @@ def test_damage_that_only_the_checksum_shows(tmp_path, table):
     path = tmp_path / f"{table}.csv.gz"
     path.write_bytes(content)
     assert "damaged" in refusal(table, path, tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+@pytest.mark.parametrize("after", [(), (LAB,)], ids=["last", "in the middle"])
+@pytest.mark.parametrize("megabytes", [3, 6])
+def test_a_row_longer_than_the_reader_s_buffer_is_refused(tmp_path, suffix, after, megabytes):
+    long = LAB.replace("abnormal", "y" * megabytes * 1_000_000)
+    path = labs(tmp_path, LAB, long, *after, suffix=suffix)
+    message = refusal("labevents", path, tmp_path)
+    assert f"a line of {megabytes}.0 MB, where a row has at most 2.2 MB" in message
+
+
+def test_a_row_that_the_reader_drops_is_missed(tmp_path, monkeypatch):
+    path = labs(tmp_path, *[LAB] * 20)
+    monkeypatch.setattr(tables, "_copy", lambda *_: 19)
+    assert "20 rows in the file, 19 were read" in refusal("labevents", path, tmp_path)
+
+
+def test_blank_lines_and_quotations_are_no_missing_rows(tmp_path):
+    comment, inches = LAB.replace("___", '"one\n\ntwo"'), LAB.replace("___", '5" tube')
+    path = labs(tmp_path, comment, "", inches, LAB, end="\n\n")
+    assert extract("labevents", path, tmp_path)["value"].to_list() == [
+        "one\n\ntwo", '5" tube', "___",
+    ]  # fmt: skip
+
+
+def test_line_ends_of_old_macs(tmp_path):
+    path = tmp_path / "labevents.csv"
+    path.write_bytes("\r".join([LABS, *[LAB] * 40_000, ""]).encode())  # 3 MB without a \n
+    assert extract("labevents", path, tmp_path).height == 40_000
+
+
+def test_a_report_longer_than_its_reader_s_buffer_is_refused(tmp_path):
+    path = tmp_path / "radiology.csv.gz"
+    put(path, f'{header_of("radiology")}\na-1,1,,RR,1,2150-01-01,,"{"y " * 15_000_000}"\n')
+    assert "a text longer than its reader's buffer" in refusal("radiology", path, tmp_path)
+
+
+@pytest.mark.parametrize("table", ["labevents", "radiology"])
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, table, monkeypatch):
+    path = tmp_path / f"{table}.csv.gz"
+    path.write_bytes(many(table))
+    copied = tables._copy
+
+    def meanwhile(*arguments):
+        rows = copied(*arguments)
+        again = path.with_name("again")
+        again.write_bytes(path.read_bytes())
+        again.replace(path)  # of the same size: another file
+        return rows
+
+    monkeypatch.setattr(tables, "_copy", meanwhile)
+    assert "changed while it was read" in refusal(table, path, tmp_path)
 
 
 def test_gzip_in_several_members(tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import sys
 import pytest
 from checkout import REPOSITORY
 
+from pipeline.extract.tables import extract
 from pipeline.plan import verify as stage
 from pipeline.plan.verify import data_sets, read_sums, verify
+from pipeline.stage import owner
 from pipeline.stage.errors import InputError
 
 FILM = "files/p10/p10000032/s50414267/secret.jpg"
@@ -32,7 +35,8 @@ def copy(tmp_path):
 def run(folder, *more):
     source = json.dumps({"root": str(folder.parents[1])})
     command = [sys.executable, "-m", "pipeline.plan.verify", "--source", source, "--output"]
-    command += [str(folder.parents[2] / "verify.txt"), *more]
+    command += [str(folder.parents[2] / "verify.txt"), "--results", str(folder.parents[2] / "r")]
+    command += more
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
@@ -61,7 +65,7 @@ def test_damage_missing_and_unlisted_files_are_named_and_films_counted(copy, tmp
     (copy / "icu/icustays.csv").write_bytes(b"b")  # unpacked: nothing vouches for it
     done = run(copy)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert done.stdout.splitlines()[:6] == [
+    assert done.stdout.splitlines()[1:7] == [
         f"MIMIC-IV, {copy}: files that are as listed in SHA256SUMS.txt: 1",
         "  films that differ from their checksum or cannot be read (copy them again): 1",
         "  files that are listed and not here: 1",
@@ -77,6 +81,38 @@ def test_damage_missing_and_unlisted_files_are_named_and_films_counted(copy, tmp
         f"unlisted {copy / 'icu/icustays.csv'}",
     ]
     assert output.stat().st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A table, as a job of the workflow makes it, and its source."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(owner.RUN, "1")
+    monkeypatch.setattr(owner, "_held", None)
+    owner.take("x")
+    source = tmp_path / "d_labitems.csv"
+    source.write_text("itemid,label,fluid,category\n50912,Creatinine,Blood,Chemistry\n")
+    table = tmp_path / "results/source/d_labitems.parquet"
+    extract("d_labitems", source, table, temp=tmp_path / "temp")
+    return table
+
+
+def test_damage_to_a_table_is_found_and_it_is_set_aside(results):
+    folder = results.parents[1]
+    assert stage.verify_results(folder, 1) == (2, [])
+    flip(results)
+    whole, (line,) = stage.verify_results(folder, 1)
+    assert whole == 1 and f"{results}: damaged" in line and not results.exists()
+
+
+def test_a_source_file_that_was_replaced_by_one_of_the_same_size_and_time_is_found(results):
+    source = results.parents[2] / "d_labitems.csv"
+    status = source.stat()
+    source.write_text(source.read_text().replace("50912", "50913"))
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    whole, (line,) = stage.verify_results(results.parents[1], 1)
+    assert whole == 1 and f"'--forcerun {results} --'" in line
+    assert results.exists()
 
 
 def test_what_is_missing_alone_is_said_and_no_failure(copy):

@@ -1,7 +1,9 @@
 """A real Slurm of this machine runs the main job through profiles/slurm, as a cluster would."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -10,8 +12,11 @@ import pytest
 import slurm
 from checkout import MAIN, Checkout
 from slurm import Slurm
+from test_workflow_damage import LONG, processes
+from test_workflow_stale import wait_for
 
 NOTE = "results/corrected/admission/models/mortality/note"
+NOTE_LOG = "logs/pretrain_note/corrected/admission/mortality.log"
 QUICK = ("--slurm-init-seconds-before-status-checks", "5")  # 40 s: jobs here take seconds
 KILLED = "pretrain_cxr"  # the longest training
 
@@ -62,6 +67,38 @@ def test_a_cancelled_training_runs_again_on_a_gpu_with_more_memory(cluster, copi
     assert (first["TresPerJob"], again["TresPerJob"]) == ("gres:gpu:1", "gres:gpu:1")
     assert (first["MinMemoryNode"], again["MinMemoryNode"]) == ("4000M", "8000M")
     assert (copied / f"{NOTE}/seed0.safetensors").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_job_that_outlives_its_submitter_leaves_the_next_run_s_outputs_alone(cluster, copied):
+    command = ("--forcerun", "pretrain_note", "--", f"{NOTE}/history.json")
+    copied.configure(LONG)
+    (copied / NOTE_LOG).unlink()
+    earlier = len(cluster.jobs())
+    first = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm", *command],
+        cwd=copied.root, env=cluster.environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (stages := processes(copied, "pipeline.training.pretrain")):
+        assert first.poll() is None
+        time.sleep(0.1)
+    wait_for(copied, first, "step", NOTE_LOG)  # it has its token
+    os.kill(stages[0], signal.SIGSTOP)  # for as long as the next run takes
+    first.kill()
+    first.wait()
+    copied.configure(LONG | {"schedule.steps": 10})
+    submit(cluster, copied, *command)
+    made = {path: path.read_bytes() for path in (copied / NOTE).iterdir() if path.is_file()}
+    os.kill(stages[0], signal.SIGCONT)
+    while (orphan := cluster.jobs()[earlier])["JobState"] in ("RUNNING", "COMPLETING"):
+        time.sleep(0.5)
+    assert orphan["JobState"] in ("CANCELLED", "FAILED")
+    assert {path: path.read_bytes() for path in made} == made
+    # nor does Snakemake's record hold the orphan's settings
+    assert copied.plan(f"{NOTE}/history.json").planned == {}
+    copied.configure(LONG)
+    assert copied.plan(f"{NOTE}/history.json").planned == {"pretrain_note": 1}
 
 
 @pytest.mark.slow

@@ -39,6 +39,8 @@ def reason(message: str, header: Sequence[str], types: Mapping[str, str]) -> str
         return f"column {fraction.group(1)} holds a number that is not a whole one, as ids are"
     if width := _WIDTH.search(message):
         return f"{where}{width.group(2)} columns, expected {width.group(1)} as in the header"
+    if "straddling" in message:
+        return f"{where}a text longer than its reader's buffer of 8 MB"
     if "quote" in message:
         return f"{where}a quotation is never closed"
     return f"{where}not a csv file with commas and double quotes"

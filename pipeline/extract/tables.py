@@ -16,9 +16,10 @@ from typing import NamedTuple
 import duckdb
 
 from pipeline.extract.contracts import TABLES
-from pipeline.extract.csvfile import verify
+from pipeline.extract.csvfile import FileFacts, count_rows, verify
 from pipeline.extract.failures import difference
-from pipeline.extract.reading import SourceFile, faults_explained, inspect, quoted, scan
+from pipeline.extract.reading import BUFFER, SourceFile, faults_explained, inspect, quoted, scan
+from pipeline.stage import digests, owner
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.errors import InputError
@@ -57,22 +58,41 @@ def extract(
 
     `sample` < 1 keeps that share of the subjects; tables without subjects stay whole.
     `InputError` with the file's name, never with a row, where the file is absent, truncated,
-    damaged or no csv, lacks a column, holds a value of another type, or has a key in rows that
-    differ.
+    damaged or no csv, lacks a column, holds a value of another type or a row longer than the
+    reader's buffer, has a key in rows that differ, or changes while it is read.
     """
     if not 0 < sample <= 1:
         raise InputError(f"sample is {sample}: expected a share of the subjects, in (0, 1]")
     file = inspect(table, source_file)
     start = time.monotonic()
     with connect(threads, memory_mb, temp) as database, whole(output) as part:
-        read = _copy_verified(database, file, part, sample, memory_mb)
+        before = _state(source_file)
+        read, facts = _copy_verified(database, file, part, sample, memory_mb)
+        _check_state(source_file, before)
         repeated = _drop_repeats(database, file, part)
         rows = read - repeated
         seconds = time.monotonic() - start
         pace = rows / max(seconds, 1e-3)
         log.info(f"{table}: {rows:,} rows in {seconds:.1f} s, {pace:,.0f} rows/s, {source_file}")
         _log_counts(database, file, part, Extracted(rows, repeated))
+    if owner.owned():  # for `make verify`
+        digests.beside(output, digests.SOURCE).write_text(f"{facts.sha256}  {source_file}\n")
     return Extracted(rows, repeated)
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _check_state(path: Path, before: tuple[int, int, int]) -> None:
+    """Raises `InputError` where a file is not the one, or not as, it was before it was read."""
+    if _state(path) != before:
+        raise InputError(f"{path}: it changed while it was read: run the same command again when "
+                         "nobody writes it any more")  # fmt: skip
 
 
 def _select(file: SourceFile, rows: str, sample: float) -> str:
@@ -89,8 +109,8 @@ def _copy_verified(
     part: Path,
     sample: float,
     memory_mb: int,
-) -> int:
-    """Copies the rows to parquet while a thread checks that the file is whole."""
+) -> tuple[int, FileFacts]:
+    """Copies the rows to parquet while a thread checks that the file is whole, and counts."""
     stop = Event()
     with ThreadPoolExecutor(1) as beside:
         whole_file = beside.submit(verify, file.path, stop, file.contract.multiline)
@@ -99,13 +119,29 @@ def _copy_verified(
             with faults_explained(file, memory_mb), watched(database, name):
                 rows = _copy(database, file, part, sample)
         except InputError:
-            whole_file.result()  # damage explains an unreadable row, so it is reported first
+            # damage explains an unreadable row, so it is reported first
+            _check_longest(file, whole_file.result())
             raise
         except BaseException:
             stop.set()
             raise
-        whole_file.result()
-    return rows
+        facts = whole_file.result()
+    _check_longest(file, facts)
+    # a sample leaves rows out, and is read by the same reader
+    if sample == 1 and facts.rows != rows and (there := count_rows(file.path)) != rows:
+        raise InputError(
+            f"{file.path}: {shown(there)} rows in the file, {shown(rows)} were read: copy it again"
+        )
+    return rows, facts
+
+
+def _check_longest(file: SourceFile, facts: FileFacts) -> None:
+    """Raises `InputError` for a line longer than DuckDB's buffer: it drops one that is the last."""
+    if facts.longest > BUFFER and not file.contract.multiline:
+        raise InputError(
+            f"{file.path}: a line of {facts.longest / 1e6:.1f} MB, where a row has at most"
+            f" {BUFFER / 1e6:.1f} MB: a quotation that is never closed, or damage: copy it again"
+        )
 
 
 def _copy(database: duckdb.DuckDBPyConnection, file: SourceFile, part: Path, sample: float) -> int:

@@ -36,6 +36,7 @@ from pipeline.hospital import (
 from pipeline.hospital.layout import REPEATED, Writer
 from pipeline.hospital.population import draw_chunk, in_later_years
 from pipeline.hospital.settings import CHUNK, PREDICTION, Effects, Habits, Settings, Severity
+from pipeline.stage import owner
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole, write_json
@@ -51,6 +52,7 @@ def make(root: Path, settings: Settings) -> dict[str, int]:
     """Writes the hospital below `root`, chunk by chunk; returns the number of rows per table."""
     with Writer(root, settings.release) as writer, _oracle_files(root) as oracles:
         for chunk in range(-(-settings.patients // CHUNK)):
+            owner.check(root)  # its files have their names while they are written
             admissions = write_chunk(writer, settings, chunk)
             for task, (key, oracle_table) in TABLES.items():
                 table = oracle_table(settings.effects, task, admissions)

@@ -32,6 +32,7 @@ from safetensors.numpy import load_file, save_file
 from pipeline.cohort.settings import Fold
 from pipeline.cohort.split import create_macro
 from pipeline.note.settings import Doc2VecSettings, Letters
+from pipeline.stage import digests
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
@@ -125,6 +126,7 @@ def load(folder: Path) -> Doc2Vec:
     # the order of training: gensim reverses words of equal frequency, and negative samples are
     # drawn by the position of a word
     model.wv.index_to_key, model.wv.key_to_index = words, {w: k for k, w in enumerate(words)}
+    digests.check(folder / "weights.safetensors")
     weights = load_file(folder / "weights.safetensors")
     model.wv.vectors, model.syn1neg = weights["words"], weights["output"]
     return model

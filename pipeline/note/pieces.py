@@ -30,6 +30,7 @@ import polars as pl
 from transformers import AutoTokenizer, BertTokenizer
 from transformers.utils import logging
 
+from pipeline.stage import digests
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
@@ -98,6 +99,7 @@ def _stands_alone(sign: str) -> bool:
 def load_tokenizer(model: str) -> Any:
     """The fast tokenizer of a folder or hub name; `InputError` where there is none."""
     folder = model_folder(model)
+    digests.check_folder(folder)
     options = {"do_lower_case": False} if keeps_case(folder) else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(

@@ -27,6 +27,7 @@ from pipeline.note.settings import TinyBert
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
+from pipeline.stage.files import put
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.settings import json_argument
 from pipeline.training.processes import make_repeatable, pick_device
@@ -132,7 +133,7 @@ def main() -> None:
         model.bert.save_pretrained(part)
         tokenizer.save_pretrained(part)
         for path in Path(part).iterdir():
-            path.replace(arguments.output / path.name)
+            put(path, arguments.output / path.name)
     log.info("%d reports, %d pieces in the vocabulary", notes.height, len(tokenizer))
 
 

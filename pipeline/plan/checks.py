@@ -15,6 +15,8 @@ from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
 from pipeline.plan import refusals, targets, toys
 from pipeline.plan.configuration import SYNTHETIC, source
+from pipeline.plan.verify import check_results
+from pipeline.stage.digests import SUFFIX
 from pipeline.stage.errors import InputError
 
 
@@ -51,7 +53,10 @@ class Checks:
             return
         if not self.synthetic and (warning := toys.warning(self.config)):
             logger.warning(warning)
-        for target in get_argument_parser().parse_args(sys.argv[1:]).targets:
+        asked = get_argument_parser().parse_args(sys.argv[1:])
+        for line in check_results(Path("results"), asked.dryrun):
+            logger.warning(line)
+        for target in asked.targets:
             path = target if Path(target).is_absolute() else os.path.normpath(target)
             if workflow.is_rule(target) or Path(path).exists():
                 continue
@@ -100,7 +105,8 @@ def withdraw_stale_outputs(workflow: Any) -> None:
     """
     jobs = workflow.dag.needrun_jobs(exclude_finished=True)
     stale = {str(output) for job in jobs for output in job.output}
-    made = [str(path) for path in Path("results").rglob("*") if path.suffix not in (".jpg", "")]
+    no_output = (".jpg", "", SUFFIX)
+    made = [str(path) for path in Path("results").rglob("*") if path.suffix not in no_output]
     records = {path: workflow.persistence._read_record(path) for path in made}
     inputs = {path: set(record.input or []) for path, record in records.items() if record}
     while more := {path for path in inputs if inputs[path] & stale} - stale:

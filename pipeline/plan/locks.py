@@ -1,14 +1,19 @@
-"""The lock of a run that was killed: Snakemake's would stand and refuse the same command.
+"""Runs that meet: the lock of one that was killed, and numbers that tell which came later.
+
+Snakemake's lock of a run that was killed would stand and refuse the same command.
 
 The kernel's own lock ends with its process, whatever ended that: where no other process of the
-workflow holds it, what Snakemake left is stale. Not seen: jobs that outlive a killed Snakemake, and
-runs on another node where the file system keeps locks to itself.
+workflow holds it, what Snakemake left is stale. Not seen: runs on another node where the file
+system keeps locks to itself. Jobs that outlive a killed Snakemake cannot write what a later run
+makes: runs have numbers (`pipeline.stage.owner`).
 """
 
 import fcntl
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
+
+KEPT = 50  # numbers of earlier runs: of those that might start at the same moment
 
 
 def release_stale(folder: Path) -> TextIO:
@@ -25,3 +30,28 @@ def release_stale(folder: Path) -> TextIO:
     with suppress(OSError):
         fcntl.flock(alive, fcntl.LOCK_SH)
     return alive
+
+
+def number_of_run(folder: Path) -> int:
+    """A number above that of every earlier run of this folder (.snakemake), on whatever node.
+
+    It is the name of a folder, which a shared disk makes only once.
+    """
+    runs = folder / "runs"
+    runs.mkdir(exist_ok=True)
+    number = max(map(_number, runs.iterdir()), default=0) + 1
+    while True:
+        try:
+            (runs / str(number)).mkdir()
+            break
+        except FileExistsError:
+            number += 1
+    for path in runs.iterdir():
+        if _number(path) <= number - KEPT:
+            with suppress(OSError):  # another run's work
+                path.rmdir()
+    return number
+
+
+def _number(path: Path) -> int:
+    return int(path.name) if path.name.isdigit() else 0

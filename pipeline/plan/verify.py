@@ -1,5 +1,5 @@
-"""Whether every byte of a copy is as published (`make verify`): the config's data sets against the
-SHA256SUMS.txt that PhysioNet puts beside each of them.
+"""Whether every byte is as it was (`make verify`): of what the pipeline wrote, of the source files
+since they were read, of the config's data sets against the SHA256SUMS.txt that PhysioNet has.
 
     python -m pipeline.plan.verify --threads 4
 
@@ -7,10 +7,10 @@ An ordinary run finds truncated and damaged csv files, wrong counts of rows and 
 whole JPEG; of 60 single bits flipped in JPEGs it noticed none. This reads everything that the list
 names and that is there, as fast as the disk gives it. Prints what differs or cannot be read, what
 is missing (films are copied in part by design) and what no list vouches for; films by their number,
-their paths are in `--output`. Exit status 1 where a file differs.
+their paths are in `--output`. Damaged results and intermediates are set aside, see
+`pipeline.stage.digests`. Exit status 1 where a file differs.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -22,7 +22,9 @@ from pathlib import Path
 
 from pipeline.extract.release import DATASETS, Release, Source, exists, locate
 from pipeline.plan import configuration
+from pipeline.stage import digests
 from pipeline.stage.command import parser, run
+from pipeline.stage.digests import digest
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
 from pipeline.stage.progress import JobProgress
@@ -30,6 +32,7 @@ from pipeline.stage.progress import JobProgress
 SUMS = "SHA256SUMS.txt"
 MANY = 1000  # files handed to the threads at once: bounds memory
 LISTED = 20  # files printed of a kind; all are in the output
+FINAL = {".json", ".svg", ".md", ".csv", ".html"}  # suffixes of what is read by people
 _LINE = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(\S.*?)\s*")
 _FILM = re.compile(r"(?:^|/)files/p1\d/")
 
@@ -72,15 +75,6 @@ def files_below(folder: Path) -> Iterator[str]:
             yield Path(parent, name).relative_to(folder).as_posix()
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, a small part of it in memory; empty where it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return ""
-
-
 def verify(folder: Path, sums: Mapping[str, str], threads: int, name: str = "files") -> Found:
     """Compares every file below `folder` with its checksum; `name`: for the lines of progress."""
     there = {path: (folder / path).stat().st_size for path in sums if exists(folder / path)}
@@ -97,6 +91,50 @@ def verify(folder: Path, sums: Mapping[str, str], threads: int, name: str = "fil
                 progress.add(there[path])
     found.whole = len(there) - len(found.differing)
     return found
+
+
+def verify_results(folder: Path, threads: int) -> tuple[int, list[str]]:
+    """Sets aside what is not as a job wrote it; the number of the others, and a line for each.
+
+    Also a line for each source file that is not the one that was extracted.
+    """
+    outputs = list(digests.with_digests(folder.rglob(f".*{digests.SUFFIX}")))
+    sources = sorted(folder.rglob(f".*{digests.SOURCE}"))
+    progress = JobProgress("verifying results", len(outputs) + len(sources))
+    lines = []
+    with ThreadPoolExecutor(threads) as pool:
+        for path, same in zip(
+            outputs, progress.each(pool.map(digests.is_intact, outputs)), strict=True
+        ):
+            lines += [] if same else [digests.set_aside(path)]
+        for line in progress.each(pool.map(_changed_source, sources)):
+            lines += [line] * bool(line)
+    return len(outputs) + len(sources) - len(lines), lines
+
+
+def check_results(folder: Path, dry_run: bool) -> list[str]:
+    """A line for each final file that is not as it was written; set aside, but in a dry run.
+
+    No job need read them: damaged ones would stand. There are some hundred, of at most a few MB.
+    """
+    there = [*folder.glob(f".*{digests.SUFFIX}"), *folder.glob(f"*/.*{digests.SUFFIX}")]
+    final = [path for path in digests.with_digests(there) if path.suffix in FINAL]
+    damaged = [path for path in final if not digests.is_intact(path)]
+    if dry_run:
+        return [f"{path}: damaged: a run sets it aside and makes it again" for path in damaged]
+    return [digests.set_aside(path) for path in damaged]
+
+
+def _changed_source(record: Path) -> str:
+    """What to do about a source file that is not as it was read; empty where it is, or is gone."""
+    sha256, _, name = record.read_text().strip().partition("  ")
+    table = record.with_name(record.name[1:].removesuffix(digests.SOURCE))
+    if not (table.is_file() and exists(Path(name))) or digest(Path(name)) == sha256:
+        return ""
+    return (
+        f"{name}: not the file that {table} was made of, whatever its size and time: run the same"
+        f" command with '--forcerun {table} --' before its targets, or copy the file again"
+    )
 
 
 def described(found: Found, title: str) -> list[str]:
@@ -149,8 +187,14 @@ def main() -> None:
     arguments.add_argument("--source", type=json.loads, help="JSON instead of the config's source")
     arguments.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     arguments.add_argument("--output", type=Path, default=Path("results/verify.txt"))
+    arguments.add_argument("--results", type=Path, default=Path("results"))
     given = arguments.parse_args()
     source = given.source or configuration.source(configuration.read(given.config).dump())
+    whole_files, lines = verify_results(given.results, given.threads)
+    print(f"{given.results}: files that are as they were written or read: {whole_files:,}")
+    print(*(f"  {line}" for line in lines), sep="\n", end="\n" if lines else "", flush=True)
+    if source == configuration.source({"source": {"root": configuration.SYNTHETIC}}):
+        sys.exit(1 if lines else 0)  # no list of checksums comes with it
     releases = data_sets(source)
     sums = [read_sums(release.folder / SUMS) for release in releases]  # all, before anything long
     found = []
@@ -161,7 +205,7 @@ def main() -> None:
     with whole(given.output) as part:
         part.write_text(as_text(found))
     print(f"{given.output} lists all that is not as listed; it may name patients: keep it here")
-    sys.exit(1 if any(each.differing for each in found) else 0)
+    sys.exit(1 if lines or any(each.differing for each in found) else 0)
 
 
 if __name__ == "__main__":

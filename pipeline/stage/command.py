@@ -10,9 +10,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.stage import digests, owner
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 from pipeline.stage.progress import CLOCK, FORMAT, reach_screen
@@ -60,9 +62,11 @@ def run(main: Callable[[], None]) -> None:
     """Runs a stage's `main`: owner-only files, log lines on stderr, one line for an `InputError`.
 
     Exit status: 0, or 1 after an `InputError`. Any other exception is a defect of the pipeline and
-    keeps its traceback. No job makes a network call (`pipeline/__init__.py`). Where PIPELINE_USAGE
-    names a folder, a stage with an `--output` leaves a record of its time, memory and host there:
-    results hold nothing that differs between two runs.
+    keeps its traceback, unless an input is damaged (`pipeline.stage.digests`). A job of the
+    workflow writes only while nobody else makes its outputs (`pipeline.stage.owner`). No job makes
+    a network call (`pipeline/__init__.py`). Where PIPELINE_USAGE names a folder, a stage with an
+    `--output` leaves a record of its time, memory and host there: results hold nothing that differs
+    between two runs.
     """
     os.umask(0o077)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a cancelled job cleans up, too
@@ -70,9 +74,19 @@ def run(main: Callable[[], None]) -> None:
     reach_screen()
     started = time.time()
     try:
+        owner.take(_made("--output", "--markdown"))
         main()
-    except InputError as error:
+    except owner.NotOwnerError as error:
         print(f"error: {error}", file=sys.stderr)
+        owner.end_remote_job()
+        sys.exit(1)
+    except Exception as error:  # perhaps for a file that is damaged, which explains it
+        lines = digests.damaged_arguments(sys.argv[1:])
+        if isinstance(error, InputError):
+            lines.insert(0, str(error))
+        elif not lines:
+            raise
+        print(*(f"error: {line}" for line in lines), sep="\n", file=sys.stderr)
         sys.exit(1)
     record = _usage(main, started)
     if not record["made"] or os.environ.get("RANK", "0") != "0":
@@ -80,19 +94,25 @@ def run(main: Callable[[], None]) -> None:
     log.info("finished in %(seconds).1f s, peak memory %(peak_mb)d MB, on %(host)s", record)
     if folder := os.environ.get("PIPELINE_USAGE"):
         name = f"{record['stage']} {record['made']}".replace("/", "_").replace(" ", "@")
-        write_json(Path(folder) / f"{name}.json", record)
+        with suppress(owner.NotOwnerError):  # its outputs were whole before
+            write_json(Path(folder) / f"{name}.json", record)
+
+
+def _made(*options: str) -> str:
+    """What the stage makes, by the first of these options; empty where it has none."""
+    following = zip(sys.argv, sys.argv[1:], strict=False)
+    return next((value for name, value in following if name in options), "")
 
 
 def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | int]:
     spec = sys.modules["__main__"].__spec__
-    made = next((b for a, b in zip(sys.argv, sys.argv[1:], strict=False) if a == "--output"), "")
     peak_kb = max(
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     return {
         "stage": spec.name if spec else main.__module__,
-        "made": made,
+        "made": _made("--output"),
         "seconds": round(time.time() - started, 2),
         "peak_mb": peak_kb // 1024,
         "host": platform.node(),

@@ -1,18 +1,22 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and as they were written."""
 
 import json
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.stage import digests, owner
 from pipeline.stage.errors import InputError
 
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """Gives a temporary path beside `path` and renames it to `path` only if the block succeeds.
+
+    In a job of the workflow only while it holds the token of its outputs, see
+    `pipeline.stage.owner`, and with a digest beside it, see `pipeline.stage.digests`.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "counts.txt"
@@ -23,12 +27,23 @@ def whole(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield part
-        part.replace(path)
+        put(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def put(part: Path, path: Path) -> None:
+    """Gives a finished file its name; its digest is absent for a moment, never wrong."""
+    sealed = owner.owned() and path.suffix != ".part"
+    line = f"{digests.digest(part)}  {path.name}\n" if sealed else ""
+    owner.check(path)
+    digests.beside(path).unlink(missing_ok=True)
+    part.replace(path)
+    if sealed:
+        digests.beside(path).write_text(line)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -38,7 +53,8 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Reads a JSON file; `InputError` with its name where it is missing or broken."""
+    """Reads a JSON file; `InputError` with its name where it is missing, broken or damaged."""
+    digests.check(path)
     try:
         return json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:

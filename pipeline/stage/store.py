@@ -3,17 +3,20 @@
 A store has a folder per way of making its values (see `size_folder`, `key_of`). A run that meets
 new items adds one array `<chunk>.npy`, a row per item, named by a digest of its content, and an
 index: the row of each item, and a stamp of what it was made from. A store is no output of a rule,
-so that Snakemake does not delete it when a cohort changes. Needs no torch.
+so that Snakemake does not delete it when a cohort changes. An array that is damaged or gone is made
+again: its items count as new, and the tables that name it are set aside. Needs no torch.
 """
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from pipeline.stage import digests
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
 
@@ -41,10 +44,11 @@ def read_index(folder: Path, key: str) -> pl.DataFrame:
     """Every item in the store: `key` (dicom_id, note_id), stamp (of what it was made from), chunk,
     row.
 
-    An index of an older format, which lacks columns, is ignored: its items are made again.
+    An index that is damaged, or of an older format, which lacks columns, is ignored: its items are
+    made again.
     """
     schema = pl.Schema({key: pl.String, "stamp": pl.String, "chunk": pl.String, "row": pl.Int64})
-    files = sorted(folder.glob("*.parquet"))
+    files = [path for path in sorted(folder.glob("*.parquet")) if digests.is_intact(path)]
     parts = [path for path in files if schema.keys() <= pl.read_parquet_schema(path).keys()]
     if not parts:
         return pl.DataFrame(schema=schema)
@@ -75,20 +79,52 @@ def append(folder: Path, items: pl.DataFrame, values: np.ndarray, key: str) -> N
 
 
 def find(items: pl.DataFrame, folder: Path, key: str) -> pl.DataFrame:
-    """Where items (columns `key`, stamp, any other) lie: with chunk and row, null of new ones."""
-    stored = read_index(folder, key).sort("chunk", "row").unique([key, "stamp"], keep="first")
+    """Where items (columns `key`, stamp, any other) lie: with chunk and row, null of new ones.
+
+    Those of an array that is damaged or gone are new.
+    """
+    stored = read_index(folder, key).join(items, on=[key, "stamp"], how="semi")
+    arrays = {chunk: folder / f"{chunk}.npy" for chunk in stored["chunk"].unique().to_list()}
+    usable = [chunk for chunk, path in arrays.items() if path.is_file() and digests.is_intact(path)]
+    stored = stored.filter(pl.col("chunk").is_in(usable))
+    stored = stored.sort("chunk", "row").unique([key, "stamp"], keep="first")
     return items.join(stored, on=[key, "stamp"], how="left", maintain_order="left")
 
 
 def open_chunk(folder: Path, chunk: str) -> np.ndarray:
-    """One array of the store, mapped into memory: (N, P, P) uint8 or (N, D) float32."""
+    """One array of the store, mapped into memory: (N, P, P) uint8 or (N, D) float32.
+
+    Raises `InputError` where it is damaged or gone, and sets aside the tables that name it.
+    """
     path = folder / f"{chunk}.npy"
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        if digests.is_intact(path):
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        why = "damaged"
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: missing from the store ({type(error).__name__}); delete its "
-                         "folder and the tables that name it to make them again"
-                         ) from error  # fmt: skip
+        why = f"missing or unreadable ({type(error).__name__})"
+    path.unlink(missing_ok=True)
+    tables = _set_aside_tables(path.stem)
+    advice = "the same command makes it again" if tables else (
+        "delete the tables that name it to make it again"
+    )  # fmt: skip
+    raise InputError(f"{path}: {why}: an array of the store: {advice}")
+
+
+def _set_aside_tables(chunk: str) -> list[str]:
+    """Sets aside the tables among the command's arguments that name an array; their paths.
+
+    Snakemake knows these tables, not the arrays: the job that makes them fills the store, too.
+    """
+    paths = [path for path in digests.files_among(sys.argv[1:]) if path.endswith(".parquet")]
+    tables = [path for path in paths if "chunk" in pl.read_parquet_schema(path)]
+    naming = [
+        path for path in tables
+        if pl.read_parquet(path, columns=["chunk"])["chunk"].str.ends_with(chunk).any()
+    ]  # fmt: skip
+    for path in naming:
+        digests.set_aside(path)
+    return naming
 
 
 def gather(folder: Path, places: pl.DataFrame) -> np.ndarray:

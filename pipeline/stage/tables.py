@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline.stage import digests
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
 
@@ -84,7 +85,8 @@ def write_table(frame: pl.DataFrame, path: str | Path, contract: Contract) -> No
 
 
 def read_table(path: str | Path, columns: list[str] | None = None) -> pl.DataFrame:
-    """Reads a parquet table; `InputError` with the file's name where it cannot be read."""
+    """Reads a parquet table; `InputError` with its name where it is damaged or cannot be read."""
+    digests.check(path)
     with reading(path):
         return pl.read_parquet(path, columns=columns)
 
@@ -129,5 +131,6 @@ def reading(path: str | Path, *more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
+        digests.check(path)  # of a table that is read in parts
         kind = type(error).__name__
         raise InputError(f"{path}: not a readable parquet table ({kind})") from error

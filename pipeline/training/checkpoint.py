@@ -1,7 +1,8 @@
-"""Weights and the state of a training as safetensors: no pickles, whole or absent."""
+"""Weights and the state of a training as safetensors: no pickles, whole or absent, undamaged."""
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from pipeline.stage import digests
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
 from pipeline.training.budget import Check
+
+log = logging.getLogger("pipeline")
 
 Weights = dict[str, torch.Tensor]
 
@@ -28,7 +32,9 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Loads what `save_weights` wrote; `InputError` naming the file where it does not fit."""
+    """Loads what `save_weights` wrote; `InputError` naming the file where it is damaged or does not
+    fit."""
+    digests.check(path)
     try:
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -92,7 +98,13 @@ class Progress:
 
     def load(self, model: nn.Module, averaged: AveragedModel | None,
              optimiser: torch.optim.Optimizer) -> tuple[Weights, list[Check]]:  # fmt: skip
-        """Restores model, its mean, optimiser and generator; returns (best weights, checks)."""
+        """Restores model, its mean, optimiser and generator; returns (best weights, checks).
+
+        A damaged file is ignored: the training starts anew.
+        """
+        if not digests.is_intact(self.path):
+            log.warning(f"{self.path}: damaged: the training does not resume, it starts anew")
+            return {}, []
         try:
             with safe_open(self.path, "pt") as file:
                 notes = file.metadata() or {}
@@ -130,10 +142,11 @@ def load_auto_model(folder: Path, name: str, fits: Callable[[Any], bool], expect
     `InputError`, but for those of a pooler, which nobody reads.
     """
     from transformers import AutoConfig, AutoModel
-    from transformers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()  # what is missing is told below
+    digests.check_folder(folder)
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # what is missing is told below
     safe = {"local_files_only": True, "trust_remote_code": False}
     try:
         kind = AutoConfig.from_pretrained(folder, **safe).model_type
@@ -154,8 +167,9 @@ def load_pretrained(model: nn.Module, path: str | Path, but: str,
                     expected: str = "torchvision's resnet18") -> None:  # fmt: skip
     """Starts `model` from the weights of another task; parameters named `but`… keep their start.
 
-    Raises `InputError` naming the file where it is missing or of another architecture.
+    Raises `InputError` naming the file where it is missing, damaged or of another architecture.
     """
+    digests.check(path)
     try:
         state = {k: v for k, v in load_file(path).items() if not k.startswith(but)}
         report = model.load_state_dict(state, strict=False)

@@ -1,0 +1,141 @@
+"""Digests of what jobs write, so that damage is seen: a flipped bit, a file that was cut or edited.
+
+Beside each output `x` lies `.x.sha256`, as `sha256sum` writes it. Readers of weights, stores, JSON
+and tables that fit into memory check it; `make verify` checks every file. A damaged file is set
+aside as `x.damaged`: for Snakemake it is missing then, and the same command makes it again. Files
+without a digest (a user's own, or of a stage started by hand) are read as they are.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from pipeline.stage.errors import InputError
+
+SUFFIX, DAMAGED, SOURCE = ".sha256", ".damaged", ".source"
+
+
+def beside(path: Path, suffix: str = SUFFIX) -> Path:
+    """Where the digest of a file lies.
+
+    >>> beside(Path("a/x.json")).as_posix()
+    'a/.x.json.sha256'
+    """
+    return path.with_name(f".{path.name}{suffix}")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, a small part of it in memory; empty where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def recorded(path: Path) -> str:
+    """The digest that was written with a file; empty where there is none."""
+    try:
+        return beside(path).read_text().partition(" ")[0]
+    except OSError:
+        return ""
+
+
+def is_intact(path: str | Path) -> bool:
+    """Whether a file is as it was written, as far as there is a digest of it.
+
+    A file that is replaced meanwhile is looked at again: a writer removes the digest first.
+    """
+    path = Path(path)
+    while wanted := recorded(path):
+        try:
+            status = path.stat()
+        except OSError:  # missing, not damaged
+            return True
+        stamp = status.st_ino, status.st_size, status.st_mtime_ns
+        if _digest_at(path, *stamp) == wanted:
+            return True
+        if recorded(path) == wanted:
+            return False
+    return True
+
+
+@cache
+def _digest_at(path: Path, *stamp: int) -> str:
+    """The digest of a file; a process reads one that stays the same once."""
+    return digest(path)
+
+
+def check(path: str | Path) -> None:
+    """Raises `InputError` where a file is not as it was written, and sets it aside."""
+    if not is_intact(path):
+        raise InputError(set_aside(path))
+
+
+def check_folder(folder: str | Path) -> None:
+    """`check` for every file of a folder that has a digest, such as a model's."""
+    for path in with_digests(Path(folder).glob(f".*{SUFFIX}")):
+        check(path)
+
+
+def with_digests(sidecars: Iterable[Path]) -> Iterator[Path]:
+    """The files that digests belong to and that are there, in the order of their paths."""
+    for sidecar in sorted(sidecars):
+        path = sidecar.with_name(sidecar.name[1:].removesuffix(SUFFIX))
+        if path.is_file():
+            yield path
+
+
+def set_aside(path: str | Path) -> str:
+    """Renames a damaged file to `x.damaged`; returns the line that says so."""
+    path = Path(path)
+    with suppress(OSError):  # another process was first, or nothing may be written there
+        path.replace(f"{path}{DAMAGED}")
+    return (
+        f"{path}: damaged: its bytes are not those that were written (a disk that fails, or an"
+        f" edit?). It was set aside as {path.name}{DAMAGED}: the same command makes it again"
+    )
+
+
+def damaged_arguments(arguments: Iterable[str]) -> list[str]:
+    """Lines about the damaged files among a command's arguments, which are set aside.
+
+    For readers that fail on damage in their own words, or read tables too large to check first.
+    """
+    return [set_aside(path) for path in files_among(arguments) if not is_intact(path)]
+
+
+def files_among(arguments: Iterable[str]) -> list[str]:
+    """The files that a command's arguments name, also within their JSON, each once.
+
+    Of a folder those directly in it that have a digest.
+    """
+    files = set()
+    for name in {name for argument in arguments for name in _paths(argument)}:
+        with suppress(OSError):  # a long text that is no path
+            if Path(name).is_dir():
+                files |= {str(path) for path in with_digests(Path(name).glob(f".*{SUFFIX}"))}
+            elif Path(name).is_file():
+                files.add(name)
+    return sorted(files)
+
+
+def _paths(argument: str) -> list[str]:
+    """What may be paths in an argument: itself, of `task=path` the path, the texts of JSON."""
+    if argument.startswith(("{", "[")):
+        texts: list[str] = []
+        try:
+            json.loads(argument, object_hook=lambda one: texts.extend(_texts(one.values())))
+        except ValueError:
+            return []
+        return list(filter(None, texts))
+    return list(filter(None, (argument, argument.partition("=")[2])))
+
+
+def _texts(values: Iterable[object]) -> Iterator[str]:
+    for value in values:
+        yield from [value] if isinstance(value, str) else []
+        yield from _texts(value) if isinstance(value, list) else []
