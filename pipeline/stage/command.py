@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import resource
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.stage.errors import InputError
+from pipeline.stage.faults import explained
 from pipeline.stage.files import write_json
 from pipeline.stage.progress import CLOCK, FORMAT, reach_screen
+from pipeline.stage.stopping import obey, stopped
 
 log = logging.getLogger("pipeline")
 
@@ -59,21 +60,22 @@ def parsed(text: str, argument: str) -> Any:
 def run(main: Callable[[], None]) -> None:
     """Runs a stage's `main`: owner-only files, log lines on stderr, one line for an `InputError`.
 
-    Exit status: 0, or 1 after an `InputError`. Any other exception is a defect of the pipeline and
-    keeps its traceback. No job makes a network call (`pipeline/__init__.py`). Where PIPELINE_USAGE
-    names a folder, a stage with an `--output` leaves a record of its time, memory and host there:
-    results hold nothing that differs between two runs.
+    Exit status: 0; 1 after an `InputError` or a fault that a user can mend (`stage.faults`), 137
+    where memory was too little; 143 or 130 where it was told to stop (`stage.stopping`). Any other
+    exception is a defect of the pipeline and keeps its traceback. No job makes a network call
+    (`pipeline/__init__.py`). Where PIPELINE_USAGE names a folder, a stage with an `--output` leaves
+    a record of its time, memory and host there: results hold nothing that differs between two runs.
     """
     os.umask(0o077)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a cancelled job cleans up, too
+    obey()
     logging.basicConfig(level=logging.INFO, format=FORMAT, datefmt=CLOCK)
     reach_screen()
     started = time.time()
     try:
         main()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+    except BaseException as error:
+        _end(error)
+        raise
     record = _usage(main, started)
     if not record["made"] or os.environ.get("RANK", "0") != "0":
         return  # of several processes that torchrun started the first speaks for all
@@ -81,6 +83,15 @@ def run(main: Callable[[], None]) -> None:
     if folder := os.environ.get("PIPELINE_USAGE"):
         name = f"{record['stage']} {record['made']}".replace("/", "_").replace(" ", "@")
         write_json(Path(folder) / f"{name}.json", record)
+
+
+def _end(error: BaseException) -> None:
+    """Ends the process by the status and the line that an error asks for; returns at a defect."""
+    if status := stopped():  # libraries turn the exception of a signal into their own
+        sys.exit(status)
+    if isinstance(error, Exception) and (line := explained(error, sys.argv[1:])):
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(line.status)
 
 
 def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | int]:
