@@ -13,7 +13,6 @@ PhysioNet has them, or resized and flat: `<dicom_id>.jpg` in `files` or in the d
 """
 
 import hashlib
-import os
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +52,7 @@ def flat_folder(root: Path) -> Path | None:
     Copies of reduced size that are passed around lie so.
     """
     for folder in (root / "files", root):
-        names = os.listdir(folder) if folder.is_dir() else []
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         if any(len(name) == 3 and name.startswith("p1") for name in names):
             return None
         if any(name.endswith(".jpg") for name in names):

@@ -25,8 +25,9 @@ _ROWS_FOR_FACTS = 500  # the first rows of admissions: their language column tel
 class Dataset:
     """A data set of PhysioNet.
 
-    `names`: of its folder, as wget and as PhysioNet's zip files make it. `holds`: files or folders of which it has at least one. `newest`: the
-    version under which it is expected where it is not found.
+    `names`: of its folder, as wget and as PhysioNet's zip files make it. `holds`: files or folders
+    of which it has at least one. `newest`: the version under which it is expected where it is not
+    found.
     """
 
     title: str

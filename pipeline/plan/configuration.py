@@ -98,8 +98,8 @@ def source(config: Mapping[str, Any]) -> dict[str, str | None]:
 
 def contradictions(config: Config) -> list[str]:
     """What a key alone cannot show: files that do not exist, shares that do not sum up to 1 …"""
-    checks = (_braces, _modalities, _encoders, _source, _files, _films_and_reports, _shares, _tasks, _times,
-              _models)  # fmt: skip
+    checks = (_braces, _modalities, _encoders, _source, _files, _films_and_reports, _shares, _tasks,
+              _times, _models)  # fmt: skip
     lines = [f"config.{line}" for check_of in checks for line in check_of(config)]
     return lines + task.misnamed()
 
@@ -122,7 +122,7 @@ def _braces(config: Config) -> Iterator[str]:
     """Texts with braces: Snakemake takes what stands between them for a wildcard."""
     for key, value in _texts(config.dump()):
         if "{" in value or "}" in value:
-            yield f"{key}: {value} has braces, wildcards to Snakemake; name it by a link without any"
+            yield f"{key}: {value} has braces, wildcards to Snakemake; name it by a link without"
 
 
 def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ def explained(error: Exception, arguments: Sequence[str]) -> InputError | None:
     if isinstance(error, InputError):
         return error
     text = str(error)
-    if getattr(error, "errno", None) in _FULL or _DISK.search(text) or _SPILL.search(text):
+    if disk_is_full(error):
         return InputError(_disk_full(error, arguments))
     if type(error).__name__ in _MEMORY_CLASSES or _MEMORY.search(text):
         return MemoryShortError(_memory_short(error, arguments))
@@ -49,6 +49,17 @@ def explained(error: Exception, arguments: Sequence[str]) -> InputError | None:
     if type(error).__module__.partition(".")[0].startswith(_READERS) or isinstance(error, OSError):
         return next(map(InputError, damaged(arguments)), None)
     return None
+
+
+def disk_is_full(error: Exception) -> bool:
+    """Whether a file could not be written for want of space.
+
+    >>> disk_is_full(OSError(28, "No space left on device")), disk_is_full(OSError(2, "No file"))
+    (True, False)
+    """
+    text = str(error)
+    full = getattr(error, "errno", None) in _FULL
+    return full or bool(_DISK.search(text) or _SPILL.search(text))
 
 
 def value_of(arguments: Sequence[str], name: str) -> str | None:
