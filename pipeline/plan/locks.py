@@ -39,7 +39,9 @@ def release_stale(folder: Path, command: Sequence[str] | None = None) -> TextIO 
     holds and removes nothing, so that a plan in another shell does not keep a killed run from going
     on. A file system that has no such locks keeps Snakemake's.
     """
-    if not runs_jobs(sys.argv[1:] if command is None else command):
+    if command is None and Path(sys.argv[0]).stem in ("snakemake", "__main__"):
+        command = sys.argv[1:]
+    if command is not None and not runs_jobs(command):
         return None
     alive = (folder / "alive").open("w")
     with suppress(OSError):  # held by another

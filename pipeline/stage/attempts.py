@@ -59,6 +59,7 @@ def _run(command: Sequence[str]) -> tuple[int, int]:
     if not child:
         with suppress(OSError, AttributeError):  # Linux alone: no job outlives who waits for it
             ctypes.CDLL(None).prctl(_ENDS_WITH_PARENT, signal.SIGTERM)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it stops by SIGTERM, also while it imports
         os.execvp(command[0], command)
 
     def send(number: int) -> None:
@@ -68,8 +69,7 @@ def _run(command: Sequence[str]) -> tuple[int, int]:
     def pass_on(number: int, _: FrameType | None) -> None:
         _told.append(number)
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
-        if number == signal.SIGTERM:  # Ctrl-C reaches the job anyway
-            send(number)
+        send(signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, pass_on)

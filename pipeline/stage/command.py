@@ -89,9 +89,10 @@ def _end(error: BaseException) -> None:
     """Ends the process by the status and the line that an error asks for; returns at a defect."""
     if status := stopped():  # libraries turn the exception of a signal into their own
         sys.exit(status)
-    if isinstance(error, Exception) and (line := explained(error, sys.argv[1:])):
-        print(f"error: {line}", file=sys.stderr)
-        sys.exit(line.status)
+    leaving = isinstance(error, SystemExit | KeyboardInterrupt)
+    if not leaving and (fault := explained(error, sys.argv[1:])):
+        print(f"error: {fault}", file=sys.stderr)
+        sys.exit(fault.status)
 
 
 def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | int]:

@@ -2,8 +2,8 @@
 
 Known are those that a user can mend: too little memory, a full disk, a file that cannot be opened,
 a damaged file among those that a stage was told to read. Anything else is a defect of the pipeline
-and keeps its traceback. Libraries are told by the names of their classes: none is imported unless
-a damaged file is looked for.
+and keeps its traceback. Errors of libraries are told by the names of their classes: no library is
+imported unless a damaged file is looked for.
 """
 
 import errno
@@ -19,15 +19,19 @@ from pathlib import Path
 from pipeline.stage.errors import InputError, MemoryShortError
 from pipeline.stage.files import WRITTEN
 
-_MEMORY_CLASSES = {"MemoryError", "OutOfMemoryException", "OutOfMemoryError", "ArrowMemoryError"}
+_MEMORY_CLASSES = {"MemoryError", "OutOfMemoryException", "ArrowMemoryError"}
+_GPU_MEMORY = "OutOfMemoryError"  # of torch
 _MEMORY = re.compile(r"bad_alloc|[Cc]annot allocate memory|can't allocate memory|Out of Memory")
 _DISK = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _SPILL = re.compile(r"max_temp_directory_size|failed to offload data block")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_READERS = ("duckdb", "_duckdb", "polars", "pyarrow", "safetensors", "json", "zipfile", "numpy")
+_OF_DAMAGE = {  # what DuckDB, Polars, Arrow, safetensors and json raise of a damaged file
+    "IOException", "InvalidInputException", "SerializationException", "ComputeError",
+    "PanicException", "ArrowInvalid", "SafetensorError", "JSONDecodeError", "UnicodeDecodeError",
+}  # fmt: skip
 
 
-def explained(error: Exception, arguments: Sequence[str]) -> InputError | None:
+def explained(error: BaseException, arguments: Sequence[str]) -> InputError | None:
     """The `InputError` that says what an error means; None where it is a defect of the pipeline.
 
     `arguments`: of the stage's command line, which name the files that it reads.
@@ -42,16 +46,18 @@ def explained(error: Exception, arguments: Sequence[str]) -> InputError | None:
     text = str(error)
     if disk_is_full(error):
         return InputError(_disk_full(error, arguments))
+    if type(error).__name__ == _GPU_MEMORY:
+        return InputError("memory: the GPU's was too little: set a smaller schedule.batch_size")
     if type(error).__name__ in _MEMORY_CLASSES or _MEMORY.search(text):
         return MemoryShortError(_memory_short(error, arguments))
     if isinstance(error, OSError) and error.filename:
         return InputError(f"{os.fsdecode(error.filename)}: {error.strerror}")
-    if type(error).__module__.partition(".")[0].startswith(_READERS) or isinstance(error, OSError):
+    if type(error).__name__ in _OF_DAMAGE or isinstance(error, OSError):
         return next(map(InputError, damaged(arguments)), None)
     return None
 
 
-def disk_is_full(error: Exception) -> bool:
+def disk_is_full(error: BaseException) -> bool:
     """Whether a file could not be written for want of space.
 
     >>> disk_is_full(OSError(28, "No space left on device")), disk_is_full(OSError(2, "No file"))
@@ -71,13 +77,13 @@ def value_of(arguments: Sequence[str], name: str) -> str | None:
     return next((value for option, value in pairwise(arguments) if option == name), None)
 
 
-def _memory_short(error: Exception, arguments: Sequence[str]) -> str:
+def _memory_short(error: BaseException, arguments: Sequence[str]) -> str:
     limit = value_of(arguments, "--memory-mb")
     had = f"the {int(limit) / 1000:.1f} GB of --memory-mb were" if limit else "what it has was"
     return f"memory: {had} too little ({type(error).__name__})"
 
 
-def _disk_full(error: Exception, arguments: Sequence[str]) -> str:
+def _disk_full(error: BaseException, arguments: Sequence[str]) -> str:
     """Which file, how much of it was written, how much is free there, and what to do."""
     unfinished, size = getattr(error, WRITTEN, (None, 0))
     temp = value_of(arguments, "--temp") or tempfile.gettempdir()
