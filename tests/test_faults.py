@@ -14,7 +14,7 @@ import kills
 from fault_kinds import KINDS, Kind
 
 STAGE = faults.Stage("extract_table labevents", "", ("results/a.csv.gz",), ("results/out.parquet",))
-CSV = "subject_id,hadm_id,text\r\n1,2,a\r\n3,,b\r\n"
+CSV = "subject_id,hadm_id,text\n1,2,a\n3,,b\n"
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         arguments = larger
 
 
-def _run(command: Sequence[str]) -> tuple[int, int]:
+def _run(command: list[str]) -> tuple[int, int]:
     """Runs a command, passing signals on; its exit status (-n: by signal n) and peak memory, MB."""
     child = os.fork()
     if not child:
