@@ -11,10 +11,11 @@ import textwrap
 import time
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from pipeline.stage.attempts import _advice, _with_more
 from pipeline.stage.faults import damaged, explained
@@ -236,6 +237,25 @@ def test_a_damaged_file_is_named_with_its_remedy(tmp_path):
     lines = list(damaged(arguments))
     assert [line.split(":")[0] for line in lines] == [str(paths[name]) for name in names[1:]]
     assert all("the same command makes it again" in line for line in lines)
+
+
+ABSENT = {
+    "duckdb": lambda path: duckdb.sql(f"FROM '{path}'"),
+    "polars, at once": pl.read_parquet,
+    "polars, as a stream": lambda path: pl.scan_parquet(path).collect(),
+    "safetensors": load_file,
+    "python": lambda path: Path(path).read_bytes(),
+}
+
+
+@pytest.mark.parametrize("reader", ABSENT)
+def test_a_file_that_is_not_there_is_named(tmp_path, reader):
+    path = str(tmp_path / "absent.parquet")
+    with pytest.raises(Exception) as caught:  # whatever a library raises
+        ABSENT[reader](path)
+    assert (
+        str(explained(caught.value, ["--table", path])).lower().startswith(f"{path}: no such file")
+    )
 
 
 def test_a_defect_is_no_damaged_file(tmp_path):

@@ -24,6 +24,10 @@ _GPU_MEMORY = "OutOfMemoryError"  # of torch
 _MEMORY = re.compile(r"bad_alloc|[Cc]annot allocate memory|can't allocate memory|Out of Memory")
 _DISK = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _SPILL = re.compile(r"max_temp_directory_size|failed to offload data block")
+_ABSENT = re.compile(  # as DuckDB, Polars and safetensors say it
+    r"(?:No files found that match the pattern|No such file or directory(?: \(os error 2\))?:)"
+    r' ?"?([^"\n]+)'
+)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _OF_DAMAGE = {  # what DuckDB, Polars, Arrow, safetensors and json raise of a damaged file
     "IOException", "InvalidInputException", "SerializationException", "ComputeError",
@@ -52,6 +56,8 @@ def explained(error: BaseException, arguments: Sequence[str]) -> InputError | No
         return MemoryShortError(_memory_short(error, arguments))
     if isinstance(error, OSError) and error.filename:
         return InputError(f"{os.fsdecode(error.filename)}: {error.strerror}")
+    if match := _ABSENT.search(text):
+        return InputError(f"{match[1]}: no such file")
     if type(error).__name__ in _OF_DAMAGE or isinstance(error, OSError):
         return next(map(InputError, damaged(arguments)), None)
     return None
