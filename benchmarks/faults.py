@@ -5,8 +5,9 @@
 
 A small hospital is run to its results once. Each trial then runs the recorded command of one job
 beside a tree of links to those files, with one fault; the undisturbed bytes are compared with. The
-trials come in a random order that a seed fixes; what the record holds already is not tried again,
-so the same command goes on where it ended. The page is made from the record (make faults).
+trials come in a random order that a seed fixes; what held by the record is not tried again, so the
+same command goes on where it ended, and tries again what did not hold. The page is made from the
+record (make faults).
 """
 
 import argparse
@@ -313,7 +314,7 @@ def main() -> None:
     if asked.minutes > 0 and not (base / MAIN).exists():
         base = Checkout.fresh(base.root, CHANGES)
         base.make("--cores", "1", MAIN, MULTI)
-    known = {(each["stage"], each["kind"]) for each in trials}
+    known = {(each["stage"], each["kind"]) for each in trials if each["outcome"] == HELD}
     waiting = [
         (stage, kind)
         for stage in (stages(base) if asked.minutes > 0 else [])
@@ -326,6 +327,7 @@ def main() -> None:
     for stage, kind in waiting:
         if time.monotonic() > until:
             break
+        trials = [each for each in trials if (each["stage"], each["kind"]) != (stage.name, kind)]
         trials.append(trial(stage, kind, base, asked.folder, asked.patience))
         print(json.dumps(trials[-1]), flush=True)
         asked.record.write_text(json.dumps(trials, indent=1) + "\n")
