@@ -99,20 +99,23 @@ def _data(stage: Stage) -> list[str]:
 
 
 @contextmanager
-def linked(base: Checkout, root: Path, room_kb: int | None) -> Iterator[Path]:
-    """A tree of links to a finished run; on a disk of its own with so much room."""
+def linked(base: Checkout, root: Path, left: int | None) -> Iterator[Path]:
+    """A tree of links to a finished run; on a disk of its own with so many bytes left."""
     root.mkdir(parents=True)
-    if room_kb:
-        options = ["-o", f"size={room_kb}k", "none", str(root)]
-        subprocess.run(["mount", "-t", "tmpfs", *options], check=True)
+    if left is not None:
+        mounted = ["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(root)]
+        subprocess.run(mounted, check=True)
     try:
         for name in ("pipeline", "results"):
             subprocess.run(["cp", "-as", f"{base.root}/{name}", f"{root}/{name}"], check=True)
         for folder in ("logs", "tmp"):
             (root / folder).mkdir()
+        if left is not None:
+            free = shutil.disk_usage(root).free
+            (root / "filler").write_bytes(bytes(max(free - left, 0)))
         yield root
     finally:
-        if room_kb:
+        if left is not None:
             subprocess.run(["umount", str(root)], check=True)
         shutil.rmtree(root)
 
@@ -235,8 +238,8 @@ def trial(stage: Stage, name: str, base: Checkout, folder: Path, patience: float
     """One fault on one stage; where the process ended, then the same command undisturbed."""
     kind, rng = KINDS[name], random.Random(f"{stage.name} {name}")
     size = sum((base / path).stat().st_size for path in stage.outputs)
-    room = 4 * sum(1 for _ in (base / "results").rglob("*")) + size // 2048 if kind.full_disk else 0
-    with linked(base, folder / f"trial{os.getpid()}", room) as root:
+    left = size // 2 if kind.full_disk else None
+    with linked(base, folder / f"trial{os.getpid()}", left) as root:
         for path in stage.outputs:  # as Snakemake does before a job
             (root / path).unlink()
         spoilt(stage, kind, root, base, rng)
