@@ -239,7 +239,7 @@ KINDS = {
         "same", SOURCE, "extract_table radiology", spoil=of_csv(ids_as_floats, "\n")
     ),
     "a report of 50 MB": Kind(
-        "counted", SOURCE, "extract_table radiology", spoil=of_csv(long_report, "\n")
+        "refused", SOURCE, "extract_table radiology", spoil=of_csv(long_report, "\n")
     ),
     # films
     "a film is a pipe": Kind("counted", FILM, spoil=pipe),
