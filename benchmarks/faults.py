@@ -169,7 +169,7 @@ def run_once(stage: Stage, kind: Kind, root: Path, patience: float, rng: random.
             time.sleep(0.2)
     elif kind.signal:
         with suppress(subprocess.TimeoutExpired):
-            job.wait(rng.uniform(0.3, 8))
+            job.wait(rng.uniform(0.2, 4))
     for process in below(job.pid) if kind.signal else []:
         with suppress(ProcessLookupError):
             os.kill(process, kind.signal)
