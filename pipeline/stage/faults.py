@@ -21,7 +21,10 @@ from pipeline.stage.files import WRITTEN
 
 _MEMORY_CLASSES = {"MemoryError", "OutOfMemoryException", "ArrowMemoryError"}
 _GPU_MEMORY = "OutOfMemoryError"  # of torch
-_MEMORY = re.compile(r"bad_alloc|[Cc]annot allocate memory|can't allocate memory|Out of Memory")
+_MEMORY = re.compile(
+    r"bad_alloc|[Cc]annot allocate memory|can't allocate memory|Out of Memory"
+    r"|Resource temporarily unavailable"  # of a thread that finds no room for its stack
+)
 _DISK = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _SPILL = re.compile(r"max_temp_directory_size|failed to offload data block")
 _ABSENT = re.compile(  # as DuckDB, Polars and safetensors say it
