@@ -202,7 +202,7 @@ KINDS = {
     "weights are another file": Kind("refused", ".safetensors", spoil=garbage),
     # what surrounds a stage
     "the disk is full": Kind("refused", full_disk=True),
-    "the kernel kills for memory": Kind("refused", memory=60),
+    "the kernel kills for memory": Kind("refused", memory=30),
     "little address space": Kind("either", prefix="ulimit -v 1500000; "),
     "another locale and time zone": Kind(
         "same", environment={"LC_ALL": "C", "TZ": "Asia/Kathmandu"}

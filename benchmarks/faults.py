@@ -106,8 +106,8 @@ def linked(base: Checkout, root: Path, left: int | None) -> Iterator[Path]:
         mounted = ["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(root)]
         subprocess.run(mounted, check=True)
     try:
-        for name in ("pipeline", "results"):
-            subprocess.run(["cp", "-as", f"{base.root}/{name}", f"{root}/{name}"], check=True)
+        subprocess.run(["cp", "-a", f"{base.root}/pipeline", f"{root}/pipeline"], check=True)
+        subprocess.run(["cp", "-as", f"{base.root}/results", f"{root}/results"], check=True)
         for folder in ("logs", "tmp"):
             (root / folder).mkdir()
         if left is not None:
