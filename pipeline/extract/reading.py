@@ -51,6 +51,8 @@ def inspect(table: str, path: Path) -> SourceFile:
     A column without a name, such as the row numbers that pandas writes, is not read.
     """
     contract = contracts.table(table)
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path}: not a file: put the csv.gz or csv of {table} there")
     names = enumerate(read_header(path))
     header = [name.strip().lower() or f"column {number} without a name" for number, name in names]
     if twice := sorted({name for name in header if header.count(name) > 1}):
