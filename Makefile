@@ -4,6 +4,8 @@
 # make verify — every byte of results against its digest, of a real copy against its SHA256SUMS.txt
 # make report — report.html: all that is made so far
 # make bench — benchmarks/RESULTS.md and README's table of reruns, ≤ 40 min; BENCH=small: a try, ≤ 5
+# make faults — every kind of fault on every stage, and kills of whole runs: docs/faults.md (hours;
+#   the same command goes on)
 # make test — everything that must hold, at most 12 minutes on 2 cores; make test-all — all of it
 
 PYTHON ?= python3
@@ -14,13 +16,15 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 TARGET := results/ecn_early_mortality.json
 MADE = $(wildcard results/*_*_*.json results/published/*_*_*.json results/tables/*.md)
 BENCH ?= full
+KILLS ?= 100
+MINUTES ?= 600
 MEASURED := results/benchmarks
 QUESTIONS := extraction meds stages films doc2vec training precision startup reruns
 RECORDS = $(if $(filter full,$(BENCH)),benchmarks/records,$(MEASURED)/$(BENCH))
 RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 
-.PHONY: demo setup estimate weights verify report bench test test-all lint lock clean
+.PHONY: demo setup estimate weights verify report bench faults test test-all lint lock clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
@@ -54,6 +58,13 @@ bench: setup
 	    --output $(RECORDS)/$$question.json > /dev/null; \
 	done
 	$(RESULTS)
+
+# of what the record holds nothing is tried again: remove it to begin anew
+faults: setup
+	@mkdir -p $(MEASURED)
+	python benchmarks/kills.py --folder $(MEASURED)/kills --kills $(KILLS) --record benchmarks/records/kills.json
+	python benchmarks/faults.py --folder $(MEASURED)/faults --record benchmarks/records/faults.json \
+	  --kills benchmarks/records/kills.json --page docs/faults.md --minutes $(MINUTES)
 
 lint: setup
 	ruff check .

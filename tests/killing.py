@@ -1,10 +1,13 @@
-"""Runs a stage and kills it, and the Snakemake that started it, in the middle of what it writes.
+"""Runs a stage in which something happens in the middle of what it writes.
 
     python tests/killing.py pipeline.ehr.tokens --events … (see `Checkout.snakemake(killed=…)`)
 
-Its first file has been written and does not have its name yet.
+Its first file has been written and does not have its name yet. The stage is killed, and the
+Snakemake that started it; or, with FAULT=deadlock, it waits for ever, as an engine does that has
+locked itself up: no signal interrupts that, and no other thread of Python runs.
 """
 
+import ctypes
 import os
 import runpy
 import signal
@@ -18,10 +21,19 @@ from pipeline.stage import files
 written = files.whole
 
 
+def deadlock():
+    print("within a write", file=sys.stderr, flush=True)
+    mutex, library = ctypes.create_string_buffer(64), ctypes.PyDLL(None)
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)
+
+
 @contextmanager
 def killed(path):
     with written(path) as part:
         yield part
+        if os.environ.get("FAULT") == "deadlock":
+            deadlock()
         os.killpg(0, signal.SIGKILL)
 
 

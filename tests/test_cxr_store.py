@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -218,6 +219,30 @@ def test_broken_films_are_counted_and_treated_as_missing(films):
     data, batch = films.batch([1, 2, 29])
     assert data.present().tolist() == [True, False, False]
     assert batch["count"].tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("put_there", [os.mkfifo, os.mkdir])
+def test_a_pipe_or_a_folder_among_films_is_counted_and_not_waited_for(films, put_there):
+    films.add("good")
+    films.add("strange", content=False, episode=2)
+    put_there(films.path("strange"))
+    assert films.decode() == (1, 1, 0)
+    assert films.decoded().drop_nulls("fault").rows() == [("strange", None, None, "no file")]
+
+
+@pytest.mark.parametrize("folder", [".", "files"])
+def test_films_that_lie_flat_are_the_same_films(films, folder):
+    films.add("a")
+    films.add("b", 90, episode=2)
+    films.decode()
+    rows = films.decoded().select("dicom_id", "row").rows()
+    before, root = stored(films), films.folder / "jpg"
+    for name in ("a", "b"):
+        films.path(name).rename(root / folder / f"{name}.jpg")
+    shutil.rmtree(root / "files/p10")
+    assert films.decode() == (0, 0, 0)  # each keeps its name, size and time
+    assert films.decoded().select("dicom_id", "row").rows() == rows
+    assert stored(films) == before
 
 
 def test_no_damage_to_a_jpeg_ends_the_run(tmp_path):

@@ -1,6 +1,7 @@
 """The preflight names everything that is missing for the asked target, and nothing else."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,27 @@ def put_table(source, results, name):
 
 def test_complete_source_has_no_problems(tmp_path):
     assert preflight.problems("ecn", hospital(tmp_path / "data"), tmp_path / "results") == []
+
+
+@pytest.mark.parametrize("put_there", [os.mkfifo, os.mkdir])
+def test_a_pipe_or_a_folder_in_the_place_of_a_table_is_refused_and_not_waited_for(
+    tmp_path, put_there
+):
+    source = hospital(tmp_path)
+    path = tmp_path / "mimiciv/3.1/hosp/labevents.csv.gz"
+    path.unlink()
+    put_there(path)
+    (line,) = preflight.problems("e", source, tmp_path)
+    assert line.startswith(f"{path}: not a file (table labevents, for e")
+
+
+@pytest.mark.parametrize("folder", ["files", "."])
+def test_films_may_lie_flat(tmp_path, folder):
+    source, root = hospital(tmp_path), tmp_path / "mimic-cxr-jpg/2.1.0"
+    (root / "files/p10").rmdir()
+    assert any("no films here" in line for line in preflight.problems("c", source, tmp_path))
+    (root / folder / "a-b.jpg").touch()
+    assert preflight.problems("c", source, tmp_path) == []
 
 
 def test_modalities_that_the_source_lacks_are_named_with_the_table_and_no_path(tmp_path):

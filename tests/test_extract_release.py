@@ -49,6 +49,35 @@ def test_release_1_0_has_core_ethnicity_and_plain_csv(tmp_path):
     assert table_path(source, "labevents") == base / "hosp" / "labevents.csv.gz"  # absent
 
 
+ZIPS = {  # the folders of PhysioNet's zip files
+    "mimic_iv": "mimic-iv-clinical-database-demo-2.2",
+    "mimic_cxr_jpg": "mimic-cxr-jpg-chest-radiographs-with-structured-labels-2.1.0",
+    "mimic_note": "mimic-iv-note-deidentified-free-text-clinical-notes-2.2",
+}
+
+
+def test_folders_are_found_by_the_names_of_physionets_zip_files(tmp_path):
+    for name in ("mimic-iv-clinical-database-demo-2.2", "mimic-iv-3.1"):
+        (tmp_path / name / "hosp").mkdir(parents=True)
+    put(tmp_path / ZIPS["mimic_cxr_jpg"] / "mimic-cxr-2.0.0-metadata.csv.gz", "x")
+    (tmp_path / ZIPS["mimic_note"] / "note").mkdir(parents=True)
+    found = {name: locate({"root": str(tmp_path)}, name) for name in ZIPS}
+    expected = ZIPS | {"mimic_iv": "mimic-iv-3.1"}  # newer than the demo, which lies there, too
+    assert {name: release.folder.name for name, release in found.items()} == expected
+    assert all(release.found and release.version for release in found.values())
+
+
+def test_of_a_csv_beside_a_csv_gz_it_is_told_which_is_read(tmp_path):
+    folder = tmp_path / "mimiciv" / "3.1" / "hosp"
+    admissions(folder)
+    source = {"root": str(tmp_path)}
+    assert "both" not in describe(locate(source, "mimic_iv"))
+    admissions(folder, suffix=".csv")
+    line = describe(locate(source, "mimic_iv"))
+    assert "both .csv.gz and .csv are there of admissions.csv: the .csv.gz is read" in line
+    assert table_path(source, "admissions") == folder / "admissions.csv.gz"
+
+
 @pytest.mark.parametrize(
     ("language", "version"), [("English", "3.x"), ("?", "2.x"), ("ENGLISH", "2.x"), ("", "2.0 or")]
 )

@@ -125,6 +125,7 @@ MISTAKES = {
     "modalities.x": ("ehr", "config.modalities.x: ehr, but tables read e: ehr"),
     "modalities.y": ("ecg", "config.modalities.y: ecg has no pipeline/ecg/registry.py"),
     "cxr.pretrained": ("/no", "config.cxr.pretrained: no file /no"),
+    "note.precomputed": ("/a/{x}.parquet", r"config.note.precomputed: /a/{x}.parquet has braces"),
     "note.doc2vec.dm": (True, "config.note.doc2vec.dm: true .a boolean, no number"),
     "note.bert.model": ("no", "config.note.bert.model: no folder no"),
     "note.bert.tiny.heads": (3, "note.bert.tiny: width 128 is no multiple of heads 3"),

@@ -8,10 +8,12 @@ the smallest scale that is still a third larger than `--pixels`, then resized: l
 work for full-size films, and less than half a grey level off on average (benchmarks/films.py). With
 `--full` it is decoded at full size and resized as published; the store keeps such films apart
 (`<pixels>-full`). A film that cannot be read is counted and treated as missing; the table tells why
-(`fault`). Only JPEGs are read, which have 8 bits: a PNG of 16 bits would turn white.
+(`fault`). Only JPEGs are read, which have 8 bits: a PNG of 16 bits would turn white. Films lie as
+PhysioNet has them, or resized and flat: `<dicom_id>.jpg` in `files` or in the data set's folder.
 """
 
 import hashlib
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -33,8 +35,8 @@ MANY = 10  # where at least so many films are needed and none is there, the fold
 SCALED = 4  # decode at 4/3 of the size: decoded at just the size, real films are too blocky
 CHUNK = 4096  # films decoded before they are written: bounds memory
 LEAST = 32  # pixels per side; what is smaller is no film
-ABSENT, EMPTY, OTHER, SMALL, DAMAGED = FAULTS = (
-    "absent", "empty", "no JPEG", f"less than {LEAST} pixels a side", "a damaged JPEG",
+ABSENT, EMPTY, OTHER, SMALL, DAMAGED, NO_FILE = FAULTS = (
+    "absent", "empty", "no JPEG", f"less than {LEAST} pixels a side", "a damaged JPEG", "no file",
 )  # fmt: skip
 DECODED = Contract(
     {"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64, "fault": pl.String},
@@ -44,13 +46,29 @@ DECODED = Contract(
 )
 
 
-def path_of(root: Path) -> pl.Expr:
-    """The JPEG of a film: files/p10/p10000032/s50414267/<dicom_id>.jpg.
+def flat_folder(root: Path) -> Path | None:
+    """The folder that holds all films, `<dicom_id>.jpg`; None where each patient has a folder.
+
+    Copies of reduced size that are passed around lie so.
+    """
+    for folder in (root / "files", root):
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        if any(len(name) == 3 and name.startswith("p1") for name in names):
+            return None
+        if any(name.endswith(".jpg") for name in names):
+            return folder
+    return None
+
+
+def path_of(root: Path, flat: Path | None = None) -> pl.Expr:
+    """The JPEG of a film: files/p10/p10000032/s50414267/<dicom_id>.jpg; <dicom_id>.jpg in `flat`.
 
     >>> film = pl.DataFrame({"subject_id": [10000032], "study_id": [5], "dicom_id": ["a-b"]})
     >>> film.select(path_of(Path("/x")))["path"].to_list()
     ['/x/files/p10/p10000032/s5/a-b.jpg']
     """
+    if flat:
+        return pl.concat_str(pl.lit(f"{flat}/"), "dicom_id", pl.lit(".jpg")).alias("path")
     subject = pl.col("subject_id").cast(pl.String)
     return pl.format(
         f"{root}/files/p{{}}/p{{}}/s{{}}/{{}}.jpg",
@@ -101,6 +119,8 @@ def stamp_of(path: str) -> str | None:
         status = Path(path).stat()
     except OSError:
         return None
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+        return NO_FILE
     return f"{status.st_size}:{status.st_mtime_ns}:{_code_digest()}"
 
 
@@ -113,6 +133,8 @@ def try_decode(pixels: int, full: bool = False) -> Callable[[str], np.ndarray | 
     """A function that decodes a film, or returns what is wrong with it, one of `FAULTS`."""
 
     def attempt(path: str) -> np.ndarray | str:
+        if not Path(path).is_file():
+            return NO_FILE
         try:
             return decode(path, pixels, full)
         except UnidentifiedImageError:
@@ -154,7 +176,7 @@ def locate(films: pl.DataFrame, shard: str, root: Path) -> pl.DataFrame:
     """The films of a shard, each once: dicom_id, path, stamp (null where there is no file)."""
     in_shard = pl.col("subject_id").cast(pl.String).str.starts_with(shard.removeprefix("p"))
     located = films.filter(in_shard).unique("dicom_id").sort("dicom_id")
-    located = located.select("dicom_id", path_of(root))
+    located = located.select("dicom_id", path_of(root, flat_folder(root)))
     stamps = [stamp_of(path) for path in located["path"]]
     return located.with_columns(pl.Series("stamp", stamps, dtype=pl.String))
 

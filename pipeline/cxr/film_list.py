@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.cxr.decode import path_of
+from pipeline.cxr.decode import flat_folder, path_of
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.files import whole
 from pipeline.stage.privacy import shown
@@ -62,7 +62,9 @@ def main() -> None:
     arguments = options.parse_args()
     films = read_table(arguments.films)
     needed = paths_needed(films)
-    wanted = [path for path in needed if not is_there(arguments.root / path)]
+    flat = flat_folder(arguments.root)
+    lie_at = {path: flat / Path(path).name if flat else arguments.root / path for path in needed}
+    wanted = [path for path in needed if not is_there(lie_at[path])]
     with whole(arguments.output) as part:
         part.write_text("".join(f"{path}\n" for path in wanted))
     line = summary(len(needed), len(wanted), films["episode_id"].n_unique())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.cxr.decode import in_words, path_of
+from pipeline.cxr.decode import flat_folder, in_words, path_of
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole, write_json
@@ -43,7 +43,8 @@ def write_list(table: pl.DataFrame, root: Path, path: Path) -> None:
     bad = table.drop_nulls("fault")
     path.unlink(missing_ok=True)
     if bad.height:
-        lines = bad.select(pl.concat_str("fault", path_of(root), separator="\t"))
+        path_of_film = path_of(root, flat_folder(root))
+        lines = bad.select(pl.concat_str("fault", path_of_film, separator="\t"))
         with whole(path) as part:
             part.write_text("\n".join(lines.to_series()) + "\n")
 

@@ -39,6 +39,8 @@ def _table_problems(release: Release, name: str) -> list[str]:
     if not exists(path):
         either = path.name.removesuffix(".gz")
         return [f"{path}: missing table {name} (for {users}); {either} would do as well"]
+    if not path.is_file():  # a pipe would be waited for
+        return [f"{path}: not a file (table {name}, for {users}): put the csv.gz or csv there"]
     try:
         header = read_header(path)
     except InputError as error:
@@ -85,17 +87,19 @@ def _dataset_problems(
         )
     lines += [line for name in tables for line in _table_problems(release, name)]
     films = films_folder(source) if films_needed and dataset == "mimic_cxr_jpg" else None
-    if films and not _any_film_folder(films):
+    if films and not any(map(_any_film, (films, films.parent))):
         lines.append(
-            f"{films}: no films here; expected are the folders p10 … p19 of the JPEGs: "
-            "results/download/films.txt lists those to fetch, targets without c need none"
+            f"{films}: no films here; expected are the folders p10 … p19 of the JPEGs, or resized "
+            f"ones, <dicom_id>.jpg, there or in {release.folder}: results/download/films.txt lists "
+            "those to fetch, targets without c need none"
         )
     return lines
 
 
-def _any_film_folder(films: Path) -> bool:
+def _any_film(folder: Path) -> bool:
+    """Whether a folder holds films, or folders of patients with films: by its first such entry."""
     try:
-        return any(films.glob("p1*"))
+        return any(path.suffix == ".jpg" or path.name[:2] == "p1" for path in folder.iterdir())
     except OSError:
         return False
 

@@ -10,7 +10,8 @@ import duckdb
 from pipeline.extract import contracts
 from pipeline.extract.csvfile import read_header
 from pipeline.extract.failures import NOT_WHOLE, reason
-from pipeline.stage.errors import InputError
+from pipeline.stage.errors import InputError, MemoryShortError
+from pipeline.stage.faults import disk_is_full
 
 _ARROW_BLOCK = 8 << 20  # bytes; longer than any report
 # bytes of each of DuckDB's many buffers: a little more than its longest row (2 MiB); with its
@@ -51,6 +52,8 @@ def inspect(table: str, path: Path) -> SourceFile:
     A column without a name, such as the row numbers that pandas writes, is not read.
     """
     contract = contracts.table(table)
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path}: not a file: put the csv.gz or csv of {table} there")
     names = enumerate(read_header(path))
     header = [name.strip().lower() or f"column {number} without a name" for number, name in names]
     if twice := sorted({name for name in header if header.count(name) > 1}):
@@ -147,15 +150,15 @@ def faults_explained(file: SourceFile, memory_mb: int) -> Iterator[None]:
     """Turns a reader's error into an `InputError` that names the file and holds no row."""
     try:
         yield
-    except duckdb.OutOfMemoryException:
-        raise InputError(f"{file.path}: {memory_mb} MB are too little: raise --memory-mb") from None
+    except duckdb.OutOfMemoryException as error:
+        if disk_is_full(error):  # of the files that it spills to
+            raise
+        raise MemoryShortError(f"{file.path}: {memory_mb} MB of memory are too little") from None
     except _FAULTS_OF_FILES as error:
+        if disk_is_full(error):
+            raise
         raise _explain(file, error) from None
 
 
 def _explain(file: SourceFile, error: Exception) -> InputError:
-    if "No space left" in str(error):
-        return InputError(
-            f"{file.path}: no space left where its table or DuckDB's files are written"
-        )
     return InputError(f"{file.path}: {reason(str(error), file.header, file.types)}")

@@ -2,7 +2,8 @@
 
 A source is the mapping `{root, mimic_iv, mimic_cxr_jpg, mimic_note}` of the config: `root` is the
 folder that holds the data sets, the others name the folder of one data set (each may lie on its own
-disk and be read-only). Of several version folders (`mimiciv/3.1`) the newest is taken.
+disk and be read-only). Of several version folders (`mimiciv/3.1`) the newest is taken; of a table
+that lies there as .csv.gz and as .csv, the .csv.gz.
 Imports nothing heavy: it is used while the workflow is planned.
 """
 
@@ -24,8 +25,9 @@ _ROWS_FOR_FACTS = 500  # the first rows of admissions: their language column tel
 class Dataset:
     """A data set of PhysioNet.
 
-    `names`: of its folder. `holds`: files or folders of which it has at least one. `newest`: the
-    version under which it is expected where it is not found.
+    `names`: of its folder, as wget and as PhysioNet's zip files make it. `holds`: files or folders
+    of which it has at least one. `newest`: the version under which it is expected where it is not
+    found.
     """
 
     title: str
@@ -36,17 +38,29 @@ class Dataset:
 
 DATASETS: Mapping[str, Dataset] = {
     "mimic_iv": Dataset(
-        "MIMIC-IV", ("mimiciv", "mimic-iv", "mimic_iv"), ("hosp", "icu", "core"), "3.1"
+        "MIMIC-IV",
+        ("mimiciv", "mimic-iv", "mimic_iv", "mimic-iv-clinical-database-demo", "mimic-iv-demo"),
+        ("hosp", "icu", "core"),
+        "3.1",
     ),
     "mimic_cxr_jpg": Dataset(
         "MIMIC-CXR-JPG",
-        ("mimic-cxr-jpg", "mimic_cxr_jpg"),
+        (
+            "mimic-cxr-jpg",
+            "mimic_cxr_jpg",
+            "mimic-cxr-jpg-chest-radiographs-with-structured-labels",
+        ),
         tuple(f"mimic-cxr-2.0.0-metadata{suffix}" for suffix in SUFFIXES),
         "2.1.0",
     ),
     "mimic_note": Dataset(
         "MIMIC-IV-Note",
-        ("mimic-iv-note", "mimic-note", "mimic_note"),
+        (
+            "mimic-iv-note",
+            "mimic-note",
+            "mimic_note",
+            "mimic-iv-note-deidentified-free-text-clinical-notes",
+        ),
         ("note", *(f"radiology{suffix}" for suffix in SUFFIXES)),
         "2.2",
     ),
@@ -148,6 +162,12 @@ def path_in(release: Release, name: str) -> Path:
     return release.folder / folder / f"{contract.file}{SUFFIXES[0]}"
 
 
+def passed_over(path: Path) -> Path | None:
+    """The plain csv that lies beside a csv.gz, which is read; None where there is none."""
+    plain = path.with_name(path.name.removesuffix(".gz"))
+    return plain if path.suffix == ".gz" and exists(path) and exists(plain) else None
+
+
 def films_folder(source: Source) -> Path:
     """The folder of the films, `files/p10/p…/s…/<dicom_id>.jpg` below it; it may be absent."""
     return locate(source, "mimic_cxr_jpg").folder / "files"
@@ -224,6 +244,9 @@ def describe(release: Release) -> str:
     files = [file for file in (path_in(release, name) for name in tables) if exists(file)]
     kinds = sorted({"csv.gz" if file.suffix == ".gz" else "csv" for file in files})
     line = f"{title} {version}: {release.folder}, files {' and '.join(kinds) or 'of no table'}"
+    twice = sorted(path.name for file in files if (path := passed_over(file)))
+    if twice:
+        line += f"; both .csv.gz and .csv are there of {', '.join(twice)}: the .csv.gz is read"
     if release.passed_over:
         line += f"; the newest is taken, not {', '.join(map(str, release.passed_over))}"
     return line

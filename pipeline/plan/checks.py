@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -98,20 +98,36 @@ class Checks:
         return json.dumps({"kind": kind, "releases": releases}, sort_keys=True)
 
 
-def withdraw_stale_outputs(workflow: Any) -> None:
-    """After a failure: results that wait for a rerun become *.stale: none passes as current.
+def outputs_there(workflow: Any) -> set[str]:
+    """What lies there already, of what a run is to make: as it starts, of earlier runs."""
+    return {
+        str(output)
+        for job in workflow.dag.needrun_jobs()
+        for output in job.output
+        if Path(output).is_file()
+    }
 
-    So do those of other targets that were made from them, by Snakemake's records.
+
+def withdraw_stale_outputs(workflow: Any, earlier: Collection[str]) -> None:
+    """After a failure: results that wait for the failed job become *.stale: none passes as current.
+
+    A job that was started has lost its outputs, and with them what tells Snakemake to run those
+    that read them: the `earlier` outputs of these, and of other targets that were made from them by
+    Snakemake's records, are set aside. What waits for a job that was not started stands: the next
+    run finds the same reasons. What this run has made is not stale.
     """
-    jobs = workflow.dag.needrun_jobs(exclude_finished=True)
-    stale = {str(output) for job in jobs for output in job.output}
+    waiting = set(workflow.dag.needrun_jobs(exclude_finished=True))
+    started = [job for job in waiting if not all(Path(output).exists() for output in job.output)]
+    depending = workflow.dag.bfs(workflow.dag.depending, *started)
+    stale = {str(output) for job in depending if job in waiting for output in job.output}
     no_output = (".jpg", "", SUFFIX)
     made = [str(path) for path in Path("results").rglob("*") if path.suffix not in no_output]
     records = {path: workflow.persistence._read_record(path) for path in made}
     inputs = {path: set(record.input or []) for path, record in records.items() if record}
     while more := {path for path in inputs if inputs[path] & stale} - stale:
         stale |= more
-    there = [path for path in map(Path, stale) if path.is_file()]
+        earlier = {*earlier, *more}
+    there = [path for path in map(Path, stale & set(earlier)) if path.is_file()]
     for path in there:
         path.replace(f"{path}.stale")
     if there:

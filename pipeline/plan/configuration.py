@@ -98,8 +98,8 @@ def source(config: Mapping[str, Any]) -> dict[str, str | None]:
 
 def contradictions(config: Config) -> list[str]:
     """What a key alone cannot show: files that do not exist, shares that do not sum up to 1 …"""
-    checks = (_modalities, _encoders, _source, _files, _films_and_reports, _shares, _tasks, _times,
-              _models)  # fmt: skip
+    checks = (_braces, _modalities, _encoders, _source, _files, _films_and_reports, _shares, _tasks,
+              _times, _models)  # fmt: skip
     lines = [f"config.{line}" for check_of in checks for line in check_of(config)]
     return lines + task.misnamed()
 
@@ -116,6 +116,29 @@ def of_protocols(config: Config) -> list[str]:
         else:
             lines += [f"{file}: config.{line}" for line in _encoders(merged)]
     return lines
+
+
+def _braces(config: Config) -> Iterator[str]:
+    """Texts with braces: Snakemake takes what stands between them for a wildcard."""
+    for key, value in _texts(config.dump()):
+        if "{" in value or "}" in value:
+            yield f"{key}: {value} has braces, wildcards to Snakemake; name it by a link without"
+
+
+def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text below a value, with the path of its keys.
+
+    >>> list(_texts({"source": {"root": "a", "mimic_iv": None}, "tasks": ["b"]}))
+    [('source.root', 'a'), ('tasks', 'b')]
+    """
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _texts(part, f"{key}.{name}".strip("."))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part, key)
 
 
 def _modalities(config: Config) -> Iterator[str]:

@@ -9,19 +9,45 @@ makes: runs have numbers (`pipeline.stage.owner`).
 """
 
 import fcntl
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from snakemake.cli import get_argument_parser
+
 KEPT = 50  # numbers of earlier runs: of those that might start at the same moment
 
+# options of snakemake under which no job runs
+_LOOKING = (
+    "archive", "containerize", "d3dag", "dag", "detailed_summary", "dryrun", "filegraph", "lint",
+    "list_changes", "list_rules", "list_target_rules", "list_untracked", "print_compilation",
+    "report", "rulegraph", "summary", "unlock",
+)  # fmt: skip
 
-def release_stale(folder: Path) -> TextIO:
+
+def runs_jobs(command: Sequence[str]) -> bool:
+    """Whether a command line of snakemake runs jobs, rather than tells about them.
+
+    >>> runs_jobs(["--cores", "2", "all"]), runs_jobs(["-n", "all"]), runs_jobs(["--lint"])
+    (True, False, False)
+    """
+    asked, _ = get_argument_parser().parse_known_args(list(command))
+    return all(getattr(asked, name, None) in (None, False) for name in _LOOKING)
+
+
+def release_stale(folder: Path, command: Sequence[str] | None = None) -> TextIO | None:
     """Removes Snakemake's locks below `folder` (.snakemake) unless another run is alive.
 
-    Returns the file that tells others that this one is: keep it open. A file system that has no
-    such locks keeps Snakemake's.
+    Returns the file that tells others that this one is: keep it open. A command that runs no jobs
+    holds and removes nothing, so that a plan in another shell does not keep a killed run from going
+    on. A file system that has no such locks keeps Snakemake's.
     """
+    if command is None and Path(sys.argv[0]).stem in ("snakemake", "__main__"):
+        command = sys.argv[1:]
+    if command is not None and not runs_jobs(command):
+        return None
     alive = (folder / "alive").open("w")
     with suppress(OSError):  # held by another
         fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)

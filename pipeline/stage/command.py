@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import resource
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,8 +15,10 @@ from typing import Any
 
 from pipeline.stage import digests, owner
 from pipeline.stage.errors import InputError
+from pipeline.stage.faults import explained
 from pipeline.stage.files import write_json
 from pipeline.stage.progress import CLOCK, FORMAT, reach_screen
+from pipeline.stage.stopping import obey, stopped
 
 log = logging.getLogger("pipeline")
 
@@ -61,33 +62,25 @@ def parsed(text: str, argument: str) -> Any:
 def run(main: Callable[[], None]) -> None:
     """Runs a stage's `main`: owner-only files, log lines on stderr, one line for an `InputError`.
 
-    Exit status: 0, or 1 after an `InputError`. Any other exception is a defect of the pipeline and
-    keeps its traceback, unless an input is damaged (`pipeline.stage.digests`). A job of the
-    workflow writes only while nobody else makes its outputs (`pipeline.stage.owner`). No job makes
-    a network call (`pipeline/__init__.py`). Where PIPELINE_USAGE names a folder, a stage with an
-    `--output` leaves a record of its time, memory and host there: results hold nothing that differs
-    between two runs.
+    Exit status: 0; 1 after an `InputError` or a fault that a user can mend (`stage.faults`), 137
+    where memory was too little; 143 or 130 where it was told to stop (`stage.stopping`). Any other
+    exception is a defect of the pipeline and keeps its traceback, unless an input is damaged
+    (`stage.digests`). A job of the workflow writes only while nobody else makes its outputs
+    (`stage.owner`). No job makes a network call (`pipeline/__init__.py`). Where PIPELINE_USAGE
+    names a folder, a stage with an `--output` leaves a record of its time, memory and host there:
+    results hold nothing that differs between two runs.
     """
     os.umask(0o077)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a cancelled job cleans up, too
+    obey()
     logging.basicConfig(level=logging.INFO, format=FORMAT, datefmt=CLOCK)
     reach_screen()
     started = time.time()
     try:
         owner.take(_made("--output", "--markdown"))
         main()
-    except owner.NotOwnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        owner.end_remote_job()
-        sys.exit(1)
-    except Exception as error:  # perhaps for a file that is damaged, which explains it
-        lines = digests.damaged_arguments(sys.argv[1:])
-        if isinstance(error, InputError):
-            lines.insert(0, str(error))
-        elif not lines:
-            raise
-        print(*(f"error: {line}" for line in lines), sep="\n", file=sys.stderr)
-        sys.exit(1)
+    except BaseException as error:
+        _end(error)
+        raise
     record = _usage(main, started)
     if not record["made"] or os.environ.get("RANK", "0") != "0":
         return  # of several processes that torchrun started the first speaks for all
@@ -102,6 +95,24 @@ def _made(*options: str) -> str:
     """What the stage makes, by the first of these options; empty where it has none."""
     following = zip(sys.argv, sys.argv[1:], strict=False)
     return next((value for name, value in following if name in options), "")
+
+
+def _end(error: BaseException) -> None:
+    """Ends the process by the status and the line that an error asks for; returns at a defect."""
+    if status := stopped():  # libraries turn the exception of a signal into their own
+        sys.exit(status)
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        return
+    lines = [] if isinstance(error, owner.NotOwnerError) else digests.damaged_arguments(sys.argv[1:])
+    fault = explained(error, sys.argv[1:])
+    if not (fault or lines):
+        return
+    if fault and (isinstance(error, InputError) or not lines):
+        lines.insert(0, str(fault))
+    print(*(f"error: {line}" for line in lines), sep="\n", file=sys.stderr)
+    if isinstance(error, owner.NotOwnerError):
+        owner.end_remote_job()
+    sys.exit(fault.status if fault else 1)
 
 
 def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | int]:

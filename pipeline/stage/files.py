@@ -10,6 +10,9 @@ from typing import Any
 from pipeline.stage import digests, owner
 from pipeline.stage.errors import InputError
 
+_parts: set[Path] = set()  # temporary paths that this process writes to
+WRITTEN = "written"  # attribute of an error: the path that was not finished, and its bytes so far
+
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
@@ -28,10 +31,22 @@ def whole(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    _parts.add(part)
     try:
         yield part
         put(part, path)
+    except Exception as error:
+        if not hasattr(error, WRITTEN):  # the innermost file is the one that could not be written
+            setattr(error, WRITTEN, (path, part.stat().st_size if part.is_file() else 0))
+        raise
     finally:
+        part.unlink(missing_ok=True)
+        _parts.discard(part)
+
+
+def remove_parts() -> None:
+    """Removes what this process has not finished, where it ends without leaving its blocks."""
+    for part in list(_parts):
         part.unlink(missing_ok=True)
 
 

@@ -1,0 +1,133 @@
+"""Kills runs of the main job at random moments and goes on with the same command, N times.
+
+    python benchmarks/kills.py --folder /tmp/kills --kills 100 --record kills.json
+
+What is killed takes turns: the whole process group, as a machine that goes down; Snakemake's main
+process alone, whose jobs live on; one job alone. The moments follow a seed. A run that comes to
+its end is compared, byte by byte, with one that nothing disturbed, and the next begins from
+nothing. The same command goes on where it ended (make faults tells the outcome in docs/faults.md).
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from record import REPOSITORY
+
+sys.path.insert(0, str(REPOSITORY / "tests"))
+
+from checkout import MAIN, Checkout
+
+CHANGES = {"hospital.patients": 300}
+TURNS = ("the group", "the main process", "a job")
+MADE = ("*.json", "*.parquet", "*.safetensors", "*.md")
+DIFFERING = ("usage", "run.json")  # times and hosts
+
+
+def jobs_of(session: int) -> list[int]:
+    """The processes of a session that run a stage."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            of_stage = any(word.startswith(b"pipeline.") for word in words[:3])
+            of_stage = of_stage and b"pipeline.stage.attempts" not in words
+            if of_stage and os.getsid(int(folder.name)) == session:
+                found.append(int(folder.name))
+    return sorted(found)
+
+
+def kill(running: subprocess.Popen, what: str, rng: random.Random) -> bool:
+    """Kills the group, the main process or one job; whether there was any."""
+    if running.poll() is not None:
+        return False
+    if what == "the group":
+        os.killpg(running.pid, signal.SIGKILL)
+    elif what == "the main process":
+        os.kill(running.pid, signal.SIGKILL)
+    elif jobs := jobs_of(running.pid):
+        with suppress(ProcessLookupError):
+            os.kill(rng.choice(jobs), signal.SIGKILL)
+            return True
+        return False
+    else:
+        return False
+    return True
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """Files of results that differ between two runs, or that one of them lacks."""
+
+    def files(root: Path) -> set[str]:
+        paths = (path for kind in MADE for path in (root / "results").rglob(kind))
+        names = {str(path.relative_to(root)) for path in paths if not path.name.startswith(".")}
+        return {name for name in names if not any(part in name for part in DIFFERING)}
+
+    both = files(one) | files(other)
+    return sorted(
+        name
+        for name in both
+        if not ((one / name).is_file() and (other / name).is_file())
+        or (one / name).read_bytes() != (other / name).read_bytes()
+    )
+
+
+def clear(checkout: Checkout) -> None:
+    """Removes all that runs made."""
+    for name in ("results", "logs", ".snakemake"):
+        shutil.rmtree(checkout / name, ignore_errors=True)
+
+
+def main() -> None:
+    """Kills until there were as many as asked for, then runs once more to the end."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--folder", type=Path, required=True)
+    options.add_argument("--kills", type=int, default=100)
+    options.add_argument("--record", type=Path, required=True)
+    options.add_argument("--longest", type=float, default=40, help="seconds until a kill, at most")
+    asked = options.parse_args()
+    smooth, checkout = (Checkout(asked.folder / name) for name in ("smooth", "killed"))
+    for each in (smooth, checkout):
+        if not (each / "Makefile").exists():
+            Checkout.fresh(each.root, CHANGES)
+    smooth.make("--cores", "2", MAIN)
+    record = {"kills": [], "rounds": []}
+    if asked.record.exists():
+        record = json.loads(asked.record.read_text())
+    while len(record["kills"]) < asked.kills:
+        number = len(record["kills"])
+        rng, what = random.Random(number), TURNS[number % len(TURNS)]
+        running = checkout.start("--cores", "2", MAIN)
+        seconds = rng.uniform(5, asked.longest)
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(seconds)
+        while not (hit := kill(running, what, rng)) and running.poll() is None:
+            time.sleep(0.2)  # no job yet
+        text, _ = running.communicate()
+        if hit:
+            record["kills"].append({"what": what, "after": round(seconds, 1)})
+        elif running.returncode:  # jobs that outlive their Snakemake hold what they write
+            record["rounds"].append({"equal": False, "why": text[-2000:]})
+            clear(checkout)
+        if not running.returncode:
+            wrong = differences(smooth.root, checkout.root)
+            record["rounds"].append({"equal": not wrong, "why": ", ".join(wrong[:5])})
+            clear(checkout)
+        asked.record.write_text(json.dumps(record, indent=1) + "\n")
+        print(json.dumps(record["kills"][-1:] + record["rounds"][-1:]), flush=True)
+    checkout.make("--cores", "2", MAIN)
+    wrong = differences(smooth.root, checkout.root)
+    record["rounds"].append({"equal": not wrong, "why": ", ".join(wrong[:5])})
+    asked.record.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
