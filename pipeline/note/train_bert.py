@@ -10,6 +10,7 @@ scratch, with its own WordPieces. The output is a folder as transformers writes 
 pickles. The same machine and threads give the same bytes.
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from pipeline.note.settings import TinyBert
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
+from pipeline.stage.files import whole
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.settings import json_argument
 from pipeline.training.processes import make_repeatable, pick_device
@@ -127,12 +129,12 @@ def main() -> None:
     )
     table = windows(tokenizer, notes, arguments.tokens)
     model = train(table, config, settings, pick_device(arguments.device))
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=arguments.output.parent) as part:
-        model.bert.save_pretrained(part)
-        tokenizer.save_pretrained(part)
-        for path in Path(part).iterdir():
-            path.replace(arguments.output / path.name)
+    with tempfile.TemporaryDirectory() as folder:
+        model.bert.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        for path in sorted(Path(folder).iterdir()):
+            with whole(arguments.output / path.name) as part:
+                shutil.copyfile(path, part)
     log.info("%d reports, %d pieces in the vocabulary", notes.height, len(tokenizer))
 
 

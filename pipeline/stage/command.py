@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.stage import temporary
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 from pipeline.stage.progress import CLOCK, FORMAT, reach_screen
@@ -70,7 +71,8 @@ def run(main: Callable[[], None]) -> None:
     reach_screen()
     started = time.time()
     try:
-        main()
+        with temporary.of_job():
+            main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
