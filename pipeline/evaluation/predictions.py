@@ -14,6 +14,7 @@ import polars as pl
 from pipeline.cohort.rows import PREDICTIONS
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
 from pipeline.stage.sections import Run
 from pipeline.stage.tables import check, read_table
 
@@ -87,7 +88,7 @@ def _one(table: pl.DataFrame, task: str, path: str) -> pl.DataFrame:
     }
     for what, condition in wrong.items():
         if rows := frame.filter(condition).height:
-            raise InputError(f"{name}: {what} in {rows} row(s)")
+            raise InputError(f"{name}: {what} in {shown(rows)} row(s)")
     facts = frame.select("episode_id", "subject_id", "split", "label").unique()
     episodes, trained = frame["episode_id"].n_unique(), frame["seed"].n_unique()
     if facts.height != episodes:
@@ -184,4 +185,6 @@ def hold_against_labels(frames: list[pl.DataFrame], labels: str, task: str) -> N
             raise InputError(f"{labels}: {wrong} stay(s) predicted for {task} are not eligible "
                              "or have another label; make both from the same cohort")  # fmt: skip
     if missing := eligible.height - frames[0]["episode_id"].n_unique():
-        raise InputError(f"{labels}: {missing} eligible stay(s) without a prediction for {task}")
+        raise InputError(
+            f"{labels}: {shown(missing)} eligible stay(s) without a prediction for {task}"
+        )

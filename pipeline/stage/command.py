@@ -9,16 +9,17 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from pipeline.stage import temporary
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
+from pipeline.stage.privacy import Formatter, hidden, log
 from pipeline.stage.progress import CLOCK, FORMAT, reach_screen
-
-log = logging.getLogger("pipeline")
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -67,14 +68,17 @@ def run(main: Callable[[], None]) -> None:
     """
     os.umask(0o077)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a cancelled job cleans up, too
-    logging.basicConfig(level=logging.INFO, format=FORMAT, datefmt=CLOCK)
+    logging.basicConfig(level=logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(Formatter(FORMAT, CLOCK))
     reach_screen()
+    sys.excepthook = _report_defect
     started = time.time()
     try:
         with temporary.of_job():
             main()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(hidden(f"error: {error}"), file=sys.stderr)
         sys.exit(1)
     record = _usage(main, started)
     if not record["made"] or os.environ.get("RANK", "0") != "0":
@@ -83,6 +87,13 @@ def run(main: Callable[[], None]) -> None:
     if folder := os.environ.get("PIPELINE_USAGE"):
         name = f"{record['stage']} {record['made']}".replace("/", "_").replace(" ", "@")
         write_json(Path(folder) / f"{name}.json", record)
+
+
+def _report_defect(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """The traceback of a defect, without the ids and dates that a library's message may quote."""
+    sys.stderr.write(hidden("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | int]:
