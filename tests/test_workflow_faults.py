@@ -79,7 +79,7 @@ def test_one_class_only_in_train_shows_the_attrition_before_films_are_decoded(co
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("hadm_id\nseven\n", "error: cohort.csv: hadm_id is no whole number in 1 row"),
+        ("hadm_id\nseven\n", "error: cohort.csv: hadm_id is no whole number in <10 row"),
         ("hadm_id\n1\n", "error: cohort: no episode is left"),
     ],
 )

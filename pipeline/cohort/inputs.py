@@ -41,7 +41,7 @@ def require(frame: pl.DataFrame, name: str, columns: Iterable[str], key: str | N
     if key is None:
         return
     if nulls := frame[key].null_count():
-        raise InputError(f"{name}: {key} is null in {nulls} row(s), expected in none")
+        raise InputError(f"{name}: {key} is null in {shown(nulls)} row(s), expected in none")
     if repeats := frame.height - frame[key].n_unique():
         raise InputError(f"{name}: {key} repeats in {shown(repeats)} row(s), expected once each")
 

@@ -98,7 +98,9 @@ def read_diagnoses(
         raise InputError(f"{', '.join(paths)}: the seeds of the folds differ")
     tested = [f.frame.filter(split="test")["subject_id"].unique() for f in folds]
     if folds and (shared := len(pl.concat(tested)) - pl.concat(tested).n_unique()):
-        raise InputError(f"{', '.join(paths)}: {shared} patient(s) are tested in several folds")
+        raise InputError(
+            f"{', '.join(paths)}: {shown(shared)} patient(s) are tested in several folds"
+        )
     return folds
 
 
@@ -129,7 +131,9 @@ def hold_diagnoses(folds: list[Fold], labels: str, task: str, episodes: str) -> 
     for fold in folds:
         stays = fold.frame.select("episode_id").unique()
         if wrong := stays.join(eligible, on="episode_id", how="anti").height:
-            raise InputError(f"{labels}: {wrong} stay(s) predicted for {task} are not eligible")
+            raise InputError(
+                f"{labels}: {shown(wrong)} stay(s) predicted for {task} are not eligible"
+            )
     split = read_table(episodes, ["episode_id", "split"]).filter(pl.col("split").is_in(SPLITS))
     due = split.join(eligible, on="episode_id", how="semi")
     if missing := due.join(folds[0].frame, on="episode_id", how="anti").height:

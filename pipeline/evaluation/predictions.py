@@ -95,8 +95,8 @@ def _one(table: pl.DataFrame, task: str, path: str) -> pl.DataFrame:
         raise InputError(f"{name}: subject_id, split or label of an episode differ between seeds")
     if frame.height != episodes * trained:
         raise InputError(
-            f"{name}: {frame.height} rows, expected {episodes} episodes × {trained} seeds; "
-            "every seed must predict every episode"
+            f"{name}: {shown(frame.height)} rows, expected {shown(episodes)} episodes × {trained} "
+            "seeds; every seed must predict every episode"
         )
     return frame
 
@@ -114,8 +114,8 @@ def as_folds(frames: list[pl.DataFrame], paths: Sequence[str | Path]) -> list[pl
     )
     if shared := tested.height - tested["subject_id"].n_unique():
         raise InputError(
-            f"{', '.join(map(str, paths))}: {shared} patient(s) are tested in several folds; "
-            "give each fold once, in one order"
+            f"{', '.join(map(str, paths))}: {shown(shared)} patient(s) are tested in several "
+            "folds; give each fold once, in one order"
         )
     return frames
 
@@ -182,8 +182,10 @@ def hold_against_labels(frames: list[pl.DataFrame], labels: str, task: str) -> N
         facts = frame.select("episode_id", "label").unique()
         joined = facts.join(eligible, on="episode_id", how="left")
         if wrong := joined.filter(pl.col("label").ne_missing(pl.col("true"))).height:
-            raise InputError(f"{labels}: {wrong} stay(s) predicted for {task} are not eligible "
-                             "or have another label; make both from the same cohort")  # fmt: skip
+            raise InputError(
+                f"{labels}: {shown(wrong)} stay(s) predicted for {task} are not eligible or have "
+                "another label; make both from the same cohort"
+            )
     if missing := eligible.height - frames[0]["episode_id"].n_unique():
         raise InputError(
             f"{labels}: {shown(missing)} eligible stay(s) without a prediction for {task}"

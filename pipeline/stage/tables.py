@@ -55,8 +55,8 @@ def check(frame: pl.DataFrame, contract: Contract, name: str) -> pl.DataFrame:
         if frame.schema[column] != dtype:
             raise InputError(f"{name}: {column} is {frame.schema[column]}, expected {dtype}")
         if column not in contract.nullable and frame[column].null_count():
-            nulls = shown(frame[column].null_count())
-            raise InputError(f"{name}: {column} is null in {nulls} row(s)")
+            nulls = frame[column].null_count()
+            raise InputError(f"{name}: {column} is null in {shown(nulls)} row(s)")
     order = contract.key or list(contract.columns)
     if not in_order(frame, order):
         frame = frame.sort(order)

@@ -117,8 +117,9 @@ def same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> 
         )
     if not np.array_equal(first.episode, second.episode):
         raise InputError(
-            f"{path}: its {len(second.episode)} test episodes are not the {len(first.episode)} of "
-            f"{first_path}; models are compared on the same episodes only"
+            f"{path}: its {shown(len(second.episode))} test episodes are not the "
+            f"{shown(len(first.episode))} of {first_path}; models are compared on "
+            "the same episodes only"
         )
     if not np.array_equal(first.label, second.label):
         raise InputError(
