@@ -73,6 +73,26 @@ def jobs_in(folder):
     return [path for path in folder.iterdir() if path.name != temporary.SWEEPING]
 
 
+def test_a_folder_of_the_node_is_swept_too_and_halves_of_files_where_no_job_lives(
+    start, folder, tmp_path
+):
+    (tmp_path / "scratch").mkdir()
+    killed, of_killed = start(TMPDIR=str(tmp_path / "scratch"))
+    living, _ = start()
+    assert all(path.is_relative_to(tmp_path / "scratch") for path in of_killed)
+    half = tmp_path / "results/corrected/.tokens.parquet.1f.part"
+    half.parent.mkdir()
+    half.write_text("rows")
+    killed.kill()
+    killed.communicate()
+    leftovers.clear(main=True)
+    assert not list((tmp_path / "scratch").iterdir())
+    assert half.exists()  # it may be the living job's
+    living.communicate("end")
+    leftovers.clear(main=True)
+    assert not half.exists()
+
+
 @pytest.mark.parametrize("by_hand", [True, False])
 def test_all_temporary_files_lie_in_one_private_folder_of_the_job(start, folder, by_hand):
     folder.mkdir()

@@ -36,18 +36,25 @@ def of_job() -> Iterator[Path]:
     """The folder of all temporary files of this process and its children, removed at the end.
 
     It is made where TMPDIR says, which Snakemake sets for a job; without it, as where somebody
-    starts a stage by hand, in `FOLDER` if there is a results/.
+    starts a stage by hand, in `FOLDER`. If that is elsewhere, the lock is in `FOLDER` nevertheless,
+    if there is a results/, so that the next run knows of the job.
     """
     before = os.environ.get("TMPDIR"), tempfile.tempdir
-    if before[0] is None and FOLDER.parent.is_dir():
+    beside = FOLDER.parent.is_dir()
+    if beside:
+        FOLDER.mkdir(mode=0o700, exist_ok=True)
+    if before[0] is None and beside:
         use()
     parent = Path(tempfile.gettempdir()).absolute()
-    parent.mkdir(parents=True, exist_ok=True)
-    with _no_sweep(parent):
-        folder = Path(tempfile.mkdtemp(prefix=JOB, dir=parent))
-        alive = (folder / ALIVE).open("w")
+    known = FOLDER.absolute() if beside else parent
+    with _no_sweep(known):
+        kept = Path(tempfile.mkdtemp(prefix=JOB, dir=known))
+        alive = (kept / ALIVE).open("w")
         with suppress(OSError):  # a file system without locks
             fcntl.flock(alive, fcntl.LOCK_EX)
+        folder = kept if known == parent else Path(tempfile.mkdtemp(prefix=JOB, dir=parent))
+        alive.write(str(folder))
+        alive.flush()
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     try:
         yield folder
@@ -56,27 +63,42 @@ def of_job() -> Iterator[Path]:
         tempfile.tempdir = before[1]
         if before[0] is not None:
             os.environ["TMPDIR"] = before[0]
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in (folder, kept):
+            shutil.rmtree(path, ignore_errors=True)
         alive.close()
 
 
 def sweep(folder: Path) -> int:
-    """Removes what jobs that were killed left in `folder`; living jobs keep theirs.
+    """Removes what jobs that were killed left in `folder`, or in that of a node which is this one.
 
+    Where no job lives, halves of files (`*.part`) beside the folder, too. Living jobs keep theirs.
     Returns how many folders of jobs stay because nobody can tell whether theirs live: all, where
     the file system has no locks.
     """
-    unknown = 0
+    living = unknown = 0
     with _no_sweep(folder):
         for path in folder.glob(f"{JOB}*"):
             try:
                 dead = _is_dead(path)
             except OSError:
                 unknown += 1
-            else:
-                if dead:
-                    shutil.rmtree(path, ignore_errors=True)
+                continue
+            living += not dead
+            if dead:
+                _remove(path)
+        if not living and not unknown:
+            for part in folder.parent.rglob(".*.part"):
+                part.unlink(missing_ok=True)
     return unknown
+
+
+def _remove(path: Path) -> None:
+    """Removes what a dead job left: its folder, and that of its files, if it had another."""
+    with suppress(OSError):
+        elsewhere = Path((path / ALIVE).read_text())
+        if elsewhere.name.startswith(JOB):
+            shutil.rmtree(elsewhere, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_dead(path: Path) -> bool:
