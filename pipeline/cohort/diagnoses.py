@@ -190,9 +190,8 @@ def log_labels(task: str, table: Mapping[str, Any]) -> None:
     counts = table["diagnoses"]
     tell("task %s:\n%s", task, as_text(table))
     tell(
-        f"%s groups with {MIN_PATIENTS} patients or more in training, %.2f labels per stay (%.2f"
-        " with the rare groups); %s stays without any",
-        counts["groups"],
+        f"{counts['groups']} groups with {MIN_PATIENTS} patients or more in training, %.2f labels "
+        "per stay (%.2f with the rare groups); %s stays without any",
         counts["labels_per_stay"],
         counts["labels_per_stay_with_rare_groups"],
         counts["stays_without_labels"],
