@@ -46,7 +46,7 @@ WORDS = [
 ]
 DATE = r"\b2[1-3]\d\d-\d\d-\d\d"
 PEOPLE = ("rows?|episodes?|admissions?|stays?|patients?|subjects?|films?|reports?|notes?|labels?|"
-          "readings?|events?|tokens?|values?|predictions?|codes?|windows?|of")  # fmt: skip
+          "readings?|events?|tokens?|values?|predictions?|codes?|windows?|of them")  # fmt: skip
 FEW = rf"(?<![\w.,:<>/-])[1-9] (?:[a-z]+ )?(?:{PEOPLE})\b"
 CELL = r"^(?!\d\d:)\S.*\s{2,}[1-9](?=\s{2,}|$)"  # of an attrition table
 # whole numbers in a result that count nobody
@@ -157,7 +157,7 @@ def test_what_is_shown_may_be_looked_for_and_is_found(real):
     private = (checkout / "results/corrected/admission/attrition.json").read_text()
     assert re.search(rf"(?:{'|'.join(sorted(ids))})", f"p{min(ids)}")
     assert re.search(DATE, "known at 2180-05-07")
-    assert re.findall(FEW, "12:00:00 3 films: 5 decoded now; 2 of them") == ["3 films", "2 of"]
+    assert re.findall(FEW, "12:00:00 3 films: 5 decoded now; 2 of them") == ["3 films", "2 of them"]
     assert re.findall(CELL, "aged 18 or over  1,200       7", re.M)
     assert list(small({"n": 4, "settings": {"steps": 5}})) == [("n", 4)]
     assert json.loads(private)[0]["episodes"] == 275  # MIMIC-IV demo 2.2

@@ -208,7 +208,8 @@ def main() -> None:
     )
     table = places(films, failed, folder)
     write_table(table, arguments.output, DECODED)
-    tell("%s films, %s of them new; %s", films.height, new.height, in_words(table))
+    looked_for = new.height + films.height - present.height  # so that absent ones do not follow
+    tell("%s films, %s of them new; %s", films.height, looked_for, in_words(table))
 
 
 if __name__ == "__main__":
