@@ -314,7 +314,7 @@ def test_duplicated_admissions_are_named():
 def test_episodes_of_another_source_are_refused():
     sources = hospital([{}, {}])
     sources["admissions"] = sources["admissions"].head(1)
-    with pytest.raises(InputError, match=r"1 row\(s\) for 2 episodes"):
+    with pytest.raises(InputError, match=r"<10 row\(s\) for <10 episodes"):
         label("mortality", sources)
 
 
@@ -348,7 +348,7 @@ def test_a_new_task_is_one_query(new_task):
 
 def test_unknown_label_of_an_eligible_episode_is_refused(new_task):
     new_task("SELECT episode_id, NULLIF(hadm_id = 101, FALSE) AS label FROM episodes")
-    with pytest.raises(InputError, match=r"label is unknown in 2 eligible"):
+    with pytest.raises(InputError, match=r"label is unknown in <10 eligible"):
         label("of_mine", hospital([{}] * 3))
 
 

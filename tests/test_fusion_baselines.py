@@ -299,7 +299,7 @@ def test_bad_input_is_a_clear_error(stage, tmp_path):
         stage("logistic", label=np.where(SPLITS == "fusion", 0, LABEL))
     with pytest.raises(InputError, match="none of the episodes to fit on has the modality"):
         stage("gbdt", "n", here=HERE & (SPLITS != "fusion")[:, None])
-    with pytest.raises(InputError, match="1 episode"):
+    with pytest.raises(InputError, match="<10 episode"):
         stage("logistic", "e", statistics=statistics().head(N - 1))
     with pytest.raises(InputError, match="--absent needs --embeddings"):
         stage("logistic", "e", statistics=statistics(), absent=tmp_path / "absent.parquet")

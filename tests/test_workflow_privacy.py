@@ -74,7 +74,7 @@ def made_up(demo, root):
             path.write_bytes(b"no film")
         elif number % 90 == 1:
             path.unlink()
-        text = " ".join(rng.choice(WORDS, 30)) + f" of {start:%Y-%m-%d}"
+        text = " ".join(rng.choice(WORDS, 300)) + f" of {start:%Y-%m-%d}"
         notes.append((f"{subject}-RR-{number}", subject, hadm, "RR", 1, start, start, text))
     metadata = ("dicom_id subject_id study_id ViewPosition Rows Columns StudyDate StudyTime "
                 "ViewCodeSequence_CodeMeaning")  # fmt: skip
@@ -166,12 +166,12 @@ def test_what_is_shown_may_be_looked_for_and_is_found(real):
 @pytest.mark.slow
 def test_a_killed_run_leaves_nothing_that_outlives_the_next_start(real, tmp_path):
     checkout = real[0].copy(tmp_path / "killed")
-    checkout.configure({"note.doc2vec.epochs": 100_000})
+    checkout.configure({"note.doc2vec.epochs": 1000})
     running = checkout.start("results/corrected/note/doc2vec/model.json")
     folder = checkout / "results/.temp"
     while not (corpora := [*folder.glob("job-*/*.txt")]) or not corpora[0].stat().st_size:
         assert running.poll() is None
-        time.sleep(0.1)
+        time.sleep(0.02)
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()
     left = [path for path in folder.rglob("*") if path.is_file()]
