@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pipeline.cohort.rows import TaskRows, read_rows
 from pipeline.fusion.baselines import fit_best, fitted_rows, limited
-from pipeline.fusion.inputs import read_statistics
+from pipeline.fusion.inputs import of_statistics
 from pipeline.stage.command import log, parser, run
 from pipeline.stage.modules import ROOT
 from pipeline.training.batches import evaluate
@@ -120,7 +120,7 @@ def figures(folder: Path, variants: list[str], seeds: list[int], grid: dict[str,
     none = {"steps": 0, "best_step": 0, "s": 0.0}
     yield row("oracle", 0, risk, none)
     path = str(tables / f"ehr/statistics/{HOURS}h.parquet")
-    inputs = read_statistics(path, rows.episode)
+    inputs = of_statistics(path, rows.episode)
     for model in ("gbdt", "logistic"):
         with limited(1):
             predict = fit_best(model, inputs, rows, fitted_rows(rows, False), 0)

@@ -48,7 +48,6 @@ rule select_episodes:
         " --attrition {output.attrition:q}"
         " --threads {threads}"
         " --memory-mb {resources.mem_mb}"
-        " --temp {resources.tmpdir:q}"
         " 2> {log:q}"
 
 
@@ -98,7 +97,6 @@ rule label_task:
         " --task-attrition {output.attrition:q}"
         " --threads {threads}"
         " --memory-mb {resources.mem_mb}"
-        " --temp {resources.tmpdir:q}"
         " 2> {log:q}"
 
 

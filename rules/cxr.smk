@@ -40,7 +40,6 @@ rule select_films:
         " --output {output:q}"
         " --threads {threads}"
         " --memory-mb {resources.mem_mb}"
-        " --temp {resources.tmpdir:q}"
         " 2> {log:q}"
 
 

@@ -37,7 +37,7 @@ rule select_events:
         " --source results/source"
         " --availability {params.availability:q}"
         " --output {output:q}"
-        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb}"
         " 2> {log:q}"
 
 
@@ -66,7 +66,7 @@ rule fit_bins:
         " --source results/source"
         " --split {params.split:q}"
         " --output {output:q}"
-        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb}"
         " 2> {log:q}"
 
 
@@ -122,5 +122,5 @@ rule tokenise_published:
         " --source results/source"
         " --output {output.tokens:q}"
         " --demographics {output.demographics:q}"
-        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb}"
         " 2> {log:q}"

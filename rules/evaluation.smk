@@ -39,7 +39,7 @@ rule mark_left_out:
         " --labels {input.labels:q}"
         " --last-year {params.last_year}"
         " --output {output:q}"
-        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb}"
         " 2> {log:q}"
 
 

@@ -37,7 +37,6 @@ rule extract_table:
         " --output {output:q}"
         " --threads {threads}"
         " --memory-mb {resources.mem_mb}"
-        " --temp {resources.tmpdir:q}"
         " 2> {log:q}"
 
 

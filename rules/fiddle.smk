@@ -46,7 +46,7 @@ rule list_values:
         " --source results/source"
         " --availability {params.availability:q}"
         " --output {output:q}"
-        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb}"
         " 2> {log:q}"
 
 
@@ -76,7 +76,7 @@ rule fit_fiddle:
         " --fitted-on train fusion"
         " --settings {params.settings:q}"
         " --output {output:q}"
-        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb}"
         " 2> {log:q}"
 
 
@@ -109,5 +109,5 @@ rule apply_fiddle:
         " --output {output.x:q}"
         " --static {output.s:q}"
         " --features {output.features:q}"
-        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb}"
         " 2> {log:q}"

@@ -28,7 +28,6 @@ rule clean_notes:
         " --output {output:q}"
         " --threads {threads}"
         " --memory-mb {resources.mem_mb}"
-        " --temp {resources.tmpdir:q}"
         " 2> {log:q}"
 
 
@@ -95,7 +94,6 @@ rule select_notes:
         " --output {output:q}"
         " --threads {threads}"
         " --memory-mb {resources.mem_mb}"
-        " --temp {resources.tmpdir:q}"
         " 2> {log:q}"
 
 

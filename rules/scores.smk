@@ -35,7 +35,7 @@ rule score_severity:
         " --availability {params.availability:q}"
         " --hours {wildcards.hours}"
         " --output {output:q}"
-        " --threads {threads} --memory-mb {resources.mem_mb} --temp {resources.tmpdir:q}"
+        " --threads {threads} --memory-mb {resources.mem_mb}"
         " 2> {log:q}"
 
 

@@ -307,14 +307,14 @@ def test_unknown_task_lists_the_known_ones():
 def test_duplicated_admissions_are_named():
     sources = hospital([{}, {}])
     sources["admissions"] = pl.concat([sources["admissions"], sources["admissions"].head(1)])
-    with pytest.raises(InputError, match="admissions: hadm_id repeats in 1 row"):
+    with pytest.raises(InputError, match="admissions: hadm_id repeats in <10 row"):
         label("mortality", sources)
 
 
 def test_episodes_of_another_source_are_refused():
     sources = hospital([{}, {}])
     sources["admissions"] = sources["admissions"].head(1)
-    with pytest.raises(InputError, match=r"1 row\(s\) for 2 episodes"):
+    with pytest.raises(InputError, match=r"<10 row\(s\) for <10 episodes"):
         label("mortality", sources)
 
 
@@ -348,7 +348,7 @@ def test_a_new_task_is_one_query(new_task):
 
 def test_unknown_label_of_an_eligible_episode_is_refused(new_task):
     new_task("SELECT episode_id, NULLIF(hadm_id = 101, FALSE) AS label FROM episodes")
-    with pytest.raises(InputError, match=r"label is unknown in 2 eligible"):
+    with pytest.raises(InputError, match=r"label is unknown in <10 eligible"):
         label("of_mine", hospital([{}] * 3))
 
 
@@ -445,8 +445,8 @@ def test_nobody_eligible_shows_the_table_without_small_counts(monkeypatch, tmp_p
     with pytest.raises(InputError, match="no episode is eligible") as error:
         command(monkeypatch, tmp_path, hospital([died(at(40), dischtime=at(50))] * 3))
     lines = [line.split() for line in str(error.value).splitlines()]
-    assert lines[3][-2:] == ["<10", "<10"]
-    assert lines[4][-2:] == ["0", "0"]
+    assert lines[3][-2:] == ["0", "0"]  # the 3 are told with those who failed nothing else
+    assert "<10" not in str(error.value)
 
 
 def test_open_demo(mimic_demo):

@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import re
 import shutil
 import sys
 from functools import partial
@@ -15,7 +16,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from pipeline.cxr import decode
+from pipeline.cxr import decode, limits
 from pipeline.cxr.film_data import decoded_places, read_films
 from pipeline.cxr.films import FILMS
 from pipeline.stage import store
@@ -189,6 +190,26 @@ def written(image, kind="JPEG"):
     return stream.getvalue()
 
 
+def huge():
+    """A small file that claims to be a film of 65,000 × 65,000 pixels."""
+    return re.sub(rb"(\xff\xc0..\x08)....", rb"\1" + b"\xfd\xe8" * 2, whole_jpeg(), flags=re.S)
+
+
+def endless():
+    """A JPEG of one small film in thousands of scans, each of which goes through all of it."""
+    stream = io.BytesIO()
+    picture(50, (512, 512)).save(stream, "JPEG", progressive=True)
+    head, first, second, *_ = re.split(rb"(?=\xff\xda)", stream.getvalue())
+    return head + first + second * (400_000 // len(second)) + b"\xff\xd9"
+
+
+def pages():
+    """A JPEG with a second one behind it."""
+    stream = io.BytesIO()
+    picture(50).save(stream, "MPO", save_all=True, append_images=[picture(60)])
+    return stream.getvalue()
+
+
 GREY16 = Image.fromarray(np.linspace(0, 65535, 4096).reshape(64, 64).astype(np.uint16))
 BROKEN = {
     "half": (whole_jpeg()[:1500], "a damaged JPEG"),
@@ -199,8 +220,21 @@ BROKEN = {
     "16 bits": (written(GREY16, "PNG"), "no JPEG"),  # turned white where it was read
     "8 bits": (written(picture(50), "PNG"), "no JPEG"),
     "dot": (written(picture(50, (1, 1))), "less than 32 pixels a side"),
+    "huge": (huge(), "more than 50,000,000 pixels"),
+    "pages": (pages(), "no JPEG"),
+    "gif": (written(picture(50), "GIF"), "no JPEG"),
+    "tiff": (written(picture(50), "TIFF"), "no JPEG"),
     "strip": (written(picture(50, (3000, 31))), "less than 32 pixels a side"),
 }
+
+
+def test_a_film_whose_decoding_does_not_end_is_given_up(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(endless())
+    attempt = decode.try_decode(PIXELS)
+    assert not isinstance(attempt(path), str)  # a film, if a slow one
+    monkeypatch.setattr(limits, "MOST_SECONDS", 0.05)
+    assert attempt(path) == decode.SLOW
 
 
 def test_broken_films_are_counted_and_treated_as_missing(films):
@@ -210,7 +244,7 @@ def test_broken_films_are_counted_and_treated_as_missing(films):
         films.add(name, content=content, episode=episode)
     films.add("secret", content=False, episode=29)
     assert films.decode() == (2, len(BROKEN), 1)
-    assert "12 films: 2 decoded now; 10 cannot be read: <10 no JPEG, " in films.caplog.text
+    assert "16 films, 16 of them new; 14 cannot be read: <10 no JPEG, " in films.caplog.text
     fault = dict(films.decoded().select("dicom_id", "fault").rows())
     expected = {name: fault for name, (_, fault) in BROKEN.items()}
     assert fault == expected | {"good": None, "least": None, "secret": "absent"}

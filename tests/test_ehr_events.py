@@ -188,7 +188,7 @@ def test_charttime_stands_in_for_a_missing_storetime_and_is_counted(select, capl
     labs = [read(at(h), LACTATE, 2.0, storetime=None) for h in (3, 4, 49)]
     kept = select(labevents=[*labs, read(at(5), LACTATE, 2.0)])
     assert minutes(kept) == [180, 240, 300]
-    assert "2 of them have no storetime" in caplog.text
+    assert "<10 of them have no storetime" in caplog.text
     only_stored = RULE | {"labs": ["storetime"]}
     assert minutes(select(labevents=[*labs, read(at(5), LACTATE, 2.0)], rule=only_stored)) == [300]
 

@@ -173,5 +173,5 @@ def test_test_episodes_without_a_mark_are_refused(tmp_path):
     pl.read_parquet(marks(tmp_path, x=np.arange(260) < 3)).head(257).write_parquet(
         tmp_path / "few.parquet"
     )
-    with pytest.raises(InputError, match=r"few\.parquet: 3 test episode\(s\) without a mark"):
+    with pytest.raises(InputError, match=r"few\.parquet: <10 test episode\(s\) have no mark"):
         sensitivity(test, tmp_path / "few.parquet", FEW, 0)

@@ -492,7 +492,7 @@ def test_a_dropped_stay_is_noticed(monkeypatch, tmp_path):
     table.filter(pl.col("episode_id") != table["episode_id"][0]).write_parquet(
         path, metadata=VERSIONED
     )
-    with pytest.raises(InputError, match=r"1 eligible stay\(s\) without a prediction"):
+    with pytest.raises(InputError, match=r"<10 eligible stay\(s\) without a prediction"):
         evaluate(monkeypatch, tmp_path)
 
 
@@ -503,7 +503,7 @@ def test_a_stay_dropped_from_the_diagnoses_is_noticed(monkeypatch, tmp_path, spl
     table = pl.read_parquet(path)
     dropped = table.filter(split=split)["episode_id"][0]
     table.filter(pl.col("episode_id") != dropped).write_parquet(path, metadata=VERSIONED)
-    with pytest.raises(InputError, match=r"1 eligible .* without a prediction for diagnoses_48h"):
+    with pytest.raises(InputError, match=r"<10 eligible .* without a prediction for diagnoses_48h"):
         evaluate(monkeypatch, tmp_path)
 
 

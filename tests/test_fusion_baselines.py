@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from pipeline.cohort.rows import ABSENT, PREDICTIONS
 from pipeline.fusion import baselines
 from pipeline.fusion.absent import RATES, lost
-from pipeline.fusion.inputs import Inputs, read_statistics, scaling
+from pipeline.fusion.inputs import Inputs, of_statistics, scaling
 from pipeline.stage.errors import InputError
 from pipeline.stage.tables import check
 
@@ -268,7 +268,7 @@ def test_two_models_of_one_job_are_those_of_two(stage, one_setting, tmp_path, mo
 
 def test_moments_of_statistics_are_those_of_the_fitted_rows(tmp_path):
     statistics().sample(fraction=1, shuffle=True, seed=1).write_parquet(tmp_path / "s.parquet")
-    inputs = read_statistics(str(tmp_path / "s.parquet"), IDS)
+    inputs = of_statistics(str(tmp_path / "s.parquet"), IDS)
     scaled = scaling(inputs, TRAIN)
     value = inputs.value[TRAIN].astype(float)
     np.testing.assert_allclose(scaled.fill[:2], np.nanmedian(value[:, :2], axis=0))
@@ -299,7 +299,7 @@ def test_bad_input_is_a_clear_error(stage, tmp_path):
         stage("logistic", label=np.where(SPLITS == "fusion", 0, LABEL))
     with pytest.raises(InputError, match="none of the episodes to fit on has the modality"):
         stage("gbdt", "n", here=HERE & (SPLITS != "fusion")[:, None])
-    with pytest.raises(InputError, match="1 episode"):
+    with pytest.raises(InputError, match="<10 episode"):
         stage("logistic", "e", statistics=statistics().head(N - 1))
     with pytest.raises(InputError, match="--absent needs --embeddings"):
         stage("logistic", "e", statistics=statistics(), absent=tmp_path / "absent.parquet")

@@ -1,5 +1,6 @@
 """Model folders run no code, ask nothing and call nobody; pickled weights are refused."""
 
+import ast
 import builtins
 import json
 import os
@@ -91,6 +92,59 @@ def test_pickled_weights_are_refused_with_the_reason(whole, tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"pytorch_model\.bin is a pickle, which can run code"):
         load_text_model(str(folder))
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "../other.safetensors", "/w/a.safetensors"])
+def test_an_index_may_name_nothing_but_safetensors_beside_it(whole, tmp_path, name):
+    folder = copytree(whole, tmp_path / "bert")
+    (folder / "model.safetensors").unlink()
+    index = {"metadata": {}, "weight_map": {"embeddings.LayerNorm.bias": name}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"index\.json names .*; expected files \*\.safetensors"):
+        load_text_model(str(folder))
+
+
+def test_an_adapter_of_another_model_is_refused(whole, tmp_path):
+    folder = copytree(whole, tmp_path / "bert")
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "/another"}')
+    for load in LOADERS:
+        with pytest.raises(InputError, match=r"an adapter of another model"):
+            load(str(folder))
+
+
+def calls_of(path):
+    """Every call of a module: what is called, and its keywords as text."""
+    tree = ast.parse(path.read_text())
+    dicts = {  # `safe = {"trust_remote_code": False}`, passed as **safe
+        ast.unparse(node.targets[0]): ast.literal_eval(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        and ast.unparse(node.value).startswith("{'local_files_only'")
+    }
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        keywords = {word.arg: ast.unparse(word.value) for word in call.keywords if word.arg}
+        for word in (word for word in call.keywords if word.arg is None):
+            keywords |= {k: str(v) for k, v in dicts.get(ast.unparse(word.value), {}).items()}
+        yield ast.unparse(call.func), keywords
+
+
+def test_each_load_says_that_no_code_is_run_and_no_pickle_read():
+    loads = 0
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        for name, keywords in calls_of(path):
+            if name.endswith(".from_pretrained"):
+                loads += 1
+                assert keywords["trust_remote_code"] == "False", path
+                assert keywords["local_files_only"] == "True", path
+                if name.startswith("AutoModel"):
+                    assert keywords["use_safetensors"] == "True", path
+            if name == "torch.load":
+                assert path.name == "convert.py"  # of `make weights`: of tensors alone
+                assert keywords["weights_only"] == "True"
+            if name in ("np.load", "np.save"):
+                assert keywords["allow_pickle"] == "False", path
+            assert not name.startswith(("pickle.", "joblib.", "cloudpickle.")), path
+    assert loads >= 4
 
 
 @pytest.mark.parametrize("load", LOADERS)

@@ -36,8 +36,8 @@ def test_rows_are_ordered_by_the_key_and_columns_as_promised():
     [
         (visits().drop("minute"), r"column\(s\) minute missing"),
         (visits().cast({"minute": pl.Int64}), "minute is Int64, expected Int32"),
-        (visits(minute=[5, None, 3]), r"minute is null in 1 row\(s\)"),
-        (visits(minute=[5, 3, 3]), r"key \(visit, minute\) repeats in 1 row\(s\)"),
+        (visits(minute=[5, None, 3]), r"minute is null in <10 row\(s\)"),
+        (visits(minute=[5, 3, 3]), r"key \(visit, minute\) repeats in <10 row\(s\)"),
     ],
     ids=["missing", "type", "null", "key"],
 )

@@ -512,7 +512,7 @@ def test_a_rule_depends_on_the_code_that_it_runs(name, text):
     for module in run - {"pipeline.report."}:  # a module per page: read, no tables of patients
         source = (REPOSITORY / module.replace(".", "/")).with_suffix(".py").read_text()
         if "add_resource_arguments(" in source:
-            for argument in ("--threads {threads}", "--memory-mb {resources.mem_mb}", "--temp "):
+            for argument in ("--threads {threads}", "--memory-mb {resources.mem_mb}"):
                 assert argument in text
 
 

@@ -8,14 +8,14 @@ time; `… looking ahead beyond window_hours: …` does where the setting that i
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from string import Formatter
 from typing import Any
 
 import polars as pl
 
 from pipeline.stage.errors import InputError
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import LEAST, shown
 
 CONDITION = "condition"
 LOOKS_AHEAD = "looks_ahead"
@@ -107,6 +107,43 @@ def count(
         mark = {LOOKS_AHEAD: True} if column in ahead else {}
         rows.append({"condition": text, **size(left), **mark})
     return rows
+
+
+def merged(rows: Sequence[Mapping[str, Any]], least: int = LEAST) -> list[dict[str, Any]]:
+    """The rows without steps that less than `least` episodes or patients failed.
+
+    Their number would follow from the counts before and after. Such a step is told together with
+    the next one that differs enough, or, at the end, with the one before: the last counts, those of
+    the cohort, stand. A step that nobody failed tells of nobody, and stays.
+
+    >>> def step(name, number):
+    ...     return {"condition": name, "episodes": number, "subjects": number}
+    >>> rows = [step("any", 99), step("adult", 95), step("in an ICU", 70), step("alive", 68)]
+    >>> [(row["condition"], row["episodes"]) for row in merged(rows)]
+    [('any', 99), ('adult; in an ICU; alive', 68)]
+    """
+    kept: list[dict[str, Any]] = []
+    waiting: list[Mapping[str, Any]] = []
+    for row in rows:
+        waiting.append(row)
+        if not kept or not _few_between(kept[-1], row, least):
+            kept.append(_together(waiting))
+            waiting = []
+    if waiting:
+        while kept and _few_between(kept[-1], waiting[-1], least):
+            waiting.insert(0, kept.pop())
+        kept.append(_together(waiting))
+    return kept
+
+
+def _few_between(before: Mapping[str, Any], after: Mapping[str, Any], least: int) -> bool:
+    return any(0 < before[name] - after[name] < least for name in ("episodes", "subjects"))
+
+
+def _together(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One row for several steps: what all of them ask, and who is left after the last."""
+    ahead = {LOOKS_AHEAD: True} if any(row.get(LOOKS_AHEAD) for row in rows) else {}
+    return {**rows[-1], "condition": "; ".join(row["condition"] for row in rows), **ahead}
 
 
 def reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:

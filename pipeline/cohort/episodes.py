@@ -11,7 +11,6 @@ not count. A cohort that looks ahead says so
 on the screen and in its attrition table.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +27,9 @@ from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
+from pipeline.stage.privacy import tell, warn
 from pipeline.stage.settings import json_argument
 from pipeline.stage.tables import Contract, read_table, write_table
-
-log = logging.getLogger("pipeline.cohort")
 
 EPISODES = Contract(
     columns={
@@ -121,7 +119,7 @@ def count_conditions(
     ahead = attrition.looking_ahead(conditions, cohort.settings)
     rows = attrition.count(frame, conditions, ahead)
     for text in attrition.reasons(rows):
-        log.warning("the cohort looks ahead, beyond the prediction time: %s", text)
+        warn("the cohort looks ahead, beyond the prediction time: %s", text)
     return rows
 
 
@@ -156,7 +154,7 @@ def log_oddities(counted: pl.DataFrame) -> None:
     """One log line per kind of oddity that the source tables hold; `counted`: one row."""
     for name, number in counted.row(0, named=True).items():
         if number:
-            log.info("odd in the source: %s %s", attrition.shown(number), name)
+            tell("odd in the source: %s %s", number, name)
 
 
 def select_episodes(
@@ -183,7 +181,7 @@ def select_episodes(
     episodes = candidates.filter(attrition.all_met(conditions))
     if episodes.is_empty():
         what = "ICU stay" if unit == "stay" else "episode"
-        raise InputError(f"cohort: no {what} is left\n{attrition.as_text(rows)}")
+        raise InputError(f"cohort: no {what} is left\n{attrition.as_text(attrition.merged(rows))}")
     columns = contract(unit, cohort.definition).columns
     episodes = divide(database, episodes, split).select(list(columns))
     return episodes.cast(pl.Schema(columns)), rows
@@ -236,7 +234,7 @@ def main() -> None:
         episodes, rows = select_episodes(
             database, sources, asked.cohort, asked.split, asked.last_year, asked.unit
         )
-    log.info("episodes:\n%s", attrition.as_text(rows))
+    tell("episodes:\n%s", attrition.as_text(attrition.merged(rows)))
     write_table(episodes, asked.output, contract(asked.unit, asked.cohort.definition))
     write_json(asked.attrition, rows)
 

@@ -15,6 +15,7 @@ from pipeline.cohort.definitions import plain
 from pipeline.cohort.task import LOCATED, view_file
 from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT
+from pipeline.stage.privacy import shown
 
 TIMES = {  # tables of events that name an ICU stay → their column of times
     "chartevents": "charttime",
@@ -40,9 +41,9 @@ def require(frame: pl.DataFrame, name: str, columns: Iterable[str], key: str | N
     if key is None:
         return
     if nulls := frame[key].null_count():
-        raise InputError(f"{name}: {key} is null in {nulls} row(s), expected in none")
+        raise InputError(f"{name}: {key} is null in {shown(nulls)} row(s), expected in none")
     if repeats := frame.height - frame[key].n_unique():
-        raise InputError(f"{name}: {key} repeats in {repeats} row(s), expected once each")
+        raise InputError(f"{name}: {key} repeats in {shown(repeats)} row(s), expected once each")
 
 
 def read_ids(path: str | Path) -> pl.DataFrame:
@@ -64,7 +65,7 @@ def read_ids(path: str | Path) -> pl.DataFrame:
     text = frame["hadm_id"].str.strip_chars().replace("", None).drop_nulls()
     ids = text.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)  # as pandas writes them
     if ids.null_count():
-        raise InputError(f"{path}: hadm_id is no whole number in {ids.null_count()} row(s)")
+        raise InputError(f"{path}: hadm_id is no whole number in {shown(ids.null_count())} row(s)")
     return ids.unique().sort().to_frame()
 
 

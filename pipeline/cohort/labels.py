@@ -34,6 +34,7 @@ from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
+from pipeline.stage.privacy import shown
 from pipeline.stage.settings import json_argument
 from pipeline.stage.tables import Contract, read_table, write_table
 
@@ -119,8 +120,8 @@ def joined(task: Task, episodes: pl.DataFrame, answered: pl.DataFrame) -> pl.Dat
     labelled = episodes.join(answered, on="episode_id", how="inner")
     if not episodes.height == labelled.height == answered.height:
         raise InputError(
-            f"task {task.name}: {answered.height} row(s) for {episodes.height} episodes; expected"
-            " one each: episodes and admissions must come from the same source"
+            f"task {task.name}: {shown(answered.height)} row(s) for {shown(episodes.height)} "
+            "episodes; expected one each: episodes and admissions must come from the same source"
         )
     return labelled
 
@@ -128,7 +129,9 @@ def joined(task: Task, episodes: pl.DataFrame, answered: pl.DataFrame) -> pl.Dat
 def check_known(task: Task, labelled: pl.DataFrame) -> None:
     """`InputError` where an eligible episode has no label."""
     if unknown := labelled.filter(pl.col("eligible") & pl.col("label").is_null()).height:
-        raise InputError(f"task {task.name}: the label is unknown in {unknown} eligible episode(s)")
+        raise InputError(
+            f"task {task.name}: the label is unknown in {shown(unknown)} eligible episode(s)"
+        )
 
 
 def complete_cases(present: Mapping[str, pl.DataFrame]) -> list[pl.Expr]:

@@ -6,7 +6,6 @@ reads the marks: they change neither who is eligible nor any training, so that a
 trains nothing again.
 """
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,8 @@ from pipeline.cohort.task import find
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import tell
 from pipeline.stage.tables import Contract, read_table, write_table
-
-log = logging.getLogger("pipeline.cohort")
 
 WITHOUT = "without: "
 
@@ -91,7 +89,7 @@ def main() -> None:
     with connect(asked.threads, asked.memory_mb, asked.temp) as database:
         inputs.open_tables(database, {Path(path).stem: path for path in asked.tables})
         marked, rows = mark(database, asked.task, sources, labels, asked.last_year)
-    log.info("task %s:\n%s", asked.task, attrition.as_text(rows))
+    tell("task %s:\n%s", asked.task, attrition.as_text(rows))
     write_table(marked, asked.output, contract(marked.columns[1:]))
 
 

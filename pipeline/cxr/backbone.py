@@ -21,7 +21,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from pipeline.cxr.registry import KEY
-from pipeline.stage.command import log
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import (
     PICTURES,
@@ -30,6 +29,7 @@ from pipeline.stage.model_folders import (
     model_folder,
     read_mapping,
 )
+from pipeline.stage.privacy import warn
 from pipeline.training.checkpoint import load_auto_model, load_pretrained
 
 PART = 64  # films that pass a network together in evaluation: bounds memory
@@ -144,8 +144,10 @@ def load_backbone(model: str, weights: str | None) -> Backbone:
 def warn_if_enlarged(shown: Shown, pixels: int, model: str) -> None:
     """Warns, once, of films smaller than the weights expect: enlarged, they show no more."""
     if (size := shown.size) and size > pixels:
-        log.warning("cxr.pixels: films are decoded at %d pixels and enlarged to the %d that %s "
-                    "expects; set cxr.pixels to %d", pixels, size, model, size)  # fmt: skip
+        warn(
+            f"cxr.pixels: films are decoded at {pixels} pixels and enlarged to the {size} that "
+            f"{model} expects; set cxr.pixels to {size}"
+        )
 
 
 def digest_of_weights(model: str, weights: str | None) -> str | None:

@@ -23,9 +23,16 @@ import numpy as np
 import polars as pl
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.stage.command import log, parser, run
+from pipeline.cxr.limits import (
+    MOST_PIXELS,
+    MOST_SECONDS,
+    TooLargeError,
+    TooSlowError,
+    open_jpeg,
+)  # fmt: skip
+from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import shown, shown_parts, tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.store import append, find, size_folder
 from pipeline.stage.tables import Contract, read_table, write_table
@@ -35,8 +42,9 @@ MANY = 10  # where at least so many films are needed and none is there, the fold
 SCALED = 4  # decode at 4/3 of the size: decoded at just the size, real films are too blocky
 CHUNK = 4096  # films decoded before they are written: bounds memory
 LEAST = 32  # pixels per side; what is smaller is no film
-ABSENT, EMPTY, OTHER, SMALL, DAMAGED, NO_FILE = FAULTS = (
+ABSENT, EMPTY, OTHER, SMALL, DAMAGED, NO_FILE, LARGE, SLOW = FAULTS = (
     "absent", "empty", "no JPEG", f"less than {LEAST} pixels a side", "a damaged JPEG", "no file",
+    f"more than {MOST_PIXELS:,} pixels", f"more than {MOST_SECONDS:g} s to decode",
 )  # fmt: skip
 DECODED = Contract(
     {"dicom_id": pl.String, "chunk": pl.String, "row": pl.Int64, "fault": pl.String},
@@ -83,10 +91,10 @@ class TooSmallError(ValueError):
 def decode(path: str, pixels: int, full: bool = False) -> np.ndarray:
     """One film as (pixels, pixels) uint8.
 
-    Raises UnidentifiedImageError where it is no JPEG, TooSmallError, and OSError where it is
-    damaged.
+    Raises UnidentifiedImageError where it is no JPEG, TooSmallError, TooLargeError, TooSlowError,
+    and OSError where it is damaged.
     """
-    with Image.open(path, formats=("JPEG",)) as image:
+    with open_jpeg(path) as image:
         if min(image.size) < LEAST:
             raise TooSmallError
         drafted = None if full else image.draft("L", (SCALED * pixels // 3,) * 2)
@@ -141,7 +149,11 @@ def try_decode(pixels: int, full: bool = False) -> Callable[[str], np.ndarray | 
             return OTHER if Path(path).stat().st_size else EMPTY
         except TooSmallError:
             return SMALL
-        except (OSError, ValueError, Image.DecompressionBombError):
+        except (TooLargeError, Image.DecompressionBombError):
+            return LARGE
+        except TooSlowError:
+            return SLOW
+        except (OSError, ValueError):
             return DAMAGED
 
     return attempt
@@ -185,10 +197,9 @@ def in_words(decoded: pl.DataFrame) -> str:
     """How many films cannot be read, and why; small counts are hidden.
 
     >>> in_words(pl.DataFrame({"fault": [None] * 3 + ["absent"] * 12 + ["empty"]}))
-    '13 cannot be read: 12 absent, <10 empty'
+    '13 cannot be read: absent, <10 empty'
     """
-    counts = decoded["fault"].drop_nulls().value_counts().sort("count", "fault", descending=True)
-    why = ", ".join(f"{shown(count)} {fault}" for fault, count in counts.rows())
+    why = shown_parts(dict(decoded["fault"].drop_nulls().value_counts().rows()))
     total = decoded.height - decoded["fault"].null_count()
     return f"{shown(total)} cannot be read" + (f": {why}" if why else "")
 
@@ -210,8 +221,8 @@ def main() -> None:
     present = films.drop_nulls("stamp")
     if films.height >= MANY and present.is_empty():
         raise InputError(
-            f"{arguments.root}/files/{arguments.shard}: none of the {films.height} films that the "
-            "cohort needs is there; copy them, or set source.mimic_cxr_jpg"
+            f"{arguments.root}/files/{arguments.shard}: none of the {shown(films.height)} films "
+            "that the cohort needs is there; copy them, or set source.mimic_cxr_jpg"
         )
     new = find(present, folder, KEY).filter(pl.col("chunk").is_null())
     failed = decode_new(
@@ -219,8 +230,8 @@ def main() -> None:
     )
     table = places(films, failed, folder)
     write_table(table, arguments.output, DECODED)
-    decoded = new.height - failed.height
-    log.info("%d films: %d decoded now; %s", films.height, decoded, in_words(table))
+    looked_for = new.height + films.height - present.height  # so that absent ones do not follow
+    tell("%s films, %s of them new; %s", films.height, looked_for, in_words(table))
 
 
 if __name__ == "__main__":

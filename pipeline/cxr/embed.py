@@ -19,9 +19,10 @@ from pipeline.cxr import backbone as networks
 from pipeline.cxr.backbone import Backbone, digest_of_weights, is_folder, load_backbone
 from pipeline.cxr.film_data import decoded_places
 from pipeline.cxr.registry import KEY
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
+from pipeline.stage.privacy import tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.store import append, find, gather, key_of, size_folder
 from pipeline.stage.tables import Contract, write_table
@@ -110,8 +111,11 @@ def main() -> None:
     table = table.with_columns(pl.format(f"{key}/{{}}", "chunk").alias("chunk"))
     write_table(table, arguments.output, EMBEDDED)
     write_json(arguments.facts, facts)
-    log.info("%d films: %d embedded now, vectors of %d, %s", table.height, waiting.height,
-             network.width, facts["precision"])  # fmt: skip
+    tell(
+        f"%s films: %s embedded now, vectors of {network.width}, {facts['precision']}",
+        table.height,
+        waiting.height,
+    )
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.cxr.decode import flat_folder, path_of
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.files import whole
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import shown, tell
 from pipeline.stage.tables import read_table
 
 GB_PER_FILM = 557 / 377_110  # all of MIMIC-CXR-JPG 2.1.0
@@ -68,7 +68,7 @@ def main() -> None:
     with whole(arguments.output) as part:
         part.write_text("".join(f"{path}\n" for path in wanted))
     line = summary(len(needed), len(wanted), films["episode_id"].n_unique())
-    log.info(line)
+    tell(line)
     print(f"{arguments.output}: {line}")
 
 

@@ -17,10 +17,10 @@ import duckdb
 import polars as pl
 
 from pipeline.stage.availability import add_query_arguments, query_of
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside
 from pipeline.stage.errors import InputError
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import shown, tell
 from pipeline.stage.tables import Contract, write_table
 
 FILMS = Contract(
@@ -77,7 +77,7 @@ def main() -> None:
         create_films(database, arguments.views)
         films = database.sql(text).pl()
     write_table(films, arguments.output, FILMS)
-    log.info("%s films of %s episodes", *map(shown, (films.height, films["episode_id"].n_unique())))
+    tell("%s films of %s episodes", films.height, films["episode_id"].n_unique())
 
 
 if __name__ == "__main__":

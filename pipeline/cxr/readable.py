@@ -14,10 +14,10 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.cxr.decode import flat_folder, in_words, path_of
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole, write_json
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import shown, tell, warn
 from pipeline.stage.tables import read_table
 
 NOWHERE = "of patients in none of the folders p10 … p19"
@@ -59,7 +59,7 @@ def check(table: pl.DataFrame, limit: float, root: Path, where: Path) -> None:
         return
     line = f"{root}/files: of {shown(table.height)} films that the cohort needs {in_words(table)}"
     if bad <= limit * table.height:
-        log.warning("%s; they count as missing (%s lists them)", line, where)
+        warn("%s; they count as missing (%s lists them)", line, where)
         return
     raise InputError(
         f"{line}; at most {limit:.1%} may be unreadable (config: cxr.unreadable). Copy the films "
@@ -84,7 +84,7 @@ def main() -> None:
     check(table, arguments.limit, arguments.root, where)
     needed, readable = table.height, table["fault"].null_count()
     write_json(arguments.output, {"needed": needed, "unreadable": needed - readable})
-    log.info("%s films, %s", shown(needed), in_words(table))
+    tell("%s films, %s", needed, in_words(table))
 
 
 if __name__ == "__main__":

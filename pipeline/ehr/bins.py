@@ -11,8 +11,9 @@ import polars as pl
 from pipeline.cohort.settings import Fold
 from pipeline.cohort.split import create_macro
 from pipeline.ehr.signals import ARTERIAL, BINS, NUMBERS, catalogue
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
+from pipeline.stage.privacy import tell
 from pipeline.stage.settings import json_argument
 from pipeline.stage.tables import Contract, write_table
 
@@ -60,7 +61,7 @@ def main() -> None:
         with watched(database, "reading all that was charted"):
             bounds = database.sql(query).pl()
     write_table(bounds, arguments.output, BOUNDS)
-    log.info("bins of %d signals from %d readings", bounds.height, bounds["readings"].sum())
+    tell(f"bins of {bounds.height} signals from %s readings", bounds["readings"].sum())
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.cohort.attrition import shown
 from pipeline.ehr.signals import ARTERIAL, INTUBATED, NUMBERS, catalogue
 from pipeline.stage.availability import Availability, add_availability_argument, observed
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside
 from pipeline.stage.parts import query_parts, write_parts
+from pipeline.stage.privacy import shown, tell
 from pipeline.stage.tables import Contract
 
 TABLES = ["chartevents", "labevents", "outputevents", "procedureevents", "inputevents",
@@ -110,11 +110,11 @@ def once(parts: Iterable[pl.DataFrame], seen: Counter[str]) -> Iterator[pl.DataF
 
 def log_counts(seen: Counter[str]) -> None:
     """What `once` counted; small counts are hidden."""
-    log.info("%d events of %d episodes", seen["events"], seen["episodes"])
-    log.info("%d of them have no storetime: charttime counts", seen["stood_in"])
+    tell("%s events of %s episodes", seen["events"], seen["episodes"])
+    tell("%s of them have no storetime: charttime counts", seen["stood_in"])
     dropped = sorted(name for name in seen if name.startswith("outside "))
     by_signal = ", ".join(f"{name[8:]} {shown(seen[name])}" for name in dropped)
-    log.info("dropped, outside the limits of signals.csv: %s", by_signal or "none")
+    tell("dropped, outside the limits of signals.csv: %s", by_signal or "none")
 
 
 def main() -> None:

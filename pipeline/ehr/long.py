@@ -25,12 +25,12 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from pipeline.cohort.attrition import shown
 from pipeline.ehr.signals import INTUBATED, NUMBERS, catalogue
 from pipeline.stage.availability import Availability, add_availability_argument, observed
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.parts import write_parts
+from pipeline.stage.privacy import shown, tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.tables import Contract
 
@@ -117,7 +117,7 @@ def log_sources(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
         params=files,
     ).fetchall()
     for source, rows, guessed in counts:
-        log.info("%s: %s values, %s of them without storetime", source, shown(rows), shown(guessed))
+        tell("%s: %s values, %s of them without storetime", source, rows, guessed)
     dropped = database.sql(
         "SELECT name, count(DISTINCT (episode_id, date_trunc('minute', begun), outside)) "
         "FROM read_parquet($files) JOIN (SELECT DISTINCT item, name FROM items) USING (item) "
@@ -125,7 +125,7 @@ def log_sources(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
         params=files,
     ).fetchall()
     by_name = ", ".join(f"{name} {shown(rows)}" for name, rows in dropped)
-    log.info("dropped, outside the limits of a living body: %s", by_name or "none")
+    tell("dropped, outside the limits of a living body: %s", by_name or "none")
 
 
 def sorted_chunks(
@@ -169,7 +169,7 @@ def main() -> None:
         rows = write_parts(sorted_chunks(database, chunks), arguments.output, LONG)
         count = "SELECT count(DISTINCT variable) FROM read_parquet($file)"
         ((variables,),) = database.sql(count, params={"file": arguments.output}).fetchall()
-    log.info("%s rows of %s variables", shown(rows), shown(variables))
+    tell("%s rows of %s variables", rows, variables)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ import polars as pl
 
 from pipeline.ehr.signals import Vocabulary, catalogue, vocabulary
 from pipeline.ehr.tokens import TOKENS, demographics, demographics_contract
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import tell
 from pipeline.stage.tables import read_table, write_table
 
 CATALOGUE = "signals_published.csv"  # what `catalogue("published")` reads
@@ -80,7 +81,7 @@ def main() -> None:
     write_table(tokens, arguments.output, TOKENS)
     codes = demographics(read_table(arguments.episodes), CODES)
     write_table(codes, arguments.demographics, demographics_contract("published"))
-    log.info("%d tokens of %d episodes", tokens.height, tokens["episode_id"].n_unique())
+    tell("%s tokens of %s episodes", tokens.height, tokens["episode_id"].n_unique())
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from pipeline.cohort.attrition import shown
 from pipeline.cohort.inputs import open_tables
 from pipeline.ehr.signals import INTUBATED
 from pipeline.stage.availability import Availability, add_availability_argument, observed
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside
+from pipeline.stage.privacy import shown, tell, warn
 from pipeline.stage.tables import Contract, write_table
 
 COMPONENTS = {  # score → component → the most points that it gives
@@ -79,17 +79,28 @@ def log_counts(table: pl.DataFrame, score: str, seen: dict[str, int]) -> None:
     """
     names = list(COMPONENTS[score])
     lacking = {name: table[name].null_count() for name in names}
-    log.info("%s of %d episodes; without a value, so counted as normal: %s", score, table.height,
-             ", ".join(f"{name} {shown(count)}" for name, count in lacking.items()))  # fmt: skip
-    log.info("charted rows: %s have no storetime, charttime counts; %s are no possible value",
-             shown(seen["stood_in"]), shown(seen["outside"]))  # fmt: skip
+    tell(
+        "%s of %s episodes; without a value, so counted as normal: %s",
+        score,
+        table.height,
+        ", ".join(f"{name} {shown(count)}" for name, count in lacking.items()),
+    )
+    tell(
+        "charted rows: %s have no storetime, charttime counts; %s are no possible value",
+        seen["stood_in"],
+        seen["outside"],
+    )
     never = [name for name, count in lacking.items() if table.height and count == table.height]
     if never:
-        log.warning("%s: no episode has a value of %s: it counts as normal for all", score,
-                    ", ".join(never))  # fmt: skip
+        warn(
+            "%s: no episode has a value of %s: it counts as normal for all", score, ", ".join(never)
+        )
     if table.height and not seen["ventilated"]:
-        log.warning("%s: no mode of ventilation is charted as text (items 223849, 229314, 226732): "
-                    "all count as not ventilated", score)  # fmt: skip
+        warn(
+            "%s: no mode of ventilation is charted as text (items 223849, 229314, 226732): "
+            "all count as not ventilated",
+            score,
+        )
 
 
 def describe(

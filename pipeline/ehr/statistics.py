@@ -27,8 +27,9 @@ import polars as pl
 from pipeline.ehr.events import EVENTS, at_horizon
 from pipeline.ehr.signals import CLASSES, catalogue, vocabulary
 from pipeline.ehr.tokens import demographics
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.parts import read_parts
+from pipeline.stage.privacy import tell
 from pipeline.stage.tables import Contract, read_table, write_table
 
 NAMES = ("max", "min", "mean", "variance", "mean_difference", "mean_absolute_difference",
@@ -211,7 +212,7 @@ def main() -> None:
     described.append(describe(NO_EVENTS, episodes, arguments.hours))
     table = pl.concat(described)
     write_table(table, arguments.output, STATISTICS)
-    log.info("%d columns of %d episodes", table.width - 1, table.height)
+    tell(f"{table.width - 1} columns of %s episodes", table.height)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 import torch
 from torch import nn
 
 from pipeline.stage.errors import InputError
-from pipeline.stage.tables import read_table
+from pipeline.stage.tables import read_values
 from pipeline.training.batches import Batch
 from pipeline.training.modality import ModalityData, Settings, Tokens
 
@@ -60,22 +59,8 @@ def with_statistics(data: ModalityData, settings: Settings, episodes: np.ndarray
     if not tables:
         return data
     hours = sorted(tables, key=float)
-    value = [of_table(tables[one], episodes) for one in hours]
+    value = [read_values(tables[one], episodes).astype(np.float32) for one in hours]
     return WithStatistics(data, np.stack(value, axis=1), [float(one) for one in hours])
-
-
-def of_table(path: str, episodes: np.ndarray) -> np.ndarray:
-    """The statistics of `episodes` (ids, any order): (N, F) float32, NaN where undefined."""
-    order = pl.DataFrame({"episode_id": episodes})
-    rows = order.join(
-        read_table(path).with_columns(in_table=True),
-        on="episode_id",
-        how="left",
-        maintain_order="left",
-    )
-    if lacking := rows["in_table"].null_count():
-        raise InputError(f"{path}: {lacking} episode(s) missing; make the statistics again")
-    return rows.drop("episode_id", "in_table").cast(pl.Float32).fill_null(math.nan).to_numpy()
 
 
 class StatisticsNetwork(nn.Module):

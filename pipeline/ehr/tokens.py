@@ -15,8 +15,9 @@ import polars as pl
 
 from pipeline.ehr.bins import bin_of
 from pipeline.ehr.signals import Vocabulary, classes, vocabulary
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.parts import read_parts, write_parts
+from pipeline.stage.privacy import tell
 from pipeline.stage.tables import Contract, read_table, write_table
 
 TOKENS = Contract(
@@ -184,7 +185,7 @@ def main() -> None:
     tokens = write_parts(parts, arguments.output, TOKENS)
     episodes = read_table(arguments.episodes)
     write_table(demographics(episodes), arguments.demographics, DEMOGRAPHICS)
-    log.info("%d tokens of %d episodes", tokens, episodes.height)
+    tell("%s tokens of %s episodes", tokens, episodes.height)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ with all modalities of the config.
 """
 
 import argparse
-import logging
 from itertools import combinations
 from math import comb
 
@@ -34,10 +33,9 @@ from pipeline.stage.comparison import (
 )
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
+from pipeline.stage.privacy import tell
 from pipeline.stage.registry import subsets
 from pipeline.stage.tables import version_of_tables
-
-log = logging.getLogger("pipeline")
 
 EMPTY = 0.5  # AUROC of a model that sees nothing
 
@@ -172,9 +170,7 @@ def main() -> None:
     }
     write_json(args.output, attributed)
     shown = ", ".join(f"{m} {value['value']}" for m, value in attributed["shapley"].items())
-    log.info(
-        "%s, %s: Shapley values %s", args.task, args.fusion, shown or attributed["test"]["reason"]
-    )
+    tell("%s, %s: Shapley values %s", args.task, args.fusion, shown or attributed["test"]["reason"])
 
 
 if __name__ == "__main__":

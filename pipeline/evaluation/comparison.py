@@ -12,7 +12,6 @@ task is predicted.
 """
 
 import argparse
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,10 +54,9 @@ from pipeline.stage.comparison import (
 from pipeline.stage.database import in_training_share
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
+from pipeline.stage.privacy import tell
 from pipeline.stage.sections import Count
 from pipeline.stage.tables import read_table, version_of_tables
-
-log = logging.getLogger("pipeline")
 
 
 class Shares(TypedDict, total=False):
@@ -331,7 +329,7 @@ def main() -> None:
         "bootstrap": described(question.resampling, fewest),
     }
     write_json(args.output, comparison)
-    log.info("%d tasks, %d comparisons", len(everyone["tasks"]), len(everyone["contrasts"]))
+    tell(f"{len(everyone['tasks'])} tasks, {len(everyone['contrasts'])} comparisons")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pipeline.evaluation.predictions import seeds
 from pipeline.evaluation.statistics.metrics import Floats
 from pipeline.evaluation.statistics.ranking import Stays, Whole
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
 from pipeline.stage.tables import check, read_table
 
 SPLITS = ("val", "test")
@@ -50,7 +51,7 @@ def checked(frame: pl.DataFrame, path: str, size: int) -> pl.DataFrame:
     }
     for what, condition in wrong.items():
         if rows := frame.filter(condition.fill_null(True)).height:
-            raise InputError(f"{path}: {what} in {rows} row(s)")
+            raise InputError(f"{path}: {what} in {shown(rows)} row(s)")
     facts = frame.select("episode_id", "subject_id", "split").unique().height
     if frame.height != facts * frame["seed"].n_unique():
         raise InputError(f"{path}: every seed must predict every stay once, in one split")
@@ -97,7 +98,9 @@ def read_diagnoses(
         raise InputError(f"{', '.join(paths)}: the seeds of the folds differ")
     tested = [f.frame.filter(split="test")["subject_id"].unique() for f in folds]
     if folds and (shared := len(pl.concat(tested)) - pl.concat(tested).n_unique()):
-        raise InputError(f"{', '.join(paths)}: {shared} patient(s) are tested in several folds")
+        raise InputError(
+            f"{', '.join(paths)}: {shown(shared)} patient(s) are tested in several folds"
+        )
     return folds
 
 
@@ -128,8 +131,12 @@ def hold_diagnoses(folds: list[Fold], labels: str, task: str, episodes: str) -> 
     for fold in folds:
         stays = fold.frame.select("episode_id").unique()
         if wrong := stays.join(eligible, on="episode_id", how="anti").height:
-            raise InputError(f"{labels}: {wrong} stay(s) predicted for {task} are not eligible")
+            raise InputError(
+                f"{labels}: {shown(wrong)} stay(s) predicted for {task} are not eligible"
+            )
     split = read_table(episodes, ["episode_id", "split"]).filter(pl.col("split").is_in(SPLITS))
     due = split.join(eligible, on="episode_id", how="semi")
     if missing := due.join(folds[0].frame, on="episode_id", how="anti").height:
-        raise InputError(f"{labels}: {missing} eligible stay(s) without a prediction for {task}")
+        raise InputError(
+            f"{labels}: {shown(missing)} eligible stay(s) without a prediction for {task}"
+        )

@@ -14,6 +14,7 @@ import polars as pl
 from pipeline.cohort.rows import PREDICTIONS
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
 from pipeline.stage.sections import Run
 from pipeline.stage.tables import check, read_table
 
@@ -87,15 +88,15 @@ def _one(table: pl.DataFrame, task: str, path: str) -> pl.DataFrame:
     }
     for what, condition in wrong.items():
         if rows := frame.filter(condition).height:
-            raise InputError(f"{name}: {what} in {rows} row(s)")
+            raise InputError(f"{name}: {what} in {shown(rows)} row(s)")
     facts = frame.select("episode_id", "subject_id", "split", "label").unique()
     episodes, trained = frame["episode_id"].n_unique(), frame["seed"].n_unique()
     if facts.height != episodes:
         raise InputError(f"{name}: subject_id, split or label of an episode differ between seeds")
     if frame.height != episodes * trained:
         raise InputError(
-            f"{name}: {frame.height} rows, expected {episodes} episodes × {trained} seeds; "
-            "every seed must predict every episode"
+            f"{name}: {shown(frame.height)} rows, expected {shown(episodes)} episodes × {trained} "
+            "seeds; every seed must predict every episode"
         )
     return frame
 
@@ -113,8 +114,8 @@ def as_folds(frames: list[pl.DataFrame], paths: Sequence[str | Path]) -> list[pl
     )
     if shared := tested.height - tested["subject_id"].n_unique():
         raise InputError(
-            f"{', '.join(map(str, paths))}: {shared} patient(s) are tested in several folds; "
-            "give each fold once, in one order"
+            f"{', '.join(map(str, paths))}: {shown(shared)} patient(s) are tested in several "
+            "folds; give each fold once, in one order"
         )
     return frames
 
@@ -181,7 +182,11 @@ def hold_against_labels(frames: list[pl.DataFrame], labels: str, task: str) -> N
         facts = frame.select("episode_id", "label").unique()
         joined = facts.join(eligible, on="episode_id", how="left")
         if wrong := joined.filter(pl.col("label").ne_missing(pl.col("true"))).height:
-            raise InputError(f"{labels}: {wrong} stay(s) predicted for {task} are not eligible "
-                             "or have another label; make both from the same cohort")  # fmt: skip
+            raise InputError(
+                f"{labels}: {shown(wrong)} stay(s) predicted for {task} are not eligible or have "
+                "another label; make both from the same cohort"
+            )
     if missing := eligible.height - frames[0]["episode_id"].n_unique():
-        raise InputError(f"{labels}: {missing} eligible stay(s) without a prediction for {task}")
+        raise InputError(
+            f"{labels}: {shown(missing)} eligible stay(s) without a prediction for {task}"
+        )

@@ -5,7 +5,6 @@ The first goes into the result and is the same in every run; the second goes int
 
 import hashlib
 import json
-import logging
 import platform
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -20,11 +19,10 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
 from pipeline.stage.model_folders import digest_of_files
 from pipeline.stage.modules import digest_of_code
+from pipeline.stage.privacy import warn
 from pipeline.stage.result import Ended, Environment, External, Films, Source
 from pipeline.stage.sections import Definition
 from pipeline.stage.tables import one_version, version_of_tables
-
-log = logging.getLogger("pipeline")
 
 PACKAGES = (
     "duckdb",
@@ -169,7 +167,7 @@ def usage(folder: str | Path, stages_of: Collection[str]) -> dict[str, Any]:
             if record["stage"] in stages_of:
                 stages.append({field: record[field] for field in RECORD})
         except (OSError, ValueError, TypeError, KeyError):
-            log.warning("%s: not a readable record of a stage, left out", path)
+            warn("%s: not a readable record of a stage, left out", path)
     stages.sort(key=lambda record: (record["started"], record["stage"], record["made"]))
     return {
         "stages": stages,

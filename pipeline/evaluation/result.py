@@ -13,7 +13,6 @@ before it.
 """
 
 import argparse
-import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -49,10 +48,9 @@ from pipeline.stage.command import pairs, parsed, parser, run
 from pipeline.stage.curves import Curves, RecallCurve, TaskCurves
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
+from pipeline.stage.privacy import tell, warn
 from pipeline.stage.result import SCHEMA_VERSION, Binary, Cohort, Part, Result, flat
 from pipeline.stage.tables import read_table
-
-log = logging.getLogger("pipeline")
 
 Tables = dict[str, list[pl.DataFrame]]  # binary task → its predictions, a table per fold
 
@@ -221,8 +219,12 @@ def warn_if_beaten(target: str, tasks: Mapping[str, Part]) -> None:
     for task, part in tasks.items():
         by = cast(Binary, part)["comparisons"]["beaten_by"] if "comparisons" in part else []
         if by:
-            log.warning("%s, %s: beaten by %s on the same test episodes (comparisons of the "
-                        "result)", target, task, ", ".join(by))  # fmt: skip
+            warn(
+                "%s, %s: beaten by %s on the same test episodes (comparisons of the result)",
+                target,
+                task,
+                ", ".join(by),
+            )
 
 
 def single_admission_task(args: argparse.Namespace) -> str | None:
@@ -276,7 +278,7 @@ def main() -> None:
     write_json(args.curves, drawn[one] if one else curves)
     write_json(args.sidecar, {"target": args.target, **usage(args.usage, args.modules)})
     write_json(args.output, flat(result) if one else result)
-    log.info("%s: %s", args.target, ", ".join(tasks))
+    tell("%s: %s", args.target, ", ".join(tasks))
     warn_if_beaten(args.target, tasks)
 
 

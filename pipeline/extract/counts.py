@@ -11,7 +11,6 @@ asks for a table that the target does not need.
 
 import csv
 import json
-import logging
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -23,9 +22,7 @@ from pipeline.extract.release import DATASETS, Source, exists, locate, table_pat
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
-from pipeline.stage.privacy import shown
-
-log = logging.getLogger("pipeline.extract")
+from pipeline.stage.privacy import shown, tell
 
 COHORTS = {  # as in attrition tables: table, and column whose distinct values are counted
     "patients with an admission": ("admissions", "subject_id"),
@@ -170,7 +167,7 @@ def main() -> None:
         if expected is not None and (line := difference(name, expected, title, found))
     ]
     for line in [arguments.uncompared] * bool(arguments.uncompared) + differences:
-        log.info(line)
+        tell(line)
     with whole(arguments.output) as part:
         part.write_text(as_markdown(rows, differences, arguments.uncompared))
 

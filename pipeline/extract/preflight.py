@@ -7,7 +7,6 @@ an estimate of disk and time.
 """
 
 import json
-import logging
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,8 +26,7 @@ from pipeline.extract.release import (
 )
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
-
-log = logging.getLogger("pipeline.extract")
+from pipeline.stage.privacy import tell
 
 
 def _table_problems(release: Release, name: str) -> list[str]:
@@ -180,7 +178,7 @@ def main() -> None:
     options.add_argument("--sample", type=float, default=1.0, help="share of subjects kept")
     arguments = options.parse_args()
     for line in report(arguments.modalities, arguments.source, arguments.results, arguments.sample):
-        log.info(line)
+        tell(line)
     check(arguments.modalities, arguments.source, arguments.results, arguments.sample)
 
 

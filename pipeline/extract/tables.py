@@ -6,7 +6,6 @@ one they are kept (and counted where that is cheap), and the stages that read it
 `--sample 0.01` only that share of the subjects is kept. A file that is refused leaves no output.
 """
 
-import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,9 +23,7 @@ from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
-from pipeline.stage.privacy import shown
-
-log = logging.getLogger("pipeline.extract")
+from pipeline.stage.privacy import shown, tell, warn
 
 ROW_GROUP = 64 * 1024  # rows
 ROW_GROUP_TEXT = 8 * 1024  # rows of free text, about 10 MB
@@ -72,8 +69,7 @@ def extract(
         repeated = _drop_repeats(database, file, part)
         rows = read - repeated
         seconds = time.monotonic() - start
-        pace = rows / max(seconds, 1e-3)
-        log.info(f"{table}: {rows:,} rows in {seconds:.1f} s, {pace:,.0f} rows/s, {source_file}")
+        tell(f"{table}: %s rows in {seconds:.1f} s, %s", rows, source_file)
         _log_counts(database, file, part, Extracted(rows, repeated))
     if owner.owned():  # for `make verify`
         digests.beside(output, digests.SOURCE).write_text(f"{facts.sha256}  {source_file}\n")
@@ -186,14 +182,13 @@ def _log_counts(
     database.execute(f"CREATE TEMP VIEW extracted AS SELECT * FROM read_parquet({quoted(part)})")
     for name in file.contract.derived:
         nulls = database.execute(f'SELECT count(*) - count("{name}") FROM extracted').fetchone()
-        unread = shown(nulls[0] if nulls else 0)
-        log.info(f"  {name} cannot be read in {unread} rows: null there")
+        tell("  %s cannot be read in %s rows: null there", name, nulls[0] if nulls else 0)
     if file.contract.key:
-        log.info(f"  {shown(made.repeated)} exactly repeated rows, dropped")
+        tell("  %s exactly repeated rows, dropped", made.repeated)
     elif rows <= COUNTED:
         query = sql_beside(__file__, "tables_duplicates.sql")
         duplicates = database.execute(query).fetchone()
-        log.info(f"  {shown(duplicates[0] if duplicates else 0)} duplicated rows, kept")
+        tell("  %s duplicated rows, kept", duplicates[0] if duplicates else 0)
 
 
 def main() -> None:
@@ -220,9 +215,9 @@ def main() -> None:
         return
     rows = made.rows + made.repeated  # of the file: a repeated row makes it differ, too
     if line := difference(arguments.table, arguments.expected_rows, arguments.expected_in, rows):
-        log.warning(line)
+        warn(line)
     else:
-        log.info(f"  as many rows as {arguments.expected_in} has")
+        tell(f"  as many rows as {arguments.expected_in} has")
 
 
 if __name__ == "__main__":

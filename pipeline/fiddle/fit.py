@@ -26,10 +26,10 @@ from pipeline.fiddle.kinds import kinds_of
 from pipeline.fiddle.options import Options, options
 from pipeline.fiddle.rows import COLUMNS, Rows, choose, open_long, read_rows, variables
 from pipeline.fiddle.select import measure, select
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, watched
 from pipeline.stage.errors import InputError
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.tables import read_table
 
@@ -141,8 +141,8 @@ def learnt_of(
 def log_fit(kinds: list[str], features: dict[str, list[dict[str, Any]]]) -> None:
     """Says how many variables of each kind there are, and how many features."""
     count = [sum(kind == one for one in kinds) for kind in (FREQUENT, SPARSE, STATIC, "")]
-    log.info("variables: %d frequent, %d other, %d time-invariant; %d dropped as rare", *count)
-    log.info("features: X %d, S %d", len(features["X"]), len(features["S"]))
+    tell("variables: {} frequent, {} other, {} time-invariant; {} dropped as rare".format(*count))
+    tell(f"features: X {len(features['X'])}, S {len(features['S'])}")
 
 
 def main() -> None:
@@ -166,7 +166,7 @@ def main() -> None:
             database, arguments.long, ids, options(arguments.settings), arguments.published
         )
     write_fitted(arguments.output, fitted)
-    log.info("N = %s episodes, L = %d bins", shown(fitted.ids), fitted.options.bins)
+    tell(f"N = %s episodes, L = {fitted.options.bins} bins", fitted.ids)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,11 @@ from pipeline.fiddle.columns import STATIC, columns_of
 from pipeline.fiddle.discretise import ones
 from pipeline.fiddle.fitted import FEATURES, Fitted, read_fitted
 from pipeline.fiddle.rows import COLUMNS, Rows, choose, chunks, open_long, read_rows
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.tables import ROW_GROUP, Contract, read_table, write_table
 
@@ -143,15 +143,13 @@ def main() -> None:
 def log_sizes(fitted: Fitted, ids: int, count: dict[str, int]) -> None:
     """Says shapes, densities and how many values have no feature."""
     sizes, bins = fitted.sizes(), fitted.options.bins
-    log.info(
-        "N = %s episodes, L = %d bins, D = %d, d = %d", shown(ids), bins, sizes["X"], sizes["S"]
-    )
+    tell(f"N = %s episodes, L = {bins} bins, D = {sizes['X']}, d = {sizes['S']}", ids)
     for name, cells in (("S", ids * sizes["S"]), ("X", ids * bins * sizes["X"])):
-        log.info("%s: %d ones, density %.4f", name, count[name], count[name] / max(cells, 1))
-    log.info(
+        tell("%s: %s ones, density %.4f", name, count[name], count[name] / max(cells, 1))
+    tell(
         "%s value(s) of a category without a feature of its own: fitting had not seen it, or had"
         " filtered it out, or found it equal to another",
-        shown(count["unseen"]),
+        count["unseen"],
     )
 
 

@@ -33,9 +33,10 @@ from pipeline.cohort.rows import (
     read_rows,
 )
 from pipeline.fusion.absent import scenarios
-from pipeline.fusion.inputs import Inputs, known_columns, of_embeddings, read_statistics, scaling
-from pipeline.stage.command import log, parser, run
+from pipeline.fusion.inputs import Inputs, known_columns, of_embeddings, of_statistics, scaling
+from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import tell
 from pipeline.stage.tables import write_table
 from pipeline.training.embeddings import read_embeddings
 
@@ -82,8 +83,11 @@ def fit_best(model: str, inputs: Inputs, rows: TaskRows, fitted: np.ndarray, see
         if decides:
             score[place] = round(float(roc_auc_score(truth, one.predict_proba(known)[:, 1])), 6)
     best = int(np.argmax(score))  # the first of equals
-    log.info("%s seed %d: setting %d of %d, val AUROC %s, fitted on %d", model, seed, best + 1,
-             len(tried), f"{score[best]:.4f}" if decides else "–", len(fitted))  # fmt: skip
+    auroc = f"{score[best]:.4f}" if decides else "–"
+    tell(
+        f"{model} seed {seed}: setting {best + 1} of {len(tried)}, val AUROC {auroc}, fitted on %s",
+        len(fitted),
+    )
 
     def predict(value: np.ndarray) -> np.ndarray:
         if not len(value):
@@ -103,7 +107,7 @@ def fitted_rows(rows: TaskRows, embedded: bool) -> np.ndarray:
 def reader(arguments: argparse.Namespace, episodes: np.ndarray) -> Callable[[int], Inputs]:
     """A function of the seed: its embeddings, or the statistics, which know none: read once."""
     if arguments.features:
-        statistics = read_statistics(arguments.features, episodes)
+        statistics = of_statistics(arguments.features, episodes)
         return lambda seed: statistics
     return lambda seed: of_embeddings(read_embeddings(arguments.embeddings, seed, episodes))
 

@@ -28,8 +28,9 @@ from pipeline.cohort.rows import (
 )
 from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import FAMILIES, Dropping, EarlyHead
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
+from pipeline.stage.privacy import tell
 from pipeline.stage.tables import write_table
 from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import save_weights
@@ -68,7 +69,7 @@ def main() -> None:
     tables, absent = (pl.concat(each) for each in zip(*made, strict=True))
     write_table(absent, arguments.absent, ABSENT)
     write_table(tables, arguments.output, PREDICTIONS)
-    log.info("%s fusion of %s: %d predictions", arguments.model, arguments.letters, tables.height)
+    tell("%s fusion of %s: %s predictions", arguments.model, arguments.letters, tables.height)
 
 
 def chosen(arguments: argparse.Namespace, data: dict[int, Embeddings], rows: TaskRows

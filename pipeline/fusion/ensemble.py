@@ -13,8 +13,9 @@ import polars as pl
 
 from pipeline.cohort.definitions import VERSION
 from pipeline.cohort.rows import ABSENT, ALL_SEEDS, PREDICTIONS
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import tell
 from pipeline.stage.tables import (
     Contract,
     one_version,
@@ -62,7 +63,7 @@ def main() -> None:
     ):
         table = mean_of_seeds(read_table(path), contract, path)
         write_table(table, output, contract)
-    log.info("%s: %d predictions, each a mean of seeds", Path(written).stem, table.height)
+    tell("%s: %s predictions, each a mean of seeds", Path(written).stem, table.height)
 
 
 if __name__ == "__main__":

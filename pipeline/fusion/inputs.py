@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.stage.errors import InputError
-from pipeline.stage.tables import read_table
+from pipeline.stage.tables import read_values
 from pipeline.training.embeddings import Embeddings
 
 
@@ -32,22 +32,15 @@ class Inputs:
         return value
 
 
+def of_statistics(path: str, episodes: np.ndarray) -> Inputs:
+    """Statistics of `episodes` (ids, any order); `InputError` where one is not in the table."""
+    return Inputs(read_values(path, episodes).astype(np.float32), None)
+
+
 def of_embeddings(data: Embeddings) -> Inputs:
     """Embeddings (N, M, D) side by side."""
     value = np.where(data.here[..., None], data.value, np.float32(np.nan))
     return Inputs(value.reshape(len(value), -1), value.shape[2])
-
-
-def read_statistics(path: str, episodes: np.ndarray) -> Inputs:
-    """The statistics of `episodes` (ids, any order); `InputError` where one is not in the table."""
-    table = read_table(path)
-    rows = pl.DataFrame({"episode_id": episodes}).join(
-        table.with_columns(in_table=True), on="episode_id", how="left", maintain_order="left"
-    )
-    if lacking := rows["in_table"].null_count():
-        raise InputError(f"{path}: {lacking} episode(s) missing; make the statistics again")
-    value = rows.drop("episode_id", "in_table").cast(pl.Float32).fill_null(float("nan"))
-    return Inputs(value.to_numpy(), None)
 
 
 @dataclass(frozen=True)

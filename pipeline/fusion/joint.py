@@ -31,8 +31,9 @@ from pipeline.cohort.rows import (
 )
 from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
 from pipeline.fusion.heads import FAMILIES, HEADS, Dropping, LateHead
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
+from pipeline.stage.privacy import tell
 from pipeline.stage.tables import write_table
 from pipeline.training.batches import Batch, evaluate, within
 from pipeline.training.embeddings import Embeddings
@@ -180,7 +181,7 @@ def main() -> None:
         write_table(tables, arguments.output, PREDICTIONS)
         if choices:
             write_json(arguments.weights / "heads.json", {"seeds": choices})
-        log.info("%s fusion of %s", arguments.head, arguments.letters)
+        tell("%s fusion of %s", arguments.head, arguments.letters)
 
 
 if __name__ == "__main__":

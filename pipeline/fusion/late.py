@@ -20,8 +20,9 @@ from pipeline.cohort.rows import (
     read_rows,
 )
 from pipeline.fusion.absent import add_absent_arguments, hidden, scenarios
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown, tell
 from pipeline.stage.tables import one_version, read_table, version_of_tables, write_table
 
 
@@ -48,7 +49,9 @@ def read_single(paths: list[str], rows: TaskRows, seed: int) -> np.ndarray:
     each = [_aligned(path, rows.episode, seed, "probability") for path in paths]
     for path, values in zip(paths, each, strict=True):
         if missing := int(np.isnan(values).sum()):
-            raise InputError(f"{path}: {missing} of the episodes have no prediction of seed {seed}")
+            raise InputError(
+                f"{path}: {shown(missing)} of the episodes have no prediction of seed {seed}"
+            )
     return np.stack(each, axis=1)
 
 
@@ -89,7 +92,7 @@ def main() -> None:
         ))  # fmt: skip
     write_table(pl.concat(absent), arguments.absent, ABSENT)
     write_table(pl.concat(tables), arguments.output, PREDICTIONS)
-    log.info("late fusion of %s: %d episodes", arguments.letters, len(rows.episode))
+    tell("late fusion of %s: %s episodes", arguments.letters, len(rows.episode))
 
 
 if __name__ == "__main__":

@@ -16,21 +16,11 @@ import polars as pl
 
 from pipeline.cohort.rows import PREDICTIONS, TaskRows, add_row_arguments, predictions, read_rows
 from pipeline.fusion.baselines import fitted_rows
-from pipeline.stage.command import log, parser, run
-from pipeline.stage.errors import InputError
-from pipeline.stage.tables import read_table, write_table
+from pipeline.stage.command import parser, run
+from pipeline.stage.privacy import tell, warn
+from pipeline.stage.tables import read_values, write_table
 
 LEAST_SLOPE = 0.01  # log odds per point, where the fit finds none or that risk falls with points
-
-
-def read_points(path: str, episodes: np.ndarray) -> np.ndarray:
-    """The points (N,) of `episodes` (N,) ids; `InputError` where one is not in the table."""
-    table = read_table(path, ["episode_id", "total"])
-    asked = pl.DataFrame({"episode_id": episodes})
-    points = asked.join(table, on="episode_id", how="left", maintain_order="left")["total"]
-    if lacking := points.null_count():
-        raise InputError(f"{path}: {lacking} episode(s) missing; make the scores again")
-    return points.cast(pl.Float64).to_numpy()
 
 
 def calibrated(points: np.ndarray, label: np.ndarray) -> tuple[float, float]:
@@ -51,8 +41,10 @@ def calibrated(points: np.ndarray, label: np.ndarray) -> tuple[float, float]:
     slope = float(model.coef_[0, 0]) / spread
     if slope >= LEAST_SLOPE:
         return float(model.intercept_[0]) - slope * mean, slope
-    log.warning("the risk does not rise with the score among the episodes that it is calibrated "
-                "on: its probabilities are the prevalence, in the order of the score")  # fmt: skip
+    warn(
+        "the risk does not rise with the score among the episodes that it is calibrated "
+        "on: its probabilities are the prevalence, in the order of the score"
+    )
     return math.log(label.mean() / (1 - label.mean())) - LEAST_SLOPE * mean, LEAST_SLOPE
 
 
@@ -60,7 +52,7 @@ def fit(points: np.ndarray, rows: TaskRows) -> np.ndarray:
     """The probability (N,) of every episode, by a fit on the rows of train and fusion."""
     fitted = fitted_rows(rows, embedded=False)
     intercept, slope = calibrated(points[fitted], rows.label[fitted])
-    log.info("log odds %.4f + %.4f per point, fitted on %d", intercept, slope, len(fitted))
+    tell("log odds %.4f + %.4f per point, fitted on %s", intercept, slope, len(fitted))
     probability: np.ndarray = 1 / (1 + np.exp(-(intercept + slope * points)))
     return probability
 
@@ -73,7 +65,8 @@ def main() -> None:
     options.add_argument("--output", required=True, help="predictions")
     arguments = options.parse_args()
     rows = read_rows(arguments.episodes, arguments.labels, arguments.task)
-    probability = fit(read_points(arguments.scores, rows.episode), rows)
+    points = read_values(arguments.scores, rows.episode, ["total"])[:, 0]
+    probability = fit(points, rows)
     tables = [predictions(rows, seed, probability) for seed in arguments.seeds]
     write_table(pl.concat(tables), arguments.output, PREDICTIONS)
 

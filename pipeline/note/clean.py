@@ -3,10 +3,10 @@
 python -m pipeline.note.clean --radiology results/source/radiology.parquet --output notes.parquet
 """
 
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.files import whole
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import tell
 
 
 def main() -> None:
@@ -26,8 +26,7 @@ def main() -> None:
                 database.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0]
                 for rows in ("radiology", f"read_parquet('{part}')")
             )
-    dropped = shown(reports - kept)
-    log.info("%s reports; %s without a word or a time are dropped", shown(reports), dropped)
+    tell("%s reports; %s without a word or a time are dropped", reports, reports - kept)
 
 
 if __name__ == "__main__":

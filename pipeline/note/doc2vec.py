@@ -33,10 +33,11 @@ from pipeline.cohort.settings import Fold
 from pipeline.cohort.split import create_macro
 from pipeline.note.settings import Doc2VecSettings, Letters
 from pipeline.stage import digests
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, whole, write_json
+from pipeline.stage.privacy import tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.settings import json_argument
 
@@ -177,7 +178,7 @@ def main() -> None:
         database.execute(f"SELECT {words_read(arguments.letters)} {chosen} ORDER BY note_id", notes)
         model = train(texts_of(database), settings)
     save(model, arguments.output, settings, arguments.letters)
-    log.info("%d reports, %d words in the vocabulary", model.corpus_count, len(model.wv))
+    tell("%s reports, %s words in the vocabulary", model.corpus_count, len(model.wv))
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ from pipeline.note import bert
 from pipeline.note.bert import TextModel, load_text_model, mean_by
 from pipeline.note.notes import vector_contract
 from pipeline.note.reports import padded
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.files import write_json
 from pipeline.stage.model_folders import digest_of_files, files_of_model, model_folder
+from pipeline.stage.privacy import tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.store import append, find, gather, key_of
 from pipeline.stage.tables import read_table, write_table
@@ -122,8 +123,11 @@ def main() -> None:
     column = pl.Series("vector", vector, dtype=pl.Array(pl.Float32, model.width))
     write_table(table.select(ITEM, column), arguments.output, vector_contract(model.width))
     write_json(arguments.facts, facts)
-    log.info("%d reports: %d embedded now, vectors of %d, %s", table.height, new.height,
-             model.width, facts["precision"])  # fmt: skip
+    tell(
+        f"%s reports: %s embedded now, vectors of {model.width}, {facts['precision']}",
+        table.height,
+        new.height,
+    )
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ The query is `notes.sql`, or, as Wang et al. 2024 select reports, `notes_publish
 import polars as pl
 
 from pipeline.stage.availability import add_query_arguments, query_of
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import tell
 from pipeline.stage.tables import Contract, write_table
 
 NOTES = Contract(
@@ -45,8 +45,8 @@ def main() -> None:
         notes = database.sql(text).pl()
     write_table(notes, arguments.output, NOTES)
     episodes, stood_in = notes["episode_id"].n_unique(), notes["stood_in"].sum()
-    log.info("%s reports of %s episodes", shown(notes.height), shown(episodes))
-    log.info("%s of them have no storetime: their charttime counts", shown(stood_in))
+    tell("%s reports of %s episodes", notes.height, episodes)
+    tell("%s of them have no storetime: their charttime counts", stood_in)
 
 
 if __name__ == "__main__":

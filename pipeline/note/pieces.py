@@ -31,10 +31,11 @@ from transformers import AutoTokenizer, BertTokenizer
 from transformers.utils import logging
 
 from pipeline.stage import digests
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import KEY, model_folder, read_mapping
+from pipeline.stage.privacy import tell
 from pipeline.stage.tables import Contract, reading, write_table
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a job keeps to its threads
@@ -174,9 +175,7 @@ def main() -> None:
         )
     table = windows(load_tokenizer(arguments.model), notes.sort("note_id"), arguments.tokens)
     write_table(table, arguments.output, TOKENS)
-    log.info(
-        "%d reports, %d windows of at most %d tokens", notes.height, table.height, arguments.tokens
-    )
+    tell(f"%s reports, %s windows of at most {arguments.tokens} tokens", notes.height, table.height)
 
 
 if __name__ == "__main__":

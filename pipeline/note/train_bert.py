@@ -10,6 +10,7 @@ scratch, with its own WordPieces. The output is a folder as transformers writes 
 pickles. The same machine and threads give the same bytes.
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -24,10 +25,11 @@ from pipeline.cohort.split import create_macro
 from pipeline.note.pieces import SPECIAL, as_written, train_tokenizer, windows
 from pipeline.note.reports import padded
 from pipeline.note.settings import TinyBert
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import put
+from pipeline.stage.files import whole
+from pipeline.stage.privacy import tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.settings import json_argument
 from pipeline.training.processes import make_repeatable, pick_device
@@ -77,7 +79,7 @@ def train(table: pl.DataFrame, config: BertConfig, settings: TinyBert,
         order = np.random.default_rng([settings.seed, epoch]).permutation(table.height)
         losses = [_step(model, table["tokens"].gather(order[rows]), optimiser, pace, device)
                   for rows in progress.each(parts)]  # fmt: skip
-        log.info("epoch %d: loss %.3f", epoch, np.mean(losses[-100:]))
+        tell(f"epoch {epoch}: loss {np.mean(losses[-100:]):.3f}")
     return model.cpu().eval()
 
 
@@ -128,13 +130,13 @@ def main() -> None:
     )
     table = windows(tokenizer, notes, arguments.tokens)
     model = train(table, config, settings, pick_device(arguments.device))
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=arguments.output.parent) as part:
-        model.bert.save_pretrained(part)
-        tokenizer.save_pretrained(part)
-        for path in Path(part).iterdir():
-            put(path, arguments.output / path.name)
-    log.info("%d reports, %d pieces in the vocabulary", notes.height, len(tokenizer))
+    with tempfile.TemporaryDirectory() as folder:
+        model.bert.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        for path in sorted(Path(folder).iterdir()):
+            with whole(arguments.output / path.name) as part:
+                shutil.copyfile(path, part)
+    tell("%s reports, %s pieces in the vocabulary", notes.height, len(tokenizer))
 
 
 if __name__ == "__main__":

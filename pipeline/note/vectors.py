@@ -16,9 +16,10 @@ import polars as pl
 from pipeline.note.doc2vec import infer, load, words_read
 from pipeline.note.notes import vector_contract
 from pipeline.note.settings import Letters
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.files import read_json
+from pipeline.stage.privacy import tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.tables import reading, write_table
 
@@ -74,7 +75,7 @@ def main() -> None:
         pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, size))
     )
     write_table(frame, arguments.output, vector_contract(size))
-    log.info("%d reports, vectors of %d", frame.height, size)
+    tell(f"%s reports, vectors of {size}", frame.height)
 
 
 if __name__ == "__main__":

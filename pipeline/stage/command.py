@@ -8,19 +8,20 @@ import platform
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from pipeline.stage import digests, owner
+from pipeline.stage import digests, owner, temporary
 from pipeline.stage.errors import InputError
 from pipeline.stage.faults import explained
 from pipeline.stage.files import write_json
+from pipeline.stage.privacy import Formatter, hidden, log
 from pipeline.stage.progress import CLOCK, FORMAT, reach_screen
 from pipeline.stage.stopping import obey, stopped
-
-log = logging.getLogger("pipeline")
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -72,12 +73,16 @@ def run(main: Callable[[], None]) -> None:
     """
     os.umask(0o077)
     obey()
-    logging.basicConfig(level=logging.INFO, format=FORMAT, datefmt=CLOCK)
+    logging.basicConfig(level=logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(Formatter(FORMAT, CLOCK))
     reach_screen()
+    sys.excepthook = _report_defect
     started = time.time()
     try:
         owner.take(_made("--output", "--markdown"))
-        main()
+        with temporary.of_job():
+            main()
     except BaseException as error:
         _end(error)
         raise
@@ -103,16 +108,24 @@ def _end(error: BaseException) -> None:
         sys.exit(status)
     if isinstance(error, SystemExit | KeyboardInterrupt):
         return
-    lines = [] if isinstance(error, owner.NotOwnerError) else digests.damaged_arguments(sys.argv[1:])
+    own = not isinstance(error, owner.NotOwnerError)
+    lines = digests.damaged_arguments(sys.argv[1:]) if own else []
     fault = explained(error, sys.argv[1:])
     if not (fault or lines):
         return
     if fault and (isinstance(error, InputError) or not lines):
         lines.insert(0, str(fault))
-    print(*(f"error: {line}" for line in lines), sep="\n", file=sys.stderr)
-    if isinstance(error, owner.NotOwnerError):
+    print(*(hidden(f"error: {line}") for line in lines), sep="\n", file=sys.stderr)
+    if not own:
         owner.end_remote_job()
     sys.exit(fault.status if fault else 1)
+
+
+def _report_defect(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """The traceback of a defect, without the ids and dates that a library's message may quote."""
+    sys.stderr.write(hidden("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | int]:

@@ -10,6 +10,7 @@ planned, too.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ KEY = "config.note.bert.model"
 PIECES = ("tokenizer.json", "vocab.txt")  # of text
 PICTURES = ("preprocessor_config.json",)  # of a vision model: mean, SD and size
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+ADAPTER = "adapter_config.json"
+_SHARD = re.compile(r"[\w-]+\.safetensors")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
 
 
@@ -38,10 +41,20 @@ def model_folder(model: str, key: str = KEY, inputs: tuple[str, ...] = PIECES) -
                 f"{key}: {model} brings code of its own ({path.name}: auto_map); code of model "
                 "folders is never run. Name a folder whose model transformers knows by itself"
             )
+    if (folder / ADAPTER).is_file():
+        raise InputError(
+            f"{key}: {model} is an adapter of another model ({ADAPTER}), whose folder nobody has "
+            "looked at; name a folder with all the weights"
+        )
     if not any((folder / name).is_file() for name in inputs):
         raise InputError(f"{key}: {model} has no {' or '.join(inputs)}")
     if not any((folder / name).is_file() for name in WEIGHTS):
         raise InputError(f"{key}: {model} has no {WEIGHTS[0]}{_pickled(folder)}")
+    if strange := [name for name in _shards(folder, key) if not _SHARD.fullmatch(name)]:
+        raise InputError(
+            f"{key}: {model}: {WEIGHTS[1]} names {strange[0]}; expected files *.safetensors beside "
+            "it: anything else may run code when it is read"
+        )
     return folder
 
 
@@ -111,6 +124,16 @@ def read_mapping(path: Path, key: str = KEY) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{key}: {path} is not readable JSON") from error
     return content if isinstance(content, dict) else {}
+
+
+def _shards(folder: Path, key: str) -> list[str]:
+    """The files that hold the weights by the folder's index; none where it has no index."""
+    if not (folder / WEIGHTS[1]).is_file():
+        return []
+    files = read_mapping(folder / WEIGHTS[1], key).get("weight_map")
+    return (
+        sorted({str(name) for name in files.values()}) if isinstance(files, dict) else ["nothing"]
+    )
 
 
 def _pickled(folder: Path) -> str:

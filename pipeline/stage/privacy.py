@@ -1,4 +1,25 @@
-"""What messages and logs must not tell of a few people."""
+"""What messages and logs must not tell of a few people: small counts, ids, dates.
+
+Every line of a stage goes through here: `tell` and `warn` show counts as `shown` does, and whatever
+a log or an error holds besides (a path of a film, a reader's message) has its ids and dates
+replaced (`hidden`).
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+LEAST = 10  # people, rows or films that a message may count
+# as MIMIC has them: dicom_id; subject_id, hadm_id, stay_id, study_id and note_id, whose 8 digits
+# begin with their kind; shifted dates, which begin at 2100. A line of a file is none of these.
+_IDS = re.compile(
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{8}){4}\b"
+    r"|(?:(?<![\w.,-])(?<!line )(?<!Row #)|(?<=/[ps]))[1-6]\d{7}(?:-[A-Z]{2}-\d+)?(?![\w-]|[.,]\d)"
+)
+_DATES = re.compile(r"\b2[1-3]\d\d-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?")
+
+log = logging.getLogger("pipeline")
 
 
 def shown(number: int) -> str:
@@ -7,4 +28,58 @@ def shown(number: int) -> str:
     >>> shown(0), shown(9), shown(10)
     ('0', '<10', '10')
     """
-    return "<10" if 0 < number < 10 else f"{number:,}"
+    return f"<{LEAST}" if 0 < number < LEAST else f"{number:,}"
+
+
+def shown_parts(parts: Mapping[str, int]) -> str:
+    """The parts of a total that is known, in words, the largest first.
+
+    A lone small count would follow from the total, so the next one is not shown either.
+
+    >>> shown_parts({"empty": 2, "absent": 12})
+    'absent, <10 empty'
+    >>> shown_parts({"empty": 2, "absent": 12, "damaged": 3})
+    '12 absent, <10 damaged, <10 empty'
+    """
+    ascending = sorted((count, name) for name, count in parts.items() if count)
+    small = [name for count, name in ascending if count < LEAST]
+    beside = ascending[1][1] if len(small) == 1 and len(ascending) > 1 else None
+    return ", ".join(name if name == beside else f"{shown(count)} {name}"
+                     for count, name in reversed(ascending))  # fmt: skip
+
+
+def hidden(text: str) -> str:
+    """A text without ids and dates of patients.
+
+    >>> hidden("p10/p10000032/s50414267/02aa804e-bde0afdd-112c0b34-7bc16630-4e384014.jpg")
+    'p10/p[id]/s[id]/[id].jpg'
+    >>> hidden("10000032-RR-14 of 2180-05-07 09:30:00: 12,345,678 rows, AUROC .12345678")
+    '[id] of [date]: 12,345,678 rows, AUROC .12345678'
+    """
+    return _DATES.sub("[date]", _IDS.sub("[id]", text))
+
+
+def tell(message: str, *values: object) -> None:
+    """Logs a line. Whole numbers among `values` (for `%s`) are counts, shown as `shown` does.
+
+    What is no count (a seed, a step, a number of columns) is part of the message.
+    """
+    log.info(message, *map(_shown, values))
+
+
+def warn(message: str, *values: object) -> None:
+    """Likewise on the screen, too."""
+    log.warning(message, *map(_shown, values))
+
+
+def _shown(value: Any) -> object:
+    whole = hasattr(value, "__index__") and not isinstance(value, bool)
+    return shown(int(value)) if whole else value
+
+
+class Formatter(logging.Formatter):
+    """Lines of a log, tracebacks included, without ids and dates."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        return hidden(super().format(record))

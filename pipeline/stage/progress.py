@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from pipeline.stage.privacy import Formatter
+
 FIRST, EVERY = 10.0, 30.0  # seconds until the first line, and from one to the next
 FORMAT, CLOCK = "%(asctime)s %(message)s", "%H:%M:%S"  # of every line of a log
 Item = TypeVar("Item")
@@ -28,7 +30,7 @@ def reach_screen() -> None:
     ):
         screen = logging.StreamHandler(sys.stdout)
         screen.setLevel(least)
-        screen.setFormatter(logging.Formatter(form, CLOCK))
+        screen.setFormatter(Formatter(form, CLOCK))
         logging.getLogger(name).addHandler(screen)
 
 

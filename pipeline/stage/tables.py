@@ -1,15 +1,18 @@
 """Tables with contracts: columns, types, key, nullability, checked whenever one is written."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from pipeline.stage import digests
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
+from pipeline.stage.privacy import shown
 
 DEFINITIONS = "definitions_version"
 ROW_GROUP = 128 * 1024  # a fixed size keeps the bytes independent of the number of threads
@@ -43,7 +46,7 @@ def check(frame: pl.DataFrame, contract: Contract, name: str) -> pl.DataFrame:
     [(1, 30), (2, 70)]
     >>> check(pl.DataFrame({"age": [70, 30], "episode_id": [1, 1]}), episodes, "episodes")
     Traceback (most recent call last):
-    pipeline.stage.errors.InputError: episodes: key (episode_id) repeats in 1 row(s)
+    pipeline.stage.errors.InputError: episodes: key (episode_id) repeats in <10 row(s)
     """
     missing = [column for column in contract.columns if column not in frame.columns]
     if missing:
@@ -53,12 +56,15 @@ def check(frame: pl.DataFrame, contract: Contract, name: str) -> pl.DataFrame:
         if frame.schema[column] != dtype:
             raise InputError(f"{name}: {column} is {frame.schema[column]}, expected {dtype}")
         if column not in contract.nullable and frame[column].null_count():
-            raise InputError(f"{name}: {column} is null in {frame[column].null_count()} row(s)")
+            nulls = frame[column].null_count()
+            raise InputError(f"{name}: {column} is null in {shown(nulls)} row(s)")
     order = contract.key or list(contract.columns)
     if not in_order(frame, order):
         frame = frame.sort(order)
     if contract.key and (repeats := frame.height - frame.select(contract.key).n_unique()):
-        raise InputError(f"{name}: key ({', '.join(contract.key)}) repeats in {repeats} row(s)")
+        raise InputError(
+            f"{name}: key ({', '.join(contract.key)}) repeats in {shown(repeats)} row(s)"
+        )
     return frame
 
 
@@ -89,6 +95,23 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pl.DataFra
     digests.check(path)
     with reading(path):
         return pl.read_parquet(path, columns=columns)
+
+
+def read_values(
+    path: str | Path, episodes: np.ndarray, columns: list[str] | None = None
+) -> np.ndarray:
+    """The numbers of `episodes` (N,) ids, any order, from a table with a row per episode_id.
+
+    (N, F) float64 of its other columns, or of these, NaN where null. `InputError` where an episode
+    is not in the table.
+    """
+    table = read_table(path, None if columns is None else ["episode_id", *columns])
+    rows = pl.DataFrame({"episode_id": episodes}).join(
+        table.with_columns(in_table=True), on="episode_id", how="left", maintain_order="left"
+    )
+    if lacking := rows["in_table"].null_count():
+        raise InputError(f"{path}: {shown(lacking)} episode(s) missing; delete it to make it again")
+    return rows.drop("episode_id", "in_table").cast(pl.Float64).fill_null(math.nan).to_numpy()
 
 
 def one_version(versions: Mapping[str, int], what: str) -> int:

@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from pipeline.stage import digests
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
+from pipeline.stage.privacy import warn
 from pipeline.training.budget import Check
 
 log = logging.getLogger("pipeline")
@@ -103,7 +104,7 @@ class Progress:
         A damaged file is ignored: the training starts anew.
         """
         if not digests.is_intact(self.path):
-            log.warning(f"{self.path}: damaged: the training does not resume, it starts anew")
+            warn(f"{self.path}: damaged: the training does not resume, it starts anew")
             return {}, []
         try:
             with safe_open(self.path, "pt") as file:

@@ -17,8 +17,9 @@ import polars as pl
 import torch
 
 from pipeline.cohort.rows import PREDICTIONS, TaskRows, predictions, read_rows
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
+from pipeline.stage.privacy import tell
 from pipeline.stage.tables import Contract, write_table
 from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import load_weights, save_weights
@@ -90,7 +91,7 @@ def main() -> None:
     write_table(pl.concat(tables), arguments.predictions, PREDICTIONS)
     if choices:
         write_json(arguments.heads / "heads.json", {"seeds": choices})
-    log.info("%s: %d of %d episodes embedded", name, have.sum(), len(have))
+    tell("%s: %s of %s episodes embedded", name, have.sum(), len(have))
 
 
 def embed(model: Unimodal, data: ModalityData, rows: TaskRows, arguments: argparse.Namespace

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import shown, tell, warn
 from pipeline.stage.tables import Contract, read_table, write_table
 
 KEYS = ("dicom_id", "note_id")
@@ -92,10 +92,15 @@ def main() -> None:
     width = kept["vector"].dtype.shape[0]  # type: ignore[attr-defined]
     write_table(kept, arguments.output, precomputed_contract(key, width))
     write_json(arguments.counts, {"needed": needed.height, "missing": missing, "width": width})
-    log.info("%s embeddings of %d numbers", shown(kept.height), width)
+    tell(f"%s embeddings of {width} numbers", kept.height)
     if missing:
-        log.warning("%s: %s of %s %s have no embedding; they count as missing",
-                    arguments.embeddings, shown(missing), shown(needed.height), items)  # fmt: skip
+        warn(
+            "%s: %s of %s %s have no embedding; they count as missing",
+            arguments.embeddings,
+            missing,
+            needed.height,
+            items,
+        )
 
 
 if __name__ == "__main__":

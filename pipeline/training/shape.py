@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from typing_extensions import TypedDict
 
 from pipeline.cohort.rows import TaskRows, check_classes
-from pipeline.stage.command import log
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import tell
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.fitted import FittedHead, Known, odds_of, principal, train
 
@@ -162,8 +162,11 @@ def choice_of(tried: Sequence[Shape], losses: Sequence[float], best: int, size: 
               seed: int) -> Choice:  # fmt: skip
     """What was chosen, logged."""
     shape = tried[best]
-    log.info("%s seed %d  head fitted on %d: %d hidden units, strength %g; log loss %.4f where not "
-             "fitted", name, seed, size, shape.hidden, shape.strength, losses[best])  # fmt: skip
+    tell(
+        f"{name} seed {seed}  head fitted on %s: {shape.hidden} hidden units, strength "
+        f"{shape.strength:g}; log loss {losses[best]:.4f} where not fitted",
+        size,
+    )
     each = [{**asdict(one), "log_loss": round(loss, 6)}
             for one, loss in zip(tried, losses, strict=True) if np.isfinite(loss)]  # fmt: skip
     return {"fitted_on": size, "hidden": shape.hidden, "strength": shape.strength,

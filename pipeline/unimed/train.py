@@ -17,8 +17,9 @@ import numpy as np
 
 from pipeline.cohort.counts import ENLARGE
 from pipeline.cohort.task import find
-from pipeline.stage.command import log, pairs, parser, run
+from pipeline.stage.command import pairs, parser, run
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import tell
 from pipeline.stage.settings import json_argument
 from pipeline.training.modality import (
     add_data_argument,
@@ -104,7 +105,7 @@ def main() -> None:
     )  # fmt: skip
     if made:  # in the first process
         write_predictions(made, arguments.output, arguments.diagnoses, arguments.attention)
-        log.info("unimed: %s", json.dumps(arguments.tasks))
+        tell("unimed: %s", json.dumps(arguments.tasks))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from pipeline.plan.configuration import typed
 from pipeline.plan.mistakes import LOADER, set_twice
 from pipeline.plan.named import Named, named_weights, without_revision
 from pipeline.plan.protocols import merged
-from pipeline.stage.command import log, parser, run
+from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import tell
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 HASH = re.compile(r"-([0-9a-f]{8,})\.pth")  # of torchvision's files: how their SHA-256 begins
@@ -195,7 +196,7 @@ def main() -> None:
     for name in OFFLINE:  # before the hub's client is imported: no job of the workflow does this
         os.environ.pop(name, None)
     fetch_all(names, arguments.without_licence)
-    log.info("%d weights", len(names))
+    tell(f"{len(names)} weights")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pipeline.evaluation.statistics.figures import GAP, SHARE
 from pipeline.evaluation.statistics.metrics import Floats, auroc
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
 from pipeline.stage.sections import Missing
 from pipeline.stage.tables import check, read_table
 
@@ -32,7 +33,7 @@ def read_absent(path: str | Path, frame: pl.DataFrame) -> dict[Scenario, Floats]
     }
     for what, condition in wrong.items():
         if rows := table.filter(condition).height:
-            raise InputError(f"{path}: {what} in {rows} row(s)")
+            raise InputError(f"{path}: {what} in {shown(rows)} row(s)")
     expected = frame.filter(split="test").select("episode_id", "seed").sort("seed", "episode_id")
     order = ("modality", "rate", "seed", "episode_id")
     probability, shape = {}, (len(seeds(frame)), -1)

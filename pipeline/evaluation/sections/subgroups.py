@@ -23,6 +23,7 @@ from pipeline.evaluation.statistics.figures import NOTHING
 from pipeline.evaluation.statistics.metrics import Flags
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
 from pipeline.stage.sections import Analysis, Group, Subgroups
 from pipeline.stage.tables import read_table
 
@@ -160,7 +161,7 @@ def sensitivity(
         table, on="episode_id", how="left", maintain_order="left"
     )
     if unmarked := marked.join(table, on="episode_id", how="anti").height:
-        raise InputError(f"{marks}: {unmarked} test episode(s) without a mark; make it again")
+        raise InputError(f"{marks}: {shown(unmarked)} test episode(s) have no mark; make it again")
     analyses: list[Analysis] = []
     counted: list[Flags] = []  # who is left out of those whose counts are shown
     for text in table.columns[1:]:

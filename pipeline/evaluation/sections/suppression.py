@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from pipeline.cohort.attrition import merged
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.sections import Condition, Counts
 
@@ -98,9 +99,13 @@ def hidden(sides: Mapping[str, tuple[int, int]], smallest: int) -> set[str]:
 
 
 def shown_attrition(conditions: list[dict[str, Any]], threshold: int) -> list[Condition]:
-    """The cohort's conditions with every whole number in them as far as it may be shown."""
+    """The cohort's conditions, those that few failed merged, with counts as they may be shown.
+
+    A threshold of 0 shows all.
+    """
+    told = merged(conditions, threshold) if threshold else conditions
     rows = [
         {key: shown(value, threshold) if type(value) is int else value for key, value in row}
-        for row in (condition.items() for condition in conditions)
+        for row in (condition.items() for condition in told)
     ]
     return cast(list[Condition], rows)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.cohort.rows import ALL_SEEDS
 from pipeline.evaluation.statistics.metrics import Flags, Floats
 from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import shown
 
 Ids = NDArray[np.int64]
 
@@ -98,7 +99,7 @@ def pair(first: Sample, second: Sample, name: str) -> tuple[Sample, Sample, dict
     left_out = {"model": len(first.label) - common, "other": len(second.label) - common}
     if differing := int((one.label != two.label).sum()):
         raise InputError(
-            f"{name}: {differing} label(s) differ from those of the evaluated predictions; "
+            f"{name}: {shown(differing)} label(s) differ from those of the evaluated predictions; "
             "make both tables from the same labels"
         )
     return one, two, left_out
@@ -116,8 +117,9 @@ def same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> 
         )
     if not np.array_equal(first.episode, second.episode):
         raise InputError(
-            f"{path}: its {len(second.episode)} test episodes are not the {len(first.episode)} of "
-            f"{first_path}; models are compared on the same episodes only"
+            f"{path}: its {shown(len(second.episode))} test episodes are not the "
+            f"{shown(len(first.episode))} of {first_path}; models are compared on "
+            "the same episodes only"
         )
     if not np.array_equal(first.label, second.label):
         raise InputError(
