@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from pipeline.stage.files import whole
 from pipeline.stage.privacy import warn
 from pipeline.training.budget import Check
 
-log = logging.getLogger("pipeline")
 
 Weights = dict[str, torch.Tensor]
 
