@@ -19,7 +19,6 @@ from pipeline.stage.files import whole
 from pipeline.stage.privacy import warn
 from pipeline.training.budget import Check
 
-
 Weights = dict[str, torch.Tensor]
 
 
