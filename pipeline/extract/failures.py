@@ -40,7 +40,10 @@ def reason(message: str, header: Sequence[str], types: Mapping[str, str]) -> str
     if width := _WIDTH.search(message):
         return f"{where}{width.group(2)} columns, expected {width.group(1)} as in the header"
     if "straddling" in message:
-        return f"{where}a text longer than its reader's buffer of 8 MB"
+        return (
+            f"{where}a text longer than its reader's buffer of 8 MB, as no report is: a quotation "
+            "that is never closed, or damage: copy the file again, or leave that row out"
+        )
     if "quote" in message:
         return f"{where}a quotation is never closed"
     return f"{where}not a csv file with commas and double quotes"
