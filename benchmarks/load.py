@@ -13,8 +13,9 @@ and 8,000. 1 is linear. It is told where the 24,000 more patients take `LEAST` s
 Trainings have a budget of steps, whatever the size, and may stop early: they have no bend.
 
 It takes hours and may be stopped at any time: the same command goes on. A hospital with a
-`jobs.json` is kept, whatever becomes of the code. Figure (.svg) and table (.md) lie beside the record.
-Not among the questions of `make bench`, for its hours: make bench QUESTIONS=load.
+`jobs.json` is kept, whatever becomes of the code. Figure (.svg) and table (.md) lie beside the
+record. Not among the questions of `make bench`, for its hours: make bench
+QUESTIONS=load.
 """
 
 import json

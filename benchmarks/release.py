@@ -109,6 +109,7 @@ def _copy(path: Path, output: Path, size: Size) -> None:
         return
     again = {"chartevents": size.denser, "radiology": size.again}.get(name, 1)
     with zipped(part) as pipe, duckdb.connect(config={"threads": 1}) as database:
+        database.execute("SET enable_progress_bar = false")
         database.execute(f"CREATE TABLE small AS FROM {READ.format(file=path)}")
         columns = [column for column, *_ in database.execute("FROM small LIMIT 0").description]
         for copy in range(size.copies):
