@@ -32,6 +32,7 @@ SIZES = {
     "small": Size(patients=500, copies=2, denser=2, again=2, filmed=200),
     "full": Size(patients=4000, copies=18, denser=5, again=10, filmed=1500),
 }
+SHORT = {"schedule": {"steps": 20, "check": 10}}  # of a try of this script
 TARGET = "results/ecn_early_mortality.json"
 LIMIT_MB = 8000
 EPOCHS = 2
@@ -122,6 +123,7 @@ def main() -> None:
     project(folder)
     source = {"root": str(root)}
     settings = {"source": source, "note": {"doc2vec": {"epochs": EPOCHS}}}
+    settings |= SHORT if given.size == "small" else {}
     memory = ("--resources", f"mem_mb={LIMIT_MB}")
     timed(snakemake(folder, settings, [TARGET], given.cores, options=memory), folder)
     write(folder, source, given.output)

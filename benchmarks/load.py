@@ -47,6 +47,7 @@ SIZES = {
     "small": [Hospital(300, WITH_FILMS), Hospital(450, WITH_FILMS), Hospital(600, WITHOUT)],
     "full": [Hospital(2000, WITH_FILMS), Hospital(8000, WITH_FILMS), Hospital(32000, WITHOUT)],
 }
+SHORT = {"schedule": {"steps": 20, "check": 10}, "note": {"doc2vec": {"epochs": 2}}}  # of a try
 LINEAR = 1.10
 FLAT = 1.25  # memory of a streaming stage, 32,000 patients over 8,000: four times as many rows
 # stages that stream: their memory has a bound, whatever the rows
@@ -147,6 +148,7 @@ def main() -> None:
             continue
         project(own)
         settings = {"hospital": {"patients": hospital.patients}}
+        settings |= SHORT if given.size == "small" else {}
         call = snakemake(own, settings, [f"results/{hospital.target}.json"], given.cores)
         started = time.monotonic()
         if run(call, own):
