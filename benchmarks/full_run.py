@@ -100,7 +100,8 @@ def write(folder: Path, source: Mapping[str, str], output: Path) -> None:
     record.ask("one command, from nothing to the result", f"{len(tries)} tries",
                tries[-1]["ended"])  # fmt: skip
     slowest = max(found, key=lambda job: job.seconds)
-    auroc = read_result(folder / TARGET)["metrics"]["test"]["auroc"]["value"]
+    (part,) = read_result(folder / TARGET)["tasks"].values()
+    auroc = part["metrics"]["test"]["auroc"]["value"]
     record.limit = (
         f"{slowest.name} takes {slowest.seconds / 60:.0f} of {wall / 60:.0f} min. Patients are "
         f"copies of each other: the AUROC, {auroc:.3f}, says nothing."
