@@ -2,8 +2,8 @@
 
 A small synthetic hospital, copied with other ids, as the hospital's own numbers go on: all have
 MIMIC's eight digits, those of the first copy stay. Readings are made denser, as in source.py.
-Reports are those of the hospital, and as many again of people who were never admitted. Films are
-those of some admissions of the first copy, by links. Its patients are copies of each other: what a
+Reports are those of the hospital, and more of people who were never admitted. Films are those of
+some admissions of the first copy, by links. Its patients are copies of each other: what a
 model reaches there says nothing.
 """
 
