@@ -66,6 +66,14 @@ class Size:
     again: int
     filmed: int
 
+    @property
+    def numbers(self) -> int:
+        """How many patients the hospital has numbered, whole chunks; other rows have more numbers.
+
+        A copy takes `PER_PATIENT` times as many: `again` stays below that.
+        """
+        return -(-self.patients // CHUNK) * CHUNK
+
 
 def shifted(column: str, by: int, each: int = 0) -> str:
     """SQL: identifiers as the hospital gives them `by` numbers later, and `each` more per `again`.
@@ -124,7 +132,7 @@ def _copy(path: Path, output: Path, size: Size) -> None:
 
 def _changed(name: str, columns: list[str], copy: int, size: Size) -> Iterator[str]:
     """The columns of a table that differ between copies, as SQL over one copy `again` and again."""
-    by = copy * -(-size.patients // CHUNK) * CHUNK * PER_PATIENT
+    by = copy * size.numbers * PER_PATIENT
     other = {column: shifted(column, by) for column in IDS if column in columns}
     if "labevent_id" in columns:
         other["labevent_id"] = f"labevent_id::BIGINT + {copy * 10_000_000}"
@@ -136,7 +144,7 @@ def _changed(name: str, columns: list[str], copy: int, size: Size) -> Iterator[s
         noise = "hash(stay_id, charttime, itemid) % 20 / 10"
         other["valuenum"] = f"round(valuenum::DOUBLE + again % 2 * ({noise}), 3)"
     if name == "radiology":  # the others are of people who have the numbers between
-        other["subject_id"] = shifted("subject_id", by, CHUNK)
+        other["subject_id"] = shifted("subject_id", by, size.numbers)
         other["note_id"] = f"({other['subject_id']}) || substr(note_id, 9)"
         other["hadm_id"] = f"CASE WHEN again = 0 THEN {other['hadm_id']} END"
     return (f"{sql} AS {column}" for column, sql in other.items())

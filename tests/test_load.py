@@ -7,11 +7,16 @@ from checkout import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 
+import duckdb
+import full_run
 import load_page
+import numpy as np
 import polars as pl
 import release
 from load_page import Cost
 from workflow_runs import Job, together_mb
+
+from pipeline.hospital.ids import scatter
 
 SIZE = release.Size(patients=60, copies=3, denser=4, again=2, filmed=20)
 
@@ -64,6 +69,21 @@ def test_more_reports_belong_to_people_who_were_never_admitted(made):
     assert others["hadm_id"].is_null().all()
     assert large["hadm_id"].is_not_null().sum() == SIZE.copies * small["hadm_id"].count()
     assert (large["note_id"].str.slice(0, 8) == large["subject_id"]).all()
+
+
+def test_at_full_size_nobody_shares_a_number():
+    size = full_run.SIZES["full"]
+    assert size.again < release.PER_PATIENT
+    people = pl.DataFrame({"subject_id": scatter(np.arange(size.patients), 10_000_000)})
+    copies = [copy * size.numbers * release.PER_PATIENT for copy in (0, 1, size.copies - 1)]
+    others = [
+        f"SELECT {release.shifted('subject_id', by, size.numbers)} AS id "
+        f"FROM people, range({size.again}) AS a(again)"
+        for by in copies
+    ]
+    found = duckdb.sql(" UNION ALL ".join(others)).pl()
+    assert found.height == found["id"].n_unique() == len(copies) * size.again * people.height
+    assert found["id"].min() >= 10_000_000 and found["id"].max() < 20_000_000
 
 
 def test_films_are_those_of_the_metadata_and_are_listed_with_their_sums(made):
