@@ -17,12 +17,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
 from record import REPOSITORY, Record, parser, python
 from release import Size, make
-from workflow_runs import jobs, project, run, snakemake, together_mb
+from workflow_runs import costs, jobs, project, run, snakemake, together_mb
 
 sys.path.insert(0, str(REPOSITORY))
 
@@ -110,6 +111,7 @@ def write(folder: Path, source: Mapping[str, str], output: Path) -> None:
     record.write(output)
     whole = json.loads(output.read_text())
     whole |= {"tries": tries, "counts": size, "warnings": warnings(folder),
+              "stages": {name: asdict(cost) for name, cost in costs(found).items()},
               "verify": verified(folder, source)}  # fmt: skip
     output.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
 

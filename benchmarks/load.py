@@ -28,10 +28,11 @@ from pathlib import Path
 
 import load_page
 import polars as pl
-from load_page import LEAST, Cost, bend, growth
+from load_page import LEAST, bend, growth
 from record import REPOSITORY, Record, parser
-from workflow_runs import Job, jobs, project, run, snakemake
+from workflow_runs import Cost, costs, jobs, project, run, snakemake
 
+FULL_RUN = REPOSITORY / "benchmarks/records/full_run.json"  # its jobs are shown beside
 WITH_FILMS, WITHOUT = "ecn_early_mortality", "en_early_mortality"
 
 
@@ -57,35 +58,6 @@ STREAMING = (
     "note.doc2vec", "cxr.decode",
 )  # fmt: skip
 WHY: dict[str, str] = {}
-
-
-def stage_of(job: Job) -> str:
-    """The stage, with the table or the modality that it makes where one stage makes several.
-
-    >>> made = "results/corrected/admission/models/ehr/mortality.json"
-    >>> stage_of(Job("pipeline.training.pretrain", made, 1, 1, 1, 0))
-    'training.pretrain ehr'
-    """
-    stage, path = job.stage.removeprefix("pipeline."), Path(job.made)
-    if stage == "extract.tables":
-        return f"{stage} {path.stem}"
-    if stage in ("training.pretrain", "training.embed"):
-        return f"{stage} {next(m for m in ('ehr', 'cxr', 'note') if m in str(path))}"
-    return stage
-
-
-def costs(found: Sequence[Job]) -> dict[str, Cost]:
-    """What each stage took: seconds of all its jobs (films: one per shard), the largest peak."""
-    by_stage: dict[str, Cost] = {}
-    for job in found:
-        name = stage_of(job)
-        before = by_stage.get(name, Cost())
-        by_stage[name] = Cost(
-            round(before.cpu + job.cpu, 2),
-            round(before.seconds + job.seconds, 2),
-            max(before.peak_mb, job.peak_mb),
-        )
-    return by_stage
 
 
 def harvest(folder: Path, hospital: Hospital, seconds: float) -> None:
@@ -130,9 +102,10 @@ def write(hospitals: Sequence[Hospital], folder: Path, output: Path) -> None:
     record.write(output)
     whole = json.loads(output.read_text()) | {"hospitals": found}
     output.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
-    full_size = json.loads((REPOSITORY / "benchmarks/records/full_size.json").read_text())
-    output.with_suffix(".md").write_text(load_page.page(found, full_size, WHY))
-    load_page.draw(found, full_size, output.with_suffix(".svg"))
+    full_run = json.loads(FULL_RUN.read_text()) if FULL_RUN.exists() else {"stages": {}}
+    full = {name: Cost(**cost) for name, cost in full_run["stages"].items()}
+    output.with_suffix(".md").write_text(load_page.page(found, full, WHY))
+    load_page.draw(found, full, output.with_suffix(".svg"))
 
 
 def main() -> None:

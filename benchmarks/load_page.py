@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import inf, log
 from pathlib import Path
 from typing import Any
 
 from record import REPOSITORY
+from workflow_runs import Cost
 
 sys.path.insert(0, str(REPOSITORY))
 
@@ -16,18 +16,11 @@ from matplotlib.figure import Figure
 
 from pipeline.report.drawing import LOOKS, STYLE, save
 
-LEAST = 10.0  # seconds of processors that the last step in size costs: below it is noise
+LEAST = 5.0  # seconds of processors that the last step in size costs: below it is noise
 # a budget of steps, whatever the size; early ends differ
 BUDGET = ("training.pretrain ehr", "training.pretrain cxr", "training.pretrain note")
-RULES = {  # rules of benchmarks/full_size.py → stages here
-    "select_episodes": "cohort.episodes", "label_task": "cohort.labels",
-    "select_events": "ehr.events", "fit_bins": "ehr.bins", "tokenise_events": "ehr.tokens",
-    "describe_events": "ehr.statistics", "clean_notes": "note.clean",
-    "train_doc2vec": "note.doc2vec", "select_notes": "note.notes",
-    "infer_vectors": "note.vectors", "pretrain_ehr": "training.pretrain ehr",
-    "pretrain_cxr": "training.pretrain cxr", "pretrain_note": "training.pretrain note",
-}  # fmt: skip
-MODELS = ("training", "fusion", "evaluation", "note.doc2vec", "note.vectors")
+FULL = 101_646  # admissions of full_run.py
+MODELS = ("training", "fusion", "evaluation", "note.doc2vec", "note.vectors", "report")
 HEAD = """# How stages grow with the hospital
 
 Made by `make bench QUESTIONS=load`. Seconds are of processors, start-up included, of all jobs of a
@@ -36,18 +29,10 @@ meets 0 patients. **Slope**: of the log of time without start-up on the log of p
 last step; of stages with two sizes start-up is not known: the slope is of the whole time. **Bend**:
 what a further patient takes in the last step over what one took in the step before; 1 is linear,
 1.10 was asked for. It is given where the last step costs {least:g} s or more and no budget of steps
-ends the stage. The last column is [another record](full_size.json): 101,646 admissions, readings 5
-times and reports 10 times as dense, {threads} threads, one epoch, wall seconds.
+ends the stage. The last column is the [run at full size](full_run.json): 101,646 admissions,
+readings 5 times and reports 10 times as dense, 2 epochs of Doc2Vec, not 20, films of 1,500
+admissions.
 """
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a stage took: seconds of processors and by the clock, of all its jobs; peak memory."""
-
-    cpu: float = 0.0
-    seconds: float = 0.0
-    peak_mb: int = 0
 
 
 Row = Mapping[int, Cost]  # patients → cost
@@ -111,18 +96,11 @@ def growth(row: Row) -> float | None:
     return peaks[-1] / peaks[-2] if len(peaks) > 1 else None
 
 
-def full_sized(record: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
-    """Stage → seconds by the clock and peak MB in the record of 101,646 admissions."""
-    rows = ((RULES.get(row["what"]), row) for row in record["rows"])
-    return {stage: (row["values"][0], row["peak_mb"]) for stage, row in rows if stage}
-
-
-def page(hospitals: Sequence[Mapping[str, Any]], full_size: Mapping[str, Any],
+def page(hospitals: Sequence[Mapping[str, Any]], full: Mapping[str, Cost],
          why: Mapping[str, str]) -> str:  # fmt: skip
     """The table of every stage, and why those bend that do; Markdown."""
     sizes = [hospital["patients"] for hospital in hospitals]
-    full = full_sized(full_size)
-    lines = [HEAD.format(least=LEAST, threads=2)]
+    lines = [HEAD.format(least=LEAST)]
     for hospital in hospitals:
         counts = ", ".join(f"{count:,} of {name}" for name, count in hospital["rows"].items())
         lines.append(f"* {hospital['patients']:,} patients, `{hospital['target']}`: {counts} rows")
@@ -134,7 +112,7 @@ def page(hospitals: Sequence[Mapping[str, Any]], full_size: Mapping[str, Any],
         cells.append(f"{start_up(row):.1f} s" if len(row) > 2 else "")
         bent = None if stage in BUDGET else bend(row)
         cells += [_number(slope(row)), _number(bent), _number(growth(row))]
-        cells.append("{:.1f} s, {:,} MB".format(*full[stage]) if stage in full else "")
+        cells.append(_cost(full.get(stage)))
         lines.append(f"| {stage} | " + " | ".join(cells) + " |")
     lines += ["", "## What bends, and why", "", *(f"* **{s}**: {w}" for s, w in why.items())]
     return "\n".join(lines) + "\n"
@@ -148,7 +126,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def draw(hospitals: Sequence[Mapping[str, Any]], full_size: Mapping[str, Any],
+def draw(hospitals: Sequence[Mapping[str, Any]], full: Mapping[str, Cost],
          output: Path) -> None:  # fmt: skip
     """Time and memory on admissions, log-log, of stages that take long; hollow: the record."""
     table = by_stage(hospitals)
@@ -162,7 +140,7 @@ def draw(hospitals: Sequence[Mapping[str, Any]], full_size: Mapping[str, Any],
             names = [name for name in shown if name.startswith(MODELS) is of_models]
             for place, name in enumerate(names):
                 _draw_stage(axes[:, column], place, name, shown[name], admissions,
-                            full_sized(full_size).get(name))  # fmt: skip
+                            full.get(name))  # fmt: skip
             _finish(axes[:, column], list(admissions.values()))
             axes[0, column].set_title("models and results" if of_models else "tables, films, text")
         drawn.suptitle("Time and memory of stages; dashed: linear. Hollow: 101,646 admissions, "
@@ -171,15 +149,16 @@ def draw(hospitals: Sequence[Mapping[str, Any]], full_size: Mapping[str, Any],
 
 
 def _draw_stage(axes: Any, place: int, name: str, row: Row, admissions: Mapping[int, int],
-                full: tuple[float, int] | None) -> None:  # fmt: skip
+                full: Cost | None) -> None:  # fmt: skip
     colour, marker = LOOKS[place % len(LOOKS)]
     line = "-" if place < len(LOOKS) else ":"
     sizes = [admissions[n] for n in row]
-    values = ([cost.cpu for cost in row.values()], [cost.peak_mb for cost in row.values()])
-    for axis, heights, point in zip(axes, values, full or (None, None), strict=True):
+    for axis, what in zip(axes, ("cpu", "peak_mb"), strict=True):
+        heights = [getattr(cost, what) for cost in row.values()]
         axis.plot(sizes, heights, line, color=colour, marker=marker, markersize=4, label=name)
-        if point:
-            axis.plot([101_646], [point], color=colour, marker=marker, markerfacecolor="white")
+        if full:
+            height = getattr(full, what)
+            axis.plot([FULL], [height], color=colour, marker=marker, markerfacecolor="white")
 
 
 def _finish(axes: Any, sizes: Sequence[int]) -> None:

@@ -38,6 +38,15 @@ class Job:
         return f"{self.stage.removeprefix('pipeline.')} {self.made.removeprefix('results/')}"
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a stage took: seconds of processors and by the clock, of all its jobs; peak memory."""
+
+    cpu: float = 0.0
+    seconds: float = 0.0
+    peak_mb: int = 0
+
+
 def project(folder: Path) -> None:
     """Copies code and config to a folder, in place of what it had of them; results stay."""
     (folder / "results").mkdir(parents=True, exist_ok=True)
@@ -104,3 +113,32 @@ def together_mb(found: Sequence[Job]) -> int:
         ),
         default=0,
     )
+
+
+def stage_of(job: Job) -> str:
+    """The stage, with the table or the modality that it makes where one stage makes several.
+
+    >>> made = "results/corrected/admission/models/ehr/mortality.json"
+    >>> stage_of(Job("pipeline.training.pretrain", made, 1, 1, 1, 0))
+    'training.pretrain ehr'
+    """
+    stage, path = job.stage.removeprefix("pipeline."), Path(job.made)
+    if stage == "extract.tables":
+        return f"{stage} {path.stem}"
+    if stage in ("training.pretrain", "training.embed"):
+        return f"{stage} {next(m for m in ('ehr', 'cxr', 'note') if m in str(path))}"
+    return stage
+
+
+def costs(found: Sequence[Job]) -> dict[str, Cost]:
+    """What each stage took: seconds of all its jobs (films: one per shard), the largest peak."""
+    by_stage: dict[str, Cost] = {}
+    for job in found:
+        name = stage_of(job)
+        before = by_stage.get(name, Cost())
+        by_stage[name] = Cost(
+            round(before.cpu + job.cpu, 2),
+            round(before.seconds + job.seconds, 2),
+            max(before.peak_mb, job.peak_mb),
+        )
+    return by_stage

@@ -13,8 +13,7 @@ import load_page
 import numpy as np
 import polars as pl
 import release
-from load_page import Cost
-from workflow_runs import Job, together_mb
+from workflow_runs import Cost, Job, costs, together_mb
 
 from pipeline.hospital.ids import scatter
 
@@ -119,3 +118,14 @@ def test_growth_above_linear_is_a_bend_and_noise_of_short_stages_is_none():
 def test_memory_of_jobs_that_run_at_once_is_added():
     after, during = Job("a", "x", 5, 5, 100, 0), Job("b", "y", 5, 5, 70, 4)
     assert together_mb([after, during, Job("c", "z", 1, 1, 90, 10)]) == 170
+
+
+def test_a_stage_costs_what_its_jobs_cost_and_holds_what_the_largest_holds():
+    shards = [Job("pipeline.cxr.decode", f"p1{n}.parquet", 2, 1, 90 + n, n) for n in range(3)]
+    tables = [
+        Job("pipeline.extract.tables", f"results/source/{table}.parquet", 2, 1, 50, 0)
+        for table in ("admissions", "radiology")
+    ]
+    found = costs([*shards, *tables])
+    assert found["cxr.decode"] == Cost(cpu=3, seconds=6, peak_mb=92)
+    assert set(found) == {"cxr.decode", "extract.tables admissions", "extract.tables radiology"}
