@@ -110,7 +110,7 @@ def test_start_up_does_not_count_as_growth():
 def test_growth_above_linear_is_a_bend_and_noise_of_short_stages_is_none():
     assert load_page.bend(row(2, 8, 64)) == pytest.approx(56 / 24)
     assert load_page.slope(row(2, 8, 128)) == pytest.approx(2)
-    assert load_page.bend(row(1, 2, 11)) is None
+    assert load_page.bend(row(1, 2, 6.5)) is None
     assert load_page.bend(row(4, 40)) is None
     assert load_page.growth(row(1, 1, 1, peaks=(100, 200, 300))) == 1.5
 
