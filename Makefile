@@ -63,8 +63,9 @@ bench: setup
 faults: setup
 	@mkdir -p $(MEASURED)
 	python benchmarks/kills.py --folder $(MEASURED)/kills --kills $(KILLS) --record benchmarks/records/kills.json
+	python benchmarks/mutations.py --folder $(MEASURED)/mutations --output benchmarks/records/mutations.json
 	python benchmarks/faults.py --folder $(MEASURED)/faults --record benchmarks/records/faults.json \
-	  --kills benchmarks/records/kills.json --page docs/faults.md --minutes $(MINUTES)
+	  --kills benchmarks/records/kills.json --mutations benchmarks/records/mutations.json --page docs/faults.md --minutes $(MINUTES)
 
 lint: setup
 	ruff check .

@@ -262,7 +262,7 @@ def trial(stage: Stage, name: str, base: Checkout, folder: Path, patience: float
             "status": ended.status, "seconds": round(ended.seconds, 1)}  # fmt: skip
 
 
-def page(trials: list[dict], kills: dict | None) -> str:
+def page(trials: list[dict], kills: dict | None, mutations: dict | None) -> str:
     """docs/faults.md: per kind how often it was tried and held, and each that did not."""
     tried, held = Counter(), Counter()
     for each in trials:
@@ -291,6 +291,13 @@ def page(trials: list[dict], kills: dict | None) -> str:
         lines += [f"| {e['kind']} | {e['stage']} | {e['outcome']} | {e['why']} |" for e in bad]
     if kills:
         lines += ["", "## Kills of a whole run", "", *kills_in_words(kills)]
+    if mutations:
+        each = ", ".join(f"{count} {name}" for name, count in mutations["total"].items())
+        lines += ["", "## Mutations of source files", "",
+                  f"`benchmarks/mutations.py`: {len(mutations['mutations'])} seeded mutations of "
+                  f"source files: {each}.",
+                  "Only by digest: values that could be true ones; `make verify` tells that the "
+                  "file was replaced."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
@@ -299,10 +306,12 @@ def kills_in_words(kills: dict) -> list[str]:
     by = Counter(each["what"] for each in kills["kills"])
     each = ", ".join(f"{count} of {what}" for what, count in sorted(by.items()))
     equal = sum(each["equal"] for each in kills["rounds"])
+    orphans = sum(each["orphans"] for each in kills["kills"])
     return [
         f"`benchmarks/kills.py`: {len(kills['kills'])} SIGKILLs at seeded random moments ({each}),",
         f"each followed by the same command; {equal} of {len(kills['rounds'])} runs that then came "
         "to their end had the bytes of an undisturbed run.",
+        f"{orphans} jobs outlived their main process, whose settings were not those of the next.",
     ]
 
 
@@ -312,6 +321,7 @@ def main() -> None:
     options.add_argument("--folder", type=Path, required=True, help="for the run and the trials")
     options.add_argument("--record", type=Path, required=True, help="JSON: what was tried")
     options.add_argument("--kills", type=Path, help="JSON that kills.py left")
+    options.add_argument("--mutations", type=Path, help="JSON that mutations.py left")
     options.add_argument("--page", type=Path, required=True)
     options.add_argument("--minutes", type=float, default=60, help="no trial starts later")
     options.add_argument("--patience", type=float, default=600, help="seconds of a hung job")
@@ -341,8 +351,9 @@ def main() -> None:
         trials.append(trial(stage, kind, base, asked.folder, asked.patience))
         print(json.dumps(trials[-1]), flush=True)
         asked.record.write_text(json.dumps(trials, indent=1) + "\n")
-    kills = json.loads(asked.kills.read_text()) if asked.kills and asked.kills.exists() else None
-    asked.page.write_text(page(trials, kills))
+    others = (json.loads(path.read_text()) if path and path.exists() else None
+              for path in (asked.kills, asked.mutations))  # fmt: skip
+    asked.page.write_text(page(trials, *others))
 
 
 if __name__ == "__main__":

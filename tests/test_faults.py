@@ -79,7 +79,8 @@ def test_there_are_many_kinds_and_the_page_counts_each():
     name = next(iter(KINDS))
     trials = [{"stage": "a", "kind": name, "outcome": outcome, "why": "", "status": 1}
               for outcome in (faults.HELD, faults.WRONG)]  # fmt: skip
-    page = faults.page(trials, {"kills": [{"what": "a job"}], "rounds": [{"equal": True}]})
+    kills = {"kills": [{"what": "a job", "orphans": 0}], "rounds": [{"equal": True}]}
+    page = faults.page(trials, kills, None)
     assert "1 held, 1 wrong, 0 hung, 0 unclear" in page
     assert f"| {name} | refused | a | 2 | 1 |" in page
     assert "1 SIGKILLs at seeded random moments (1 of a job)" in page
