@@ -43,7 +43,7 @@ rule mark_left_out:
         " 2> {log:q}"
 
 
-for protocol, folder in targets.FOLDERS.items():
+for protocol, folder in targets.folders(config).items():
 
     rule:
         name:
@@ -79,7 +79,7 @@ for protocol, folder in targets.FOLDERS.items():
                 subcategory="{task}",
                 labels=headline,
             ),
-            curves=f"results/{protocol}/curves/{{modalities}}_{{model}}_{{task}}.json",
+            curves=f"{HOME}/{protocol}/curves/{{modalities}}_{{model}}_{{task}}.json",
         log:
             f"logs/evaluate_model/{protocol}/{{modalities}}_{{model}}_{{task}}.log",
         conda:

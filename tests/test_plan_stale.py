@@ -49,7 +49,7 @@ def fail(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("results").mkdir()
 
-    def failed(there, gone=(), made=(), finished=()):
+    def failed(there, gone=(), made=(), finished=(), config=None):
         for name in there:
             Path(f"results/{name}.json").write_text("earlier")
         records = {"results/drawn.json": SimpleNamespace(input=["results/result.json"])}
@@ -61,7 +61,7 @@ def fail(tmp_path, monkeypatch):
         for name in made:
             Path(f"results/{name}.json").write_text("now")
         workflow.dag.finished = finished
-        withdraw_stale_outputs(workflow, earlier)
+        withdraw_stale_outputs(workflow, earlier, config or {})
         return {path.name.removesuffix(".json") for path in Path("results").iterdir()}
 
     return failed

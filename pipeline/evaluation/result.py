@@ -13,6 +13,7 @@ before it.
 """
 
 import argparse
+import os
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -202,7 +203,8 @@ def _arguments() -> argparse.Namespace:
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
     add("--resamples", type=int, default=1000, help="bootstrap resamples of patients and seeds")
     add("--seed", type=int, default=0, help="seed of the bootstrap")
-    add("--usage", default="results/usage", help="folder of the stages' records, for the sidecar")
+    folder = os.environ.get("PIPELINE_USAGE", "results/usage")  # of the experiment
+    add("--usage", default=folder, help="folder of the stages' records, for the sidecar")
     add("--output", required=True, help="the result, JSON")
     add("--curves", required=True, help="its curves, JSON")
     add("--sidecar", required=True, help="time, memory and host per stage, JSON")

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from pipeline.cohort import task
 from pipeline.fusion import registry
-from pipeline.plan import launch, named, protocols
+from pipeline.plan import experiments, launch, named, protocols
 from pipeline.plan.mistakes import (
     LOADER,
     PAGE,
@@ -143,6 +143,8 @@ def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
 
 def _modalities(config: Config) -> Iterator[str]:
     names = config.modalities
+    if why := experiments.refusal(config.name, names.values()):
+        yield why
     for letter, name in names.items():
         if RESERVED.get(letter, name) != name or (
             name in RESERVED.values() and letter not in RESERVED
