@@ -89,6 +89,7 @@ for protocol, folder in targets.folders(config).items():
             runtime=60,
         params:
             protocol=protocol,
+            experiment=["--experiment", config["name"]] if config.get("name") else [],
             files=option(*OF_SOME_RESULTS),
             external=wiring.external(protocol),
             of_tasks=by_task("labels", "attrition", "without"),
@@ -106,6 +107,7 @@ for protocol, folder in targets.folders(config).items():
             "(python -m pipeline.evaluation.result"
             " --target {wildcards.modalities:q}_{wildcards.model:q}_{wildcards.task:q}"
             " --protocol {params.protocol:q}"
+            " {params.experiment:q}"
             " --predictions {input.predictions:q}"
             " {params.files:q}"
             " --episodes {input.episodes:q}"
