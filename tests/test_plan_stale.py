@@ -53,8 +53,8 @@ def fail(tmp_path, monkeypatch):
     def failed(there, gone=(), made=(), finished=()):
         for name in there:
             Path(f"results/{name}.json").write_text("earlier")
-        records = {"results/drawn.json": SimpleNamespace(input=["results/result.json"]),
-                   "results/old/x.json": SimpleNamespace(input=["results/weights.json"])}  # fmt: skip
+        read = {"drawn": ["results/result.json"], "old/x": ["results/weights.json"]}
+        records = {f"results/{name}.json": SimpleNamespace(input=of) for name, of in read.items()}
         persistence = SimpleNamespace(
             _read_record=records.get,
             _mark_incomplete=lambda path, _: incomplete.append(path),

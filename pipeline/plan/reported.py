@@ -1,4 +1,4 @@
-"""One page of all results and tables made so far, of the config or of an experiment (`make report`).
+"""One page of all results and tables made so far, of the config or an experiment (`make report`).
 
     python -m pipeline.plan.reported --name elderly
 
