@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from learning_curve import TRY, project, run, snakemake
+from learning_curve import TRY
 from record import REPOSITORY, Record, parser
+from workflow_runs import project, run, snakemake
 
 sys.path.insert(0, str(REPOSITORY))
 

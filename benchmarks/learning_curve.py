@@ -21,17 +21,14 @@ import argparse
 import hashlib
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from curve_page import (
     CENTRAL,
     FUSED,
@@ -45,6 +42,7 @@ from curve_page import (
     verdicts,
 )
 from record import REPOSITORY, Record, parser
+from workflow_runs import SHARED, project, run, snakemake
 
 sys.path.insert(0, str(REPOSITORY))
 
@@ -63,7 +61,6 @@ VARIANTS = {
     "drift": {"vitals": "drift", "films": "focal", "reports": "varied"},
     "variability": {"vitals": "variability", "films": "focal", "reports": "varied"},
 }
-SHARED = ("config.yaml", "requirements.lock", "envs", "pipeline", "profiles", "rules", "workflow")
 
 
 @dataclass(frozen=True)
@@ -112,17 +109,6 @@ def code_digest(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def project(folder: Path) -> None:
-    """Copies code and config to a folder, in place of what it had of them; results stay."""
-    (folder / "results").mkdir(parents=True, exist_ok=True)
-    for shared in SHARED:
-        if (source := REPOSITORY / shared).is_file():
-            shutil.copy2(source, folder / shared)
-            continue
-        shutil.rmtree(folder / shared, ignore_errors=True)
-        shutil.copytree(source, folder / shared, ignore=shutil.ignore_patterns("__pycache__"))
-
-
 def command(hospital: Hospital, folder: Path, cores: int, dry: bool) -> list[str]:
     """Makes the run folder; the call of Snakemake in it."""
     project(folder)
@@ -131,33 +117,6 @@ def command(hospital: Hospital, folder: Path, cores: int, dry: bool) -> list[str
     settings |= TRY if hospital.patients == TINY else {}
     results = [f"results/{target}.json" for target in hospital.targets]
     return snakemake(folder, settings, results, cores, dry)
-
-
-def snakemake(folder: Path, settings: Mapping[str, Any], targets: Sequence[str], cores: int,
-              dry: bool = False) -> list[str]:  # fmt: skip
-    """The call that makes the targets in a folder; `settings`: what differs from config.yaml."""
-    text = yaml.safe_dump(dict(settings))
-    if not (config := folder / "hospital.yaml").exists() or config.read_text() != text:
-        config.write_text(text)
-    asked = ["--dry-run", "--quiet", "all"] if dry else ["--keep-going", "--quiet", "rules"]
-    call = [sys.executable, "-m", "snakemake", "--cores", str(cores), *asked]
-    return [*call, "--configfile", "hospital.yaml", "--", *targets]
-
-
-def environment() -> dict[str, str]:
-    """Of the jobs: `python` is this interpreter."""
-    found = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return os.environ | {"PATH": found}
-
-
-def run(call: Sequence[str], folder: Path) -> int:
-    """Runs Snakemake, whose messages are shown; its exit status. It is ended with this script."""
-    with subprocess.Popen(call, cwd=folder, env=environment(), stdout=sys.stderr) as running:
-        try:
-            return running.wait()
-        finally:
-            if running.poll() is None:
-                running.terminate()
 
 
 def reached(folder: Path, targets: Iterable[str]) -> dict[str, dict[str, Any]]:

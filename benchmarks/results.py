@@ -17,6 +17,8 @@ QUESTIONS = {  # in the order of the page; why one may have no record
     "precision": "it was left out of the run",
     "gpu": "it needs a machine with CUDA (make bench QUESTIONS=gpu)",
     "full_size": "it takes half an hour of its own (make bench QUESTIONS=full_size)",
+    "full_run": "it takes hours (make bench QUESTIONS=full_run)",
+    "load": "it takes hours (make bench QUESTIONS=load)",
     "learning_curve": "it takes hours (make bench QUESTIONS=learning_curve)",
     "chain": "it takes an hour (make bench QUESTIONS=chain)",
 }  # fmt: skip

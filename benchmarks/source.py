@@ -7,6 +7,8 @@ are: of its 4,600 rows per ICU stay about 400 are signals of the catalogue in th
 import os
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -59,25 +61,32 @@ COPY (
 """
 
 
-def chartevents(path: Path, rows: int) -> None:
-    """Writes a chartevents.csv.gz of so many rows, about 12 bytes each as MIMIC's are."""
+@contextmanager
+def zipped(path: Path) -> Iterator[str]:
+    """A file to write text to, several times if need be; it ends zipped in `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     read_end, write_end = os.pipe()
 
-    def zipped() -> None:
+    def zip_all() -> None:
         with (
             os.fdopen(read_end, "rb") as text,
             igzip_threaded.open(path, "wb", compresslevel=3, threads=1) as file,
         ):
             shutil.copyfileobj(text, file, 1 << 20)
 
-    thread = threading.Thread(target=zipped)
+    thread = threading.Thread(target=zip_all)
     thread.start()
-    with duckdb.connect() as database:
-        query = CHARTEVENTS.replace("{pipe}", f"/dev/fd/{write_end}")
-        database.execute(query, {"rows": rows})
-    os.close(write_end)
-    thread.join()
+    try:
+        yield f"/dev/fd/{write_end}"
+    finally:
+        os.close(write_end)
+        thread.join()
+
+
+def chartevents(path: Path, rows: int) -> None:
+    """Writes a chartevents.csv.gz of so many rows, about 12 bytes each as MIMIC's are."""
+    with zipped(path) as pipe, duckdb.connect() as database:
+        database.execute(CHARTEVENTS.replace("{pipe}", pipe), {"rows": rows})
 
 
 def hospital(folder: Path, patients: int = HOSPITAL) -> Path:

@@ -2,10 +2,13 @@
 
 import errno
 import fcntl
+import threading
+from types import SimpleNamespace
 
 import pytest
+from snakemake.scheduling.job_scheduler import JobScheduler
 
-from pipeline.plan.locks import release_stale
+from pipeline.plan.locks import release_stale, stop_beside
 
 RUN = ["--cores", "2", "results/x.json"]
 
@@ -50,3 +53,20 @@ def test_a_file_system_without_locks_keeps_the_one_of_snakemake(lock, tmp_path, 
     monkeypatch.setattr(fcntl, "flock", flock)
     with release_stale(tmp_path, RUN):
         assert lock.exists()
+
+
+def test_a_signal_while_snakemake_chooses_jobs_is_taken_afterwards(monkeypatch):
+    monkeypatch.setattr(JobScheduler, "exit_gracefully", JobScheduler.exit_gracefully)
+    stop_beside()
+    stop_beside()  # a job of the workflow reads the Snakefile, too
+    scheduler = SimpleNamespace(
+        _lock=threading.Lock(), _open_jobs=threading.Semaphore(0), _user_kill=None
+    )
+    with scheduler._lock:  # the thread that the signal interrupts
+        handler = threading.Thread(target=JobScheduler.exit_gracefully, args=(scheduler, 15, None))
+        handler.daemon = True
+        handler.start()
+        handler.join(5)
+        assert not handler.is_alive()
+    assert scheduler._open_jobs.acquire(timeout=5)
+    assert scheduler._user_kill == "graceful"

@@ -1,5 +1,6 @@
 """Every byte of a copy against its list of checksums: what differs, is missing, is not listed."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -83,15 +84,18 @@ def test_damage_missing_and_unlisted_files_are_named_and_films_counted(copy, tmp
     assert output.stat().st_mode & 0o077 == 0
 
 
-@pytest.fixture
-def results(tmp_path, monkeypatch):
+@pytest.fixture(params=["d_labitems.csv", "d_labitems.csv.gz"])
+def results(request, tmp_path, monkeypatch):
     """A table, as a job of the workflow makes it, and its source."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(owner.RUN, "1")
     monkeypatch.setattr(owner, "_held", None)
     owner.take("x")
-    source = tmp_path / "d_labitems.csv"
-    source.write_text("itemid,label,fluid,category\n50912,Creatinine,Blood,Chemistry\n")
+    source, text = (
+        tmp_path / request.param,
+        b"itemid,label,fluid,category\n50912,Creatinine,Blood,\n",
+    )
+    source.write_bytes(gzip.compress(text) if source.suffix == ".gz" else text)
     table = tmp_path / "results/source/d_labitems.parquet"
     extract("d_labitems", source, table, temp=tmp_path / "temp")
     return table
@@ -106,9 +110,9 @@ def test_damage_to_a_table_is_found_and_it_is_set_aside(results):
 
 
 def test_a_source_file_that_was_replaced_by_one_of_the_same_size_and_time_is_found(results):
-    source = results.parents[2] / "d_labitems.csv"
+    (source,) = results.parents[2].glob("d_labitems.*")
     status = source.stat()
-    source.write_text(source.read_text().replace("50912", "50913"))
+    flip(source)
     os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
     whole, (line,) = stage.verify_results(results.parents[1], 1)
     assert whole == 1 and f"'--forcerun {results} --'" in line

@@ -81,8 +81,8 @@ def test_a_stage_that_ends_well_leaves_an_owner_only_file_and_a_record(stage, tm
     (record,) = (tmp_path / "usage").iterdir()
     kept = json.loads(record.read_text())
     assert kept["made"].endswith("made.txt")
-    assert set(kept) == {"stage", "made", "seconds", "peak_mb", "host", "started"}
-    assert kept["seconds"] >= 0
+    assert set(kept) == {"stage", "made", "seconds", "cpu", "peak_mb", "host", "started"}
+    assert kept["seconds"] >= 0 and kept["cpu"] > 0
     assert kept["peak_mb"] > 1
 
 

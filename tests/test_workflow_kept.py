@@ -11,6 +11,8 @@ from checkout import MAIN
 from edits import EDITS
 from test_workflow_stale import EHR_LOG, WEIGHTS
 
+from pipeline.stage.digests import beside
+
 SOURCES = ["results/hospital", "results/source"]
 FITTED = ["results/note/clean.parquet", "results/corrected/ehr/bins.parquet",
           "results/corrected/note/doc2vec"]  # fmt: skip
@@ -82,6 +84,7 @@ def forget(checkout):
     assert len(kept) == 3  # three encoders
     for path in kept:
         path.unlink()
+        beside(path).unlink()
 
 
 @pytest.mark.slow

@@ -31,10 +31,10 @@ def require(frame: pl.DataFrame, name: str, columns: Iterable[str], key: str | N
 
     Raises `InputError` with the table's name and the number of rows.
 
-    >>> patients = pl.DataFrame({"subject_id": [1, 1]})
+    >>> patients = pl.DataFrame({"subject_id": [1] * 12})
     >>> require(patients, "patients", ("subject_id",), key="subject_id")
     Traceback (most recent call last):
-    pipeline.stage.errors.InputError: patients: subject_id repeats in <10 row(s), expected once each
+    pipeline.stage.errors.InputError: patients: subject_id repeats in 11 row(s), expected once each
     """
     missing = [column for column in columns if column not in frame.columns]
     if missing:

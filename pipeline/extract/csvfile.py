@@ -96,6 +96,12 @@ class _Hashed(io.FileIO):
         self.sha256.update(content)
         return content
 
+    def readinto(self, buffer: Any, /) -> int:
+        """Fills the buffer with the next bytes, as ISA-L asks for them; how many there were."""
+        count = super().readinto(buffer) or 0
+        self.sha256.update(memoryview(buffer)[:count])
+        return count
+
 
 class _Lines:
     """Counts line breaks, those within quotations apart where `quoted`, and the longest line."""

@@ -1,6 +1,7 @@
 """Runs that meet: the lock of one that was killed, and numbers that tell which came later.
 
-Snakemake's lock of a run that was killed would stand and refuse the same command.
+Snakemake's lock of a run that was killed would stand and refuse the same command. And the lock
+within Snakemake that SIGTERM takes.
 
 The kernel's own lock ends with its process, whatever ended that: where no other process of the
 workflow holds it, what Snakemake left is stale. Not seen: runs on another node where the file
@@ -10,12 +11,14 @@ makes: runs have numbers (`pipeline.stage.owner`).
 
 import fcntl
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from snakemake.cli import get_argument_parser
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 KEPT = 50  # numbers of earlier runs: of those that might start at the same moment
 
@@ -81,3 +84,19 @@ def number_of_run(folder: Path) -> int:
 
 def _number(path: Path) -> int:
     return int(path.name) if path.name.isdigit() else 0
+
+
+def stop_beside() -> None:
+    """Lets Snakemake take SIGTERM while it chooses jobs: without this it waits for itself for ever.
+
+    Its handler interrupts the main thread and takes a lock that this thread holds while jobs are
+    chosen or their outputs are recorded (9.27.1). In a thread of its own it waits until then.
+    """
+    handler = JobScheduler.exit_gracefully
+    if handler.__module__ == __name__:
+        return
+
+    def in_a_thread(self: JobScheduler, *signal: Any) -> None:
+        threading.Thread(target=handler, args=(self, *signal), daemon=True).start()
+
+    JobScheduler.exit_gracefully = in_a_thread

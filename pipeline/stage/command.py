@@ -68,8 +68,9 @@ def run(main: Callable[[], None]) -> None:
     exception is a defect of the pipeline and keeps its traceback, unless an input is damaged
     (`stage.digests`). A job of the workflow writes only while nobody else makes its outputs
     (`stage.owner`). No job makes a network call (`pipeline/__init__.py`). Where PIPELINE_USAGE
-    names a folder, a stage with an `--output` leaves a record of its time, memory and host there:
-    results hold nothing that differs between two runs.
+    names a folder, a stage with an `--output` leaves a record of its time (`seconds`; `cpu`: of the
+    processors, imports included), memory and host there: results hold nothing that differs between
+    two runs.
     """
     os.umask(0o077)
     obey()
@@ -130,15 +131,13 @@ def _report_defect(
 
 def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | int]:
     spec = sys.modules["__main__"].__spec__
-    peak_kb = max(
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return {
         "stage": spec.name if spec else main.__module__,
         "made": _made("--output"),
         "seconds": round(time.time() - started, 2),
-        "peak_mb": peak_kb // 1024,
+        "cpu": round(sum(each.ru_utime + each.ru_stime for each in used), 2),
+        "peak_mb": max(each.ru_maxrss for each in used) // 1024,
         "host": platform.node(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(started)),
     }
