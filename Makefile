@@ -2,7 +2,7 @@
 # make estimate TARGET=… — time and disk of a result, and its training, before it is made (CONFIG=…: a file over config.yaml)
 # make weights — on a machine with a net: the pretrained weights that the config names (CONFIG=…: another)
 # make verify — every byte of results against its digest, of a real copy against its SHA256SUMS.txt
-# make report — report.html: all that is made so far
+# make report — report.html: all that is made so far; EXPERIMENT=…: of one, report-….html
 # make bench — benchmarks/RESULTS.md and README's table of reruns, ≤ 40 min; BENCH=small: a try, ≤ 5
 # make faults — every kind of fault on every stage, and kills of whole runs: docs/faults.md (hours;
 #   the same command goes on)
@@ -14,7 +14,6 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 TARGET := results/ecn_early_mortality.json
-MADE = $(wildcard results/*_*_*.json results/published/*_*_*.json results/tables/*.md)
 BENCH ?= full
 KILLS ?= 100
 MINUTES ?= 600
@@ -30,12 +29,9 @@ demo: setup
 	snakemake --cores $(CORES) $(TARGET)
 	@python -m pipeline.report.words --result $(TARGET)
 
-# one page of all results and tables made so far
+# one page of all results and tables made so far that are up to date
 report: setup
-	@test -n "$(MADE)" || { echo "nothing is made yet: run snakemake --cores $(CORES) $(TARGET)"; exit 1; }
-	@snakemake --dry-run --quiet -- $(MADE) | grep -q "Nothing to be done" || { echo "results are older than \
-	the config or the code, whose settings the report would show: bring them up to date first, see snakemake -n"; exit 1; }
-	snakemake --report report.html $(MADE)
+	@python -m pipeline.plan.reported --config config.yaml $(CONFIG) $(if $(EXPERIMENT),--name $(EXPERIMENT))
 
 setup: $(READY)
 

@@ -9,6 +9,7 @@ outlives cohorts.
 from pipeline.note.registry import EMBEDDED_STORE as EMBEDDED_REPORTS, OWN_BERT, bert_files
 
 BERT, BERT_FILES = config["note"]["bert"]["model"], bert_files(config)
+SMALL_BERT = experiments.placed(config, OWN_BERT)
 
 
 rule train_bert:
@@ -17,10 +18,10 @@ rule train_bert:
         radiology="results/source/radiology.parquet",
         code=modules("pipeline.note.train_bert"),
     output:
-        config=f"{OWN_BERT}/config.json",
-        weights=f"{OWN_BERT}/model.safetensors",
-        tokenizer=f"{OWN_BERT}/tokenizer.json",
-        tokenizer_config=f"{OWN_BERT}/tokenizer_config.json",
+        config=f"{SMALL_BERT}/config.json",
+        weights=f"{SMALL_BERT}/model.safetensors",
+        tokenizer=f"{SMALL_BERT}/tokenizer.json",
+        tokenizer_config=f"{SMALL_BERT}/tokenizer_config.json",
     log:
         "logs/train_bert/{protocol}.log",
     wildcard_constraints:

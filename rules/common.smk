@@ -11,12 +11,9 @@ from pathlib import Path
 from pipeline.cohort import task as tasks
 from pipeline.extract import contracts, counts, preflight, release
 from pipeline.fusion import registry
-from pipeline.plan import configuration, grids, launch, protocols, targets
+from pipeline.plan import configuration, experiments, grids, launch, protocols, targets
 from pipeline.plan.checks import Checks, outputs_there, withdraw_stale_outputs
 from pipeline.plan.wiring import (
-    ABSENT,
-    PREDICTIONS,
-    UNIT,
     by_task,
     growing,
     headline,
@@ -29,6 +26,9 @@ from pipeline.plan.wiring import (
 from pipeline.plan.wiring_results import ResultWiring
 from pipeline.stage.modules import digest_of_code
 
+HOME = experiments.home(config)  # results/, or results/<name>/ of an experiment
+UNIT = f"{HOME}/{{protocol}}/{{unit}}"
+PREDICTIONS, ABSENT = f"{UNIT}/predictions", f"{UNIT}/missing"
 SYNTHETIC = config["source"]["root"] == configuration.SYNTHETIC
 SOURCE = configuration.source(config)
 SUPPRESS = 0 if SYNTHETIC else 10  # counts below are hidden

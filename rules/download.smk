@@ -16,14 +16,14 @@ FILM_LISTS = {
 
 rule list_films:
     input:
-        films=lambda wildcards: f"results/{FILM_LISTS[wildcards.list]}/cxr/films.parquet",
+        films=lambda wildcards: f"{HOME}/{FILM_LISTS[wildcards.list]}/cxr/films.parquet",
         checked=lambda wildcards: checks.needs(  # names what is missing; films may be
             (contracts.FILM_LIST, *FILM_LISTS[wildcards.list].split("/"))
         )
         or [],
         code=modules("pipeline.cxr.film_list"),
     output:
-        "results/download/{list}.txt",
+        f"{HOME}/download/{{list}}.txt",
     log:
         "logs/list_films/{list}.log",
     wildcard_constraints:

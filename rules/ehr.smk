@@ -49,7 +49,7 @@ rule fit_bins:
         ),
         code=modules("pipeline.ehr.bins"),
     output:
-        "results/{protocol}/ehr/bins.parquet",
+        experiments.placed(config, "results/{protocol}/ehr/bins.parquet"),
     log:
         "logs/fit_bins/{protocol}.log",
     priority: 10
@@ -103,11 +103,11 @@ rule tokenise_events:
 rule tokenise_published:
     input:
         source=expand("results/source/{table}.parquet", table=[*CHARTED, "procedureevents"]),
-        episodes="results/published/admission/episodes.parquet",
+        episodes=f"{HOME}/published/admission/episodes.parquet",
         code=modules("pipeline.ehr.published"),
     output:
-        tokens="results/published/admission/ehr/tokens.parquet",
-        demographics="results/published/admission/ehr/demographics.parquet",
+        tokens=f"{HOME}/published/admission/ehr/tokens.parquet",
+        demographics=f"{HOME}/published/admission/ehr/demographics.parquet",
     log:
         "logs/tokenise_published.log",
     conda:

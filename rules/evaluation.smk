@@ -43,7 +43,7 @@ rule mark_left_out:
         " 2> {log:q}"
 
 
-for protocol, folder in targets.FOLDERS.items():
+for protocol, folder in targets.folders(config).items():
 
     rule:
         name:
@@ -79,7 +79,7 @@ for protocol, folder in targets.FOLDERS.items():
                 subcategory="{task}",
                 labels=headline,
             ),
-            curves=f"results/{protocol}/curves/{{modalities}}_{{model}}_{{task}}.json",
+            curves=f"{HOME}/{protocol}/curves/{{modalities}}_{{model}}_{{task}}.json",
         log:
             f"logs/evaluate_model/{protocol}/{{modalities}}_{{model}}_{{task}}.log",
         conda:
@@ -89,6 +89,7 @@ for protocol, folder in targets.FOLDERS.items():
             runtime=60,
         params:
             protocol=protocol,
+            experiment=["--experiment", config["name"]] if config.get("name") else [],
             files=option(*OF_SOME_RESULTS),
             external=wiring.external(protocol),
             of_tasks=by_task("labels", "attrition", "without"),
@@ -106,6 +107,7 @@ for protocol, folder in targets.FOLDERS.items():
             "(python -m pipeline.evaluation.result"
             " --target {wildcards.modalities:q}_{wildcards.model:q}_{wildcards.task:q}"
             " --protocol {params.protocol:q}"
+            " {params.experiment:q}"
             " --predictions {input.predictions:q}"
             " {params.files:q}"
             " --episodes {input.episodes:q}"

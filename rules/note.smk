@@ -5,6 +5,8 @@ the source (published: on all); infers a vector per report of an episode. The lo
 reports are as many as MIMIC's: it has priority, as the films have.
 """
 
+DOC2VEC = experiments.placed(config, "results/{protocol}/note/doc2vec")
+
 
 rule clean_notes:
     input:
@@ -36,8 +38,8 @@ rule train_doc2vec:
         notes=rules.clean_notes.output,
         code=modules("pipeline.note.doc2vec"),
     output:
-        weights="results/{protocol}/note/doc2vec/weights.safetensors",
-        model="results/{protocol}/note/doc2vec/model.json",
+        weights=f"{DOC2VEC}/weights.safetensors",
+        model=f"{DOC2VEC}/model.json",
     log:
         "logs/train_doc2vec/{protocol}.log",
     priority: 20

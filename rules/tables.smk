@@ -19,7 +19,7 @@ rule compare_models:
         present=comparing.present,
         code=modules("pipeline.evaluation.comparison"),
     output:
-        "results/{protocol}/contrasts/{study}.json",
+        f"{HOME}/{{protocol}}/contrasts/{{study}}.json",
     log:
         "logs/compare_models/{protocol}/{study}.log",
     conda:
@@ -46,7 +46,7 @@ rule attribute_modalities:
         present=wiring.present(),
         code=modules("pipeline.evaluation.attribution"),
     output:
-        "results/{protocol}/attribution/{fusion}_{task}.json",
+        f"{HOME}/{{protocol}}/attribution/{{fusion}}_{{task}}.json",
     log:
         "logs/attribute_modalities/{protocol}/{fusion}_{task}.log",
     wildcard_constraints:
@@ -83,20 +83,20 @@ for name, page in tables.pages(config).items():
             attribution=page.attributions,
             code=modules(f"pipeline.report.{name}"),
         output:
-            markdown=f"results/tables/{name}.md",
+            markdown=f"{HOME}/tables/{name}.md",
             csv=report(
-                f"results/tables/{name}.csv",
+                f"{HOME}/tables/{name}.csv",
                 caption="../workflow/report/csv.rst",
                 category="Tables",
                 labels={"table": f"{page.title}, csv (download)"},
             ),
             html=report(
-                f"results/tables/{name}.html",
+                f"{HOME}/tables/{name}.html",
                 caption=f"../workflow/report/{name}.rst",
                 category="Tables",
                 labels={"table": page.title},
             ),
-            figures=[f"results/tables/{figure}.svg" for figure in page.figures],
+            figures=[f"{HOME}/tables/{figure}.svg" for figure in page.figures],
         log:
             f"logs/write_{name}.log",
         conda:

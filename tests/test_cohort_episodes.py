@@ -372,8 +372,9 @@ def test_cohort_of_a_csv(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stay_id\n102\n", "column hadm_id missing"),
-        ("hadm_id;x\n102;1\n", "column hadm_id missing"),
+        ("stay\n102\n", "no column stay_id, hadm_id, subject_id among 1"),
+        ("hadm_id;x\n102;1\n", "no column stay_id, hadm_id, subject_id among 1"),
+        ("hadm_id,stay_id\n101,1001\n102,\n", "stay_id is empty in <10 row.* remove the column"),
         ("hadm_id\n102\nsecret-7\n", "no whole number in <10 row"),
         ("", "not a readable csv"),
     ],
@@ -382,6 +383,60 @@ def test_unusable_csv(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as error:
         select(hospital(), csv(tmp_path, text))
     assert "ward.csv" in str(error.value) and "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "admissions", "stays"),
+    [
+        ("hadm_id\n101\n", [101], [1001, 1002]),
+        ("subject_id,why\n1,x\n77,x\n", [101, 102], [1001, 1002, 1003]),
+        ("subject_id,hadm_id,stay_id\n1,101,1002\n", [101], [1002]),  # the finest of them
+    ],
+)
+def test_a_csv_lists_stays_admissions_or_patients(tmp_path, text, admissions, stays):
+    one = {"subject_id": 1}
+    rows = [{"hadm_id": hadm, **one, "intime": at(hour), "outtime": at(hour + 3)}
+            for hadm, hour in ((101, 1), (101, 5), (102, 41))]  # fmt: skip
+    later = {"admittime": at(40), "dischtime": at(136)}
+    sources = hospital([one, one | later, {}], [*rows, {"hadm_id": 103}])
+    cohort = csv(tmp_path, text)
+    assert ids_of(sources, cohort) == admissions
+    assert select_stays(sources, cohort=cohort)[0]["stay_id"].to_list() == stays
+
+
+def test_the_first_stay_of_a_patient_alone():
+    """Of ICU stays the first; of admissions those without a stay under an earlier one."""
+    one, later = {"subject_id": 1}, {"admittime": at(200), "dischtime": at(300)}
+    stays = [{"hadm_id": 101}, {"hadm_id": 101, **one, "intime": at(61), "outtime": at(70)},
+             {"hadm_id": 102, **one, "intime": at(201), "outtime": at(260)},
+             {"hadm_id": 104, "intime": at(90), "outtime": at(95)}]  # fmt: skip
+    sources = hospital([one, one | later, {}, {}], stays)
+    first = cohort_of(icu_within_hours=None, first_stay=True)
+    found, rows = select(sources, first)
+    assert sorted(found["episode_id"]) == [101, 103, 104]
+    told = "with no ICU stay of the patient under an earlier admission"
+    assert rows[-1] == {"condition": told, "episodes": 3, "subjects": 3}  # it does not look ahead
+    found, rows = select_stays(sources, cohort=first)
+    assert found["stay_id"].to_list() == [1001, 1004]
+    assert rows[-1]["condition"] == "that are the first of their patient"
+
+
+def test_ages_and_types_of_admission_are_conditions_of_their_own():
+    kinds = [{"admission_type": name} for name in ("Urgent", "ELECTIVE", "EW EMER.", None)]
+    patients = [{"subject_id": s, "anchor_age": age} for s, age in enumerate((60, 60, 80, 60), 1)]
+    sources = hospital(kinds, patients=patients)
+    assert ids_of(sources, cohort_of(max_age=79)) == [101, 102, 104]
+    found, rows = select(sources, cohort_of(max_age=60, admission_types=["urgent", "EW EMER."]))
+    assert found["episode_id"].to_list() == [101]
+    assert [(row["condition"], row["episodes"]) for row in rows][2:5] == [
+        ("aged 18 or over at admission", 4),
+        ("aged 60 or under at admission", 3),
+        ("of the admission types URGENT, EW EMER.", 1),
+    ]
+    with pytest.raises(
+        InputError, match=r"no admission of the type URGENTLY; .* EW EMER\., URGENT"
+    ):
+        select(sources, cohort_of(admission_types=["urgently"]))
 
 
 def test_absent_csv():
@@ -638,7 +693,7 @@ def test_conditions_of_the_admission_hold_for_its_stays(tmp_path):
     assert attrition.reasons(rows) == ["of patients with a film at any time"]
     found, rows = select_stays(sources, cohort=csv(tmp_path, "hadm_id,why\n102,x\n999,x\n"))
     assert found["subject_id"].to_list() == [2]
-    assert rows[5] == {"condition": "of admissions on the list ward.csv", "episodes": 1,
+    assert rows[5] == {"condition": "on the list ward.csv", "episodes": 1,
                        "subjects": 1}  # fmt: skip
 
 

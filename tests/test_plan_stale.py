@@ -48,12 +48,17 @@ def fail(tmp_path, monkeypatch):
     """A run in which a job fails whose outputs are gone; the files that are there after it."""
     monkeypatch.chdir(tmp_path)
     Path("results").mkdir()
+    incomplete = []
 
     def failed(there, gone=(), made=(), finished=()):
         for name in there:
             Path(f"results/{name}.json").write_text("earlier")
-        records = {"results/drawn.json": SimpleNamespace(input=["results/result.json"])}
-        persistence = SimpleNamespace(_read_record=records.get)
+        read = {"drawn": ["results/result.json"], "old/x": ["results/weights.json"]}
+        records = {f"results/{name}.json": SimpleNamespace(input=of) for name, of in read.items()}
+        persistence = SimpleNamespace(
+            _read_record=records.get,
+            _mark_incomplete=lambda path, _: incomplete.append(path),
+        )
         workflow = SimpleNamespace(dag=Dag(), persistence=persistence)
         earlier = outputs_there(workflow)
         for name in gone:
@@ -61,9 +66,10 @@ def fail(tmp_path, monkeypatch):
         for name in made:
             Path(f"results/{name}.json").write_text("now")
         workflow.dag.finished = finished
-        withdraw_stale_outputs(workflow, earlier)
+        withdraw_stale_outputs(workflow, earlier, {})
         return {path.name.removesuffix(".json") for path in Path("results").iterdir()}
 
+    failed.incomplete = incomplete
     return failed
 
 
@@ -84,3 +90,12 @@ def test_nothing_that_a_first_run_has_made_is_stale(fail):
     """After Ctrl-C: a job was about to be marked as finished, another had written a part."""
     left = fail([], gone=["upstream", "result"], made=["weights", "table"], finished=["other"])
     assert left == {"weights", "table"}
+
+
+def test_what_another_experiment_made_of_a_lost_file_is_marked_and_stands(fail, tmp_path):
+    other = tmp_path / "results/old/x.json"
+    other.parent.mkdir()
+    other.write_text("earlier")
+    fail(ALL, gone=["weights"])
+    assert other.read_text() == "earlier"
+    assert fail.incomplete == ["results/old/x.json"]

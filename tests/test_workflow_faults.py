@@ -101,7 +101,7 @@ def test_a_list_without_its_column_is_refused_before_anything_is_set_aside(copie
     copied.configure({"cohort.ids": "cohort.csv"})
     planned = copied.snakemake(MAIN)
     assert planned.status == 1
-    assert "config.cohort.ids: cohort.csv has no column hadm_id" in planned.text
+    assert "cohort.ids: cohort.csv has no column stay_id, hadm_id, subject_id" in planned.text
     assert not list((copied / "results").rglob("*.stale"))
     (copied / "cohort.csv").write_text('\ufeff"subject_id","hadm_id"\r\n1,2\r\n')
     assert copied.plan(MAIN).status == 0

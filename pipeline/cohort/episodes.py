@@ -109,6 +109,7 @@ def conditions_of(frame: pl.DataFrame, cohort: DefinedCohort) -> dict[str, str]:
     {'condition: aged {min_age} or over': 'aged 18 or over'}
     """
     values = {**cohort.settings, "ids": cohort.ids and Path(cohort.ids).name}
+    values["admission_types"] = values["admission_types"] and ", ".join(values["admission_types"])
     return attrition.texts(attrition.named(frame, attrition.CONDITION), values)
 
 
@@ -142,12 +143,20 @@ def register(
         raise InputError("cohort: films: any asks for the films' metadata (--films)")
     if "films" not in sources:
         database.register("films", pl.DataFrame(schema={"subject_id": pl.Int64}))
-    ids = inputs.read_ids(cohort.ids) if cohort.ids else pl.DataFrame(schema={"hadm_id": pl.Int64})
-    database.register("ids", ids)
+    inputs.register_ids(database, cohort.ids)
+    known_types(sources["admissions"], cohort)
     inputs.make_views(database, query.views, {**cohort.settings, "last_year": last_year})
     for name in query.views:
         if name.endswith("oddities"):
             log_oddities(database.table(name).pl())
+
+
+def known_types(admissions: pl.DataFrame, cohort: DefinedCohort) -> None:
+    """Raises `InputError` where the cohort names an admission type that the source lacks."""
+    there = admissions["admission_type"].str.to_uppercase().drop_nulls().unique().sort().to_list()
+    if strange := [name for name in cohort.settings["admission_types"] or [] if name not in there]:
+        raise InputError(f"config.cohort.admission_types: no admission of the type "
+                         f"{', '.join(strange)}; the source has {', '.join(there)}")  # fmt: skip
 
 
 def log_oddities(counted: pl.DataFrame) -> None:

@@ -12,10 +12,11 @@ import duckdb
 import polars as pl
 
 from pipeline.cohort.definitions import plain
+from pipeline.cohort.settings import LISTED_BY, key_of
 from pipeline.cohort.task import LOCATED, view_file
 from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import shown, tell
 
 TIMES = {  # tables of events that name an ICU stay → their column of times
     "chartevents": "charttime",
@@ -47,26 +48,54 @@ def require(frame: pl.DataFrame, name: str, columns: Iterable[str], key: str | N
 
 
 def read_ids(path: str | Path) -> pl.DataFrame:
-    """A cohort given as a csv: the distinct whole numbers of its column `hadm_id`.
+    """A cohort given as a csv: the distinct whole numbers of its column `key_of`.
 
-    Other columns are ignored, and so are empty cells. Returns hadm_id Int64, in order. `InputError`
-    where the file cannot be read, lacks the column or holds something else than whole numbers; no
-    value is ever shown.
+    Other columns are ignored, and so are rows where all of these columns are empty. Returns one
+    column, Int64, in order. `InputError` where the file cannot be read, lacks such a column, holds
+    something else than whole numbers, or names in some rows an admission or patient alone; no value
+    is ever shown.
     """
     try:
         frame = pl.read_csv(path, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{path}: not a readable csv ({type(error).__name__})") from error
-    if "hadm_id" not in frame.columns:
+    if not (key := key_of(frame.columns)):
         raise InputError(
-            f"{path}: column hadm_id missing among {len(frame.columns)} column(s); expected a csv"
-            " with commas whose first line names the columns, one admission per line"
+            f"{path}: no column {', '.join(LISTED_BY)} among {len(frame.columns)} column(s);"
+            " expected a csv with commas whose first line names the columns, one stay, admission or"
+            " patient per line"
         )
-    text = frame["hadm_id"].str.strip_chars().replace("", None).drop_nulls()
+    named = [name for name in LISTED_BY if name in frame.columns]
+    cells = frame.select(pl.col(named).str.strip_chars().replace("", None))
+    rows = cells.filter(pl.any_horizontal(pl.all().is_not_null()))
+    if empty := rows[key].null_count():
+        raise InputError(
+            f"{path}: {key} is empty in {shown(empty)} row(s) that name a {' or '.join(named[1:])};"
+            f" fill it, or remove the column {key} to list by {named[1]}"
+        )
+    tell(f"{path}: the cohort is listed by {key}")
+    text = rows[key]
     ids = text.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)  # as pandas writes them
     if ids.null_count():
-        raise InputError(f"{path}: hadm_id is no whole number in {shown(ids.null_count())} row(s)")
+        raise InputError(f"{path}: {key} is no whole number in {shown(ids.null_count())} row(s)")
     return ids.unique().sort().to_frame()
+
+
+def register_ids(database: duckdb.DuckDBPyConnection, path: str | None) -> None:
+    """Makes a cohort's csv known to the database as `ids`: hadm_id, stay_id; empty without one.
+
+    A list of stays names them by stay_id; one of admissions or patients has their hadm_id, and null
+    as stay_id. An id that the source does not have keeps a row, without hadm_id.
+    """
+    if path is None:
+        database.register("ids", pl.DataFrame(schema={"hadm_id": pl.Int64, "stay_id": pl.Int64}))
+        return
+    listed = read_ids(path)
+    key = listed.columns[0]
+    database.register("listed", listed)
+    stay, table = ("stay_id", "icustays") if key == "stay_id" else ("NULL::BIGINT", "admissions")
+    query = f"SELECT {table}.hadm_id, {stay} AS stay_id FROM listed LEFT JOIN {table} USING ({key})"
+    database.register("ids", database.sql(query).pl())
 
 
 def open_tables(database: duckdb.DuckDBPyConnection, paths: Mapping[str, str]) -> None:

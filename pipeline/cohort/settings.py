@@ -1,21 +1,36 @@
 """Which episodes there are and in which split, as the config and the stages know it."""
 
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.stage.settings import Section, Seed, Share, Text, Whole, key, optional
+from pipeline.stage.settings import Items, Section, Seed, Share, Text, Whole, key, optional
 
 WINDOW = "window"  # of icu_within_hours: the window of the prediction
+LISTED_BY = ("stay_id", "hadm_id", "subject_id")  # the first that a csv has counts
 NAMES = ("train", "fusion", "val", "test")  # also the order in which the shares are cumulated
+
+
+def key_of(columns: Iterable[str]) -> str | None:
+    """The column by which a csv lists a cohort: the finest of stays, admissions and patients.
+
+    >>> key_of(["subject_id", "hadm_id"])
+    'hadm_id'
+    """
+    return next((name for name in LISTED_BY if name in columns), None)
 
 
 class Cohort(Section):
     """Which admissions are predicted, and when."""
 
     min_age: int | None = key("least age at admission, years; null: any", ge=0, le=120)
+    max_age: int | None = optional(
+        "greatest age at admission, years, min_age or more; null: any. Above 89 all are 91", None,
+        ge=0, le=120,
+    )  # fmt: skip
     window_hours: Whole = key(
         "hours after admission at which is predicted, from what was known by then", le=720
     )
@@ -27,7 +42,24 @@ class Cohort(Section):
         "`covered`: through the emergency department, in years of MIMIC-CXR's films; `any`: of "
         "patients with a film at any time, which looks ahead; null: no films are asked for"
     )
-    ids: Text | None = key("csv with a column hadm_id: these admissions only; null: all")
+    first_stay: bool = optional(
+        "of each patient the first ICU stay alone; of admissions those without an ICU stay under "
+        "an earlier one", False,
+    )  # fmt: skip
+    admission_types: Items[Text] | None = optional(
+        "values of admission_type, such as URGENT: these admissions only; null: all", None
+    )
+    ids: Text | None = key(
+        "csv with a column stay_id, hadm_id or subject_id, of several the first of these: these "
+        "ICU stays (or their admissions), admissions or patients only; null: all"
+    )
+
+    @model_validator(mode="after")
+    def _ages_in_order(self) -> Self:
+        if None not in (self.min_age, self.max_age) and self.max_age < self.min_age:  # type: ignore[operator]
+            text = f"max_age {self.max_age} is below min_age {self.min_age}, so that nobody is left"
+            raise PydanticCustomError("contradiction", "{text}", {"text": text})
+        return self
 
 
 class DefinedCohort(Cohort):
@@ -40,8 +72,15 @@ class DefinedCohort(Cohort):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a query may name, all but the definition, with the hours of the window."""
+        """What a query may name, all but the definition, with the hours of the window.
+
+        A condition is asked where its setting is not null, so that `first_stay` is true or null.
+        """
         values = self.model_dump(exclude={"definition"})
+        values["first_stay"] = self.first_stay or None
+        values["admission_types"] = self.admission_types and [
+            name.upper() for name in self.admission_types
+        ]
         if self.icu_within_hours == WINDOW:
             values["icu_within_hours"] = self.window_hours
         return values

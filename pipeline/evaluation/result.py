@@ -13,6 +13,7 @@ before it.
 """
 
 import argparse
+import os
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -175,6 +176,7 @@ def _arguments() -> argparse.Namespace:
     add = arguments.add_argument
     add("--target", required=True, help="modalities_model_task, e.g. ecn_early_mortality")
     add("--protocol", required=True, help="corrected or published; recorded")
+    add("--experiment", help="its name, if it has one; recorded")
     add("--predictions", nargs="+", required=True, help="predictions of this target, one per fold")
     add("--labels", nargs="+", required=True, metavar="TASK=PATH", help="of the target's tasks")
     add("--attrition", nargs="+", required=True, metavar="TASK=PATH", help="JSON of their labels")
@@ -202,7 +204,8 @@ def _arguments() -> argparse.Namespace:
     add("--suppress-below", type=int, default=0, help="counts below are shown as '<N'")
     add("--resamples", type=int, default=1000, help="bootstrap resamples of patients and seeds")
     add("--seed", type=int, default=0, help="seed of the bootstrap")
-    add("--usage", default="results/usage", help="folder of the stages' records, for the sidecar")
+    folder = os.environ.get("PIPELINE_USAGE", "results/usage")  # of the experiment
+    add("--usage", default=folder, help="folder of the stages' records, for the sidecar")
     add("--output", required=True, help="the result, JSON")
     add("--curves", required=True, help="its curves, JSON")
     add("--sidecar", required=True, help="time, memory and host per stage, JSON")
@@ -250,6 +253,7 @@ def main() -> None:
     tasks, drawn = measured(args, tables, folds)
     ahead = dict.fromkeys(text for part in tasks.values() for text in reasons(part["attrition"]))
     one = single_admission_task(args)
+    named: dict[str, Any] = {"experiment": args.experiment} if args.experiment else {}
     result: Result = {
         "schema_version": SCHEMA_VERSION,
         "definitions_version": _version(args),
@@ -258,6 +262,7 @@ def main() -> None:
         "model": head["model"],
         "task": head["task"],
         "protocol": args.protocol,
+        **named,
         "source": args.source,
         "tasks": tasks if one else {t: without_empty(part, args) for t, part in tasks.items()},
         "attention": rounded(

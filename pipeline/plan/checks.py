@@ -13,7 +13,7 @@ from snakemake.logging import logger
 
 from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
-from pipeline.plan import refusals, targets, toys
+from pipeline.plan import experiments, refusals, targets, toys
 from pipeline.plan.configuration import SYNTHETIC, source
 from pipeline.plan.verify import check_results
 from pipeline.stage.digests import SUFFIX
@@ -54,10 +54,12 @@ class Checks:
         if not self.synthetic and (warning := toys.warning(self.config)):
             logger.warning(warning)
         asked = get_argument_parser().parse_args(sys.argv[1:])
-        for line in check_results(Path("results"), asked.dryrun):
+        for line in check_results(Path(experiments.home(self.config)), asked.dryrun):
             logger.warning(line)
         for target in asked.targets:
             path = target if Path(target).is_absolute() else os.path.normpath(target)
+            if why := experiments.elsewhere(self.config, path):
+                sys.exit(why)
             if workflow.is_rule(target) or Path(path).exists():
                 continue
             if not any(rule.is_producer(path) for rule in workflow.rules):
@@ -69,7 +71,8 @@ class Checks:
         """The query of a task and its views; refuses a task of another unit."""
         one = tasks.find(task, protocol)
         if one.unit != unit:
-            sys.exit(f"results/{protocol}/{unit}/labels/{task}: a task of the unit {one.unit}")
+            folder = f"{experiments.home(self.config)}/{protocol}/{unit}"
+            sys.exit(f"{folder}/labels/{task}: a task of the unit {one.unit}")
         return one.asked.files
 
     def analyses(self, wildcards: Any) -> tasks.Query:
@@ -78,7 +81,8 @@ class Checks:
         self.task(task, unit, "corrected")
         if query := tasks.find(task).left_out:
             return query
-        sys.exit(f"results/corrected/{unit}/without/{task}: the task has no sensitivity analyses")
+        folder = f"{experiments.home(self.config)}/corrected/{unit}"
+        sys.exit(f"{folder}/without/{task}: the task has no sensitivity analyses")
 
     def _needs(self, asked: tuple[str, ...]) -> None:
         """Refuses a source that lacks what is asked of it; logs what it is."""
@@ -108,13 +112,17 @@ def outputs_there(workflow: Any) -> set[str]:
     }
 
 
-def withdraw_stale_outputs(workflow: Any, earlier: Collection[str]) -> None:
+def withdraw_stale_outputs(
+    workflow: Any, earlier: Collection[str], config: Mapping[str, Any]
+) -> None:
     """After a failure: results that wait for the failed job become *.stale: none passes as current.
 
     A job that was started has lost its outputs, and with them what tells Snakemake to run those
     that read them: the `earlier` outputs of these, and of other targets that were made from them by
     Snakemake's records, are set aside. What waits for a job that was not started stands: the next
-    run finds the same reasons. What this run has made is not stale.
+    run finds the same reasons. What this run has made is not stale. Nothing of another experiment
+    is renamed: what it made of a file that all share, and that is gone, is marked as incomplete, so
+    that its own next run makes it again.
     """
     waiting = set(workflow.dag.needrun_jobs(exclude_finished=True))
     started = [job for job in waiting if not all(Path(output).exists() for output in job.output)]
@@ -124,7 +132,10 @@ def withdraw_stale_outputs(workflow: Any, earlier: Collection[str]) -> None:
     made = [str(path) for path in Path("results").rglob("*") if path.suffix not in no_output]
     records = {path: workflow.persistence._read_record(path) for path in made}
     inputs = {path: set(record.input or []) for path, record in records.items() if record}
-    while more := {path for path in inputs if inputs[path] & stale} - stale:
+    foreign = {path for path in inputs if not experiments.owns(config, path)} - stale
+    for path in (path for path in foreign if inputs[path] & stale):
+        workflow.persistence._mark_incomplete(path, None)
+    while more := {path for path in inputs if inputs[path] & stale} - stale - foreign:
         stale |= more
         earlier = {*earlier, *more}
     there = [path for path in map(Path, stale & set(earlier)) if path.is_file()]

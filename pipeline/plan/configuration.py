@@ -19,8 +19,9 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.cohort import task
+from pipeline.cohort.settings import LISTED_BY, key_of
 from pipeline.fusion import registry
-from pipeline.plan import launch, named, protocols
+from pipeline.plan import experiments, launch, named, protocols
 from pipeline.plan.mistakes import (
     LOADER,
     PAGE,
@@ -143,6 +144,8 @@ def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
 
 def _modalities(config: Config) -> Iterator[str]:
     names = config.modalities
+    if why := experiments.refusal(config.name, names.values()):
+        yield why
     for letter, name in names.items():
         if RESERVED.get(letter, name) != name or (
             name in RESERVED.values() and letter not in RESERVED
@@ -200,8 +203,9 @@ def _files(config: Config) -> Iterator[str]:
         if path and not Path(path).is_file():
             yield f"{key}: no file {path}; name one that is there, or null"
     ids = config.cohort.ids
-    if ids and Path(ids).is_file() and "hadm_id" not in _header(ids):
-        yield f"cohort.ids: {ids} has no column hadm_id; write it into the file's first line"
+    if ids and Path(ids).is_file() and not key_of(_header(ids)):
+        yield (f"cohort.ids: {ids} has no column {', '.join(LISTED_BY)}; write one of them into "
+               "the file's first line")  # fmt: skip
     yield from (line.removeprefix("config.") for line in why_not(config.note.bert.model))
     tiny = config.note.bert.tiny
     if tiny.width % tiny.heads:

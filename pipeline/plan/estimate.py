@@ -18,13 +18,13 @@ import yaml
 from pipeline.extract import contracts, costs, release
 from pipeline.extract.costs import Cost, Needs
 from pipeline.extract.preflight import free_bytes, in_words
-from pipeline.plan import configuration, protocols, refusals, targets
+from pipeline.plan import configuration, experiments, protocols, refusals, targets
 from pipeline.plan.estimate_training import training_lines
 from pipeline.plan.mistakes import LOADER
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 
-TARGET = re.compile(r"results/(published/)?([^_/]+)_([^_/]+)_([^/.]+)\.json")
+TARGET = re.compile(r"(.+)/([^_/]+)_([^_/]+)_([^/.]+)\.json")
 
 
 class Target(NamedTuple):
@@ -38,13 +38,14 @@ class Target(NamedTuple):
 
 def target_of(config: Mapping[str, Any], path: str) -> Target:
     """The target of a result's path; `InputError` with the table of targets if it is none."""
-    match = TARGET.fullmatch(path)
-    if not match:
+    match, home = TARGET.fullmatch(path), experiments.home(config)
+    protocols_of = {folder: name for name, folder in targets.folders(config).items()}
+    if not match or match[1] not in protocols_of:
         raise InputError(
-            f"{path}: expected results/{{modalities}}_{{model}}_{{task}}.json, "
-            "such as results/ecn_early_mortality.json"
+            f"{path}: expected {home}/{{modalities}}_{{model}}_{{task}}.json, "
+            f"such as {home}/ecn_early_mortality.json"
         )
-    target = Target("published" if match[1] else "corrected", match[2], match[3], match[4])
+    target = Target(protocols_of[match[1]], match[2], match[3], match[4])
     if why := refusals.refusal(config, *target[1:], target.protocol):
         raise InputError(why)
     return target
@@ -57,7 +58,10 @@ def needs_of(config: Mapping[str, Any], path: str) -> Needs:
 
 
 def read_config(paths: Sequence[Path]) -> dict[str, Any]:
-    """The config in a file, or in several, each over those before it, as `--configfile` has it."""
+    """The config in a file, or in several, each over those before it, as `--configfile` has it.
+
+    One in `experiments/` names the experiment.
+    """
     first, *others = paths
     if not others:
         return configuration.read(first).dump()
@@ -66,6 +70,7 @@ def read_config(paths: Sequence[Path]) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for path in paths:
         config = protocols.merged(config, yaml.load(path.read_text(), LOADER) or {})
+        config |= {"name": path.stem} if path.parent.name == experiments.FOLDER.name else {}
     return configuration.check(config).dump()
 
 

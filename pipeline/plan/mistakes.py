@@ -267,6 +267,7 @@ def in_words(node: Node) -> str:
 PATTERNS = {
     "^[a-z]$": "a letter a-z",
     "^[a-z][a-z0-9_]*$": "a name of a-z, 0-9 and _",
+    "^[a-z][a-z0-9_-]*$": "a name of a-z, 0-9, _ and -",
     "^[a-z][a-z0-9_]*_[1-9][0-9]?h$": "a task such as shock_4h",
     "^[a-z0-9]+(-[a-z0-9]+)*$": "a name of a-z, 0-9 and -",
     "^(auto|cpu|mps|cuda(:(0|[1-9][0-9]*))?)$": "auto, cpu, mps, cuda or cuda:1",

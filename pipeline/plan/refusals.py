@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.cohort import task as tasks_of_cohort
 from pipeline.cohort.task import HOURS, SEQUENCES
 from pipeline.fusion import registry
-from pipeline.plan.targets import FOLDERS
+from pipeline.plan.targets import folders
 from pipeline.stage.errors import InputError
 from pipeline.stage.registry import Model
 
@@ -44,7 +44,7 @@ def refusal(config: Config, modalities: str, model: str, task: str, protocol: st
     listed = "".join(f"\n  {', '.join(names)}: {words}" for words, names in sets.items())
     return (
         f"{modalities}_{model}_{task}: {why}. "
-        f"Targets are {FOLDERS[protocol]}/{{modalities}}_{{model}}_{{task}}.json with\n"
+        f"Targets are {folders(config)[protocol]}/{{modalities}}_{{model}}_{{task}}.json with\n"
         f"  modalities: letters of {letters} in this order, each once\n"
         f"  task: {_known_tasks(protocol)}{listed}"
     )
@@ -111,21 +111,21 @@ def unmade(config: Config, target: str, others: Collection[str]) -> str:
 
     `others`: what rules make beside results: rules without wildcards, and their files.
     """
-    pages = sorted(name for name in others if re.fullmatch(r"results/tables/\w+\.md", name))
-    match = _TARGET.fullmatch(target)
-    protocols = {path: name for name, path in FOLDERS.items()}
-    if match and (match[1] or "results") in protocols:
-        protocol = protocols[match[1] or "results"]
+    pages = sorted(name for name in others if re.fullmatch(r".*/tables/\w+\.md", name))
+    match, home = _TARGET.fullmatch(target), folders(config)["corrected"]
+    protocols = {path: name for name, path in folders(config).items()}
+    if match and (match[1] or home) in protocols:
+        protocol = protocols[match[1] or home]
         why = refusal(config, match[2], match[3], match[4], protocol)
-        result = f"{FOLDERS[protocol]}/{'_'.join(match.groups()[1:])}.json"
+        result = f"{folders(config)[protocol]}/{'_'.join(match.groups()[1:])}.json"
         return why or f"no rule makes {target}; did you mean {result}?"
     hint = "; `make report` writes it" if target == "report.html" else ""
     names = {Path(other).name: other for other in others}
     hint = hint or _did_you_mean(names.get(nearest(Path(target).name, names), ""))
     return (
         f"no rule makes {target}{hint}\nThere are results,"
-        f" {FOLDERS['corrected']}/{{modalities}}_{{model}}_{{task}}.json, as of"
-        f" results/ecn_early_mortality.json; tables, {', '.join(pages)}; and what README names"
+        f" {home}/{{modalities}}_{{model}}_{{task}}.json, as of"
+        f" {home}/ecn_early_mortality.json; tables, {', '.join(pages)}; and what README names"
     )
 
 

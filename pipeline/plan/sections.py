@@ -33,6 +33,7 @@ from pipeline.unimed.settings import UnimedModel
 RESERVED = {"e": "ehr", "c": "cxr", "n": "note"}  # letters that mean this in every table
 Letter = Annotated[str, Field(pattern="^[a-z]$")]
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+Experiment = Annotated[str, Field(pattern="^[a-z][a-z0-9_-]*$")]
 AdmissionTask = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 StayTask = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*_[1-9][0-9]?h$")]
 
@@ -224,6 +225,11 @@ class Torch(Section):
 class Common(Section):
     """What no protocol types otherwise."""
 
+    name: Experiment | None = optional(
+        "of an experiment, whose results, cohort and models lie below results/<name>/; "
+        "experiments/<name>.yaml states what differs; null: results/",
+        None,
+    )
     source: Source = key("where the data sets lie")
     sample: Number = key("share of the subjects, e.g. 0.01 for a first try of a real copy",
                          ge=0.0001, le=1)  # fmt: skip

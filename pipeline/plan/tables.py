@@ -12,10 +12,12 @@ from typing import Any
 from pipeline.cohort.task import find
 from pipeline.fusion import registry
 from pipeline.plan import grids, targets
-from pipeline.plan.targets import FOLDERS
+from pipeline.plan.experiments import home
+from pipeline.plan.targets import folders
 from pipeline.plan.wiring import PREDICTIONS, UNIT, Of
 from pipeline.plan.wiring_results import ResultWiring
 from pipeline.stage.errors import InputError
+from pipeline.stage.registry import PROTOCOLS
 
 Config = Mapping[str, Any]
 PAPERS = "papers_"
@@ -36,18 +38,19 @@ class Page:
 
 def pages(config: Config) -> dict[str, Page]:
     """Every page, by the name of its module."""
+    folder, protocols = home(config), folders(config)
     return {
         "wang": Page(
             "Admissions",
-            [f"{FOLDERS[p]}/{name}.json" for p in FOLDERS for name in grids.grid(config, p)],
+            [f"{protocols[p]}/{name}.json" for p in protocols for name in grids.grid(config, p)],
             [
-                f"results/{protocol}/contrasts/{task}.json"
-                for protocol in FOLDERS
+                f"{folder}/{protocol}/contrasts/{task}.json"
+                for protocol in PROTOCOLS
                 for task in grids.tasks(config, protocol)
             ],
             [
-                f"results/{protocol}/attribution/{fusion}_{task}.json"
-                for protocol in FOLDERS
+                f"{folder}/{protocol}/attribution/{fusion}_{task}.json"
+                for protocol in PROTOCOLS
                 for fusion in registry.fusions(protocol, config)
                 for task in grids.tasks(config, protocol)
             ],
@@ -55,15 +58,15 @@ def pages(config: Config) -> dict[str, Page]:
         ),
         "unimed": Page(
             "ICU stays",
-            [f"results/{name}.json" for name in grids.decoder_grid(config)],
-            ["results/corrected/contrasts/unimed.json"],
+            [f"{folder}/{name}.json" for name in grids.decoder_grid(config)],
+            [f"{folder}/corrected/contrasts/unimed.json"],
             [],
             ["unimed_attention"],
         ),
         "both": Page(
             "Both papers",
-            [f"results/{name}.json" for name in grids.papers_grid(config)],
-            [f"results/corrected/contrasts/{PAPERS}{unit}.json" for unit in _units(config)],
+            [f"{folder}/{name}.json" for name in grids.papers_grid(config)],
+            [f"{folder}/corrected/contrasts/{PAPERS}{unit}.json" for unit in _units(config)],
             [],
             ["both"],
         ),
@@ -72,27 +75,28 @@ def pages(config: Config) -> dict[str, Page]:
 
 def collections(config: Config) -> dict[str, list[str]]:
     """Targets that stand for many files, by name."""
+    folder = home(config)
     results = {
-        protocol: [f"{folder}/{name}.json" for name in grids.grid(config, protocol)]
-        for protocol, folder in FOLDERS.items()
+        protocol: [f"{below}/{name}.json" for name in grids.grid(config, protocol)]
+        for protocol, below in folders(config).items()
     }
     return {
         **results,
-        "tables": ["results/tables/wang.md"],
+        "tables": [f"{folder}/tables/wang.md"],
         "cohorts": [
             *(
-                f"results/{protocol}/admission/labels/{task}.parquet"
-                for protocol in FOLDERS
+                f"{folder}/{protocol}/admission/labels/{task}.parquet"
+                for protocol in PROTOCOLS
                 for task in grids.tasks(config, protocol)
             ),
             *(
-                f"results/corrected/stay/labels/{task}.parquet"
+                f"{folder}/corrected/stay/labels/{task}.parquet"
                 for task in config["unimed"]["tasks"]
             ),
         ],
         "embeddings": [
-            f"results/{protocol}/admission/embeddings/{task}/{name}.parquet"
-            for protocol in FOLDERS
+            f"{folder}/{protocol}/admission/embeddings/{task}/{name}.parquet"
+            for protocol in PROTOCOLS
             for task in grids.tasks(config, protocol)
             for name in config["modalities"].values()
         ],

@@ -14,13 +14,22 @@ from typing import Any
 from pipeline.cohort import task as tasks_of_cohort
 from pipeline.cohort.task import SEQUENCES, Task
 from pipeline.fusion import registry
-from pipeline.plan import protocols
+from pipeline.plan import experiments, protocols
 from pipeline.plan.configuration import SYNTHETIC
-from pipeline.stage.registry import Modality
+from pipeline.stage.registry import PROTOCOLS, Modality
 
 Config = Mapping[str, Any]
-FOLDERS = {"corrected": "results", "published": "results/published"}  # of results
 ENCODERS = ("pipeline.training.pretrain", "pipeline.training.embed")  # of frozen encoders
+
+
+def folders(config: Config) -> dict[str, str]:
+    """Protocol → the folder of its results.
+
+    >>> folders({"name": "elderly"})
+    {'corrected': 'results/elderly', 'published': 'results/elderly/published'}
+    """
+    home = experiments.home(config)
+    return {name: home if name == "corrected" else f"{home}/{name}" for name in PROTOCOLS}
 
 
 def sequence(config: Config, name: str) -> list[str]:

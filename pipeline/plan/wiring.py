@@ -14,10 +14,11 @@ from typing import Any
 from pipeline.cohort.task import HOURS
 from pipeline.fusion import registry
 from pipeline.plan import protocols, targets
+from pipeline.plan.experiments import placed
 from pipeline.stage.modules import source_files
 from pipeline.stage.registry import Encoder, Modality
 
-UNIT = "results/{protocol}/{unit}"
+UNIT = "results/{protocol}/{unit}"  # of a run without a name, see `experiments.placed`
 PREDICTIONS = f"{UNIT}/predictions"
 ABSENT = f"{UNIT}/missing"
 Files = str | list[str]
@@ -138,8 +139,12 @@ class Wiring:
         return named or targets.unit_of(self.config, wildcards.task)
 
     def filled(self, pattern: Files, wildcards: Any) -> Any:
-        """A path, or paths, of the protocol and unit of a job."""
-        return filled(pattern, protocol=wildcards.protocol, unit=self.unit(wildcards))
+        """A path, or paths, of the experiment, and of the protocol and unit of a job."""
+        return self.located(pattern, protocol=wildcards.protocol, unit=self.unit(wildcards))
+
+    def located(self, pattern: Files, **values: str) -> Any:
+        """A path, or paths, in the config's experiment, with these wildcards filled in."""
+        return filled(placed(self.config, pattern), **values)
 
     def setting(self, *keys: str) -> Of:
         """One part of the settings of a job's protocol."""
@@ -232,7 +237,7 @@ class Wiring:
         """The files of an encoder; of one with the wildcard {hours} a mapping hours → file."""
         return {
             name: {
-                hours: self.filled(filled(path, hours=hours), wildcards)
+                hours: filled(self.filled(path, wildcards), hours=hours)
                 for hours in map(str, self.horizons(wildcards))
             }
             if "{hours}" in path
@@ -341,7 +346,7 @@ class Wiring:
             pattern = f"{PREDICTIONS}/{{letter}}_{registry.SINGLE}_{wildcards.task}.parquet"
             folds = protocols.folds(self.config, protocol) if protocol else [wildcards.protocol]
             return [
-                filled(pattern, protocol=fold, unit=self.unit(wildcards), letter=letter)
+                self.located(pattern, protocol=fold, unit=self.unit(wildcards), letter=letter)
                 for fold in folds
                 for letter in wildcards.modalities
             ]
@@ -378,7 +383,7 @@ class Wiring:
         """A table in every fold of a protocol; `task`: whose unit the path has."""
         unit = {"unit": targets.unit_of(self.config, task, protocol)} if task else {}
         return [
-            filled(pattern, protocol=fold, **unit)
+            self.located(pattern, protocol=fold, **unit)
             for fold in protocols.folds(self.config, protocol)
         ]
 

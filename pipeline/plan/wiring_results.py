@@ -19,7 +19,6 @@ from pipeline.plan.wiring import (
     Of,
     Wiring,
     encoder_module,
-    filled,
     flat,
 )
 
@@ -47,7 +46,7 @@ class ResultWiring(Wiring):
                     who[letter] = {"reason": "it does not say who has it"}
                 else:
                     by = "assumed" if modality.assumed else "selected"
-                    who[letter] = {"table": filled(table, **own), "by": by}
+                    who[letter] = {"table": self.located(table, **own), "by": by}
             return json.dumps(who)
 
         return of
@@ -67,7 +66,7 @@ class ResultWiring(Wiring):
                    "unit": self.unit(wildcards)}  # fmt: skip
             encoders = self.encoders(_of_protocol(wildcards, protocol)).values()
             return [
-                filled(encoder.files["readable"], **own)
+                self.located(encoder.files["readable"], **own)
                 for _, encoder in encoders
                 if "readable" in encoder.files
             ]
@@ -85,7 +84,7 @@ class ResultWiring(Wiring):
                    "unit": self.unit(wildcards)}  # fmt: skip
             told = {
                 name: {"files": list(encoder.external),
-                       "counts": encoder.counts and filled(encoder.counts, **own)}
+                       "counts": encoder.counts and self.located(encoder.counts, **own)}
                 for name, (_, encoder) in self.encoders(_of_protocol(wildcards, protocol)).items()
                 if encoder.external
             }  # fmt: skip
@@ -141,7 +140,7 @@ class ResultWiring(Wiring):
     def of_tasks(self, pattern: str, protocol: str) -> Of:
         """A file of every task of a target."""
         return lambda wildcards: [
-            filled(pattern, protocol=protocol, unit=one.unit, task=one.name)
+            self.located(pattern, protocol=protocol, unit=one.unit, task=one.name)
             for one in targets.tasks(self.config, wildcards.task, protocol)
         ]
 
@@ -151,7 +150,7 @@ class ResultWiring(Wiring):
         The published protocol has none.
         """
         return lambda wildcards: [
-            f"results/{protocol}/{one.unit}/without/{one.name}.parquet"
+            self.located(f"{UNIT}/without/{one.name}.parquet", protocol=protocol, unit=one.unit)
             for one in targets.tasks(self.config, wildcards.task, protocol)
             if protocol == "corrected" and one.without
         ]
@@ -212,7 +211,7 @@ class ResultWiring(Wiring):
 
     def of_unit(self, pattern: str, protocol: str) -> Of:
         """A file of the unit of a result's tasks."""
-        return lambda wildcards: filled(pattern, protocol=protocol, unit=self.unit(wildcards))
+        return lambda wildcards: self.located(pattern, protocol=protocol, unit=self.unit(wildcards))
 
     def category(self, protocol: str) -> Of:
         """Where Snakemake's report lists a result."""

@@ -35,6 +35,7 @@ def words(result: Result, path: Path, letters: Letters) -> str:
         "Files": ", ".join(str(path.with_suffix(end)) for end in (".json", ".svg", ".run.json")),
     }
     head = f"{result['target']}, {result['protocol']} protocol"
+    head += f", experiment {result['experiment']}" if "experiment" in result else ""
     return "\n".join([head, *(f"  {name:<{WIDTH}}{text}" for name, text in lines.items())])
 
 

@@ -238,6 +238,8 @@ class Head(TypedDict):
     """What is predicted, e.g. mortality; all or admission of several tasks by one decoder."""
     protocol: str
     """Set of choices: corrected, or published (the paper's, its flaws included)."""
+    experiment: NotRequired[str]
+    """Name of the experiment; absent of a run without a name."""
     source: Source
     """What the data are."""
     bootstrap: Bootstrap

@@ -1,7 +1,8 @@
 -- One row per ICU stay of the source: the episode, and the conditions that it meets or not.
 -- Tables: icustays, admissions.
--- Views: persons, possible, conditions, overlapping, arrivals, oddities, stay_oddities.
--- ids: hadm_id, the list of a cohort given as a csv.
+-- Views: persons, possible, first_stays, conditions, overlapping, arrivals, oddities,
+-- stay_oddities.
+-- ids: the list of a cohort given as a csv: stay_id of a list of stays, else hadm_id.
 --
 -- start and end say which rows belong to a stay; its hours count from clock_zero, T0.
 --
@@ -41,9 +42,12 @@ SELECT
     -- A patient is in one place at a time: which of the two stays is wrong is not told.
     icustays.stay_id NOT IN (SELECT stay_id FROM overlapping)
         AS "condition: that overlap no stay under another admission",
-    icustays.hadm_id IN (SELECT hadm_id FROM ids)
-        AS "condition: of admissions on the list {ids}",
-    conditions.* EXCLUDE (hadm_id)
+    icustays.stay_id IN (SELECT stay_id FROM ids)
+    OR icustays.hadm_id IN (SELECT hadm_id FROM ids WHERE stay_id IS NULL)
+        AS "condition: on the list {ids}",
+    conditions.* EXCLUDE (hadm_id),
+    icustays.stay_id IN (SELECT stay_id FROM first_stays)
+        AS "condition if first_stay: that are the first of their patient"
 FROM icustays
 INNER JOIN admissions USING (subject_id, hadm_id)
 INNER JOIN persons USING (hadm_id)
