@@ -28,7 +28,6 @@ RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
-	@python -m pipeline.report.words --result $(TARGET)
 
 # one page of all results and tables made so far
 report: setup
