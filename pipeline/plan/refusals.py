@@ -208,9 +208,10 @@ def unmade(config: Config, target: str, others: Collection[str]) -> str:
     folder = FOLDERS["corrected"] if folder == "." else folder
     protocol = folders.get(folder, folders.get(nearest(folder, folders), ""))
     match = _TARGET.fullmatch(name)
-    why = refusal(config, *match.groups(), protocol) if match and folder in folders else None
-    if why:
-        return why
+    if match and folder in folders:
+        parts = match[1], match[2], match[3]
+        if why := refusal(config, *parts, protocol):
+            return why
     files = {Path(other).name: other for other in others}
     near = files.get(nearest(name, files), "")
     if protocol and (result := meant(config, name.split(".")[0], protocol)):
