@@ -157,7 +157,7 @@ def test_an_npz_holds_nulls_without_objects(made, monkeypatch):
          r"no file results/.*/ecn_late_mortality.parquet; there are ecn_early_mortality. Make it "
          "with: snakemake"),
         (["labels", "--task", "mortalty"], "mortalty"),
-        (["cohort", "--name", "old"], "Make it with: snakemake --cores 8 --config name=old -- results/o"),
+        (["cohort", "--name", "old"], "snakemake --cores 8 --config name=old -- results/old"),
         (["cohort", "--unit", "stay"], "no file results/corrected/stay/episodes.parquet. Make it"),
     ],
 )  # fmt: skip
