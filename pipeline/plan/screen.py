@@ -32,7 +32,8 @@ NOTHING = "Nothing to be done"
 CHATTER = re.compile(
     r"Building DAG|Using shell|Assuming unrestricted|Select jobs|Conda environments|Group jobs"
     r"|Singularity|Storing output|Removing (output files|temporary)|Elapsed time|SLURM run ID"
-    r"|Job \d+ has been submitted|Submitted (job|array)|Cleaning up SLURM|.*for status queries"
+    r"|Trying to restart|Job \d+ has been submitted|Submitted (job|array)|Cleaning up SLURM"
+    r"|.*for status queries"
 )
 DROPPED = {LogEvent.PROGRESS, LogEvent.JOB_STARTED, LogEvent.RESOURCES_INFO,
            LogEvent.WORKFLOW_STARTED, LogEvent.RULEGRAPH}  # fmt: skip
