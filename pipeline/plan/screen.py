@@ -21,7 +21,7 @@ from snakemake.logging import ColorizingTextHandler, get_event, logger
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from pipeline.stage.progress import CLOCK, FIRST, duration
+from pipeline.stage.progress import CLOCK, EVERY, duration
 
 USUAL = {"protocol": "corrected", "unit": "admission"}  # wildcards that the screen leaves out
 TAIL = 12  # lines of a failed job's log
@@ -114,7 +114,7 @@ class Screen(ColorizingTextHandler):
             return ""
         seconds = time.monotonic() - job.began
         lines = [f"{self._head(job)}: {line}" for line in self._warnings(job)]
-        if seconds >= FIRST:
+        if seconds >= EVERY:
             lines.append(f"{self._head(job)}: done {time.strftime(CLOCK)}, {duration(seconds)}")
         return "\n".join(lines)
 
