@@ -26,6 +26,7 @@ CONTRACTS = {
     "episodes": EPISODES, "labels": LABELS, "predictions": PREDICTIONS, "events": EVENTS,
     "films": FILMS, "notes": NOTES, "vectors": vector_contract(512),
 }  # fmt: skip
+BASE = re.search('^base = "(.*)"$', PAGE, re.M)[1]
 SUBJECT = 10000032  # as MIMIC's ids look
 
 
@@ -190,9 +191,9 @@ def test_each_line_of_the_page_opens_its_file(made):
     assert len(lines) == 10
     opened = []
     for line in lines:
-        path = re.search(r'"(results/[^"]+)"', line)[1]
-        if Path(path).exists():
-            table = eval(line, {"pl": pl, "pd": pandas, "np": np})
+        path = re.search(r'f"{base}/([^"]+)"', line)[1]
+        if Path(BASE, path).exists():
+            table = eval(line, {"pl": pl, "pd": pandas, "np": np, "base": BASE})
             opened.append((line[:2], len(table)))
     assert opened == [("pl", 2), ("pd", 2), ("pl", 1), ("pd", 1), ("pl", 2), ("pd", 2), ("pl", 2),
                       ("np", 2)]  # fmt: skip
