@@ -78,6 +78,8 @@ def test_what_snakemake_sets_up_is_not_shown_and_what_it_warns_of_is():
     told = screen()
     assert shown(told, *((None, line, {}) for line in chatter)) == []
     assert shown(told, (None, "MIMIC-IV 3.1 below /data", {})) == ["MIMIC-IV 3.1 below /data"]
+    waits = (None, "Will exit after finishing currently running jobs.", {})
+    assert shown(told, waits, waits, waits)[1:] == [waits[1]]
     assert shown(told, (LogEvent.ERROR, "MissingOutputException: x", {}))[-1].endswith("x")
 
 

@@ -64,14 +64,20 @@ class Screen(ColorizingTextHandler):
         self.silent, self.on_nodes, self.ending = Quietness.ALL in quiet, on_nodes, ending
         self.wanted = list(replaced.filters)
         self.jobs: dict[int, Job] = {}
-        self.total = 0
+        self.total, self.last = 0, ""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes the lines of a record; of errors also under --quiet, but for --quiet all."""
         try:
             text = self.lines(record)  # counts jobs, whether they are shown or not
             shown = all(one.filter(record) for one in self.wanted)
-            if text and (shown or (get_event(record) in ERRORS and not self.silent)):
+            repeated = text == self.last and get_event(record) is None  # while it waits to stop
+            self.last = text or self.last
+            if (
+                text
+                and not repeated
+                and (shown or (get_event(record) in ERRORS and not self.silent))
+            ):
                 self.stream.write(self.decorate(record, text) + self.terminator)
                 self.flush()
         except BrokenPipeError:
