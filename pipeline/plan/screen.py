@@ -94,7 +94,7 @@ class Screen(ColorizingTextHandler):
         if event in makers:
             return makers[event](vars(record))
         text = self.format(record)
-        if event == LogEvent.ERROR and "returned non-zero exit status" in text:
+        if event == LogEvent.ERROR and "CalledProcessError in file" in text:
             return ""  # the command of a failed job, whose own error follows
         if record.levelno < logging.WARNING and event is None and CHATTER.match(text):
             return ""
