@@ -27,7 +27,6 @@ RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
-	@python -m pipeline.report.words --result $(TARGET)
 
 # one page of all results and tables made so far that are up to date
 report: setup

@@ -52,7 +52,7 @@ for letter, modality in wiring.letters.items():
             " --precision {params.precision}"
             " --device {params.device:q}"
             " --output {params.folder:q}"
-            " 2>&1 | tee {log:q}"
+            " 2> {log:q}"
 
     rule:
         name:

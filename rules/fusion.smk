@@ -54,7 +54,7 @@ rule fuse_early:
         " --weights {params.folder:q}"
         " --absent {output.absent:q}"
         " --output {output.predictions:q}"
-        " 2>&1 | tee {log:q}"
+        " 2> {log:q}"
 
 
 rule fuse_late:

@@ -57,7 +57,7 @@ rule fuse_jointly:
         " --weights {params.folder:q}"
         " --absent {output.absent:q}"
         " --output {output.predictions:q}"
-        " 2>&1 | tee {log:q}"
+        " 2> {log:q}"
 
 
 rule train_unimed:
@@ -119,4 +119,4 @@ rule train_unimed:
         " --output {output.predictions:q}"
         " --diagnoses {output.diagnoses:q}"
         " --attention {output.attention:q}"
-        " 2>&1 | tee {log:q}"
+        " 2> {log:q}"

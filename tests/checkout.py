@@ -64,7 +64,7 @@ class Outcome:
     @property
     def ran(self):
         """Rules of the jobs that were started, in their order."""
-        return re.findall(r"^(?:local)?rule (\w+):$", self.text, re.M)
+        return re.findall(r"^\[\d+/\d+\] (\w+)[^:\n]*$", self.text, re.M)
 
 
 class Checkout:

@@ -326,3 +326,15 @@ def test_words_count_films_that_cannot_be_read_where_there_are_any(monkeypatch, 
         write_json(tmp_path / "x.json", result | {"unreadable_films": films})
         printed = say(monkeypatch, capsys, tmp_path)
         assert line in printed if line else "cannot be read" not in printed
+
+
+def test_more_than_two_results_are_told_in_a_line_each(monkeypatch, capsys):
+    auroc = {"value": 0.75, "low": 0.7, "high": 0.8}
+    part = {"metrics": {"test": {"auroc": auroc, "auprc": auroc}}}
+    result = {"target": "e_sofa_mortality", "tasks": {"mortality": part}}
+    monkeypatch.setattr(words, "read_result", lambda path: result)
+    monkeypatch.setattr("sys.argv", ["words", "--words", "{}", "--result", "a", "b", "c"])
+    words.main()
+    told = capsys.readouterr().out.splitlines()
+    estimate = "0.750 (0.700 to 0.800)"
+    assert told == [f"{name}: AUROC {estimate}, average precision {estimate}" for name in "abc"]

@@ -75,6 +75,7 @@ def test_progress_and_warnings_reach_the_screen_where_the_log_is_a_file(tmp_path
     written = (tmp_path / "job.log").read_text()
     assert re.fullmatch(f"{LINE}\nwarning: one is lame", screen.strip()), screen  # these alone
     assert re.search(f"^{LINE}$", written, re.M) and "counted" in written
+    assert re.search(r"^\d\d:\d\d:\d\d warning: one is lame$", written, re.M), written
     assert written.count("one is lame") == 1
     assert "\r" not in written and "\x1b" not in written
 

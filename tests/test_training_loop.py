@@ -358,7 +358,7 @@ def test_without_two_classes_in_validation_the_last_check_is_kept(train, caplog)
     weights, history = train(examples(one_class=True))
     assert [check["val_auroc"] for check in history["checks"]] == [None] * 4
     assert (history["best_step"], history["stopped"], history["rising"]) == (32, "budget", None)
-    assert "val AUROC –" in caplog.text
+    assert "val AUROC in training –" in caplog.text
     given = examples(one_class=True)
     no_validation = Examples(given.data, given.labels, given.train, given.val[:0])
     assert train(no_validation)[0] == weights
@@ -368,12 +368,26 @@ def test_a_line_per_check_with_loss_auroc_speed_and_remaining_time(train, caplog
     caplog.set_level(logging.INFO, "pipeline")
     _, history = train()
     lines = [record.message for record in caplog.records if "loss" in record.message]
-    scores = r"loss (\d\.\d{4})  val AUROC (0\.\d{4})"
+    scores = r"loss (\d\.\d{4})  val AUROC in training (0\.\d{4})"
     pattern = rf"toy seed 0  step (\d+)/32  {scores}  \d+ samples/s  at most \d+ s left"
     found = [re.fullmatch(pattern, line) for line in lines]
     assert [match[1] for match in found] == ["8", "16", "24", "32"]
     assert [match[2] for match in found] == [f"{c['loss']:.4f}" for c in history["checks"]]
     assert lines[-1].endswith(" 0 s left")
+
+
+def test_a_check_reaches_the_screen_after_10_s_and_then_every_30_s(monkeypatch, caplog):
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    caplog.set_level(logging.INFO, "pipeline")
+    announcer = loop.Announcer("toy seed 0", 0, loop.Budget(steps=100, check=10, patience=9))
+    for step in range(10, 101, 10):
+        now[0] += 8
+        checks = [{"step": done, "loss": 0.5, "val_auroc": 0.6} for done in range(10, step + 1, 10)]
+        announcer.check(checks, 7.0)
+    assert len(caplog.records) == 10
+    shown = [one.message for one in caplog.records if one.name == "pipeline.progress"]
+    assert [line.split()[4] for line in shown] == ["20/100", "60/100", "100/100"]
 
 
 def test_the_rate_falls_from_the_first_one_towards_zero_or_stays():

@@ -224,7 +224,10 @@ def test_folds_share_the_source_and_the_clean_notes(tmp_path):
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        ("nce_early_mortality", "no modality set 'nce'; did you mean ecn?"),
+        (
+            "nce_early_mortality",
+            "no modality set 'nce'; did you mean results/ecn_early_mortality.json?",
+        ),
         ("ee_early_mortality", "no modality set 'ee'"),
         ("x_unimodal_mortality", "no modality set 'x'"),
         ("e_early_mortality", "no model 'early' of the modalities 'e'"),
@@ -233,16 +236,44 @@ def test_folds_share_the_source_and_the_clean_notes(tmp_path):
         ("ecn_logistic-stats_mortality", "no model 'logistic-stats' of the modalities 'ecn'"),
         ("n_sofa_mortality", "no model 'sofa' of the modalities 'n'"),
         ("ecn_clever_mortality", "no model 'clever'"),
-        ("ecn_early_death", "no task 'death'"),
+        (
+            "ecm_erly_mortalty",
+            "no modality set 'ecm'; did you mean results/ecn_early_mortality.json?",
+        ),
+        (
+            "ecn_late_averaged_mortality",
+            "no task 'averaged_mortality' in the corrected protocol; did "
+            "you mean results/ecn_late-averaged_mortality.json?",
+        ),
+        (
+            "ecn_unimd_all",
+            "no model 'unimd' of the modalities 'ecn'; did you mean results/ecn_unimed_a",
+        ),
+        ("ecn_early_death", "no task 'death' in the corrected protocol\n"),
         ("ecn_early_diagnoses_48h", "'diagnoses_48h' has many labels"),
-        ("ECN_early_mortality", "no modality set 'ECN'; did you mean ecn?"),
-        ("ecn_EARLY_mortality", "no model 'EARLY' of the modalities 'ecn'; did you mean early?"),
+        (
+            "ECN_early_mortality",
+            "no modality set 'ECN'; did you mean results/ecn_early_mortality.json?",
+        ),
+        (
+            "ecn_EARLY_mortality",
+            "no model 'EARLY' of the modalities 'ecn'; did you mean results/ecn_early_",
+        ),
         ("ecn_early_shock", "no task 'shock' in the corrected protocol: its hours are missing"),
         ("ecn_early_shock_0h", "no task 'shock_0h' in the corrected protocol: its hours must be 1"),
         ("ecn_early_shock_49h", "no task 'shock_49h' in the corrected protocol: its hours must be"),
-        ("ecn_early_shock_04h", "no task 'shock_04h' in the corrected protocol; did you mean shoc"),
-        ("ecn_early_mortality_48", "no task 'mortality_48' in the corrected protocol; did you m"),
-        ("ecn_early_mortalty", "no task 'mortalty' in the corrected protocol; did you mean mort"),
+        (
+            "ecn_early_shock_04h",
+            "no task 'shock_04h' in the corrected protocol; did you mean results/ecn_early_shock",
+        ),
+        (
+            "ecn_early_mortality_48",
+            "no task 'mortality_48' in the corrected protocol; did you mean results/ecn_early_mo",
+        ),
+        (
+            "ecn_early_mortalty",
+            "no task 'mortalty' in the corrected protocol; did you mean results/ecn_early_mort",
+        ),
         ("en_unimed-clever_all", "no model 'unimed-clever'"),
         ("en_early_all", "'all' is several tasks"),
         (
@@ -300,9 +331,14 @@ def test_names_of_items_are_needed_of_a_task_whose_query_has_any():
         ("ecn_early_mortality", ["did you mean results/ecn_early_mortality.json?"]),
         (
             "results/published/ecn_early_mortalty",
-            ["did you mean mortality?", "results/published/{"],
+            ["did you mean results/published/ecn_early_mortality.json?", "results/published/{"],
         ),
-        ("table", ["did you mean tables?"]),
+        (
+            "ecn-early-mortality",
+            ["did you mean results/ecn_early_mortality.json?", "task: longstay"],
+        ),
+        ("result/ecn_early_mortality.json", ["did you mean results/ecn_early_mortality.json?"]),
+        ("table", ["did you mean tables?", "task: longstay"]),
         ("report.html", ["`make report` writes it"]),
     ],
 )

@@ -79,12 +79,26 @@ def test_sidecar_tells_time_memory_and_host_of_every_stage(finished):
     "log",
     ["pretrain_ehr/corrected/admission/mortality", "pretrain_note/corrected/admission/mortality"],
 )
-def test_training_tells_its_course_on_screen_and_in_the_log(finished, log):
-    scores = r"loss \d\.\d{4}  val AUROC 0\.\d{4}"
+def test_training_tells_its_course_in_the_log(finished, log):
+    scores = r"loss \d\.\d{4}  val AUROC in training 0\.\d{4}"
     line = rf"step 5/10  {scores}  \d+ samples/s  at most \d+ s left"
-    told = re.search(line, (finished / f"logs/{log}.log").read_text())
-    assert told
-    assert told[0] in finished.outcome.text
+    assert re.search(line, (finished / f"logs/{log}.log").read_text())
+    assert "step 5/10" not in finished.outcome.text  # a training of seconds
+
+
+def test_the_screen_shows_jobs_the_projects_lines_and_the_results_in_words(finished):
+    lines = finished.outcome.text.splitlines()
+    jobs = len(finished.outcome.ran)
+    head = f"{jobs} jobs; the log of each is below logs/"
+    assert lines.count(head) == 1
+    assert re.search(rf"^\[\d+/{jobs}\] pretrain_cxr mortality$", finished.outcome.text, re.M)
+    assert sum(line.startswith("[") for line in lines) <= 2 * jobs
+    for detail in ("input:", "jobid", "reason:", "Select jobs", "pipeline.training.pretrain"):
+        assert detail not in finished.outcome.text
+    for result in (MAIN, SINGLE):
+        assert f"{Path(result).stem}, corrected protocol" in lines
+    (log, *_) = (finished / ".snakemake/log").glob("*.log")
+    assert "jobid: " in log.read_text() and "reason: " in log.read_text()
 
 
 def test_nothing_is_to_be_done_after_a_run(finished):

@@ -1,6 +1,7 @@
-"""A result in words, for the screen: how good, on whom, how good it could be, and where it is.
+"""Results in words, for the screen: how good, on whom, how good it could be, and where they are.
 
-A result of one admission task has a line per question, one of several tasks a line per task.
+A result of one admission task has a line per question, one of several tasks a line per task. Of
+more than two results each has one line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from pipeline.stage.command import parser, run
 from pipeline.stage.result import Result, read_result
 
 WIDTH = 16
+IN_FULL = 2  # results that are told in full
 AHEAD = "the cohort asks for what is known only after the prediction time"
 
 
@@ -118,12 +120,17 @@ def _training(ended: Sequence[Mapping[str, Any]]) -> Lines:
 
 
 def main() -> None:
-    """Reads a result and prints it."""
+    """Reads results and prints them."""
     arguments = parser(__doc__)
-    arguments.add_argument("--result", required=True, help="the result, JSON")
+    arguments.add_argument("--result", required=True, nargs="+", help="results, JSON")
     add_words_argument(arguments)
     args = arguments.parse_args()
-    print(words(read_result(args.result), Path(args.result), letters_of(args)))
+    for path in args.result:
+        if len(args.result) > IN_FULL:
+            values = headline(read_result(path)).items()
+            print(f"{path}:", ", ".join(f"{k} {v}" for k, v in values if k != "result"))
+        else:
+            print(words(read_result(path), Path(path), letters_of(args)))
 
 
 if __name__ == "__main__":

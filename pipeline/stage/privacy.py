@@ -78,8 +78,10 @@ def _shown(value: Any) -> object:
 
 
 class Formatter(logging.Formatter):
-    """Lines of a log, tracebacks included, without ids and dates."""
+    """Lines of a log, tracebacks included, without ids and dates. `%(kind)s` marks a warning."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
+        ours = record.name.split(".")[0] == log.name
+        record.kind = "warning: " if ours and record.levelno == logging.WARNING else ""
         return hidden(super().format(record))

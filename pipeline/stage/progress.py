@@ -14,7 +14,7 @@ from typing import TypeVar
 from pipeline.stage.privacy import Formatter
 
 FIRST, EVERY = 10.0, 30.0  # seconds until the first line, and from one to the next
-FORMAT, CLOCK = "%(asctime)s %(message)s", "%H:%M:%S"  # of every line of a log
+FORMAT, CLOCK = "%(asctime)s %(kind)s%(message)s", "%H:%M:%S"  # of every line of a log
 Item = TypeVar("Item")
 
 log = logging.getLogger("pipeline.progress")
@@ -26,7 +26,7 @@ def reach_screen() -> None:
         return
     for name, least, form in (
         ("pipeline.progress", logging.INFO, FORMAT),
-        ("pipeline", logging.WARNING, "warning: %(message)s"),
+        ("pipeline", logging.WARNING, "%(kind)s%(message)s"),
     ):
         screen = logging.StreamHandler(sys.stdout)
         screen.setLevel(least)

@@ -17,6 +17,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline.stage.command import log
 from pipeline.stage.errors import InputError
+from pipeline.stage.progress import EVERY, FIRST
+from pipeline.stage.progress import log as screen
 from pipeline.training.batches import ahead, evaluate
 from pipeline.training.budget import (
     Budget,
@@ -181,19 +183,28 @@ def fit(model: nn.Module, examples: Examples, schedule: Training, seed: int, dev
 
 
 class Announcer:
-    """A line per check, in the log and on screen, and a warning where steps were too few."""
+    """A line per check in the log, now and then one on the screen, a warning of too few steps."""
 
     def __init__(self, name: str, first: int, budget: Budget) -> None:
         self.name, self.first, self.budget = name, first, budget
         self.began = time.monotonic()
+        self.next = self.began + FIRST
 
     def check(self, checks: list[Check], speed: float) -> None:
-        """Loss, validation AUROC, samples per second in training, and the remaining time."""
+        """Loss, validation AUROC, samples per second in training, and the remaining time.
+
+        The AUROC is of the network as it trains, whose head is fitted anew afterwards: not the one
+        of the result.
+        """
         auroc, steps = checks[-1]["val_auroc"], checks[-1]["step"]
-        each = (time.monotonic() - self.began) / (len(checks) - self.first) / self.budget.check
-        log.info(
-            "%s  step %d/%d  loss %.4f  val AUROC %s  %.0f samples/s  at most %.0f s left",
-            self.name, steps, self.budget.steps, checks[-1]["loss"],
+        now = time.monotonic()
+        each = (now - self.began) / (len(checks) - self.first) / self.budget.check
+        on_screen = now >= self.next
+        if on_screen:
+            self.next = now + EVERY
+        (screen if on_screen else log).info(
+            "%s  step %d/%d  loss %.4f  val AUROC in training %s  %.0f samples/s  "
+            "at most %.0f s left", self.name, steps, self.budget.steps, checks[-1]["loss"],
             "–" if auroc is None else f"{auroc:.4f}", speed, each * (self.budget.steps - steps),
         )  # fmt: skip
 
