@@ -40,7 +40,7 @@ def reduced(graph):
 def mermaid(folder=REPOSITORY):
     """The block that stands in docs/architecture.md."""
     lines = sorted(f"    {a} --> {b}" for a, b in reduced(edges(folder)))
-    return "\n".join(["```mermaid", "flowchart LR", *lines, "```"])
+    return "\n".join(["```mermaid", "flowchart TB", *lines, "```"])
 
 
 if __name__ == "__main__":
