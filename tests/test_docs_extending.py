@@ -7,7 +7,7 @@ from checkout import REPOSITORY, Checkout
 from pages import apply, blocks, of_section
 
 EXAMPLES = {
-    "A task": ("ecn_early_icu_again", {"label_task": 1, "fuse_early": 1, "evaluate_model": 1}),
+    "A task": ("ecn_early_alive_soon", {"label_task": 1, "fuse_early": 1, "evaluate_model": 1}),
     "A fusion": ("ecn_strongest_mortality", {"fuse_early": 1, "evaluate_model": 1}),
     "An encoder": ("n_unimodal_mortality", {"pretrain_note": 1, "embed_note": 1}),
 }
@@ -47,4 +47,4 @@ def test_an_example_makes_its_result(example, copied):
     assert made["metrics"]["test"]["auroc"]["value"] is not None
     if heading == "A task":
         conditions = [row["condition"] for row in made["cohort"]["attrition"]]
-        assert "not in an ICU at the prediction time" in conditions
+        assert "not admitted electively" in conditions
