@@ -3,9 +3,11 @@
 # make weights — on a machine with a net: the pretrained weights that the config names (CONFIG=…: another)
 # make verify — every byte of results against its digest, of a real copy against its SHA256SUMS.txt
 # make report — report.html: all that is made so far; EXPERIMENT=…: of one, report-….html
-# make bench — benchmarks/RESULTS.md and README's table of reruns, ≤ 40 min; BENCH=small: a try, ≤ 5
+# make bench — benchmarks/RESULTS.md and the table of reruns in docs/editing.md, ≤ 40 min;
+#   BENCH=small: a try, ≤ 5
 # make faults — every kind of fault on every stage, and kills of whole runs: docs/faults.md (hours;
 #   the same command goes on)
+# make docs — the documentation as a site, site/index.html
 # make test — everything that must hold, at most 12 minutes on 2 cores; make test-all — all of it
 
 PYTHON ?= python3
@@ -23,7 +25,7 @@ RECORDS = $(if $(filter full,$(BENCH)),benchmarks/records,$(MEASURED)/$(BENCH))
 RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 
-.PHONY: demo setup estimate weights verify report bench faults test test-all lint lock clean
+.PHONY: demo setup estimate weights verify report bench faults docs test test-all lint lock clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
@@ -43,8 +45,8 @@ $(READY): requirements.lock
 	uv pip install --quiet --python $(VENV)/bin/python --require-hashes --requirement requirements.lock
 	@touch $@
 
-# a small try stays with what it made; the full run speaks for the project, in the README's table of
-# reruns, too
+# a small try stays with what it made; the full run speaks for the project, in the table of reruns of
+# docs/editing.md, too
 bench: setup
 	@mkdir -p $(MEASURED)
 	@set -e; for question in $(QUESTIONS); do \
@@ -61,6 +63,13 @@ faults: setup
 	python benchmarks/mutations.py --folder $(MEASURED)/mutations --output benchmarks/records/mutations.json
 	python benchmarks/faults.py --folder $(MEASURED)/faults --record benchmarks/records/faults.json \
 	  --kills benchmarks/records/kills.json --mutations benchmarks/records/mutations.json --page docs/faults.md --minutes $(MINUTES)
+
+# mkdocs-material, in an environment of its own
+docs:
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --upgrade pip
+	.venv-docs/bin/python -m pip install --quiet --group docs
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 
 lint: setup
 	ruff check .

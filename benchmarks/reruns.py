@@ -1,10 +1,10 @@
-"""What a rerun costs after each edit of the README's table, against a run from nothing.
+"""What a rerun costs after each edit of the table in docs/editing.md, against a run from nothing.
 
     python benchmarks/reruns.py --size full --folder /tmp/reruns --output reruns.json
 
 The main job runs once on two cores; its log tells how long the jobs of each rule took. A rerun
 costs the jobs that the tests find to run after the edit, at most: a training that is kept and films
-that are decoded already end sooner. The full size fills the column "time saved" of the README.
+that are decoded already end sooner. The full size fills its column "time saved".
 """
 
 import re
@@ -22,7 +22,7 @@ from checkout import MAIN, Checkout
 from edits import EDITS, TABLE, in_words, jobs
 
 PATIENTS = {"small": 200, "full": 700}
-README = REPOSITORY / "README.md"
+PAGE = REPOSITORY / "docs/editing.md"
 MARK = "<!-- reruns -->"
 HEAD = "| edit | what runs, and nothing else | jobs | time saved |\n|---|---|---|---|\n"
 STARTED = re.compile(r"^\[(.+)\]\n(?:local)?rule (\w+):\n(?:    .*\n)*?    jobid: (\d+)$", re.M)
@@ -70,7 +70,7 @@ def measure(folder: Path, patients: int) -> tuple[Record, dict[str, float]]:
 
 
 def filled(text: str, saved: dict[str, float]) -> str:
-    """The README with its table of reruns."""
+    """The page with its table of reruns."""
     before, _, after = text.split(MARK)
     lines = []
     for name, label in TABLE.items():
@@ -81,13 +81,13 @@ def filled(text: str, saved: dict[str, float]) -> str:
 
 
 def main() -> None:
-    """Measures, leaves the record, fills the README's table."""
+    """Measures, leaves the record, fills the table."""
     given = arguments(__doc__)
     given.folder.mkdir(parents=True, exist_ok=True)
     record, saved = measure(given.folder, PATIENTS[given.size])
     record.write(given.output)
     if given.size == "full":
-        README.write_text(filled(README.read_text(), saved))
+        PAGE.write_text(filled(PAGE.read_text(), saved))
 
 
 if __name__ == "__main__":

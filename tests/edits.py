@@ -1,6 +1,6 @@
 """What users change, and exactly which jobs each change runs again.
 
-The tests compare plans and runs with it; benchmarks/reruns.py makes the table of the README of it.
+The tests compare plans and runs with it; benchmarks/reruns.py makes the table in docs/editing.md.
 An edit is a function of a `Checkout` of the finished main job. Expected are the rules that run, one
 job each but for those in `EACH`; or rule → jobs where it is otherwise.
 """
@@ -211,7 +211,7 @@ EDITS = {
     "killed: the evaluation": (killed(DROPOUT, "evaluation.result"), EVALUATE),
 }
 
-TABLE = {  # the rows of the README
+TABLE = {  # the rows of docs/editing.md
     "cohort.min_age": "`cohort.min_age`",
     "cohort.window_hours": "`cohort.window_hours`",
     "cohort.ids": "`cohort.ids`: half of the admissions",
@@ -247,7 +247,7 @@ ORDER = [  # of the data
 
 
 def in_words(expected):
-    """The rules of an edit as the README names them: `pretrain_*` ×3 where all of them run."""
+    """The rules of an edit as docs/editing.md names them: `pretrain_*` ×3 where all of them run."""
     left = {rule: count for rule in ORDER if (count := jobs(expected).get(rule))}
     words = []
     for rule in [*left]:

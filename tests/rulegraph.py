@@ -1,4 +1,4 @@
-"""The rule graph of the main job as mermaid, for the README: `python tests/rulegraph.py`.
+"""The rule graph of the main job as mermaid, for docs/architecture.md: `python tests/rulegraph.py`.
 
 Edges that follow from others are left out (a transitive reduction).
 """
@@ -38,9 +38,9 @@ def reduced(graph):
 
 
 def mermaid(folder=REPOSITORY):
-    """The block that stands in the README."""
+    """The block that stands in docs/architecture.md."""
     lines = sorted(f"    {a} --> {b}" for a, b in reduced(edges(folder)))
-    return "\n".join(["```mermaid", "flowchart LR", *lines, "```"])
+    return "\n".join(["```mermaid", "flowchart TB", *lines, "```"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the repository promises about itself: pins, documentation, README, privacy of addresses."""
+"""What the repository promises about itself: pins, docstrings, licence, privacy of addresses."""
 
 import ast
 import json
@@ -10,10 +10,9 @@ import tomllib
 import pytest
 import yaml
 from checkout import REPOSITORY, tracked_files
-from rulegraph import mermaid
 
 MODULES = sorted((REPOSITORY / "pipeline").rglob("*.py"))
-README = (REPOSITORY / "README.md").read_text()
+EDITING = (REPOSITORY / "docs/editing.md").read_text()
 
 
 def pins(text):
@@ -65,23 +64,6 @@ def test_public_functions_are_typed_and_documented(path):
         assert all(a.annotation is not None for a in arguments), where
 
 
-def test_readme_shows_the_rule_graph_that_snakemake_plans(fresh):
-    shown = re.search(r"```mermaid\n.*?```", README, re.S)
-    assert shown, "README.md has no mermaid block"
-    assert shown[0] == mermaid(fresh.root), "run python tests/rulegraph.py and paste it"
-
-
-def test_readme_names_make_targets_and_files_that_exist():
-    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.M))
-    assert set(re.findall(r"^make ([a-z-]+)", README, re.M)) <= targets
-    linked = re.findall(r"\]\(([^)h#][^)]*)\)", README)
-    assert linked
-    assert [name for name in linked if not (REPOSITORY / name).exists()] == []
-    headings = re.findall(r"^#+ (.*)", README, re.M)
-    anchors = {re.sub(r"[^a-z0-9 -]", "", text.lower()).replace(" ", "-") for text in headings}
-    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
-
-
 def test_lines_of_queries_and_rules_are_short():
     """As ruff has it for Python."""
     command = ["git", "ls-files", "*.sql", "*.smk"]
@@ -114,6 +96,6 @@ def test_every_figure_of_the_results_page_and_of_the_table_of_reruns_is_a_record
     assert committed.partition("\n## ")[2] == page.read_text().partition("\n## ")[2]
     rows = json.loads((records / "reruns.json").read_text())["rows"][1:]
     saved = {row["what"]: re.search(r"(\S+)% saved", row["note"])[1] for row in rows}
-    table = README.split("<!-- reruns -->")[1].splitlines()[3:]
+    table = EDITING.split("<!-- reruns -->")[1].splitlines()[3:]
     cells = [line.strip("|").split("|") for line in table]
     assert {first.strip(): last.strip().removesuffix(" %") for first, *_, last in cells} == saved

@@ -7,13 +7,17 @@ import pytest
 
 from pipeline.stage.modules import ROOT
 from pipeline.stage.result import SECTIONS, FlatResult, flat, in_tasks
-from pipeline.stage.schemas import SCHEMAS, json_schema
+from pipeline.stage.schemas import PAGE, SCHEMAS, json_schema, page
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_schema_is_that_of_the_types(name):
     written = json.loads((ROOT / f"pipeline/evaluation/{name}.schema.json").read_text())
     assert json_schema(SCHEMAS[name]) == written, "run: python -m pipeline.stage.schemas"
+
+
+def test_the_page_of_fields_is_that_of_the_types():
+    assert (ROOT / PAGE).read_text() == page(), "run: python -m pipeline.stage.schemas"
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -1,4 +1,4 @@
-"""A fourth modality costs one folder, one rules file and one letter: an imaginary ECG, letter x."""
+"""A fourth modality costs a folder, a rules file and a letter: the ECG of docs/extending.md."""
 
 import json
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from checkout import Checkout, environment
+from pages import apply, of_section
 from test_report_wang import result
 
 from pipeline.extract.contracts import tables_for
@@ -15,153 +16,7 @@ from pipeline.report.results import by_name
 from pipeline.report.wang import introduction
 from pipeline.stage.result import in_tasks
 
-LEADS = '''"""Voltages of an ECG per episode; two episodes in three have one."""
-
-import numpy as np
-import polars as pl
-
-from pipeline.stage.command import parser, run
-from pipeline.stage.tables import Contract, read_table, write_table
-
-ECGS = Contract(
-    {"episode_id": pl.Int64, "voltage": pl.Array(pl.Float32, 12)}, key=("episode_id",)
-)
-
-
-def main() -> None:
-    """Draws the voltages of the episodes that have an ECG."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--episodes", required=True)
-    arguments.add_argument("--output", required=True)
-    given = arguments.parse_args()
-    episode = read_table(given.episodes, ["episode_id"])["episode_id"].sort().to_numpy()
-    episode = episode[episode % 3 > 0]
-    drawn = np.random.default_rng(0).normal(size=(len(episode), 12)).astype(np.float32)
-    voltage = pl.Series("voltage", drawn, dtype=pl.Array(pl.Float32, 12))
-    table = pl.DataFrame({"episode_id": episode, "voltage": voltage})
-    write_table(table, given.output, ECGS)
-
-
-if __name__ == "__main__":
-    run(main)
-'''
-
-ENCODER = '''"""Encoder `linear` of ECGs: a linear layer on voltages."""
-
-from dataclasses import dataclass
-
-import numpy as np
-import polars as pl
-import torch
-from torch import nn
-
-from pipeline.stage.tables import read_table
-from pipeline.training.modality import Settings
-
-
-@dataclass
-class EcgData:
-    """Voltages (N, 12) and who has them (N,)."""
-
-    voltage: np.ndarray
-    here: np.ndarray
-
-    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """voltage (B, 12)."""
-        return {"voltage": torch.from_numpy(self.voltage[rows])}
-
-    def present(self) -> np.ndarray:
-        """Which episodes have an ECG (bool)."""
-        return self.here
-
-    def known_by(self, hours: float) -> np.ndarray:
-        """Which episodes have it by a horizon: by any (bool)."""
-        return self.here
-
-
-class LinearNetwork(nn.Module):
-    """Voltages → token x (B, K, 64), as if known from the start."""
-
-    widths = {"x": 64}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(12, 64), nn.ReLU())
-
-    def forward(self, batch: dict, horizons: list[float]) -> dict:
-        """Token x and its presence (B, K)."""
-        value = batch["voltage"]
-        here = value.any(dim=1, keepdim=True).expand(-1, len(horizons))
-        return {"x": (self.net(value)[:, None].expand(-1, len(horizons), -1), here)}
-
-
-class Linear:
-    """Twelve leads."""
-
-    def data(self, settings: Settings, episodes: np.ndarray) -> EcgData:
-        """Settings: leads (table)."""
-        order = pl.DataFrame({"episode_id": episodes}).with_row_index("row")
-        table = read_table(settings["leads"]).join(order, on="episode_id")
-        voltage = np.zeros((len(episodes), 12), np.float32)
-        here = np.zeros(len(episodes), bool)
-        voltage[table["row"]], here[table["row"]] = table["voltage"].to_numpy(), True
-        return EcgData(voltage, here)
-
-    def network(self, settings: Settings, data: EcgData, train: np.ndarray) -> LinearNetwork:
-        """A linear layer."""
-        return LinearNetwork()
-
-
-ENCODER = Linear()
-'''
-
-REGISTRY = '''"""ECGs and their encoder as the planner knows them."""
-
-from pipeline.stage.registry import Encoder, Modality
-
-LEADS = "results/{protocol}/{unit}/ecg/leads.parquet"
-
-
-def modality(config) -> Modality:
-    """A linear layer on voltages."""
-    linear = Encoder(files={"leads": LEADS}, stages=("pipeline.ecg.leads",))
-    return Modality("ECG", {"linear": linear}, present=LEADS)
-'''
-
-RULES = '''"""Modality `x`: ECGs.
-
-Needs the episodes. Draws voltages.
-"""
-
-
-rule draw_leads:
-    input:
-        episodes=f"{UNIT}/episodes.parquet",
-        code=modules("pipeline.ecg.leads"),
-    output:
-        f"{UNIT}/ecg/leads.parquet",
-    log:
-        "logs/draw_leads/{protocol}/{unit}.log",
-    conda:
-        "../envs/pipeline.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    shell:
-        "python -m pipeline.ecg.leads"
-        " --episodes {input.episodes:q}"
-        " --output {output:q}"
-        " 2> {log:q}"
-'''
-
-ADDED = {
-    "pipeline/ecg/__init__.py": '"""ECGs."""\n',
-    "pipeline/ecg/leads.py": LEADS,
-    "pipeline/ecg/encoder_linear.py": ENCODER,
-    "pipeline/ecg/registry.py": REGISTRY,
-    "rules/ecg.smk": RULES,
-}
-LETTERS = {"e": "ehr", "c": "cxr", "n": "note", "x": "ecg"}
+BLOCKS = of_section("extending.md", "A modality")
 
 
 @pytest.fixture(scope="module")
@@ -172,12 +27,8 @@ def extended(tmp_path_factory):
 
 
 def extend(checkout):
-    """Adds the fourth modality."""
-    for name, text in ADDED.items():
-        (checkout / name).parent.mkdir(exist_ok=True)
-        (checkout / name).write_text(text)
-    encoders = {"encoders.x": "linear", "unimed.encoders.x": "linear"}
-    checkout.configure({"modalities": LETTERS} | encoders)
+    """Adds the fourth modality, as the documentation does."""
+    apply(checkout, BLOCKS)
     return checkout
 
 

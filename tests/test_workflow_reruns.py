@@ -60,7 +60,7 @@ def test_one_fold_more_is_made_beside_those_that_are_there(copied):
 
 
 def named(cell):
-    """Rule → jobs, of a cell of the README's table."""
+    """Rule → jobs, of a cell of the table in docs/editing.md."""
     found = Counter()
     for pattern, count in re.findall(r"`([a-z0-9_*]+)`(?: ×(\d+))?", cell):
         rules = fnmatch.filter(ORDER, pattern)
@@ -69,8 +69,8 @@ def named(cell):
     return found
 
 
-def test_the_table_of_the_readme_says_what_the_tests_expect():
-    text = (REPOSITORY / "README.md").read_text()
+def test_the_table_of_the_documentation_says_what_the_tests_expect():
+    text = (REPOSITORY / "docs/editing.md").read_text()
     table = text.split("<!-- reruns -->")[1].strip().splitlines()[2:]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     assert [row[0] for row in rows] == list(TABLE.values())

@@ -250,6 +250,11 @@ class Common(Section):
         "folder that `make weights` fills: with models of the hub that are named "
         "owner/name@revision, and weights of torchvision by their name, such as IMAGENET1K_V1"
     )
+    group: Text | None = optional(
+        "Unix group whose members have all signed the data use agreement: it may read what is "
+        "written below results/ and logs/; null: you alone",
+        None,
+    )
     modality_dropout: Number = key(
         "chance that the training of a fused model hides a modality of an episode", ge=0, lt=1
     )

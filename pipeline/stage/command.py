@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pipeline.stage import digests, owner, temporary
+from pipeline.stage import digests, owner, sharing, temporary
 from pipeline.stage.errors import InputError
 from pipeline.stage.faults import explained
 from pipeline.stage.files import write_json
@@ -61,7 +61,9 @@ def parsed(text: str, argument: str) -> Any:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a stage's `main`: owner-only files, log lines on stderr, one line for an `InputError`.
+    """Runs a stage's `main`: private files, log lines on stderr, one line for an `InputError`.
+
+    Files are for the owner, or for a group to read, too (`stage.sharing`).
 
     Exit status: 0; 1 after an `InputError` or a fault that a user can mend (`stage.faults`), 137
     where memory was too little; 143 or 130 where it was told to stop (`stage.stopping`). Any other
@@ -72,7 +74,7 @@ def run(main: Callable[[], None]) -> None:
     processors, imports included), memory and host there: results hold nothing that differs between
     two runs.
     """
-    os.umask(0o077)
+    os.umask(sharing.umask())
     obey()
     logging.basicConfig(level=logging.INFO)
     for handler in logging.getLogger().handlers:

@@ -1,4 +1,5 @@
-"""JSON schemas generated from types: `python -m pipeline.stage.schemas` writes those of results.
+"""JSON schemas generated from types: `python -m pipeline.stage.schemas` writes those of results,
+and docs/result_fields.md.
 
 A field is described by the string below it, a type by its docstring. pydantic reads neither for
 inherited fields, so both are taken from the source here; it makes everything else.
@@ -7,6 +8,7 @@ inherited fields, so both are taken from the source here; it makes everything el
 import ast
 import inspect
 import sys
+from collections.abc import Mapping
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -20,6 +22,7 @@ from pipeline.stage.files import write_json
 from pipeline.stage.modules import ROOT
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+PAGE = "docs/result_fields.md"
 SCHEMAS: dict[str, Any] = {
     "result": result.FlatResult,
     "multitask": result.Result,
@@ -78,13 +81,70 @@ def json_schema(kind: Any) -> dict[str, Any]:
     return {"$schema": DIALECT, **made}
 
 
+def type_in_words(schema: Mapping[str, Any]) -> str:
+    """The type of a field, with links to the sections of those that have fields of their own.
+
+    >>> type_in_words({"anyOf": [{"$ref": "#/$defs/Ceiling"}, {"type": "null"}]})
+    '[Ceiling](#ceiling) or null'
+    >>> type_in_words({"type": "array", "items": {"type": "integer"}})
+    'list of integer'
+    """
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[1]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(type_in_words(one) for one in schema["anyOf"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {type_in_words(schema['items'])}" if schema.get("items") else "list"
+    inner = schema.get("additionalProperties")
+    if schema.get("type") == "object" and isinstance(inner, Mapping):
+        return f"name → {type_in_words(inner)}"
+    return str(schema.get("type", "any"))
+
+
+def page() -> str:
+    """docs/result_fields.md: every field of a result, of one task and of several."""
+    lines = [
+        "# Fields of a result",
+        "",
+        "Generated from the types by `python -m pipeline.stage.schemas`; as JSON schemas:",
+        "[of one task of admissions](../pipeline/evaluation/result.schema.json),",
+        "[of ICU stays and of several tasks](../pipeline/evaluation/multitask.schema.json).",
+        "",
+    ]
+    parts: dict[str, Any] = {}
+    for name in ("result", "multitask"):
+        schema = json_schema(SCHEMAS[name])
+        own = {key: value for key, value in schema.items() if key != "$defs"}
+        parts |= {schema["title"]: own}
+    for name in ("result", "multitask"):
+        parts |= dict(sorted(json_schema(SCHEMAS[name])["$defs"].items()))
+    for name, part in parts.items():
+        lines += [f"## {name}", "", part["description"].replace("<", "&lt;"), ""]
+        if "properties" not in part:
+            lines += [f"Type: {type_in_words(part)}.", ""]
+            continue
+        lines += ["| field | type | meaning |", "|---|---|---|"]
+        for field, schema in part["properties"].items():
+            marked = f"`{field}`" if field in part.get("required", []) else f"*`{field}`*"
+            meaning = schema["description"].replace("|", "\\|").replace("<", "&lt;")
+            lines.append(f"| {marked} | {type_in_words(schema)} | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Writes every schema beside the code that follows it."""
+    """Writes every schema beside the code that follows it, and the page of the documentation."""
     arguments = parser(__doc__)
     arguments.add_argument("--folder", default=ROOT / "pipeline/evaluation", help="of the schemas")
     args = arguments.parse_args()
     for name, kind in SCHEMAS.items():
         write_json(f"{args.folder}/{name}.schema.json", json_schema(kind))
+    (ROOT / PAGE).write_text(page())
 
 
 if __name__ == "__main__":
