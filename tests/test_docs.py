@@ -91,15 +91,22 @@ def test_commands_of_python_name_modules_and_files_that_exist():
 
 def test_targets_of_snakemake_are_planned(fresh):
     """But for results of examples in docs/extending.md, and of variants: tests of their own."""
-    asked, files = set(), set()
+    asked, files, experiments = set(), set(), {}
     for name, words in commands():
         if "snakemake" not in words or name == "docs/extending.md":
             continue
-        asked |= {word for word in words if TARGET.match(word) and "download" not in word}
+        targets = {word for word in words if TARGET.match(word) and "download" not in word}
+        if named := [word for word in words if word.startswith("name=")]:
+            experiments.setdefault(named[0], set()).update(targets)
+        else:
+            asked |= targets
         files |= {word for word in words if re.match(r"(profiles|config|benchmarks)/", word)}
     assert len(asked) > 5
     assert all((REPOSITORY / file).exists() for file in files)
     assert fresh.plan(*sorted(asked)).planned["evaluate_model"] > 5
+    assert experiments
+    for name, targets in experiments.items():
+        assert fresh.plan("--config", name, "--", *sorted(targets)).planned["evaluate_model"]
 
 
 def config_blocks():
