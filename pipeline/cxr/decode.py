@@ -238,8 +238,8 @@ def main() -> None:
     table = places(films, failed, folder)
     write_table(table, arguments.output, DECODED)
     looked_for = new.height + films.height - present.height  # so that absent ones do not follow
-    new_films = shown_part(looked_for, films.height)
-    tell("%s films, %s of them new; %s", films.height, new_films, in_words(table))
+    tell("%s films, %s of them new; %s", films.height, shown_part(looked_for, films.height),
+         in_words(table))  # fmt: skip
 
 
 if __name__ == "__main__":

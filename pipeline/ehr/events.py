@@ -111,8 +111,8 @@ def once(parts: Iterable[pl.DataFrame], seen: Counter[str]) -> Iterator[pl.DataF
 def log_counts(seen: Counter[str]) -> None:
     """What `once` counted; small counts are hidden."""
     tell("%s events of %s episodes", seen["events"], seen["episodes"])
-    without = shown_part(seen["stood_in"], seen["events"])
-    tell("%s of them have no storetime: charttime counts", without)
+    tell("%s of them have no storetime: charttime counts",
+         shown_part(seen["stood_in"], seen["events"]))  # fmt: skip
     dropped = sorted(name for name in seen if name.startswith("outside "))
     by_signal = ", ".join(f"{name[8:]} {shown(seen[name])}" for name in dropped)
     tell("dropped, outside the limits of signals.csv: %s", by_signal or "none")

@@ -117,8 +117,8 @@ def log_sources(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
         params=files,
     ).fetchall()
     for source, rows, guessed in counts:
-        without = shown_part(guessed, rows)
-        tell("%s: %s values, %s of them without storetime", source, rows, without)
+        tell("%s: %s values, %s of them without storetime", source, rows,
+             shown_part(guessed, rows))  # fmt: skip
     dropped = database.sql(
         "SELECT name, count(DISTINCT (episode_id, date_trunc('minute', begun), outside)) "
         "FROM read_parquet($files) JOIN (SELECT DISTINCT item, name FROM items) USING (item) "

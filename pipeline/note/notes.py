@@ -46,8 +46,8 @@ def main() -> None:
     write_table(notes, arguments.output, NOTES)
     episodes, stood_in = notes["episode_id"].n_unique(), notes["stood_in"].sum()
     tell("%s reports of %s episodes", notes.height, episodes)
-    without = shown_part(stood_in, notes.height)
-    tell("%s of them have no storetime: their charttime counts", without)
+    tell("%s of them have no storetime: their charttime counts",
+         shown_part(stood_in, notes.height))  # fmt: skip
 
 
 if __name__ == "__main__":
