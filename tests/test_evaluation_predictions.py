@@ -69,6 +69,16 @@ def test_impossible_tables_are_refused(tmp_path, columns, message):
     assert str(path) in str(error.value)
 
 
+def test_how_few_rows_lack_is_not_told(tmp_path):
+    rows = pl.concat([table()] * 3).with_columns(
+        episode_id=pl.int_range(18), seed=pl.lit(0, pl.Int64)
+    )
+    rows = pl.concat([rows, rows.head(15).with_columns(seed=pl.lit(1, pl.Int64))])
+    write_table(rows, tmp_path / "e_x_t.parquet", PREDICTIONS)
+    with pytest.raises(InputError, match="all but <10 rows, expected 18 episodes × 2 seeds"):
+        read_tasks([tmp_path / "e_x_t.parquet"])
+
+
 def test_no_rows_are_refused(tmp_path):
     write_table(table().clear(), tmp_path / "e_x_t.parquet", PREDICTIONS)
     with pytest.raises(InputError, match="no predictions"):

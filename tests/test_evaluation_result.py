@@ -223,6 +223,10 @@ def test_films_that_cannot_be_read_are_counted_and_small_counts_hidden(
     assert made["unreadable_films"] == {"needed": 1234, "unreadable": 7}
     made, _, _ = evaluate(monkeypatch, source, tmp_path, *given, "--suppress-below", "10")
     assert made["unreadable_films"] == {"needed": 1234, "unreadable": "<10"}
+    (tmp_path / "readable.json").write_text('{"needed": 1234, "unreadable": 1230}')
+    made, _, _ = evaluate(monkeypatch, source, tmp_path, *given, "--suppress-below", "10")
+    jsonschema.Draft202012Validator(SCHEMA).validate(made)
+    assert made["unreadable_films"] == {"needed": 1234, "unreadable": ">1224"}
 
 
 def test_files_of_the_users_behind_an_encoder_are_told_by_digest_and_counts(

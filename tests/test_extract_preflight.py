@@ -136,7 +136,7 @@ def test_too_little_disk_names_what_is_needed(tmp_path, monkeypatch):
     assert "0.5 GB of disk are needed, 0.1 GB are free" in line
 
 
-def test_estimate_grows_with_the_files_and_shrinks_with_the_sample(tmp_path):
+def test_estimate_grows_with_the_files_and_shrinks_with_the_sample(tmp_path, monkeypatch):
     source, results = hospital(tmp_path), tmp_path / "results"
     none = preflight.estimate("e", source, results)
     chartevents = tmp_path / "mimiciv/3.1/icu/chartevents.csv.gz"
@@ -151,6 +151,8 @@ def test_estimate_grows_with_the_files_and_shrinks_with_the_sample(tmp_path):
     again = preflight.estimate("e", source, results)
     assert again.disk - none.disk < 1e6 and again.seconds < 1
     assert preflight.estimate("ec", source, results).films > 0
+    monkeypatch.setattr(preflight, "estimate", lambda *_: costs.Cost("all", 0.0, films=7))
+    assert "<10 films included" in preflight.report("ec", source, results)[-1]
 
 
 def test_planning_imports_nothing_heavy():

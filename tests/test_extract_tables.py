@@ -237,7 +237,7 @@ def test_a_row_longer_than_the_reader_s_buffer_is_refused(tmp_path, suffix, afte
 def test_a_row_that_the_reader_drops_is_missed(tmp_path, monkeypatch):
     path = labs(tmp_path, *[LAB] * 20)
     monkeypatch.setattr(tables, "_copy", lambda *_: 19)
-    assert "20 rows in the file, 19 were read" in refusal("labevents", path, tmp_path)
+    assert "20 rows in the file, all but <10 were read" in refusal("labevents", path, tmp_path)
 
 
 def test_blank_lines_and_quotations_are_no_missing_rows(tmp_path):

@@ -7,12 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from checkout import REPOSITORY
+from snakemake.logging import logger
 
 from pipeline.extract.tables import extract
+from pipeline.plan import configuration
 from pipeline.plan import verify as stage
+from pipeline.plan.checks import Checks
 from pipeline.plan.verify import data_sets, read_sums, verify
 from pipeline.stage import owner
 from pipeline.stage.errors import InputError
@@ -107,6 +111,24 @@ def test_damage_to_a_table_is_found_and_it_is_set_aside(results):
     flip(results)
     whole, (line,) = stage.verify_results(folder, 1)
     assert whole == 1 and f"{results}: damaged" in line and not results.exists()
+
+
+@pytest.mark.parametrize("look", ["--summary", "--dag", "--report", "--lint", "-n", None])
+def test_only_a_command_that_runs_jobs_sets_damaged_results_aside(tmp_path, monkeypatch, look):
+    monkeypatch.chdir(tmp_path)
+    result = tmp_path / "results/x.json"
+    result.parent.mkdir()
+    result.write_text("{}")
+    (result.parent / ".x.json.sha256").write_text(f"{'0' * 64}  x.json\n")
+    command = ["snakemake", *([look] if look else ["--cores", "1"]), "--", "all"]
+    monkeypatch.setattr(sys, "argv", command)
+    lines = []
+    monkeypatch.setattr(logger, "warning", lines.append)
+    workflow = SimpleNamespace(is_main_process=True, is_rule=lambda name: name == "all")
+    Checks(configuration.read(REPOSITORY / "config.yaml").dump()).requested(workflow)
+    assert result.exists() == bool(look)
+    expected = "a run sets it aside" if look else "It was set aside as x.json.damaged"
+    assert any(line.startswith("results/x.json: damaged") and expected in line for line in lines)
 
 
 def test_a_source_file_that_was_replaced_by_one_of_the_same_size_and_time_is_found(results):

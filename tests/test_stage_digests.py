@@ -1,7 +1,9 @@
 """Damage to what a job wrote is seen by whoever reads it, and the file is set aside."""
 
+import errno
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -136,3 +138,45 @@ def test_a_file_of_nobody_s_digest_is_read_as_it_is(job, tmp_path, monkeypatch):
     assert not digests.beside(path).exists()
     path.write_text("4")
     assert read_json(path) == 4
+
+
+def test_a_second_damaged_file_does_not_replace_the_first_and_an_edit_can_be_kept(job, tmp_path):
+    path = tmp_path / "x.json"
+    for number in (1, 2, 3):
+        write_json(path, number)
+        path.write_text(f"edit {number}")
+        line = digests.set_aside(path)
+    there = {one.name: one.read_text() for one in tmp_path.glob("x.json*")}
+    assert there == {
+        f"x.json.damaged{end}": f"edit {n}" for n, end in enumerate(["", ".2", ".3"], 1)
+    }
+    assert "set aside as x.json.damaged.3" in line
+    assert "to keep an edit instead, rename it back and delete .x.json.sha256" in line
+    (tmp_path / "x.json.damaged.3").rename(path)
+    digests.beside(path).unlink()
+    assert digests.is_intact(path)
+
+
+def test_a_file_that_cannot_be_set_aside_is_not_called_so(job, tmp_path, monkeypatch):
+    path = tmp_path / "x.json"
+    write_json(path, 1)
+    path.write_text("2")
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    line = digests.set_aside(path)
+    assert "damaged" in line and "cannot be set aside (Read-only file system): delete it" in line
+    assert "was set aside" not in line
+
+
+def test_a_file_that_was_made_again_since_the_check_stays(job, tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, 1)
+    path.write_text("2")
+    assert not digests.is_intact(path)
+    write_json(path, 3)  # by another process, before this one renames what it found damaged
+    line = digests.set_aside(path)
+    assert read_json(path) == 3 and not (tmp_path / "x.json.damaged").exists()
+    assert "was set aside" not in line and "run the same command" in line

@@ -66,11 +66,12 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("TMPDIR", os.environ.get("TMPDIR", "/tmp"))
+    monkeypatch.setattr("sys.argv", ["snakemake", "--cores", "1", "results/x.json"])
     return tmp_path / temporary.FOLDER
 
 
 def jobs_in(folder):
-    return [path for path in folder.iterdir() if path.name != temporary.SWEEPING]
+    return list(folder.iterdir())
 
 
 def test_a_folder_of_the_node_is_swept_too_and_halves_of_files_where_no_job_lives(
@@ -148,3 +149,88 @@ def test_a_disk_without_locks_keeps_the_folders_and_the_screen_says_so(start, fo
     leftovers.clear(main=True)
     assert all(path.exists() for path in paths)
     assert "temporary files of 1 jobs" in lines[0]
+
+
+def test_a_job_of_another_node_is_not_taken_for_dead(start, folder, monkeypatch):
+    """Where locks are local to a node, that of a living job of another one can be had."""
+    stage, paths = start()
+    (job,) = jobs_in(folder)
+    here = job / temporary.ALIVE
+    node, _, files = here.read_text().partition("\n")
+    assert node == os.uname().nodename and Path(files) == job
+    half = folder.parent / ".tokens.parquet.1f.part"
+    half.write_text("rows")
+    stage.kill()
+    stage.communicate()
+    here.write_text(f"another\n{files}")
+    lines = []
+    monkeypatch.setattr(logger, "warning", lines.append)
+    leftovers.clear(main=True)
+    assert all(path.exists() for path in [*paths, half])
+    assert "temporary files of 1 jobs" in lines[0] and "on other nodes" in lines[0]
+    here.write_text(f"{node}\n{files}")
+    leftovers.clear(main=True)
+    assert not job.exists() and not half.exists() and len(lines) == 1
+
+
+@pytest.mark.parametrize("look", ["--summary", "--dag", "--dry-run", "--lint", "--report"])
+def test_a_command_that_only_looks_sweeps_nothing(start, folder, monkeypatch, look):
+    stage, paths = start()
+    stage.kill()
+    stage.communicate()
+    monkeypatch.setattr("sys.argv", ["snakemake", look, "--", "results/x.json"])
+    leftovers.clear(main=True)
+    assert all(path.exists() for path in paths)
+
+
+def test_a_removal_that_was_cut_short_is_completed(start, folder):
+    stage, paths = start()
+    stage.kill()
+    stage.communicate()
+    next(folder.glob(f"*/{temporary.ALIVE}")).unlink()
+    leftovers.clear(main=True)
+    assert not any(path.exists() for path in paths)
+
+
+def test_no_job_and_no_start_waits_for_a_lock(folder, monkeypatch):
+    """One process that is stopped while it holds a lock would hold all of them up."""
+    folder.mkdir(parents=True)
+    flock, asked = fcntl.flock, []
+
+    def recording(file, how):
+        asked.append(how)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", recording)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    with temporary.of_job() as job:
+        leftovers.clear(main=True)
+        assert job.is_dir()
+    assert len(asked) == 2 and all(how & fcntl.LOCK_NB for how in asked)
+
+
+def test_a_folder_that_is_private_already_is_not_changed(folder, monkeypatch):
+    """On a disk that is read-only, or of another user, no mode can be set."""
+
+    def refuse(path, mode):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    folder.mkdir(parents=True, mode=0o700)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    leftovers.clear(main=False)
+    monkeypatch.undo()
+    monkeypatch.chdir(folder.parents[1])
+    folder.chmod(0o755)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with pytest.raises(SystemExit) as ended:
+        leftovers.clear(main=False)
+    line = str(ended.value)
+    assert line.startswith(f"{folder}: no folder for temporary files") and "\n" not in line
+    assert "Read-only file system" in line
+
+
+def test_a_private_folder_of_another_user_is_one_line(folder, monkeypatch):
+    folder.mkdir(parents=True, mode=0o700)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(SystemExit, match="it belongs to another user"):
+        leftovers.clear(main=False)

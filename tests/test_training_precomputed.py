@@ -98,6 +98,10 @@ def test_films_without_an_embedding_count_as_missing_and_are_said(tmp_path, monk
     assert counts == {"needed": 40, "missing": 15, "width": 3}
     assert "15 of 40 films have no embedding; they count as missing" in caplog.text
     assert pl.read_parquet(tmp_path / "kept.parquet").height == 25
+    table(tmp_path / "mine.parquet", names[:37], np.ones((37, 3)).tolist())
+    caplog.set_level("INFO")
+    assert matched(monkeypatch, tmp_path, items)["missing"] == 3
+    assert "all but <10 embeddings of 3 numbers" in caplog.text and "37" not in caplog.text
     table(tmp_path / "mine.parquet", ["other"], [[1.0]])
     with pytest.raises(InputError, match=r"has none of the 40 films that the cohort needs"):
         matched(monkeypatch, tmp_path, items)

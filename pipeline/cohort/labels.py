@@ -34,7 +34,7 @@ from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import shown, shown_part
 from pipeline.stage.settings import json_argument
 from pipeline.stage.tables import Contract, read_table, write_table
 
@@ -120,8 +120,9 @@ def joined(task: Task, episodes: pl.DataFrame, answered: pl.DataFrame) -> pl.Dat
     labelled = episodes.join(answered, on="episode_id", how="inner")
     if not episodes.height == labelled.height == answered.height:
         raise InputError(
-            f"task {task.name}: {shown(answered.height)} row(s) for {shown(episodes.height)} "
-            "episodes; expected one each: episodes and admissions must come from the same source"
+            f"task {task.name}: {shown_part(answered.height, episodes.height)} row(s) for "
+            f"{shown(episodes.height)} episodes; expected one each: episodes and admissions must "
+            "come from the same source"
         )
     return labelled
 

@@ -32,7 +32,8 @@ from pipeline.cxr.limits import (
 )  # fmt: skip
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
-from pipeline.stage.privacy import shown, shown_parts, tell
+from pipeline.stage.privacy import LEAST as LEAST_SHOWN
+from pipeline.stage.privacy import shown, shown_part, shown_parts, tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.store import append, find, size_folder
 from pipeline.stage.tables import Contract, read_table, write_table
@@ -196,12 +197,18 @@ def locate(films: pl.DataFrame, shard: str, root: Path) -> pl.DataFrame:
 def in_words(decoded: pl.DataFrame) -> str:
     """How many films cannot be read, and why; small counts are hidden.
 
-    >>> in_words(pl.DataFrame({"fault": [None] * 3 + ["absent"] * 12 + ["empty"]}))
+    >>> in_words(pl.DataFrame({"fault": [None] * 30 + ["absent"] * 12 + ["empty"]}))
     '13 cannot be read: absent, <10 empty'
+    >>> in_words(pl.DataFrame({"fault": [None] * 3 + ["absent"] * 12}))
+    'all but <10 cannot be read: absent, <10 readable'
     """
-    why = shown_parts(dict(decoded["fault"].drop_nulls().value_counts().rows()))
-    total = decoded.height - decoded["fault"].null_count()
-    return f"{shown(total)} cannot be read" + (f": {why}" if why else "")
+    faults = dict(decoded["fault"].drop_nulls().value_counts().rows())
+    readable = decoded["fault"].null_count()
+    # few would follow from the films of the shard and their faults
+    few = {"readable": readable} if faults and readable < LEAST_SHOWN else {}
+    why = shown_parts(faults | few)
+    bad = shown_part(decoded.height - readable, decoded.height)
+    return f"{bad} cannot be read" + (f": {why}" if why else "")
 
 
 def main() -> None:
@@ -231,7 +238,8 @@ def main() -> None:
     table = places(films, failed, folder)
     write_table(table, arguments.output, DECODED)
     looked_for = new.height + films.height - present.height  # so that absent ones do not follow
-    tell("%s films, %s of them new; %s", films.height, looked_for, in_words(table))
+    tell("%s films, %s of them new; %s", films.height, shown_part(looked_for, films.height),
+         in_words(table))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pipeline.cxr.registry import KEY
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
-from pipeline.stage.privacy import tell
+from pipeline.stage.privacy import shown_part, tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.store import append, find, gather, key_of, size_folder
 from pipeline.stage.tables import Contract, write_table
@@ -114,7 +114,7 @@ def main() -> None:
     tell(
         f"%s films: %s embedded now, vectors of {network.width}, {facts['precision']}",
         table.height,
-        waiting.height,
+        shown_part(waiting.height, table.height),
     )
 
 

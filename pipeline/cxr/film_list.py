@@ -16,7 +16,7 @@ import polars as pl
 from pipeline.cxr.decode import flat_folder, path_of
 from pipeline.stage.command import parser, run
 from pipeline.stage.files import whole
-from pipeline.stage.privacy import shown, tell
+from pipeline.stage.privacy import shown, shown_part, tell
 from pipeline.stage.tables import read_table
 
 GB_PER_FILM = 557 / 377_110  # all of MIMIC-CXR-JPG 2.1.0
@@ -48,8 +48,9 @@ def summary(needed: int, wanted: int, episodes: int) -> str:
     '377,110 films of 200,000 episodes are needed, 0 are there: 377,110 to fetch, about 557.0 GB'
     """
     return (
-        f"{shown(needed)} films of {shown(episodes)} episodes are needed, {shown(needed - wanted)} "
-        f"are there: {shown(wanted)} to fetch, about {wanted * GB_PER_FILM:.1f} GB"
+        f"{shown(needed)} films of {shown(episodes)} episodes are needed, "
+        f"{shown_part(needed - wanted, needed)} are there: {shown_part(wanted, needed)} to fetch, "
+        f"about {wanted * GB_PER_FILM:.1f} GB"
     )
 
 

@@ -19,7 +19,7 @@ from pipeline.stage.availability import Availability, add_availability_argument,
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside
 from pipeline.stage.parts import query_parts, write_parts
-from pipeline.stage.privacy import shown, tell
+from pipeline.stage.privacy import shown, shown_part, tell
 from pipeline.stage.tables import Contract
 
 TABLES = ["chartevents", "labevents", "outputevents", "procedureevents", "inputevents",
@@ -111,7 +111,8 @@ def once(parts: Iterable[pl.DataFrame], seen: Counter[str]) -> Iterator[pl.DataF
 def log_counts(seen: Counter[str]) -> None:
     """What `once` counted; small counts are hidden."""
     tell("%s events of %s episodes", seen["events"], seen["episodes"])
-    tell("%s of them have no storetime: charttime counts", seen["stood_in"])
+    tell("%s of them have no storetime: charttime counts",
+         shown_part(seen["stood_in"], seen["events"]))  # fmt: skip
     dropped = sorted(name for name in seen if name.startswith("outside "))
     by_signal = ", ".join(f"{name[8:]} {shown(seen[name])}" for name in dropped)
     tell("dropped, outside the limits of signals.csv: %s", by_signal or "none")

@@ -30,7 +30,7 @@ from pipeline.stage.availability import Availability, add_availability_argument,
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.parts import write_parts
-from pipeline.stage.privacy import shown, tell
+from pipeline.stage.privacy import shown, shown_part, tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.tables import Contract
 
@@ -117,7 +117,8 @@ def log_sources(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
         params=files,
     ).fetchall()
     for source, rows, guessed in counts:
-        tell("%s: %s values, %s of them without storetime", source, rows, guessed)
+        tell("%s: %s values, %s of them without storetime", source, rows,
+             shown_part(guessed, rows))  # fmt: skip
     dropped = database.sql(
         "SELECT name, count(DISTINCT (episode_id, date_trunc('minute', begun), outside)) "
         "FROM read_parquet($files) JOIN (SELECT DISTINCT item, name FROM items) USING (item) "

@@ -19,7 +19,7 @@ from pipeline.ehr.signals import INTUBATED
 from pipeline.stage.availability import Availability, add_availability_argument, observed
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside
-from pipeline.stage.privacy import shown, tell, warn
+from pipeline.stage.privacy import shown_part, tell, warn
 from pipeline.stage.tables import Contract, write_table
 
 COMPONENTS = {  # score → component → the most points that it gives
@@ -80,10 +80,9 @@ def log_counts(table: pl.DataFrame, score: str, seen: dict[str, int]) -> None:
     names = list(COMPONENTS[score])
     lacking = {name: table[name].null_count() for name in names}
     tell(
-        "%s of %s episodes; without a value, so counted as normal: %s",
-        score,
+        f"{score} of %s episodes; without a value, so counted as normal: %s",
         table.height,
-        ", ".join(f"{name} {shown(count)}" for name, count in lacking.items()),
+        ", ".join(f"{name} {shown_part(count, table.height)}" for name, count in lacking.items()),
     )
     tell(
         "charted rows: %s have no storetime, charttime counts; %s are no possible value",

@@ -14,7 +14,7 @@ import polars as pl
 from pipeline.cohort.rows import PREDICTIONS
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.errors import InputError
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import shown, shown_part
 from pipeline.stage.sections import Run
 from pipeline.stage.tables import check, read_table
 
@@ -95,8 +95,8 @@ def _one(table: pl.DataFrame, task: str, path: str) -> pl.DataFrame:
         raise InputError(f"{name}: subject_id, split or label of an episode differ between seeds")
     if frame.height != episodes * trained:
         raise InputError(
-            f"{name}: {shown(frame.height)} rows, expected {shown(episodes)} episodes × {trained} "
-            "seeds; every seed must predict every episode"
+            f"{name}: {shown_part(frame.height, episodes * trained)} rows, expected "
+            f"{shown(episodes)} episodes × {trained} seeds; every seed must predict every episode"
         )
     return frame
 

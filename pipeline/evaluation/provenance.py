@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from pipeline.evaluation.sections.suppression import shown, shown_each
+from pipeline.evaluation.sections.suppression import shown, shown_part
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
 from pipeline.stage.model_folders import digest_of_files
@@ -119,7 +119,13 @@ def unreadable_films(path: str | None, smallest: int) -> Films | None:
 
     `path`: JSON of the stage that counts them; None where the result reads no films.
     """
-    return cast(Films, shown_each(read_json(path), smallest)) if path else None
+    return cast(Films, _with_total(read_json(path), "unreadable", smallest)) if path else None
+
+
+def _with_total(counts: Mapping[str, int], part: str, smallest: int) -> dict[str, int | str]:
+    """The items needed and a part of them, as far as both may be shown."""
+    needed = counts["needed"]
+    return {"needed": shown(needed, smallest), part: shown_part(counts[part], needed, smallest)}
 
 
 def external_files(told: Mapping[str, Any], smallest: int) -> dict[str, External]:
@@ -130,8 +136,7 @@ def external_files(told: Mapping[str, Any], smallest: int) -> dict[str, External
     return {
         name: cast(External, {
             "sha256": digest_of_files(map(Path, one["files"])),
-            **({k: shown(v, smallest) for k, v in read_json(one["counts"]).items()
-                if k in ("needed", "missing")} if one["counts"] else {}),
+            **(_with_total(read_json(one["counts"]), "missing", smallest) if one["counts"] else {}),
         })
         for name, one in told.items()
     }  # fmt: skip

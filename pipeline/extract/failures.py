@@ -58,6 +58,9 @@ def _gzip_reason(message: str) -> str:
 def difference(name: str, expected: int, release: str, found: int) -> str:
     """One line about a count that differs from the release's; empty where it does not.
 
+    Both are shown however little they differ: of a whole table PhysioNet publishes the rows, and
+    those that a copy lacks or has twice tell of the copy, not of a group of patients.
+
     >>> difference("chartevents", 432_997_491, "MIMIC-IV 3.1", 431_000_000)
     'chartevents: 432,997,491 expected in MIMIC-IV 3.1, 431,000,000 found (-0.46 %): copy it again'
     >>> difference("admissions", 275, "MIMIC-IV demo 2.2", 275)

@@ -26,7 +26,7 @@ from pipeline.extract.release import (
 )
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
-from pipeline.stage.privacy import tell
+from pipeline.stage.privacy import shown, tell
 
 
 def _table_problems(release: Release, name: str) -> list[str]:
@@ -165,7 +165,7 @@ def report(needs: Needs, source: Source, results: str | Path, sample: float = 1.
     needed = estimate(needs, source, results, sample)
     minutes = f"{max(needed.seconds / 60, 1):.0f} min"
     cost = f"estimate: {in_words(needed.disk)} of disk; {minutes} of one core before training"
-    cost += f", {needed.films:,} films included" if needed.films else ""
+    cost += f", {shown(needed.films)} films included" if needed.films else ""
     return [*releases, cost]
 
 

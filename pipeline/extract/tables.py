@@ -23,7 +23,7 @@ from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
-from pipeline.stage.privacy import shown, tell, warn
+from pipeline.stage.privacy import shown, shown_part, tell, warn
 
 ROW_GROUP = 64 * 1024  # rows
 ROW_GROUP_TEXT = 8 * 1024  # rows of free text, about 10 MB
@@ -126,7 +126,8 @@ def _copy_verified(
     # a sample leaves rows out, and is read by the same reader
     if sample == 1 and facts.rows != rows and (there := count_rows(file.path)) != rows:
         raise InputError(
-            f"{file.path}: {shown(there)} rows in the file, {shown(rows)} were read: copy it again"
+            f"{file.path}: {shown(there)} rows in the file, {shown_part(rows, there)} were read: "
+            "copy it again"
         )
     return rows, facts
 

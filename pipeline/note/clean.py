@@ -6,7 +6,7 @@ python -m pipeline.note.clean --radiology results/source/radiology.parquet --out
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.files import whole
-from pipeline.stage.privacy import tell
+from pipeline.stage.privacy import shown_part, tell
 
 
 def main() -> None:
@@ -26,7 +26,8 @@ def main() -> None:
                 database.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0]
                 for rows in ("radiology", f"read_parquet('{part}')")
             )
-    tell("%s reports; %s without a word or a time are dropped", reports, reports - kept)
+    dropped = shown_part(reports - kept, reports)
+    tell("%s reports; %s without a word or a time are dropped", reports, dropped)
 
 
 if __name__ == "__main__":

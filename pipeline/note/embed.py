@@ -23,7 +23,7 @@ from pipeline.stage.command import parser, run
 from pipeline.stage.database import connect
 from pipeline.stage.files import write_json
 from pipeline.stage.model_folders import digest_of_files, files_of_model, model_folder
-from pipeline.stage.privacy import tell
+from pipeline.stage.privacy import shown_part, tell
 from pipeline.stage.progress import JobProgress
 from pipeline.stage.store import append, find, gather, key_of
 from pipeline.stage.tables import read_table, write_table
@@ -126,7 +126,7 @@ def main() -> None:
     tell(
         f"%s reports: %s embedded now, vectors of {model.width}, {facts['precision']}",
         table.height,
-        new.height,
+        shown_part(new.height, table.height),
     )
 
 

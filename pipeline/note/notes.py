@@ -12,7 +12,7 @@ import polars as pl
 from pipeline.stage.availability import add_query_arguments, query_of
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect
-from pipeline.stage.privacy import tell
+from pipeline.stage.privacy import shown_part, tell
 from pipeline.stage.tables import Contract, write_table
 
 NOTES = Contract(
@@ -46,7 +46,8 @@ def main() -> None:
     write_table(notes, arguments.output, NOTES)
     episodes, stood_in = notes["episode_id"].n_unique(), notes["stood_in"].sum()
     tell("%s reports of %s episodes", notes.height, episodes)
-    tell("%s of them have no storetime: their charttime counts", stood_in)
+    tell("%s of them have no storetime: their charttime counts",
+         shown_part(stood_in, notes.height))  # fmt: skip
 
 
 if __name__ == "__main__":

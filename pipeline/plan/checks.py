@@ -15,6 +15,7 @@ from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
 from pipeline.plan import experiments, refusals, targets, toys
 from pipeline.plan.configuration import SYNTHETIC, source
+from pipeline.plan.locks import runs_jobs
 from pipeline.plan.verify import check_results
 from pipeline.stage.digests import SUFFIX
 from pipeline.stage.errors import InputError
@@ -54,7 +55,8 @@ class Checks:
         if not self.synthetic and (warning := toys.warning(self.config)):
             logger.warning(warning)
         asked = get_argument_parser().parse_args(sys.argv[1:])
-        for line in check_results(Path(experiments.home(self.config)), asked.dryrun):
+        home = Path(experiments.home(self.config))
+        for line in check_results(home, look=not runs_jobs(sys.argv[1:])):
             logger.warning(line)
         for target in asked.targets:
             path = target if Path(target).is_absolute() else os.path.normpath(target)

@@ -40,6 +40,11 @@ def runs_jobs(command: Sequence[str]) -> bool:
     return all(getattr(asked, name, None) in (None, False) for name in _LOOKING)
 
 
+def looks_only() -> bool:
+    """Whether this process is a snakemake whose command runs no jobs."""
+    return Path(sys.argv[0]).stem in ("snakemake", "__main__") and not runs_jobs(sys.argv[1:])
+
+
 def release_stale(folder: Path, command: Sequence[str] | None = None) -> TextIO | None:
     """Removes Snakemake's locks below `folder` (.snakemake) unless another run is alive.
 
@@ -47,9 +52,7 @@ def release_stale(folder: Path, command: Sequence[str] | None = None) -> TextIO 
     holds and removes nothing, so that a plan in another shell does not keep a killed run from going
     on. A file system that has no such locks keeps Snakemake's.
     """
-    if command is None and Path(sys.argv[0]).stem in ("snakemake", "__main__"):
-        command = sys.argv[1:]
-    if command is not None and not runs_jobs(command):
+    if looks_only() if command is None else not runs_jobs(command):
         return None
     alive = (folder / "alive").open("w")
     with suppress(OSError):  # held by another

@@ -112,15 +112,16 @@ def verify_results(folder: Path, threads: int) -> tuple[int, list[str]]:
     return len(outputs) + len(sources) - len(lines), lines
 
 
-def check_results(folder: Path, dry_run: bool) -> list[str]:
-    """A line for each final file that is not as it was written; set aside, but in a dry run.
+def check_results(folder: Path, *, look: bool) -> list[str]:
+    """A line for each final file that is not as it was written; set aside, but not in a mere look.
 
     No job need read them: damaged ones would stand. There are some hundred, of at most a few MB.
+    `look`: the command runs no jobs, as `--dry-run` and `--summary` do not.
     """
     there = [*folder.glob(f".*{digests.SUFFIX}"), *folder.glob(f"*/.*{digests.SUFFIX}")]
     final = [path for path in digests.with_digests(there) if path.suffix in FINAL]
     damaged = [path for path in final if not digests.is_intact(path)]
-    if dry_run:
+    if look:
         return [f"{path}: damaged: a run sets it aside and makes it again" for path in damaged]
     return [digests.set_aside(path) for path in damaged]
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import chain, count
 from pathlib import Path
 
 from pipeline.stage.errors import InputError
@@ -89,14 +90,33 @@ def with_digests(sidecars: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def set_aside(path: str | Path) -> str:
-    """Renames a damaged file to `x.damaged`; returns the line that says so."""
+def set_aside(path: str | Path, *, damaged: bool = True) -> str:
+    """Renames a file to `x.damaged`, or `x.damaged.2` and so on; returns the line that says so.
+
+    `damaged`: only if it is so still: another process may have set it aside, or made it again.
+    """
     path = Path(path)
-    with suppress(OSError):  # another process was first, or nothing may be written there
-        path.replace(f"{path}{DAMAGED}")
+    names = (f"{path}{DAMAGED}{number}" for number in chain([""], (f".{n}" for n in count(2))))
+    aside = next(name for name in map(Path, names) if not name.exists())
+    # ASSUME nobody makes it again between the check and the renaming (microseconds)
+    if damaged and is_intact(path):
+        return (
+            f"{path}: it was damaged when it was read; another process has set it aside or made it"
+            " again since: run the same command"
+        )
+    why = (
+        f"{path}: damaged: its bytes are not those that were written (a disk that fails, an edit?)"
+    )
+    try:
+        path.rename(aside)
+    except OSError as error:
+        return (
+            f"{why}. It cannot be set aside ({error.strerror}): delete it, then the same command"
+            " makes it again"
+        )
     return (
-        f"{path}: damaged: its bytes are not those that were written (a disk that fails, or an"
-        f" edit?). It was set aside as {path.name}{DAMAGED}: the same command makes it again"
+        f"{why}. It was set aside as {aside.name}: the same command makes it again (to keep an edit"
+        f" instead, rename it back and delete {beside(path).name})"
     )
 
 

@@ -11,13 +11,21 @@ from collections.abc import Mapping
 from typing import Any
 
 LEAST = 10  # people, rows or films that a message may count
-# as MIMIC has them: dicom_id; subject_id, hadm_id, stay_id, study_id and note_id, whose 8 digits
-# begin with their kind; shifted dates, which begin at 2100. A line of a file is none of these.
+# ids as MIMIC has them: dicom_id; subject_id, hadm_id, stay_id, study_id, note_id, whose 8 digits
+# begin with their kind, whatever stands beside them, and as floats. Spared are digests, lines of
+# files as `pipeline.extract.failures` tells them, and decimals.
 _IDS = re.compile(
-    r"\b[0-9a-f]{8}(?:-[0-9a-f]{8}){4}\b"
-    r"|(?:(?<![\w.,-])(?<!line )(?<!Row #)|(?<=/[ps]))[1-6]\d{7}(?:-[A-Z]{2}-\d+)?(?![\w-]|[.,]\d)"
+    r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}"
+    r"|(?P<digest>(?<![^\W_])(?=\d*[a-f])[\da-f]{12,}(?![^\W_]))|(?P<line>\bline \d+(?=: ))"
+    r"|(?<!\d)[1-6](?:\d{7}(?!\d)(?:\.0+(?!\d)|-[a-z]{2}-\d+)?|\.\d+e\+?0?7(?!\d))"
+    r"|(?P<decimals>(?<![\w.])\d*\.\d+)",
+    re.IGNORECASE,
 )
-_DATES = re.compile(r"\b2[1-3]\d\d-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?")
+# shifted dates, which begin at 2100, as text, as Python's or as microseconds in Arrow's messages
+_DATES = re.compile(
+    r"(?<!\d)2[1-3]\d\d([-/.])\d\d\1\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?"
+    r"|(?:(?<=date\()|(?<=time\())2[1-3]\d\d(?:, ?\d+){2,6}|(?<=timestamp: )\d{10,}"
+)
 
 log = logging.getLogger("pipeline")
 
@@ -48,6 +56,19 @@ def shown_parts(parts: Mapping[str, int]) -> str:
                      for count, name in reversed(ascending))  # fmt: skip
 
 
+def shown_part(part: int, total: int) -> str:
+    """A part as it is shown beside its total, or a count beside the one that was expected.
+
+    Where few are left out, or too many, their number would follow from the two.
+
+    >>> shown_part(12, 1234), shown_part(3, 1234), shown_part(1230, 1234), shown_part(1236, 1234)
+    ('12', '<10', 'all but <10', '<10 more')
+    """
+    if part >= LEAST and 0 < abs(total - part) < LEAST:
+        return f"all but <{LEAST}" if part < total else f"<{LEAST} more"
+    return shown(part)
+
+
 def hidden(text: str) -> str:
     """A text without ids and dates of patients.
 
@@ -55,8 +76,14 @@ def hidden(text: str) -> str:
     'p10/p[id]/s[id]/[id].jpg'
     >>> hidden("10000032-RR-14 of 2180-05-07 09:30:00: 12,345,678 rows, AUROC .12345678")
     '[id] of [date]: 12,345,678 rows, AUROC .12345678'
+    >>> hidden("Line: 10000032,29079034.0,subject_10000032,2.9079034e7,date(2180, 5, 7)")
+    'Line: [id],[id],subject_[id],[id],date([date])'
     """
-    return _DATES.sub("[date]", _IDS.sub("[id]", text))
+    return _DATES.sub("[date]", _IDS.sub(_without_id, text))
+
+
+def _without_id(match: re.Match[str]) -> str:
+    return match[0] if match.lastgroup else "[id]"
 
 
 def tell(message: str, *values: object) -> None:

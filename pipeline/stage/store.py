@@ -123,7 +123,7 @@ def _set_aside_tables(chunk: str) -> list[str]:
         if pl.read_parquet(path, columns=["chunk"])["chunk"].str.ends_with(chunk).any()
     ]  # fmt: skip
     for path in naming:
-        digests.set_aside(path)
+        digests.set_aside(path, damaged=False)
     return naming
 
 

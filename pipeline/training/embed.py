@@ -19,7 +19,7 @@ import torch
 from pipeline.cohort.rows import PREDICTIONS, TaskRows, predictions, read_rows
 from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
-from pipeline.stage.privacy import tell
+from pipeline.stage.privacy import shown_part, tell
 from pipeline.stage.tables import Contract, write_table
 from pipeline.training.batches import evaluate
 from pipeline.training.checkpoint import load_weights, save_weights
@@ -91,7 +91,8 @@ def main() -> None:
     write_table(pl.concat(tables), arguments.predictions, PREDICTIONS)
     if choices:
         write_json(arguments.heads / "heads.json", {"seeds": choices})
-    tell("%s: %s of %s episodes embedded", name, have.sum(), len(have))
+    tell("%s: %s of %s episodes embedded", name, shown_part(int(have.sum()), len(have)),
+         len(have))  # fmt: skip
 
 
 def embed(model: Unimodal, data: ModalityData, rows: TaskRows, arguments: argparse.Namespace

@@ -15,7 +15,7 @@ import polars as pl
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
-from pipeline.stage.privacy import shown, tell, warn
+from pipeline.stage.privacy import shown, shown_part, tell, warn
 from pipeline.stage.tables import Contract, read_table, write_table
 
 KEYS = ("dicom_id", "note_id")
@@ -92,12 +92,12 @@ def main() -> None:
     width = kept["vector"].dtype.shape[0]  # type: ignore[attr-defined]
     write_table(kept, arguments.output, precomputed_contract(key, width))
     write_json(arguments.counts, {"needed": needed.height, "missing": missing, "width": width})
-    tell(f"%s embeddings of {width} numbers", kept.height)
+    tell(f"%s embeddings of {width} numbers", shown_part(kept.height, needed.height))
     if missing:
         warn(
             "%s: %s of %s %s have no embedding; they count as missing",
             arguments.embeddings,
-            missing,
+            shown_part(missing, needed.height),
             needed.height,
             items,
         )

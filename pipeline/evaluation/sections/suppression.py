@@ -21,6 +21,16 @@ def shown(count: int, threshold: int) -> Shown:
     return f"<{threshold}" if 0 < count < threshold else count
 
 
+def shown_part(count: int, total: int, threshold: int) -> Shown:
+    """A part of a total that is shown, too: ">total − threshold" where the rest is small.
+
+    >>> shown_part(1230, 1234, 10), shown_part(4, 1234, 10), shown_part(1230, 1234, 0)
+    ('>1224', '<10', 1230)
+    """
+    few_left = 0 < total - count < threshold <= count
+    return f">{total - threshold}" if few_left else shown(count, threshold)
+
+
 def shown_each(counts: dict[str, int], threshold: int) -> dict[str, Shown]:
     """Every count of a mapping as far as it may be shown."""
     return {name: shown(count, threshold) for name, count in counts.items()}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.cohort.rows import ALL_SEEDS
 from pipeline.evaluation.statistics.metrics import Flags, Floats
 from pipeline.stage.errors import InputError
-from pipeline.stage.privacy import shown
+from pipeline.stage.privacy import shown, shown_part
 
 Ids = NDArray[np.int64]
 
@@ -117,7 +117,8 @@ def same_episodes(first: Sample, second: Sample, path: str, first_path: str) -> 
         )
     if not np.array_equal(first.episode, second.episode):
         raise InputError(
-            f"{path}: its {shown(len(second.episode))} test episodes are not the "
+            f"{path}: its test episodes "
+            f"({shown_part(len(second.episode), len(first.episode))}) are not the "
             f"{shown(len(first.episode))} of {first_path}; models are compared on "
             "the same episodes only"
         )
