@@ -79,7 +79,7 @@ class Films:
     def batch(self, episodes, shards=("p10",), full=False):
         paths = [str(self.folder / "decoded" / f"{shard}.parquet") for shard in shards]
         films = self.folder / "films.parquet"
-        opened = partial(store.open_chunk, store.size_folder(self.folder / "store", PIXELS, full))
+        opened = partial(store.open_chunks, store.size_folder(self.folder / "store", PIXELS, full))
         places, shape = decoded_places(paths), (PIXELS, PIXELS)
         data = read_films(films, places, opened, shape, np.array(episodes), before=np.inf)
         return data, data.batch(np.arange(len(episodes)))

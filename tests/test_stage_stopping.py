@@ -18,7 +18,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from pipeline.stage.attempts import _advice, _with_more
-from pipeline.stage.faults import damaged, explained
+from pipeline.stage.damage import damaged
+from pipeline.stage.faults import explained
 from pipeline.stage.files import whole
 
 REPOSITORY = Path(__file__).parents[1]
@@ -234,8 +235,8 @@ def test_a_damaged_file_is_named_with_its_remedy(tmp_path):
     data = json.dumps({"note": str(paths["cut.safetensors"])})
     arguments = ["--table", str(paths["whole.parquet"]), f"shock_4h={paths['cut.parquet']}"]
     arguments += ["--data", data, str(paths["cut.json"])]
-    lines = list(damaged(arguments))
-    assert [line.split(":")[0] for line in lines] == [str(paths[name]) for name in names[1:]]
+    lines = damaged(duckdb.IOException(), arguments)
+    assert [line.split(":")[0] for line in lines] == sorted(str(paths[name]) for name in names[1:])
     assert all("the same command makes it again" in line for line in lines)
 
 
@@ -261,4 +262,5 @@ def test_a_file_that_is_not_there_is_named(tmp_path, reader):
 def test_a_defect_is_no_damaged_file(tmp_path):
     pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "x.parquet")
     error = pl.exceptions.ColumnNotFoundError("y")
-    assert explained(error, ["--table", str(tmp_path / "x.parquet")]) is None
+    arguments = ["--table", str(tmp_path / "x.parquet")]
+    assert explained(error, arguments) is None and damaged(error, arguments) == []
