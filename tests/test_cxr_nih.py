@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.cxr import decode
+from pipeline.cxr import decode, film_files
 from pipeline.cxr.encoder_resnet18 import FilmsNetwork
 from pipeline.cxr.film_data import decoded_places, read_films
 from pipeline.cxr.films import FILMS
@@ -56,7 +56,7 @@ def data(labels, tmp_path_factory):
         }
     ).cast(FILMS.columns)
     rows.write_parquet(folder / "films.parquet")
-    places = rows.select(decode.path_of(folder / "jpg")).to_series()
+    places = rows.select(film_files.path_of(folder / "jpg")).to_series()
     for source, place in zip(labels["path"], map(type(folder), places), strict=True):
         place.parent.mkdir(parents=True)
         with Image.open(source) as image:

@@ -17,8 +17,10 @@ import polars as pl
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from pipeline.stage.attempts import _advice, _with_more
+from pipeline.stage import attempts
+from pipeline.stage.attempts import _advice, _cgroup_free, _with_more
 from pipeline.stage.damage import damaged
+from pipeline.stage.errors import MemoryShortError
 from pipeline.stage.faults import explained
 from pipeline.stage.files import whole
 
@@ -164,6 +166,28 @@ def test_more_memory_is_taken_only_where_it_is_free():
     assert "mem_mb=4000" in _advice(["--memory-mb", "1000"], 2000, short=True)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_control_group_and_those_above_it_bound_what_is_free(tmp_path, version):
+    top = tmp_path / "memory" if version == 1 else tmp_path
+    limit, used = ("limit_in_bytes", "usage_in_bytes") if version == 1 else ("max", "current")
+    cached = "total_inactive_file" if version == 1 else "inactive_file"
+    groups = {"": (900, 100, 50), "a": ("max", 500, 0), "a/full": (200, 300, 40)}
+    for name, numbers in groups.items():
+        (top / name).mkdir(parents=True, exist_ok=True)
+        for file, number in zip((limit, used), numbers, strict=False):
+            (top / name / f"memory.{file}").write_text(f"{number}\n")
+        (top / name / "memory.stat").write_text(f"anon 7\n{cached} {numbers[2]}\n")
+    line = {1: "3:cpu:/x\n4:memory:{}\n", 2: "0::{}\n"}[version]
+    assert _cgroup_free(line.format("/a/full"), tmp_path) == [0, 850]  # none, not unbounded
+    assert _cgroup_free(line.format("/of the host"), tmp_path) == [850]
+
+
+def test_a_full_control_group_gives_no_second_try(monkeypatch):
+    monkeypatch.setattr(attempts, "_cgroup_free", lambda *_: [0])
+    assert attempts._free_mb() == 0
+    assert _with_more(["-m", "x"], 50) is None
+
+
 GROUPS = Path("/sys/fs/cgroup/memory")  # version 1 of control groups
 
 
@@ -219,6 +243,28 @@ def test_a_full_disk_names_the_file_what_was_written_and_what_is_free(tmp_path):
 )
 def test_each_library_says_a_full_disk_in_its_own_words(error):
     assert "no space left" in str(explained(RuntimeError(error), []))
+
+
+OF_THREADS = [  # as they were seen under ulimit -v and -u
+    "can't start new thread",  # Python
+    "could not spawn threads: ThreadPoolBuildError { kind: IOError(Os { code: 11, kind: "
+    'WouldBlock, message: "Resource temporarily unavailable" }) }',  # Polars
+    "OS can't spawn worker thread: Resource temporarily unavailable (os error 11)",
+    "libgomp: Thread creation failed: Resource temporarily unavailable",
+    "OpenBLAS blas_thread_init: pthread_create failed for thread 1 of 2: Resource temporarily"
+    " unavailable",
+]
+
+
+@pytest.mark.parametrize("message", OF_THREADS)
+def test_a_thread_that_finds_no_room_is_too_little_memory(message):
+    assert isinstance(explained(RuntimeError(message), []), MemoryShortError)
+
+
+def test_what_is_unavailable_for_a_while_is_not_taken_for_memory():
+    assert explained(BlockingIOError(11, "Resource temporarily unavailable"), []) is None
+    error = explained(BlockingIOError(11, "Resource temporarily unavailable", "a.parquet"), [])
+    assert str(error) == "a.parquet: Resource temporarily unavailable"
 
 
 def test_a_damaged_file_is_named_with_its_remedy(tmp_path):
