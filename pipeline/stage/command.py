@@ -83,7 +83,7 @@ def run(main: Callable[[], None]) -> None:
     sys.excepthook = _report_defect
     started = time.time()
     try:
-        owner.take(value_of(sys.argv, "--output") or value_of(sys.argv, "--markdown"))
+        owner.take(owner.output_of(sys.argv))
         with temporary.of_job():
             main()
     except BaseException as error:
