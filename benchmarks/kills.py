@@ -155,6 +155,10 @@ def main() -> None:
         elif not other:
             record["rounds"].append(outcome(smooth, checkout))
         if not (killed or (other and not status)):
+            if not record["rounds"][-1]["equal"]:  # to be looked at
+                shutil.copytree(
+                    checkout.root, asked.folder / f"wrong{record['runs']}", symlinks=True
+                )
             clear(checkout)
         asked.record.write_text(json.dumps(record, indent=1) + "\n")
         print(json.dumps(record["kills"][-1:] + record["rounds"][-1:]), flush=True)

@@ -14,7 +14,7 @@ from pipeline.ehr.samples import TIMES, tokens
 from pipeline.ehr.steps import Steps
 from pipeline.note.reports import Reports
 from pipeline.note.samples import SIZE, vectors
-from pipeline.stage.store import open_chunk
+from pipeline.stage.store import open_chunks
 from pipeline.training.items import offsets
 from pipeline.training.modality import ModalityData
 from pipeline.training.settings import Training
@@ -34,7 +34,7 @@ def cxr(count: int, random: np.random.Generator, folder: Path, pixels: int = PIX
     for first in range(0, films, CHUNK):
         shape = (min(CHUNK, films - first), pixels, pixels)
         np.save(folder / f"{first}.npy", random.integers(0, 256, shape, np.uint8))
-        arrays.append(open_chunk(folder, str(first)))
+        arrays += open_chunks(folder, [str(first)])
     place = random.permutation(films)  # the films of an admission do not lie together
     return Films(
         hours=random.uniform(0, 48, films).astype(np.float32),

@@ -61,21 +61,47 @@ class Project:
         """The embeddings of a modality."""
         return self.tables / f"embeddings/{self.task}/{NAMES[letter]}.parquet"
 
-    def rows(self) -> TaskRows:
-        """The eligible episodes of the task."""
-        labels = self.tables / f"labels/{self.task}.parquet"
-        return read_rows(self.tables / "episodes.parquet", labels, self.task)
+    @property
+    def labels(self) -> Path:
+        """The labels of the task."""
+        return self.tables / f"labels/{self.task}.parquet"
 
-    def run(self, module: str, **options: Any) -> None:
+    def rows(self, labels: Path | None = None) -> TaskRows:
+        """The eligible episodes of the task; `labels`: others than those of the project."""
+        return read_rows(self.tables / "episodes.parquet", labels or self.labels, self.task)
+
+    def run(self, module: str, labels: Path | None = None, **options: Any) -> None:
         """Runs a stage on the episodes of the task; lists are several values."""
         words = [sys.executable, "-m", f"pipeline.{module}", "--task", self.task]
         words += ["--episodes", str(self.tables / "episodes.parquet")]
-        words += ["--labels", str(self.tables / f"labels/{self.task}.parquet")]
+        words += ["--labels", str(labels or self.labels)]
         words += ["--seeds", *map(str, self.seeds)]
         for name, value in options.items():
             values = value if isinstance(value, list) else [value]
             words += [f"--{name.replace('_', '-')}", *map(str, values)]
         subprocess.run(words, cwd=self.folder, check=True)
+
+    def data(self, letter: str) -> dict[str, Any]:
+        """What stages are told of a modality, as the workflow tells it."""
+        job = SimpleNamespace(protocol="corrected", unit="admission", task=self.task)
+        told: dict[str, Any] = json.loads(Wiring(self.config).encoder_data(letter)(job))
+        return told
+
+    def encode(self, letter: str, data: dict[str, Any], to: Path, labels: Path | None = None,
+               head_on: str = "fusion") -> tuple[Path, Path]:  # fmt: skip
+        """Trains a modality's encoder, embeds all episodes: embeddings, and its predictions."""
+        compute = self.config["torch"]  # as the workflow computes
+        settings = protocols.settings(self.config, "corrected")
+        shared = {"labels": labels, "data": json.dumps(data), "torch_threads": compute["threads"],
+                  "precision": compute["precision"], "device": compute["device"],
+                  "schedule": protocols.schedule(settings, letter, "unimodal", self.task),
+                  }  # fmt: skip
+        weights = [to / f"encoder/seed{seed}.safetensors" for seed in self.seeds]
+        embeddings, predictions = to / f"{NAMES[letter]}.parquet", to / "unimodal.parquet"
+        self.run("training.pretrain", output=to / "encoder", **shared)
+        self.run("training.embed", weights=weights, head_on=head_on, heads=to / "encoder",
+                 output=embeddings, predictions=predictions, **shared)  # fmt: skip
+        return embeddings, predictions
 
     def films_left(self, rate: float, to: Path, again: bool) -> Path:
         """The embeddings of films, of the episodes that keep theirs; `again`: by an encoder that is
@@ -90,19 +116,9 @@ class Project:
         films.filter(~lost(films["episode_id"].to_numpy(), rate)).write_parquet(
             to / "films.parquet"
         )
-        job = SimpleNamespace(protocol="corrected", unit="admission", task=self.task)
-        data = json.loads(Wiring(self.config).encoder_data("c")(job))
+        data = self.data("c")
         data["cxr"]["films"] = str(to / "films.parquet")
-        settings = protocols.settings(self.config, "corrected")
-        compute = self.config["torch"]  # as the workflow computes
-        shared = {"data": json.dumps(data), "torch_threads": compute["threads"],
-                  "precision": compute["precision"], "device": compute["device"],
-                  "schedule": protocols.schedule(settings, "c", "unimodal", self.task)}  # fmt: skip
-        self.run("training.pretrain", output=to / "encoder", **shared)
-        weights = [to / f"encoder/seed{seed}.safetensors" for seed in self.seeds]
-        self.run("training.embed", weights=weights, head_on="fusion", heads=to / "encoder",
-                 output=path, predictions=to / "unimodal.parquet", **shared)  # fmt: skip
-        return path
+        return self.encode("c", data, to)[0]
 
     def fuse(self, model: str, films: Path, to: Path) -> Path:
         """The predictions of a model on all three modalities."""

@@ -12,7 +12,12 @@ from pipeline.cohort import task as tasks
 from pipeline.extract import contracts, counts, preflight, release
 from pipeline.fusion import registry
 from pipeline.plan import configuration, experiments, grids, launch, protocols, targets
-from pipeline.plan.checks import Checks, outputs_there, withdraw_stale_outputs
+from pipeline.plan.checks import (
+    Checks,
+    outputs_there,
+    reserve_outputs,
+    withdraw_stale_outputs,
+)
 from pipeline.plan.wiring import (
     by_task,
     growing,

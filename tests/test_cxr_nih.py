@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.cxr import decode
+from pipeline.cxr import decode, film_files
 from pipeline.cxr.encoder_resnet18 import FilmsNetwork
 from pipeline.cxr.film_data import decoded_places, read_films
 from pipeline.cxr.films import FILMS
 from pipeline.evaluation.statistics.bootstrap import Resampling, auroc_estimate
 from pipeline.evaluation.statistics.sample import Sample
-from pipeline.stage.store import open_chunk, size_folder
+from pipeline.stage.store import open_chunks, size_folder
 from pipeline.training.batches import evaluate
 from pipeline.training.features import Unimodal
 from pipeline.training.loop import Examples, fit
@@ -56,7 +56,7 @@ def data(labels, tmp_path_factory):
         }
     ).cast(FILMS.columns)
     rows.write_parquet(folder / "films.parquet")
-    places = rows.select(decode.path_of(folder / "jpg")).to_series()
+    places = rows.select(film_files.path_of(folder / "jpg")).to_series()
     for source, place in zip(labels["path"], map(type(folder), places), strict=True):
         place.parent.mkdir(parents=True)
         with Image.open(source) as image:
@@ -67,7 +67,7 @@ def data(labels, tmp_path_factory):
         patch.setattr(sys, "argv", ["decode", *map(str, given)])
         decode.main()
     places = decoded_places([str(folder / "p10.parquet")])
-    opened = partial(open_chunk, size_folder(folder / "store", 64, False))
+    opened = partial(open_chunks, size_folder(folder / "store", 64, False))
     return read_films(folder / "films.parquet", places, opened, (64, 64), episodes, np.inf)
 
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from pipeline.cxr import decode, limits
+from pipeline.cxr import decode, film_files, limits
 from pipeline.cxr.film_data import decoded_places, read_films
 from pipeline.cxr.films import FILMS
 from pipeline.stage import store
@@ -79,7 +79,7 @@ class Films:
     def batch(self, episodes, shards=("p10",), full=False):
         paths = [str(self.folder / "decoded" / f"{shard}.parquet") for shard in shards]
         films = self.folder / "films.parquet"
-        opened = partial(store.open_chunk, store.size_folder(self.folder / "store", PIXELS, full))
+        opened = partial(store.open_chunks, store.size_folder(self.folder / "store", PIXELS, full))
         places, shape = decoded_places(paths), (PIXELS, PIXELS)
         data = read_films(films, places, opened, shape, np.array(episodes), before=np.inf)
         return data, data.batch(np.arange(len(episodes)))
@@ -354,7 +354,7 @@ def test_a_killed_run_leaves_nothing_half_made(films, monkeypatch, write):
     table = pl.DataFrame(films.rows, schema=FILMS.columns, orient="row")
     with monkeypatch.context() as patch:
         patch.setattr(f"pipeline.stage.store.{write}", half)
-        films_of = decode.locate(table, "p10", films.folder / "jpg").filter(dicom_id="b")
+        films_of = film_files.locate(table, "p10", films.folder / "jpg").filter(dicom_id="b")
         with pytest.raises(KeyboardInterrupt):
             decode.decode_new(films_of, films.folder / "store" / str(PIXELS) / "p10", PIXELS, 1)
     assert b"half" not in stored(films).values()

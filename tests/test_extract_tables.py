@@ -14,6 +14,7 @@ from pipeline.extract import preflight, tables
 from pipeline.extract.contracts import TABLES, tables_for
 from pipeline.extract.release import table_path
 from pipeline.extract.tables import extract as extract_table
+from pipeline.stage import files, owner
 from pipeline.stage.errors import InputError
 
 LABS = header_of("labevents")
@@ -254,6 +255,12 @@ def test_line_ends_of_old_macs(tmp_path):
     assert extract("labevents", path, tmp_path).height == 40_000
 
 
+def test_a_carriage_return_within_a_field_is_no_quotation(tmp_path):
+    path = labs(tmp_path, LAB.replace("mg/dL", "mg\rdL"), LAB)
+    message = refusal("labevents", path, tmp_path)
+    assert "a carriage return within a field" in message and "quotation is" not in message
+
+
 def test_a_report_longer_than_its_reader_s_buffer_is_refused(tmp_path):
     path = tmp_path / "radiology.csv.gz"
     put(path, f'{header_of("radiology")}\na-1,1,,RR,1,2150-01-01,,"{"y " * 15_000_000}"\n')
@@ -277,6 +284,40 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, table, monkey
 
     monkeypatch.setattr(tables, "_copy", meanwhile)
     assert "changed while it was read" in refusal(table, path, tmp_path)
+
+
+def test_a_file_that_is_replaced_once_its_header_was_read_is_refused(tmp_path, monkeypatch):
+    path = labs(tmp_path, LAB)
+    inspect = tables.inspect
+
+    def then_replaced(*arguments):
+        file = inspect(*arguments)
+        path.unlink()
+        labs(tmp_path, LAB, LAB)
+        return file
+
+    monkeypatch.setattr(tables, "inspect", then_replaced)
+    assert "changed while it was read" in refusal("labevents", path, tmp_path)
+
+
+def test_a_kill_leaves_no_digest_of_an_earlier_source_beside_a_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(owner.RUN, "1")
+    monkeypatch.setattr(owner, "_held", None)
+    owner.take("x")
+    record, put_in_place = tmp_path / "out/.labevents.parquet.source", files.put
+    extract("labevents", labs(tmp_path, LAB), tmp_path)
+    assert len(record.read_text().split()[0]) == 64
+
+    def killed(part, path):
+        put_in_place(part, path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "put", killed)
+    with pytest.raises(KeyboardInterrupt):
+        extract("labevents", labs(tmp_path, LAB, LAB.replace("50912", "50913")), tmp_path)
+    assert pl.read_parquet(tmp_path / "out/labevents.parquet").height == 2
+    assert not record.exists()
 
 
 def test_gzip_in_several_members(tmp_path):

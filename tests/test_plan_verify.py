@@ -14,10 +14,10 @@ from checkout import REPOSITORY
 from snakemake.logging import logger
 
 from pipeline.extract.tables import extract
-from pipeline.plan import configuration
+from pipeline.plan import checksums, configuration
 from pipeline.plan import verify as stage
 from pipeline.plan.checks import Checks
-from pipeline.plan.verify import data_sets, read_sums, verify
+from pipeline.plan.checksums import compare, data_sets, read_sums
 from pipeline.stage import owner
 from pipeline.stage.errors import InputError
 
@@ -53,14 +53,14 @@ def flip(path):
 
 
 def test_a_whole_copy_is_whole(copy):
-    found = verify(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
+    found = compare(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
     assert (found.whole, found.differing, found.missing, found.unlisted) == (3, [], [], [])
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_one_flipped_bit_is_found(copy, name):
     flip(copy / name)
-    found = verify(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
+    found = compare(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
     assert (found.whole, found.differing, found.missing) == (2, [name], [])
 
 
@@ -141,6 +141,24 @@ def test_a_source_file_that_was_replaced_by_one_of_the_same_size_and_time_is_fou
     assert results.exists()
 
 
+def test_a_result_that_cannot_be_read_is_told_and_left(results, monkeypatch):
+    def failing(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("pipeline.stage.digests.digest", failing)
+    whole, (line,) = stage.verify_results(results.parents[1], 1)
+    assert whole == 1 and line == f"{results}: cannot be read (Input/output error)"
+    assert results.exists()
+
+
+def test_a_file_of_a_data_set_that_cannot_be_read_is_no_whole_one(copy, monkeypatch):
+    def failing(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(checksums, "digest", failing)
+    assert compare(copy, read_sums(copy / "SHA256SUMS.txt"), 1).whole == 0
+
+
 def test_what_is_missing_alone_is_said_and_no_failure(copy):
     (copy / FILM).unlink()  # nobody needs all films
     done = run(copy)
@@ -181,17 +199,17 @@ def test_no_data_set_at_all_is_refused_with_the_places(tmp_path):
 def test_it_says_how_far_it_is(copy, monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setattr("pipeline.stage.progress.FIRST", 0)
-    monkeypatch.setattr(stage, "MANY", 1)
-    verify(copy, read_sums(copy / "SHA256SUMS.txt"), 1, "MIMIC-IV")
+    monkeypatch.setattr(checksums, "MANY", 1)
+    compare(copy, read_sums(copy / "SHA256SUMS.txt"), 1, "MIMIC-IV")
     assert "verifying MIMIC-IV: 100 %" in caplog.text  # of the bytes: the first file has nearly all
 
 
 def test_the_copy_of_the_open_demo_differs_where_it_is_known_to(mimic_demo, tmp_path):
     copy = tmp_path / "mimic-iv-demo"
     shutil.copytree(mimic_demo, copy)
-    found = verify(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
+    found = compare(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
     assert found.differing == ["icu/chartevents.csv.gz"]  # its texts were taken out
     assert found.whole > 20
     flip(copy / "hosp/labevents.csv.gz")
-    found = verify(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
+    found = compare(copy, read_sums(copy / "SHA256SUMS.txt"), 2)
     assert found.differing == ["hosp/labevents.csv.gz", "icu/chartevents.csv.gz"]

@@ -4,14 +4,17 @@ import errno
 import json
 import os
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
-from pipeline.stage import digests, owner, store
-from pipeline.stage.errors import InputError
+from pipeline.stage import damage, digests, owner, store
+from pipeline.stage.damage import damaged
+from pipeline.stage.errors import InputError, MemoryShortError
+from pipeline.stage.faults import explained
 from pipeline.stage.files import read_json, whole, write_json
 from pipeline.stage.tables import Contract, read_table, write_table
 from pipeline.training.checkpoint import Progress, load_weights, save_weights
@@ -101,25 +104,118 @@ def test_damaged_films_count_as_new_and_the_table_that_names_them_is_set_aside(
     table = tmp_path / "decoded.parquet"
     placed.write_parquet(table)
     monkeypatch.setattr("sys.argv", ["stage", "--data", json.dumps({"cxr": {"a": [str(table)]}})])
-    assert store.open_chunk(tmp_path, chunk).shape == (2, 9, 9)
+    assert store.open_chunks(tmp_path, [chunk])[0].shape == (2, 9, 9)
     flip(tmp_path / f"{chunk}.npy")
     assert store.find(FILMS, tmp_path, "dicom_id")["chunk"].null_count() == 2
     with pytest.raises(InputError, match=r"damaged.*the same command makes it again"):
-        store.open_chunk(tmp_path, chunk)
+        store.open_chunks(tmp_path, [chunk])
     assert not table.exists()
+    assert (tmp_path / f"{chunk}.npy.damaged").is_file()
     store.append(tmp_path, FILMS, np.zeros((2, 9, 9), np.uint8), "dicom_id")
     assert store.find(FILMS, tmp_path, "dicom_id").equals(placed)
-    assert store.open_chunk(tmp_path, chunk).shape == (2, 9, 9)
+    assert store.open_chunks(tmp_path, [chunk])[0].shape == (2, 9, 9)
+
+
+def raises(error):
+    """A function that raises an error, whatever it is asked."""
+
+    def failing(*_, **__):
+        raise error
+
+    return failing
+
+
+def system_error(number):
+    return OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_file_that_cannot_be_read_now_is_not_taken_for_damaged(
+    job, tmp_path, monkeypatch, number
+):
+    path = tmp_path / "result.json"
+    write_json(path, 1)
+    monkeypatch.setattr("hashlib.file_digest", raises(system_error(number)))
+    with pytest.raises(OSError) as caught:
+        read_json(path)
+    assert caught.value.errno == number
+    assert path.exists() and digests.recorded(path)
+
+
+@pytest.fixture
+def chunks(job, tmp_path):
+    """The names of two arrays of a store."""
+    for name in ("a", "b"):
+        films = pl.DataFrame({"dicom_id": [name], "stamp": ["1"]})
+        store.append(tmp_path, films, np.zeros((1, 9, 9), np.uint8), "dicom_id")
+    return sorted(path.stem for path in tmp_path.glob("*.npy"))
+
+
+def test_an_array_that_finds_no_room_in_memory_stays_where_it_is(chunks, tmp_path, monkeypatch):
+    monkeypatch.setattr("numpy.load", raises(system_error(errno.ENOMEM)))
+    with pytest.raises(OSError) as caught:
+        store.open_chunks(tmp_path, chunks)
+    assert isinstance(explained(caught.value, []), MemoryShortError)
+    assert all((tmp_path / f"{chunk}.npy").is_file() for chunk in chunks)
+
+
+def test_arrays_are_hashed_side_by_side(chunks, tmp_path, monkeypatch):
+    together, digest = Barrier(2, timeout=20), digests.digest
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(digests, "digest", lambda path: (together.wait(), digest(path))[1])
+    assert len(store.open_chunks(tmp_path, chunks)) == 2
+
+
+def test_of_the_processes_of_a_training_the_first_alone_hashes(chunks, tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    with monkeypatch.context() as hashing_refused:
+        hashing_refused.setattr(digests, "digest", raises(AssertionError))
+        assert len(store.open_chunks(tmp_path, chunks)) == 2
+    cut(tmp_path / f"{chunks[0]}.npy")  # no array any more, whoever looks
+    with pytest.raises(InputError, match="unreadable"):
+        store.open_chunks(tmp_path, chunks)
 
 
 def test_a_damaged_argument_explains_a_failure_of_any_reader(job, tmp_path):
     path = tmp_path / "events.parquet"
     write_table(pl.DataFrame({"item": range(1000)}), path, ITEMS)
     arguments = ["--events", str(path), "--data", json.dumps({"ehr": {"files": [str(path)]}})]
-    assert digests.damaged_arguments(arguments) == []
+    assert damaged(ZeroDivisionError(), arguments) == []
     cut(path)
-    (line,) = digests.damaged_arguments(arguments[2:])
+    (line,) = damaged(ZeroDivisionError(), arguments[2:])
     assert str(path) in line and not path.exists()
+
+
+def test_of_an_error_that_names_its_file_that_one_alone_is_looked_at(job, tmp_path, monkeypatch):
+    paths = [tmp_path / name for name in ("a.parquet", "b.parquet")]
+    for path in paths:
+        write_table(pl.DataFrame({"item": range(1000)}), path, ITEMS)
+        cut(path)
+    arguments = ["--source", str(tmp_path)]
+    assert damaged(InputError("config: no such key"), arguments) == []
+    assert damaged(FileNotFoundError(2, "No such file", "c.parquet"), arguments) == []
+    (line,) = damaged(InputError(f"{paths[1]}: column age is missing"), arguments)
+    assert str(paths[1]) in line and not paths[1].exists() and paths[0].exists()
+
+
+def test_a_file_whose_digest_holds_is_not_read_a_second_time_and_a_long_search_is_said(
+    job, tmp_path, monkeypatch, caplog
+):
+    caplog.set_level("INFO")
+    write_table(pl.DataFrame({"item": range(1000)}), tmp_path / "items.parquet", ITEMS)
+    monkeypatch.setitem(damage._CHECKS, ".parquet", raises(ValueError))
+    assert damaged(OSError("IO Error"), [str(tmp_path)]) == []
+    assert not caplog.text
+    monkeypatch.setattr(damage, "LONG", 0)
+    assert damaged(OSError("IO Error"), [str(tmp_path)]) == []
+    assert "looking for damage among its inputs, < 0.1 MB" in caplog.text
+
+
+def test_an_input_that_cannot_be_read_is_named_and_not_called_damaged(tmp_path, monkeypatch):
+    pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "x.parquet")
+    monkeypatch.setitem(damage._CHECKS, ".parquet", raises(system_error(errno.EIO)))
+    (line,) = damaged(OSError("IO Error"), [str(tmp_path / "x.parquet")])
+    assert line == f"{tmp_path}/x.parquet: Input/output error"
 
 
 def test_a_file_that_is_written_again_is_no_damage(job, tmp_path):

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from checkout import REPOSITORY
 
+from pipeline.plan.checks import reserve_outputs
 from pipeline.plan.locks import KEPT, number_of_run
 from pipeline.stage import owner
 from pipeline.stage.files import whole
@@ -104,3 +106,34 @@ def test_runs_that_start_at_once_do_not_share_a_number(tmp_path):
     started = {"cwd": REPOSITORY, "text": True, "stdout": subprocess.PIPE}
     runs = [subprocess.Popen(command, **started) for _ in range(4)]
     assert sorted(run.communicate()[0] for run in runs) == ["1\n", "2\n", "3\n", "4\n"]
+
+
+def test_what_a_later_run_is_to_make_no_orphan_writes_though_the_later_job_never_began(
+    tmp_path, monkeypatch
+):
+    """Its job failed before it took the token, say: Snakemake forgets then that it was begun."""
+    orphan = Job(tmp_path, 1, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(owner.RUN, "2")
+    owner.reserve(["x.txt"])
+    status, told = orphan.end("old")
+    assert status == 1 and "a job that was started later makes it" in told
+    late = Job(tmp_path, 1, monkeypatch)
+    assert not late.started and "a newer run makes it" in late.end("old")[1]
+    assert not (tmp_path / "x.txt").exists()
+    own = Job(tmp_path, 2, monkeypatch)
+    assert own.end("new")[0] == 0 and (tmp_path / "x.txt").read_text() == "new\n"
+
+
+def test_a_run_reserves_what_its_jobs_are_to_make(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(owner.RUN, "3")
+    commands = ["torchrun -m pipeline.training.pretrain --output 'a b/models' 2>&1 | tee x.log",
+                "python -m pipeline.report.tables --markdown results/t.md", None]  # fmt: skip
+    jobs = [SimpleNamespace(is_shell=bool(one), shellcmd=one) for one in commands]
+    reserve_outputs(SimpleNamespace(dag=SimpleNamespace(needrun_jobs=lambda: jobs)))
+    assert len(list((tmp_path / owner.TOKENS).iterdir())) == 2
+    monkeypatch.setenv(owner.RUN, "2")
+    for output in ("a b/models", "results/t.md"):
+        with pytest.raises(owner.NotOwnerError, match="newer run"):
+            owner.take(output)

@@ -17,8 +17,11 @@ import polars as pl
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from pipeline.stage.attempts import _advice, _with_more
-from pipeline.stage.faults import damaged, explained
+from pipeline.stage import attempts
+from pipeline.stage.attempts import _advice, _cgroup_free, _with_more
+from pipeline.stage.damage import damaged
+from pipeline.stage.errors import MemoryShortError
+from pipeline.stage.faults import explained
 from pipeline.stage.files import whole
 
 REPOSITORY = Path(__file__).parents[1]
@@ -163,6 +166,28 @@ def test_more_memory_is_taken_only_where_it_is_free():
     assert "mem_mb=4000" in _advice(["--memory-mb", "1000"], 2000, short=True)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_control_group_and_those_above_it_bound_what_is_free(tmp_path, version):
+    top = tmp_path / "memory" if version == 1 else tmp_path
+    limit, used = ("limit_in_bytes", "usage_in_bytes") if version == 1 else ("max", "current")
+    cached = "total_inactive_file" if version == 1 else "inactive_file"
+    groups = {"": (900, 100, 50), "a": ("max", 500, 0), "a/full": (200, 300, 40)}
+    for name, numbers in groups.items():
+        (top / name).mkdir(parents=True, exist_ok=True)
+        for file, number in zip((limit, used), numbers, strict=False):
+            (top / name / f"memory.{file}").write_text(f"{number}\n")
+        (top / name / "memory.stat").write_text(f"anon 7\n{cached} {numbers[2]}\n")
+    line = {1: "3:cpu:/x\n4:memory:{}\n", 2: "0::{}\n"}[version]
+    assert _cgroup_free(line.format("/a/full"), tmp_path) == [0, 850]  # none, not unbounded
+    assert _cgroup_free(line.format("/of the host"), tmp_path) == [850]
+
+
+def test_a_full_control_group_gives_no_second_try(monkeypatch):
+    monkeypatch.setattr(attempts, "_cgroup_free", lambda *_: [0])
+    assert attempts._free_mb() == 0
+    assert _with_more(["-m", "x"], 50) is None
+
+
 GROUPS = Path("/sys/fs/cgroup/memory")  # version 1 of control groups
 
 
@@ -220,6 +245,28 @@ def test_each_library_says_a_full_disk_in_its_own_words(error):
     assert "no space left" in str(explained(RuntimeError(error), []))
 
 
+OF_THREADS = [  # as they were seen under ulimit -v and -u
+    "can't start new thread",  # Python
+    "could not spawn threads: ThreadPoolBuildError { kind: IOError(Os { code: 11, kind: "
+    'WouldBlock, message: "Resource temporarily unavailable" }) }',  # Polars
+    "OS can't spawn worker thread: Resource temporarily unavailable (os error 11)",
+    "libgomp: Thread creation failed: Resource temporarily unavailable",
+    "OpenBLAS blas_thread_init: pthread_create failed for thread 1 of 2: Resource temporarily"
+    " unavailable",
+]
+
+
+@pytest.mark.parametrize("message", OF_THREADS)
+def test_a_thread_that_finds_no_room_is_too_little_memory(message):
+    assert isinstance(explained(RuntimeError(message), []), MemoryShortError)
+
+
+def test_what_is_unavailable_for_a_while_is_not_taken_for_memory():
+    assert explained(BlockingIOError(11, "Resource temporarily unavailable"), []) is None
+    error = explained(BlockingIOError(11, "Resource temporarily unavailable", "a.parquet"), [])
+    assert str(error) == "a.parquet: Resource temporarily unavailable"
+
+
 def test_a_damaged_file_is_named_with_its_remedy(tmp_path):
     names = ["whole.parquet", "cut.parquet", "cut.safetensors", "cut.json"]
     paths = {name: tmp_path / "results" / name for name in names}
@@ -234,8 +281,8 @@ def test_a_damaged_file_is_named_with_its_remedy(tmp_path):
     data = json.dumps({"note": str(paths["cut.safetensors"])})
     arguments = ["--table", str(paths["whole.parquet"]), f"shock_4h={paths['cut.parquet']}"]
     arguments += ["--data", data, str(paths["cut.json"])]
-    lines = list(damaged(arguments))
-    assert [line.split(":")[0] for line in lines] == [str(paths[name]) for name in names[1:]]
+    lines = damaged(duckdb.IOException(), arguments)
+    assert [line.split(":")[0] for line in lines] == sorted(str(paths[name]) for name in names[1:])
     assert all("the same command makes it again" in line for line in lines)
 
 
@@ -261,4 +308,5 @@ def test_a_file_that_is_not_there_is_named(tmp_path, reader):
 def test_a_defect_is_no_damaged_file(tmp_path):
     pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "x.parquet")
     error = pl.exceptions.ColumnNotFoundError("y")
-    assert explained(error, ["--table", str(tmp_path / "x.parquet")]) is None
+    arguments = ["--table", str(tmp_path / "x.parquet")]
+    assert explained(error, arguments) is None and damaged(error, arguments) == []

@@ -359,6 +359,17 @@ def test_any_target_that_no_rule_makes_is_refused_in_one_message(fresh):
     assert "label_task" in fresh.plan("./results/ecn_early_mortality.json").text
 
 
+def test_jobs_are_tried_again_by_snakemake_alone_where_it_counts_their_memory(tmp_path):
+    checkout = Checkout.fresh(tmp_path / "checkout")
+    with (checkout / "workflow/Snakefile").open("a") as snakefile:
+        snakefile.write("\nprint('tries:', os.environ['PIPELINE_TRIES'])\n")
+    for counted, tries in ((("--resources", "mem_mb=8000"), 1), ((), 2)):
+        outcome = checkout.snakemake(
+            "--dry-run", *counted, "--", "results/e_unimodal_mortality.json"
+        )
+        assert f"tries: {tries}\n" in outcome.text
+
+
 @pytest.fixture
 def real(tmp_path):
     """A checkout whose source is a folder of tables that hold their header alone."""

@@ -48,7 +48,7 @@ DATE = r"\b2[1-3]\d\d-\d\d-\d\d"
 PEOPLE = ("rows?|episodes?|admissions?|stays?|patients?|subjects?|films?|reports?|notes?|labels?|"
           "readings?|events?|tokens?|values?|predictions?|codes?|windows?|of them")  # fmt: skip
 FEW = rf"(?<![\w.,:<>/-])[1-9] (?:[a-z]+ )?(?:{PEOPLE})\b"
-PAIR = r"\b(\d[\d,]*)(?: (?!of )[a-z]+)? of (\d[\d,]*)(?! seeds| epochs)\b"
+PAIR = r"(?<!setting )\b(\d[\d,]*)(?: (?!of )[a-z]+)? of (\d[\d,]*)(?! seeds| epochs| steps)\b"
 CELL = r"^(?!\d\d:)\S.*\s{2,}[1-9](?=\s{2,}|$)"  # of an attrition table
 # whole numbers in a result that count nobody
 SETTING = {"settings", "bootstrap", "seeds", "folds", "threads", "schema_version", "environment",

@@ -8,21 +8,18 @@ the smallest scale that is still a third larger than `--pixels`, then resized: l
 work for full-size films, and less than half a grey level off on average (benchmarks/films.py). With
 `--full` it is decoded at full size and resized as published; the store keeps such films apart
 (`<pixels>-full`). A film that cannot be read is counted and treated as missing; the table tells why
-(`fault`). Only JPEGs are read, which have 8 bits: a PNG of 16 bits would turn white. Films lie as
-PhysioNet has them, or resized and flat: `<dicom_id>.jpg` in `files` or in the data set's folder.
+(`fault`). Only JPEGs are read, which have 8 bits: a PNG of 16 bits would turn white.
 """
 
-import hashlib
-import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from PIL import Image, UnidentifiedImageError
 
+from pipeline.cxr.film_files import NO_FILE, locate
 from pipeline.cxr.limits import (
     MOST_PIXELS,
     MOST_SECONDS,
@@ -43,8 +40,8 @@ MANY = 10  # where at least so many films are needed and none is there, the fold
 SCALED = 4  # decode at 4/3 of the size: decoded at just the size, real films are too blocky
 CHUNK = 4096  # films decoded before they are written: bounds memory
 LEAST = 32  # pixels per side; what is smaller is no film
-ABSENT, EMPTY, OTHER, SMALL, DAMAGED, NO_FILE, LARGE, SLOW = FAULTS = (
-    "absent", "empty", "no JPEG", f"less than {LEAST} pixels a side", "a damaged JPEG", "no file",
+ABSENT, EMPTY, OTHER, SMALL, DAMAGED, LARGE, SLOW = (
+    "absent", "empty", "no JPEG", f"less than {LEAST} pixels a side", "a damaged JPEG",
     f"more than {MOST_PIXELS:,} pixels", f"more than {MOST_SECONDS:g} s to decode",
 )  # fmt: skip
 DECODED = Contract(
@@ -53,36 +50,6 @@ DECODED = Contract(
     nullable=("chunk", "row", "fault"),
     units={"chunk, row": "place in the store, null where the film could not be read (`fault`)"},
 )
-
-
-def flat_folder(root: Path) -> Path | None:
-    """The folder that holds all films, `<dicom_id>.jpg`; None where each patient has a folder.
-
-    Copies of reduced size that are passed around lie so.
-    """
-    for folder in (root / "files", root):
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        if any(len(name) == 3 and name.startswith("p1") for name in names):
-            return None
-        if any(name.endswith(".jpg") for name in names):
-            return folder
-    return None
-
-
-def path_of(root: Path, flat: Path | None = None) -> pl.Expr:
-    """The JPEG of a film: files/p10/p10000032/s50414267/<dicom_id>.jpg; <dicom_id>.jpg in `flat`.
-
-    >>> film = pl.DataFrame({"subject_id": [10000032], "study_id": [5], "dicom_id": ["a-b"]})
-    >>> film.select(path_of(Path("/x")))["path"].to_list()
-    ['/x/files/p10/p10000032/s5/a-b.jpg']
-    """
-    if flat:
-        return pl.concat_str(pl.lit(f"{flat}/"), "dicom_id", pl.lit(".jpg")).alias("path")
-    subject = pl.col("subject_id").cast(pl.String)
-    return pl.format(
-        f"{root}/files/p{{}}/p{{}}/s{{}}/{{}}.jpg",
-        subject.str.slice(0, 2), subject, "study_id", "dicom_id",
-    ).alias("path")  # fmt: skip
 
 
 class TooSmallError(ValueError):
@@ -118,28 +85,8 @@ def between_four(grey: Image.Image, pixels: int) -> np.ndarray:
     return np.rint(np.asarray(smaller)).astype(np.uint8)
 
 
-def stamp_of(path: str) -> str | None:
-    """A stamp that changes where a film must be decoded again; None where there is no file.
-
-    It holds size and time of the file, as make and rsync do, and a digest of this code. Hashing
-    557 GB would cost more than decoding the few films that were copied anew.
-    """
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return None
-    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
-        return NO_FILE
-    return f"{status.st_size}:{status.st_mtime_ns}:{_code_digest()}"
-
-
-@cache
-def _code_digest() -> str:
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-
-
 def try_decode(pixels: int, full: bool = False) -> Callable[[str], np.ndarray | str]:
-    """A function that decodes a film, or returns what is wrong with it, one of `FAULTS`."""
+    """A function that decodes a film, or returns what is wrong with it, such as `EMPTY`."""
 
     def attempt(path: str) -> np.ndarray | str:
         if not Path(path).is_file():
@@ -183,15 +130,6 @@ def places(films: pl.DataFrame, failed: pl.DataFrame, folder: Path) -> pl.DataFr
     placed = find(films, folder, KEY).join(failed, on="dicom_id", how="left")
     absent = pl.when(pl.col("stamp").is_null()).then(pl.lit(ABSENT))
     return placed.with_columns(pl.coalesce("fault", absent))
-
-
-def locate(films: pl.DataFrame, shard: str, root: Path) -> pl.DataFrame:
-    """The films of a shard, each once: dicom_id, path, stamp (null where there is no file)."""
-    in_shard = pl.col("subject_id").cast(pl.String).str.starts_with(shard.removeprefix("p"))
-    located = films.filter(in_shard).unique("dicom_id").sort("dicom_id")
-    located = located.select("dicom_id", path_of(root, flat_folder(root)))
-    stamps = [stamp_of(path) for path in located["path"]]
-    return located.with_columns(pl.Series("stamp", stamps, dtype=pl.String))
 
 
 def in_words(decoded: pl.DataFrame) -> str:

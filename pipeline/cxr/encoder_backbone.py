@@ -16,7 +16,7 @@ from pipeline.cxr.augment import Augment
 from pipeline.cxr.backbone import Backbone, load_backbone, warn_if_enlarged
 from pipeline.cxr.film_data import Films, decoded_places, read_films
 from pipeline.cxr.settings import Augmentation, read_augmentation
-from pipeline.stage.store import open_chunk, size_folder
+from pipeline.stage.store import open_chunks, size_folder
 from pipeline.stage.tables import read_table
 from pipeline.training.batches import Batch
 from pipeline.training.items import mean_by_horizon
@@ -51,13 +51,13 @@ class BackboneEncoder:
         before, store = horizon_of(settings), Path(settings["store"])
         if settings["trained"] == "frozen":
             places = read_table(settings["embedded"])
-            opened = partial(open_chunk, store)
-            width = opened(places["chunk"][0]).shape[1:] if len(places) else (1,)
+            opened = partial(open_chunks, store)
+            width = opened(places["chunk"][:1])[0].shape[1:] if len(places) else (1,)
             return read_films(settings["films"], places, opened, width, episodes, before, "vector")
         folder = size_folder(store, settings["pixels"], settings["full"])
         shape = (settings["pixels"], settings["pixels"])
         places = decoded_places(settings["decoded"])
-        opened = partial(open_chunk, folder)
+        opened = partial(open_chunks, folder)
         return read_films(settings["films"], places, opened, shape, episodes, before)
 
     def network(self, settings: Settings, data: Films, train: np.ndarray) -> nn.Module:

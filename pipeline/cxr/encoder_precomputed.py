@@ -19,7 +19,7 @@ class Precomputed:
         table = read_table(settings["precomputed"]).with_row_index("row")
         vector = table["vector"].to_numpy()
         places = table.select("dicom_id", "row").with_columns(pl.lit(TABLE).alias("chunk"))
-        return read_films(settings["films"], places, lambda _: vector, vector.shape[1:], episodes,
+        return read_films(settings["films"], places, lambda _: [vector], vector.shape[1:], episodes,
                           horizon_of(settings), "vector")  # fmt: skip
 
     def network(self, settings: Settings, data: Films, train: np.ndarray) -> VectorNetwork:

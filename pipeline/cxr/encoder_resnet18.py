@@ -23,7 +23,7 @@ from pipeline.cxr.augment import Augment
 from pipeline.cxr.backbone import IMAGENET, PART, AsShown, Shown
 from pipeline.cxr.film_data import Films, decoded_places, read_films
 from pipeline.cxr.settings import Augmentation, read_augmentation
-from pipeline.stage.store import open_chunk, size_folder
+from pipeline.stage.store import open_chunks, size_folder
 from pipeline.training.batches import Batch
 from pipeline.training.checkpoint import load_pretrained
 from pipeline.training.items import mean_by_horizon
@@ -104,7 +104,7 @@ class ResNet18:
         scale), before."""
         folder = size_folder(Path(settings["store"]), settings["pixels"], settings["full"])
         return read_films(settings["films"], decoded_places(settings["decoded"]),
-                          partial(open_chunk, folder), (settings["pixels"],) * 2, episodes,
+                          partial(open_chunks, folder), (settings["pixels"],) * 2, episodes,
                           horizon_of(settings))  # fmt: skip
 
     def network(self, settings: Settings, data: Films, train: np.ndarray) -> FilmsNetwork:

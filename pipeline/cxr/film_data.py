@@ -50,11 +50,11 @@ def decoded_places(decoded: list[str]) -> pl.DataFrame:
     ).drop_nulls("chunk")  # what could not be read is missing
 
 
-def read_films(films: str | Path, places: pl.DataFrame, opened: Callable[[str], np.ndarray],
-               shape: tuple[int, ...], episodes: np.ndarray, before: float,
-               content: str = "film") -> Films:  # fmt: skip
+def read_films(films: str | Path, places: pl.DataFrame,
+               opened: Callable[[pl.Series], list[np.ndarray]], shape: tuple[int, ...],
+               episodes: np.ndarray, before: float, content: str = "film") -> Films:  # fmt: skip
     """The films of `episodes` (ids, any order) that were taken before so many hours and have a
-    place. `places`: dicom_id, chunk, row. `opened`: the array of a chunk. `shape`, `content`: of
+    place. `places`: dicom_id, chunk, row. `opened`: the arrays of chunks. `shape`, `content`: of
     `Films`."""
     order = pl.DataFrame({"episode_id": episodes}).with_row_index("position")
     taken = read_table(films).filter(pl.col("minute") < 60 * before)
@@ -65,7 +65,7 @@ def read_films(films: str | Path, places: pl.DataFrame, opened: Callable[[str], 
     return Films(
         hours=(table["minute"] / 60).cast(pl.Float32).to_numpy(),
         start=offsets(np.bincount(table["position"].to_numpy(), minlength=len(episodes))),
-        arrays=[opened(chunk) for chunk in chunks["chunk"]],
+        arrays=opened(chunks["chunk"]),
         chunk=table["number"].to_numpy(),
         row=table["row"].to_numpy(),
         shape=shape,

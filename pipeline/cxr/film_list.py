@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.cxr.decode import flat_folder, path_of
+from pipeline.cxr.film_files import flat_folder, path_of
 from pipeline.stage.command import parser, run
 from pipeline.stage.files import whole
 from pipeline.stage.privacy import shown, shown_part, tell

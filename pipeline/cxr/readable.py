@@ -13,7 +13,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.cxr.decode import flat_folder, in_words, path_of
+from pipeline.cxr.decode import in_words
+from pipeline.cxr.film_files import flat_folder, path_of
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole, write_json

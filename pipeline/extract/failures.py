@@ -44,8 +44,13 @@ def reason(message: str, header: Sequence[str], types: Mapping[str, str]) -> str
             f"{where}a text longer than its reader's buffer of 8 MB, as no report is: a quotation "
             "that is never closed, or damage: copy the file again, or leave that row out"
         )
-    if "quote" in message:
-        return f"{where}a quotation is never closed"
+    if "unterminated quote" in message:
+        return f"{where}a quotation is never closed, or is followed by more than a comma"
+    if "invalid state" in message:  # of DuckDB's parser
+        return (
+            "a carriage return within a field without quotation marks, or beside line ends of "
+            "another kind: copy the file again, or write it anew with one kind of line end"
+        )
     return f"{where}not a csv file with commas and double quotes"
 
 

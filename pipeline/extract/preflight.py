@@ -26,6 +26,7 @@ from pipeline.extract.release import (
 )
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
+from pipeline.stage.faults import size_in_words
 from pipeline.stage.privacy import shown, tell
 
 
@@ -114,8 +115,9 @@ def _disk_problems(needed: float, results: Path) -> list[str]:
     free = free_bytes(results)
     if free >= needed:
         return []
+    there = size_in_words(free)
     return [
-        f"{results}: about {in_words(needed)} of disk are needed, {in_words(free)} are free; "
+        f"{results}: about {size_in_words(needed)} of disk are needed, {there} are free; "
         "free some, put the results elsewhere, or try a share of the subjects (sample: 0.01)"
     ]
 
@@ -146,17 +148,6 @@ def estimate(needs: Needs, source: Source, results: str | Path, sample: float = 
     return total(costs(needs, source_files(needs, source), results, Settings(sample)))
 
 
-def in_words(count: float) -> str:
-    """Bytes for a reader.
-
-    >>> in_words(3.3e9), in_words(5e8), in_words(3e6), in_words(9e3)
-    ('3.3 GB', '0.5 GB', '3 MB', '< 1 MB')
-    """
-    if 0 < count < 1e6:
-        return "< 1 MB"
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
-
-
 def report(needs: Needs, source: Source, results: str | Path, sample: float = 1.0) -> list[str]:
     """Lines for the log: each data set with its release, then the estimate of disk and time."""
     tables = contracts.tables_for(needs)
@@ -164,7 +155,7 @@ def report(needs: Needs, source: Source, results: str | Path, sample: float = 1.
     releases = [describe(locate(source, dataset)) for dataset in datasets]
     needed = estimate(needs, source, results, sample)
     minutes = f"{max(needed.seconds / 60, 1):.0f} min"
-    cost = f"estimate: {in_words(needed.disk)} of disk; {minutes} of one core before training"
+    cost = f"estimate: {size_in_words(needed.disk)} of disk; {minutes} of one core before training"
     cost += f", {shown(needed.films)} films included" if needed.films else ""
     return [*releases, cost]
 

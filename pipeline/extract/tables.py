@@ -22,6 +22,7 @@ from pipeline.stage import digests, owner
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.errors import InputError
+from pipeline.stage.faults import size_in_words
 from pipeline.stage.files import whole
 from pipeline.stage.privacy import shown, shown_part, tell, warn
 
@@ -60,10 +61,9 @@ def extract(
     """
     if not 0 < sample <= 1:
         raise InputError(f"sample is {sample}: expected a share of the subjects, in (0, 1]")
+    before, start = _state(source_file), time.monotonic()
     file = inspect(table, source_file)
-    start = time.monotonic()
     with connect(threads, memory_mb, temp) as database, whole(output) as part:
-        before = _state(source_file)
         read, facts = _copy_verified(database, file, part, sample, memory_mb)
         _check_state(source_file, before)
         repeated = _drop_repeats(database, file, part)
@@ -71,8 +71,12 @@ def extract(
         seconds = time.monotonic() - start
         tell(f"{table}: %s rows in {seconds:.1f} s, %s", rows, source_file)
         _log_counts(database, file, part, Extracted(rows, repeated))
-    if owner.owned():  # for `make verify`
-        digests.beside(output, digests.SOURCE).write_text(f"{facts.sha256}  {source_file}\n")
+        owner.check(output)
+        record = digests.beside(output, digests.SOURCE)  # for `make verify`
+        record.unlink(missing_ok=True)  # absent for a moment, never that of another table
+    if owner.owned():
+        with whole(record) as part:
+            part.write_text(f"{facts.sha256}  {source_file}\n")
     return Extracted(rows, repeated)
 
 
@@ -136,8 +140,8 @@ def _check_longest(file: SourceFile, facts: FileFacts) -> None:
     """Raises `InputError` for a line longer than DuckDB's buffer: it drops one that is the last."""
     if facts.longest > BUFFER and not file.contract.multiline:
         raise InputError(
-            f"{file.path}: a line of {facts.longest / 1e6:.1f} MB, where a row has at most"
-            f" {BUFFER / 1e6:.1f} MB: a quotation that is never closed, or damage: copy it again"
+            f"{file.path}: a line of {size_in_words(facts.longest)}, where a row has at most"
+            f" {size_in_words(BUFFER)}: a quotation that is never closed, or damage: copy it again"
         )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Collection, Mapping
 from functools import cache
@@ -17,6 +18,7 @@ from pipeline.plan import experiments, refusals, targets, toys
 from pipeline.plan.configuration import SYNTHETIC, source
 from pipeline.plan.locks import runs_jobs
 from pipeline.plan.verify import check_results
+from pipeline.stage import owner
 from pipeline.stage.digests import SUFFIX
 from pipeline.stage.errors import InputError
 
@@ -112,6 +114,12 @@ def outputs_there(workflow: Any) -> set[str]:
         for output in job.output
         if Path(output).is_file()
     }
+
+
+def reserve_outputs(workflow: Any) -> None:
+    """Takes what this run is to make from jobs that outlived an earlier one: see `stage.owner`."""
+    commands = (job.shellcmd for job in workflow.dag.needrun_jobs() if job.is_shell)
+    owner.reserve(filter(None, (owner.output_of(shlex.split(command)) for command in commands)))
 
 
 def withdraw_stale_outputs(

@@ -17,12 +17,13 @@ import yaml
 
 from pipeline.extract import contracts, costs, release
 from pipeline.extract.costs import Cost, Needs
-from pipeline.extract.preflight import free_bytes, in_words
+from pipeline.extract.preflight import free_bytes
 from pipeline.plan import configuration, experiments, protocols, refusals, targets
 from pipeline.plan.estimate_training import training_lines
 from pipeline.plan.mistakes import LOADER
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
+from pipeline.stage.faults import size_in_words
 
 TARGET = re.compile(r"(.+)/([^_/]+)_([^_/]+)_([^/.]+)\.json")
 
@@ -136,8 +137,8 @@ def as_table(lines: list[Cost]) -> str:
     rows = [("", "found", "to be made", "one core")]
     for line in [*lines, costs.total(lines)]:
         films = f"{line.films:,}" if line.films and line.what != "total" else ""
-        found = films or (in_words(line.size) if line.size else "–")
-        disk, time = in_words(line.disk), time_in_words(line.seconds)
+        found = films or (size_in_words(line.size) if line.size else "–")
+        disk, time = size_in_words(line.disk), time_in_words(line.seconds)
         if not line.seconds:
             time = "–"
         rows.append((line.what, found, "is made" if line.made else disk, time))
@@ -159,7 +160,7 @@ def main() -> None:
     print(*described(config, given.target), as_table(lines), sep="\n")
     free = free_bytes(given.results)
     lack = "" if free >= costs.total(lines).disk else ": too little"
-    print(f"{in_words(free)} are free where {given.results} lies{lack}")
+    print(f"{size_in_words(free)} are free where {given.results} lies{lack}")
     protocol, modalities, model, task = target_of(config, given.target)
     lines_of = training_lines(config, modalities, model, task, protocol, time_in_words)
     print("beside it, of training:", *lines_of, sep="\n")

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from pipeline.extract.preflight import in_words
 from pipeline.fusion import registry
 from pipeline.plan import protocols, targets
 from pipeline.plan.wiring import Wiring
 from pipeline.stage.errors import InputError
+from pipeline.stage.faults import size_in_words
 
 TRAINED_TOGETHER = "pipeline.fusion.joint"
 ASSUMED = (
@@ -70,7 +70,7 @@ def encoder_line(
         return f"train {name}: not measured: {found['reason']}"
     step, memory = f"{found['seconds']:.2g} s (measured)", ""
     if found["gpu_bytes"]:
-        memory = f"; {in_words(found['gpu_bytes'])} of the GPU (measured)"
+        memory = f"; {size_in_words(found['gpu_bytes'])} of the GPU (measured)"
     times = f"{runs} training{'s' * (runs > 1)}"
     if "steps" not in schedule:  # its epochs are passes over a cohort that is not selected yet
         return f"train {name}: {schedule['epochs']} epochs, a step takes {step}; {times}{memory}"

@@ -4,9 +4,10 @@
 
 A process that the kernel kills leaves an empty log. This one, which takes 10 MB, waits for it: it
 says how much memory the job held, how much is free, and what to set. Where more memory is free than
-the job had, it is tried once more, with twice the limit that it was given. On a cluster a job's
-memory is fixed: there the profile's `retries` submit it again with more. A job that is told to stop
-and does not, in spite of `stage.stopping`, is killed. Knows no library.
+the job had, it is tried once more, with twice the limit that it was given. Not where somebody
+counts what all jobs take, a cluster or Snakemake with `--resources mem_mb=…`: there `retries` start
+it again with more, and count that. A job that is told to stop and does not, in spite of
+`stage.stopping`, is killed. Knows no library.
 """
 
 import ctypes
@@ -16,10 +17,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
+from pipeline.stage.arguments import value_of
 from pipeline.stage.errors import BY_SIGNAL, OUT_OF_MEMORY
 
 TRIES = "PIPELINE_TRIES"  # environment: how often a job that lacked memory is started here
@@ -91,10 +92,10 @@ def _reason(ended: int, by_kernel: bool) -> str:
 def _advice(arguments: Sequence[str], held_mb: int, short: bool) -> str:
     if not short:
         return "run the same command again; if it ends here again, with more memory or fewer jobs"
-    limit = _limit(arguments)
-    wanted = 2 * max(held_mb, limit or 0)
+    wanted = 2 * max(held_mb, int(value_of(arguments, LIMIT) or 0))
     return (
-        f"run fewer jobs at once (--cores 1, or --resources mem_mb=…: what all jobs may take), or "
+        "run fewer jobs at once (--cores 1, or --resources mem_mb=…: what all jobs may take, with "
+        "--retries 1, so that one that fails is started again with more), or "
         f"give this one more: --set-resources {_rule()}:mem_mb={wanted}"
     )
 
@@ -109,25 +110,15 @@ def _rule() -> str:
 
 def _job(arguments: Sequence[str]) -> str:
     """The module that ran, and what it was to make."""
-    pairs = pairwise(arguments)
-    return " ".join([value for option, value in pairs if option in ("-m", "--output")][-2:])
-
-
-def _limit(arguments: Sequence[str]) -> int | None:
-    """What a job was given, MB; None where it has no limit of its own.
-
-    >>> _limit(["-m", "pipeline.extract.tables", "--memory-mb", "4000"])
-    4000
-    """
-    return int(arguments[arguments.index(LIMIT) + 1]) if LIMIT in arguments else None
+    return f"{value_of(arguments, '-m')} {value_of(arguments, '--output')}".strip()
 
 
 def _with_more(arguments: list[str], held_mb: int) -> list[str] | None:
     """The arguments with twice the limit; None where no more memory is free than the job had."""
-    limit, free = _limit(arguments), _free_mb()
-    if free < MORE * held_mb or (limit and free < 2 * limit):
+    limit, free = int(value_of(arguments, LIMIT) or 0), _free_mb()
+    if free < max(MORE * held_mb, 2 * limit):
         return None
-    if limit is None:
+    if not limit:
         return arguments
     place = arguments.index(LIMIT) + 1
     return [*arguments[:place], str(2 * limit), *arguments[place + 1 :]]
@@ -139,21 +130,31 @@ def _free_mb() -> int:
 
     meminfo = Path("/proc/meminfo").read_text()
     free = int(re.search(r"MemAvailable: +(\d+)", meminfo)[1]) // 1024  # type: ignore[index]
-    limits = [resource.getrlimit(resource.RLIMIT_AS)[0], *_cgroup_free()]
-    return min([free, *(limit // 1024**2 for limit in limits if limit > 0)])
+    limits = _cgroup_free(Path("/proc/self/cgroup").read_text(), Path("/sys/fs/cgroup"))
+    if (address := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
+        limits.append(address)
+    return min([free, *(limit // 1024**2 for limit in limits)])
 
 
-def _cgroup_free() -> list[int]:
-    """Bytes that the control group of this process has left, where it is limited."""
+def _cgroup_free(groups: str, root: Path) -> list[int]:
+    """Bytes that control groups, and those above them, have left, where they are limited.
+
+    `groups`: as in /proc/<process>/cgroup. Files that the kernel could drop count as free.
+    """
     left = []
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in groups.splitlines():
         _, kinds, name = line.split(":", 2)
         of_v1 = "memory" in kinds.split(",")
-        folder = Path("/sys/fs/cgroup", "memory" if of_v1 else "", name.lstrip("/"))
+        top = root / "memory" if of_v1 else root
         files = ("limit_in_bytes", "usage_in_bytes") if of_v1 else ("max", "current")
-        with suppress(OSError, ValueError):  # no such group, or "max": without a limit
-            limit, used = (int((folder / f"memory.{file}").read_text()) for file in files)
-            left.append(limit - used)
+        cached = re.compile(rf"^{'total_' if of_v1 else ''}inactive_file (\d+)", re.M)
+        folder = top / name.lstrip("/")
+        while folder.is_relative_to(top):
+            with suppress(OSError, ValueError):  # no such group here, or "max": without a limit
+                limit, used = (int((folder / f"memory.{file}").read_text()) for file in files)
+                files_kept = cached.search((folder / "memory.stat").read_text())
+                left.append(max(0, limit - used + int(files_kept[1] if files_kept else 0)))
+            folder = folder.parent
     return left
 
 

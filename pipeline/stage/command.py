@@ -15,7 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pipeline.stage import digests, owner, sharing, temporary
+from pipeline.stage import owner, sharing, temporary
+from pipeline.stage.arguments import value_of
+from pipeline.stage.damage import damaged
 from pipeline.stage.errors import InputError
 from pipeline.stage.faults import explained
 from pipeline.stage.files import write_json
@@ -83,7 +85,7 @@ def run(main: Callable[[], None]) -> None:
     sys.excepthook = _report_defect
     started = time.time()
     try:
-        owner.take(_made("--output", "--markdown"))
+        owner.take(owner.output_of(sys.argv))
         with temporary.of_job():
             main()
     except BaseException as error:
@@ -99,27 +101,25 @@ def run(main: Callable[[], None]) -> None:
             write_json(Path(folder) / f"{name}.json", record)
 
 
-def _made(*options: str) -> str:
-    """What the stage makes, by the first of these options; empty where it has none."""
-    following = zip(sys.argv, sys.argv[1:], strict=False)
-    return next((value for name, value in following if name in options), "")
-
-
 def _end(error: BaseException) -> None:
     """Ends the process by the status and the line that an error asks for; returns at a defect."""
     if status := stopped():  # libraries turn the exception of a signal into their own
         sys.exit(status)
     if isinstance(error, SystemExit | KeyboardInterrupt):
         return
-    own = not isinstance(error, owner.NotOwnerError)
-    lines = digests.damaged_arguments(sys.argv[1:]) if own else []
+    outlived = isinstance(error, owner.NotOwnerError)  # by a later job, which has its outputs
+    lines: list[str] = []
+    if not outlived:
+        with suppress(OSError):  # the error itself matters more
+            lines = damaged(error, sys.argv[1:])
     fault = explained(error, sys.argv[1:])
-    if not (fault or lines):
+    if lines and not isinstance(error, InputError):
+        fault = None  # such as memory that a damaged file asked for
+    lines = [*([str(fault)] if fault else []), *lines]
+    if not lines:
         return
-    if fault and (isinstance(error, InputError) or not lines):
-        lines.insert(0, str(fault))
     print(*(hidden(f"error: {line}") for line in lines), sep="\n", file=sys.stderr)
-    if not own:
+    if outlived:
         owner.end_remote_job()
     sys.exit(fault.status if fault else 1)
 
@@ -136,7 +136,7 @@ def _usage(main: Callable[[], None], started: float) -> dict[str, str | float | 
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return {
         "stage": spec.name if spec else main.__module__,
-        "made": _made("--output"),
+        "made": value_of(sys.argv, "--output"),
         "seconds": round(time.time() - started, 2),
         "cpu": round(sum(each.ru_utime + each.ru_stime for each in used), 2),
         "peak_mb": max(each.ru_maxrss for each in used) // 1024,

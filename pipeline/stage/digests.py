@@ -7,13 +7,14 @@ without a digest (a user's own, or of a stage started by hand) are read as they 
 """
 
 import hashlib
-import json
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import chain, count
 from pathlib import Path
 
+from pipeline.stage import owner
 from pipeline.stage.errors import InputError
 
 SUFFIX, DAMAGED, SOURCE = ".sha256", ".damaged", ".source"
@@ -29,35 +30,33 @@ def beside(path: Path, suffix: str = SUFFIX) -> Path:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, a small part of it in memory; empty where it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return ""
+    """SHA-256 of a file, a small part of it in memory; OSError where it cannot be read."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def recorded(path: Path) -> str:
     """The digest that was written with a file; empty where there is none."""
     try:
-        return beside(path).read_text().partition(" ")[0]
-    except OSError:
+        return beside(path).read_text(errors="replace").partition(" ")[0]
+    except (FileNotFoundError, NotADirectoryError):
         return ""
 
 
 def is_intact(path: str | Path) -> bool:
     """Whether a file is as it was written, as far as there is a digest of it.
 
-    A file that is replaced meanwhile is looked at again: a writer removes the digest first.
+    OSError where it cannot be read to its end: nobody knows then. A file that is replaced meanwhile
+    is looked at again: a writer removes the digest first.
     """
     path = Path(path)
     while wanted := recorded(path):
         try:
             status = path.stat()
-        except OSError:  # missing, not damaged
-            return True
-        stamp = status.st_ino, status.st_size, status.st_mtime_ns
-        if _digest_at(path, *stamp) == wanted:
+            stamp = status.st_ino, status.st_size, status.st_mtime_ns
+            if _digest_at(path, *stamp) == wanted:
+                return True
+        except FileNotFoundError:  # missing, not damaged
             return True
         if recorded(path) == wanted:
             return False
@@ -68,6 +67,13 @@ def is_intact(path: str | Path) -> bool:
 def _digest_at(path: Path, *stamp: int) -> str:
     """The digest of a file; a process reads one that stays the same once."""
     return digest(path)
+
+
+def intact(paths: Iterable[Path]) -> list[Path]:
+    """Those of some files for which `is_intact` holds, read by as many threads as a job has."""
+    paths = list(paths)
+    with ThreadPoolExecutor(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)) as pool:
+        return [p for p, same in zip(paths, pool.map(is_intact, paths), strict=True) if same]
 
 
 def check(path: str | Path) -> None:
@@ -107,6 +113,7 @@ def set_aside(path: str | Path, *, damaged: bool = True) -> str:
     why = (
         f"{path}: damaged: its bytes are not those that were written (a disk that fails, an edit?)"
     )
+    owner.check(path)  # a job that outlived its run leaves files to the later one
     try:
         path.rename(aside)
     except OSError as error:
@@ -118,44 +125,3 @@ def set_aside(path: str | Path, *, damaged: bool = True) -> str:
         f"{why}. It was set aside as {aside.name}: the same command makes it again (to keep an edit"
         f" instead, rename it back and delete {beside(path).name})"
     )
-
-
-def damaged_arguments(arguments: Iterable[str]) -> list[str]:
-    """Lines about the damaged files among a command's arguments, which are set aside.
-
-    For readers that fail on damage in their own words, or read tables too large to check first.
-    """
-    return [set_aside(path) for path in files_among(arguments) if not is_intact(path)]
-
-
-def files_among(arguments: Iterable[str]) -> list[str]:
-    """The files that a command's arguments name, also within their JSON, each once.
-
-    Of a folder those directly in it that have a digest.
-    """
-    files = set()
-    for name in {name for argument in arguments for name in _paths(argument)}:
-        with suppress(OSError):  # a long text that is no path
-            if Path(name).is_dir():
-                files |= {str(path) for path in with_digests(Path(name).glob(f".*{SUFFIX}"))}
-            elif Path(name).is_file():
-                files.add(name)
-    return sorted(files)
-
-
-def _paths(argument: str) -> list[str]:
-    """What may be paths in an argument: itself, of `task=path` the path, the texts of JSON."""
-    if argument.startswith(("{", "[")):
-        texts: list[str] = []
-        try:
-            json.loads(argument, object_hook=lambda one: texts.extend(_texts(one.values())))
-        except ValueError:
-            return []
-        return list(filter(None, texts))
-    return list(filter(None, (argument, argument.partition("=")[2])))
-
-
-def _texts(values: Iterable[object]) -> Iterator[str]:
-    for value in values:
-        yield from [value] if isinstance(value, str) else []
-        yield from _texts(value) if isinstance(value, list) else []

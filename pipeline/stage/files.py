@@ -52,7 +52,7 @@ def remove_parts() -> None:
 
 def put(part: Path, path: Path) -> None:
     """Gives a finished file its name; its digest is absent for a moment, never wrong."""
-    sealed = owner.owned() and path.suffix != ".part"
+    sealed = owner.owned() and path.suffix not in (".part", digests.SOURCE)
     line = f"{digests.digest(part)}  {path.name}\n" if sealed else ""
     owner.check(path)
     digests.beside(path).unlink(missing_ok=True)

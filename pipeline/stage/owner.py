@@ -5,7 +5,9 @@ makes the same outputs again, perhaps by other settings. So a job takes a token 
 gives no file its name unless the token is still its own. A token is a file on the disk that holds
 the outputs, with the number of the run (`pipeline.plan.locks.number_of_run`) and of the attempt:
 neither clocks nor process numbers are compared, so that jobs of several nodes may meet. A job of an
-older run never takes the token of a newer one, however late the cluster starts it.
+older run never takes the token of a newer one, however late the cluster starts it. A run takes the
+tokens of all that it is to make as it starts (`reserve`): else a job of an older run could write
+after the newer run's had failed before it took its own, and Snakemake had forgotten both.
 
 ASSUME no job stands still between the check and the renaming that follows (microseconds) for as
 long as the next one takes from its start to its end.
@@ -15,9 +17,11 @@ import hashlib
 import os
 import secrets
 import signal
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline.stage.arguments import value_of
 from pipeline.stage.errors import InputError
 
 RUN = "PIPELINE_RUN"  # set by the Snakefile; jobs inherit it, on clusters too
@@ -28,6 +32,15 @@ _held: tuple[Path, str] | None = None  # of this process: the token's file and w
 
 class NotOwnerError(InputError):
     """A later job makes the same outputs."""
+
+
+def output_of(arguments: Sequence[str]) -> str:
+    """What a job makes, as its command line says; empty where it does not.
+
+    >>> output_of(["python", "-m", "pipeline.training.pretrain", "--output", "results/models"])
+    'results/models'
+    """
+    return value_of(arguments, "--output") or value_of(arguments, "--markdown")
 
 
 def owned() -> bool:
@@ -41,18 +54,28 @@ def take(output: str) -> None:
     Raises `NotOwnerError` where a newer run has it.
     """
     global _held
-    run = os.environ.get(RUN)
-    if not run or not output or os.environ.get("RANK", "0") != "0":
+    if not os.environ.get(RUN) or not output or os.environ.get("RANK", "0") != "0":
         return  # of several processes that torchrun started the first alone writes
+    _held = _write_token(output, int(os.environ[RUN]))
+
+
+def reserve(outputs: Iterable[str]) -> None:
+    """Takes the tokens of jobs that this run is to start, by what their `--output` names."""
+    for output in outputs:
+        _write_token(output, int(os.environ[RUN]))
+
+
+def _write_token(output: str, run: int) -> tuple[Path, str]:
+    """The token's file and what it holds now; `NotOwnerError` where a newer run has it."""
     name = hashlib.sha256(os.path.normpath(output).encode()).hexdigest()[:20]
-    file, mine = (TOKENS / name).absolute(), f"{int(run)} {secrets.token_hex(8)}"
+    file, mine = (TOKENS / name).absolute(), f"{run} {secrets.token_hex(8)}"
     file.parent.mkdir(parents=True, exist_ok=True)
-    if int((_read(file) or "0").split()[0]) > int(run):
+    if int((_read(file) or "0").split()[0]) > run:
         raise NotOwnerError(f"{output}: a newer run makes it: this job of an older one ends")
     part = file.with_name(f".{name}.{secrets.token_hex(4)}")
     part.write_text(mine)
     part.replace(file)
-    _held = file, mine
+    return file, mine
 
 
 def check(path: str | Path) -> None:

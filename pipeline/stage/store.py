@@ -4,19 +4,22 @@ A store has a folder per way of making its values (see `size_folder`, `key_of`).
 new items adds one array `<chunk>.npy`, a row per item, named by a digest of its content, and an
 index: the row of each item, and a stamp of what it was made from. A store is no output of a rule,
 so that Snakemake does not delete it when a cohort changes. An array that is damaged or gone is made
-again: its items count as new, and the tables that name it are set aside. Needs no torch.
+again: its items count as new, and it is set aside with the tables that name it. Needs no torch.
 """
 
 import hashlib
 import json
+import os
 import sys
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from pipeline.stage import digests
+from pipeline.stage.arguments import files_among
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
 
@@ -48,7 +51,7 @@ def read_index(folder: Path, key: str) -> pl.DataFrame:
     made again.
     """
     schema = pl.Schema({key: pl.String, "stamp": pl.String, "chunk": pl.String, "row": pl.Int64})
-    files = [path for path in sorted(folder.glob("*.parquet")) if digests.is_intact(path)]
+    files = digests.intact(sorted(folder.glob("*.parquet")))
     parts = [path for path in files if schema.keys() <= pl.read_parquet_schema(path).keys()]
     if not parts:
         return pl.DataFrame(schema=schema)
@@ -84,39 +87,51 @@ def find(items: pl.DataFrame, folder: Path, key: str) -> pl.DataFrame:
     Those of an array that is damaged or gone are new.
     """
     stored = read_index(folder, key).join(items, on=[key, "stamp"], how="semi")
-    arrays = {chunk: folder / f"{chunk}.npy" for chunk in stored["chunk"].unique().to_list()}
-    usable = [chunk for chunk, path in arrays.items() if path.is_file() and digests.is_intact(path)]
-    stored = stored.filter(pl.col("chunk").is_in(usable))
+    arrays = (folder / f"{chunk}.npy" for chunk in stored["chunk"].unique().to_list())
+    usable = digests.intact(path for path in arrays if path.is_file())
+    stored = stored.filter(pl.col("chunk").is_in([path.stem for path in usable]))
     stored = stored.sort("chunk", "row").unique([key, "stamp"], keep="first")
     return items.join(stored, on=[key, "stamp"], how="left", maintain_order="left")
 
 
-def open_chunk(folder: Path, chunk: str) -> np.ndarray:
-    """One array of the store, mapped into memory: (N, P, P) uint8 or (N, D) float32.
+def open_chunks(folder: Path, chunks: Iterable[str]) -> list[np.ndarray]:
+    """Arrays of the store, mapped into memory: (N, P, P) uint8 or (N, D) float32.
 
-    Raises `InputError` where it is damaged or gone, and sets aside the tables that name it.
+    Raises `InputError` where one is damaged or gone, and sets it aside with the tables that name
+    it; OSError where it cannot be read. Of the processes of a training the first one alone looks
+    for damage: a store holds up to 20 GB.
     """
-    path = folder / f"{chunk}.npy"
+    paths = [folder / f"{chunk}.npy" for chunk in chunks]
+    first = os.environ.get("RANK", "0") == "0"
+    if first and (damaged := sorted({*paths} - {*digests.intact(paths)})):
+        raise _refused(damaged, "damaged")
+    return [_open(path) for path in paths]
+
+
+def _open(path: Path) -> np.ndarray:
     try:
-        if digests.is_intact(path):
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        why = "damaged"
-    except (OSError, ValueError) as error:
-        why = f"missing or unreadable ({type(error).__name__})"
-    path.unlink(missing_ok=True)
-    tables = _set_aside_tables(path.stem)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (FileNotFoundError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _refused([path], f"missing or unreadable ({type(error).__name__})") from error
+
+
+def _refused(paths: list[Path], why: str) -> InputError:
+    """Sets arrays and the tables that name them aside; the error that says so."""
+    for path in paths:
+        digests.set_aside(path)
+    tables = [table for path in paths for table in _set_aside_tables(path.stem)]
     advice = "the same command makes it again" if tables else (
         "delete the tables that name it to make it again"
     )  # fmt: skip
-    raise InputError(f"{path}: {why}: an array of the store: {advice}")
+    return InputError(f"{', '.join(map(str, paths))}: {why}: an array of the store: {advice}")
 
 
-def _set_aside_tables(chunk: str) -> list[str]:
+def _set_aside_tables(chunk: str) -> list[Path]:
     """Sets aside the tables among the command's arguments that name an array; their paths.
 
     Snakemake knows these tables, not the arrays: the job that makes them fills the store, too.
     """
-    paths = [path for path in digests.files_among(sys.argv[1:]) if path.endswith(".parquet")]
+    paths = [path for path in files_among(sys.argv[1:]) if path.suffix == ".parquet"]
     tables = [path for path in paths if "chunk" in pl.read_parquet_schema(path)]
     naming = [
         path for path in tables
@@ -129,12 +144,10 @@ def _set_aside_tables(chunk: str) -> list[str]:
 
 def gather(folder: Path, places: pl.DataFrame) -> np.ndarray:
     """The values of some places (chunk, row; at least one), in their order."""
-    row, chunk = places["row"].to_numpy(), places["chunk"].to_numpy()
-    values: np.ndarray | None = None
-    for name in np.unique(chunk):  # one gather per array of the store
-        array, here = open_chunk(folder, str(name)), chunk == name
-        if values is None:
-            values = np.empty((len(row), *array.shape[1:]), array.dtype)
+    row, (names, number) = places["row"].to_numpy(), np.unique(places["chunk"], return_inverse=True)
+    arrays = open_chunks(folder, names)
+    values = np.empty((len(row), *arrays[0].shape[1:]), arrays[0].dtype)
+    for each, array in enumerate(arrays):  # one gather per array of the store
+        here = number == each
         values[here] = array[row[here]]
-    assert values is not None
     return values
