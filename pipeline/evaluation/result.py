@@ -253,7 +253,6 @@ def main() -> None:
     tasks, drawn = measured(args, tables, folds)
     ahead = dict.fromkeys(text for part in tasks.values() for text in reasons(part["attrition"]))
     one = single_admission_task(args)
-    named: dict[str, Any] = {"experiment": args.experiment} if args.experiment else {}
     result: Result = {
         "schema_version": SCHEMA_VERSION,
         "definitions_version": _version(args),
@@ -262,7 +261,7 @@ def main() -> None:
         "model": head["model"],
         "task": head["task"],
         "protocol": args.protocol,
-        **named,
+        **({"experiment": args.experiment} if args.experiment else {}),  # type: ignore[typeddict-item]
         "source": args.source,
         "tasks": tasks if one else {t: without_empty(part, args) for t, part in tasks.items()},
         "attention": rounded(

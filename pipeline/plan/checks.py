@@ -143,8 +143,8 @@ def withdraw_stale_outputs(
     records = {path: workflow.persistence._read_record(path) for path in made}
     inputs = {path: set(record.input or []) for path, record in records.items() if record}
     foreign = {path for path in inputs if not experiments.owns(config, path)} - stale
-    for path in (path for path in foreign if inputs[path] & stale):
-        workflow.persistence._mark_incomplete(path, None)
+    for name in (name for name in foreign if inputs[name] & stale):
+        workflow.persistence._mark_incomplete(name, None)
     while more := {path for path in inputs if inputs[path] & stale} - stale - foreign:
         stale |= more
         earlier = {*earlier, *more}

@@ -30,8 +30,9 @@ def made(config: Mapping[str, Any]) -> list[str]:
 def possible(config: Mapping[str, Any], path: str) -> bool:
     """Whether a result is of a model, task and modalities that there still are."""
     folders = {folder: protocol for protocol, folder in targets.folders(config).items()}
-    protocol, pieces = folders.get(str(Path(path).parent)), Path(path).stem.split("_", 2)
-    return not protocol or not refusals.refusal(config, *pieces, protocol)
+    protocol, name = folders.get(str(Path(path).parent)), Path(path).stem
+    modalities, model, task = name.split("_", 2)
+    return not protocol or not refusals.refusal(config, modalities, model, task, protocol)
 
 
 def current(summary: str, files: Sequence[str]) -> list[str]:

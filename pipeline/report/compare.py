@@ -37,8 +37,9 @@ def settings(first: Result, second: Result) -> list[Row]:
     """The settings, and what else was decided before the run, that differ; files by their name."""
     both = [_flat({key: one.get(key) for key in HEAD} | {"": one["settings"]})
             for one in (first, second)]  # fmt: skip
-    both[0] |= _flat({"environment": {key: first["environment"][key] for key in MADE_BY}})
-    both[1] |= _flat({"environment": {key: second["environment"][key] for key in MADE_BY}})
+    for flat, one in zip(both, (first, second), strict=True):
+        environment: Mapping[str, Any] = one["environment"]
+        flat |= _flat({"environment": {key: environment[key] for key in MADE_BY}})
     return differing(*both)
 
 
@@ -78,9 +79,9 @@ def _flat(value: object, key: str = "") -> dict[str, str]:
 def attrition(first: Result, second: Result, task: str) -> list[Row]:
     """How many episodes are left after each condition of either cohort, in their order."""
     both = [one["tasks"][task]["attrition"] for one in (first, second)]
-    texts = [[row["condition"] for row in rows] for rows in both]
+    one_text, other_text = ([row["condition"] for row in rows] for rows in both)
     made: list[Row] = []
-    for kind, a, b, c, d in SequenceMatcher(None, *texts, autojunk=False).get_opcodes():
+    for kind, a, b, c, d in SequenceMatcher(None, one_text, other_text, False).get_opcodes():
         if kind == "equal":
             pairs = zip(both[0][a:b], both[1][c:d], strict=True)
             made += [(one["condition"], _count(one), _count(other)) for one, other in pairs]
