@@ -16,7 +16,7 @@ from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
 from pipeline.plan import refusals, targets, toys
 from pipeline.plan.configuration import SYNTHETIC, source
-from pipeline.plan.locks import runs_jobs
+from pipeline.plan.locks import looks_only
 from pipeline.plan.verify import check_results
 from pipeline.stage import owner
 from pipeline.stage.digests import SUFFIX
@@ -57,7 +57,7 @@ class Checks:
         if not self.synthetic and (warning := toys.warning(self.config)):
             logger.warning(warning)
         asked = get_argument_parser().parse_args(sys.argv[1:])
-        for line in check_results(Path("results"), look=not runs_jobs(sys.argv[1:])):
+        for line in check_results(Path("results"), look=looks_only()):
             logger.warning(line)
         for target in asked.targets:
             path = target if Path(target).is_absolute() else os.path.normpath(target)
