@@ -32,6 +32,10 @@ from load_page import LEAST, bend, growth
 from record import REPOSITORY, Record, parser
 from workflow_runs import Cost, costs, jobs, project, run, snakemake
 
+sys.path.insert(0, str(REPOSITORY))
+
+from pipeline.stage.files import write_json
+
 FULL_RUN = REPOSITORY / "benchmarks/records/full_run.json"  # its jobs are shown beside
 WITH_FILMS, WITHOUT = "ecn_early_mortality", "en_early_mortality"
 
@@ -72,9 +76,7 @@ def harvest(folder: Path, hospital: Hospital, seconds: float) -> None:
         "rows": {name: t.select(pl.len()).collect().item() for name, t in rows.items()},
         "stages": {name: asdict(cost) for name, cost in costs(jobs(folder)).items()},
     }  # fmt: skip
-    part = folder / "jobs.json.part"
-    part.write_text(json.dumps(record, indent=1))
-    part.replace(folder / "jobs.json")
+    write_json(folder / "jobs.json", record)
 
 
 def write(hospitals: Sequence[Hospital], folder: Path, output: Path) -> None:
@@ -85,17 +87,18 @@ def write(hospitals: Sequence[Hospital], folder: Path, output: Path) -> None:
     record = Record("How stages grow with the hospital: 2,000, 8,000 and 32,000 patients")
     missing = [f"{each.patients:,}" for each, p in zip(hospitals, paths, strict=True)
                if not p.exists()]  # fmt: skip
-    bends = {name: found for name, row in table.items()
-             if name not in load_page.BUDGET and (found := bend(row)) is not None}  # fmt: skip
+    bends = {name: value for name, row in table.items()
+             if name not in load_page.BUDGET and (value := bend(row)) is not None}  # fmt: skip
     faster = {name: value for name, value in bends.items() if value > LINEAR}
     listed = ", ".join(f"{name} {value:.2f}" for name, value in faster.items()) or "none"
     record.ask(f"time: at most linear + 10 %, of the {len(bends)} stages that the last size costs "
-               f"{LEAST} s more", f"above: {listed}", not faster)  # fmt: skip
-    grown = {name: g for name in STREAMING
-             if name in table and (g := growth(table[name])) is not None and g > FLAT}  # fmt: skip
+               f"{LEAST} s more", f"above: {listed}", bool(bends) and not faster)  # fmt: skip
+    growths = {name: value for name in STREAMING
+               if name in table and (value := growth(table[name])) is not None}  # fmt: skip
+    grown = {name: value for name, value in growths.items() if value > FLAT}
     listed = ", ".join(f"{name} {value:.2f} ×" for name, value in grown.items()) or "none"
     record.ask("memory of streaming stages: flat (four times as many rows: at most "
-               f"{FLAT:g} ×)", f"above: {listed}", not grown)  # fmt: skip
+               f"{FLAT:g} ×)", f"above: {listed}", bool(growths) and not grown)  # fmt: skip
     record.limit = f"Every stage, size and reason: {output.with_suffix('.md').name}"
     if missing:
         record.limit += f". Not finished: {', '.join(missing)} patients"

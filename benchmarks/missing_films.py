@@ -66,9 +66,9 @@ class Project:
         """The labels of the task."""
         return self.tables / f"labels/{self.task}.parquet"
 
-    def rows(self, labels: Path | None = None) -> TaskRows:
-        """The eligible episodes of the task; `labels`: others than those of the project."""
-        return read_rows(self.tables / "episodes.parquet", labels or self.labels, self.task)
+    def rows(self) -> TaskRows:
+        """The eligible episodes of the task."""
+        return read_rows(self.tables / "episodes.parquet", self.labels, self.task)
 
     def run(self, module: str, labels: Path | None = None, **options: Any) -> None:
         """Runs a stage on the episodes of the task; lists are several values."""

@@ -7,7 +7,6 @@ some admissions of the first copy, by links. Its patients are copies of each oth
 model reaches there says nothing.
 """
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from pipeline.hospital.ids import PER_PATIENT, RANGE, scatter
 from pipeline.hospital.settings import CHUNK
+from pipeline.stage.digests import digest
 
 IDS = ("subject_id", "hadm_id", "stay_id", "specimen_id")
 METADATA = "mimic-cxr-2.0.0-metadata.csv.gz"
@@ -170,9 +170,5 @@ def _link_films(small: Path, root: Path, filmed: int) -> None:
 def _list_sums(dataset: Path) -> None:
     """Leaves SHA256SUMS.txt as PhysioNet has it beside the files."""
     paths = sorted(path for path in dataset.rglob("*") if path.is_file() and path.name != SUMS)
-    lines = []
-    for path in paths:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{sha256}  {path.relative_to(dataset)}\n")
+    lines = (f"{digest(path)}  {path.relative_to(dataset)}\n" for path in paths)
     (dataset / SUMS).write_text("".join(lines))

@@ -1,5 +1,6 @@
 """The load benchmarks: a release of MIMIC's form, copied; and what counts as growing faster."""
 
+import json
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 
 import duckdb
 import full_run
+import load
 import load_page
 import numpy as np
 import polars as pl
@@ -16,6 +18,7 @@ import release
 from workflow_runs import Cost, Job, costs, together_mb
 
 from pipeline.hospital.ids import scatter
+from pipeline.stage.files import write_json
 
 SIZE = release.Size(patients=60, copies=3, denser=4, again=2, filmed=20)
 
@@ -129,3 +132,16 @@ def test_a_stage_costs_what_its_jobs_cost_and_holds_what_the_largest_holds():
     found = costs([*shards, *tables])
     assert found["cxr.decode"] == Cost(cpu=3, seconds=6, peak_mb=92)
     assert set(found) == {"cxr.decode", "extract.tables admissions", "extract.tables radiology"}
+
+
+def test_what_was_not_measured_is_not_met_and_the_record_holds_the_hospitals(tmp_path, monkeypatch):
+    cost = {"cpu": 9.0, "seconds": 9.0, "peak_mb": 300}
+    made = {"patients": 2000, "target": load.WITH_FILMS, "rows": {"admissions": 2800},
+            "stages": {"ehr.events": cost}}  # fmt: skip
+    write_json(tmp_path / "2000/jobs.json", made)
+    monkeypatch.setattr(load, "FULL_RUN", tmp_path / "none.json")
+    load.write(load.SIZES["full"], tmp_path, tmp_path / "load.json")
+    record = json.loads((tmp_path / "load.json").read_text())
+    assert [one["met"] for one in record["asked"]] == [False, False]
+    assert record["hospitals"] == [made] and "8,000, 32,000" in record["limit"]
+    assert "ehr.events" in (tmp_path / "load.md").read_text()

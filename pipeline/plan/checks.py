@@ -16,7 +16,7 @@ from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
 from pipeline.plan import experiments, refusals, targets, toys
 from pipeline.plan.configuration import SYNTHETIC, source
-from pipeline.plan.locks import runs_jobs
+from pipeline.plan.locks import looks_only
 from pipeline.plan.verify import check_results
 from pipeline.stage import owner
 from pipeline.stage.digests import SUFFIX
@@ -58,7 +58,7 @@ class Checks:
             logger.warning(warning)
         asked = get_argument_parser().parse_args(sys.argv[1:])
         home = Path(experiments.home(self.config))
-        for line in check_results(home, look=not runs_jobs(sys.argv[1:])):
+        for line in check_results(home, look=looks_only()):
             logger.warning(line)
         for target in asked.targets:
             path = target if Path(target).is_absolute() else os.path.normpath(target)

@@ -130,9 +130,9 @@ def as_table(lines: list[Cost]) -> str:
 
     >>> print(as_table([Cost("patients", 3e6, made=True), Cost("films", 0, 5e9, 400, 10_000)]))
                                  found to be made  one core
-    patients                      3 MB    is made         –
+    patients                    3.0 MB    is made         –
     films                       10,000     5.0 GB     7 min
-    total                         3 MB     5.0 GB     7 min
+    total                       3.0 MB     5.0 GB     7 min
     """
     rows = [("", "found", "to be made", "one core")]
     for line in [*lines, costs.total(lines)]:

@@ -87,7 +87,7 @@ def source_files(module: str) -> list[str]:
     A path (with a slash) stands for that file alone, such as a task's query.
 
     >>> source_files("pipeline.stage.owner")
-    ['pipeline/stage/owner.py', 'pipeline/stage/errors.py']
+    ['pipeline/stage/owner.py', 'pipeline/stage/arguments.py', 'pipeline/stage/errors.py']
     >>> source_files("pipeline.stage.database")
     ['pipeline/stage/database.py', 'pipeline/stage/privacy.py', 'pipeline/stage/progress.py']
     """
