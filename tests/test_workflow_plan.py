@@ -748,7 +748,7 @@ def test_settings_reach_rules_in_one_form_whatever_their_order(protocol):
 def test_a_job_keeps_to_its_threads_and_a_fixed_hash_seed(tmp_path):
     checkout = Checkout.fresh(tmp_path / "checkout")
     failed = checkout.snakemake("results/hospital/hospital.json", broken="pipeline.hospital.make")
-    told = dict(line.split("=", 1) for line in failed.text.splitlines() if "=" in line)
+    told = dict(line.strip().split("=", 1) for line in failed.text.splitlines() if "=" in line)
     assert told["POLARS_MAX_THREADS"] == told["OMP_NUM_THREADS"] == "1"
     assert told["PYTHONHASHSEED"] == "0"
 

@@ -98,7 +98,7 @@ def test_only_pictures_and_tables_of_aggregates_are_marked_for_the_report():
     rules = "\n".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
     marked = re.findall(r'report\(\s*f?"([^"]*)"', rules)
     assert len(marked) == len(re.findall(r"\breport\(", rules.replace("preflight.report(", "")))
-    tables = [f"results/tables/{{name}}.{end}" for end in ("csv", "html")]
+    tables = [f"{{HOME}}/tables/{{name}}.{end}" for end in ("csv", "html")]
     results = ["{folder}/{{modalities}}_{{model}}_{{task}}.svg"]
     assert sorted(marked) == sorted([*tables, *results])
 

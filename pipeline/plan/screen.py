@@ -24,7 +24,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from pipeline.stage.progress import CLOCK, EVERY, duration
 
 USUAL = {"protocol": "corrected", "unit": "admission"}  # wildcards that the screen leaves out
-TAIL = 12  # lines of a failed job's log
+TAIL = 12  # lines of a failed job's log, at least
 RESULT = re.compile(r"results/(?:[^/]+/){0,2}[^/_.]+_[^/_.]+_[^/.]+\.json")
 WARNING = re.compile(r"(?<=^\d\d:\d\d:\d\d )warning: .*")  # in a job's log
 NOTHING = "Nothing to be done"
@@ -126,7 +126,7 @@ class Screen(ColorizingTextHandler):
 
     def _warnings(self, job: Job) -> list[str]:
         """The warnings in a job's log that the screen has not shown already."""
-        lines = last_lines(job.logs[:1]) if self.on_nodes() else []
+        lines = lines_of(job.logs[:1]) if self.on_nodes() else []
         return list(dict.fromkeys(found[0] for line in lines if (found := WARNING.search(line))))
 
     def _failed(self, values: Mapping[str, Any]) -> str:
@@ -135,7 +135,7 @@ class Screen(ColorizingTextHandler):
         head = self._head(job) if job else name_of(values)
         told: list[str] = []
         for path in values["log"]:
-            told = told or last_lines([path], TAIL)
+            told = told or end_of(lines_of([path]))
         facts = [f"{key}: {value}" for key, value in (values["aux"] or {}).items() if value]
         where = ", ".join(values["log"]) or "none"
         lines = [f"{head}: failed", *(f"    {line}" for line in told),
@@ -158,12 +158,22 @@ def name_of(values: Mapping[str, Any]) -> str:
     return " ".join([values["rule_name"], *shown])
 
 
-def last_lines(paths: Sequence[str], count: int = 0) -> list[str]:
-    """The last `count` lines of text files, all for 0; none of files that are not there."""
+def lines_of(paths: Sequence[str]) -> list[str]:
+    """The lines of text files; none of files that are not there."""
     lines: list[str] = []
     for path in filter(Path.is_file, map(Path, paths)):
         lines += path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return lines[-count:]
+    return lines
+
+
+def end_of(log: Sequence[str]) -> list[str]:
+    """The last lines of a failed job's log: from its last error on, at least `TAIL` if there are.
+
+    >>> end_of(["read", "error: no episode is left", *["condition"] * 20])[0]
+    'error: no episode is left'
+    """
+    errors = [place for place, line in enumerate(log) if line.startswith("error: ")]
+    return list(log[min([len(log) - TAIL, *errors[-1:]]) if len(log) > TAIL else 0 :])
 
 
 def install(workflow: Any, words: Callable[[], str]) -> None:
