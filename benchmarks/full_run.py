@@ -80,7 +80,8 @@ def verified(folder: Path, source: Mapping[str, str]) -> list[str]:
     """What `make verify` prints of the source and of the results, and its exit status."""
     call = python("pipeline.plan.verify", "--threads", "1", "--source", json.dumps(source))
     done = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
-    return [*done.stdout.splitlines(), f"exit status {done.returncode}"]
+    told = done.stdout.replace(f"{source['root']}/", "")
+    return [*told.splitlines(), f"exit status {done.returncode}"]
 
 
 def write(folder: Path, source: Mapping[str, str], output: Path) -> None:
@@ -90,7 +91,8 @@ def write(folder: Path, source: Mapping[str, str], output: Path) -> None:
     wall = sum(each["seconds"] for each in tries)
     listed = ", ".join(f"{count:,} {name}" for name, count in size.items())
     record = Record(f"The main job at full size in one run, from files to the result ({listed})")
-    record.add(f"the run, in {len(tries)} tries", [round(wall / 60, 1)], "min")
+    number = "1 try" if len(tries) == 1 else f"{len(tries)} tries"
+    record.add(f"the run, in {number}", [round(wall / 60, 1)], "min")
     for job in found:
         note = f"{job.cpu:.0f} s of processors"
         record.add(job.name, [job.seconds], "s", [job.peak_mb], note)
@@ -99,7 +101,7 @@ def write(folder: Path, source: Mapping[str, str], output: Path) -> None:
                largest.peak_mb <= LIMIT_MB)  # fmt: skip
     record.ask(f"jobs that run at once hold at most {LIMIT_MB:,} MB",
                f"{together:,} MB, the sum of their peaks", together <= LIMIT_MB)  # fmt: skip
-    record.ask("one command, from nothing to the result", f"{len(tries)} tries",
+    record.ask("one command, from nothing to the result", number,
                tries[-1]["ended"])  # fmt: skip
     slowest = max(found, key=lambda job: job.seconds)
     (part,) = read_result(folder / TARGET)["tasks"].values()
