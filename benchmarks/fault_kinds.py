@@ -143,8 +143,9 @@ def ids_as_floats(rows: list[list[str]]) -> list[list[str]]:
 
 
 def words_as_ids(rows: list[list[str]]) -> list[list[str]]:
-    """Puts a word in the place of the last id."""
-    return [*rows[:-1], ["seven", *rows[-1][1:]]]
+    """Puts a word in the place of the last patient; ids of films and reports are words."""
+    place = rows[0].index("subject_id")
+    return [*rows[:-1], [*rows[-1][:place], "seven", *rows[-1][place + 1 :]]]
 
 
 def without_first(rows: list[list[str]]) -> list[list[str]]:
