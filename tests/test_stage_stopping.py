@@ -310,3 +310,10 @@ def test_a_defect_is_no_damaged_file(tmp_path):
     error = pl.exceptions.ColumnNotFoundError("y")
     arguments = ["--table", str(tmp_path / "x.parquet")]
     assert explained(error, arguments) is None and damaged(error, arguments) == []
+
+
+def test_libraries_that_do_not_fit_into_memory_are_told_in_one_line():
+    job = f"ulimit -v 1500000; {sys.executable} -m pipeline.fusion.early --help"
+    ended = subprocess.run(["bash", "-c", job], cwd=REPOSITORY, capture_output=True, text=True)
+    told = "error: memory: too little to import its libraries\n"
+    assert (ended.returncode, ended.stderr) == (137, told)
