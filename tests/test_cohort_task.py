@@ -4,9 +4,11 @@ import re
 import subprocess
 import sys
 
+import duckdb
 import pytest
 
 from pipeline.cohort import task as stage
+from pipeline.cohort.inputs import _absent_named
 from pipeline.cohort.task import find, known
 from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT
@@ -105,3 +107,11 @@ def test_a_task_file_that_no_target_could_mean_is_refused(tmp_path, name):
     (tmp_path / "admission" / f"{name}.sql").write_text("")
     (line,) = stage.misnamed(tmp_path)
     assert line.startswith(f"admission/{name}.sql") and "rename the file" in line
+
+
+def test_what_a_query_asks_for_in_vain_is_told_with_the_remedy():
+    remedy = r"(?s)not exist!.*LINE 1.*Tables: …, Views: …$"
+    with pytest.raises(InputError, match=remedy), _absent_named("x.sql"):
+        duckdb.sql("FROM hospital_deaths")
+    with pytest.raises(InputError, match=r"(?s)dead.*LINE 1[^…]*$"), _absent_named("x.sql"):
+        duckdb.sql("SELECT d.dead FROM (SELECT 1 AS died) AS d")

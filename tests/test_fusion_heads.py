@@ -18,6 +18,7 @@ from pipeline.fusion.heads import (
     GatedHead,
     LateHead,
     TrainedGatedHead,
+    family_of,
 )
 from pipeline.stage.errors import InputError
 from pipeline.training.batches import evaluate
@@ -346,3 +347,18 @@ def test_the_heads_that_train_end_to_end_are_named_as_their_models():
     made = {"joint": LinearHead, "late-averaged": LateHead, "gated-joint": TrainedGatedHead}
     assert made == HEADS
     assert FAMILIES.keys() == {*HEADS, "early", "gated"}
+
+
+def test_a_head_with_log_odds_of_nan_is_refused_not_chosen():
+    class Divides(AdditiveHead):
+        def together(self, each, here):
+            return super().together(each, here) / here.sum(dim=-1)
+
+    known = Known(
+        torch.zeros(2, 2, 3).double(), torch.tensor([[True, True], [False, False]]), torch.ones(2)
+    )
+    head = Divides(torch.zeros(2, 4), torch.zeros(2, 4, 3), 0, torch.Generator())
+    with pytest.raises(InputError, match=r"Divides: its log odds are NaN or infinite"):
+        odds_of(head, known)
+    with pytest.raises(InputError, match=r"early2: no head; add it to FAMILIES in pipeline/fusion"):
+        family_of("early2")

@@ -179,11 +179,11 @@ def test_words_say_how_good_on_whom_and_where(monkeypatch, capsys, tmp_path):
     test = result["metrics"]["test"]
     printed = say(monkeypatch, capsys, tmp_path)
     lines = printed.splitlines()
-    assert 8 <= len(lines) <= 16
+    assert 8 <= len(lines) <= 17
     value, low, high = (f"{test['auroc'][key]:.3f}" for key in ("value", "low", "high"))
     assert f"{value} ({low} to {high})" in printed
     assert f"100, of 100 patients, {test['positives']} positive (prevalence" in printed
-    assert "0.812 in the population" in printed
+    assert "0.812 in the whole hospital" in printed
     assert "Best single     e_unimodal_mortality" in printed
     decided = "over patients alone; not decided: 2 seeds, 5 needed"
     assert f"+0.000 (+0.000 to +0.000), {decided}" in printed
@@ -216,7 +216,7 @@ def test_words_tell_early_what_beats_the_model(monkeypatch, capsys, tmp_path):
     lines = say(monkeypatch, capsys, tmp_path).splitlines()
     alone = "; over patients alone, seeds: 1"
     assert lines[3] == f"  Beaten by       e_gbdt-stats_mortality by 0.020 (0.010 to 0.030){alone}"
-    assert lines[4].startswith("  Not better than e_unimodal_mortality +0.000 (")
+    assert lines[4].startswith("  Not better than e_unimodal_mortality: model − it +0.000 (")
     (part,) = in_tasks(result)["tasks"].values()
     several = in_tasks(result) | {"tasks": {"shock_4h": part, "arf_12h": part}}
     texts = lines_of_several(several, {})
@@ -234,9 +234,10 @@ def test_words_of_those_with_all_modalities_say_what_their_gain_holds(
     compared = {"best_single": "e_unimodal_mortality", "singles": single}
     own = {"reason": None, "metrics": {"test": test}, "comparisons": compared}
     write_json(tmp_path / "x.json", result | {"complete": own})
-    (line,) = [x for x in say(monkeypatch, capsys, tmp_path).splitlines() if "All modal" in x]
+    (line,) = [x for x in say(monkeypatch, capsys, tmp_path).splitlines() if "Complete only" in x]
     said = (
-        "0.800 (0.700 to 0.900) on the 60 test episodes that have them; over e_unimodal_mortality"
+        "0.800 (0.700 to 0.900) on the 60 test episodes with all modalities; "
+        "over e_unimodal_mortality"
     )
     verdict = {
         1: ", over patients alone; not decided: 1 seed, 5 needed",
@@ -289,7 +290,7 @@ def test_words_without_a_truth_or_singles(monkeypatch, capsys, tmp_path):
     result["comparisons"] = {"best_single": None, "singles": {}}
     write_json(tmp_path / "x.json", result)
     printed = say(monkeypatch, capsys, tmp_path)
-    assert "no truth is known" in printed
+    assert "Ceiling         unknown" in printed
     assert "Oracle" not in printed
     assert "Best single" not in printed
     assert len(printed.splitlines()) >= 8

@@ -148,7 +148,10 @@ def _absent_named(query: str) -> Iterator[None]:
     try:
         yield
     except (duckdb.CatalogException, duckdb.BinderException) as error:
-        first_line = str(error).splitlines()[0]
+        told = "\n".join(line for line in str(error).splitlines() if line.strip())
+        unnamed = "does not exist" in told.splitlines()[0] and "Table" in told.splitlines()[0]
+        remedy = "\na table or view must be named in the query's first comment: Tables: …, Views: …"
         raise InputError(
-            f"{query} asks for a table or column that is not there: {first_line}"
+            f"{query} asks for a table or column that is not there: {told}"
+            f"{remedy if unnamed else ''}"
         ) from error

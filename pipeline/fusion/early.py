@@ -27,7 +27,7 @@ from pipeline.cohort.rows import (
     read_rows,
 )
 from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
-from pipeline.fusion.heads import FAMILIES, Dropping, EarlyHead
+from pipeline.fusion.heads import Dropping, EarlyHead, family_of
 from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
 from pipeline.stage.privacy import tell
@@ -49,7 +49,7 @@ def _arguments() -> argparse.Namespace:
     add_training_arguments(options)
     add_schedule_argument(options)
     add_absent_arguments(options)
-    options.add_argument("--model", choices=list(FAMILIES), required=True)
+    options.add_argument("--model", required=True, help="of the heads in heads.py")
     options.add_argument("--embeddings", nargs="+", required=True, help="one table per modality")
     add_head_argument(options)
     options.add_argument("--weights", type=Path, required=True, help="folder of weights")
@@ -75,7 +75,7 @@ def main() -> None:
 def chosen(arguments: argparse.Namespace, data: dict[int, Embeddings], rows: TaskRows
            ) -> list[Tables]:  # fmt: skip
     """The tables of each seed by a head whose shape is chosen; writes weights and history."""
-    family, tried = FAMILIES[arguments.model]
+    family, tried = family_of(arguments.model)
     choices, made, folder = {}, [], arguments.weights
     for seed in arguments.seeds:
         make_repeatable(seed, arguments.torch_threads)

@@ -13,6 +13,7 @@ may itself tell something, and how much the rest tells depends on it.
 import torch
 from torch import nn
 
+from pipeline.stage.errors import InputError
 from pipeline.training.features import Absence, LinearHead
 from pipeline.training.fitted import AdditiveHead, FittedHead, weights
 from pipeline.training.shape import SHAPES, STRENGTHS, Family, Shape, shapes
@@ -159,6 +160,13 @@ FAMILIES: dict[str, tuple[Family, list[Shape]]] = {
     "gated": (GatedHead, GATED),
     "gated-joint": (GatedHead, GATED),
 }  # by model: the head that is fitted on frozen features, and the shapes to choose from
+
+
+def family_of(model: str) -> tuple[Family, list[Shape]]:
+    """The head of a model and its shapes; `InputError` where it has none."""
+    if model not in FAMILIES:
+        raise InputError(f"{model}: no head; add it to FAMILIES in pipeline/fusion/heads.py")
+    return FAMILIES[model]
 
 
 class Dropping(nn.Module):

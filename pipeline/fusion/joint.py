@@ -30,7 +30,7 @@ from pipeline.cohort.rows import (
     read_rows,
 )
 from pipeline.fusion.absent import add_absent_arguments, scenarios_of_head
-from pipeline.fusion.heads import FAMILIES, HEADS, Dropping, LateHead
+from pipeline.fusion.heads import HEADS, Dropping, LateHead, family_of
 from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
 from pipeline.stage.privacy import tell
@@ -132,7 +132,7 @@ def predict(model: JointModel, data: JointData, rows: TaskRows, seed: int,
     features = evaluate(model.encoders, data, everyone, 256, device)  # (N, M, D)
     embeddings = Embeddings(features.numpy(), data.here)
     if arguments.head_on == "fusion":
-        family, tried = FAMILIES[arguments.head]
+        family, tried = family_of(arguments.head)
         chosen, choices[seed] = choose(family, tried, embeddings, rows, rows.of("fusion"),
                                        rows.of("val"), arguments.modality_dropout, seed,
                                        arguments.head)  # fmt: skip

@@ -73,6 +73,7 @@ def read(config: dict[str, Any], files: Sequence[Path], command_line: Config) ->
             raise InputError(f"{own}: it is named {stated['name']}; call it {name}, as its file")
         update_config(config, stated)
         update_config(config, dict(command_line))
+        logger.info(f"experiment {name}: {own} over the config")
     elif near := difflib.get_close_matches(name, [path.stem for path in FOLDER.glob("*.yaml")], 1):
         logger.warning(f"{own} is not there: the experiment {name} follows the config alone (did "
                        f"you mean {near[0]}?)")  # fmt: skip

@@ -53,7 +53,7 @@ def beaten_lines(comparisons: Mapping[str, Any] | None, seeds: int) -> dict[str,
             for name in compared.get("beaten_by", [])
         ],
         "Not better than": [
-            f"{name} {with_interval(gains[name], sign=True)}"
+            f"{name}: model − it {with_interval(gains[name], sign=True)}"
             for name in compared.get("not_better_than", [])
         ],
     }

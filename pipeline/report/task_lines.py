@@ -56,10 +56,10 @@ def _auroc(metrics: Mapping[str, Any]) -> str:
 
 def _ceiling(ceiling: Mapping[str, Any] | None) -> Lines:
     if ceiling is None:
-        return {"Ceiling": "unknown (no truth is known for this source and task)"}
+        return {"Ceiling": "unknown (known of the synthetic hospital's own tasks alone)"}
     oracle = with_interval(ceiling["oracle_auroc"])
     return {
-        "Ceiling": f"{number(ceiling['population_auroc'])} in the population; oracle {oracle}",
+        "Ceiling": f"{number(ceiling['population_auroc'])} in the whole hospital; oracle {oracle}",
         "Oracle − model": with_interval(ceiling["oracle_minus_model"], sign=True),
     }
 
@@ -82,7 +82,7 @@ def _all_modalities(part: Part, seeds: int, unit: str, letters: Letters) -> Line
     if (coverage := part.get("coverage")) and (text := coverage_words(coverage, letters)):
         lines["Modalities"] = f"{text} of the test {unit}"
     if complete := part.get("complete"):
-        lines["All modalities"] = _complete(complete, seeds, unit)
+        lines["Complete only"] = _complete(complete, seeds, unit)
     return lines
 
 
@@ -91,7 +91,9 @@ def _complete(complete: Mapping[str, Any], seeds: int, unit: str) -> str:
     if complete["reason"]:
         return f"not measured: {complete['reason']}"
     test, compared = complete["metrics"]["test"], complete.get("comparisons") or {}
-    text = f"AUROC {with_interval(test['auroc'])} on the {test['n']} test {unit} that have them"
+    text = (
+        f"AUROC {with_interval(test['auroc'])} on the {test['n']} test {unit} with all modalities"
+    )
     if best := compared.get("best_single"):
         text += f"; over {best} {gain_words(compared['singles'][best], seeds)}"
     return text

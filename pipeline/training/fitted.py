@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pipeline.stage.errors import InputError
 from pipeline.training.embeddings import Embeddings
 
 KEPT = 0.99  # share of a modality's variance that its principal directions hold
@@ -182,5 +183,11 @@ def train(head: FittedHead, known: Known, strength: float, rate: float) -> None:
 
 @torch.no_grad()
 def odds_of(head: FittedHead, known: Known) -> torch.Tensor:
-    """The log odds (N,) of a head."""
-    return head.together(head.each(known.value), known.here)
+    """The log odds (N,) of a head; raises `InputError` where they are not all finite."""
+    odds = head.together(head.each(known.value), known.here)
+    if not odds.isfinite().all():
+        raise InputError(
+            f"{type(head).__name__}: its log odds are NaN or infinite: does it divide by zero, or "
+            "mask by infinity, where an episode has none of the modalities?"
+        )
+    return odds

@@ -10,7 +10,7 @@ modality → the encoder's name, `before` and the files and settings of that enc
 import argparse
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Protocol
@@ -78,6 +78,19 @@ def find(modality: str, encoder: str) -> Encoder:
         raise InputError(missing) from error
 
 
+def tokens_of(network: nn.Module, batch: Batch, horizons: Sequence[float]) -> Tokens:
+    """The tokens of an encoder's network at K horizons; `InputError` where a shape is wrong."""
+    tokens: Tokens = network(batch, horizons)
+    for name, (feature, present) in tokens.items():
+        shape, width = tuple(present.shape), network.widths[name]  # type: ignore[index]
+        if present.ndim != 2 or shape[1] != len(horizons) or feature.shape != (*shape, width):
+            raise InputError(
+                f"{type(network).__name__}: token {name} is {tuple(feature.shape)}, its presence "
+                f"{shape}; expected (B, {len(horizons)}, {width}) and (B, {len(horizons)})"
+            )
+    return tokens
+
+
 class Feature(nn.Module):
     """Batch of a modality → its feature (B, 512) for heads: its tokens at one horizon.
 
@@ -95,7 +108,7 @@ class Feature(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """(B, 512)."""
-        tokens: Tokens = self.network(batch, [self.horizon])
+        tokens = tokens_of(self.network, batch, [self.horizon])
         features = [
             torch.where(present, feature[:, 0], 0.0)  # present (B, 1)
             for feature, present in tokens.values()

@@ -14,7 +14,7 @@ from torch import nn
 
 from pipeline.stage.errors import InputError
 from pipeline.training.batches import Batch, within
-from pipeline.training.modality import Tokens
+from pipeline.training.modality import Tokens, tokens_of
 from pipeline.unimed import decoders
 from pipeline.unimed.decoders import Attention
 from pipeline.unimed.settings import Step, UnimedModel
@@ -65,7 +65,7 @@ class Memory(nn.Module):
         """(B, K, M, D)."""
         all_tokens: Tokens = {}
         for name, encoder in self.encoders.items():
-            made = encoder(within(batch, name), horizons)
+            made = tokens_of(encoder, within(batch, name), horizons)
             self.features[name] = [x for x, _ in made.values() if self.training and x.requires_grad]
             all_tokens |= made
         tokens = []
