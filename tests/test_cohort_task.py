@@ -110,8 +110,8 @@ def test_a_task_file_that_no_target_could_mean_is_refused(tmp_path, name):
 
 
 def test_what_a_query_asks_for_in_vain_is_told_with_the_remedy():
-    remedy = r"(?s)not exist!.*LINE 1.*Tables: …, Views: …$"
+    remedy = r"(?s)not exist!.*Tables: …, Views: …$"
     with pytest.raises(InputError, match=remedy), _absent_named("x.sql"):
         duckdb.sql("FROM hospital_deaths")
-    with pytest.raises(InputError, match=r"(?s)dead.*LINE 1[^…]*$"), _absent_named("x.sql"):
+    with pytest.raises(InputError, match=r"(?s)dead[^…]*$"), _absent_named("x.sql"):
         duckdb.sql("SELECT d.dead FROM (SELECT 1 AS died) AS d")
