@@ -110,7 +110,8 @@ def linked(base: Checkout, root: Path, left: int | None) -> Iterator[Path]:
         mounted = ["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(root)]
         subprocess.run(mounted, check=True)
     try:
-        subprocess.run(["cp", "-a", f"{base.root}/pipeline", f"{root}/pipeline"], check=True)
+        code = [f"{base.root}/{name}" for name in ("pipeline", "requirements.lock")]
+        subprocess.run(["cp", "-a", *code, str(root)], check=True)
         subprocess.run(["cp", "-as", f"{base.root}/results", f"{root}/results"], check=True)
         for folder in ("logs", "tmp"):
             (root / folder).mkdir()
