@@ -172,7 +172,7 @@ def test_figures_of_the_complete_episodes_are_those_of_a_table_without_the_other
         value, abs=1e-6
     )
     said = words(in_tasks(made), tmp_path / "a.json", {"c": "chest films"})
-    assert f"on the {counts['ecn']} test episodes that have them" in said
+    assert f"on the {counts['ecn']} test episodes with all modalities" in said
     assert "chest films" in said.split("Modalities")[1]
 
 
