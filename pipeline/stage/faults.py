@@ -21,6 +21,7 @@ _MEMORY_CLASSES = {"MemoryError", "OutOfMemoryException", "ArrowMemoryError"}
 _GPU_MEMORY = "OutOfMemoryError"  # of torch
 _MEMORY = re.compile(
     r"bad_alloc|[Cc]annot allocate memory|can't allocate memory|Out of Memory"
+    r"|failed to map segment"  # of a library that does not fit
     # of a thread that finds no room for its stack, as Python, libgomp, OpenBLAS and rayon say it
     r"|can't start new thread|(?:[Tt]hread|spawn)[^\n]*Resource temporarily unavailable"
 )
