@@ -9,22 +9,22 @@ tells all else, has not begun then.
 
 import os
 import sys
-import traceback
 from types import TracebackType
 
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1")
-
-_SHORT = ("failed to map segment", "Cannot allocate memory")  # in an ImportError of the loader's
 
 
 def _import_failed(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Ends a stage whose libraries do not fit into memory with the status of such a job, 137."""
-    if issubclass(kind, MemoryError) or any(words in str(error) for words in _SHORT):
+    from pipeline.stage.errors import MemoryShortError
+    from pipeline.stage.faults import explained
+
+    if isinstance(short := explained(error, sys.argv[1:]), MemoryShortError):
         print("error: memory: too little to import its libraries", file=sys.stderr, flush=True)
-        os._exit(137)
-    traceback.print_exception(kind, error, trace)
+        os._exit(short.status)
+    sys.__excepthook__(kind, error, trace)
 
 
 if any(word.startswith("pipeline.") for word in sys.orig_argv[1:4]):  # python -m pipeline.…

@@ -149,9 +149,8 @@ def _absent_named(query: str) -> Iterator[None]:
         yield
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         told = "\n".join(line for line in str(error).splitlines() if line.strip())
-        unnamed = "does not exist" in told.splitlines()[0] and "Table" in told.splitlines()[0]
-        remedy = "\na table or view must be named in the query's first comment: Tables: …, Views: …"
-        raise InputError(
-            f"{query} asks for a table or column that is not there: {told}"
-            f"{remedy if unnamed else ''}"
-        ) from error
+        if "Table with name" in told:  # a typo in a column needs another remedy
+            told += (
+                "\na table or view must be named in the query's first comment: Tables: …, Views: …"
+            )
+        raise InputError(f"{query} asks for a table or column that is not there: {told}") from error

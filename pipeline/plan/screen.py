@@ -173,7 +173,7 @@ def end_of(log: Sequence[str]) -> list[str]:
     'error: no episode is left'
     """
     errors = [place for place, line in enumerate(log) if line.startswith("error: ")]
-    return list(log[min([len(log) - TAIL, *errors[-1:]]) if len(log) > TAIL else 0 :])
+    return list(log[min([max(len(log) - TAIL, 0), *errors[-1:]]) :])
 
 
 def install(workflow: Any, words: Callable[[], str]) -> None:

@@ -76,6 +76,11 @@ def _flat(value: object, key: str = "") -> dict[str, str]:
     return {key: "null" if value is None else str(value)}
 
 
+def in_both(first: Result, second: Result) -> list[str]:
+    """The tasks that both results have, in the order of the first."""
+    return [task for task in first["tasks"] if task in second["tasks"]]
+
+
 def attrition(first: Result, second: Result, task: str) -> list[Row]:
     """How many episodes are left after each condition of either cohort, in their order."""
     both = [one["tasks"][task]["attrition"] for one in (first, second)]
@@ -136,10 +141,10 @@ def aurocs(
 def compared(first: tuple[Path, Result], second: tuple[Path, Result]) -> Iterator[str]:
     """Every AUROC that can be compared, task by task, or why one cannot be."""
     tables = [read_tasks(predictions_of(*one)) for one in (first, second)]
-    common = [task for task in first[1]["tasks"] if task in second[1]["tasks"]]
-    if not common:
+    tasks = in_both(first[1], second[1])
+    if not tasks:
         yield "no task in common"
-    for task in common:
+    for task in tasks:
         yield f"{task}:"
         if task not in tables[0] or task not in tables[1]:
             yield "  of many labels: no AUROC is compared"
@@ -175,7 +180,7 @@ def report(first: tuple[Path, Result], second: tuple[Path, Result]) -> Iterable[
     yield from (f"first:  {first[0]}", f"second: {second[0]}")
     yield from ("settings that differ", *in_columns(settings(a, b), "none"))
     yield from ("definitions that differ", *in_columns(definitions(a, b), "none"))
-    for task in [task for task in a["tasks"] if task in b["tasks"]]:
+    for task in in_both(a, b):
         rows = in_columns(attrition(a, b, task), "none")
         yield from (f"episodes left, {task}", *rows)
     yield "AUROC on the common test patients"
