@@ -293,8 +293,8 @@ def page(trials: list[dict], kills: dict | None, mutations: dict | None) -> str:
         "Seen by make verify: it ended well, with other bytes; the table's digest tells it.",
         "Unclear: stopped, with nothing wrong taken for right, but not in one line.", "",
         f"{len(KINDS)} kinds, {len(tried)} tried; {len(names)} stages; {len(trials)} trials:",
-        f"{total[HELD]} held, {total[VERIFIED]} seen by make verify, {total[WRONG]} wrong, "
-        f"{total[HUNG]} hung, {total[UNCLEAR]} unclear.",
+        f"{total[HELD]} held, {total[WRONG]} wrong, {total[HUNG]} hung, {total[UNCLEAR]} unclear, "
+        f"{total[VERIFIED]} seen by make verify.",
         "", "| fault | must be | stages | tried | held |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for name, kind in KINDS.items():
