@@ -23,6 +23,7 @@ from pipeline.stage.sections import (
     Fit,
     Positive,
     Run,
+    RunParameters,
     Share,
     Whole,
     exact,
@@ -42,7 +43,7 @@ Number = TypeAliasType(
 )
 Column = Literal["overall", "train", "fusion", "val", "test", "negative", "positive"]
 Points = list[float | None]  # one number per threshold; null where it is hidden or undefined
-Method = Literal["none", "platt", "temperature"]
+Way = Literal["none", "platt", "temperature"]
 
 
 @exact
@@ -71,7 +72,7 @@ class KitHead(TypedDict):
     """SHA-256 of the file of the result."""
     suppressed_below: Whole
     """Counts below are hidden, and all others rounded to a multiple of 10; 0: all are shown."""
-    recalibration: Method
+    recalibration: Way
     """How the probabilities of the result were recalibrated; all sections but `calibration`, which
     shows each, are of these."""
     seeds: list[int]
@@ -230,18 +231,6 @@ class Flow(TypedDict):
 
 
 @exact
-class RunParameters(Run):
-    """What was fitted on validation, of one run: logit p' = intercept + slope · logit p."""
-
-    slope: float | None
-    """Slope; of temperature scaling 1 / T. Null where none could be fitted."""
-    intercept: float | None
-    """Intercept; 0 of temperature scaling."""
-    reason: str | None
-    """Why none could be fitted: the probabilities are then left as they are; null where it was."""
-
-
-@exact
 class RiskGroup(TypedDict):
     """Test episodes of like risk, a tenth of them (neighbours merged where they are few)."""
 
@@ -283,7 +272,7 @@ class Histogram(TypedDict):
 class CalibratedBy(TypedDict):
     """Calibration on test after one way of recalibration, fitted on validation run by run."""
 
-    method: Method
+    method: Way
     """none: the model's own probabilities; platt: slope and intercept; temperature: slope alone."""
     by_run: list[RunParameters]
     """What was fitted; empty of none."""
