@@ -16,7 +16,7 @@ from pipeline.kit.style import (
     legend,
     not_shown,
 )
-from pipeline.report.names import letter_words
+from pipeline.report.names import Letters, letter_words
 from pipeline.report.numbers import count, number, with_interval
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def coverage(kit: Kit) -> Picture:
     if own is None or own["reason"] or not own["levels"]:
         return not_shown(title, own and own["reason"])
     levels = [(level["level"], level["cells"]["overall"]) for level in own["levels"]]
-    told = ", ".join(f"{_combination(name, kit)} {share_words(cell)}" for name, cell in levels)
+    told = ", ".join(f"{combination(name, kit.letters)} {share_words(cell)}" for name, cell in levels)
 
     def draw() -> "Figure":
         drawn = figure(SINGLE, (16 + 5 * len(levels)) * MM)
@@ -191,7 +191,7 @@ def coverage(kit: Kit) -> Picture:
         panel.barh(range(len(levels)), shares, color=COLOURS[0], height=0.7)
         for y, (_, cell) in enumerate(levels):
             panel.text(shares[y] + 1, y, share_words(cell), va="center", fontsize=6.5)
-        panel.set_yticks(range(len(levels)), [_combination(name, kit) for name, _ in levels])
+        panel.set_yticks(range(len(levels)), [combination(name, kit.letters) for name, _ in levels])
         panel.set(ylim=(len(levels) - 0.5, -0.5), xlabel="Episodes, %")
         panel.set_xlim(0, 1.22 * max([*shares, 1]))
         panel.grid(False, axis="y")
@@ -201,16 +201,14 @@ def coverage(kit: Kit) -> Picture:
     return Picture(title, f"Share of all episodes by modalities at hand: {told}.", rows, draw)
 
 
-def _combination(name: str, kit: Kit) -> str:
+def combination(name: str, letters: Letters) -> str:
     """A combination of letters in words.
 
-    >>> class Of: letters = {"e": "EHR", "c": "films"}
-    >>> _combination("ec", Of), _combination("none", Of)
+    >>> combination("ec", {"e": "EHR", "c": "films"}), combination("none", {})
     ('EHR + films', 'none')
     """
-    if not set(name) <= set(kit.letters):
-        return name
-    return " + ".join(kit.letters[letter] for letter in name)
+    known = set(name) <= set(letters)
+    return " + ".join(letters[letter] for letter in name) if known else name
 
 
 def share_words(cell: Any) -> str:

@@ -1,13 +1,18 @@
 """What a kit is made of: result, curves, numbers and explanations of one binary task."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.kit.names import EXPLANATIONS, NUMBERS
 from pipeline.report.names import Letters, letter_words, model_words, task_words
 from pipeline.report.results import is_ranked
 from pipeline.stage.errors import InputError
+from pipeline.stage.explanations import Explanations, explanations_in
 from pipeline.stage.files import read_json
+from pipeline.stage.kit import Numbers, read_numbers
 from pipeline.stage.result import Result, read_result
 
 Json = dict[str, Any]
@@ -23,8 +28,8 @@ class Kit:
 
     result: Result
     curves: Json
-    numbers: Json
-    explanations: list[Json]
+    numbers: Numbers
+    explanations: Sequence[Explanations]
     letters: Letters
 
     @property
@@ -90,7 +95,7 @@ def read_kit(
     result: str | Path,
     curves: str | Path,
     numbers: str | Path,
-    explanations: list[str],
+    explanations: Sequence[Explanations],
     letters: Letters,
 ) -> Kit:
     """Reads the files of a kit.
@@ -98,12 +103,33 @@ def read_kit(
     Raises `InputError` for a result of several tasks or of many labels, and where the numbers or
     the curves are of another result.
     """
-    one, drawn, measured = read_result(result), read_json(curves), read_json(numbers)
+    one, drawn, measured = read_result(result), read_json(curves), read_numbers(numbers)
     if len(one["tasks"]) != 1 or any(is_ranked(part) for part in one["tasks"].values()):
         raise InputError(f"{result}: a kit is of a result of one binary task")
-    for path, content in ((curves, drawn), (numbers, measured)):
-        if not isinstance(content, dict) or content.get("target") != one["target"]:
-            raise InputError(f"{path}: not of {one['target']}")
+    if drawn.get("target") != one["target"]:
+        raise InputError(f"{curves}: not of {one['target']}")
+    digest = hashlib.sha256(Path(result).read_bytes()).hexdigest()
+    if measured["head"]["result_sha256"] != digest:
+        raise InputError(f"{numbers}: of another result than {result}; make them again")
     (task,) = one["tasks"]
     own = drawn["tasks"][task] if "tasks" in drawn else drawn
-    return Kit(one, own, measured, [read_json(path) for path in explanations], letters)
+    return Kit(one, own, measured, explanations, letters)
+
+
+def folder_of(result: Path) -> Path:
+    """Where the kit of a result lies.
+
+    >>> folder_of(Path("results/elderly/ecn_early_mortality.json")).as_posix()
+    'results/elderly/kit/ecn_early_mortality'
+    """
+    return result.parent / "kit" / result.stem
+
+
+def read_made(path: Path, letters: Letters) -> tuple[Kit, Path]:
+    """The kit that lies beside a result, and its folder."""
+    folder, result = folder_of(path), read_result(path)
+    home = path.parent.parent if result["protocol"] == "published" else path.parent
+    curves = home / result["protocol"] / "curves" / path.name
+    explanations = [explanations_in(one, folder / EXPLANATIONS)
+                    for one in read_json(folder / EXPLANATIONS)]  # fmt: skip
+    return read_kit(path, curves, folder / NUMBERS, explanations, letters), folder

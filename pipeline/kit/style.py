@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from pipeline.kit.names import FORMATS
 from pipeline.report import drawing
 from pipeline.stage.files import whole
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 MM = 1 / 25.4  # inches
 SINGLE, DOUBLE = 89 * MM, 183 * MM
-FORMATS = ("svg", "pdf", "png")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 GREY, PALE = "#6B6B6B", "#E8E8E8"

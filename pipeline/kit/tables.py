@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.kit.discrimination import others
-from pipeline.kit.groups import share_words
+from pipeline.kit.groups import combination, share_words
 from pipeline.kit.inputs import Kit
 from pipeline.report.numbers import cell, number, short
 from pipeline.report.names import unique
@@ -100,8 +100,10 @@ def table_one(kit: Kit) -> Table:
         else:
             lines.append(Line(one["words"]))
             for place, level in enumerate(one["levels"]):
-                cells = [_level(level["cells"].get(name)) for name in names]
-                lines.append(Line(level["level"], [*cells, *(ends if place == 0 else ["", ""])]))
+                cells = [_level(level["cells"].get(column)) for column in names]
+                name = level["level"]
+                label = combination(name, kit.letters) if one["variable"] == "combination" else name
+                lines.append(Line(label, [*cells, *(ends if place == 0 else ["", ""])]))
         if any(value not in (0, None) for value in one["missing"].values()):
             cells = [counted(one["missing"].get(name)) for name in names]
             lines.append(Line("not known", [*cells, "", ""]))
