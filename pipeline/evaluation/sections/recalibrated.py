@@ -5,7 +5,8 @@ recalibrated (few validation episodes of a class, classes that are told apart, r
 rise with the predictions) its predictions stay as they are, with the reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -16,17 +17,20 @@ from pipeline.evaluation.statistics.recalibration import fit_recalibration, reca
 from pipeline.stage.privacy import warn
 from pipeline.stage.sections import Method, RunParameters
 
+Line = tuple[float, float]  # intercept and slope
 Fitted = list[RunParameters]
 FALLS = "the risk does not rise with the predictions on validation: the slope is not above 0"
 SEPARATED = "no finite fit: the predictions tell the classes of validation apart, or are all alike"
 METHODS: tuple[Method, ...] = ("platt", "temperature")
 
 
-def fit(label: Flags, score: Floats, method: Method, smallest: int) -> tuple[float, float] | str:
+def fit(
+    label: Flags, score: Floats, fitted_by: Callable[[Flags, Floats], Line], smallest: int
+) -> Line | str:
     """Intercept and slope by validation episodes (n,); else why there are none.
 
-    >>> score = np.array([0.1, 0.8, 0.4, 0.9])
-    >>> fit(score < 0.5, score, "platt", 0) == SEPARATED, fit(score < 9, score, "platt", 0)
+    >>> score, platt = np.array([0.1, 0.8, 0.4, 0.9]), partial(fit_recalibration, method="platt")
+    >>> fit(score < 0.5, score, platt, 0) == SEPARATED, fit(score < 9, score, platt, 0)
     (True, 'validation has one class only')
     """
     sides = int(label.sum()), int((~label).sum())
@@ -34,7 +38,7 @@ def fit(label: Flags, score: Floats, method: Method, smallest: int) -> tuple[flo
         return "validation has one class only"
     if min(sides) < smallest:
         return f"fewer than {smallest} positive or negative validation episodes"
-    intercept, slope = fit_recalibration(label, score, method)
+    intercept, slope = fitted_by(label, score)
     if np.isnan(slope) or np.isnan(intercept):
         return SEPARATED
     return (intercept, slope) if slope > 0 else FALLS
@@ -46,8 +50,8 @@ def fit_runs(frames: Sequence[pl.DataFrame], method: Method, smallest: int) -> F
     for number, frame in enumerate(frames):
         for seed in seeds(frame):
             part = frame.filter(seed=seed, split="val")
-            found = fit(part["label"].to_numpy() == 1, part["probability"].to_numpy(), method,
-                        smallest)  # fmt: skip
+            label, score = part["label"].to_numpy() == 1, part["probability"].to_numpy()
+            found = fit(label, score, partial(fit_recalibration, method=method), smallest)
             run: RunParameters = {
                 "seed": seed, "fold": number, "slope": None, "intercept": None, "reason": None
             }  # fmt: skip
@@ -58,7 +62,7 @@ def fit_runs(frames: Sequence[pl.DataFrame], method: Method, smallest: int) -> F
     return fitted
 
 
-def line(run: RunParameters) -> tuple[float, float]:
+def line(run: RunParameters) -> Line:
     """Intercept and slope of a run: 0 and 1 where none could be fitted."""
     intercept, slope = run["intercept"], run["slope"]
     return (0.0, 1.0) if intercept is None or slope is None else (intercept, slope)

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from pipeline.cohort.attrition import merged
+from pipeline.evaluation.statistics.figures import NOTHING
 from pipeline.evaluation.statistics.sample import Sample
-from pipeline.stage.sections import Condition, Counts
+from pipeline.stage.sections import Condition, Counts, Estimate
 
 Shown = int | str
 Rounded = float | int | str
@@ -151,6 +152,24 @@ def shown_share(part: Rounded, whole: Rounded) -> float | None:
     """
     top, bottom = known_count(part), known_count(whole)
     return None if math.isnan(top) or math.isnan(bottom) or bottom == 0 else top / bottom
+
+
+def from_counts(exact: Mapping[str, Any], share: float | None, threshold: int) -> Estimate:
+    """An estimate whose value is the `share` of shown counts where few are hidden; else as it is.
+
+    Its interval holds the value: that is of rounded counts.
+
+    >>> from_counts({"value": 0.26, "low": 0.2, "high": 0.3}, 0.31, 10)
+    {'value': 0.31, 'low': 0.2, 'high': 0.31}
+    >>> from_counts({"value": 0.26, "low": 0.2, "high": 0.3}, 0.31, 0)["value"]
+    0.26
+    """
+    low, high = exact["low"], exact["high"]
+    if not threshold:
+        return {"value": exact["value"], "low": low, "high": high}
+    if share is None or low is None or high is None:
+        return NOTHING if share is None else {"value": share, "low": low, "high": high}
+    return {"value": share, "low": min(low, share), "high": max(high, share)}
 
 
 def shown_attrition(conditions: list[dict[str, Any]], threshold: int) -> list[Condition]:

@@ -90,7 +90,7 @@ def threshold(
     `parts`: samples by split; `runs`: seed and fold of each run. Measures from whose digits one of
     1 to `smallest` − 1 episodes of the confusion table could be worked out are withheld.
     """
-    chosen = [] if _empty(parts["val"]) else _by_run(parts, runs)
+    chosen = by_prevalence(parts, runs)
     made: Threshold = {
         "rule": RULE, "reason": _why_not(parts, chosen, smallest), "by_run": [],
         "sensitivity": NOTHING, "specificity": NOTHING, "precision": NOTHING, "f1": NOTHING,
@@ -165,8 +165,13 @@ def _empty(part: Sample) -> bool:
     return any(rows.start == rows.stop for rows in part.blocks)
 
 
-def _by_run(parts: Mapping[str, Sample], runs: list[Run]) -> list[RunThreshold]:
-    """Threshold, prevalence of the training patients and share on validation, run by run."""
+def by_prevalence(parts: Mapping[str, Sample], runs: list[Run]) -> list[RunThreshold]:
+    """Threshold, prevalence of the training patients and share on validation, run by run.
+
+    Empty without validation episodes.
+    """
+    if _empty(parts["val"]):
+        return []
     each = []
     for fold, rows in enumerate(parts["val"].blocks):
         training = [parts[split].label[parts[split].blocks[fold]] for split in TRAINING]
@@ -183,7 +188,7 @@ def _by_run(parts: Mapping[str, Sample], runs: list[Run]) -> list[RunThreshold]:
 
 
 def calls_of(part: Sample, cut: Floats) -> list[Flags]:
-    """Who is predicted positive by the runs' thresholds (runs,): an array (seeds, rows) per fold."""
+    """Who is called at the thresholds (runs,): an array (seeds, rows) per fold."""
     value = cut.reshape(part.folds, -1)
     return [
         part.probability[:, rows] >= value[fold][:, None] for fold, rows in enumerate(part.blocks)

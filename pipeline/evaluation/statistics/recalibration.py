@@ -31,11 +31,17 @@ def fit_recalibration(
     >>> [round(value, 3) + 0.0 for value in fit_recalibration(label, score, "platt")]
     [0.0, 0.781]
     """
-    odds, no_offset, one = logits(score), np.zeros(len(score)), unit_weights(label)
-    if method == "temperature":
-        return 0.0, float(logistic(odds[None], no_offset, label, one)[0, 0])
-    design, middle, spread = line(odds)
-    slope, intercept = logistic(design, no_offset, label, one)[0]
+    odds = logits(score)
+    if method == "platt":
+        return fit_line(label, odds)
+    fitted = logistic(odds[None], np.zeros(len(odds)), label, unit_weights(label))
+    return 0.0, float(fitted[0, 0])
+
+
+def fit_line(label: Flags, value: Floats) -> tuple[float, float]:
+    """Intercept and slope of the log odds of the label (n,) by a value (n,); NaN without a fit."""
+    design, middle, spread = line(value)
+    slope, intercept = logistic(design, np.zeros(len(value)), label, unit_weights(label))[0]
     return float(intercept - slope * middle / spread), float(slope / spread)
 
 
