@@ -36,8 +36,8 @@ def files() -> list[str]:
     """Every file that `pipeline.kit.make` writes, relative to the folder of the kit.
 
     >>> names = files()
-    >>> names[:2], "figures/roc.csv" in names, "tables/table_one.md" in names, "numbers.json" in names
-    (['report.html', 'explanations.json'], True, True, False)
+    >>> names[:2], "figures/roc.csv" in names, "tables/table_one.md" in names
+    (['report.html', 'explanations.json'], True, True)
     """
     figures = [f"figures/{name}.{kind}" for name in FIGURES for kind in (*FORMATS, "csv")]
     tables = [f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "html", "md")]
