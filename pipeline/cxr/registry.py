@@ -46,7 +46,12 @@ def modality(config: Mapping[str, Any]) -> Modality:
             queries=QUERIES,
         ),
     }
-    return Modality(words="chest films", encoders=encoders, present=f"{FOLDER}/films.parquet")
+    return Modality(
+        words="chest films",
+        encoders=encoders,
+        present=f"{FOLDER}/films.parquet",
+        faults=tuple(DECODED),
+    )
 
 
 def _resnet18(config: Mapping[str, Any]) -> Encoder:
