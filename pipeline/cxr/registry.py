@@ -46,12 +46,7 @@ def modality(config: Mapping[str, Any]) -> Modality:
             queries=QUERIES,
         ),
     }
-    return Modality(
-        words="chest films",
-        encoders=encoders,
-        present=f"{FOLDER}/films.parquet",
-        faults=tuple(DECODED),
-    )
+    return Modality(words="chest films", encoders=encoders, present=f"{FOLDER}/films.parquet")
 
 
 def _resnet18(config: Mapping[str, Any]) -> Encoder:

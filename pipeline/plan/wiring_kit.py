@@ -7,6 +7,7 @@ describes them are alike in all folds; those of the first are read.
 import json
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from pipeline.fusion import registry
@@ -15,6 +16,7 @@ from pipeline.plan.checks import Checks
 from pipeline.plan.wiring import UNIT, Of, flat
 from pipeline.plan.wiring_results import ResultWiring, of_protocol
 
+DECODED = "DECODED"  # name in a modality's registry
 SCORE = "sofa"  # the severity at the prediction time
 
 
@@ -83,7 +85,7 @@ class KitWiring:
 
     def faults(self, protocol: str) -> Of:
         """Letter of a modality that a target reads → the tables that say which of its files cannot
-        be read (of films those of the decoded shards), as JSON.
+        be read, as JSON: `DECODED` of its registry, where its encoder reads what counts them.
 
         Not of embeddings that were made elsewhere, of which the result says what lacks one.
         """
@@ -92,9 +94,10 @@ class KitWiring:
             encoders = self.wiring.encoders(of_protocol(wildcards, protocol))
             told: dict[str, list[str]] = {}
             for letter in wildcards.modalities:
-                _, encoder = encoders[self.wiring.letters[letter]]
+                name = self.wiring.letters[letter]
+                _, encoder = encoders[name]
                 if encoder.counts is None:
-                    tables = self.wiring.modalities[letter].faults
+                    tables = getattr(import_module(f"pipeline.{name}.registry"), DECODED, ())
                     read = tables if "readable" in encoder.files else ()
                     told[letter] = [self._located(one, protocol, wildcards) for one in read]
             return json.dumps(told)

@@ -43,15 +43,13 @@ class Modality:
     """A modality: what it is called, who has it, and its encoders by name.
 
     `present`: the table with the episodes that have it (and, where it has a column minute, from
-    when). `assumed`: the table of those who are taken to have it, if not `present`. `faults`:
-    tables that say which of its files cannot be read, if its encoders look (file `readable`).
+    when). `assumed`: the table of those who are taken to have it, if not `present`.
     """
 
     words: str
     encoders: Mapping[str, Encoder]
     present: str | None = None
     assumed: str | None = None
-    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
