@@ -14,7 +14,8 @@ import torch
 from pipeline.cxr.encoder_backbone import BackboneNetwork
 from pipeline.cxr.encoder_resnet18 import FilmsNetwork
 from pipeline.cxr.film_data import Films, decoded_places
-from pipeline.explain.model import Explained, Given, Pictures
+from pipeline.explain.common import Explained
+from pipeline.explain.model import Given
 from pipeline.explain.parts import Items
 from pipeline.explain.pictures import Shown
 from pipeline.stage.explanations import Film, Method
@@ -105,25 +106,17 @@ class FilmModel:
         return self.given.log_odds(feature)
 
 
-class FilmPictures(Pictures):
+def mean_film(items: Items, value: np.ndarray, suppress: int) -> Film:
     """The mean map over films."""
+    cause = items.cause
 
-    def __init__(self, items: Items, suppress: int) -> None:
-        self.items, self.shown = items, Shown(suppress)
+    def square(flat: np.ndarray) -> list[list[float]]:
+        return flat.reshape(-1, PATCHES, PATCHES).mean(axis=0).tolist()  # type: ignore[no-any-return]
 
-    def film(self, value: np.ndarray) -> Film | None:
-        """Means of each patch."""
-        patients = len(set(self.items.subject.tolist()))
-        if patients < self.shown.least:
-            return None
-
-        def square(flat: np.ndarray) -> list[list[float]]:
-            return flat.reshape(-1, PATCHES, PATCHES).mean(axis=0).tolist()
-
-        cause = self.items.cause
-        return {"rows": PATCHES, "columns": PATCHES, "mean": square(value),
-                "strength": square(np.abs(value)), "patients": self.shown(patients),
-                "cause": None if cause is None else square(cause.astype(float))}  # fmt: skip
+    return {"rows": PATCHES, "columns": PATCHES, "mean": square(value),
+            "strength": square(np.abs(value)),
+            "patients": Shown(suppress)(len(set(items.subject.tolist()))),
+            "cause": None if cause is None else square(cause.astype(float))}  # fmt: skip
 
 
 def explain(given: Given) -> Explained | str:
@@ -147,5 +140,6 @@ def explain(given: Given) -> Explained | str:
     return Explained(
         items=items, row=row, of=len(test), occluded=model.occluded, method=METHOD,
         cause=CAUSE if told else None, why_none=why_none,
-        picture=FilmPictures(items, given.suppress), size=256,
+        picture=lambda value: {"film": mean_film(items, value, given.suppress)},
+        most=given.most, size=256,
     )  # fmt: skip

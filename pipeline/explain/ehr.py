@@ -9,6 +9,7 @@ and when, stays too: what the model makes of that is in no part.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,8 @@ from pipeline.ehr.signals import BINS, Vocabulary, vocabulary
 from pipeline.ehr.statistics import describe
 from pipeline.ehr.steps import Steps
 from pipeline.ehr.summary import WithStatistics
-from pipeline.explain.model import Explained, Given, Pictures
+from pipeline.explain.common import Explained
+from pipeline.explain.model import Given
 from pipeline.explain.parts import Items
 from pipeline.explain.pictures import Shown, grouped
 from pipeline.stage.explanations import Cells, Method, Named
@@ -255,11 +257,15 @@ class Record:
         return cause
 
 
-class CellPictures(Pictures):
+class Pictures:
     """Signals × hours, and signals."""
 
     def __init__(self, record: Record, items: Items, suppress: int) -> None:
         self.record, self.items, self.shown = record, items, Shown(suppress)
+
+    def __call__(self, value: np.ndarray) -> dict[str, Any]:
+        """Both."""
+        return {"cells": self.cells(value), "signals": self.signals(value)}
 
     def cells(self, value: np.ndarray) -> Cells:
         """Means over the episodes that have a cell."""
@@ -324,5 +330,5 @@ def explain(given: Given) -> Explained | str:
         items=items, row=rows, of=len(test), occluded=record.occluded, method=METHOD,
         cause=None if items.cause is None else cause,
         why_none=given.truth.why_none("e") if given.truth else None,
-        picture=CellPictures(record, items, given.suppress), size=512,
+        picture=Pictures(record, items, given.suppress), most=given.most, size=512,
     )  # fmt: skip
