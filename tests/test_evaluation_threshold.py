@@ -67,6 +67,7 @@ def test_measures_at_the_threshold_agree_with_scikit_learn():
                 sklearn.precision_score(label, called[0], **how),
                 sklearn.f1_score(label, called[0], **how),
                 np.average(called[0], weights=row),
+                sklearn.precision_score(~label, ~called[0], **how),
             ]
         )
 

@@ -256,9 +256,13 @@ class Explanations(TypedDict):
 
 def read_explanations(path: str | Path) -> Explanations:
     """Explanations as they were written; `InputError` for a file that is none, or of other code."""
-    content = read_json(path)
+    return explanations_in(read_json(path), path)
+
+
+def explanations_in(content: object, path: str | Path) -> Explanations:
+    """The same of what was read from a file, or of a part of it."""
     version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION or "scores" not in content:
+    if not isinstance(content, dict) or version != SCHEMA_VERSION or "scores" not in content:
         raise InputError(f"{path}: not the explanations of this version ({SCHEMA_VERSION}); make "
                          "them again")  # fmt: skip
     return cast(Explanations, content)

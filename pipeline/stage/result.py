@@ -6,6 +6,7 @@ one task of admissions is flat (`FlatResult`, result.schema.json), every other o
 comparisons and attributions in `pipeline.stage.comparison`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NotRequired, cast
 
@@ -30,6 +31,7 @@ from pipeline.stage.sections import (
     Metrics,
     Missing,
     Rankings,
+    Recalibration,
     Share,
     Subgroups,
     Threshold,
@@ -48,6 +50,8 @@ class Measured(TypedDict):
     """Counts and metrics per split."""
     ceiling: Ceiling | None
     """The best reachable score, known for synthetic data only; null where no truth is known."""
+    recalibration: NotRequired[Recalibration]
+    """What was fitted on validation; absent where the probabilities are the model's own."""
     calibration: Calibration
     """Weak calibration on test."""
     threshold: Threshold
@@ -304,6 +308,7 @@ class FlatResult(Head, Measured):
     """The episodes with predictions."""
 
 
+OPTIONAL = "recalibration"  # a section that is absent where the config asks for none
 SECTIONS = ("metrics", "ceiling", "comparisons", "calibration", "threshold", "subgroups",
             "sensitivity", "missing", "coverage", "complete")  # fmt: skip
 
@@ -316,7 +321,7 @@ def flat(result: Result) -> FlatResult:
     replaced: dict[str, dict[str, Any]] = {
         "tasks": {
             "task_definition": part["definition"],
-            **{name: part[name] for name in SECTIONS},  # type: ignore[literal-required]
+            **_sections(part),
         },
         "attention": {"attention": result["attention"]} if result["attention"] else {},
         "cohort": {"cohort": {**sizes, "attrition": part["attrition"], **looks_ahead}},
@@ -327,17 +332,22 @@ def flat(result: Result) -> FlatResult:
     return cast(FlatResult, public)
 
 
+def _sections(part: Mapping[str, Any]) -> dict[str, Any]:
+    """The `SECTIONS` of a part, and the optional one where there is one."""
+    return {name: part[name] for name in (*SECTIONS, OPTIONAL) if name != OPTIONAL or name in part}
+
+
 def in_tasks(result: FlatResult) -> Result:
     """The form in memory of a result in its public form; the inverse of `flat`."""
     sizes = dict(result["cohort"])
-    part = {name: result[name] for name in SECTIONS}  # type: ignore[literal-required]
+    part = _sections(result)
     part |= {"definition": result["task_definition"], "attrition": sizes.pop("attrition")}
     tasks = {"tasks": {result["task"]: part}, "attention": result.get("attention")}
     private: dict[str, Any] = {}
     for key, value in result.items():
         if key == "task_definition":
             private |= tasks
-        elif key not in (*SECTIONS, "attention"):
+        elif key not in (*SECTIONS, OPTIONAL, "attention"):
             private[key] = sizes if key == "cohort" else value
     return cast(Result, private)
 

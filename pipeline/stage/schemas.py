@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from pipeline.stage import comparison, result, sections
+from pipeline.stage import comparison, kit, result, sections
 from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
 from pipeline.stage.modules import ROOT
@@ -28,6 +28,7 @@ SCHEMAS: dict[str, Any] = {
     "multitask": result.Result,
     "comparison": comparison.Comparison,
     "attribution": comparison.Attribution,
+    "kit": kit.Numbers,
 }
 
 
@@ -70,7 +71,9 @@ def descriptions(kind: Any) -> dict[str, str]:
 def json_schema(kind: Any) -> dict[str, Any]:
     """The JSON schema of a typed dictionary, every field described."""
     made = TypeAdapter(kind).json_schema(schema_generator=Untitled)
-    kinds = {kind.__name__: kind} | vars(comparison) | vars(result) | vars(sections)
+    kinds = {kind.__name__: kind}
+    for module in (kit, comparison, result, sections):
+        kinds |= vars(module)
     for name, part in [(kind.__name__, made), *made.get("$defs", {}).items()]:
         if "properties" not in part:
             continue  # a name for a plain type, which describes itself

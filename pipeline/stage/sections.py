@@ -16,6 +16,7 @@ Gap = Annotated[float, Field(ge=-1, le=1)]  # a difference of two shares
 Positive = Annotated[float, Field(ge=0)]
 Whole = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
+Method = Literal["platt", "temperature"]  # of recalibration
 Count = TypeAliasType(
     "Count",
     Annotated[
@@ -255,6 +256,31 @@ class Calibration(TypedDict):
     """Calibration slope; 1 is right, below 1 predictions are too extreme."""
     intercept: Fit
     """Calibration in the large (slope fixed at 1); 0 is right, below 0 predictions are too high."""
+
+
+@exact
+class RunParameters(Run):
+    """What was fitted on validation, of one run: logit p' = intercept + slope · logit p."""
+
+    slope: float | None
+    """Slope; of temperature scaling 1 / T. Null where none could be fitted."""
+    intercept: float | None
+    """Intercept; 0 of temperature scaling."""
+    reason: str | None
+    """Why none could be fitted: the probabilities are then left as they are; null where it was."""
+
+
+@exact
+class Recalibration(TypedDict):
+    """How the probabilities were recalibrated on validation; their order, so every ranking, stays.
+
+    Every figure of the task that depends on the probabilities themselves is of the recalibrated.
+    """
+
+    method: Method
+    """platt: slope and intercept; temperature: a slope alone, 1 / T."""
+    by_run: list[RunParameters]
+    """What was fitted, fold by fold."""
 
 
 @exact

@@ -5,6 +5,7 @@ negatives has no AUROC, whatever the source. On real data its counts are hidden,
 many other groups of the attribute as it takes that they do not follow from the total.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,12 @@ def _era() -> pl.Expr:
     return pl.when(middle.is_null()).then(pl.lit(UNKNOWN)).otherwise(group)
 
 
+def _language() -> pl.Expr:
+    text = pl.col("language").str.strip_chars().str.to_uppercase()
+    group = pl.when(text == "ENGLISH").then(pl.lit("English")).otherwise(pl.lit("other"))
+    return pl.when(text.is_null() | (text == "")).then(pl.lit(UNKNOWN)).otherwise(group)
+
+
 ATTRIBUTES = {
     "sex": _as_is("sex"),
     "age": _age(),
@@ -72,9 +79,10 @@ ATTRIBUTES = {
     "insurance": _as_is("insurance"),
     "era": _era(),
 }
+MORE = {"language": _language(), "care_unit": _as_is("care_unit")}  # of a kit alone
 
 
-def grouped(episodes: pl.DataFrame) -> pl.DataFrame:
+def grouped(episodes: pl.DataFrame, attributes: Mapping[str, pl.Expr] = ATTRIBUTES) -> pl.DataFrame:
     """Episodes with the group of each attribute that the table has.
 
     >>> grouped(pl.DataFrame({"episode_id": [1, 2], "age": [44, 93], "sex": ["F", None],
@@ -83,10 +91,10 @@ def grouped(episodes: pl.DataFrame) -> pl.DataFrame:
     """
     known = [
         name
-        for name, group in ATTRIBUTES.items()
+        for name, group in attributes.items()
         if set(group.meta.root_names()) <= set(episodes.columns)
     ]
-    return episodes.select("episode_id", *(ATTRIBUTES[name].alias(name) for name in known))
+    return episodes.select("episode_id", *(attributes[name].alias(name) for name in known))
 
 
 def subgroups(

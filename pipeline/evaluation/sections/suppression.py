@@ -1,13 +1,24 @@
-"""Small counts of real patients are not shown (MIMIC's data use agreement asks for aggregates)."""
+"""Small counts of real patients are not shown (MIMIC's data use agreement asks for aggregates).
 
+A result hides small groups, and with them as many others as it takes that they do not follow from
+the totals of its own tables. The kit of a result has many more tables of the same episodes: there
+every other count is rounded, too (`rounded_count`; so do OpenSAFELY and the ONS against
+differencing), and shares are computed from the rounded counts, so that no subtraction across tables
+tells a small one.
+"""
+
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
 from pipeline.cohort.attrition import merged
+from pipeline.evaluation.statistics.figures import NOTHING
 from pipeline.evaluation.statistics.sample import Sample
-from pipeline.stage.sections import Condition, Counts
+from pipeline.stage.sections import Condition, Counts, Estimate
 
 Shown = int | str
+Rounded = float | int | str
+HIDDEN = "hidden"
 COMPLEMENT = "hidden, so that the counts of a small group do not follow from the total"
 NO_COUNTS: Counts = {"n": None, "patients": None, "positives": None, "prevalence": None}
 
@@ -85,12 +96,13 @@ def hides(sample: Sample, threshold: int) -> bool:
     return any(0 < side < threshold for side in sides)
 
 
-def hidden(sides: Mapping[str, tuple[int, int]], smallest: int) -> set[str]:
+def hidden(sides: Mapping[str, tuple[float, ...]], smallest: int) -> set[str]:
     """The groups of one attribute whose counts are not shown.
 
-    `sides`: group → (positives, negatives). Hidden are groups with 1 to `smallest` − 1 of either,
-    and, as the totals of all groups are known, the next smallest ones until at least two are hidden
-    and no 1 to `smallest` − 1 positives or negatives are left for the hidden ones together.
+    `sides`: group → (positives, negatives), or any other counts by class. Hidden are groups with 1
+    to `smallest` − 1 of a class, and, as the totals of all groups are known, the next smallest ones
+    until at least two are hidden and no 1 to `smallest` − 1 of a class are left for the hidden ones
+    together.
 
     >>> sorted(hidden({"A": (300, 900), "B": (40, 200), "C": (3, 30), "D": (90, 300)}, 10))
     ['B', 'C']
@@ -101,11 +113,63 @@ def hidden(sides: Mapping[str, tuple[int, int]], smallest: int) -> set[str]:
     secret = [name for name in ascending if any(0 < side < smallest for side in sides[name])]
     others = [name for name in ascending if name not in secret]
     while secret and others:
-        together = [sum(sides[name][side] for name in secret) for side in (0, 1)]
+        together = [sum(of) for of in zip(*(sides[name] for name in secret), strict=True)]
         if len(secret) > 1 and not any(0 < side < smallest for side in together):
             break
         secret.append(others.pop(0))
     return set(secret)
+
+
+def rounded_count(count: float, threshold: int, secret: bool = False) -> Rounded:
+    """A count of a kit: 1 to `threshold` − 1 as "<threshold", others as multiples of it.
+
+    A threshold of 0 shows all. `secret`: of a group that is hidden.
+
+    >>> [rounded_count(n, 10) for n in (0, 9, 10, 15, 1234)], rounded_count(1234, 0)
+    ([0, '<10', 10, 20, 1230], 1234)
+    >>> rounded_count(50, 10, secret=True), rounded_count(50, 0, secret=True)
+    ('hidden', 50)
+    """
+    if not threshold:
+        return int(count) if float(count).is_integer() else count
+    if secret:
+        return HIDDEN
+    if 0 < count < threshold:
+        return f"<{threshold}"
+    return math.floor(count / threshold + 0.5) * threshold
+
+
+def known_count(count: Rounded | None) -> float:
+    """The number behind a shown count; NaN where it is hidden."""
+    return math.nan if count is None or isinstance(count, str) else float(count)
+
+
+def shown_share(part: Rounded, whole: Rounded) -> float | None:
+    """The share of two shown counts; None where one is hidden, or the whole is 0.
+
+    >>> shown_share(20, 80), shown_share("<10", 80), shown_share(0, 0)
+    (0.25, None, None)
+    """
+    top, bottom = known_count(part), known_count(whole)
+    return None if math.isnan(top) or math.isnan(bottom) or bottom == 0 else top / bottom
+
+
+def from_counts(exact: Mapping[str, Any], share: float | None, threshold: int) -> Estimate:
+    """An estimate whose value is the `share` of shown counts where few are hidden; else as it is.
+
+    Its interval holds the value: that is of rounded counts.
+
+    >>> from_counts({"value": 0.26, "low": 0.2, "high": 0.3}, 0.31, 10)
+    {'value': 0.31, 'low': 0.2, 'high': 0.31}
+    >>> from_counts({"value": 0.26, "low": 0.2, "high": 0.3}, 0.31, 0)["value"]
+    0.26
+    """
+    low, high = exact["low"], exact["high"]
+    if not threshold:
+        return {"value": exact["value"], "low": low, "high": high}
+    if share is None or low is None or high is None:
+        return NOTHING if share is None else {"value": share, "low": low, "high": high}
+    return {"value": share, "low": min(low, share), "high": max(high, share)}
 
 
 def shown_attrition(conditions: list[dict[str, Any]], threshold: int) -> list[Condition]:

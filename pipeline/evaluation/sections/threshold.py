@@ -1,9 +1,12 @@
-"""The threshold of the paper's option `-r`, and what the model does at it.
+"""The model at one threshold: that of the paper's option `-r`, and the operating points of a kit.
 
 As many are predicted positive on validation as are positive among the training patients: the
 threshold is chosen per run on *validation* predictions and applied to the test episodes. (The
 published code chose those of its unimodal models on the test set.) Intervals say how the measures
 vary with the test patients; the threshold itself is held fixed.
+
+Operating points fix sensitivity, specificity or the share of alerts on validation instead, by the
+same choice among scores: of the positives, of the negatives, of all.
 """
 
 from collections.abc import Mapping
@@ -12,7 +15,12 @@ from typing import Literal, get_args
 import numpy as np
 
 from pipeline.evaluation.sections.suppression import hides, why_no_metrics
-from pipeline.evaluation.statistics.bootstrap import Resampling, over_folds, replicate
+from pipeline.evaluation.statistics.bootstrap import (
+    Resampling,
+    Statistic,
+    over_folds,
+    replicate,
+)
 from pipeline.evaluation.statistics.figures import NOTHING, SHARE
 from pipeline.evaluation.statistics.metrics import Flags, Floats
 from pipeline.evaluation.statistics.sample import Sample
@@ -23,8 +31,11 @@ RULE = (
     "between two predictions the one that comes nearest, equal predictions on one side of it"
 )
 TRAINING = ("train", "fusion", "val")
+Aim = Literal["sensitivity", "specificity", "alert_rate"]
 Measured = Literal["sensitivity", "specificity", "precision", "f1", "share_positive"]
 MEASURES: tuple[Measured, ...] = get_args(Measured)
+NPV = len(MEASURES)  # place of the negative predictive value, after them
+CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")
 
 
 def choose(score: Floats, share: float) -> float:
@@ -44,22 +55,24 @@ def choose(score: Floats, share: float) -> float:
 
 
 def at_threshold(label: Flags, called: Flags, weights: Floats) -> Floats:
-    """The MEASURES of calls (S, n) under weights (B, n): (B, S, 5); NaN where undefined.
+    """The MEASURES and the NPV of calls (S, n) under weights (B, n): (B, S, 6); NaN if undefined.
 
     >>> label, called = np.array([True, True, False, False]), np.array([[True, False, True, False]])
     >>> at_threshold(label, called, np.ones((1, 4)))
-    array([[[0.5, 0.5, 0.5, 0.5, 0.5]]])
+    array([[[0.5, 0.5, 0.5, 0.5, 0.5, 0.5]]])
     """
     true = (weights * label) @ called.T.astype(np.float64)
     named = weights @ called.T.astype(np.float64)
     positive = (weights @ label)[:, None]
     n = weights.sum(axis=1)[:, None]
+    spared = n - positive - named + true  # negatives that are not called
     pairs = (
         (true, positive),
-        (n - positive - named + true, n - positive),
+        (spared, n - positive),
         (true, named),
         (2 * true, named + positive),
         (named, n),
+        (spared, n - named),
     )
     return np.stack([_share(part, whole) for part, whole in pairs], axis=2)
 
@@ -77,7 +90,7 @@ def threshold(
     `parts`: samples by split; `runs`: seed and fold of each run. Measures from whose digits one of
     1 to `smallest` − 1 episodes of the confusion table could be worked out are withheld.
     """
-    chosen = [] if _empty(parts["val"]) else _by_run(parts, runs)
+    chosen = by_prevalence(parts, runs)
     made: Threshold = {
         "rule": RULE, "reason": _why_not(parts, chosen, smallest), "by_run": [],
         "sensitivity": NOTHING, "specificity": NOTHING, "precision": NOTHING, "f1": NOTHING,
@@ -85,28 +98,80 @@ def threshold(
     }  # fmt: skip
     if made["reason"]:
         return made
-    test, calls = parts["test"], _calls(parts["test"], chosen)
-
-    def each_seed(weights: Floats) -> Floats:  # (B, S, 5)
-        each = [
-            at_threshold(test.label[rows], called, weights[:, rows])
-            for rows, called in zip(test.blocks, calls, strict=True)
-        ]
-        return over_folds(np.concatenate(each, axis=1), test.folds)
-
-    drawn = replicate(test, each_seed, resampling, SHARE)
+    test = parts["test"]
+    drawn = replicate(test, at_calls(test, calls_of(test, cuts(chosen))), resampling, SHARE)
     made["by_run"] = chosen
     for place, name in enumerate(MEASURES):
         made[name] = drawn.estimate(place)
     return made
 
 
+def at_calls(part: Sample, calls: list[Flags]) -> Statistic:
+    """`at_threshold` of calls, an array (S, rows) per fold, as a statistic: mean over folds."""
+
+    def each_seed(weights: Floats) -> Floats:  # (B, S, 6)
+        each = [
+            at_threshold(part.label[rows], called, weights[:, rows])
+            for rows, called in zip(part.blocks, calls, strict=True)
+        ]
+        return over_folds(np.concatenate(each, axis=1), part.folds)
+
+    return each_seed
+
+
+def cells(part: Sample, calls: list[Flags]) -> Floats:
+    """Episodes in each of CELLS, run by run: (runs, 4)."""
+    each = []
+    for rows, called in zip(part.blocks, calls, strict=True):
+        label = part.label[rows]
+        each += [
+            [
+                (one & label).sum(), (one & ~label).sum(),
+                (~one & label).sum(), (~one & ~label).sum(),
+            ]
+            for one in called
+        ]  # fmt: skip
+    return np.array(each, dtype=np.float64)
+
+
+def confusion(part: Sample, calls: list[Flags]) -> Floats:
+    """Episodes in each of CELLS: the sum over folds, the mean over seeds: (4,)."""
+    by_run = cells(part, calls)
+    summed: Floats = by_run.reshape(part.folds, -1, len(CELLS)).sum(axis=0).mean(axis=0)
+    return summed
+
+
+def fixed_on(val: Sample, what: Aim, aim: float) -> Floats:
+    """The threshold of each run, (runs,), that fixes a measure on validation as nearly as it can.
+
+    NaN where validation has none of those whom it is measured among.
+    """
+    each = []
+    for rows in val.blocks:
+        label = val.label[rows]
+        among = {"sensitivity": label, "specificity": ~label, "alert_rate": np.ones_like(label)}
+        share = 1 - aim if what == "specificity" else aim
+        scores = val.probability[:, rows][:, among[what]]
+        each += [choose(score, share) if len(score) else np.nan for score in scores]
+    return np.array(each)
+
+
+def cuts(chosen: list[RunThreshold]) -> Floats:
+    """The thresholds of the runs: (runs,)."""
+    return np.array([run["threshold"] for run in chosen])
+
+
 def _empty(part: Sample) -> bool:
     return any(rows.start == rows.stop for rows in part.blocks)
 
 
-def _by_run(parts: Mapping[str, Sample], runs: list[Run]) -> list[RunThreshold]:
-    """Threshold, prevalence of the training patients and share on validation, run by run."""
+def by_prevalence(parts: Mapping[str, Sample], runs: list[Run]) -> list[RunThreshold]:
+    """Threshold, prevalence of the training patients and share on validation, run by run.
+
+    Empty without validation episodes.
+    """
+    if _empty(parts["val"]):
+        return []
     each = []
     for fold, rows in enumerate(parts["val"].blocks):
         training = [parts[split].label[parts[split].blocks[fold]] for split in TRAINING]
@@ -122,9 +187,9 @@ def _by_run(parts: Mapping[str, Sample], runs: list[Run]) -> list[RunThreshold]:
     return chosen
 
 
-def _calls(part: Sample, chosen: list[RunThreshold]) -> list[Flags]:
-    """Who is predicted positive: an array (seeds, rows) per fold."""
-    value = np.array([run["threshold"] for run in chosen]).reshape(part.folds, -1)
+def calls_of(part: Sample, cut: Floats) -> list[Flags]:
+    """Who is called at the thresholds (runs,): an array (seeds, rows) per fold."""
+    value = cut.reshape(part.folds, -1)
     return [
         part.probability[:, rows] >= value[fold][:, None] for fold, rows in enumerate(part.blocks)
     ]
@@ -138,12 +203,16 @@ def _why_not(parts: Mapping[str, Sample], chosen: list[RunThreshold], smallest: 
         return reason
     if any(hides(parts[split], smallest) for split in TRAINING):
         return f"fewer than {smallest} positive or negative training patients in a split"
-    if _small(_calls(parts["val"], chosen), smallest):
+    return why_few(parts, cuts(chosen), smallest)
+
+
+def why_few(parts: Mapping[str, Sample], cut: Floats, smallest: int) -> str | None:
+    """Why nothing is shown at the runs' thresholds (runs,); None where something is."""
+    if _small(calls_of(parts["val"], cut), smallest):
         return f"fewer than {smallest} validation episodes on one side of it"
-    sides = [parts["test"].label, ~parts["test"].label]
-    for rows, called in zip(parts["test"].blocks, _calls(parts["test"], chosen), strict=True):
-        if _small([called[:, side[rows]] for side in sides], smallest):
-            return f"a cell of the confusion table holds fewer than {smallest} test episodes"
+    held = cells(parts["test"], calls_of(parts["test"], cut))
+    if np.any((held > 0) & (held < smallest)):
+        return f"a cell of the confusion table holds fewer than {smallest} test episodes"
     return None
 
 

@@ -28,17 +28,38 @@ def slope_and_intercept(label: Flags, score: Floats, weights: Floats) -> Floats:
     >>> slope_and_intercept(label, np.full(4, 0.5), np.ones((1, 4))).round(3)
     array([[   nan, -1.099]])
     """
+    design, _, spread = line(logits(score))
+    slope = logistic(design, np.zeros(len(score)), label, weights)[:, 0] / spread
+    return np.stack([slope, in_the_large(label, score, weights)], axis=1)
+
+
+def in_the_large(label: Flags, score: Floats, weights: Floats) -> Floats:
+    """(B,): the intercept with slope 1 under each of (B, n) weights; NaN with one class."""
+    return logistic(np.ones((1, len(score))), logits(score), label, weights)[:, 0]
+
+
+def logits(score: Floats) -> Floats:
+    """Log odds of probabilities, which are clipped to [CLIP, 1 − CLIP]."""
     clipped = np.clip(score, CLIP, 1 - CLIP)
-    logit = np.log(clipped / (1 - clipped))
-    one, spread = np.ones_like(logit), logit.std() or 1.0
-    design = np.stack([(logit - logit.mean()) / spread, one])  # well conditioned, same slope
-    slope = _resampled(design, np.zeros_like(logit), label, weights)[:, 0] / spread
-    intercept = _resampled(one[None], logit, label, weights)[:, 0]
-    return np.stack([slope, intercept], axis=1)
+    odds: Floats = np.log(clipped / (1 - clipped))
+    return odds
 
 
-def _resampled(design: Floats, offset: Floats, label: Flags, weights: Floats) -> Floats:
-    """`_logistic`, begun at the solution of the sample itself, as resamples end near it."""
+def line(logit: Floats) -> tuple[Floats, float, float]:
+    """The design (2, n) of a line, well conditioned, and the mean and spread that it is made with.
+
+    Its first row is the standardised logit: a coefficient on it is `spread` times the slope.
+    """
+    middle, spread = float(logit.mean()), float(logit.std()) or 1.0
+    return np.stack([(logit - middle) / spread, np.ones_like(logit)]), middle, spread
+
+
+def logistic(design: Floats, offset: Floats, label: Flags, weights: Floats) -> Floats:
+    """Logistic regressions under each of (B, n) weights: design (k, n), offset (n,) → (B, k).
+
+    NaN without a finite solution. Begun at the solution of the sample itself, as resamples end
+    near it.
+    """
     zeros = np.zeros((1, len(design)))
     near = _logistic(design, offset, label, np.ones((1, len(label))), zeros)
     start = np.broadcast_to(np.nan_to_num(near), (len(weights), len(design)))

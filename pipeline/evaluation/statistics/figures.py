@@ -212,17 +212,17 @@ class Figures:
         return drawn
 
 
-def rounded(value: T) -> T:
-    """The value with every float in it rounded to DIGITS, and NaN as None.
+def rounded(value: T, digits: int = DIGITS) -> T:
+    """The value with every float in it rounded to so many digits, and NaN as None.
 
     >>> rounded({"auroc": [0.12345678, float("nan"), -0.0], "n": 7})
     {'auroc': [0.123457, None, 0.0], 'n': 7}
     """
     made: Any = value
     if isinstance(value, dict):
-        made = {key: rounded(part) for key, part in value.items()}
+        made = {key: rounded(part, digits) for key, part in value.items()}
     elif isinstance(value, list):
-        made = [rounded(part) for part in value]
+        made = [rounded(part, digits) for part in value]
     elif isinstance(value, float):
-        made = None if math.isnan(value) else round(value, DIGITS) + 0.0
+        made = None if math.isnan(value) else round(value, digits) + 0.0
     return cast(T, made)

@@ -1,0 +1,215 @@
+"""The model by groups of the test episodes, at the result's one threshold, and against the rest.
+
+A group with fewer than 10 positives or negatives has no figures, whatever the source. On real data
+its counts are hidden with those of as many others as it takes; so are rates at the threshold where
+a cell of a group's confusion matrix is small. Group and rest are measured on the same resamples of
+all test patients.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+import polars as pl
+
+from pipeline.evaluation.sections.operating import PLACES, rate_of
+from pipeline.evaluation.sections.subgroups import (
+    ATTRIBUTES,
+    FEWEST,
+    MORE,
+    ONE_SIDED,
+    TOO_SMALL,
+    UNKNOWN,
+    grouped,
+)
+from pipeline.evaluation.sections.suppression import (
+    COMPLEMENT,
+    from_counts,
+    hidden,
+    rounded_count,
+    why_no_metrics,
+)
+from pipeline.evaluation.sections.threshold import at_calls, calls_of, cells, confusion
+from pipeline.evaluation.statistics.bootstrap import (
+    Resampling,
+    over_folds,
+    per_run,
+    replicate,
+)
+from pipeline.evaluation.statistics.calibration import in_the_large
+from pipeline.evaluation.statistics.figures import (
+    GAP,
+    NO_DIFFERENCE,
+    NOTHING,
+    SHARE,
+    Figures,
+)
+from pipeline.evaluation.statistics.metrics import Flags, Floats, auroc
+from pipeline.evaluation.statistics.sample import Sample
+from pipeline.stage.kit import Attribute, FairGroup, Fairness, Gaps
+from pipeline.stage.sections import Difference, Estimate
+
+WORDS = {
+    "sex": "Sex", "age": "Age", "race": "Race", "insurance": "Insurance", "language": "Language",
+    "care_unit": "Care unit", "era": "Years of admission",
+}  # fmt: skip
+RATES = ("sensitivity", "specificity", "ppv")
+RANKING, LARGE = 0, 1  # places of the AUROC and of calibration in the large, before RATES
+NONE_KNOWN = "the source does not say"
+FEW_IN_A_CELL = "few episodes in a cell of the confusion matrix of this group, or of one beside it"
+NO_GAPS: Gaps = {
+    "auroc": NO_DIFFERENCE, "in_the_large": NOTHING, "sensitivity": NO_DIFFERENCE,
+    "specificity": NO_DIFFERENCE, "ppv": NO_DIFFERENCE,
+}  # fmt: skip
+
+
+def fairness(
+    test: Sample, episodes: pl.DataFrame, cut: Floats, why_no_threshold: str | None,
+    resampling: Resampling, smallest: int,
+) -> Fairness:  # fmt: skip
+    """The section of a kit.
+
+    `episodes`: demographics and characteristics by episode_id. `cut`: the result's threshold of
+    each run, used unless `why_no_threshold`.
+    """
+    reason = why_no_metrics(test, smallest)
+    tested = pl.DataFrame({"episode_id": test.episode})
+    groups = grouped(episodes, {**ATTRIBUTES, **MORE})
+    joined = tested.join(groups, on="episode_id", how="left", maintain_order="left")
+    made: list[Attribute] = []
+    for name, words in WORDS.items():
+        one = cast(Attribute, {"attribute": name, "words": words, "reason": reason, "groups": []})
+        known = name in joined.columns and set(joined[name].fill_null(UNKNOWN)) != {UNKNOWN}
+        if not reason and not known:
+            one["reason"] = NONE_KNOWN
+        if not one["reason"]:
+            values = joined[name].fill_null(UNKNOWN).to_numpy()
+            members = {str(value): values == value for value in np.unique(values)}
+            one["groups"] = _groups(
+                test, members, None if why_no_threshold else cut, why_no_threshold, resampling,
+                smallest,
+            )  # fmt: skip
+        made.append(one)
+    return {"reason": reason, "fewest": max(FEWEST, smallest), "attributes": made}
+
+
+def _groups(
+    test: Sample, members: Mapping[str, Flags], cut: Floats | None, no_threshold: str | None,
+    resampling: Resampling, smallest: int,
+) -> list[FairGroup]:  # fmt: skip
+    """The groups of one attribute; `members`: name → (N,)."""
+    parts = {name: test.rows(np.flatnonzero(inside)) for name, inside in members.items()}
+    sides = {name: _sides(part) for name, part in parts.items()}
+    secret = hidden(sides, smallest)
+    reasons = {
+        name: _why_not(part, sides[name], name in secret, resampling, smallest)
+        for name, part in parts.items()
+    }
+    rates: dict[str, str | None] = dict.fromkeys(parts, no_threshold)
+    if cut is not None:
+        held = {name: tuple(cells(one, calls_of(one, cut)).ravel()) for name, one in parts.items()}
+        few = hidden(held, smallest) | secret
+        rates = {name: FEW_IN_A_CELL if name in few else None for name in parts}
+    measured = [name for name, reason in reasons.items() if not reason]
+    drawn = _drawn(test, [members[name] for name in measured], cut, resampling)
+    made: list[FairGroup] = []
+    for name in members:
+        gone = name in secret
+        group: FairGroup = {
+            "group": name, "n": rounded_count(sum(sides[name]), smallest, gone),
+            "positives": rounded_count(sides[name][0], smallest, gone), "reason": reasons[name],
+            "reason_at_threshold": reasons[name] or rates[name], "auroc": NOTHING,
+            "in_the_large": NOTHING, "sensitivity": NOTHING, "specificity": NOTHING,
+            "ppv": NOTHING, "minus_rest": {**NO_GAPS},
+        }  # fmt: skip
+        if drawn is not None and name in measured:
+            others = test.rows(np.flatnonzero(~members[name]))
+            place = measured.index(name)
+            both = drawn.of(lambda figures, at=place: figures[..., at, :, :])  # type: ignore[misc]
+            _fill(group, both, parts[name], others, cut, smallest)
+        made.append(group)
+    return made
+
+
+def _sides(part: Sample) -> tuple[int, int]:
+    counts = part.counts
+    return counts["positives"], counts["n"] - counts["positives"]
+
+
+def _why_not(
+    part: Sample, sides: tuple[int, int], secret: bool, resampling: Resampling, smallest: int
+) -> str | None:
+    """Why a group has no figures; None where it has."""
+    if min(sides) < max(FEWEST, smallest):
+        return TOO_SMALL
+    if secret:
+        return COMPLEMENT
+    return ONE_SIDED if part.fewest < resampling.least else None
+
+
+def _drawn(
+    test: Sample, members: list[Flags], cut: Floats | None, resampling: Resampling
+) -> Figures | None:
+    """AUROC, calibration in the large and RATES of each group and of its rest: (…, G, 2, 5)."""
+    if not members:
+        return None
+    sides = [(inside, ~inside) for inside in members]
+
+    def each_seed(weights: Floats) -> Floats:
+        figures = [
+            [_figures(test, np.flatnonzero(who), cut, weights) for who in pair] for pair in sides
+        ]
+        return np.stack([np.stack(pair, axis=2) for pair in figures], axis=2)
+
+    return replicate(test, each_seed, resampling)
+
+
+def _figures(test: Sample, rows: np.ndarray, cut: Floats | None, weights: Floats) -> Floats:
+    """The figures of some of the test episodes: (B, S, 5); NaN where a fold lacks a class."""
+    part, weights = test.rows(rows), weights[:, rows]
+    seeds = len(test.probability)
+    if not part.two_classes:
+        return np.full((len(weights), seeds, 2 + len(RATES)), np.nan)
+
+    def measure(label: Flags, score: Floats, own: Floats) -> Floats:
+        return np.stack([auroc(label, score, own), in_the_large(label, score, own)], axis=1)
+
+    first = over_folds(per_run(measure, part, weights), part.folds)
+    if cut is None:
+        rates = np.full((len(weights), seeds, len(RATES)), np.nan)
+    else:
+        places = [PLACES[name] for name in RATES]
+        rates = at_calls(part, calls_of(part, cut))(weights)[..., places]
+    return np.concatenate([first, rates], axis=2)
+
+
+def _fill(
+    group: FairGroup, drawn: Figures, part: Sample, others: Sample, cut: Floats | None,
+    smallest: int,
+) -> None:  # fmt: skip
+    """Puts a group's figures and its gaps to the others into its row; `drawn`: (…, 2, 5)."""
+    gap = drawn.of(lambda figures: figures[..., 0, :] - figures[..., 1, :])
+    minus = group["minus_rest"]
+    group["auroc"] = drawn.within(SHARE).estimate(0, RANKING)
+    group["in_the_large"] = drawn.estimate(0, LARGE)
+    minus["auroc"] = gap.within(GAP).difference(RANKING)
+    minus["in_the_large"] = gap.estimate(LARGE)
+    if group["reason_at_threshold"] or cut is None:
+        return
+    own, rest = (
+        [rounded_count(float(n), smallest) for n in confusion(one, calls_of(one, cut))]
+        for one in (part, others)
+    )
+    for place, name in enumerate(RATES, start=LARGE + 1):
+        rate = rate_of(own, name, drawn.within(SHARE).estimate(0, place), smallest)
+        other = rate_of(rest, name, drawn.within(SHARE).estimate(1, place), smallest)
+        group[name] = rate  # type: ignore[literal-required]
+        found = gap.within(GAP).difference(place)
+        minus[name] = _of_rounded(found, rate, other, smallest)  # type: ignore[literal-required]
+
+
+def _of_rounded(found: Difference, own: Estimate, rest: Estimate, smallest: int) -> Difference:
+    """The difference of two shown rates, where few are hidden; else as it is."""
+    first, second = own["value"], rest["value"]
+    share = None if first is None or second is None else first - second
+    return {**from_counts(found, share, smallest), "seed_sd": found["seed_sd"]}
