@@ -32,7 +32,8 @@ class Explained:
 
     `row`: the row of each item's episode. `of`: items that could have been drawn, `most` at most
     are. `picture`: attributions (parts,) → the global pictures of the modality, fields of
-    `Explanations`. `size`: copies that pass the model together.
+    `Explanations`. `of_item`: what one item is, for its private picture. `size`: copies that pass
+    the model together.
     """
 
     items: Items
@@ -44,6 +45,7 @@ class Explained:
     why_none: str | None
     picture: Callable[[np.ndarray], Mapping[str, Any]]
     most: int
+    of_item: Callable[[int], Mapping[str, Any]] = lambda item: {}
     size: int = COPIES
 
 

@@ -142,4 +142,5 @@ def explain(given: Given) -> Explained | str:
         cause=CAUSE if told else None, why_none=why_none,
         picture=lambda value: {"film": mean_film(items, value, given.suppress)},
         most=given.most, size=256,
+        of_item=lambda item: {"film": model.pixels[model.own[item]].numpy()},
     )  # fmt: skip

@@ -238,6 +238,12 @@ class Record:
         table = describe(events, episodes, self.hours).drop("episode_id")
         return table.cast(pl.Float64).fill_null(math.nan).to_numpy().astype(np.float32)[:, None]
 
+    def of_item(self, item: int) -> dict[str, Any]:
+        """The signal and the eighth of each part of an item, and the hours."""
+        cell = self.cell[self.start[item] : self.start[item + 1]]
+        names = [self.grid.names[one] for one in cell // EIGHTHS]
+        return {"signals": names, "eighths": cell % EIGHTHS, "edges": self.grid.edges}
+
     def causes(self) -> np.ndarray | None:
         """Which parts carry the planted cause (parts,); None where no truth is known."""
         truth = self.given.truth
@@ -330,5 +336,6 @@ def explain(given: Given) -> Explained | str:
         items=items, row=rows, of=len(test), occluded=record.occluded, method=METHOD,
         cause=None if items.cause is None else cause,
         why_none=given.truth.why_none("e") if given.truth else None,
-        picture=Pictures(record, items, given.suppress), most=given.most, size=512,
+        picture=Pictures(record, items, given.suppress), most=given.most,
+        of_item=record.of_item,
     )  # fmt: skip

@@ -146,7 +146,10 @@ def explain(given: Given) -> Explained | str:
         items=items, row=row, of=len(test), occluded=model.occluded, method=METHOD,
         cause=None if cause is None else CAUSE, why_none=why_none,
         picture=lambda value: {"text": mean_text(items, parts, value, given.suppress)},
-        most=given.most, size=256,
+        most=given.most,
+        of_item=lambda item: {
+            "sentences": parts["sentence"][int(start[item]) : int(start[item + 1])].to_list()
+        }, size=256,
     )  # fmt: skip
 
 
