@@ -18,7 +18,7 @@ from kit_at_hand import REASON, curves_of, kit_of, numbers_of, result_of
 from pipeline.kit import make, page
 from pipeline.kit.figures import pictures
 from pipeline.kit.inputs import folder_of, read_kit, read_made
-from pipeline.kit.names import files
+from pipeline.kit.names import PAGE, beside
 from pipeline.kit.tables import tables
 from pipeline.stage import digests
 from pipeline.stage.errors import InputError
@@ -79,7 +79,7 @@ def test_every_file_of_a_kit_is_written_and_no_other(made):
     for name in KINDS:
         found = {str(path.relative_to(made / name)) for path in (made / name).rglob("*")
                  if path.is_file()}  # fmt: skip
-        assert found == set(files())
+        assert found == {PAGE, *beside()}
 
 
 @pytest.mark.parametrize("name", [*(f"{kind}/report" for kind in KINDS), "all"])
@@ -141,7 +141,7 @@ def test_names_from_the_data_are_escaped(tmp_path, undrawn):
 def test_the_same_kit_gives_the_same_page(made, tmp_path):
     kit = kit_of(**KINDS["none"])
     make.write(kit, tmp_path / "report.html")
-    for name in files():
+    for name in (PAGE, *beside()):
         assert (tmp_path / name).read_bytes() == (made / "none" / name).read_bytes(), name
 
 

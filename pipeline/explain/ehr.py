@@ -9,6 +9,7 @@ and when, stays too: what the model makes of that is in no part.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,8 @@ from pipeline.ehr.signals import BINS, Vocabulary, vocabulary
 from pipeline.ehr.statistics import describe
 from pipeline.ehr.steps import Steps
 from pipeline.ehr.summary import WithStatistics
-from pipeline.explain.model import Explained, Given, Pictures
+from pipeline.explain.common import Explained
+from pipeline.explain.model import Given
 from pipeline.explain.parts import Items
 from pipeline.explain.pictures import Shown, grouped
 from pipeline.stage.explanations import Cells, Method, Named
@@ -236,6 +238,12 @@ class Record:
         table = describe(events, episodes, self.hours).drop("episode_id")
         return table.cast(pl.Float64).fill_null(math.nan).to_numpy().astype(np.float32)[:, None]
 
+    def of_item(self, item: int) -> dict[str, Any]:
+        """The signal and the eighth of each part of an item, and the hours."""
+        cell = self.cell[self.start[item] : self.start[item + 1]]
+        names = [self.grid.names[one] for one in cell // EIGHTHS]
+        return {"signals": names, "eighths": cell % EIGHTHS, "edges": self.grid.edges}
+
     def causes(self) -> np.ndarray | None:
         """Which parts carry the planted cause (parts,); None where no truth is known."""
         truth = self.given.truth
@@ -255,11 +263,15 @@ class Record:
         return cause
 
 
-class CellPictures(Pictures):
+class Pictures:
     """Signals × hours, and signals."""
 
     def __init__(self, record: Record, items: Items, suppress: int) -> None:
         self.record, self.items, self.shown = record, items, Shown(suppress)
+
+    def __call__(self, value: np.ndarray) -> dict[str, Any]:
+        """Both."""
+        return {"cells": self.cells(value), "signals": self.signals(value)}
 
     def cells(self, value: np.ndarray) -> Cells:
         """Means over the episodes that have a cell."""
@@ -324,5 +336,6 @@ def explain(given: Given) -> Explained | str:
         items=items, row=rows, of=len(test), occluded=record.occluded, method=METHOD,
         cause=None if items.cause is None else cause,
         why_none=given.truth.why_none("e") if given.truth else None,
-        picture=CellPictures(record, items, given.suppress), size=512,
+        picture=Pictures(record, items, given.suppress), most=given.most,
+        of_item=record.of_item,
     )  # fmt: skip

@@ -10,18 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.cohort.rows import TaskRows
 from pipeline.explain.causes import Truth
-from pipeline.explain.parts import Items, Occluded
 from pipeline.stage import digests
 from pipeline.stage.errors import InputError
-from pipeline.stage.explanations import Cells, Film, Method, Named, Text
-from pipeline.stage.tables import read_table
 from pipeline.training.checkpoint import load_weights
 from pipeline.training.features import LinearHead, Unimodal
 from pipeline.training.fitted import AdditiveHead
@@ -63,49 +59,6 @@ class Given:
         return np.sort(random.permutation(available)[: self.most])
 
 
-@dataclass(frozen=True)
-class Explained:
-    """Items of a modality, what the model makes of them without some parts, and the pictures.
-
-    `row`: the row of each item's episode. `of`: items that could have been drawn. `picture`:
-    attributions (parts,) → the modality's global pictures.
-    """
-
-    items: Items
-    row: np.ndarray
-    of: int
-    occluded: Occluded
-    method: Method
-    cause: str | None
-    why_none: str | None
-    picture: "Pictures"
-    size: int
-
-
-class Pictures:
-    """The global pictures of a modality; each makes those that it has."""
-
-    def cells(self, value: np.ndarray) -> Cells | None:
-        """Signals × hours."""
-        return None
-
-    def film(self, value: np.ndarray) -> Film | None:
-        """Patches of films."""
-        return None
-
-    def text(self, value: np.ndarray) -> Text | None:
-        """Words and sections."""
-        return None
-
-    def signals(self, value: np.ndarray) -> list[Named] | None:
-        """Signals of the EHR."""
-        return None
-
-    def columns(self, value: np.ndarray) -> list[Named] | None:
-        """Columns of statistics."""
-        return None
-
-
 def load_head(path: Path) -> nn.Module:
     """The head beside an encoder's weights, of either protocol, in evaluation mode."""
     if not path.is_file():
@@ -128,13 +81,3 @@ def load_feature(name: str, settings: Settings, data: ModalityData, train: np.nd
     model = Unimodal(feature_of(name, settings, data, train))
     load_weights(model, weights)
     return model.feature.eval()
-
-
-def reproduced(predictions: Path, episode: np.ndarray, seed: int, odds: np.ndarray) -> float:
-    """The largest difference between the result's probabilities and those of these log odds."""
-    table = read_table(predictions).filter(pl.col("seed") == seed)
-    mine = pl.DataFrame({"episode_id": episode, "own": 1 / (1 + np.exp(-odds))})
-    both = mine.join(table, on="episode_id", how="left")
-    if both["probability"].null_count():
-        raise InputError(f"{predictions}: lacks some of the episodes; make it again")
-    return float((both["own"] - both["probability"]).abs().max() or 0.0)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from pipeline.evaluation.sections.suppression import shown
+from pipeline.evaluation.sections.suppression import rounded_count
 from pipeline.stage.explanations import LEAST, Named
 from pipeline.stage.sections import Count
 
@@ -23,9 +23,9 @@ class Shown:
         >>> Shown(0)(7), Shown(10)(7), Shown(10)(127)
         (7, '<10', 130)
         """
-        if not self.suppress or count < self.suppress:
-            return shown(count, self.suppress)
-        return round(count / 10) * 10
+        shown = rounded_count(count, self.suppress)
+        assert isinstance(shown, int | str)
+        return shown
 
     @property
     def least(self) -> int:

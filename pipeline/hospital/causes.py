@@ -74,9 +74,8 @@ def of_signals(habits: Habits) -> pl.DataFrame:
     steep = items.filter(pl.col("slope").cast(pl.Float64).fill_null(0) != 0)
     parts = [steep.select("itemid", "label", none, pl.lit("severity").alias("what"))]
     given = items.filter(pl.col("shape").is_in(list(TELLS)))
-    parts.append(
-        given.select("itemid", "label", none, pl.col("shape").replace(TELLS).alias("what"))
-    )
+    what = pl.col("shape").replace(TELLS).alias("what")
+    parts.append(given.select("itemid", "label", none, what))
     if habits.intubated_gcs:
         verbal = items.filter(itemid=VERBAL)
         parts.append(verbal.select(
