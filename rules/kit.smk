@@ -14,8 +14,8 @@ for protocol, folder in targets.folders(config).items():
             "make_kit" if protocol == "corrected" else f"make_kit_{protocol}"
         input:
             # first: it refuses targets that have no kit
+            result=kits.result(protocol),
             numbers=f"{folder}/kit/{{modalities}}_{{model}}_{{task}}/{kit_files.NUMBERS}",
-            result=f"{folder}/{{modalities}}_{{model}}_{{task}}.json",
             curves=f"{HOME}/{protocol}/curves/{{modalities}}_{{model}}_{{task}}.json",
             explanations=wiring.explanations(protocol),
             code=modules("pipeline.kit.make"),
