@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 needed = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 
 
@@ -78,12 +80,21 @@ class Page:
 @contextmanager
 def browser(folder):
     """A page of a browser of its own, whose files lie in `folder`."""
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
-               "--disable-background-networking", "--no-first-run", f"--user-data-dir={folder}"]  # fmt: skip
+    command = [
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--remote-debugging-pipe",
+        "--disable-background-networking",
+        "--no-first-run",
+        f"--user-data-dir={folder}",
+    ]
     commands, written = os.pipe()
     answers, answering = os.pipe()
     # the protocol reads file 3 and writes file 4 of the browser
-    wrapped = ["sh", "-c", f'exec "$@" 3<&{commands} 4>&{answering}', "sh", *command]
+    redirected = f'exec "$@" 3<&{commands} 4>&{answering}'  # sh knows one digit alone
+    wrapped = ["bash", "-c", redirected, "bash", *command]
     process = subprocess.Popen(wrapped, pass_fds=(commands, answering), stderr=subprocess.DEVNULL)
     os.close(commands)
     os.close(answering)

@@ -115,7 +115,8 @@ def table_one():
     words = dict(zip(COLUMNS, ("All", *SPLITS, "Without", "With the outcome"), strict=True))
     columns = [{"name": c, "words": words[c], "episodes": n, "patients": n * 3 // 4}
                for c, n in sizes.items()]  # fmt: skip
-    age = dict.fromkeys(COLUMNS, {"mean": 64.1, "sd": 16.2, "median": 66.0, "q1": 53.0, "q3": 77.0})
+    summary = {"mean": 64.1, "sd": 16.2, "median": 66.0, "q1": 53.0, "q3": 77.0}
+    age = dict.fromkeys(COLUMNS, summary)
     letters = [("ecn", 0.6), ("e", 0.25), ("en", 0.15)]
     return {"columns": columns, "variables": [
         variable("age", "Age, years", summaries=age),
@@ -129,12 +130,18 @@ def group(name, n, hidden=False):
     value = NONE if hidden else estimate(0.84, 0.05)
     gap = {**(NONE if hidden else estimate(-0.01, 0.04)), "seed_sd": None}
     reason = "a small group" if hidden else None
-    made = {name: value for name in ("auroc", "sensitivity", "specificity", "ppv")}
+    made = dict.fromkeys(("auroc", "sensitivity", "specificity", "ppv"), value)
     gaps = {**dict.fromkeys(made, gap), "in_the_large": NONE if hidden else estimate(0.0, 0.2)}
-    return {"group": name, "n": "hidden" if hidden else n,
-            "positives": "hidden" if hidden else n // 5, "reason": reason,
-            "reason_at_threshold": reason, **made,
-            "in_the_large": NONE if hidden else estimate(0.05, 0.3), "minus_rest": gaps}  # fmt: skip
+    return {
+        "group": name,
+        "n": "hidden" if hidden else n,
+        "positives": "hidden" if hidden else n // 5,
+        "reason": reason,
+        "reason_at_threshold": reason,
+        **made,
+        "in_the_large": NONE if hidden else estimate(0.05, 0.3),
+        "minus_rest": gaps,
+    }
 
 
 def fairness(hidden=False):
@@ -183,9 +190,14 @@ def decision(reason=None, hidden=False):
     model = [None if hidden and p > 0.3 else 0.18 * (1 - p) for p in x]
     treat_all = [(0.2 - p) / (1 - p) for p in x]
     gain = [v and v - max(a, 0) for v, a in zip(model, treat_all, strict=True)]
-    made = {"model": curve(model), "treat_all": curve(treat_all), "treat_none": curve([0.0] * len(x)),
-            "sofa": curve([0.12 * (1 - p) for p in x]), "model_minus_default": curve(gain),
-            "model_minus_sofa": curve([v and 0.06 * (1 - p) for v, p in zip(model, x, strict=True)])}  # fmt: skip
+    made = {
+        "model": curve(model),
+        "treat_all": curve(treat_all),
+        "treat_none": curve([0.0] * len(x)),
+        "sofa": curve([0.12 * (1 - p) for p in x]),
+        "model_minus_default": curve(gain),
+        "model_minus_sofa": curve([v and 0.06 * (1 - p) for v, p in zip(model, x, strict=True)]),
+    }
     return {"reason": reason, "thresholds": x, **(dict.fromkeys(made) if reason else made),
             "sofa_reason": reason, "hidden_at": [p for p in x if hidden and p > 0.3],
             "sofa_hidden_at": []}  # fmt: skip
@@ -196,7 +208,12 @@ def operating_points(reason=None):
     for chosen_by, aim in (("sensitivity", 0.8), ("specificity", 0.95), ("alert_rate", 0.1),
                            ("result", None)):  # fmt: skip
         measures = ("sensitivity", "specificity", "ppv", "npv", "alert_rate")
-        cells = {"true_positive": 60, "false_positive": 50, "false_negative": 40, "true_negative": 350}
+        cells = {
+            "true_positive": 60,
+            "false_positive": 50,
+            "false_negative": 40,
+            "true_negative": 350,
+        }
         points.append({
             "chosen_by": chosen_by, "aim": aim,
             "words": "the result's own threshold" if aim is None else f"{chosen_by} {aim:g}",

@@ -7,6 +7,9 @@ and more predictions; who has which modality. Out: the result, its curves, and a
 memory and host per stage. Every field is typed in `pipeline.stage.result`. Result and curves hold
 no time, host or path: they are the same bytes in every run.
 
+Probabilities are the model's own, or recalibrated (`sections/recalibrated.py`); rankings stay, so
+what is compared by AUROC needs no recalibration.
+
 A binary task is measured by `sections/binary.py`, one of many labels by `sections/diagnoses.py`.
 Diagnoses carry no time stamp: they are coded after the stay, and a code may say what happened
 before it.
@@ -42,6 +45,7 @@ from pipeline.evaluation.sections.attention import attention, read_attention
 from pipeline.evaluation.sections.binary import Beside, measure
 from pipeline.evaluation.sections.coverage import add_present_argument, read_presence
 from pipeline.evaluation.sections.diagnoses import measure_many
+from pipeline.evaluation.sections.recalibrated import METHODS, recalibrate
 from pipeline.evaluation.sections.suppression import shown, shown_attrition
 from pipeline.evaluation.statistics.bootstrap import Resampling, described
 from pipeline.evaluation.statistics.figures import rounded
@@ -51,12 +55,26 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json, write_json
 from pipeline.stage.privacy import tell, warn
 from pipeline.stage.result import SCHEMA_VERSION, Binary, Cohort, Part, Result, flat
+from pipeline.stage.sections import Recalibration
 from pipeline.stage.tables import read_table
 
 Tables = dict[str, list[pl.DataFrame]]  # binary task → its predictions, a table per fold
+Fits = dict[str, Recalibration]  # binary task → how its predictions were recalibrated; or empty
 
 
-def measured(args: argparse.Namespace, tables: Tables, folds: list[Fold]
+def recalibrate_tasks(args: argparse.Namespace, tables: Tables) -> tuple[Tables, Fits]:
+    """The predictions recalibrated as `--recalibration` asks, and what was fitted."""
+    method, fits = args.recalibration, Fits()
+    if method == "none":
+        return tables, fits
+    made = Tables()
+    for task, frames in tables.items():
+        made[task], fitted = recalibrate(frames, method, task, args.suppress_below)
+        fits[task] = {"method": method, "by_run": fitted}
+    return made, fits
+
+
+def measured(args: argparse.Namespace, tables: Tables, folds: list[Fold], fits: Fits
              ) -> tuple[dict[str, Part], dict[str, TaskCurves | RecallCurve]]:  # fmt: skip
     """Every task's part of the result and its curves, in the order of --labels.
 
@@ -89,6 +107,8 @@ def measured(args: argparse.Namespace, tables: Tables, folds: list[Fold]
                 args.suppress_below,
                 presence,
             )
+            if task in fits:
+                binary["recalibration"] = fits[task]
             tasks[task] = {**binary, "definition": definition, "attrition": attrition}
     return rounded(tasks), rounded(curves)
 
@@ -183,6 +203,8 @@ def _arguments() -> argparse.Namespace:
     add("--episodes", help="table of episodes: their split, and for subgroups")
     add("--singles", nargs="*", default=[], help="those of single models, each named by its target")
     add("--baselines", nargs="*", default=[], help="those of baselines on statistics, likewise")
+    add("--recalibration", choices=("none", *METHODS), default="none", help="of the probabilities, "
+        "fitted on validation by fold and seed")  # fmt: skip
     add("--absent", nargs="*", default=[], help="those with a modality missing, one per fold")
     add("--without", nargs="*", default=[], metavar="TASK=PATH", help="marks of its sensitivity "
         "analyses")  # fmt: skip
@@ -250,7 +272,8 @@ def main() -> None:
     folds = read_diagnoses(args.diagnoses, args.groups, args.vocabulary)
     check_tasks(args, tables, folds)
     trained, head = same_seeds(args, tables, folds), name_parts(args.target)
-    tasks, drawn = measured(args, tables, folds)
+    tables, fits = recalibrate_tasks(args, tables)
+    tasks, drawn = measured(args, tables, folds, fits)
     ahead = dict.fromkeys(text for part in tasks.values() for text in reasons(part["attrition"]))
     one = single_admission_task(args)
     result: Result = {

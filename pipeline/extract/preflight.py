@@ -59,9 +59,15 @@ def lacking_modalities(letters: Iterable[str], source: Source) -> dict[str, str]
     lacking: dict[str, str] = {}
     for letter in letters:
         for name in contracts.tables_for(letter):
-            if name not in core and not _readable(name, source):
-                lacking.setdefault(letter, f"the source has no table {name} that can be read")
+            if name not in core and (why := lacking_table([name], source)):
+                lacking.setdefault(letter, why)
     return lacking
+
+
+def lacking_table(names: Iterable[str], source: Source) -> str:
+    """Why the source lacks one of these tables, the first; empty where it has all."""
+    lacking = next((name for name in names if not _readable(name, source)), None)
+    return f"the source has no table {lacking} that can be read" if lacking else ""
 
 
 def _readable(name: str, source: Source) -> bool:

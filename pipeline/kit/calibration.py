@@ -1,11 +1,13 @@
-"""Figures of calibration and use: reliability with the risks below it, recalibration, net benefit."""
+"""Figures of calibration and use: reliability with its risks, recalibration, net benefit."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pipeline.kit.inputs import Kit
 from pipeline.kit.style import (
     COLOURS,
     GREY,
+    MARKERS,
     MM,
     SINGLE,
     Picture,
@@ -18,9 +20,17 @@ from pipeline.report.numbers import number, with_interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-METHODS = {"none": "own risks", "platt": "after Platt scaling", "temperature": "after temperature scaling"}
-LINES = {"model": ("model", COLOURS[0], "-"), "sofa": ("SOFA, recalibrated", COLOURS[1], "-."),
-         "treat_all": ("treat all", GREY, "--"), "treat_none": ("treat none", "#000000", ":")}  # fmt: skip
+METHODS = {
+    "none": "own risks",
+    "platt": "after Platt scaling",
+    "temperature": "after temperature scaling",
+}
+LINES = {
+    "model": ("model", COLOURS[0], "-"),
+    "sofa": ("SOFA, recalibrated", COLOURS[1], "-."),
+    "treat_all": ("treat all", GREY, "--"),
+    "treat_none": ("treat none", "#000000", ":"),
+}
 
 
 def calibrated_by(kit: Kit, method: str | None = None) -> Any:
@@ -86,7 +96,7 @@ def _reliability(panel: Any, own: Any) -> None:
 def _risks(panel: Any, histogram: Any, end: float) -> None:
     """A histogram of risks, those with the outcome above the others."""
     edges = histogram["edges"]
-    widths = [high - low for low, high in zip(edges, edges[1:], strict=False)]
+    widths = [high - low for low, high in pairwise(edges)]
     counts = {name: [_bar(n) for n in histogram[name]] for name in ("negatives", "positives")}
     panel.bar(edges[:-1], counts["negatives"], widths, align="edge", color="#9ecae1", lw=0,
               label="without the outcome")  # fmt: skip
@@ -103,38 +113,51 @@ def _bar(count: Any) -> float:
 
 
 def recalibration(kit: Kit) -> Picture:
-    """The smooth curves before and after recalibration that was fitted on validation."""
+    """The curves before and after recalibration that was fitted on validation."""
     title = "Recalibration on validation"
-    shown = [one for one in kit.numbers["calibration"] if not one["reason"] and one["smooth"]]
+    shown = [(one, _line(one)) for one in kit.numbers["calibration"] if not one["reason"]]
+    shown = [(one, line) for one, line in shown if line]
     if len(shown) < 2:
         reasons = [one["reason"] for one in kit.numbers["calibration"] if one["reason"]]
         return not_shown(title, reasons[0] if reasons else "no recalibration could be fitted")
     told = "; ".join(
-        f"{METHODS[one['method']]}: slope {with_interval(one['slope'], 2)}, "
-        f"ICI {with_interval(one['ici'])}" for one in shown
+        f"{METHODS[one['method']]}: slope {with_interval(one['slope'], 2)}, in the large "
+        f"{with_interval(one['in_the_large'], 2)}" for one, _ in shown
     )  # fmt: skip
 
     def draw() -> "Figure":
         drawn = figure(SINGLE, SINGLE + 12 * MM)
         panel = drawn.subplots()
         panel.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":", label="perfect")
-        for one, colour, dash in zip(shown, COLOURS, ("-", "--", "-."), strict=False):
-            smooth = one["smooth"]
-            panel.plot(smooth["risk"], smooth["observed"], color=colour, ls=dash,
-                       label=f"{METHODS[one['method']]}, slope {with_interval(one['slope'], 2)}")  # fmt: skip
-        end = min(1.0, 1.06 * max(max(one["smooth"][key]) for one in shown
-                                  for key in ("risk", "observed")))  # fmt: skip
+        for (one, line), colour, dash, marker in zip(
+            shown, COLOURS, ("-", "--", "-."), MARKERS, strict=False
+        ):
+            panel.plot(
+                [at[0] for at in line],
+                [at[1] for at in line],
+                color=colour,
+                ls=dash,
+                marker="" if one["smooth"] else marker,
+                label=f"{METHODS[one['method']]}, slope {with_interval(one['slope'], 2)}",
+            )
+        end = min(1.0, 1.06 * max(max(at[:2]) for _, line in shown for at in line))
         panel.set(xlim=(0, end), ylim=(0, end), xlabel="Predicted risk", ylabel="Observed share")
         panel.set_box_aspect(1)
         legend(panel)
         return drawn
 
-    rows = [{"method": one["method"], "risk": risk, "observed": value, "low": low, "high": high}
-            for one in shown
-            for risk, value, low, high in zip(
-                *(one["smooth"][key] for key in ("risk", "observed", "low", "high")), strict=True
-            )]  # fmt: skip
-    return Picture(title, f"Smooth calibration curves on test; {told}.", rows, draw)
+    names = ("risk", "observed", "low", "high")
+    rows = [{"method": one["method"]} | dict(zip(names, at, strict=True))
+            for one, line in shown for at in line]  # fmt: skip
+    return Picture(title, f"Calibration curves on test; {told}.", rows, draw)
+
+
+def _line(one: Any) -> list[tuple[float, float, float | None, float | None]]:
+    """Points of the smooth curve, or of the groups by risk where there is none."""
+    if smooth := one["smooth"]:
+        return list(zip(*(smooth[key] for key in ("risk", "observed", "low", "high")), strict=True))
+    return [(group["mean_risk"], *(group["observed"][end] for end in ("value", "low", "high")))
+            for group in one["groups"] if group["observed"]["value"] is not None]  # fmt: skip
 
 
 def decision(kit: Kit) -> Picture:

@@ -28,23 +28,31 @@ def markdown(kit: Kit) -> str:
     use = ("Research: to compare models and to study how modalities contribute. Intended users are "
            "researchers with the agreements that the data ask for.")  # fmt: skip
     factors = [one["words"] for one in kit.numbers["fairness"]["attributes"] if not one["reason"]]
-    weights = ("Its weights can hold traces of the patients that it was trained on: they fall under "
-               "the agreement of the data." if not kit.synthetic else
-               "No real patient is in it.")  # fmt: skip
+    weights = (
+        "Its weights can hold traces of the patients that it was trained on: they fall under "
+        "the agreement of the data."
+        if not kit.synthetic
+        else "No real patient is in it."
+    )
     parts = {
         "Model details": bullets(details(kit)),
         "Intended use": f"{use}\n\n{bullets(limits(kit)[:1])}",
         "Factors": f"Measured by: {', '.join(factors) or 'no attribute'}. {fairness_verdict(kit)}",
         "Metrics": methods(kit)[-1],
-        "Evaluation data": f"Of {source_words(kit)}, patients that nothing was fitted to: {counts(kit)}.",
-        "Training data": f"Of the same source, other patients: train {counts(kit, 'train')}; fusion "
-                         f"{counts(kit, 'fusion')}; validation {counts(kit, 'val')}.",
-        "Quantitative analyses": "\n\n".join([
-            f"{calibration_verdict(kit)} {ceiling_verdict(kit)}".strip(),
-            performance(kit).markdown(), operating_points(kit).markdown(), groups(kit).markdown(),
-        ]),
+        "Evaluation data": f"Of {source_words(kit)}, patients that nothing was fitted to: "
+        f"{counts(kit)}.",
+        "Training data": f"Of the same source, other patients: encoders "
+        f"{counts(kit, 'train')}; fusion {counts(kit, 'fusion')}; validation {counts(kit, 'val')}.",
+        "Quantitative analyses": "\n\n".join(
+            [
+                f"{calibration_verdict(kit)} {ceiling_verdict(kit)}".strip(),
+                performance(kit).markdown(),
+                operating_points(kit).markdown(),
+                groups(kit).markdown(),
+            ]
+        ),
         "Ethical considerations": weights,
         "Caveats and recommendations": bullets(limits(kit)[1:]),
-    }  # fmt: skip
+    }
     body = [f"## {title}\n\n{text.strip()}" for title, text in parts.items()]
     return "\n\n".join([f"# Model card: {kit.name}", *body]) + "\n"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.kit.inputs import Kit
 from pipeline.kit.style import DOUBLE, MM, Picture, figure, not_shown
+from pipeline.kit.tables import SPLITS
 from pipeline.report.numbers import count
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def steps(kit: Kit) -> list[tuple[list[str], list[str]]]:
         words = step["condition"]
         words += " (known only after the prediction time)" if step["looks_ahead"] else ""
         counts = f"{amount(step['episodes'], 'episodes')} of {amount(step['patients'], 'patients')}"
-        out = [] if step["excluded"] in (None, 0) else [f"{amount(step['excluded'], 'episodes')} excluded"]
+        out = (
+            []
+            if step["excluded"] in (None, 0)
+            else [f"{amount(step['excluded'], 'episodes')} excluded"]
+        )
         made.append(([*wrap(words, LETTERS[LEFT]), counts], out))
     return made
 
@@ -61,15 +66,36 @@ def flow(kit: Kit) -> Picture:
     title, told = "Selection of the episodes", kit.numbers["flow"]
     if not told["steps"]:
         return not_shown(title, "the result has no attrition")
-    splits = "; ".join(f"{one['split']} {amount(one['episodes'], 'episodes')}, "
-                       f"{amount(one['positives'], 'with the outcome')}" for one in told["splits"])  # fmt: skip
-    parts = [f"{step['condition']}: {amount(step['episodes'], 'episodes')}" for step in told["steps"]]
+    splits = "; ".join(
+        f"{SPLITS[one['split']]} {amount(one['episodes'], 'episodes')}, "
+        f"{amount(one['positives'], 'with the outcome')}"
+        for one in told["splits"]
+    )
+    parts = [
+        f"{step['condition']}: {amount(step['episodes'], 'episodes')}" for step in told["steps"]
+    ]
     files = [files_words(kit, one) for one in told["files"]]
     alt = f"Flow diagram. {'; '.join(parts)}. Splits: {splits}. {'. '.join(files)}".strip()
-    rows = [{"box": "condition", "words": step["condition"], "episodes": step["episodes"],
-             "patients": step["patients"], "excluded": step["excluded"]} for step in told["steps"]]  # fmt: skip
-    rows += [{"box": "split", "words": one["split"], "episodes": one["episodes"],
-              "patients": one["patients"], "positives": one["positives"]} for one in told["splits"]]  # fmt: skip
+    rows = [
+        {
+            "box": "condition",
+            "words": step["condition"],
+            "episodes": step["episodes"],
+            "patients": step["patients"],
+            "excluded": step["excluded"],
+        }
+        for step in told["steps"]
+    ]
+    rows += [
+        {
+            "box": "split",
+            "words": one["split"],
+            "episodes": one["episodes"],
+            "patients": one["patients"],
+            "positives": one["positives"],
+        }
+        for one in told["splits"]
+    ]
     rows += [{"box": "files", "words": one["words"], "episodes": one["episodes"],
               "selected": one["selected"], "unreadable": one["unreadable"], "used": one["used"]}
              for one in told["files"]]  # fmt: skip
@@ -111,10 +137,12 @@ def _splits(panel: "Axes", splits: list[Any], start: float, top: float) -> None:
     middles = [1 + place * (width + 3) + width / 2 for place in range(len(splits))]
     bar, trunk = (start + top) / 2, 1 + LEFT / 2
     panel.plot([trunk, trunk], [start, bar], color="#404040", lw=0.7)
-    panel.plot([min([*middles, trunk]), max([*middles, trunk])], [bar, bar], color="#404040", lw=0.7)
+    panel.plot(
+        [min([*middles, trunk]), max([*middles, trunk])], [bar, bar], color="#404040", lw=0.7
+    )
     for middle, one in zip(middles, splits, strict=True):
         _arrow(panel, (middle, bar), (middle, top))
-        lines = [one["split"], f"{amount(one['episodes'], 'episodes')}",
+        lines = [SPLITS[one["split"]], f"{amount(one['episodes'], 'episodes')}",
                  f"{amount(one['positives'], 'with the outcome')}"]  # fmt: skip
         _box(panel, (middle - width / 2, top, width, LINE * 3 + PAD), lines, FILL)
 

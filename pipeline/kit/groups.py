@@ -1,5 +1,7 @@
 """Figures by group: a forest of the model in each group, missing modalities, coverage."""
 
+import re
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from pipeline.kit.inputs import Kit
@@ -68,8 +70,12 @@ def _of(group: Any, paired: bool) -> dict[str, Any]:
 
 def _overall(kit: Kit) -> dict[str, float | None]:
     """The model's values on all test episodes."""
-    own = next((one for one in kit.numbers["operating_points"] if one["chosen_by"] == "result"), {})
-    at = {name: (own.get(name) or {}).get("value") for name in ("sensitivity", "specificity", "ppv")}
+    own: Any = next(
+        (one for one in kit.numbers["operating_points"] if one["chosen_by"] == "result"), {}
+    )
+    at = {
+        name: (own.get(name) or {}).get("value") for name in ("sensitivity", "specificity", "ppv")
+    }
     return {"auroc": kit.test["auroc"]["value"], "in_the_large": 0.0, **at}
 
 
@@ -110,7 +116,17 @@ def _label(words: str, group: Any) -> str:
     if group is None:
         return words
     n = count(group["n"]) if not isinstance(group["n"], float) else f"{group['n']:,.0f}"
-    return f"{words}, {n}"
+    return f"{short_name(words)}, {n}"
+
+
+def short_name(group: str) -> str:
+    """A group as a figure has room for it: its abbreviation where it has one.
+
+    >>> short_name("Medical Intensive Care Unit (MICU)"), short_name("OTHER/UNKNOWN")
+    ('MICU', 'OTHER/UNKNOWN')
+    """
+    named = re.search(r"\(([^()]{2,})\)$", group)
+    return named[1] if named else shorten(group, 30, placeholder="…")
 
 
 def _column(panel: "Axes", lines: list[Any], name: str, value: float | None, paired: bool) -> None:
@@ -152,7 +168,9 @@ def missing(kit: Kit) -> Picture:
         for letter, colour, marker in zip(taken, COLOURS[2:], MARKERS, strict=False):
             own = [row for row in rows if row["modality"] == letter]
             rate = [100 * row["rate"] for row in own]
-            value, low, high = ([row["auroc"][end] for row in own] for end in ("value", "low", "high"))
+            value, low, high = (
+                [row["auroc"][end] for row in own] for end in ("value", "low", "high")
+            )
             panel.fill_between(rate, low, high, color=colour, alpha=0.13, lw=0)
             words = f"{letter_words(letter, kit.letters)}, {with_interval(own[-1]['auroc'])}"
             panel.plot(rate, value, color=colour, marker=marker, label=words)
@@ -167,7 +185,9 @@ def missing(kit: Kit) -> Picture:
 
 
 def _ends(name: str, estimate: Any) -> dict[str, Any]:
-    return {f"{name}_{end}".removesuffix("_value"): estimate[end] for end in ("value", "low", "high")}
+    return {
+        f"{name}_{end}".removesuffix("_value"): estimate[end] for end in ("value", "low", "high")
+    }
 
 
 def variable(kit: Kit, name: str) -> Any:
@@ -182,7 +202,9 @@ def coverage(kit: Kit) -> Picture:
     if own is None or own["reason"] or not own["levels"]:
         return not_shown(title, own and own["reason"])
     levels = [(level["level"], level["cells"]["overall"]) for level in own["levels"]]
-    told = ", ".join(f"{combination(name, kit.letters)} {share_words(cell)}" for name, cell in levels)
+    told = ", ".join(
+        f"{combination(name, kit.letters)} {share_words(cell)}" for name, cell in levels
+    )
 
     def draw() -> "Figure":
         drawn = figure(SINGLE, (16 + 5 * len(levels)) * MM)

@@ -12,7 +12,7 @@ from pipeline.report.results import is_ranked
 from pipeline.stage.errors import InputError
 from pipeline.stage.explanations import Explanations, explanations_in
 from pipeline.stage.files import read_json
-from pipeline.stage.kit import Numbers, read_numbers
+from pipeline.stage.kit import read_numbers
 from pipeline.stage.result import Result, read_result
 
 Json = dict[str, Any]
@@ -22,13 +22,14 @@ Json = dict[str, Any]
 class Kit:
     """A result with all that the kit shows of it.
 
-    `part`: what the result says of its one task; `curves`: of that task; `numbers`: of
-    `pipeline.evaluation.kit`; `explanations`: one of each modality that was explained.
+    `part`: what the result says of its one task; `curves`: of that task; `numbers`: `Numbers` of
+    `pipeline.stage.kit`, read by keys that are chosen at run time; `explanations`: one of each
+    modality that was explained.
     """
 
     result: Result
     curves: Json
-    numbers: Numbers
+    numbers: Any
     explanations: Sequence[Explanations]
     letters: Letters
 

@@ -32,13 +32,13 @@ TEXTS = ("methods", "results", "tripod_ai", "model_card")
 PAGE, NUMBERS, EXPLANATIONS = "report.html", "numbers.json", "explanations.json"
 
 
-def files() -> list[str]:
-    """Every file that `pipeline.kit.make` writes, relative to the folder of the kit.
+def beside() -> list[str]:
+    """Every file that `pipeline.kit.make` writes beside the page, relative to the kit's folder.
 
-    >>> names = files()
-    >>> names[:2], "figures/roc.csv" in names, "tables/table_one.md" in names, "numbers.json" in names
-    (['report.html', 'explanations.json'], True, True, False)
+    >>> names = beside()
+    >>> names[0], "figures/roc.csv" in names, "tables/table_one.md" in names, PAGE in names
+    ('explanations.json', True, True, False)
     """
     figures = [f"figures/{name}.{kind}" for name in FIGURES for kind in (*FORMATS, "csv")]
     tables = [f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "html", "md")]
-    return [PAGE, EXPLANATIONS, *figures, *tables, *(f"{name}.md" for name in TEXTS)]
+    return [EXPLANATIONS, *figures, *tables, *(f"{name}.md" for name in TEXTS)]

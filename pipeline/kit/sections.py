@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.kit.inputs import Kit
 from pipeline.kit.tables import Line, Table
@@ -67,10 +68,12 @@ def attention(kit: Kit) -> Section:
         lines += [Line(letter_words(token, kit.letters), [number(weight["value"])])
                   for token, weight in tokens.items()]  # fmt: skip
     if not lines:
-        text = ("Shapley values of modalities need a model of every set of modalities: they are a "
-                "target of their own (attribution/), not part of one result. What a modality is "
-                "worth to this model is told by the section before this one, and under Discrimination "
-                "beside single modalities.")  # fmt: skip
+        text = (
+            "Shapley values of modalities need a model of every set of modalities: they are a "
+            "target of their own (attribution/), not part of one result. What a modality is "
+            "worth to this model is told by the section before this one, and under Discrimination "
+            "beside single modalities."
+        )
         return Section("attribution", title, [text])
     table = Table("Mean attention on the test episodes.", ["Token", "Weight"], lines,
                   f"Attention is {ATTENTION}.")  # fmt: skip
@@ -94,10 +97,10 @@ def explanation_verdicts(kit: Kit) -> list[str]:
             made.append(f"{name}: no explanation. {one['reason']}.")
             continue
         scores = one["scores"]
-        informative = scores and scores["informative"]
+        informative: Any = scores and scores["informative"]
         told = {True: "Its scores are above those of a random attribution.",
                 False: "NOT INFORMATIVE: it cannot be told from a random attribution."}  # fmt: skip
-        verdict = told.get(informative, "Whether it is better than a random one is not known.")  # type: ignore[call-overload]
+        verdict = told.get(informative, "Whether it is better than a random one is not known.")
         why = f" {scores['reason']}." if scores and scores["reason"] else ""
         made.append(f"{name}, by {one['method']['name']}. {verdict}{why} {one['method']['words']}")
     return made
@@ -112,13 +115,17 @@ def settings(kit: Kit) -> Table:
 def versions(kit: Kit) -> Table:
     """Versions and fingerprints of what made the result."""
     environment, result = kit.result["environment"], kit.result
-    head = {"target": result["target"], "protocol": result["protocol"],
-            "experiment": result.get("experiment", "none"),
-            "definitions": str(result["definitions_version"]),
-            "cohort (SHA-256)": result["cohort"]["fingerprint"],
-            "result (SHA-256)": kit.numbers["head"]["result_sha256"],
-            "code (SHA-256)": environment["code_sha256"],
-            "lock (SHA-256)": environment["lock_sha256"], "Python": environment["python"]}  # fmt: skip
+    head = {
+        "target": result["target"],
+        "protocol": result["protocol"],
+        "experiment": result.get("experiment", "none"),
+        "definitions": str(result["definitions_version"]),
+        "cohort (SHA-256)": result["cohort"]["fingerprint"],
+        "result (SHA-256)": kit.numbers["head"]["result_sha256"],
+        "code (SHA-256)": environment["code_sha256"],
+        "lock (SHA-256)": environment["lock_sha256"],
+        "Python": environment["python"],
+    }
     lines = [Line(key, [value]) for key, value in {**head, **environment["packages"]}.items()]
     return Table("Versions.", ["What", "Version"], lines)
 

@@ -10,12 +10,14 @@ from typing import Any
 from pipeline.kit.discrimination import others
 from pipeline.kit.groups import combination, share_words
 from pipeline.kit.inputs import Kit
-from pipeline.report.numbers import cell, number, short
 from pipeline.report.names import unique
+from pipeline.report.numbers import cell, number, short
 from pipeline.report.numbers import table as markdown_table
 
 MEASURES = {"auroc": "AUROC", "in_the_large": "In the large", "sensitivity": "Sensitivity",
             "specificity": "Specificity", "ppv": "PPV"}  # fmt: skip
+SPLITS = {"train": "training of encoders", "fusion": "training of fusion", "val": "validation",
+          "test": "test"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,9 @@ class Table:
             if not line.cells:
                 group = line.label
                 continue
-            made.append({"group": group}
-                        | dict(zip(self.header, [line.label, *line.cells], strict=True)))  # fmt: skip
+            made.append(
+                {"group": group} | dict(zip(self.header, [line.label, *line.cells], strict=True))
+            )
         return made or [{"reason": self.reason or "nothing to show"}]
 
     def markdown(self) -> str:
@@ -83,13 +86,18 @@ def table_one(kit: Kit) -> Table:
     """Who the episodes are: by split and by outcome, with missing values and differences."""
     own = kit.numbers["table_one"]
     names = [column["name"] for column in own["columns"]]
-    header = ["Variable", *(column["words"] for column in own["columns"]), "SMD outcome", "SMD splits"]
+    header = [
+        "Variable",
+        *(column["words"] for column in own["columns"]),
+        "SMD outcome",
+        "SMD splits",
+    ]
     lines = [Line(what, [*(counted(column[what.lower()]) for column in own["columns"]), "", ""])
              for what in ("Episodes", "Patients")]  # fmt: skip
     lacking = []
     for one in own["variables"]:
         if one["reason"]:
-            lacking.append(f"{one['words']}: {one['reason']}")
+            lacking.append(f"{variable_words(one, kit)}: {one['reason']}")
             continue
         ends = [short(one["smd_outcome"]), short(one["smd_splits"])]
         if one["kind"] == "number":
@@ -98,7 +106,7 @@ def table_one(kit: Kit) -> Table:
                 cells = [_summary(one["summaries"].get(name), what) for name in names]
                 lines.append(Line(words, [*cells, *(ends if what == "mean" else ["", ""])]))
         else:
-            lines.append(Line(one["words"]))
+            lines.append(Line(variable_words(one, kit)))
             for place, level in enumerate(one["levels"]):
                 cells = [_level(level["cells"].get(column)) for column in names]
                 name = level["level"]
@@ -107,11 +115,19 @@ def table_one(kit: Kit) -> Table:
         if any(value not in (0, None) for value in one["missing"].values()):
             cells = [counted(one["missing"].get(name)) for name in names]
             lines.append(Line("not known", [*cells, "", ""]))
-    note = ("SMD: standardised mean difference, between those with and without the outcome, and the "
-            "largest between two splits. Shares are of the episodes for which the variable is "
-            f"known. {rounding(kit)}")  # fmt: skip
+    note = (
+        "SMD: standardised mean difference, between those with and without the outcome, and the "
+        "largest between two splits. Shares are of the episodes for which the variable is "
+        f"known. {rounding(kit)}"
+    )
     note += f" Without figures: {'; '.join(lacking)}." if lacking else ""
     return Table("Table 1. The episodes by split and by outcome.", header, lines, note.strip())
+
+
+def variable_words(one: Any, kit: Kit) -> str:
+    """A variable for readers; a modality by its words, not its letter."""
+    letter = one["variable"].removeprefix("with_")
+    return f"With {kit.letters[letter]}" if letter in kit.letters else str(one["words"])
 
 
 def _summary(summary: Any, what: str) -> str:
@@ -134,20 +150,22 @@ def rounding(kit: Kit) -> str:
     least = kit.numbers["head"]["suppressed_below"]
     if not least:
         return ""
-    return (f"Counts of 1 to {least - 1} are <{least}, small groups and those from which they would "
-            f"follow are hidden, and all other counts are rounded to multiples of {least}.")  # fmt: skip
+    return (
+        f"Counts of 1 to {least - 1} are <{least}, small groups and those from which they would "
+        f"follow are hidden, and all other counts are rounded to multiples of {least}."
+    )
 
 
 def performance(kit: Kit) -> Table:
     """Metrics of every split; the figures to quote are those of test."""
     names = {"auroc": "AUROC", "auprc": "Average precision", "brier": "Brier score"}
-    header = ["Split", *names.values()]
-    lines = [Line(split, [cell(part[name]) for name in names])
+    header = ["Part", *names.values()]
+    lines = [Line(SPLITS.get(split, split), [cell(part[name]) for name in names])
              for split, part in kit.part["metrics"].items()]  # fmt: skip
     note = "95 % intervals in brackets. The figures to quote are those of test."
     reason = kit.test["reason"]
     note += f" Test has none: {reason}." if reason else ""
-    return Table("Discrimination and error by split.", header, lines, note)
+    return Table("Discrimination and error by part of the data.", header, lines, note)
 
 
 def comparison(kit: Kit) -> Table:
@@ -155,8 +173,13 @@ def comparison(kit: Kit) -> Table:
     rows = [Line(row["words"], [short(row["auroc"]), cell(row["difference"], sign=True)])
             for row in others(kit)]  # fmt: skip
     reason = None if rows else "its result compares this model with no other"
-    return Table("The model beside others on the same test episodes.",
-                 ["Other model", "AUROC of the other", "Model minus other"], rows, "", reason)  # fmt: skip
+    return Table(
+        "The model beside others on the same test episodes.",
+        ["Other model", "AUROC of the other", "Model minus other"],
+        rows,
+        "",
+        reason,
+    )
 
 
 def calibration(kit: Kit) -> Table:
@@ -180,8 +203,13 @@ def calibration(kit: Kit) -> Table:
     note = ("Fitted on validation, measured on test. Slope 1 and 0 in the large are right; of the "
             "differences below 0 is better. ICI: integrated calibration index.")  # fmt: skip
     note += f" Without figures: {'; '.join(why)}." if why and lines else ""
-    return Table("Calibration before and after recalibration.", header, lines, note,
-                 reasons(kit.numbers["calibration"]) or "the result has no calibration")  # fmt: skip
+    return Table(
+        "Calibration before and after recalibration.",
+        header,
+        lines,
+        note,
+        reasons(kit.numbers["calibration"]) or "the result has no calibration",
+    )
 
 
 def operating_points(kit: Kit) -> Table:
@@ -193,17 +221,35 @@ def operating_points(kit: Kit) -> Table:
     lines, why = [], []
     for one in kit.numbers["operating_points"]:
         if one["reason"]:
-            why.append(f"{one['words']}: {one['reason']}")
+            why.append(f"{_point(one)}: {one['reason']}")
             continue
         cuts = [run["threshold"] for run in one["by_run"]]
         spread = short(sum(cuts) / len(cuts)) if cuts else "–"
         confusion = [counted((one["confusion"] or {}).get(name)) for name in cells]
-        lines.append(Line(one["words"], [spread, *confusion, *(cell(one[m]) for m in measures)]))
+        lines.append(Line(_point(one), [spread, *confusion, *(cell(one[m]) for m in measures)]))
+    own = [one["words"] for one in kit.numbers["operating_points"] if one["chosen_by"] == "result"]
+    rule = f" Fixed as nearly as the scores allow; the result's own: {own[0]}." if own else ""
     several = " Thresholds are means over runs." if len(kit.result["seeds"]) > 1 else ""
-    note = f"Thresholds are held fixed on test; 95 % intervals in brackets.{several} {rounding(kit)}"
-    note += f" Without figures (hidden is not the same as none): {'; '.join(why)}." if why and lines else ""
-    return Table("Operating points and their confusion matrices on test.", header, lines,
-                 note.strip(), reasons(kit.numbers["operating_points"]) or "there are none")  # fmt: skip
+    note = "Thresholds are held fixed on test; 95 % intervals in brackets."
+    note += f"{rule}{several} {rounding(kit)}"
+    note += (
+        f" Without figures (hidden is not the same as none): {'; '.join(why)}."
+        if why and lines
+        else ""
+    )
+    return Table(
+        "Operating points and their confusion matrices on test.",
+        header,
+        lines,
+        note.strip(),
+        reasons(kit.numbers["operating_points"]) or "there are none",
+    )
+
+
+def _point(one: Any) -> str:
+    if one["chosen_by"] == "result":
+        return "the result's own threshold"
+    return f"{one['chosen_by'].replace('_', ' ')} {one['aim']:.2f}"
 
 
 def groups(kit: Kit) -> Table:

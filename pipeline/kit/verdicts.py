@@ -45,7 +45,7 @@ def calibration_verdict(kit: Kit, method: str | None = None) -> str:
 
 
 def recalibration_verdict(kit: Kit) -> str:
-    """What Platt and temperature scaling changed: better or worse only where an interval says so."""
+    """What Platt and temperature scaling changed, judged by whole intervals."""
     parts = []
     for method, words in (("platt", "Platt scaling"), ("temperature", "temperature scaling")):
         one = calibrated_by(kit, method)
@@ -55,7 +55,13 @@ def recalibration_verdict(kit: Kit) -> str:
         for name, gap in (("Brier score", one["brier_minus_none"]), ("ICI", one["ici_minus_none"])):
             if gap["low"] is None:
                 continue
-            how = "better" if gap["high"] < 0 else "worse" if gap["low"] > 0 else "not clearly changed"
+            how = (
+                "better"
+                if gap["high"] < 0
+                else "worse"
+                if gap["low"] > 0
+                else "not clearly changed"
+            )
             told.append(f"{name} {how} ({with_interval(gap, 4, sign=True)})")
         parts += [f"after {words}: {', '.join(told)}"] if told else []
     return f"Fitted on validation, {'; '.join(parts)}." if parts else ""
@@ -68,8 +74,10 @@ def decision_verdict(kit: Kit) -> str:
         return f"Net benefit is not known: {own['reason'] or 'it was not measured'}."
     clear = _ranges(own, "model_minus_default", above=True)
     worse = _ranges(own, "model_minus_default", above=False)
-    text = (f"Of thresholds from {own['thresholds'][0]:g} to {own['thresholds'][-1]:g}, net "
-            f"benefit is clearly above that of treating all and of treating none at {clear}")  # fmt: skip
+    text = (
+        f"Of thresholds from {own['thresholds'][0]:g} to {own['thresholds'][-1]:g}, net "
+        f"benefit is clearly above that of treating all and of treating none at {clear}"
+    )
     text += f", and clearly below at {worse}" if worse != "none" else ""
     if own["model_minus_sofa"]:
         text += f"; clearly above that of SOFA at {_ranges(own, 'model_minus_sofa', above=True)}"
@@ -105,8 +113,8 @@ def fairness_verdict(kit: Kit) -> str:
     differ = [f"{words} {group['group']} ({with_interval(group['minus_rest']['auroc'], sign=True)})"
               for words, group in measured if _differs(group["minus_rest"]["auroc"])]  # fmt: skip
     text = f"Of {len(measured)} groups whose AUROC could be compared with that of all others, "
-    text += f"{len(differ)} differ: {'; '.join(differ)}" if differ else "none clearly differs"
-    text += f"; {hidden} could not be measured or are hidden, which says nothing of them" * bool(hidden)
+    text += f"these differ: {'; '.join(differ)}" if differ else "none clearly differs"
+    text += f"; not measured, or hidden, which says nothing of them: {hidden}" * bool(hidden)
     return f"{text}. The intervals are not corrected for the number of groups."
 
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from pipeline.fusion.registry import MODELS
 from pipeline.kit.calibration import METHODS
 from pipeline.kit.inputs import Kit, listed
-from pipeline.kit.tables import counted, rounding
+from pipeline.kit.tables import SPLITS, counted, rounding
 from pipeline.kit.verdicts import (
     calibration_verdict,
     ceiling_verdict,
@@ -64,17 +65,21 @@ def _joined(first: str, second: str) -> str:
 def limits(kit: Kit) -> list[str]:
     """What the result cannot say, the most important first."""
     if kit.synthetic:
-        first = ("It may not be used for any patient: the patients are synthetic, and what the data "
-                 "tell was planted, so the numbers show that the method works and not how well it "
-                 "would do in a hospital.")  # fmt: skip
+        first = (
+            "It may not be used for any patient: the patients are synthetic, and what the data "
+            "tell was planted, so the numbers show that the method works and not how well it "
+            "would do in a hospital."
+        )
     else:
         first = ("It may not be used to decide about patients: it was measured in retrospect on "
                  "records of the source it was trained on, not in another hospital, not "
                  "prospectively, and not for its effect on care.")  # fmt: skip
     made = [first]
     if reasons := kit.result["cohort"]["looks_ahead"]:
-        made.append(f"The cohort asks for what is known only after the prediction time: "
-                    f"{'; '.join(reasons)}. Such a cohort cannot be told when one predicts.")  # fmt: skip
+        made.append(
+            f"The cohort asks for what is known only after the prediction time: "
+            f"{'; '.join(reasons)}. Such a cohort cannot be told when one predicts."
+        )
     if kit.result["protocol"] != "corrected":
         made.append("It follows the published protocol, which keeps the choices of the paper, its "
                     "flaws included.")  # fmt: skip
@@ -96,13 +101,15 @@ def source_words(kit: Kit) -> str:
         patients = settings.get("hospital", {}).get("patients")
         size = f" of {patients:,} patients" if patients else ""
         return f"a synthetic hospital{size}, shaped like MIMIC-IV, with planted effects"
-    releases = (kit.part["definition"] or {}).get("releases") or kit.result["source"].get("releases")
+    releases = (kit.part["definition"] or {}).get("releases") or kit.result["source"].get(
+        "releases"
+    )
     named = [f"{title} {version}" for title, version in (releases or {}).items()]
     return f"{listed(named)}" if named else "MIMIC"
 
 
 def methods(kit: Kit) -> list[str]:
-    """Paragraphs: design and source, cohort, predictors, outcome, model, missing data, evaluation."""
+    """Paragraphs: source and cohort, outcome, predictors, model, missing data, evaluation."""
     definition = kit.part["definition"] or {}
     steps = "; ".join(step["condition"] for step in kit.numbers["flow"]["steps"])
     settings = kit.result["settings"]
@@ -142,24 +149,37 @@ def _split(kit: Kit) -> str:
     """How the patients were divided."""
     shares = {name: share for name, share in kit.result["settings"].get("split", {}).items()
               if isinstance(share, int | float)}  # fmt: skip
-    parts = [f"{name} ({100 * share:.0f} %; {counts(kit, name)})" for name, share in shares.items()
-             if of_split(kit, name)["episodes"] is not None]  # fmt: skip
+    parts = [
+        f"{SPLITS.get(name, name)} ({100 * share:.0f} %; {counts(kit, name)})"
+        for name, share in shares.items()
+        if of_split(kit, name)["episodes"] is not None
+    ]
     folds = kit.result["folds"]
     more = f"; this was repeated in {folds} folds, counts are of the first" if folds > 1 else ""
     if not parts:
         return f"Patients were divided so that none is in two parts{more}."
     return (f"Patients were divided by a hash of their number, so that none is in two parts: "
-            f"{listed(parts)}{more}. Encoders were fitted on train, the head on "
-            f"{kit.result['settings'].get('head_on', 'train')}; validation chose checkpoints and "
-            f"thresholds; nothing was fitted to test or chosen on it.")  # fmt: skip
+            f"{listed(parts)}{more}. {_fitted(kit)} Validation chose "
+            "checkpoints and thresholds; nothing was fitted to test or chosen on it.")  # fmt: skip
+
+
+def _fitted(kit: Kit) -> str:
+    """On which part what was fitted, of models whose encoders and head are fitted apart."""
+    model = MODELS.get(kit.result["model"])
+    head = kit.result["settings"].get("head_on")
+    if model is None or model.features != "embeddings" or head not in SPLITS:
+        return ""
+    return f"Encoders were fitted on {SPLITS['train']}, the head on {SPLITS[head]}."
 
 
 def _model(kit: Kit, settings: Any) -> str:
     schedule = settings.get("schedule") or {}
     text = f"The model was {kit.words}."
     if schedule.get("steps") and kit.result["training"]:
-        text += (f" Networks were trained for at most {schedule['steps']:,} steps and stopped after "
-                 f"{schedule['patience']} checks on validation without a better one.")  # fmt: skip
+        text += (
+            f" Networks were trained for at most {schedule['steps']:,} steps and stopped after "
+            f"{schedule['patience']} checks on validation without a better one."
+        )
     mean = averaged(kit.result)
     text += f" Figures are the {mean}." if mean else " One training seed was used."
     method = kit.numbers["head"]["recalibration"]
@@ -172,7 +192,9 @@ def _missing(kit: Kit, settings: Any) -> str:
     """What was done about modalities that an episode lacks, and films that cannot be read."""
     how = {"any": "Episodes were kept whatever modalities they lack",
            "complete": "Only episodes with all modalities were kept"}  # fmt: skip
-    text = how.get(settings.get("missing"), "How missing modalities were handled is in the settings")
+    text = how.get(
+        settings.get("missing"), "How missing modalities were handled is in the settings"
+    )
     if settings.get("modality_dropout") and len(kit.result["modalities"]) > 1:
         text += (f"; in training a fused model had a modality hidden with a chance of "
                  f"{settings['modality_dropout']:g}")  # fmt: skip
@@ -212,15 +234,19 @@ def _discrimination(kit: Kit) -> str:
     test = kit.test
     if test["auroc"]["value"] is None:
         return f"Discrimination is not shown: {test['reason'] or 'no metrics'}."
-    text = (f"AUROC was {with_interval(test['auroc'])}, average precision "
-            f"{with_interval(test['auprc'])} and the Brier score {with_interval(test['brier'])}.")  # fmt: skip
+    text = (
+        f"AUROC was {with_interval(test['auroc'])}, average precision "
+        f"{with_interval(test['auprc'])} and the Brier score {with_interval(test['brier'])}."
+    )
     told = kit.part.get("comparisons") or {}
     single = told.get("singles", {}).get(told.get("best_single"))
     if single and single["model_minus_single"]["value"] is not None:
         letter = told["best_single"].partition("_")[0]
         gain = with_interval(single["model_minus_single"], sign=True)
-        text += (f" Against the best single modality on validation ({letter_words(letter, kit.letters)}"
-                 f") the difference of AUROC was {gain}.")  # fmt: skip
+        text += (
+            f" Against the best single modality on validation ({letter_words(letter, kit.letters)}"
+            f") the difference of AUROC was {gain}."
+        )
     for names, words in (("beaten_by", "The intervals say that it is worse than"),
                          ("not_better_than", "It cannot be told apart from")):  # fmt: skip
         if told.get(names):
@@ -229,21 +255,28 @@ def _discrimination(kit: Kit) -> str:
 
 
 def _threshold(kit: Kit) -> str:
-    own = next((one for one in kit.numbers["operating_points"] if one["chosen_by"] == "result"), None)
+    own = next(
+        (one for one in kit.numbers["operating_points"] if one["chosen_by"] == "result"), None
+    )
     if own is None or own["reason"]:
         return f"At the result's threshold nothing is shown: {own['reason']}." if own else ""
-    return (f"At the result's threshold ({own['words']}) sensitivity was "
-            f"{with_interval(own['sensitivity'])}, specificity {with_interval(own['specificity'])}, "
-            f"the positive predictive value {with_interval(own['ppv'])}, with alerts for "
-            f"{number(own['alert_rate']['value'])} of the {episodes(kit)}.")  # fmt: skip
+    return (
+        f"At the result's own threshold sensitivity was "
+        f"{with_interval(own['sensitivity'])}, specificity {with_interval(own['specificity'])}, "
+        f"the positive predictive value {with_interval(own['ppv'])}, with alerts for "
+        f"{number(own['alert_rate']['value'])} of the {episodes(kit)}."
+    )
 
 
 def _lost(kit: Kit) -> str:
     rows = [row for row in kit.part.get("missing") or [] if row["rate"] == 1.0]
+    rows.sort(key=lambda row: kit.result["modalities"].find(row["modality"]))
     told = [f"without {letter_words(row['modality'], kit.letters)} by "
             f"{with_interval(row['minus_complete'], sign=True)}" for row in rows
             if row["minus_complete"]["value"] is not None]  # fmt: skip
-    return f"With a modality made missing in all test episodes AUROC changed {listed(told)}." if told else ""
+    if not told:
+        return ""
+    return f"With a modality made missing in all test episodes AUROC changed {listed(told)}."
 
 
 def paragraphs(title: str, parts: list[str]) -> str:

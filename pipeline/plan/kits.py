@@ -64,7 +64,7 @@ def pages_of(config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Runs Snakemake for each experiment, then writes the page of all kits where they are several."""
+    """Runs Snakemake for each experiment; of several kits writes one page."""
     arguments = parser(__doc__)
     add = arguments.add_argument
     add("results", nargs="*", help="targets, such as ecn_early_mortality")
@@ -82,7 +82,9 @@ def main() -> None:
         command = [sys.executable, "-m", "snakemake", "--cores", args.cores]
         command += ["--configfile", *map(str, args.config[1:])] if args.config[1:] else []
         command += ["--config", f"name={name}"] if named else []
-        if status := subprocess.run([*command, "--", *pages_of(config, names)], check=False).returncode:
+        if status := subprocess.run(
+            [*command, "--", *pages_of(config, names)], check=False
+        ).returncode:
             sys.exit(status)
         shown += [f"{experiments.home(config)}/{target}.json" for target in names]
     if len(shown) > 1:

@@ -20,6 +20,7 @@ from pipeline.stage.registry import Model
 ALIKE = 0.85  # of whole names, which share most of their letters anyway
 Config = Mapping[str, Any]
 _HOURS = re.compile(r"(.+?)(?:_(\d+)h?)?")  # of a task's name, well written or not
+_KIT = re.compile(r"(?P<home>.+)/kit/(?P<name>[^/.]+_[^/.]+_[^/.]+)(?:[/.].*)?")  # a file of a kit
 _TARGET = re.compile(r"([^_.]+)_([^_.]+)_([^.]+)(?:\..*)?")  # the name of a result
 
 
@@ -204,6 +205,8 @@ def unmade(config: Config, target: str, others: Collection[str]) -> str:
     if target == "report.html":
         return f"no rule makes {target}; `make report` writes it"
     protocols = {path: name for name, path in folders(config).items()}
+    if kit := _KIT.fullmatch(target):
+        return _no_such_file_of_a_kit(config, target, kit, protocols)
     folder, name = str(Path(target).parent), Path(target).name
     folder = folders(config)["corrected"] if folder == "." else folder
     protocol = protocols.get(folder, protocols.get(nearest(folder, protocols), ""))
@@ -221,6 +224,16 @@ def unmade(config: Config, target: str, others: Collection[str]) -> str:
         f"no rule makes {target}{_did_you_mean(near)}\n{_table(config, protocol or 'corrected')}\n"
         f"There are also the tables {', '.join(pages)}, and what README names"
     )
+
+
+def _no_such_file_of_a_kit(
+    config: Config, target: str, kit: re.Match[str], protocols: Mapping[str, str]
+) -> str:
+    """Why no rule makes a file below kit/, with the page of the nearest kit."""
+    protocol = protocols.get(kit["home"], "corrected")
+    near = meant(config, kit["name"], protocol) or f"{folders(config)[protocol]}/{kit['name']}.json"
+    page = f"{Path(near).parent}/kit/{Path(near).stem}/report.html"
+    return f"no rule makes {target}{_did_you_mean(page)}"
 
 
 def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:

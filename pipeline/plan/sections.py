@@ -258,6 +258,11 @@ class Common(Section):
     modality_dropout: Number = key(
         "chance that the training of a fused model hides a modality of an episode", ge=0, lt=1
     )
+    recalibration: Literal["none", "platt", "temperature"] = optional(
+        "of every model's probabilities, fitted on validation by fold and seed: `platt`, slope and "
+        "intercept on the logit; `temperature`, a slope alone. No ranking changes",
+        "none",
+    )
     unimed: Unimed = key("UniMed")
     seeds: Items[Seed] = key(
         "seeds of trainings; with five or more, intervals hold the noise of training and "

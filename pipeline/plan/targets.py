@@ -229,6 +229,7 @@ def settings_of(config: Config, protocol: str, modalities: str, model: str, unit
     merged = protocols.settings(config, protocol)
     parts = ["availability", "cohort", "sample", "split", "torch", "folds"]
     parts += [config["modalities"][letter] for letter in modalities]
+    parts += ["recalibration"] * (config.get("recalibration", "none") != "none")
     parts += ["hospital"] * (config["source"]["root"] == SYNTHETIC)
     encoders = protocols.encoders(merged, model)
     merged["encoders"] = {letter: encoders[letter] for letter in modalities if letter in encoders}

@@ -64,7 +64,7 @@ class ResultWiring(Wiring):
         def of(wildcards: Any) -> list[str]:
             own = {"protocol": protocols.folds(self.config, protocol)[0],
                    "unit": self.unit(wildcards)}  # fmt: skip
-            encoders = self.encoders(_of_protocol(wildcards, protocol)).values()
+            encoders = self.encoders(of_protocol(wildcards, protocol)).values()
             return [
                 self.located(encoder.files["readable"], **own)
                 for _, encoder in encoders
@@ -85,7 +85,7 @@ class ResultWiring(Wiring):
             told = {
                 name: {"files": list(encoder.external),
                        "counts": encoder.counts and self.located(encoder.counts, **own)}
-                for name, (_, encoder) in self.encoders(_of_protocol(wildcards, protocol)).items()
+                for name, (_, encoder) in self.encoders(of_protocol(wildcards, protocol)).items()
                 if encoder.external
             }  # fmt: skip
             return json.dumps(told, sort_keys=True)
@@ -254,7 +254,7 @@ class ResultWiring(Wiring):
     def _rooms(self, wildcards: Any, protocol: str) -> list[str]:
         """The code of a target's encoders and of what they read."""
         rooms: list[str] = []
-        for name, (chosen, encoder) in self.encoders(_of_protocol(wildcards, protocol)).items():
+        for name, (chosen, encoder) in self.encoders(of_protocol(wildcards, protocol)).items():
             other = protocol == "published" and encoder.published is not None
             rooms += (encoder.published or ()) if other else encoder.stages
             rooms += [targets.query(stem, protocol) for stem in encoder.queries]
@@ -296,7 +296,7 @@ class ResultWiring(Wiring):
         )
 
 
-def _of_protocol(wildcards: Any, protocol: str) -> Any:
+def of_protocol(wildcards: Any, protocol: str) -> Any:
     """The wildcards of a result, which name no protocol, with one."""
     names = {name: getattr(wildcards, name) for name in ("modalities", "model", "task")}
     return SimpleNamespace(protocol=protocol, **names)

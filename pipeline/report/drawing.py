@@ -4,6 +4,7 @@ The same result gives the same bytes: no date, and identifiers of an SVG derive 
 Text stays text, in the reader's sans-serif font.
 """
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,7 @@ def save(drawn: "Figure", path: str | Path, title: str, style: Any = STYLE) -> N
     """
     from matplotlib import rc_context
 
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells every table of a font
     kind = Path(path).suffix[1:]
     with rc_context(style), whole(path) as part:
         drawn.savefig(part, format=kind, dpi=300, metadata={**UNDATED[kind], "Title": title})

@@ -86,6 +86,10 @@ def smooth(label: Flags, score: Floats, weights: Floats, risk: Floats) -> Floats
     knots = np.quantile(design[0], KNOTS)
     if np.any(np.diff(knots) <= 0):
         return np.full((len(weights), len(risk)), np.nan)
-    beta = logistic(spline(design[0], knots), np.zeros(len(score)), label, weights)
-    curve: Floats = expit(beta @ spline((logits(risk) - middle) / spread, knots))
+    # columns that are orthogonal on the sample: nearly collinear ones count as separated classes
+    own, other = (spline(odds, knots) for odds in (design[0], (logits(risk) - middle) / spread))
+    basis, change = np.linalg.qr(own.T)
+    size = np.sqrt(len(score))
+    beta = logistic(size * basis.T, np.zeros(len(score)), label, weights)
+    curve: Floats = expit(size * beta @ np.linalg.solve(change.T, other))
     return curve
