@@ -69,7 +69,7 @@ def result_of(target="ecn_early_mortality", kind="synthetic", reason=None, **mor
                      "split": {**SPLITS, "salt": "x"},
                      "cohort": {"min_age": 18, "window_hours": 48, "icu_within_hours": "window"},
                      "schedule": {"steps": 600, "patience": 4, "check": 40},
-                     "availability": {"enforced": True}, "head_on": "fusion",
+                     "availability": {"enforced": True, "films": ["film_time"]}, "head_on": "fusion",
                      "modality_dropout": 0.1},
         "unreadable_films": {"needed": 800, "unreadable": 0}, "external": {},
         "training": [{"part": "ehr", "fold": 0, "seed": 0, "precision": "fp32", "steps": 400,

@@ -39,9 +39,8 @@ def markdown(kit: Kit) -> str:
         "Intended use": f"{use}\n\n{bullets(limits(kit)[:1])}",
         "Factors": f"Measured by: {', '.join(factors) or 'no attribute'}. {fairness_verdict(kit)}",
         "Metrics": methods(kit)[-1],
-        "Evaluation data": f"Of {source_words(kit)}, patients that nothing was fitted to: "
-        f"{counts(kit)}.",
-        "Training data": f"Of the same source, other patients: encoders "
+        "Evaluation data": f"Of {source_words(kit)}, the test part: {counts(kit)}.",
+        "Training data": f"Of the same source, the other parts: encoders "
         f"{counts(kit, 'train')}; fusion {counts(kit, 'fusion')}; validation {counts(kit, 'val')}.",
         "Quantitative analyses": "\n\n".join(
             [

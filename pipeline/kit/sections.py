@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from pipeline.kit import explained
 from pipeline.kit.inputs import Kit
+from pipeline.kit.names import FIGURES
 from pipeline.kit.tables import Line, Table
 from pipeline.kit.verdicts import (
     calibration_verdict,
@@ -16,7 +17,7 @@ from pipeline.kit.verdicts import (
 from pipeline.kit.words import headline, limits
 from pipeline.report.names import letter_words, task_words
 from pipeline.report.numbers import flat, number
-from pipeline.stage.explanations import ATTENTION
+from pipeline.stage.explanations import ATTENTION, Explanations
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def sections(kit: Kit) -> list[Section]:
                 tables=["groups", "group_differences"]),
         Section("missing", "Missing modalities", figures=["missing"]),
         attention(kit),
-        explained(kit),
+        explanations(kit),
         Section("sensitivity", "Sensitivity analyses", tables=["sensitivity"]),
         Section("limits", "What it cannot say", bullets=limits(kit)),
         Section("settings", "Settings and versions", [_files()],
@@ -80,30 +81,33 @@ def attention(kit: Kit) -> Section:
     return Section("attribution", title, [f"Attention is {ATTENTION}."], more=[table])
 
 
-def explained(kit: Kit) -> Section:
+def explanations(kit: Kit) -> Section:
     """What single models of the modalities follow, and whether that is told from chance."""
+    title = "Explanations"
     if not kit.explanations:
-        return Section("explanations", "Explanations",
-                       ["No explanations were made of the models behind this result."])  # fmt: skip
-    return Section("explanations", "Explanations", explanation_verdicts(kit))
+        return Section("explanations", title, ["No model behind this result was explained."])
+    text = ("Explained are models of one modality alone, not the fused model: mean attributions "
+            "over a sample of the test episodes, no single patient.")  # fmt: skip
+    has = {
+        "explained_statistics": explained.of(kit, "ehr", statistics=True),
+        "explained_scores": kit.explanations,
+    }
+    shown = [
+        name
+        for name in FIGURES
+        if name.startswith("explained_")
+        and has.get(name, explained.of(kit, name.removeprefix("explained_")))
+    ]
+    bullets = [explained_words(one) for one in kit.explanations]
+    return Section("explanations", title, [text], bullets, shown)
 
 
-def explanation_verdicts(kit: Kit) -> list[str]:
-    """What each explanation is of, how it was made, and whether it may be believed."""
-    made = []
-    for one in kit.explanations:
-        name = f"{one['target']} ({one['modality']})"
-        if one["reason"] or not one["method"]:
-            made.append(f"{name}: no explanation. {one['reason']}.")
-            continue
-        scores = one["scores"]
-        informative: Any = scores and scores["informative"]
-        told = {True: "Its scores are above those of a random attribution.",
-                False: "NOT INFORMATIVE: it cannot be told from a random attribution."}  # fmt: skip
-        verdict = told.get(informative, "Whether it is better than a random one is not known.")
-        why = f" {scores['reason']}." if scores and scores["reason"] else ""
-        made.append(f"{name}, by {one['method']['name']}. {verdict}{why} {one['method']['words']}")
-    return made
+def explained_words(one: Explanations) -> str:
+    """What an explanation is of, whether it may be believed, and how it was made."""
+    name = one["target"]
+    if one["reason"] or not one["method"]:
+        return f"{name}: no explanation, {one['reason']}."
+    return f"{name} {explained.verdict(one)}. By {one['method']['name']}: {one['method']['words']}"
 
 
 def settings(kit: Kit) -> Table:

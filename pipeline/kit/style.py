@@ -71,7 +71,7 @@ class Picture:
 def not_shown(title: str, reason: str | None) -> Picture:
     """A figure that has nothing to show, and says why."""
     why = reason or "the result has no such numbers"
-    return Picture(title, f"{title}: not shown. {why}", [{"reason": why}], reason=why)
+    return Picture(title, f"{title}: not shown, {why}", [{"reason": why}], reason=why)
 
 
 def figure(width: float, height: float) -> "Figure":
@@ -105,7 +105,7 @@ def interval(
 
 def _reason(picture: Picture) -> "Figure":
     drawn = figure(SINGLE, 22 * MM)
-    text = fill(f"{picture.title}: not shown. {picture.reason}", 62)
+    text = fill(f"{picture.title}: not shown, {picture.reason}.", 62)
     drawn.text(0.02, 0.5, text, va="center", fontsize=7)
     return drawn
 

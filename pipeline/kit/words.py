@@ -18,6 +18,9 @@ from pipeline.report.names import letter_words
 from pipeline.report.numbers import number, with_interval
 from pipeline.report.verdicts import averaged, noise_words
 
+PUBLISHED = (
+    "so that a patient may be in several parts, and reports of test episodes may be learnt from"
+)
 UNITS = {"admission": "admissions", "ICU stay": "ICU stays"}
 
 
@@ -45,7 +48,8 @@ def headline(kit: Kit) -> list[str]:
     if auroc["value"] is None:
         good = f"How good {kit.words} is cannot be said: {kit.test['reason'] or 'no metrics'}."
     else:
-        good = (f"On {counts(kit)}, from which nothing was learnt, {kit.words} ranks an episode "
+        who = f"{counts(kit)}, from which nothing was learnt," if corrected(kit) else counts(kit)
+        good = (f"On {who} {kit.words} ranks an episode "
                 f"with the outcome above one without it in {100 * auroc['value']:.0f} % of pairs "
                 f"(AUROC {number(auroc['value'])}, 95 % interval {number(auroc['low'])} to "
                 f"{number(auroc['high'])}).")  # fmt: skip
@@ -80,9 +84,9 @@ def limits(kit: Kit) -> list[str]:
             f"The cohort asks for what is known only after the prediction time: "
             f"{'; '.join(reasons)}. Such a cohort cannot be told when one predicts."
         )
-    if kit.result["protocol"] != "corrected":
+    if not corrected(kit):
         made.append("It follows the published protocol, which keeps the choices of the paper, its "
-                    "flaws included.")  # fmt: skip
+                    f"flaws included: its parts were made {PUBLISHED}.")  # fmt: skip
     made.append(training_verdict(kit))
     made.append("Differences between groups, and what a model attends to or loses when a modality "
                 "is missing, are associations: they show neither causes nor what would happen if "
@@ -132,44 +136,72 @@ def _hours(definition: Any) -> str:
 def _predictors(kit: Kit) -> str:
     """What the model reads, by which encoder, and when it must have been known."""
     settings = kit.result["settings"]
+    features = getattr(MODELS.get(kit.result["model"]), "features", "encoders")
     encoders = settings.get("encoders", {})
-    read = [letter_words(letter, kit.letters)
-            + (f" (encoder {encoders[letter]})" if letter in encoders else "")
-            for letter in kit.result["modalities"]]  # fmt: skip
-    known = settings.get("availability")
-    if known and known.get("enforced"):
-        rule = ("Only what was known by the prediction time was read: a value counts from the "
-                "minute at which it was stored.")  # fmt: skip
-    else:
-        rule = "Values were not restricted to those known by the prediction time."
-    return f"Predictors were {listed(read)}. {rule}"
+    how = {"statistics": " (statistics of each signal)", "scores": " (the items of the score)"}
+    read = [
+        letter_words(letter, kit.letters)
+        + how.get(features, f" (encoder {encoders[letter]})" if letter in encoders else "")
+        for letter in kit.result["modalities"]
+    ]
+    return f"Predictors were {listed(read)}. {_known(settings.get('availability'))}"
+
+
+def _known(rule: Any) -> str:
+    """From when a value counts as known.
+
+    >>> _known({"enforced": True, "films": ["film_time"], "labs": ["storetime", "charttime"]})
+    'Only what was known by the prediction time was read: films from film_time; labs from \
+storetime, where that is missing charttime.'
+    """
+    if not rule or not rule.get("enforced"):
+        return "Values were not restricted to those known by the prediction time."
+    by_columns: dict[tuple[str, ...], list[str]] = {}
+    for kind, columns in rule.items():
+        if isinstance(columns, list):
+            by_columns.setdefault(tuple(columns), []).append(kind)
+    told = "; ".join(f"{listed(kinds)} from {', where that is missing '.join(columns)}"
+                     for columns, kinds in by_columns.items())  # fmt: skip
+    text = "Only what was known by the prediction time was read"
+    return f"{text}: {told}." if told else f"{text}."
 
 
 def _split(kit: Kit) -> str:
     """How the patients were divided."""
-    shares = {name: share for name, share in kit.result["settings"].get("split", {}).items()
-              if isinstance(share, int | float)}  # fmt: skip
+    shares = kit.result["settings"].get("split", {})
     parts = [
-        f"{SPLITS.get(name, name)} ({100 * share:.0f} %; {counts(kit, name)})"
-        for name, share in shares.items()
+        f"{words} ({f'{100 * shares[name]:.0f} %; ' if name in shares else ''}{counts(kit, name)})"
+        for name, words in SPLITS.items()
         if of_split(kit, name)["episodes"] is not None
     ]
     folds = kit.result["folds"]
     more = f"; this was repeated in {folds} folds, counts are of the first" if folds > 1 else ""
-    if not parts:
-        return f"Patients were divided so that none is in two parts{more}."
-    return (f"Patients were divided by a hash of their number, so that none is in two parts: "
-            f"{listed(parts)}{more}. {_fitted(kit)} Validation chose "
-            "checkpoints and thresholds; nothing was fitted to test or chosen on it.")  # fmt: skip
+    if not corrected(kit):
+        return f"Episodes were divided as published, {PUBLISHED}: {listed(parts)}{more}."
+    chose = "checkpoints and thresholds" if kit.result["training"] else "thresholds"
+    sentences = [
+        f"Patients were divided by a hash of their number, so that none is in two parts: "
+        f"{listed(parts)}{more}.",
+        _fitted(kit),
+        f"Validation chose {chose}; nothing was fitted to test or chosen on it.",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def corrected(kit: Kit) -> bool:
+    """Whether the result follows the corrected protocol, which learns nothing of test patients."""
+    return kit.result["protocol"] == "corrected"
 
 
 def _fitted(kit: Kit) -> str:
     """On which part what was fitted, of models whose encoders and head are fitted apart."""
     model = MODELS.get(kit.result["model"])
     head = kit.result["settings"].get("head_on")
-    if model is None or model.features != "embeddings" or head not in SPLITS:
+    if model is None or model.features != "embeddings" or head is None:
         return ""
-    return f"Encoders were fitted on {SPLITS['train']}, the head on {SPLITS[head]}."
+    if head == "train":
+        return "The head was fitted on the patients that the encoders were fitted on."
+    return "The head was fitted on patients that the encoders had not seen."
 
 
 def _model(kit: Kit, settings: Any) -> str:
