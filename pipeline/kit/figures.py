@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.kit import explained
 from pipeline.kit.calibration import calibration, decision, recalibration
 from pipeline.kit.discrimination import comparisons, precision_recall, roc
 from pipeline.kit.flow import flow
@@ -22,6 +23,11 @@ FIGURES: dict[str, Callable[[Kit], Picture]] = {
     "fairness": fairness,
     "differences": differences,
     "missing": missing,
+    "explained_ehr": explained.ehr,
+    "explained_statistics": explained.statistics,
+    "explained_cxr": explained.cxr,
+    "explained_note": explained.note,
+    "explained_scores": explained.scores,
 }
 
 

@@ -14,6 +14,7 @@ FIGURES = (
     "differences",
     "missing",
     "explained_ehr",
+    "explained_statistics",
     "explained_cxr",
     "explained_note",
     "explained_scores",
