@@ -116,7 +116,7 @@ def _outlined(cause: object) -> str:
 def statistics(kit: Kit) -> Picture:
     """Signals of the baselines on statistics, a panel each: SHAP values or occlusion."""
     title = "What the baselines on statistics follow"
-    known = [one for one in of(kit, "ehr", statistics=True) if one["signals"]]
+    known: list[Any] = [one for one in of(kit, "ehr", statistics=True) if one["signals"]]
     if not known:
         return not_shown(title, "no baseline on statistics is explained")
     told = [
@@ -139,7 +139,7 @@ def statistics(kit: Kit) -> Picture:
         for one in known
         for what in ("signals", "columns")
         for named in one[what] or []
-    ]  # type: ignore[literal-required]
+    ]
     return Picture(title, f"{'. '.join(told)}.", rows, draw, wide=len(known) > 1)
 
 
@@ -207,7 +207,7 @@ def cxr(kit: Kit) -> Picture:
 def note(kit: Kit) -> Picture:
     """Words and sections of reports."""
     title = "What the notes' encoder follows"
-    one = next(iter(of(kit, "note")), None)
+    one: Any = next(iter(of(kit, "note")), None)
     if one is None or not one["text"]:
         return not_shown(title, one["reason"] if one else "the notes' encoder is not explained")
     words, kinds = one["text"]["words"][:WORDS], one["text"]["kinds"][:SECTIONS]
@@ -229,18 +229,18 @@ def note(kit: Kit) -> Picture:
         titled(right, "Sections of reports", one)
         return drawn
 
-    rows = [{"of": what, **named} for what in ("words", "kinds") for named in one["text"][what]]  # type: ignore[literal-required]
+    rows = [{"of": what, **named} for what in ("words", "kinds") for named in one["text"][what]]
     return Picture(title, alt, rows, draw, wide=True)
 
 
 def scores(kit: Kit) -> Picture:
     """Every score of every explanation beside that of a random attribution."""
     title = "Can the explanations be believed"
-    known = [one for one in kit.explanations if one["scores"] and _any(one)]
+    known: list[Any] = [one for one in kit.explanations if one["scores"] and _any(one)]
     if not known:
         return not_shown(title, "no explanation could be scored")
     told = [f"{one['target']}: {_told(one)}; the explanation {verdict(one)}" for one in known]
-    causes = any(one["scores"]["share"] for one in known)  # type: ignore[index]
+    causes = any(one["scores"]["share"] for one in known)
 
     def draw() -> "Figure":
         panels = [*MEASURES, "deletion"] if causes else ["deletion"]
@@ -262,7 +262,7 @@ def scores(kit: Kit) -> Picture:
         for one in known
         for name in (*MEASURES, "deletion")
         if one["scores"][name]
-    ]  # type: ignore[index,literal-required]
+    ]
     return Picture(title, f"{'. '.join(told)}.", rows, draw, wide=causes)
 
 
