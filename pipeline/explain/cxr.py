@@ -111,7 +111,7 @@ def mean_film(items: Items, value: np.ndarray, suppress: int) -> Film:
     cause = items.cause
 
     def square(flat: np.ndarray) -> list[list[float]]:
-        return flat.reshape(-1, PATCHES, PATCHES).mean(axis=0).tolist()  # type: ignore[no-any-return]
+        return flat.reshape(-1, PATCHES, PATCHES).mean(axis=0).tolist()
 
     return {"rows": PATCHES, "columns": PATCHES, "mean": square(value),
             "strength": square(np.abs(value)),
