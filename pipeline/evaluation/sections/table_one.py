@@ -237,6 +237,8 @@ def classes(
     for column, inside in table.inside.items():
         sides = {one: table.sides(column, flags) for one, flags in who.items()}
         secret = hidden({one: side for one, side in sides.items() if sum(side)}, table.smallest)
+        if sum(sum(side) > 0 for side in sides.values()) < 2:
+            secret = set()  # a lone level has as many as the column
         if column in table.secret | hide:
             secret = set(who)
         shown = {one: rounded_count(sum(side), table.smallest, one in secret)
