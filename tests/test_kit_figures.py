@@ -5,7 +5,7 @@ import math
 from xml.etree import ElementTree
 
 import pytest
-from kit_at_hand import REASON, kit_of
+from kit_at_hand import REASON, explanation, explanations, kit_of
 from PIL import Image
 
 from pipeline.kit.figures import FIGURES, pictures
@@ -21,7 +21,7 @@ WIDTHS = {False: SINGLE, True: DOUBLE}
 def drawn(tmp_path_factory):
     """Every figure of a whole kit, and where its files lie."""
     folder = tmp_path_factory.mktemp("figures")
-    made = pictures(kit_of())
+    made = pictures(kit_of(explanations=explanations()))
     for name, picture in made.items():
         write(picture, folder / name)
     return made, folder
@@ -116,6 +116,22 @@ def test_a_kit_without_figures_says_why_in_each(tmp_path):
         assert REASON in " ".join(texts(tmp_path / f"{name}.svg")), name
         assert (tmp_path / f"{name}.csv").read_text() == f"reason\n{REASON}\n"
     assert made["flow"].shown and made["coverage"].shown
+
+
+def test_an_explanation_that_is_no_better_than_chance_is_shown_as_such(drawn):
+    made, folder = drawn
+    assert "not informative" in " ".join(texts(folder / "explained_statistics.svg"))
+    assert "not informative" not in " ".join(texts(folder / "explained_ehr.svg"))
+    assert "chance" in made["explained_statistics"].alt
+
+
+def test_models_that_were_not_explained_say_why(tmp_path):
+    reason = "no film of a test episode"
+    made = pictures(kit_of(explanations=[explanation("c", "cxr", reason=reason)]))
+    for name in NAMES[-5:]:
+        assert not made[name].shown, name
+        write(made[name], tmp_path / name)
+    assert reason in made["explained_cxr"].alt
 
 
 def test_hidden_groups_and_thresholds_are_named_hidden(tmp_path):

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import pytest
 from chromium import browser, needed
-from kit_at_hand import REASON, curves_of, kit_of, numbers_of, result_of
+from kit_at_hand import REASON, curves_of, explanations, kit_of, numbers_of, result_of
 
 from pipeline.kit import make, page
 from pipeline.kit.figures import pictures
@@ -28,7 +28,7 @@ from pipeline.stage.result import flat
 VOID = {"meta", "img", "br", "link", "input"}
 LETTERS = {"e": "EHR", "c": "chest films", "n": "notes"}
 KINDS = {
-    "whole": {},
+    "whole": {"explanations": explanations()},
     "hidden": {"hidden": True, "kind": "mimic", "experiment": "small"},
     "none": {"reason": REASON, "kind": "mimic", "target": "e_unimodal_mortality"},
 }

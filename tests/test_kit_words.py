@@ -1,7 +1,7 @@
 """Words of a kit: verdicts by whole intervals, nothing claimed that the result does not hold."""
 
 import pytest
-from kit_at_hand import NONE, REASON, estimate, kit_of
+from kit_at_hand import NONE, REASON, estimate, explanations, kit_of
 
 from pipeline.kit import card, checklist
 from pipeline.kit.sections import sections
@@ -141,6 +141,25 @@ def test_a_table_is_the_same_in_csv_and_markdown():
     text = one.markdown()
     for row in one.rows():
         assert all(cell in text for cell in row.values())
+
+
+def test_an_explanation_that_is_no_better_than_chance_is_said_to_be_none():
+    kit = kit_of(explanations=explanations())
+    section = next(one for one in sections(kit) if one.key == "explanations")
+    good, *_, bad = section.bullets
+    assert "better than a random attribution" in good and "not informative" in bad
+    assert "explained_statistics" in section.figures
+    none = next(one for one in sections(kit_of()) if one.key == "explanations")
+    assert not none.figures and "No model" in none.text[0]
+
+
+def test_attention_is_called_descriptive():
+    kit = kit_of(target="e_unimed_mortality")
+    kit.result["attention"] = {
+        "modality": {"mortality": {"e": {"value": 0.6, "sd": None}}}, "task": {}
+    }  # fmt: skip
+    section = next(one for one in sections(kit) if one.key == "attribution")
+    assert "not an explanation" in section.text[0] and section.more[0].lines[1].label == "EHR"
 
 
 class TestChecklist:
