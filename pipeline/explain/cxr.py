@@ -69,7 +69,7 @@ class FilmModel:
         train = np.isin(owner, self.given.rows.of("train"))
         random = np.random.default_rng([self.given.seed, 2])
         some = np.sort(random.permutation(np.flatnonzero(train))[:TRAINING])
-        rows = owner[some]
+        rows = np.unique(owner[some])
         position, _ = take(self.data.start, rows)
         film = self.data.batch(rows)["film"].float()
         own = torch.from_numpy(np.isin(position, some))

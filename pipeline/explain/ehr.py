@@ -322,6 +322,8 @@ def explain(given: Given) -> Explained | str:
     steps = given.data.sequence if isinstance(given.data, WithStatistics) else given.data
     if not isinstance(steps, Steps):
         return f"explained is the encoder tokens alone, not {given.settings['encoder']}"
+    if "events" not in given.files:
+        return "the record is explained in the corrected protocol alone"
     if isinstance(given.data, WithStatistics) and len(given.data.hours) > 1:
         return "explained is a task of one horizon alone"
     test = given.rows.of("test")

@@ -127,6 +127,8 @@ def explain(given: Given) -> Explained | str:
     data = given.data
     if not isinstance(given.feature.network, Doc2VecNetwork):
         return f"explained is the encoder doc2vec alone, not {given.settings['encoder']}"
+    if "doc2vec" not in given.files:
+        return "reports are explained in the corrected protocol alone"
     rows = given.rows
     owner = np.repeat(np.arange(len(data.start) - 1), np.diff(data.start))
     test = np.flatnonzero(np.isin(owner, rows.of("test")))
