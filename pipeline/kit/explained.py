@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RAISES, LOWERS, SHADES = "#B35806", "#542788", "Blues"  # PuOr's ends: told apart with any eyes
 ROWS, BARS, WORDS, SECTIONS = 24, 16, 16, 8  # shown of signals and hours, signals, words, sections
+STRONGEST = 4  # named in words
 OUTLINED = 0.5  # share of the items in which a place carries the cause
 WARNING = "#A00000"
 MEASURES = {"share": "share on the cause", "pointing": "pointing game"}
@@ -64,12 +65,12 @@ def ehr(kit: Kit) -> Picture:
         return not_shown(title, one["reason"] if one else "the EHR's encoder is not explained")
     cells = one["cells"]
     names, strength = cells["signals"][:ROWS], cells["strength"][:ROWS]
-    top = ", ".join(names[:5])
+    top = listed(strongest(one)) if one["signals"] else ", ".join(names[:STRONGEST])
     alt = (f"Heat map of {len(names)} signals by hours: mean absolute change of the log odds when "
            f"a signal is replaced. Strongest: {top}. The explanation {verdict(one)}.")  # fmt: skip
 
     def draw() -> "Figure":
-        drawn = figure(SINGLE, (22 + 3.4 * len(names)) * MM)
+        drawn = figure(SINGLE, (22 + 3.4 * max(len(names), 10)) * MM)
         panel = drawn.subplots()
         table = [[0.0 if value is None else value for value in row] for row in strength]
         shown = panel.imshow(table, aspect="auto", cmap=SHADES, vmin=0)
@@ -144,8 +145,9 @@ def statistics(kit: Kit) -> Picture:
 
 
 def strongest(one: Explanations) -> list[str]:
-    """The three signals that count most."""
-    return [named["name"] for named in (one["signals"] or [])[:3]]
+    """The signals that count most, with how much."""
+    first = (one["signals"] or [])[:STRONGEST]
+    return [f"{named['name']} ({number(named['strength'])})" for named in first]
 
 
 def _method(one: Explanations) -> str:
