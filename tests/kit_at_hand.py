@@ -2,6 +2,8 @@
 
 from copy import deepcopy
 
+from explanations_at_hand import every, explanation
+
 from pipeline.kit.inputs import Kit
 
 LETTERS = {"e": "EHR", "c": "chest films", "n": "notes"}
@@ -288,68 +290,9 @@ def numbers_of(result, reason=None, hidden=False):
     }  # fmt: skip
 
 
-def named(name, mean, cause=1.0):
-    return {"name": name, "mean": mean, "strength": abs(mean), "parts": 90, "patients": 80,
-            "cause": cause}  # fmt: skip
-
-
-def score(informative):
-    value, chance = estimate(0.7 if informative else 0.31, 0.03), estimate(0.3, 0.01)
-    gap = estimate(0.4 if informative else 0.01, 0.03)
-    return {"value": value, "chance": chance, "difference": gap, "informative": informative}
-
-
-def explanation(letter, modality, model="unimodal", informative=True, reason=None):
-    """What a model of one modality follows; `informative`: told from chance."""
-    named_, parts = {"cells": None, "film": None, "text": None, "columns": None, "signals": None}, {
-        "ehr": {"cells": {"signals": ["lactate", "ph"], "edges": [0.0, 24.0, 48.0],
-                          "mean": [[0.1, None], [0.2, 0.1]], "strength": [[0.2, None], [0.3, 0.1]],
-                          "patients": [[20, None], [30, 40]], "cause": [[1.0, 1.0], [0.0, 0.0]]},
-                "signals": [named("lactate", 0.3), named("ph", 0.1, 0.0)]},
-        "cxr": {"film": {"rows": 2, "columns": 2, "mean": [[0.0, 0.1], [0.2, 0.0]],
-                         "strength": [[0.1, 0.2], [0.3, 0.1]], "cause": [[0.0, 0.0], [1.0, 0.0]],
-                         "patients": 80}},
-        "note": {"text": {"words": [named("effusion", 0.3), named("clear", -0.2)],
-                          "kinds": [named("FINDINGS", 0.2), named("TECHNIQUE", 0.0, 0.0)]}},
-    }  # fmt: skip
-    shown = parts[modality]
-    if model != "unimodal":
-        shown = {"columns": [named("lactate max", 0.3)], "signals": parts["ehr"]["signals"]}
-    moved = {"moved": estimate(0.5, 0.1), "moved_at_random": estimate(0.2, 0.1)}
-    scores = {
-        "cause": "planted",
-        "items": 100,
-        "share": score(informative),
-        "pointing": score(informative),
-        "deletion": {
-            "curve": [
-                {"removed": share, **moved, "auroc": 0.7, "auroc_at_random": 0.7}
-                for share in (0.0, 0.5, 1.0)
-            ],
-            **moved,
-            "difference": estimate(0.3, 0.1),
-            "informative": True,
-        },
-        "reason": None,
-        "informative": informative,
-    }
-    method = {"name": "occlusion", "item": "episode", "part": "part", "baseline": "the median",
-              "words": "The change of the log odds when a part is replaced."}  # fmt: skip
-    made = {"schema_version": 1, "target": f"{letter}_{model}_mortality", "modality": modality,
-            "encoder": "any", "model": model, "task": "mortality", "protocol": "corrected",
-            "seed": 0, "suppressed_below": 0, "method": method, "reason": reason, "reproduced": 0.0,
-            "sample": {"seed": 0, "most": 128, "of": 500, "items": 100, "parts": 400,
-                       "episodes": 100, "patients": 90},
-            **named_, **shown, "scores": scores}  # fmt: skip
-    if reason:
-        made |= dict.fromkeys(("method", "sample", "reproduced", *named_, "scores"))
-    return made
-
-
 def explanations():
     """One of each modality, and of a baseline on statistics that is no better than chance."""
-    return [explanation("e", "ehr"), explanation("c", "cxr"), explanation("n", "note"),
-            explanation("e", "ehr", "gbdt-stats", informative=False)]  # fmt: skip
+    return [*every()[:3], explanation("ehr", 0.31, statistics=True)]
 
 
 def kit_of(reason=None, hidden=False, explanations=(), **more):

@@ -5,7 +5,8 @@ import math
 from xml.etree import ElementTree
 
 import pytest
-from kit_at_hand import REASON, explanation, explanations, kit_of
+from explanations_at_hand import explanation
+from kit_at_hand import REASON, explanations, kit_of
 from PIL import Image
 
 from pipeline.kit.figures import FIGURES, pictures
@@ -127,7 +128,7 @@ def test_an_explanation_that_is_no_better_than_chance_is_shown_as_such(drawn):
 
 def test_models_that_were_not_explained_say_why(tmp_path):
     reason = "no film of a test episode"
-    made = pictures(kit_of(explanations=[explanation("c", "cxr", reason=reason)]))
+    made = pictures(kit_of(explanations=[explanation("cxr", reason=reason)]))
     for name in NAMES[-5:]:
         assert not made[name].shown, name
         write(made[name], tmp_path / name)

@@ -2,6 +2,7 @@
 
 import pytest
 from kit_at_hand import NONE, REASON, estimate, explanations, kit_of
+from pydantic import TypeAdapter
 
 from pipeline.kit import card, checklist
 from pipeline.kit.sections import sections
@@ -14,12 +15,21 @@ from pipeline.kit.verdicts import (
     training_verdict,
 )
 from pipeline.kit.words import headline, limits, methods, results
+from pipeline.stage.curves import TaskCurves
+from pipeline.stage.kit import Numbers
 
 KINDS = [
     {},
     {"hidden": True, "kind": "mimic"},
     {"reason": REASON, "kind": "mimic", "target": "e_unimodal_mortality"},
 ]
+
+
+@pytest.mark.parametrize("more", KINDS)
+def test_made_up_kits_are_of_the_types(more):
+    kit = kit_of(**more)
+    TypeAdapter(Numbers).validate_python(kit.numbers)
+    TypeAdapter(TaskCurves).validate_python(kit.curves)
 
 
 def with_calibration(slope, large):
