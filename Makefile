@@ -3,6 +3,8 @@
 # make weights — on a machine with a net: the pretrained weights that the config names (CONFIG=…: another)
 # make verify — every byte of results against its digest, of a real copy against its SHA256SUMS.txt
 # make report — report.html: all that is made so far; EXPERIMENT=…: of one, report-….html
+# make kit RESULT=… — figures, tables, words and one page of a result, below results/kit/ (several in
+#   quotes: one page of all; none: of all that are made; EXPERIMENT=…: of one, or of several)
 # make bench — benchmarks/RESULTS.md and the table of reruns in docs/editing.md, ≤ 40 min;
 #   BENCH=small: a try, ≤ 5
 # make faults — every kind of fault on every stage, and kills of whole runs: docs/faults.md (hours;
@@ -25,7 +27,7 @@ RECORDS = $(if $(filter full,$(BENCH)),benchmarks/records,$(MEASURED)/$(BENCH))
 RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 
-.PHONY: demo setup estimate weights verify report bench faults docs test test-all lint lock clean
+.PHONY: demo setup estimate weights verify report kit bench faults docs test test-all lint lock clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
@@ -33,6 +35,9 @@ demo: setup
 # one page of all results and tables made so far that are up to date
 report: setup
 	@python -m pipeline.plan.reported --config config.yaml $(CONFIG) $(if $(EXPERIMENT),--name $(EXPERIMENT))
+
+kit: setup
+	@python -m pipeline.plan.kits $(RESULT) --cores $(CORES) --config config.yaml $(CONFIG) $(if $(EXPERIMENT),--experiments $(EXPERIMENT))
 
 setup: $(READY)
 

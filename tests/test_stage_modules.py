@@ -80,7 +80,8 @@ def test_data_belongs_to_the_module_that_names_it_in_a_string():
         expected = {
             own.relative_to(ROOT).as_posix()
             for own in path.parent.rglob("*.*")
-            if own.suffix in (".sql", ".csv") and own.relative_to(path.parent).as_posix() in strings
+            if own.suffix in (".sql", ".csv", ".html", ".css", ".js")
+            and own.relative_to(path.parent).as_posix() in strings
         }
         assert _data(path.relative_to(ROOT).as_posix()) == expected
 

@@ -27,9 +27,9 @@ FOLDER, RESULTS = Path("experiments"), "results"
 NAME = re.compile("[a-z][a-z0-9_-]*")
 RESERVED = frozenset((  # folders below results/ and within an experiment, and words of messages
     "admission", "attribution", "benchmarks", "cohort", "contrasts", "corrected", "curves",
-    "download", "embedded", "embeddings", "experiments", "external", "fiddle", "hospital", "kit",
-    "labels", "logs", "missing", "models", "predictions", "published", "results", "source",
-    "statistics", "stay", "store", "tables", "truth", "usage", "verify", "without",
+    "download", "embedded", "embeddings", "experiments", "explanations", "external", "fiddle",
+    "hospital", "kit", "labels", "logs", "missing", "models", "predictions", "published", "results",
+    "source", "statistics", "stay", "store", "tables", "truth", "usage", "verify", "without",
 ))  # fmt: skip
 MODALITIES = ("ehr", "cxr", "note")
 GROUND = ("source", "sample", "hospital")  # sections that no experiment changes
@@ -186,7 +186,7 @@ results/old/e_sofa_mortality.json
     if other := name_of(config, target):
         return f"{target} is of the experiment {other}; add --config name={other} before --"
     below = target.removeprefix(f"{RESULTS}/")
-    if not re.match(r"(published/|tables/)?[^/]+\.\w+$", below):
+    if not re.match(r"(published/|tables/|(published/)?kit/[^/]+/)?[^/]+\.\w+$", below):
         return None  # the source, say, which all share
     return (f"{target} is of the config without a name; the experiment {config['name']} makes "
             f"{home(config)}/{below}")  # fmt: skip

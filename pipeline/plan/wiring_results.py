@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.cohort.task import of_unit
 from pipeline.fusion import registry
-from pipeline.plan import protocols, targets
+from pipeline.plan import explaining, protocols, targets
 from pipeline.plan.wiring import (
     ABSENT,
     PREDICTIONS,
@@ -154,6 +154,10 @@ class ResultWiring(Wiring):
             for one in targets.tasks(self.config, wildcards.task, protocol)
             if protocol == "corrected" and one.without
         ]
+
+    def explanations(self, protocol: str = "corrected") -> Of:
+        """The explanations behind a result, see `pipeline.plan.explaining`."""
+        return explaining.behind(self, protocol)
 
     def groups(self, protocol: str, part: str) -> Of:
         """The tables `groups` or `vocabulary` of a target's task of many labels, in every fold."""

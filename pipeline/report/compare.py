@@ -20,7 +20,7 @@ from pipeline.evaluation.predictions import read_tasks, samples
 from pipeline.evaluation.statistics.bootstrap import Resampling
 from pipeline.evaluation.statistics.figures import SHARE
 from pipeline.evaluation.statistics.sample import Sample, pair, same_seeds
-from pipeline.report.numbers import with_interval
+from pipeline.report.numbers import flat, with_interval
 from pipeline.report.verdicts import noise_words
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
@@ -35,18 +35,18 @@ HEAD = ("target", "protocol", "experiment", "source", "seeds", "folds", "threads
 
 def settings(first: Result, second: Result) -> list[Row]:
     """The settings, and what else was decided before the run, that differ; files by their name."""
-    both = [_flat({key: one.get(key) for key in HEAD} | {"": one["settings"]})
+    both = [flat({key: one.get(key) for key in HEAD} | {"": one["settings"]})
             for one in (first, second)]  # fmt: skip
-    for flat, one in zip(both, (first, second), strict=True):
+    for own, one in zip(both, (first, second), strict=True):
         environment: Mapping[str, Any] = one["environment"]
-        flat |= _flat({"environment": {key: environment[key] for key in MADE_BY}})
+        own |= flat({"environment": {key: environment[key] for key in MADE_BY}})
     return differing(*both)
 
 
 def definitions(first: Result, second: Result) -> list[Row]:
     """What the tasks mean, where that differs: version, question, clock, hours, items."""
     both = [
-        _flat({"version": one["definitions_version"]}
+        flat({"version": one["definitions_version"]}
               | {task: part["definition"] for task, part in one["tasks"].items()})
         for one in (first, second)
     ]  # fmt: skip
@@ -62,18 +62,6 @@ def differing(first: Mapping[str, str], second: Mapping[str, str]) -> list[Row]:
     keys = dict.fromkeys([*first, *second])
     rows = [(key, first.get(key, NOTHING), second.get(key, NOTHING)) for key in keys]
     return [row for row in rows if row[1] != row[2]]
-
-
-def _flat(value: object, key: str = "") -> dict[str, str]:
-    """Every value below a mapping by its path.
-
-    >>> _flat({"cohort": {"min_age": 65, "ids": None}, "seeds": [0]})
-    {'cohort.min_age': '65', 'cohort.ids': 'null', 'seeds': '[0]'}
-    """
-    if isinstance(value, Mapping):
-        pairs = [_flat(part, f"{key}.{name}".strip(".")) for name, part in value.items()]
-        return {name: text for part in pairs for name, text in part.items()}
-    return {key: "null" if value is None else str(value)}
 
 
 def in_both(first: Result, second: Result) -> list[str]:

@@ -1,9 +1,10 @@
 """What all figures share: style, colours, and how they are written.
 
-The same result gives the same bytes: no date, and identifiers of the SVG derive from a fixed salt.
+The same result gives the same bytes: no date, and identifiers of an SVG derive from a fixed salt.
 Text stays text, in the reader's sans-serif font.
 """
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,11 @@ LOOKS = (
     ("#56B4E9", "P"),
     ("#E69F00", "X"),
 )
+UNDATED: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+    "png": {"Software": None},
+}
 UNIMED, OTHER = ("#7F3C8D", "h"), ("#8C8C8C", "*")
 
 STYLE: Any = {
@@ -61,9 +67,14 @@ def look_of(model: str, hollow: bool = False) -> tuple[str, str, str]:
     return colour, marker, "white" if hollow or base != model else colour
 
 
-def save(drawn: "Figure", path: str | Path, title: str) -> None:
-    """Writes the figure as SVG with a title for screen readers, whole or not at all, undated."""
+def save(drawn: "Figure", path: str | Path, title: str, style: Any = STYLE) -> None:
+    """Writes the figure with a title for screen readers, whole or not at all, undated.
+
+    As svg, pdf or png (300 dpi), by the ending of `path`.
+    """
     from matplotlib import rc_context
 
-    with rc_context(STYLE), whole(path) as part:
-        drawn.savefig(part, format="svg", metadata={"Date": None, "Title": title})
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells every table of a font
+    kind = Path(path).suffix[1:]
+    with rc_context(style), whole(path) as part:
+        drawn.savefig(part, format=kind, dpi=300, metadata={**UNDATED[kind], "Title": title})

@@ -124,3 +124,15 @@ def bullets(lines: Iterable[str]) -> str:
 def folded(title: str, text: str) -> str:
     """Markdown that opens on a click."""
     return f"<details>\n<summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
+def flat(value: object, key: str = "") -> dict[str, str]:
+    """Every value below a mapping by its path, as text.
+
+    >>> flat({"cohort": {"min_age": 65, "ids": None}, "seeds": [0]})
+    {'cohort.min_age': '65', 'cohort.ids': 'null', 'seeds': '[0]'}
+    """
+    if isinstance(value, Mapping):
+        pairs = [flat(part, f"{key}.{name}".strip(".")) for name, part in value.items()]
+        return {name: text for part in pairs for name, text in part.items()}
+    return {key: "null" if value is None else str(value)}

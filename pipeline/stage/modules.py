@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 IMPORT = re.compile(
     r"^[ \t]*(?:from (pipeline[\w.]*) import (\([^)]*\)|.*)|import (pipeline[\w.]*))", re.MULTILINE
 )
-DATA = re.compile(r"""["'](\w[\w/]*\.(?:sql|csv))["']""")  # relative to the module's folder
+DATA = re.compile(
+    r"""["'](\w[\w/]*\.(?:sql|csv|html|css|js))["']"""
+)  # relative to the module's folder
 
 
 @cache  # as all that reads the package: a plan of the full grid asks thousands of times

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from pipeline.stage import comparison, kit, result, sections
+from pipeline.stage import comparison, explanations, kit, result, sections
 from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
 from pipeline.stage.modules import ROOT
@@ -29,6 +29,7 @@ SCHEMAS: dict[str, Any] = {
     "comparison": comparison.Comparison,
     "attribution": comparison.Attribution,
     "kit": kit.Numbers,
+    "explanations": explanations.Explanations,
 }
 
 
@@ -72,7 +73,7 @@ def json_schema(kind: Any) -> dict[str, Any]:
     """The JSON schema of a typed dictionary, every field described."""
     made = TypeAdapter(kind).json_schema(schema_generator=Untitled)
     kinds = {kind.__name__: kind}
-    for module in (kit, comparison, result, sections):
+    for module in (kit, comparison, result, sections, sys.modules[kind.__module__]):
         kinds |= vars(module)
     for name, part in [(kind.__name__, made), *made.get("$defs", {}).items()]:
         if "properties" not in part:

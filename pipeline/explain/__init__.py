@@ -1,0 +1,1 @@
+"""Explanations of trained models, and scores that tell whether they can be believed."""

@@ -1,0 +1,213 @@
+"""Figures of calibration and use: reliability with its risks, recalibration, net benefit."""
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from pipeline.kit.inputs import Kit
+from pipeline.kit.style import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    MM,
+    SINGLE,
+    Picture,
+    figure,
+    legend,
+    not_shown,
+)
+from pipeline.report.numbers import number, with_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+METHODS = {
+    "none": "own risks",
+    "platt": "after Platt scaling",
+    "temperature": "after temperature scaling",
+}
+LINES = {
+    "model": ("model", COLOURS[0], "-"),
+    "sofa": ("SOFA, recalibrated", COLOURS[1], "-."),
+    "treat_all": ("treat all", GREY, "--"),
+    "treat_none": ("treat none", "#000000", ":"),
+}
+
+
+def calibrated_by(kit: Kit, method: str | None = None) -> Any:
+    """Calibration by a method; that of the result's own probabilities without one."""
+    wanted = method or kit.numbers["head"]["recalibration"]
+    return next((one for one in kit.numbers["calibration"] if one["method"] == wanted), None)
+
+
+def calibration(kit: Kit) -> Picture:
+    """Reliability with intervals and the smooth curve; the distribution of risks below."""
+    own, title = calibrated_by(kit), "Calibration"
+    if own is None or own["reason"] or not own["groups"]:
+        return not_shown(title, own and own["reason"])
+    groups = own["groups"]
+    slope, large = with_interval(own["slope"], 2), with_interval(own["in_the_large"], 2)
+    first, last = groups[0], groups[-1]
+    alt = (
+        f"Calibration of {kit.name} on test in {len(groups)} groups by risk: slope {slope}, in the "
+        f"large {large}. Lowest group: predicted {number(first['mean_risk'])}, observed "
+        f"{number(first['observed']['value'])}; highest group: predicted "
+        f"{number(last['mean_risk'])}, observed {number(last['observed']['value'])}."
+    )
+
+    def draw() -> "Figure":
+        drawn = figure(SINGLE, 112 * MM if own["histogram"] else 98 * MM)
+        panels = drawn.subplots(
+            2 if own["histogram"] else 1, 1, sharex=True, squeeze=False,
+            height_ratios=[4, 1.1] if own["histogram"] else [1],
+        )[:, 0]  # fmt: skip
+        _reliability(panels[0], own)
+        if own["histogram"]:
+            _risks(panels[1], own["histogram"], panels[0].get_xlim()[1])
+        panels[-1].set_xlabel("Predicted risk")
+        legend(panels[0], f"Slope {slope}, in the large {large}", 2)
+        return drawn
+
+    rows = [{"n": group["n"], "mean_risk": group["mean_risk"],
+             **{f"observed_{end}": group["observed"][end] for end in ("value", "low", "high")}}
+            for group in groups]  # fmt: skip
+    return Picture(title, alt, rows, draw)
+
+
+def _reliability(panel: Any, own: Any) -> None:
+    groups, smooth = own["groups"], own["smooth"]
+    shown = [group for group in groups if group["observed"]["value"] is not None]
+    x = [group["mean_risk"] for group in shown]
+    observed = [[group["observed"][end] for group in shown] for end in ("value", "low", "high")]
+    y, low, high = ([0.0 if v is None else v for v in values] for values in observed)
+    panel.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":", label="perfect")
+    if smooth:
+        panel.fill_between(smooth["risk"], smooth["low"], smooth["high"], color=COLOURS[0],
+                           alpha=0.15, lw=0)  # fmt: skip
+        panel.plot(smooth["risk"], smooth["observed"], color=COLOURS[0], lw=1, label="smooth curve")
+    below = [max(0.0, at - end) for at, end in zip(y, low, strict=True)]
+    above = [max(0.0, end - at) for at, end in zip(y, high, strict=True)]
+    panel.errorbar(x, y, yerr=[below, above], color="#000000", marker="o", ls="", elinewidth=0.8,
+                   label="groups by risk")  # fmt: skip
+    ends = [*x, *high, *(smooth["high"] if smooth else []), *(smooth["risk"] if smooth else [])]
+    end = min(1.0, 1.06 * max(ends, default=1))
+    panel.set(xlim=(0, end), ylim=(0, end), ylabel="Observed share")
+
+
+def _risks(panel: Any, histogram: Any, end: float) -> None:
+    """A histogram of risks, those with the outcome above the others."""
+    edges = histogram["edges"]
+    widths = [high - low for low, high in pairwise(edges)]
+    counts = {name: [_bar(n) for n in histogram[name]] for name in ("negatives", "positives")}
+    panel.bar(edges[:-1], counts["negatives"], widths, align="edge", color="#9ecae1", lw=0,
+              label="without the outcome")  # fmt: skip
+    panel.bar(edges[:-1], counts["positives"], widths, bottom=counts["negatives"], align="edge",
+              color=COLOURS[1], lw=0, label="with the outcome")  # fmt: skip
+    panel.set(ylabel="Episodes", xlim=(0, end))
+    panel.grid(False, axis="x")
+    panel.legend(loc="upper right", frameon=False, borderaxespad=0)
+
+
+def _bar(count: Any) -> float:
+    """The height of a bar: nothing where the count is hidden."""
+    return 0.0 if isinstance(count, str) else float(count)
+
+
+def recalibration(kit: Kit) -> Picture:
+    """The curves before and after recalibration that was fitted on validation."""
+    title = "Recalibration on validation"
+    shown = [(one, _line(one)) for one in kit.numbers["calibration"] if not one["reason"]]
+    shown = [(one, line) for one, line in shown if line]
+    if len(shown) < 2:
+        reasons = [one["reason"] for one in kit.numbers["calibration"] if one["reason"]]
+        return not_shown(title, reasons[0] if reasons else "no recalibration could be fitted")
+    told = "; ".join(
+        f"{METHODS[one['method']]}: slope {with_interval(one['slope'], 2)}, in the large "
+        f"{with_interval(one['in_the_large'], 2)}" for one, _ in shown
+    )  # fmt: skip
+
+    def draw() -> "Figure":
+        drawn = figure(SINGLE, SINGLE + 12 * MM)
+        panel = drawn.subplots()
+        panel.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":", label="perfect")
+        for (one, line), colour, dash, marker in zip(
+            shown, COLOURS, ("-", "--", "-."), MARKERS, strict=False
+        ):
+            panel.plot(
+                [at[0] for at in line],
+                [at[1] for at in line],
+                color=colour,
+                ls=dash,
+                marker="" if one["smooth"] else marker,
+                label=f"{METHODS[one['method']]}, slope {with_interval(one['slope'], 2)}",
+            )
+        end = min(1.0, 1.06 * max(max(at[:2]) for _, line in shown for at in line))
+        panel.set(xlim=(0, end), ylim=(0, end), xlabel="Predicted risk", ylabel="Observed share")
+        panel.set_box_aspect(1)
+        legend(panel)
+        return drawn
+
+    names = ("risk", "observed", "low", "high")
+    rows = [{"method": one["method"]} | dict(zip(names, at, strict=True))
+            for one, line in shown for at in line]  # fmt: skip
+    return Picture(title, f"Calibration curves on test; {told}.", rows, draw)
+
+
+def _line(one: Any) -> list[tuple[float, float, float | None, float | None]]:
+    """Points of the smooth curve, or of the groups by risk where there is none."""
+    if smooth := one["smooth"]:
+        return list(zip(*(smooth[key] for key in ("risk", "observed", "low", "high")), strict=True))
+    return [(group["mean_risk"], *(group["observed"][end] for end in ("value", "low", "high")))
+            for group in one["groups"] if group["observed"]["value"] is not None]  # fmt: skip
+
+
+def decision(kit: Kit) -> Picture:
+    """Net benefit of the model, SOFA, treating all and nobody, by the threshold of risk."""
+    curves, title = kit.numbers["decision"], "Decision curve"
+    if curves["reason"] or not curves["model"]:
+        return not_shown(title, curves["reason"])
+    x = curves["thresholds"]
+    known = {name: curves[name] for name in LINES if curves[name]}
+    at = _nearest(x, kit.numbers)
+    told = ", ".join(f"{LINES[name][0]} {number(curve['value'][at], 4)}"
+                     for name, curve in known.items())  # fmt: skip
+    alt = (f"Net benefit on test at thresholds from {x[0]:g} to {x[-1]:g}. At {x[at]:g}: {told}. "
+           f"{_hidden(curves)}").strip()  # fmt: skip
+
+    def draw() -> "Figure":
+        drawn = figure(SINGLE, 86 * MM)
+        panel = drawn.subplots()
+        for name, curve in known.items():
+            words, colour, dash = LINES[name]
+            value, low, high = ([float("nan") if v is None else v for v in curve[key]]
+                                for key in ("value", "low", "high"))  # fmt: skip
+            if name in ("model", "sofa"):
+                panel.fill_between(x, low, high, color=colour, alpha=0.13, lw=0)
+            panel.plot(x, value, color=colour, ls=dash, label=words)
+        tops = [v for name in known for v in known[name]["value"] if v is not None]
+        highs = [v for v in curves["model"]["high"] if v is not None]
+        top = max([*tops, *highs, 0.01])
+        panel.set(xlim=(0, x[-1]), ylim=(-0.25 * top, 1.05 * top))
+        panel.set(xlabel="Threshold of risk", ylabel="Net benefit")
+        legend(panel, "Bands: 95 %. Gaps: hidden, few episodes" if curves["hidden_at"] else None, 2)
+        return drawn
+
+    rows = [{"threshold": p} | {f"{name}_{end}".removesuffix("_value"): curve[end][i]
+                                for name, curve in known.items()
+                                for end in ("value", "low", "high")}
+            for i, p in enumerate(x)]  # fmt: skip
+    return Picture(title, alt, rows, draw)
+
+
+def _nearest(thresholds: list[float], numbers: Any) -> int:
+    """The threshold nearest to the share with the outcome on test, by its place."""
+    columns = {one["name"]: one for one in numbers["table_one"]["columns"]}
+    positive, n = (columns.get(key, {}).get("episodes") for key in ("positive", "overall"))
+    known = isinstance(positive, int | float) and isinstance(n, int | float) and n > 0
+    share = positive / n if known else thresholds[len(thresholds) // 2]
+    return min(range(len(thresholds)), key=lambda i: abs(thresholds[i] - share))
+
+
+def _hidden(curves: Any) -> str:
+    if not curves["hidden_at"]:
+        return ""
+    return f"Hidden at {len(curves['hidden_at'])} thresholds, where few are called or few are not."

@@ -1,0 +1,146 @@
+"""What may be said of a result's numbers, and what may not: judged by whole intervals alone."""
+
+from typing import Any
+
+from pipeline.evaluation.statistics.significance import SEEDS
+from pipeline.kit.calibration import calibrated_by
+from pipeline.kit.inputs import Kit
+from pipeline.report.numbers import number, with_interval
+
+# ASSUME calibration is called good within these bounds: a convention, stated before any result
+SLOPE, LARGE = (0.8, 1.25), (-0.2, 0.2)
+
+
+def within(estimate: Any, bounds: tuple[float, float]) -> bool | None:
+    """Whether a whole interval lies within bounds; False: wholly outside; None: cannot be told.
+
+    >>> within({"low": 0.9, "high": 1.1}, SLOPE), within({"low": 0.3, "high": 0.7}, SLOPE)
+    (True, False)
+    >>> within({"low": 0.7, "high": 1.1}, SLOPE), within({"low": None, "high": None}, SLOPE)
+    (None, None)
+    """
+    low, high = estimate["low"], estimate["high"]
+    if low is None or high is None:
+        return None
+    if bounds[0] <= low and high <= bounds[1]:
+        return True
+    return False if high < bounds[0] or low > bounds[1] else None
+
+
+def calibration_verdict(kit: Kit, method: str | None = None) -> str:
+    """Whether the risks are right, in one sentence."""
+    own = calibrated_by(kit, method)
+    if own is None or own["reason"]:
+        return f"Calibration is not known: {own['reason'] if own else 'it was not measured'}."
+    judged = within(own["slope"], SLOPE), within(own["in_the_large"], LARGE)
+    numbers = (f"slope {with_interval(own['slope'], 2)}, in the large "
+               f"{with_interval(own['in_the_large'], 2)}")  # fmt: skip
+    bounds = (f"the bounds {SLOPE[0]:g} to {SLOPE[1]:g} for the slope and ±{LARGE[1]:g} in the "
+              "large")  # fmt: skip
+    if False in judged:
+        return f"Calibration is off: an interval lies wholly outside {bounds} ({numbers})."
+    if all(judged):
+        return f"Calibration is good: both intervals lie within {bounds} ({numbers})."
+    return f"Whether calibration is good cannot be told: an interval crosses {bounds} ({numbers})."
+
+
+def recalibration_verdict(kit: Kit) -> str:
+    """What Platt and temperature scaling changed, judged by whole intervals."""
+    parts = []
+    for method, words in (("platt", "Platt scaling"), ("temperature", "temperature scaling")):
+        one = calibrated_by(kit, method)
+        if one is None or one["reason"]:
+            continue
+        told = []
+        for name, gap in (("Brier score", one["brier_minus_none"]), ("ICI", one["ici_minus_none"])):
+            if gap["low"] is None:
+                continue
+            how = (
+                "better"
+                if gap["high"] < 0
+                else "worse"
+                if gap["low"] > 0
+                else "not clearly changed"
+            )
+            told.append(f"{name} {how} ({with_interval(gap, 4, sign=True)})")
+        parts += [f"after {words}: {', '.join(told)}"] if told else []
+    return f"Fitted on validation, {'; '.join(parts)}." if parts else ""
+
+
+def decision_verdict(kit: Kit) -> str:
+    """Where the model's net benefit is above treating all and none, by whole intervals."""
+    own = kit.numbers["decision"]
+    if own["reason"] or not own["model_minus_default"]:
+        return f"Net benefit is not known: {own['reason'] or 'it was not measured'}."
+    clear = _ranges(own, "model_minus_default", above=True)
+    worse = _ranges(own, "model_minus_default", above=False)
+    text = (
+        f"Of thresholds from {own['thresholds'][0]:g} to {own['thresholds'][-1]:g}, net "
+        f"benefit is clearly above that of treating all and of treating none at {clear}"
+    )
+    text += f", and clearly below at {worse}" if worse != "none" else ""
+    if own["model_minus_sofa"]:
+        text += f"; clearly above that of SOFA at {_ranges(own, 'model_minus_sofa', above=True)}"
+    if own["hidden_at"]:
+        text += (f". {len(own['hidden_at'])} thresholds are hidden, because few are called or few "
+                 "are not: there nothing can be said")  # fmt: skip
+    return f"{text}."
+
+
+def _ranges(own: Any, name: str, above: bool) -> str:
+    """The thresholds at which a whole interval is above 0, or below, as ranges."""
+    curve, x = own[name], own["thresholds"]
+    ends = curve["low"] if above else curve["high"]
+    clear = [end is not None and (end > 0 if above else end < 0) for end in ends]
+    starts: list[list[float]] = []
+    for place, yes in enumerate(clear):
+        if yes and place and clear[place - 1]:
+            starts[-1][1] = x[place]
+        elif yes:
+            starts.append([x[place], x[place]])
+    shown = [f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in starts]
+    return ", ".join(shown) or "none"
+
+
+def fairness_verdict(kit: Kit) -> str:
+    """How many groups differ from the rest, by whole intervals, of those that could be measured."""
+    own = kit.numbers["fairness"]
+    groups = [(one["words"], group) for one in own["attributes"] for group in one["groups"]]
+    if own["reason"] or not groups:
+        return f"Groups are not compared: {own['reason'] or 'no attribute is known'}."
+    measured = [pair for pair in groups if pair[1]["minus_rest"]["auroc"]["low"] is not None]
+    hidden = len(groups) - len(measured)
+    differ = [f"{words} {group['group']} ({with_interval(group['minus_rest']['auroc'], sign=True)})"
+              for words, group in measured if _differs(group["minus_rest"]["auroc"])]  # fmt: skip
+    text = f"Of {len(measured)} groups whose AUROC could be compared with that of all others, "
+    text += f"these differ: {'; '.join(differ)}" if differ else "none clearly differs"
+    text += f"; not measured, or hidden, which says nothing of them: {hidden}" * bool(hidden)
+    return f"{text}. The intervals are not corrected for the number of groups."
+
+
+def _differs(gap: Any) -> bool:
+    return gap["low"] > 0 or gap["high"] < 0
+
+
+def ceiling_verdict(kit: Kit) -> str:
+    """How far the model is below the best that is reachable, where that is known."""
+    ceiling = kit.part["ceiling"]
+    if not ceiling or ceiling["oracle_auroc"]["value"] is None:
+        return "" if ceiling else "The best reachable AUROC is not known: the patients are real."
+    below = with_interval(ceiling["oracle_minus_model"])
+    return (f"The best reachable AUROC of these modalities is "
+            f"{number(ceiling['oracle_auroc']['value'])} on these test episodes, {below} above the "
+            "model.")  # fmt: skip
+
+
+def training_verdict(kit: Kit) -> str:
+    """Whether the intervals hold the noise of training, and whether a training ended too early."""
+    seeds = len(kit.result["seeds"])
+    noise = kit.result["bootstrap"]["training_noise"]
+    text = ("Intervals are over patients and training seeds." if noise else
+            f"Intervals are over patients alone, not over trainings ({seeds} "
+            f"seed{'s' * (seeds != 1)}, {SEEDS} needed).")  # fmt: skip
+    rising = sorted({one["part"] for one in kit.result["training"] if one["rising"]})
+    text += (f" The training of {', '.join(rising)} was still improving when its budget ended."
+             if rising else "")  # fmt: skip
+    return text

@@ -1,0 +1,316 @@
+"""Words of a kit: the headline, a methods and a results paragraph; every number from the files."""
+
+from typing import Any
+
+from pipeline.fusion.registry import MODELS
+from pipeline.kit.calibration import METHODS
+from pipeline.kit.inputs import Kit, listed
+from pipeline.kit.tables import SPLITS, counted, rounding
+from pipeline.kit.verdicts import (
+    calibration_verdict,
+    ceiling_verdict,
+    decision_verdict,
+    fairness_verdict,
+    recalibration_verdict,
+    training_verdict,
+)
+from pipeline.report.names import letter_words
+from pipeline.report.numbers import number, with_interval
+from pipeline.report.verdicts import averaged, noise_words
+
+PUBLISHED = (
+    "so that a patient may be in several parts, and reports of test episodes may be learnt from"
+)
+UNITS = {"admission": "admissions", "ICU stay": "ICU stays"}
+
+
+def episodes(kit: Kit) -> str:
+    """What episodes are, in the plural."""
+    return UNITS.get(kit.unit, "episodes")
+
+
+def of_split(kit: Kit, split: str) -> Any:
+    """The shown counts of a split; all unknown where there is none."""
+    own = (one for one in kit.numbers["flow"]["splits"] if one["split"] == split)
+    return next(own, dict.fromkeys(("episodes", "patients", "positives")))
+
+
+def counts(kit: Kit, split: str = "test") -> str:
+    """How many there are in a split, as far as it is shown."""
+    one = of_split(kit, split)
+    return (f"{counted(one['episodes'])} {episodes(kit)} of {counted(one['patients'])} patients, "
+            f"{counted(one['positives'])} with the outcome")  # fmt: skip
+
+
+def headline(kit: Kit) -> list[str]:
+    """Three sentences: how good, how sure, and what it may not be used for."""
+    auroc = kit.test["auroc"]
+    if auroc["value"] is None:
+        good = f"How good {kit.words} is cannot be said: {kit.test['reason'] or 'no metrics'}."
+    else:
+        who = f"{counts(kit)}, from which nothing was learnt," if corrected(kit) else counts(kit)
+        good = (f"On {who} {kit.words} ranks an episode "
+                f"with the outcome above one without it in {100 * auroc['value']:.0f} % of pairs "
+                f"(AUROC {number(auroc['value'])}, 95 % interval {number(auroc['low'])} to "
+                f"{number(auroc['high'])}).")  # fmt: skip
+    sure = (f"{_joined(training_verdict(kit), calibration_verdict(kit))}")  # fmt: skip
+    return [good, sure, limits(kit)[0]]
+
+
+def _joined(first: str, second: str) -> str:
+    """Two sentences as one.
+
+    >>> _joined("It is so.", "Calibration is off.")
+    'It is so; calibration is off.'
+    """
+    return f"{first.removesuffix('.')}; {second[:1].lower()}{second[1:]}"
+
+
+def limits(kit: Kit) -> list[str]:
+    """What the result cannot say, the most important first."""
+    if kit.synthetic:
+        first = (
+            "It may not be used for any patient: the patients are synthetic, and what the data "
+            "tell was planted, so the numbers show that the method works and not how well it "
+            "would do in a hospital."
+        )
+    else:
+        first = ("It may not be used to decide about patients: it was measured in retrospect on "
+                 "records of the source it was trained on, not in another hospital, not "
+                 "prospectively, and not for its effect on care.")  # fmt: skip
+    made = [first]
+    if reasons := kit.result["cohort"]["looks_ahead"]:
+        made.append(
+            f"The cohort asks for what is known only after the prediction time: "
+            f"{'; '.join(reasons)}. Such a cohort cannot be told when one predicts."
+        )
+    if not corrected(kit):
+        made.append("It follows the published protocol, which keeps the choices of the paper, its "
+                    f"flaws included: its parts were made {PUBLISHED}.")  # fmt: skip
+    made.append(training_verdict(kit))
+    made.append("Differences between groups, and what a model attends to or loses when a modality "
+                "is missing, are associations: they show neither causes nor what would happen if "
+                "care were changed.")  # fmt: skip
+    if kit.numbers["head"]["suppressed_below"]:
+        made.append(f"{rounding(kit)} What is hidden may be good or bad: nothing follows from it.")
+    made += [f"{one['words']}: {one['reason']}." for one in kit.numbers["fairness"]["attributes"]
+             if one["reason"]]  # fmt: skip
+    return made
+
+
+def source_words(kit: Kit) -> str:
+    """What the data are."""
+    settings = kit.result["settings"]
+    if kit.synthetic:
+        patients = settings.get("hospital", {}).get("patients")
+        size = f" of {patients:,} patients" if patients else ""
+        return f"a synthetic hospital{size}, shaped like MIMIC-IV, with planted effects"
+    releases = (kit.part["definition"] or {}).get("releases") or kit.result["source"].get(
+        "releases"
+    )
+    named = [f"{title} {version}" for title, version in (releases or {}).items()]
+    return f"{listed(named)}" if named else "MIMIC"
+
+
+def methods(kit: Kit) -> list[str]:
+    """Paragraphs: source and cohort, outcome, predictors, model, missing data, evaluation."""
+    definition = kit.part["definition"] or {}
+    steps = "; ".join(step["condition"] for step in kit.numbers["flow"]["steps"])
+    settings = kit.result["settings"]
+    data = (f"We developed and internally evaluated a prediction model in a retrospective cohort "
+            f"from {source_words(kit)}. Episodes were {episodes(kit)}; the conditions of the "
+            f"cohort, in order, were: {steps or 'not recorded'}.")  # fmt: skip
+    outcome = (f"The question was: {definition.get('question', kit.task_words)} "
+               f"It was asked {_hours(definition)}.")  # fmt: skip
+    return [data, outcome, _predictors(kit), _split(kit), _model(kit, settings),
+            _missing(kit, settings), _evaluation(kit)]  # fmt: skip
+
+
+def _hours(definition: Any) -> str:
+    hours, clock = definition.get("hours"), definition.get("clock_zero")
+    if hours is None or not clock:
+        return "at the prediction time of the task"
+    return f"{hours:g} hours after {clock}"
+
+
+def _predictors(kit: Kit) -> str:
+    """What the model reads, by which encoder, and when it must have been known."""
+    settings = kit.result["settings"]
+    features = getattr(MODELS.get(kit.result["model"]), "features", "encoders")
+    encoders = settings.get("encoders", {})
+    how = {"statistics": " (statistics of each signal)", "scores": " (the items of the score)"}
+    read = [
+        letter_words(letter, kit.letters)
+        + how.get(features, f" (encoder {encoders[letter]})" if letter in encoders else "")
+        for letter in kit.result["modalities"]
+    ]
+    return f"Predictors were {listed(read)}. {_known(settings.get('availability'))}"
+
+
+def _known(rule: Any) -> str:
+    """From when a value counts as known.
+
+    >>> _known({"enforced": True, "films": ["film_time"], "labs": ["storetime", "charttime"]})
+    'Only what was known by the prediction time was read: films from film_time; labs from \
+storetime, where that is missing charttime.'
+    """
+    if not rule or not rule.get("enforced"):
+        return "Values were not restricted to those known by the prediction time."
+    by_columns: dict[tuple[str, ...], list[str]] = {}
+    for kind, columns in rule.items():
+        if isinstance(columns, list):
+            by_columns.setdefault(tuple(columns), []).append(kind)
+    told = "; ".join(f"{listed(kinds)} from {', where that is missing '.join(columns)}"
+                     for columns, kinds in by_columns.items())  # fmt: skip
+    text = "Only what was known by the prediction time was read"
+    return f"{text}: {told}." if told else f"{text}."
+
+
+def _split(kit: Kit) -> str:
+    """How the patients were divided."""
+    shares = kit.result["settings"].get("split", {})
+    parts = [
+        f"{words} ({f'{100 * shares[name]:.0f} %; ' if name in shares else ''}{counts(kit, name)})"
+        for name, words in SPLITS.items()
+        if of_split(kit, name)["episodes"] is not None
+    ]
+    folds = kit.result["folds"]
+    more = f"; this was repeated in {folds} folds, counts are of the first" if folds > 1 else ""
+    if not corrected(kit):
+        return f"Episodes were divided as published, {PUBLISHED}: {listed(parts)}{more}."
+    chose = "checkpoints and thresholds" if kit.result["training"] else "thresholds"
+    sentences = [
+        f"Patients were divided by a hash of their number, so that none is in two parts: "
+        f"{listed(parts)}{more}.",
+        _fitted(kit),
+        f"Validation chose {chose}; nothing was fitted to test or chosen on it.",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def corrected(kit: Kit) -> bool:
+    """Whether the result follows the corrected protocol, which learns nothing of test patients."""
+    return kit.result["protocol"] == "corrected"
+
+
+def _fitted(kit: Kit) -> str:
+    """On which part what was fitted, of models whose encoders and head are fitted apart."""
+    model = MODELS.get(kit.result["model"])
+    head = kit.result["settings"].get("head_on")
+    if model is None or model.features != "embeddings" or head is None:
+        return ""
+    if head == "train":
+        return "The head was fitted on the patients that the encoders were fitted on."
+    return "The head was fitted on patients that the encoders had not seen."
+
+
+def _model(kit: Kit, settings: Any) -> str:
+    schedule = settings.get("schedule") or {}
+    text = f"The model was {kit.words}."
+    if schedule.get("steps") and kit.result["training"]:
+        text += (
+            f" Networks were trained for at most {schedule['steps']:,} steps and stopped after "
+            f"{schedule['patience']} checks on validation without a better one."
+        )
+    mean = averaged(kit.result)
+    text += f" Figures are the {mean}." if mean else " One training seed was used."
+    method = kit.numbers["head"]["recalibration"]
+    text += (f" Risks were recalibrated on validation ({METHODS[method]})." if method != "none"
+             else " Risks were not recalibrated.")  # fmt: skip
+    return text
+
+
+def _missing(kit: Kit, settings: Any) -> str:
+    """What was done about modalities that an episode lacks, and films that cannot be read."""
+    how = {"any": "Episodes were kept whatever modalities they lack",
+           "complete": "Only episodes with all modalities were kept"}  # fmt: skip
+    text = how.get(
+        settings.get("missing"), "How missing modalities were handled is in the settings"
+    )
+    if settings.get("modality_dropout") and len(kit.result["modalities"]) > 1:
+        text += (f"; in training a fused model had a modality hidden with a chance of "
+                 f"{settings['modality_dropout']:g}")  # fmt: skip
+    files = [one for one in kit.numbers["flow"]["files"] if one["unreadable"] is not None]
+    text += "".join(f"; of {counted(one['selected'])} {one['words']} {counted(one['unreadable'])} "
+                    "could not be read and count as missing" for one in files)  # fmt: skip
+    return f"{text}."
+
+
+def _evaluation(kit: Kit) -> str:
+    level = kit.result["bootstrap"]["level"]
+    return (
+        "On test we measured discrimination (AUROC, average precision), calibration (slope, in the "
+        "large, a smooth curve, the integrated calibration index), the Brier score, net benefit "
+        "(decision curve) over stated thresholds, and sensitivity, specificity and predictive "
+        "values at thresholds that validation had fixed; overall and by group. "
+        f"Intervals are of {100 * level:.0f} %, percentiles of {noise_words([kit.result])} "
+        f"{rounding(kit)}"
+    ).strip()  # fmt: skip
+
+
+def results(kit: Kit) -> list[str]:
+    """Paragraphs: the cohort, discrimination, calibration, use, groups, missing modalities."""
+    first = kit.numbers["flow"]["steps"][0] if kit.numbers["flow"]["steps"] else None
+    begun = (f"Of {counted(first['episodes'])} {episodes(kit)} that met the first condition "
+             f"({first['condition']}), " if first else "")  # fmt: skip
+    overall = kit.numbers["table_one"]["columns"][0]
+    kept = f"{counted(overall['episodes'])} were kept; test holds {counts(kit)}."
+    cohort = f"{begun}{kept}" if first else kept[:1].upper() + kept[1:]
+    parts = [cohort, _discrimination(kit)]
+    parts.append(f"{calibration_verdict(kit)} {recalibration_verdict(kit)}".strip())
+    parts += [decision_verdict(kit), _threshold(kit), fairness_verdict(kit), _lost(kit)]
+    return [part for part in parts if part]
+
+
+def _discrimination(kit: Kit) -> str:
+    test = kit.test
+    if test["auroc"]["value"] is None:
+        return f"Discrimination is not shown: {test['reason'] or 'no metrics'}."
+    text = (
+        f"AUROC was {with_interval(test['auroc'])}, average precision "
+        f"{with_interval(test['auprc'])} and the Brier score {with_interval(test['brier'])}."
+    )
+    told = kit.part.get("comparisons") or {}
+    single = told.get("singles", {}).get(told.get("best_single"))
+    if single and single["model_minus_single"]["value"] is not None:
+        letter = told["best_single"].partition("_")[0]
+        gain = with_interval(single["model_minus_single"], sign=True)
+        text += (
+            f" Against the best single modality on validation ({letter_words(letter, kit.letters)}"
+            f") the difference of AUROC was {gain}."
+        )
+    for names, words in (("beaten_by", "The intervals say that it is worse than"),
+                         ("not_better_than", "It cannot be told apart from")):  # fmt: skip
+        if told.get(names):
+            text += f" {words} {listed(list(told[names]))}."
+    return f"{text} {ceiling_verdict(kit)}".strip()
+
+
+def _threshold(kit: Kit) -> str:
+    own = next(
+        (one for one in kit.numbers["operating_points"] if one["chosen_by"] == "result"), None
+    )
+    if own is None or own["reason"]:
+        return f"At the result's threshold nothing is shown: {own['reason']}." if own else ""
+    return (
+        f"At the result's own threshold sensitivity was "
+        f"{with_interval(own['sensitivity'])}, specificity {with_interval(own['specificity'])}, "
+        f"the positive predictive value {with_interval(own['ppv'])}, with alerts for "
+        f"{number(own['alert_rate']['value'])} of the {episodes(kit)}."
+    )
+
+
+def _lost(kit: Kit) -> str:
+    rows = [row for row in kit.part.get("missing") or [] if row["rate"] == 1.0]
+    rows.sort(key=lambda row: kit.result["modalities"].find(row["modality"]))
+    told = [f"without {letter_words(row['modality'], kit.letters)} by "
+            f"{with_interval(row['minus_complete'], sign=True)}" for row in rows
+            if row["minus_complete"]["value"] is not None]  # fmt: skip
+    if not told:
+        return ""
+    return f"With a modality made missing in all test episodes AUROC changed {listed(told)}."
+
+
+def paragraphs(title: str, parts: list[str]) -> str:
+    """A heading and paragraphs as Markdown."""
+    return "\n\n".join([f"# {title}", *parts]) + "\n"

@@ -1,0 +1,165 @@
+"""Figures of a kit: sizes, bytes, numbers beside them, and what is shown where few are."""
+
+import csv
+import math
+from xml.etree import ElementTree
+
+import pytest
+from kit_at_hand import REASON, kit_of
+from PIL import Image
+
+from pipeline.kit.figures import FIGURES, pictures
+from pipeline.kit.groups import coverage, fairness
+from pipeline.kit.names import FIGURES as NAMES
+from pipeline.kit.style import COLOURS, DOUBLE, FORMATS, SINGLE, write
+
+SVG = "{http://www.w3.org/2000/svg}"
+WIDTHS = {False: SINGLE, True: DOUBLE}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Every figure of a whole kit, and where its files lie."""
+    folder = tmp_path_factory.mktemp("figures")
+    made = pictures(kit_of())
+    for name, picture in made.items():
+        write(picture, folder / name)
+    return made, folder
+
+
+def texts(path):
+    return [node.text for node in ElementTree.parse(path).iter(f"{SVG}text") if node.text]
+
+
+def test_every_figure_is_named_once_and_written_in_every_format(drawn):
+    _, folder = drawn
+    assert tuple(FIGURES) == NAMES
+    for name in NAMES:
+        assert all((folder / f"{name}.{kind}").stat().st_size for kind in (*FORMATS, "csv")), name
+
+
+def test_figures_have_the_widths_of_columns_of_a_journal_at_300_dpi(drawn):
+    made, folder = drawn
+    assert math.isclose(SINGLE * 25.4, 89) and math.isclose(DOUBLE * 25.4, 183)
+    for name, picture in made.items():
+        with Image.open(folder / f"{name}.png") as image:
+            assert abs(image.width - 300 * WIDTHS[picture.wide]) <= 1, name
+            assert all(abs(dpi - 300) < 0.1 for dpi in image.info["dpi"]), name
+        width = ElementTree.parse(folder / f"{name}.svg").getroot().get("width")
+        assert abs(float(width.removesuffix("pt")) - 72 * WIDTHS[picture.wide]) < 0.1, name
+
+
+def test_nothing_touches_the_edge_of_a_figure(drawn):
+    """Legends and labels lie within: a clipped one would leave ink on the outermost pixels."""
+    made, folder = drawn
+    for name in made:
+        with Image.open(folder / f"{name}.png") as image:
+            grey = image.convert("L")
+            width, height = grey.size
+            edges = [(0, 0, width, 1), (0, height - 1, width, height),
+                     (0, 0, 1, height), (width - 1, 0, width, height)]  # fmt: skip
+            assert all(grey.crop(edge).getextrema() == (255, 255) for edge in edges), name
+
+
+def test_legends_cover_no_line(drawn):
+    """Legends of the whole figure stand below the panel, outside of it."""
+    for name in ("roc", "precision_recall", "calibration", "decision", "missing"):
+        figure = drawn[0][name].draw()
+        figure.draw_without_rendering()
+        panel = figure.axes[0].get_window_extent()
+        (legend,) = figure.legends
+        assert legend.get_window_extent().y1 <= panel.y0, name
+
+
+def test_the_same_kit_gives_the_same_bytes(drawn, tmp_path):
+    _, folder = drawn
+    for name in ("roc", "fairness"):
+        write(pictures(kit_of())[name], tmp_path / name)
+        for kind in (*FORMATS, "csv"):
+            again = (tmp_path / f"{name}.{kind}").read_bytes()
+            assert again == (folder / f"{name}.{kind}").read_bytes(), (name, kind)
+    assert b"CreationDate" not in (folder / "roc.pdf").read_bytes()
+    assert b"<dc:date>" not in (folder / "roc.svg").read_bytes()
+
+
+def test_the_csv_beside_a_figure_holds_its_numbers(drawn):
+    _, folder = drawn
+    kit = kit_of()
+    with (folder / "decision.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    curve = kit.numbers["decision"]
+    assert [float(row["threshold"]) for row in rows] == curve["thresholds"]
+    assert [float(row["model"]) for row in rows] == curve["model"]["value"]
+    with (folder / "fairness.csv").open() as file:
+        first = next(csv.DictReader(file))
+    group = kit.numbers["fairness"]["attributes"][0]["groups"][0]
+    assert (first["group"], float(first["auroc"])) == (group["group"], group["auroc"]["value"])
+
+
+def test_figures_say_their_numbers_to_those_who_do_not_see_them(drawn):
+    made, folder = drawn
+    assert "0.850 (0.830 to 0.870)" in made["roc"].alt
+    assert "model, 0.850 (0.830 to 0.870)" in texts(folder / "roc.svg")
+    assert "test 500 episodes, 100 with the outcome" in made["flow"].alt
+    assert "slope 1.02 (0.92 to 1.12)" in made["calibration"].alt
+    for name, picture in made.items():
+        assert any(letter.isdigit() for letter in picture.alt), name
+
+
+def test_a_kit_without_figures_says_why_in_each(tmp_path):
+    made = pictures(kit_of(reason=REASON, target="e_unimodal_mortality", kind="mimic"))
+    without = ("roc", "precision_recall", "comparisons", "calibration", "recalibration", "decision",
+               "fairness", "differences", "missing")  # fmt: skip
+    for name in without:
+        assert not made[name].shown and made[name].reason == REASON, name
+        write(made[name], tmp_path / name)
+        assert REASON in " ".join(texts(tmp_path / f"{name}.svg")), name
+        assert (tmp_path / f"{name}.csv").read_text() == f"reason\n{REASON}\n"
+    assert made["flow"].shown and made["coverage"].shown
+
+
+def test_hidden_groups_and_thresholds_are_named_hidden(tmp_path):
+    kit = kit_of(hidden=True, kind="mimic")
+    made = pictures(kit)
+    write(made["fairness"], tmp_path / "fairness")
+    found = texts(tmp_path / "fairness.svg")
+    assert "F, hidden" in found and found.count("hidden") > 10
+    rows = made["fairness"].rows
+    assert {row["n"] for row in rows if row["group"] == "F"} == {"hidden"}
+    assert "Hidden at 10 thresholds" in made["decision"].alt
+    assert "Gaps: hidden" in " ".join(
+        text.get_text() for legend in made["decision"].draw().legends
+        for text in (legend.get_title(), *legend.get_texts())
+    )  # fmt: skip
+
+
+def test_empty_groups_and_unknown_variables_do_not_stop_a_kit():
+    kit = kit_of()
+    for one in kit.numbers["fairness"]["attributes"]:
+        one |= {"groups": [], "reason": "not recorded"}
+    kit.numbers["table_one"]["variables"] = []
+    assert not fairness(kit).shown and "not shown" in fairness(kit).alt
+    assert not coverage(kit).shown
+
+
+def test_hidden_bins_of_the_histogram_are_no_bars():
+    kit = kit_of(hidden=True)
+    own = kit.numbers["calibration"][0]["histogram"]
+    own["positives"] = ["<10"] * 10
+    figure = pictures(kit)["calibration"].draw()
+    heights = {patch.get_height() for patch in figure.axes[1].patches[10:]}
+    assert heights == {0.0}
+
+
+def test_colours_are_those_of_okabe_and_ito():
+    palette = {
+        "#000000",
+        "#E69F00",
+        "#56B4E9",
+        "#009E73",
+        "#F0E442",
+        "#0072B2",
+        "#D55E00",
+        "#CC79A7",
+    }
+    assert set(COLOURS) <= palette and len(set(COLOURS)) == len(COLOURS)

@@ -1,0 +1,198 @@
+"""Words of a kit: verdicts by whole intervals, nothing claimed that the result does not hold."""
+
+import pytest
+from kit_at_hand import NONE, REASON, estimate, kit_of
+
+from pipeline.kit import card, checklist
+from pipeline.kit.sections import sections
+from pipeline.kit.tables import TABLES, tables
+from pipeline.kit.verdicts import (
+    calibration_verdict,
+    decision_verdict,
+    fairness_verdict,
+    recalibration_verdict,
+    training_verdict,
+)
+from pipeline.kit.words import headline, limits, methods, results
+
+KINDS = [
+    {},
+    {"hidden": True, "kind": "mimic"},
+    {"reason": REASON, "kind": "mimic", "target": "e_unimodal_mortality"},
+]
+
+
+def with_calibration(slope, large):
+    kit = kit_of()
+    kit.numbers["calibration"][0] |= {"slope": slope, "in_the_large": large}
+    return kit
+
+
+@pytest.mark.parametrize(
+    ("slope", "large", "verdict"),
+    [
+        (estimate(1.0, 0.1), estimate(0.0, 0.1), "Calibration is good"),
+        (estimate(1.0, 0.3), estimate(0.0, 0.1), "cannot be told"),
+        (estimate(1.0, 0.1), estimate(0.0, 0.25), "cannot be told"),
+        (estimate(1.0, 0.1), NONE, "cannot be told"),
+        (estimate(0.6, 0.1), estimate(0.0, 0.1), "Calibration is off"),
+        (estimate(1.0, 0.3), estimate(0.5, 0.1), "Calibration is off"),
+    ],
+)
+def test_calibration_is_good_only_where_whole_intervals_are(slope, large, verdict):
+    assert verdict in calibration_verdict(with_calibration(slope, large))
+
+
+def test_recalibration_that_makes_it_worse_is_called_worse():
+    kit = kit_of()
+    kit.numbers["calibration"][1]["brier_minus_none"] |= estimate(0.01, 0.005)
+    kit.numbers["calibration"][2]["ici_minus_none"] |= estimate(-0.01, 0.005)
+    text = recalibration_verdict(kit)
+    assert "after Platt scaling: Brier score worse" in text
+    assert "ICI better" in text.partition("temperature")[2]
+
+
+def test_hidden_thresholds_are_not_taken_for_no_benefit():
+    kit = kit_of(hidden=True)
+    text = decision_verdict(kit)
+    assert "10 thresholds are hidden" in text and "nothing can be said" in text
+    assert "no benefit" not in text
+    assert "0.05 to 0.3" in text and "0.4, and" not in text
+
+
+def test_benefit_is_claimed_only_where_the_interval_is_above_both_defaults():
+    kit = kit_of()
+    gain = kit.numbers["decision"]["model_minus_default"]
+    gain["low"] = [-0.01] * 40
+    assert "of treating none at none" in decision_verdict(kit)
+
+
+def test_groups_that_differ_are_named_and_hidden_ones_counted():
+    kit = kit_of(hidden=True)
+    groups = kit.numbers["fairness"]["attributes"][1]["groups"]
+    groups[2]["minus_rest"]["auroc"] |= estimate(-0.1, 0.02)
+    text = fairness_verdict(kit)
+    assert f"Age {groups[2]['group']} (−0.100" in text
+    assert "which says nothing of them" in text
+
+
+def test_the_noise_of_training_is_claimed_only_with_enough_seeds():
+    kit = kit_of()
+    assert "1 seed, 5 needed" in training_verdict(kit)
+    kit.result["bootstrap"]["training_noise"] = True
+    assert training_verdict(kit) == "Intervals are over patients and training seeds."
+
+
+def test_the_headline_says_how_good_how_sure_and_what_it_is_not_for():
+    for more in KINDS:
+        good, sure, use = headline(kit_of(**more))
+        assert ("AUROC 0.850" in good) == (REASON not in good)
+        assert "Intervals are over patients alone" in sure and "may not be used" in use
+    assert "synthetic" in headline(kit_of())[2]
+    assert "synthetic" not in headline(kit_of(kind="mimic"))[2]
+
+
+def test_counts_in_words_are_those_of_the_kit_not_of_the_result():
+    """The result's are exact: beside rounded ones they would tell small numbers."""
+    kit = kit_of(hidden=True, kind="mimic")
+    for split, number in zip(
+        ("train", "fusion", "val", "test"), (7771, 7772, 7773, 7774), strict=True
+    ):
+        kit.part["metrics"][split]["n"] = kit.part["metrics"][split]["positives"] = number
+    kit.part["sensitivity"][0]["n"] = kit.result["cohort"]["episodes"] = 7775
+    kit.result["unreadable_films"] = {"needed": 7776, "unreadable": 7777}
+    words = [*headline(kit), *methods(kit), *results(kit), *limits(kit), card.markdown(kit)]
+    words += [one.markdown() for one in tables(kit).values()]
+    words += [str(section) for section in sections(kit)]
+    assert not [text for text in words if "777" in text or "7,77" in text]
+
+
+@pytest.mark.parametrize("more", KINDS)
+def test_every_text_and_table_is_made_of_small_and_empty_results(more):
+    kit = kit_of(**more)
+    assert all(methods(kit)) and all(results(kit))
+    made = tables(kit)
+    assert set(made) == set(TABLES)
+    for name, one in made.items():
+        widths = {len(line.cells) for line in one.lines if line.cells}
+        assert widths <= {len(one.header) - 1}, name
+        assert one.lines or one.reason, name
+        assert len(one.rows()) >= 1
+    assert "None" not in card.markdown(kit)
+
+
+def test_hidden_counts_stay_hidden_in_tables():
+    made = tables(kit_of(hidden=True, kind="mimic"))
+    row = next(line for line in made["groups"].lines if line.label == "F")
+    assert set(row.cells) == {"hidden", "–"}
+    assert "multiples of 10" in made["table_one"].note
+    assert "multiples" not in tables(kit_of())["table_one"].note
+
+
+def test_an_operating_point_that_is_hidden_is_told_apart_from_none():
+    kit = kit_of()
+    kit.numbers["operating_points"][0] |= {"reason": "a cell holds fewer than 10"}
+    one = tables(kit)["operating_points"]
+    assert len(one.lines) == 3 and "hidden is not the same as none" in one.note
+
+
+def test_a_table_is_the_same_in_csv_and_markdown():
+    one = tables(kit_of())["operating_points"]
+    text = one.markdown()
+    for row in one.rows():
+        assert all(cell in text for cell in row.values())
+
+
+class TestChecklist:
+    def test_it_has_the_items_of_tripod_ai(self):
+        names = [item["item"] for item in checklist.items()]
+        parts = {"3": "abc", "5": "ab", "6": "abc", "8": "abc", "9": "abc", "12": "abcdefg",
+                 "18": "abcdef", "20": "abc", "23": "ab", "27": "abc"}  # fmt: skip
+        expected = [f"{n}{letter}" for n in map(str, range(1, 28)) for letter in parts.get(n, [""])]
+        assert names == expected and len(names) == 52
+
+    def test_every_item_is_answered_somewhere_or_left_to_the_authors(self):
+        for item in checklist.items():
+            assert item["status"] in ("answered", "partly", "authors")
+            assert item["where"] or item["status"] == "authors"
+
+    def test_what_no_file_can_know_is_left_to_the_authors(self):
+        """Dates of accrual, blinding, differences of the data, poor input, treatments, ethics."""
+        left = {item["item"] for item in checklist.items() if item["status"] == "authors"}
+        assert {"5b", "8c", "16", "27a", "6c", "17", "10", "22", "12d", "23b"} <= left
+        whole = {item["item"] for item in checklist.items() if item["status"] == "answered"}
+        assert not whole & {"11", "12a", "8a", "20a", "20b", "20c", "14", "15"}
+
+    def test_sections_that_are_named_are_on_the_page(self):
+        titles = {section.title for section in sections(kit_of())}
+        named = {
+            "Calibration",
+            "Operating points",
+            "Discrimination",
+            "Groups",
+            "What it cannot say",
+        }
+        assert named <= titles
+        text = checklist.markdown(kit_of())
+        assert all(title.split()[0] in text for title in named)
+
+    def test_an_item_whose_figures_are_missing_is_not_claimed(self):
+        whole = {item["item"]: item["status"] for item in checklist.judged(kit_of())}
+        empty = {item["item"]: item["status"] for item in checklist.judged(kit_of(**KINDS[2]))}
+        for item in ("12f", "24", "23a", "12e"):
+            assert (whole[item], empty[item]) == ("answered", "authors"), item
+
+    def test_the_numbers_of_its_summary_add_up(self):
+        own = checklist.judged(kit_of())
+        answered = sum(item["status"] == "answered" for item in own)
+        assert f"Of {len(own)} items and sub-items {answered} are answered" in checklist.markdown(
+            kit_of()
+        )
+
+
+def test_the_card_has_the_headings_of_mitchell():
+    text = card.markdown(kit_of())
+    for heading in ("Model details", "Intended use", "Factors", "Metrics", "Evaluation data",
+                    "Training data", "Quantitative analyses", "Ethical considerations",
+                    "Caveats and recommendations"):  # fmt: skip
+        assert f"\n## {heading}\n" in text
