@@ -146,7 +146,7 @@ def measured(args: argparse.Namespace) -> Numbers:
     facts = facts.sort("episode_id")
     episodes = described_episodes(facts, args)
     points = points_of(facts["episode_id"].to_numpy(), args)
-    presence = read_presence(args.present, args.hours)
+    presence = read_presence(args.present, find(task, result["protocol"]).hours)  # the result's
     listed = files(facts, args.present, args.hours, args.faults, smallest)
     parts = {split: samples(frames, split) for split in SPLITS}
     at = operating_points(parts, runs(frames), resampling, smallest)
