@@ -95,7 +95,8 @@ def browser(folder):
     # the protocol reads file 3 and writes file 4 of the browser
     redirected = f'exec "$@" 3<&{commands} 4>&{answering}'  # sh knows one digit alone
     wrapped = ["bash", "-c", redirected, "bash", *command]
-    process = subprocess.Popen(wrapped, pass_fds=(commands, answering), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(wrapped, pass_fds=(commands, answering), stderr=subprocess.DEVNULL,
+                               env={**os.environ, "TMPDIR": str(folder)})  # fmt: skip
     os.close(commands)
     os.close(answering)
     with os.fdopen(written, "wb") as write, os.fdopen(answers, "rb") as read:

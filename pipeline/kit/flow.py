@@ -24,11 +24,13 @@ def amount(number: Any, what: str) -> str:
 
     >>> amount(2264, "episodes"), amount("<10", "films"), amount(None, "films")
     ('2,264 episodes', '<10 films', 'an unknown number of films')
+    >>> amount("hidden", "films"), amount("hidden", "with the outcome")
+    ('a hidden number of films', 'a hidden number with the outcome')
     """
     if number is None:
         return f"an unknown number of {what}"
     if number == "hidden":
-        return f"{what} hidden"
+        return f"a hidden number {'' if what.startswith('with') else 'of '}{what}"
     shown = f"{number:,.0f}" if isinstance(number, float) else count(number)
     return f"{shown} {what}"
 
@@ -51,9 +53,11 @@ def steps(kit: Kit) -> list[tuple[list[str], list[str]]]:
 
 def files_words(kit: Kit, one: Any) -> str:
     """Films or reports: selected, unreadable, used; or why nothing is known."""
+    letter, words = one["modality"], one["words"]
+    words = kit.letters.get(letter, words) if words == letter else words
     if one["reason"]:
-        return f"{one['words']}: not known, {one['reason']}"
-    text = f"{one['words']}: {amount(one['selected'], 'selected')}"
+        return f"{words}: not known, {one['reason']}"
+    text = f"{words}: {amount(one['selected'], 'selected')}"
     if one["episodes"] is not None:
         text += f", of {amount(one['episodes'], 'episodes')}"
     if one["unreadable"] is None:

@@ -150,7 +150,8 @@ def missing(kit: Kit) -> Picture:
     title, rows = "Missing modalities", kit.part.get("missing")
     rows = [row for row in rows or [] if row["auroc"]["value"] is not None]
     if not rows:
-        reason = kit.test["reason"] or "this model was not tried with modalities made missing"
+        alone = len(kit.result["modalities"]) == 1 and "this model reads one modality alone"
+        reason = alone or kit.test["reason"] or "it was not tried with modalities made missing"
         return not_shown(title, reason)
     order = kit.result["modalities"]
     taken = sorted({row["modality"] for row in rows}, key=order.find)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.fusion.registry import SINGLE
 from pipeline.kit.names import EXPLANATIONS, NUMBERS
 from pipeline.report.names import Letters, letter_words, model_words, task_words
 from pipeline.report.results import is_ranked
@@ -67,8 +68,10 @@ class Kit:
     @property
     def words(self) -> str:
         """The model in words: what it reads and how it is fused."""
-        read = [letter_words(letter, self.letters) for letter in self.result["modalities"]]
-        return f"{model_words(self.result['model'])} of {listed(read)}"
+        read = listed([letter_words(one, self.letters) for one in self.result["modalities"]])
+        if self.result["model"] == SINGLE:
+            return f"a model of {read} alone"
+        return f"{model_words(self.result['model'])} of {read}"
 
     @property
     def task_words(self) -> str:

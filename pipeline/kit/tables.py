@@ -82,6 +82,18 @@ def reasons(parts: Sequence[Any]) -> str:
     return "; ".join(unique(part["reason"] for part in parts if part["reason"]))
 
 
+def without(parts: Sequence[tuple[str, str]]) -> str:
+    """Names of parts that have no figures and why, each reason once.
+
+    >>> without([("Sex", "few episodes"), ("Age", "few episodes"), ("Language", "not recorded")])
+    'Sex, Age: few episodes; Language: not recorded'
+    """
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in parts:
+        by_reason.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
+
+
 def table_one(kit: Kit) -> Table:
     """Who the episodes are: by split and by outcome, with missing values and differences."""
     own = kit.numbers["table_one"]
@@ -94,10 +106,10 @@ def table_one(kit: Kit) -> Table:
     ]
     lines = [Line(what, [*(counted(column[what.lower()]) for column in own["columns"]), "", ""])
              for what in ("Episodes", "Patients")]  # fmt: skip
-    lacking = []
+    lacking: list[tuple[str, str]] = []
     for one in own["variables"]:
         if one["reason"]:
-            lacking.append(f"{variable_words(one, kit)}: {one['reason']}")
+            lacking.append((variable_words(one, kit), one["reason"]))
             continue
         ends = [short(one["smd_outcome"]), short(one["smd_splits"])]
         if one["kind"] == "number":
@@ -112,7 +124,7 @@ def table_one(kit: Kit) -> Table:
                 name = level["level"]
                 label = combination(name, kit.letters) if one["variable"] == "combination" else name
                 lines.append(Line(label, [*cells, *(ends if place == 0 else ["", ""])]))
-        if any(value not in (0, None) for value in one["missing"].values()):
+        if one["missing"].get("overall") not in (0, None):
             cells = [counted(one["missing"].get(name)) for name in names]
             lines.append(Line("not known", [*cells, "", ""]))
     note = (
@@ -120,7 +132,7 @@ def table_one(kit: Kit) -> Table:
         "largest between two splits. Shares are of the episodes for which the variable is "
         f"known. {rounding(kit)}"
     )
-    note += f" Without figures: {'; '.join(lacking)}." if lacking else ""
+    note += f" Without figures: {without(lacking)}." if lacking else ""
     return Table("Table 1. The episodes by split and by outcome.", header, lines, note.strip())
 
 
@@ -188,11 +200,12 @@ def calibration(kit: Kit) -> Table:
     used = kit.numbers["head"]["recalibration"]
     header = ["Risks", "Slope", "In the large", "Brier score", "ICI", "E-max",
               "Brier minus own", "ICI minus own"]  # fmt: skip
-    lines, why = [], []
+    lines: list[Line] = []
+    why: list[tuple[str, str]] = []
     for one in kit.numbers["calibration"]:
         label = words[one["method"]] + (" (of this result)" if one["method"] == used else "")
         if one["reason"]:
-            why.append(f"{words[one['method']]}: {one['reason']}")
+            why.append((words[one["method"]], one["reason"]))
             continue
         own = one["method"] == "none"
         gaps = [one["brier_minus_none"], one["ici_minus_none"]]
@@ -202,7 +215,7 @@ def calibration(kit: Kit) -> Table:
         ]))  # fmt: skip
     note = ("Fitted on validation, measured on test. Slope 1 and 0 in the large are right; of the "
             "differences below 0 is better. ICI: integrated calibration index.")  # fmt: skip
-    note += f" Without figures: {'; '.join(why)}." if why and lines else ""
+    note += f" Without figures: {without(why)}." if why and lines else ""
     return Table(
         "Calibration before and after recalibration.",
         header,
@@ -218,10 +231,11 @@ def operating_points(kit: Kit) -> Table:
                 "npv": "NPV", "alert_rate": "Alert rate"}  # fmt: skip
     cells = ("true_positive", "false_positive", "false_negative", "true_negative")
     header = ["Chosen on validation", "Threshold", "TP", "FP", "FN", "TN", *measures.values()]
-    lines, why = [], []
+    lines: list[Line] = []
+    why: list[tuple[str, str]] = []
     for one in kit.numbers["operating_points"]:
         if one["reason"]:
-            why.append(f"{_point(one)}: {one['reason']}")
+            why.append((_point(one), one["reason"]))
             continue
         cuts = [run["threshold"] for run in one["by_run"]]
         spread = short(sum(cuts) / len(cuts)) if cuts else "–"
@@ -233,7 +247,7 @@ def operating_points(kit: Kit) -> Table:
     note = "Thresholds are held fixed on test; 95 % intervals in brackets."
     note += f"{rule}{several} {rounding(kit)}"
     note += (
-        f" Without figures (hidden is not the same as none): {'; '.join(why)}."
+        f" Without figures (hidden is not the same as none): {without(why)}."
         if why and lines
         else ""
     )
@@ -264,10 +278,11 @@ def group_differences(kit: Kit) -> Table:
 
 def _by_group(kit: Kit, caption: str, paired: bool) -> Table:
     own = kit.numbers["fairness"]
-    lines, why = [], []
+    lines: list[Line] = []
+    why: list[tuple[str, str]] = []
     for one in own["attributes"]:
         if one["reason"]:
-            why.append(f"{one['words']}: {one['reason']}")
+            why.append((one["words"], one["reason"]))
             continue
         lines.append(Line(one["words"]))
         for group in one["groups"]:
@@ -278,10 +293,10 @@ def _by_group(kit: Kit, caption: str, paired: bool) -> Table:
     note = (f"At the result's one threshold. Groups with fewer than {own['fewest']} positive or "
             f"negative test episodes have no figures: hidden is not the same as no difference. "
             f"{rounding(kit)}").strip()  # fmt: skip
-    note += f" Without groups: {'; '.join(why)}." if why else ""
+    note += f" Without groups: {without(why)}." if why else ""
     header = ["Group", "Episodes", "Positives", *MEASURES.values()]
     return Table(caption, header, lines, note,
-                 own["reason"] or "; ".join(why) or "no attribute is known")  # fmt: skip
+                 own["reason"] or without(why) or "no attribute is known")  # fmt: skip
 
 
 def sensitivity(kit: Kit) -> Table:

@@ -4,8 +4,9 @@ from typing import Any
 
 from pipeline.fusion.registry import MODELS
 from pipeline.kit.calibration import METHODS
+from pipeline.kit.flow import amount
 from pipeline.kit.inputs import Kit, listed
-from pipeline.kit.tables import SPLITS, counted, rounding
+from pipeline.kit.tables import SPLITS, counted, rounding, without
 from pipeline.kit.verdicts import (
     calibration_verdict,
     ceiling_verdict,
@@ -38,8 +39,8 @@ def of_split(kit: Kit, split: str) -> Any:
 def counts(kit: Kit, split: str = "test") -> str:
     """How many there are in a split, as far as it is shown."""
     one = of_split(kit, split)
-    return (f"{counted(one['episodes'])} {episodes(kit)} of {counted(one['patients'])} patients, "
-            f"{counted(one['positives'])} with the outcome")  # fmt: skip
+    return (f"{amount(one['episodes'], episodes(kit))} of {amount(one['patients'], 'patients')}, "
+            f"{amount(one['positives'], 'with the outcome')}")  # fmt: skip
 
 
 def headline(kit: Kit) -> list[str]:
@@ -93,8 +94,9 @@ def limits(kit: Kit) -> list[str]:
                 "care were changed.")  # fmt: skip
     if kit.numbers["head"]["suppressed_below"]:
         made.append(f"{rounding(kit)} What is hidden may be good or bad: nothing follows from it.")
-    made += [f"{one['words']}: {one['reason']}." for one in kit.numbers["fairness"]["attributes"]
-             if one["reason"]]  # fmt: skip
+    unknown = [(one["words"], one["reason"]) for one in kit.numbers["fairness"]["attributes"]
+               if one["reason"]]  # fmt: skip
+    made += [f"Of these groups it says nothing. {without(unknown)}."] if unknown else []
     return made
 
 
