@@ -1,8 +1,8 @@
 """Table 1: who the episodes of a task are, by split and by outcome.
 
-Why not the package `tableone` (0.9): it needs pandas and statsmodels, some seconds to import, gives
-text rather than figures, knows no counts that must be hidden, and compares the columns of one
-grouping at a time. Its standardised differences are the witness of those here, see
+Why not the package `tableone` (0.9): it needs pandas and statsmodels (3.6 s of a processor to
+import), gives text rather than figures, knows no counts that must be hidden, and compares the
+columns of one grouping at a time. Its standardised differences are the witness of those here, see
 tests/test_evaluation_witnesses.py: of numbers the difference of the means by the root of the mean
 of the variances; of classes that of Yang & Dalton (2012).
 
