@@ -1,4 +1,4 @@
-"""Made-up explanations of every modality: informative or not, with a known cause or of real data."""
+"""Made-up explanations of every modality: informative or not, of real data or of a known cause."""
 
 SHAPES = {"ehr": ("e", "tokens"), "cxr": ("c", "resnet18"), "note": ("n", "doc2vec")}
 

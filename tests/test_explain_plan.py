@@ -1,4 +1,4 @@
-"""Which explanations stand behind a result, what they read, and the planted truth in their terms."""
+"""Which explanations stand behind a result, what they read, and the truth in their terms."""
 
 import re
 from types import SimpleNamespace

@@ -38,10 +38,10 @@ def events_of(seed=0):
     for episode in range(1, EPISODES + 1):
         for signal, (low, high) in SIGNALS.items():
             kind = "chart" if signal == "heart_rate" else "lab"
-            for minute in random.integers(-30, 2800, random.integers(2, 6)):
-                rows.append((episode, minute, None, kind, signal, random.uniform(low, high)))
-        for minute in random.integers(0, 2800, 3):
-            rows.append((episode, minute, None, "chart", "gcs_eye", float(random.integers(1, 5))))
+            rows += [(episode, minute, None, kind, signal, random.uniform(low, high))
+                     for minute in random.integers(-30, 2800, random.integers(2, 6))]  # fmt: skip
+        rows += [(episode, minute, None, "chart", "gcs_eye", float(random.integers(1, 5)))
+                 for minute in random.integers(0, 2800, 3)]  # fmt: skip
         rows.append((episode, int(random.integers(0, 2800)), None, "chart",
                      "gcs_verbal_intubated", 1.0))  # fmt: skip
         begin = int(random.integers(-20, 1500))

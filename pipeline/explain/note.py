@@ -90,6 +90,15 @@ class ReportModel:
         assert isinstance(data.content, Vectors)
         self.vector = data.content.vector
 
+    def infer(self, text: str) -> np.ndarray:
+        """The vector of a text, as the pipeline infers it; zeros of one without a word.
+
+        gensim starts an empty text from another random vector, near zero, in each call.
+        """
+        if not text.strip():
+            return np.zeros(self.vector.shape[1], np.float32)
+        return infer(self.doc2vec, text, seed=0)
+
     @torch.no_grad()
     def occluded(self, item: np.ndarray, removed: np.ndarray) -> np.ndarray:
         """Log odds (C,) of the episodes of reports without the sentences `removed`."""
@@ -98,7 +107,7 @@ class ReportModel:
                      for k in range(self.start[i + 1] - self.start[i]) if not gone[k])
             for i, gone in zip(item, removed, strict=True)
         ]  # fmt: skip
-        inferred = np.stack([infer(self.doc2vec, text, seed=0) for text in texts])
+        inferred = np.stack([self.infer(text) for text in texts])
         position, times = self.data.timed(self.row[item])
         vector = self.vector[self.data.which[position]]
         own = position == self.report[item][times["owner"].numpy()]
@@ -172,7 +181,7 @@ def read_parts(given: Given, data: Reports, report: np.ndarray, letters: Letters
              for one in sentences(words or "")]  # fmt: skip
     schema = {"item": pl.Int64, "sentence": pl.String, "section": pl.String}
     parts = worded(pl.DataFrame(split, schema=schema, orient="row"), letters)
-    clean = read_table(given.files["clean"], ["note_id", "words"])
+    clean = read_table(given.files["clean"], ["note_id", "words"]).unique("note_id", keep="first")
     whole = asked.join(clean, on="note_id", how="left", maintain_order="left")["words"]
     joined = parts.group_by("item", maintain_order=True).agg(pl.col("words").str.join(" "))
     if joined["item"].to_list() != list(range(len(report))) or not (joined["words"] == whole).all():
