@@ -12,7 +12,26 @@ CAUSES = "results/hospital/truth"  # where the risk is planted
 CAUSE_FILES = [f"{CAUSES}/causes.json"] if SYNTHETIC else []
 FIRST_SEED = config["seeds"][0]
 PATIENTS = UNIT.replace("results", "private", 1)  # beside results/, which may be shared
+TOLD = ["--truth", CAUSES] if SYNTHETIC else []
 ONE_TASK = "[^/.-]+"  # e_logistic-stats_mortality is no task of the letter e
+
+ASKED = (  # of both stages that explain an encoder
+    " --target {params.letter:q}_unimodal_{wildcards.task:q}"
+    " --protocol {wildcards.protocol:q}"
+    " --task {wildcards.task:q}"
+    " --episodes {input.episodes:q}"
+    " --labels {input.labels:q}"
+    " --data {params.data:q}"
+    " --files {params.files:q}"
+    " --weights {input.weights:q}"
+    " --predictions {input.predictions:q}"
+    " --seed {params.seed}"
+    " {params.truth:q}"
+    " --suppress-below {params.suppress}"
+    " --torch-threads {params.torch_threads}"
+    " --device {params.device:q}"
+    " --output {output:q}"
+)
 
 if SYNTHETIC:
 
@@ -39,7 +58,7 @@ if SYNTHETIC:
             chain=float(config["hospital"]["chain"]),
             habits=json.dumps(config["hospital"]["habits"], sort_keys=True),
             severity=json.dumps(config["hospital"]["severity"], sort_keys=True),
-            folder=CAUSES,
+            folder=subpath(output.facts, parent=True),
         shell:
             "python -m pipeline.hospital.causes"
             " --output {params.folder:q}"
@@ -55,65 +74,81 @@ for letter, modality in wiring.letters.items():
     if not explaining.is_explained(modality):
         continue
 
-    for verb, stage, made in (
-        ("explain", "pipeline.explain.encoder", f"{UNIT}/explanations/{letter}_{{task}}.json"),
-        ("draw_patients", "pipeline.explain.private", f"{PATIENTS}/{letter}_{{task}}.pdf"),
-    ):
+    rule:
+        name:
+            f"explain_{modality}"
+        input:
+            episodes=f"{UNIT}/episodes.parquet",
+            labels=f"{UNIT}/labels/{{task}}.parquet",
+            data=wiring.encoder_files(letter),
+            beside=explaining.files(wiring, letter),
+            weights=f"{UNIT}/models/{{task}}/{modality}/seed{FIRST_SEED}.safetensors",
+            predictions=f"{PREDICTIONS}/{letter}_unimodal_{{task}}.parquet",
+            truth=CAUSE_FILES,
+            code=wiring.encoder_modules("pipeline.explain.encoder", letter),
+            own=modules(f"pipeline.explain.{modality}"),
+        output:
+            f"{UNIT}/explanations/{letter}_{{task}}.json",
+        log:
+            f"logs/explain_{modality}/{{protocol}}/{{unit}}/{{task}}.log",
+        wildcard_constraints:
+            task=ONE_TASK,
+        conda:
+            "../envs/pipeline.yaml"
+        threads: config["torch"]["threads"]
+        resources:
+            mem_mb=growing(4000),
+            runtime=60,
+            gpu=GPU,
+        params:
+            letter=letter,
+            data=wiring.encoder_data(letter),
+            files=explaining.options(wiring, letter),
+            truth=TOLD,
+            suppress=SUPPRESS,
+            seed=FIRST_SEED,
+            device=config["torch"]["device"],
+            torch_threads=config["torch"]["threads"],
+        shell:
+            f"python -m pipeline.explain.encoder {ASKED} 2> {{log:q}}"
 
-        rule:
-            name:
-                f"{verb}_{modality}"
-            input:
-                episodes=f"{UNIT}/episodes.parquet",
-                labels=f"{UNIT}/labels/{{task}}.parquet",
-                data=wiring.encoder_files(letter),
-                beside=explaining.files(wiring, letter),
-                weights=f"{UNIT}/models/{{task}}/{modality}/seed{FIRST_SEED}.safetensors",
-                predictions=f"{PREDICTIONS}/{letter}_unimodal_{{task}}.parquet",
-                truth=CAUSE_FILES,
-                code=wiring.encoder_modules(stage, letter),
-                own=modules(f"pipeline.explain.{modality}"),
-            output:
-                made,
-            log:
-                f"logs/{verb}_{modality}/{{protocol}}/{{unit}}/{{task}}.log",
-            wildcard_constraints:
-                task=ONE_TASK,
-            conda:
-                "../envs/pipeline.yaml"
-            threads: config["torch"]["threads"]
-            resources:
-                mem_mb=growing(4000),
-                runtime=60,
-                gpu=GPU,
-            params:
-                stage=stage,
-                letter=letter,
-                data=wiring.encoder_data(letter),
-                files=explaining.options(wiring, letter),
-                truth=["--truth", CAUSES] if SYNTHETIC else [],
-                suppress=SUPPRESS,
-                seed=FIRST_SEED,
-                device=config["torch"]["device"],
-                torch_threads=config["torch"]["threads"],
-            shell:
-                "python -m {params.stage}"
-                " --target {params.letter:q}_unimodal_{wildcards.task:q}"
-                " --protocol {wildcards.protocol:q}"
-                " --task {wildcards.task:q}"
-                " --episodes {input.episodes:q}"
-                " --labels {input.labels:q}"
-                " --data {params.data:q}"
-                " --files {params.files:q}"
-                " --weights {input.weights:q}"
-                " --predictions {input.predictions:q}"
-                " --seed {params.seed}"
-                " {params.truth:q}"
-                " --suppress-below {params.suppress}"
-                " --torch-threads {params.torch_threads}"
-                " --device {params.device:q}"
-                " --output {output:q}"
-                " 2> {log:q}"
+    rule:
+        name:
+            f"draw_patients_{modality}"
+        input:
+            episodes=f"{UNIT}/episodes.parquet",
+            labels=f"{UNIT}/labels/{{task}}.parquet",
+            data=wiring.encoder_files(letter),
+            beside=explaining.files(wiring, letter),
+            weights=f"{UNIT}/models/{{task}}/{modality}/seed{FIRST_SEED}.safetensors",
+            predictions=f"{PREDICTIONS}/{letter}_unimodal_{{task}}.parquet",
+            truth=CAUSE_FILES,
+            code=wiring.encoder_modules("pipeline.explain.private", letter),
+            own=modules(f"pipeline.explain.{modality}"),
+        output:
+            f"{PATIENTS}/{letter}_{{task}}.pdf",
+        log:
+            f"logs/draw_patients_{modality}/{{protocol}}/{{unit}}/{{task}}.log",
+        wildcard_constraints:
+            task=ONE_TASK,
+        conda:
+            "../envs/pipeline.yaml"
+        threads: config["torch"]["threads"]
+        resources:
+            mem_mb=growing(4000),
+            runtime=60,
+            gpu=GPU,
+        params:
+            letter=letter,
+            data=wiring.encoder_data(letter),
+            files=explaining.options(wiring, letter),
+            truth=TOLD,
+            suppress=SUPPRESS,
+            seed=FIRST_SEED,
+            device=config["torch"]["device"],
+            torch_threads=config["torch"]["threads"],
+        shell:
+            f"python -m pipeline.explain.private {ASKED} 2> {{log:q}}"
 
 
 rule explain_statistics:
@@ -137,7 +172,7 @@ rule explain_statistics:
         runtime=60,
     params:
         models=ON_STATISTICS,
-        truth=["--truth", CAUSES] if SYNTHETIC else [],
+        truth=TOLD,
         suppress=SUPPRESS,
         seed=FIRST_SEED,
     shell:
