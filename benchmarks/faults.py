@@ -313,8 +313,8 @@ def page(trials: list[dict], kills: dict | None, mutations: dict | None) -> str:
         lines += ["", "## Mutations of source files", "",
                   f"`benchmarks/mutations.py`: {len(mutations['mutations'])} seeded mutations of "
                   f"source files: {each}.",
-                  "Only by digest: values that could be true ones; `make verify` tells that the "
-                  "file was replaced."]  # fmt: skip
+                  "Seen by make verify: values that could be true ones; it tells that the file was "
+                  "replaced."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

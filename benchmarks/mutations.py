@@ -8,7 +8,7 @@ out different without a word, episodes and events are selected from it, too. Ver
 * refused: one line that names the file, exit status 1;
 * counted: a line of a log gives another count than that of the undisturbed hospital;
 * harmless: the extracted table has the same rows;
-* only by digest: values that could be true ones: `make verify` alone sees them, and does here;
+* seen by make verify: values that could be true ones: `make verify` alone sees them, and does here;
 * unseen: not even that sees them;
 * traceback: a defect of the pipeline. Exit status 1 if there is one, or one unseen.
 """
@@ -42,7 +42,7 @@ from pipeline.stage import owner
 from pipeline.stage.errors import InputError
 
 PATIENTS = 200
-VERDICTS = ("refused", "counted", "harmless", "only by digest", "unseen", "traceback")
+VERDICTS = ("refused", "counted", "harmless", "seen by make verify", "unseen", "traceback")
 NUMBERS = re.compile(r"in [\d.]+ s, .*|finished in .*")  # of time, not of rows
 Rows = list[list[str]]
 
@@ -330,7 +330,7 @@ def verdict(way: str, seed: int, release: Path, folder: Path, known: dict) -> di
         kind = "refused" if "error: " in new[-1] else "counted"
         return result | {"verdict": kind, "line": new[-1].strip()}
     seen = seen_by_digest(table, source, path, to / "again")
-    return result | {"verdict": "only by digest" if seen else "unseen"}
+    return result | {"verdict": "seen by make verify" if seen else "unseen"}
 
 
 def seen_by_digest(table: str, source: Path, path: Path, to: Path) -> bool:

@@ -87,3 +87,10 @@ def test_predictions_are_looked_for_beside_the_result(tmp_path):
     table.parent.mkdir(parents=True)
     table.write_text("")
     assert compare.predictions_of(path, result) == [str(table)]
+
+
+def test_results_of_other_tasks_are_refused_before_anything_is_compared(tmp_path):
+    first = (tmp_path / "a.json", {"tasks": {"mortality": {}}})
+    second = (tmp_path / "b.json", {"tasks": {"longstay": {}}})
+    with pytest.raises(InputError, match=r"b\.json: of longstay, but .*a\.json is of mortality: "):
+        next(iter(compare.report(first, second)))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.stage.errors import InputError
 from pipeline.stage.modules import ROOT, _data, _imports, path_of, source_files
 
 
@@ -52,7 +53,7 @@ def test_a_query_stands_for_itself_and_a_foreign_or_missing_module_for_nothing()
     assert source_files(query) == [query]
     assert path_of("polars") is None
     assert path_of("pipeline.nowhere") is None
-    with pytest.raises(ValueError, match=r"no module pipeline\.nowhere"):
+    with pytest.raises(InputError, match=r"no module pipeline\.nowhere .* pipeline/nowhere\.py"):
         source_files("pipeline.nowhere")
 
 

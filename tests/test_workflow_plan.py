@@ -359,6 +359,13 @@ def test_any_target_that_no_rule_makes_is_refused_in_one_message(fresh):
     assert "label_task" in fresh.plan("./results/ecn_early_mortality.json").text
 
 
+def test_a_mistake_that_a_rules_function_finds_is_one_line(fresh):
+    refused = fresh.plan("results/corrected/admission/labels/nonsense.parquet")
+    assert refused.status == 1
+    assert "unknown task nonsense; expected of admissions one of longstay" in refused.text
+    assert "Exception" not in refused.text and "Traceback" not in refused.text
+
+
 def test_jobs_are_tried_again_by_snakemake_alone_where_it_counts_their_memory(tmp_path):
     checkout = Checkout.fresh(tmp_path / "checkout")
     with (checkout / "workflow/Snakefile").open("a") as snakefile:

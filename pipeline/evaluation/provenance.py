@@ -63,7 +63,7 @@ def code_fingerprint(modules: list[str]) -> str:
     """SHA-256 over the path and content of every source file that the modules consist of."""
     try:
         return digest_of_code(modules)
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"--modules: {error}") from error
 
 

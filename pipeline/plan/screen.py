@@ -38,6 +38,10 @@ CHATTER = re.compile(
 DROPPED = {LogEvent.PROGRESS, LogEvent.JOB_STARTED, LogEvent.RESOURCES_INFO,
            LogEvent.WORKFLOW_STARTED, LogEvent.RULEGRAPH}  # fmt: skip
 ERRORS = {LogEvent.JOB_ERROR, LogEvent.GROUP_ERROR}
+# what Snakemake makes of a mistake that a rule's function found in a target, a query or a registry
+REFUSED = re.compile(
+    r"InputFunctionException in rule .*?\n  InputError: (.*?)\nWildcards:", re.DOTALL
+)
 
 
 @dataclass
@@ -176,12 +180,27 @@ def end_of(log: Sequence[str]) -> list[str]:
     return list(log[min([max(len(log) - TAIL, 0), *errors[-1:]]) :])
 
 
+def plain(record: logging.LogRecord) -> bool:
+    """Leaves of an `InputError` in a rule's function what it says; always True, for a filter.
+
+    >>> head, end = "InputFunctionException in rule a:\\nError:\\n  ", "\\nWildcards:\\n  b"
+    >>> record = logging.makeLogRecord({"msg": f"{head}InputError: no such task{end}"})
+    >>> plain(record), record.msg
+    (True, 'no such task')
+    """
+    if refused := REFUSED.search(str(record.msg)):
+        record.msg = refused[1]
+    return True
+
+
 def install(workflow: Any, words: Callable[[], str]) -> None:
     """Puts the screen in the place of Snakemake's handler, where a run's is to be seen.
 
     `words`: what modalities are called, as JSON.
     """
     settings = workflow.output_settings
+    if not settings.verbose:
+        logger.addFilter(plain)
     as_ever = (settings.dryrun, settings.verbose, settings.printshellcmds, settings.debug_dag)
     if any(as_ever) or not workflow.is_main_process:
         return

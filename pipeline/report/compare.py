@@ -129,10 +129,7 @@ def aurocs(
 def compared(first: tuple[Path, Result], second: tuple[Path, Result]) -> Iterator[str]:
     """Every AUROC that can be compared, task by task, or why one cannot be."""
     tables = [read_tasks(predictions_of(*one)) for one in (first, second)]
-    tasks = in_both(first[1], second[1])
-    if not tasks:
-        yield "no task in common"
-    for task in tasks:
+    for task in in_both(first[1], second[1]):
         yield f"{task}:"
         if task not in tables[0] or task not in tables[1]:
             yield "  of many labels: no AUROC is compared"
@@ -165,6 +162,9 @@ def in_columns(rows: Sequence[Row], empty: str) -> list[str]:
 def report(first: tuple[Path, Result], second: tuple[Path, Result]) -> Iterable[str]:
     """The lines that are printed for two results and the files that hold them."""
     a, b = first[1], second[1]
+    if not in_both(a, b):
+        raise InputError(f"{second[0]}: of {', '.join(b['tasks'])}, but {first[0]} is of "
+                         f"{', '.join(a['tasks'])}: compare two results of one task")  # fmt: skip
     yield from (f"first:  {first[0]}", f"second: {second[0]}")
     yield from ("settings that differ", *in_columns(settings(a, b), "none"))
     yield from ("definitions that differ", *in_columns(definitions(a, b), "none"))

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from pipeline.stage.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[2]
 # imports of this package are absolute; a test compares what is found with Python's own parser,
 # which takes a second for all files
@@ -71,7 +73,8 @@ def _direct(file: str) -> frozenset[str]:
 def _consists_of(module: str) -> tuple[str, ...]:
     first = Path(module) if "/" in module else path_of(module)
     if first is None or not (ROOT / first).is_file():
-        raise ValueError(f"no module {module} in this package")
+        file = module if "/" in module else f"{module.replace('.', '/')}.py"
+        raise InputError(f"no module {module} in this package; expected in {file}")
     own = first.as_posix()
     seen, waiting = {own}, [own]
     while waiting:
