@@ -1,19 +1,36 @@
 -- Readings, infusions and procedures of a MEDS data set, with the columns that MIMIC-IV has.
 -- Views: hits (subject_id, hadm_id, stay_id, charttime, storetime, number, text_value, rest of
--- events and meanings). storetime is null where the data set tells one time alone.
--- Numbers are in the unit of the item. Rows of a laboratory with one time are one specimen: MEDS
--- keeps no id of it.
+-- events and meanings). storetime is null where the data set tells one time alone. Numbers are in the
+-- unit of the item. Results of a patient that were drawn at one time are of one specimen: MEDS has
+-- no id of it.
 CREATE OR REPLACE VIEW chartevents AS
 SELECT
     subject_id, hadm_id, stay_id, charttime, storetime, itemid, number AS valuenum,
     coalesce(words, text_value, CAST(number AS VARCHAR)) AS value
 FROM hits WHERE source = 'chartevents';
 
+-- Where specimens are events of their own, their time is the one for which the next result of the
+-- item is charted. ASSUME results of an item come in the order in which they were drawn.
 CREATE OR REPLACE VIEW labevents AS
+WITH drawn AS (
+    SELECT DISTINCT subject_id, itemid, charttime AS drawn_at
+    FROM hits WHERE source = 'labevents' AND event = 'drawn'
+),
+results AS (
+    SELECT
+        hits.* REPLACE (
+            coalesce(drawn.drawn_at, hits.charttime) AS charttime,
+            CASE WHEN drawn.drawn_at IS NULL THEN hits.storetime ELSE hits.charttime END AS storetime
+        )
+    FROM hits ASOF LEFT JOIN drawn
+        ON drawn.subject_id = hits.subject_id AND drawn.itemid = hits.itemid
+        AND drawn.drawn_at <= hits.charttime
+    WHERE hits.source = 'labevents' AND hits.event = ''
+)
 SELECT
     subject_id, hadm_id, CAST(hash(subject_id, charttime) >> 1 AS BIGINT) AS specimen_id, itemid,
     charttime, storetime, number AS valuenum, coalesce(text_value, CAST(number AS VARCHAR)) AS value
-FROM hits WHERE source = 'labevents';
+FROM results;
 
 CREATE OR REPLACE VIEW outputevents AS
 SELECT subject_id, hadm_id, stay_id, charttime, storetime, itemid, number AS value

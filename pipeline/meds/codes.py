@@ -3,7 +3,7 @@
 A row has a code, in which `*` stands for a part between two `//`, and its signal: one of
 `pipeline/ehr/signals.csv`, or one of `ROLES` (an admission, a birth …), whose facts are the parts
 at the stars, in their order. Further columns, empty where they say nothing: `event`, start or end
-of an infusion or procedure; `unit`, of the code's numbers; `scale` and `shift`, which make numbers
+of an infusion or procedure, drawn of a specimen whose result is an event of its own; `unit`, of the code's numbers; `scale` and `shift`, which make numbers
 of signals.csv's unit of them (value · scale + shift); `item`, the one of MIMIC-IV as which it is
 read, else the signal's first in `mimic_iv.csv`. Of several rows that fit a code the first counts.
 """
@@ -27,12 +27,16 @@ ROLES = ("admission", "discharge", "icu_admission", "icu_discharge", "ed_registr
 READ = {"specimen": "labevents", "code_status": "chartevents"}  # roles that are rows of a table
 COLUMNS = ("code", "signal", "event", "unit", "scale", "shift", "item", "label")
 OWN_IDS = 900_000_000  # items that MIMIC does not have: several codes of one output
-EVENTS = ("", "start", "end")
+EVENTS = {  # table → what a row may say of its codes' events; a reading where it says nothing
+    "inputevents": ("start", "end"),
+    "procedureevents": ("start", "end"),
+    "labevents": ("", "drawn"),
+}
 
 
 @dataclass(frozen=True)
 class Code:
-    """A row of the csv; `event`: start, end or empty. `item`: None where the csv names none."""
+    """A row of the csv; `event`: one of `EVENTS`. `item`: None where the csv names none."""
 
     code: str
     signal: str
@@ -59,10 +63,21 @@ def _pattern(code: str) -> re.Pattern[str]:
     return re.compile("((?:(?!//).)*)".join(map(re.escape, code.split("*"))))
 
 
+@cache
 def sources() -> dict[str, str]:
-    """Signal → the table of the source that it is read from, roles that are rows included."""
+    """Signal → the table of the source that it is read from, roles that are rows included.
+
+    The first of those that it has: FiO2 is charted, and measured with blood gases.
+    """
     rows = catalogue().unique("signal", keep="first", maintain_order=True)
     return {**dict(rows.select("signal", "source").iter_rows()), **READ}
+
+
+@cache
+def _tables() -> dict[tuple[str, str | None], str]:
+    """Signal and MIMIC-IV's label of an item → the table that it is in."""
+    return {(signal, label): table for signal, label, table in
+            catalogue().select("signal", "label", "source").iter_rows()}  # fmt: skip
 
 
 def read_codes(path: str | Path = SHIPPED) -> list[Code]:
@@ -94,9 +109,9 @@ def _row(
     if signal not in known and signal not in ROLES:
         raise InputError(f"{where}: no signal {signal}; expected one of signals.csv, or one of "
                          f"{', '.join(ROLES)}")  # fmt: skip
-    lasts = known.get(signal) in ("inputevents", "procedureevents")
-    if event not in EVENTS or bool(event) != lasts:
-        need = "start or end" if lasts else "nothing"
+    table = _tables().get((signal, cells["label"]), known.get(signal, ""))
+    if event not in (may_be := EVENTS.get(table, ("",))):
+        need = " or ".join(name or "nothing" for name in may_be)
         raise InputError(f"{where}: event is {event or 'empty'}; of {signal} expected {need}")
     numbers: dict[str, float] = {}
     for name, usual in (("scale", 1.0), ("shift", 0.0), ("item", None)):
@@ -150,7 +165,8 @@ def meanings(codes: Iterable[str], rows: list[Code]) -> pl.DataFrame:
         item, label = as_item(one, number, labels)
         found.append({
             "code": code, "signal": one.signal, "event": one.event, "unit": one.unit,
-            "scale": one.scale, "shift": one.shift, "source": known.get(one.signal),
+            "scale": one.scale, "shift": one.shift,
+            "source": _tables().get((one.signal, label), known.get(one.signal)),
             "itemid": item, "label": label, "words": words.get(one.signal),
             "parts": [None if part == "UNK" else part for part in parts],
         })  # fmt: skip
