@@ -1,7 +1,7 @@
 """Reads a MEDS data set as tables of the source: what MIMIC-IV would have held of it.
 
     python -m pipeline.meds.adapt --root /data/meds --codes pipeline/meds/mimic_iv.csv
-        --output results/source/patients.parquet --folder results/source
+        --output results/source/patients.parquet …
 
 Any MEDS data set, by one csv of its codes (`pipeline.meds.codes`). The tables have the columns of
 `pipeline.extract.contracts`, so that all that follows (cohort, labels, events, encoders) is the
@@ -20,7 +20,7 @@ import polars as pl
 from pipeline.extract.contracts import TABLES as CONTRACTS
 from pipeline.extract.tables import SAMPLED
 from pipeline.meds.codes import lacking, meanings, read_codes
-from pipeline.meds.source import OFFERED, data_files
+from pipeline.meds.source import data_files
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.errors import InputError
@@ -159,8 +159,8 @@ def other_units(found: pl.DataFrame) -> list[str]:
     own, unit = pl.col("parts").list.last(), pl.col("unit")
     differs = own.str.to_lowercase() != unit.str.to_lowercase()
     told = found.drop_nulls("source").filter(differs, unit != "")
-    return [f"{signal}: in {unit}, read as {as_unit}" for signal, unit, as_unit
-            in told.select("signal", own.alias("own"), "unit").unique().sort("signal", "own").rows()]  # fmt: skip
+    rows = told.select("signal", own.alias("own"), "unit").unique().sort("signal", "own").rows()
+    return [f"{signal}: in {own_unit}, read as {as_unit}" for signal, own_unit, as_unit in rows]
 
 
 def main() -> None:
@@ -170,7 +170,7 @@ def main() -> None:
     add("--root", required=True, help="folder of the data set, with data/ in it")
     add("--codes", required=True, help="csv: code, signal, unit, scale")
     add("--sample", type=float, default=1.0, help="share of subjects to keep")
-    add("--output", type=Path, required=True, help="patients.parquet; the others lie beside it")
+    add("--output", type=Path, nargs="+", required=True, help="<table>.parquet of each table")
     add_resource_arguments(options)
     asked = options.parse_args()
     rows = read_codes(asked.codes)
@@ -182,9 +182,8 @@ def main() -> None:
         database.register("meanings", found.to_arrow())
         make_spans(database)
         locate(database, known)
-        for name in OFFERED:
-            count = write(database, name, asked.output.with_name(f"{name}.parquet"))
-            tell(f"{name}: %s rows", count)
+        for path in asked.output:
+            tell(f"{path.stem}: %s rows", write(database, path.stem, path))
 
 
 if __name__ == "__main__":

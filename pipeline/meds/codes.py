@@ -2,10 +2,11 @@
 
 A row has a code, in which `*` stands for a part between two `//`, and its signal: one of
 `pipeline/ehr/signals.csv`, or one of `ROLES` (an admission, a birth …), whose facts are the parts
-at the stars, in their order. Further columns, empty where they say nothing: `event`, start or end
-of an infusion or procedure, drawn of a specimen whose result is an event of its own; `unit`, of the code's numbers; `scale` and `shift`, which make numbers
-of signals.csv's unit of them (value · scale + shift); `item`, the one of MIMIC-IV as which it is
-read, else the signal's first in `mimic_iv.csv`. Of several rows that fit a code the first counts.
+at the stars, in their order. Of several rows that fit a code the first counts. Further columns may
+be absent, and empty where they say nothing: `event`, start or end of an infusion or procedure,
+drawn of a specimen whose result is an event of its own; `unit`, of the code's numbers; `scale` and
+`shift`, which make numbers of signals.csv's unit of them (value · scale + shift); `item`, the one
+of MIMIC-IV as which it is read, else the signal's first in `mimic_iv.csv`; `label`, of the item.
 """
 
 import csv
@@ -32,6 +33,17 @@ EVENTS = {  # table → what a row may say of its codes' events; a reading where
     "procedureevents": ("start", "end"),
     "labevents": ("", "drawn"),
 }
+
+_TEXTS = ("code", "signal", "event", "unit", "source", "label", "words")
+MEANINGS = pl.Schema(
+    {
+        **dict.fromkeys(_TEXTS, pl.String),
+        "scale": pl.Float64,
+        "shift": pl.Float64,
+        "itemid": pl.Int64,
+        "parts": pl.List(pl.String),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -154,7 +166,7 @@ def meanings(codes: Iterable[str], rows: list[Code]) -> pl.DataFrame:
     words = dict(catalogue().drop_nulls("words").select("signal", "words").iter_rows())
     found = []
     for code in sorted(set(codes)):
-        fits = [(exact[code], [])] if code in exact else []
+        fits: list[tuple[int, list[str]]] = [(exact[code], [])] if code in exact else []
         for number, start, one in starred:
             if code.startswith(start) and (parts := one.parts(code)) is not None:
                 fits.append((number, parts))
@@ -170,10 +182,7 @@ def meanings(codes: Iterable[str], rows: list[Code]) -> pl.DataFrame:
             "itemid": item, "label": label, "words": words.get(one.signal),
             "parts": [None if part == "UNK" else part for part in parts],
         })  # fmt: skip
-    text = dict.fromkeys(("code", "signal", "event", "unit", "source", "label", "words"), pl.String)
-    schema = {**text, "scale": pl.Float64, "shift": pl.Float64, "itemid": pl.Int64,
-              "parts": pl.List(pl.String)}  # fmt: skip
-    return pl.DataFrame(found, schema=schema)
+    return pl.DataFrame(found, schema=MEANINGS)
 
 
 def as_item(one: Code, number: int, labels: Mapping[int, str]) -> tuple[int | None, str | None]:

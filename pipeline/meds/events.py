@@ -114,7 +114,8 @@ def main() -> None:
     if lacking := [name for name in (*TABLES, *NAMES) if name not in paths]:
         raise InputError(f"--tables: {', '.join(lacking)} missing")
     named = {name: pl.read_parquet(paths.pop(name)) for name in NAMES}
-    text, codes, rows = query(asked.availability, list(paths)), set(), 0
+    text, rows = query(asked.availability, list(paths)), 0
+    codes: set[str] = set()
     progress = JobProgress("writing events", len(asked.data))
     for part, output in enumerate(asked.data):
         with connect(asked.threads, asked.memory_mb, asked.temp) as database:

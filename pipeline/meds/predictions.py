@@ -9,7 +9,7 @@ predicted_boolean_value is always there: at or above the threshold that the resu
 validation, where it could choose none at or above one half.
 """
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import polars as pl
 import pyarrow as pa
@@ -21,7 +21,7 @@ from pipeline.meds.parquet import write_frame
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.privacy import tell, warn
-from pipeline.stage.result import read_result
+from pipeline.stage.result import Binary, read_result
 from pipeline.stage.tables import read_table
 
 HALF = 0.5
@@ -43,7 +43,7 @@ def thresholds(path: str, task: str, seed: int) -> dict[int, float]:
         raise InputError(f"{path}: no task {task}")
     if seed not in result["seeds"]:
         raise InputError(f"{path}: no training seed {seed}, only {result['seeds']}")
-    runs = result["tasks"][task]["threshold"]["by_run"]
+    runs = cast(Binary, result["tasks"][task])["threshold"]["by_run"]
     return {run["fold"]: float(run["threshold"]) for run in runs if run["seed"] == seed}
 
 

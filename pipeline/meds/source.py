@@ -3,20 +3,23 @@
 Imports nothing heavy, reads no table.
 """
 
+import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.cohort.definitions import item_ids
 from pipeline.extract.contracts import tables_for
 from pipeline.stage.errors import InputError
+from pipeline.stage.modules import ROOT
 
 OFFERED = ("patients", "admissions", "icustays", "chartevents", "labevents", "outputevents",
            "inputevents", "procedureevents", "d_items", "d_labitems")  # fmt: skip
 SHIPPED = "pipeline/meds/mimic_iv.csv"
 METADATA = "metadata/dataset.json"
 TIMES = (
-    "its times are chart times, unless it has a column charttime: what was stored later than it was "
-    "charted is taken as known earlier"
+    "its times are chart times, but where it has a column charttime: what was stored later than it "
+    "was charted is taken as known earlier"
 )
 
 
@@ -27,6 +30,14 @@ def data_files(root: str | Path) -> list[str]:
         raise InputError(f"{Path(root, 'data')}: no parquet file; expected a MEDS data set, whose "
                          "events lie there")  # fmt: skip
     return files
+
+
+def files(root: str | Path) -> list[str]:
+    """The same as a rule asks for them; none where there are none, which `problems` refuses."""
+    try:
+        return data_files(root)
+    except InputError:
+        return []
 
 
 def facts(root: str | Path) -> dict[str, str]:
@@ -50,6 +61,18 @@ def problems(root: str | Path, asked: Iterable[str]) -> list[str]:
         return []
     return [f"a MEDS source offers the EHR alone; this target needs {', '.join(other)}: ask for "
             "modalities e, with the encoders tokens or grid, and tasks of the EHR"]  # fmt: skip
+
+
+def unknown_items(files: Iterable[str]) -> list[int]:
+    """The items of MIMIC-IV that queries name and the csv of codes does not.
+
+    >>> unknown_items(["pipeline/cohort/views/ventilation.sql"])
+    []
+    """
+    with (ROOT / SHIPPED).open(newline="") as stream:
+        known = {int(row["item"]) for row in csv.DictReader(stream) if row["item"]}
+    named = {item for file in files for item in item_ids((ROOT / file).read_text())}
+    return sorted(named - known)
 
 
 def lacking(modalities: Iterable[str]) -> dict[str, str]:
