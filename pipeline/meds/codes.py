@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -35,15 +36,10 @@ EVENTS = {  # table → what a row may say of its codes' events; a reading where
 }
 
 _TEXTS = ("code", "signal", "event", "unit", "source", "label", "words")
-MEANINGS = pl.Schema(
-    {
-        **dict.fromkeys(_TEXTS, pl.String),
-        "scale": pl.Float64,
-        "shift": pl.Float64,
-        "itemid": pl.Int64,
-        "parts": pl.List(pl.String),
-    }
-)
+MEANINGS: dict[str, Any] = {
+    **dict.fromkeys(_TEXTS, pl.String),
+    **{"scale": pl.Float64, "shift": pl.Float64, "itemid": pl.Int64, "parts": pl.List(pl.String)},
+}
 
 
 @dataclass(frozen=True)
