@@ -82,9 +82,8 @@ rule write_meds_splits:
 rule write_meds_labels:
     input:
         episodes=wiring.of_unit(f"{UNIT}/episodes.parquet", "corrected"),
-        labels=lambda wildcards: wiring.of_unit(
-            f"{UNIT}/labels/{wildcards.task}.parquet", "corrected"
-        )(wildcards),
+        labels=lambda wildcards: checks.one_outcome(wildcards.task)
+        or wiring.of_unit(f"{UNIT}/labels/{wildcards.task}.parquet", "corrected")(wildcards),
         code=modules("pipeline.meds.labels"),
     output:
         f"{MEDS}/labels/{{task}}.parquet",

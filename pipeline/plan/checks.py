@@ -83,6 +83,12 @@ class Checks:
             sys.exit(f"{folder}/labels/{task}: a task of the unit {one.unit}")
         return one.asked.files
 
+    def one_outcome(self, task: str) -> None:
+        """Refuses a task of many labels, of which MEDS holds one."""
+        if tasks.find(task).kind != "binary":
+            sys.exit(f"{task}: it has many labels of an episode, and MEDS holds one; ask for a "
+                     "task with one outcome")  # fmt: skip
+
     def analyses(self, wildcards: Any) -> tasks.Query:
         """The query of a task's sensitivity analyses; refuses a task without any."""
         task, unit = wildcards.task, wildcards.unit
