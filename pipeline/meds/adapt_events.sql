@@ -1,8 +1,8 @@
 -- Readings, infusions and procedures of a MEDS data set, with the columns that MIMIC-IV has.
 -- Views: hits (subject_id, hadm_id, stay_id, charttime, storetime, number, text_value, rest of
--- events and meanings). storetime is null where the data set tells one time alone. Numbers are in the
--- unit of the item. Results of a patient that were drawn at one time are of one specimen: MEDS has
--- no id of it.
+-- events and meanings). storetime is null where the data set tells one time alone. Numbers are in
+-- the unit of the item. Results of a patient that were drawn at one time are of one specimen: MEDS
+-- has no id of it.
 CREATE OR REPLACE VIEW chartevents AS
 SELECT
     subject_id, hadm_id, stay_id, charttime, storetime, itemid, number AS valuenum,
@@ -20,7 +20,9 @@ results AS (
     SELECT
         hits.* REPLACE (
             coalesce(drawn.drawn_at, hits.charttime) AS charttime,
-            CASE WHEN drawn.drawn_at IS NULL THEN hits.storetime ELSE hits.charttime END AS storetime
+            CASE
+                WHEN drawn.drawn_at IS NULL THEN hits.storetime ELSE hits.charttime
+            END AS storetime
         )
     FROM hits ASOF LEFT JOIN drawn
         ON drawn.subject_id = hits.subject_id AND drawn.itemid = hits.itemid
@@ -43,7 +45,8 @@ WITH numbered AS (
     SELECT
         *,
         row_number() OVER (
-            PARTITION BY source, event, subject_id, itemid, order_id ORDER BY charttime, number, unit
+            PARTITION BY source, event, subject_id, itemid, order_id
+            ORDER BY charttime, number, unit
         ) AS k
     FROM hits WHERE event <> ''
 )

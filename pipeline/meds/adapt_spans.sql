@@ -1,8 +1,8 @@
 -- What begins by one code and ends by another, an admission or an ICU stay: one row each. Views:
 -- facts. Fields: {name}, {began}, {ended} (signals), {id} (its column in facts), {base} (numbers
 -- from here on name those that the data set does not).
--- An end is the one of the same id; where ends have none the first from the beginning on, and before
--- the next begins.
+-- An end is the one of the same id; where ends have none the first from the beginning on, and
+-- before the next begins.
 CREATE OR REPLACE TABLE {name} AS
 WITH single AS (
     SELECT
@@ -26,7 +26,9 @@ ends AS (
     FROM facts WHERE signal = '{ended}' AND time IS NOT NULL
 ),
 matched AS (
-    SELECT b.subject_id, b.id, min_by(e.ended, e.place) AS ended, min_by(e.parts, e.place) AS left_by
+    SELECT
+        b.subject_id, b.id,
+        min_by(e.ended, e.place) AS ended, min_by(e.parts, e.place) AS left_by
     FROM in_order AS b INNER JOIN ends AS e
         ON e.subject_id = b.subject_id AND (
             e.id = b.id
