@@ -40,12 +40,12 @@ def test_the_collection_is_made_from_a_finished_run(copied):
 
 
 def test_a_source_in_meds_is_adapted_and_goes_the_usual_way(of_meds):
-    plan = of_meds.snakemake("--dry-run", *META, "results/e_gbdt-stats_mortality.json")
+    plan = of_meds.snakemake("--dry-run", "results/e_gbdt-stats_mortality.json", *META)
     assert plan.planned["adapt_meds"] == 1 and "extract_table" not in plan.planned
     assert "make_hospital" not in plan.planned
     assert "its times are chart times" in plan.text
     target = "results/corrected/admission/ehr/events.parquet"
-    done = of_meds.snakemake(*META, target)
+    done = of_meds.snakemake(target, *META)
     assert done.status == 0, done.text
     assert done.ran == ["adapt_meds", "select_episodes", "select_events"]
     assert pl.read_parquet(of_meds / target).height > 10_000
@@ -61,7 +61,7 @@ def test_a_source_in_meds_is_adapted_and_goes_the_usual_way(of_meds):
     ],
 )
 def test_what_meds_cannot_offer_is_refused_in_a_line(of_meds, target, words):
-    done = of_meds.snakemake("--dry-run", *META, target)
+    done = of_meds.snakemake("--dry-run", target, *META)
     assert done.status == 1 and words in done.text
     assert "Traceback" not in done.text
 
