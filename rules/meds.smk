@@ -10,8 +10,7 @@ from pipeline.cohort.task import SEQUENCES
 
 MEDS = f"{HOME}/meds"
 EVENTS_OF_MEDS = [
-    *["patients", "admissions", "icustays", *CHARTED],
-    *["outputevents", "procedureevents", "inputevents"],
+    *meds_source.OFFERED,
     *(["radiology"] if "n" in wiring.letters and "n" not in LACKING else []),
     *(["cxr_metadata"] if "c" in wiring.letters and "c" not in LACKING else []),
 ]
