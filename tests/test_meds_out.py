@@ -11,8 +11,6 @@ import pytest
 from hospital_files import files
 from meds_at_hand import SPLIT, TASKS, derived, exported, extracted, run, tables
 
-from pipeline.cohort.settings import Fold
-from pipeline.cohort.split import split_of
 from pipeline.meds import labels, predictions, splits
 from pipeline.meds.parquet import aligned, write_frame
 from pipeline.stage.errors import InputError
@@ -135,14 +133,15 @@ def test_a_task_of_many_labels_is_refused(made):
         labels.of_task(made["stay episodes"], made["mortality_48h"], "diagnoses_48h")
 
 
-def test_patients_are_split_as_the_episodes_are(source, tmp_path):
+def test_patients_are_split_as_the_episodes_are(source, made, tmp_path):
     output = tmp_path / "splits.parquet"
     run(splits, patients=source / "patients.parquet", split=json.dumps(SPLIT), output=output)
     meds.SubjectSplitSchema.validate(pq.read_table(output))
     table = pl.read_parquet(output)
     assert table.height == 300 and set(table["split"]) == {"train", "tuning", "held_out"}
-    own = [splits.SPLITS[split_of(subject, Fold(**SPLIT))] for subject in table["subject_id"]]
-    assert table["split"].to_list() == own
+    both = made["admission episodes"].join(table, on="subject_id", suffix="_of_meds")
+    assert both.height == made["admission episodes"].height
+    assert both["split"].replace_strict(splits.SPLITS).to_list() == both["split_of_meds"].to_list()
 
 
 def predicted(made, tmp_path, by_run):

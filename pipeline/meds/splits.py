@@ -11,12 +11,12 @@ import polars as pl
 from meds import SubjectSplitSchema, held_out_split, train_split, tuning_split
 
 from pipeline.cohort.settings import Fold
-from pipeline.cohort.split import create_macro
+from pipeline.cohort.split import split_of
 from pipeline.meds.parquet import write_frame
 from pipeline.stage.command import parser, run
-from pipeline.stage.database import add_resource_arguments, connect
 from pipeline.stage.privacy import tell
 from pipeline.stage.settings import json_argument
+from pipeline.stage.tables import read_table
 
 SPLITS = {"train": train_split, "fusion": train_split, "val": tuning_split, "test": held_out_split}
 
@@ -28,15 +28,10 @@ def main() -> None:
     parse_split = json_argument("split", Fold)
     arguments.add_argument("--split", type=parse_split, required=True, help="JSON: salt and shares")
     arguments.add_argument("--output", required=True)
-    add_resource_arguments(arguments)
     asked = arguments.parse_args()
-    with connect(asked.threads, asked.memory_mb, asked.temp) as database:
-        create_macro(database, asked.split)
-        rows = database.sql(
-            "SELECT DISTINCT subject_id, split_of(subject_id) AS split "
-            f"FROM '{asked.patients}' WHERE subject_id IS NOT NULL"
-        ).pl()
-    table = rows.with_columns(pl.col("split").replace_strict(SPLITS))
+    subjects = read_table(asked.patients, ["subject_id"])["subject_id"].drop_nulls().unique()
+    splits = [SPLITS[split_of(subject, asked.split)] for subject in subjects]
+    table = pl.DataFrame({"subject_id": subjects, "split": splits})
     write_frame(table, asked.output, SubjectSplitSchema)
     tell("%s patients", table.height)
 
