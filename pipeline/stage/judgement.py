@@ -1,0 +1,127 @@
+"""The types of what the judge says of somebody's predictions on the synthetic hospital."""
+
+from typing import Final, Literal
+
+from typing_extensions import TypedDict
+
+from pipeline.stage.result import Bootstrap
+from pipeline.stage.sections import Calibration, Difference, Estimate, Fit, Share, Whole, exact
+
+SCHEMA_VERSION: Final = 1
+Leak = Literal["leaks", "suspect", "none seen"]
+
+
+@exact
+class Judged(TypedDict):
+    """How many of the predictions are judged. The hospital is synthetic: no count is hidden."""
+
+    rows: Whole
+    """Predictions given."""
+    judged: Whole
+    """Predictions of episodes of the task: these are judged."""
+    patients: Whole
+    """Patients of these."""
+    positives: Whole
+    """Positive episodes among these."""
+    no_episode: Whole
+    """Predictions of admissions or stays that are no episode of the task, left out."""
+    missing: Whole
+    """Episodes of the task without a prediction (of the patients on the test list, where one was
+    given)."""
+
+
+@exact
+class Bait(TypedDict):
+    """A trap: what its rows show of who dies, and how the predictions go with it.
+
+    Correlations with its value from −1 (survives) to 1 (dies), 0 where the admission has none;
+    predictions count by their rank. Null where nothing varies.
+    """
+
+    name: str
+    """Which trap."""
+    admissions: Whole
+    """Judged admissions that hold it."""
+    auroc: Share | None
+    """AUROC for death of its value, among the judged admissions that hold it."""
+    correlation: Fit
+    """Of the predictions with it, nothing held fixed."""
+    honest: float | None
+    """The same correlation of the best reachable predictions: what honesty shows."""
+    beyond_risk: Fit
+    """Correlation given the risk that can be known in time; 0 of honest predictions."""
+    apart: Fit
+    """Correlation given that risk, the outcome, and all other baits; 0 of honest predictions."""
+    p: Share | None
+    """Of `apart`, two-sided, corrected for the number of baits (Holm)."""
+    named: bool
+    """Whether the predictions were made with it, by `apart`."""
+
+
+@exact
+class Leakage(TypedDict):
+    """Whether the predictions use what could not be known in time."""
+
+    verdict: Leak
+    """leaks: better than the best reachable predictions, by its interval or by the paired one, or
+    made with a trap. suspect: not better, yet they tell the outcome beyond the risk that can be
+    known. none seen: neither, which proves nothing of weak predictions."""
+    above_oracle: bool
+    """Whether the AUROC lies above the interval of the best reachable one."""
+    paired: bool
+    """Whether the interval of best reachable − predictions lies below 0."""
+    outcome_beyond_risk: Fit
+    """Correlation of the predictions with the death, given the risk that can be known in time; 0
+    of honest predictions. Null where nothing varies."""
+    baits: list[Bait]
+    """Every trap of the hospital."""
+
+
+@exact
+class Splits(TypedDict):
+    """The patients of the lists that were given."""
+
+    train: Whole
+    """Patients on the list of training."""
+    test: Whole
+    """Patients on the list of test."""
+    in_both: Whole
+    """Patients on both lists."""
+    judged_in_train: Whole
+    """Patients with a judged prediction who are on the list of training."""
+    judged_not_in_test: Whole
+    """Patients with a judged prediction who are not on the list of test."""
+
+
+@exact
+class Judgement(TypedDict):
+    """What the judge says of predictions on the synthetic hospital."""
+
+    schema_version: Literal[1]
+    """Version of this form."""
+    task: str
+    """Which task the predictions are of."""
+    modalities: str
+    """Which modalities the best reachable predictions read: e record, c films, n notes."""
+    counts: Judged
+    """How many predictions are judged."""
+    auroc: Estimate
+    """AUROC of the predictions."""
+    oracle_auroc: Estimate
+    """The best reachable AUROC on the same episodes."""
+    oracle_minus_model: Difference
+    """Paired difference of the two."""
+    population_auroc: Share | None
+    """The best reachable AUROC in the population, no modality missing."""
+    brier: Estimate
+    """Brier score of the predictions."""
+    oracle_brier: Estimate
+    """Brier score of the best reachable predictions."""
+    calibration: Calibration
+    """Weak calibration of the predictions."""
+    leak: Leakage
+    """Whether they leak, and from where."""
+    splits: Splits | None
+    """Patients in two splits; null without lists."""
+    bootstrap: Bootstrap
+    """How the intervals were made."""
