@@ -48,7 +48,9 @@ def release_of(root: Path) -> str:
     """The release in whose layout the hospital lies."""
     found = sorted(path.name for path in (root / "mimiciv").glob("*") if path.is_dir())
     if len(found) != 1:
-        raise InputError(f"{root}: {len(found)} releases in mimiciv/, expected one; give --hospital")
+        raise InputError(
+            f"{root}: {len(found)} releases in mimiciv/, expected one; give --hospital"
+        )
     return found[0]
 
 
@@ -58,9 +60,7 @@ def register(database: duckdb.DuckDBPyConnection, root: Path, release: str) -> N
         path = root / layout.location(table, release)
         if not path.is_file():
             raise InputError(f"{path}: missing; make the hospital again")
-        kinds = ", ".join(
-            f"'{name}': '{_kind(name)}'" for name in layout.columns(table, release)
-        )
+        kinds = ", ".join(f"'{name}': '{_kind(name)}'" for name in layout.columns(table, release))
         database.execute(
             f"CREATE VIEW {table.split('/')[1]} AS "
             f"SELECT * FROM read_csv('{path}', header = true, columns = {{{kinds}}})"

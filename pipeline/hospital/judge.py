@@ -5,7 +5,7 @@
 The predictions are a csv or parquet file of hadm_id (tasks of ICU stays: stay_id) and probability,
 one row each. Says the AUROC, how far it is from the best reachable on the same patients, whether it
 leaks and into which trap, calibration, and patients in two splits (--train, --test: csv files of
-subject_id). `make hospital OUT=…` makes the files for the predictions and the answers for the judge.
+subject_id). `make hospital OUT=…` makes the files that are predicted from, and the answers.
 """
 
 import sys
@@ -23,7 +23,7 @@ from pipeline.evaluation.statistics.figures import SHARE, rounded
 from pipeline.evaluation.statistics.metrics import brier
 from pipeline.hospital.answers import KEYS
 from pipeline.hospital.judge_inputs import Case, read_case, read_patients
-from pipeline.hospital.judge_traps import outcome_beyond_risk, traps
+from pipeline.hospital.judge_traps import outcome_beyond_risk, read_traps, traps
 from pipeline.hospital.judge_words import lines
 from pipeline.hospital.truth import SETS
 from pipeline.stage.command import parser, run
@@ -32,9 +32,12 @@ from pipeline.stage.files import write_json
 from pipeline.stage.judgement import SCHEMA_VERSION, Judged, Judgement, Leak, Leakage, Splits
 from pipeline.stage.sections import Difference, Estimate
 
+DRAWS = Resampling()
+LEAST = 1000  # resamples: fewer tell no p-value that survives a correction for the traps
+
 
 def judge(case: Case, task: str, modalities: str, lists: list[set[int]] | None = None,
-          resampling: Resampling = Resampling()) -> Judgement:  # fmt: skip
+          resampling: Resampling = DRAWS) -> Judgement:  # fmt: skip
     """Everything that is said of the predictions; `lists`: the patients of training and of test."""
     own, best = auroc_estimate(case.model, resampling), auroc_estimate(case.oracle, resampling)
     distance = auroc_difference(case.oracle, case.model, resampling)
@@ -83,17 +86,15 @@ def counted(case: Case, lists: list[set[int]] | None) -> Judged:
 def leakage(case: Case, own: Estimate, best: Estimate, distance: Difference,
             resampling: Resampling) -> Leakage:  # fmt: skip
     """Whether the predictions use what could not be known in time."""
-    baits, told = traps(case, resampling), outcome_beyond_risk(case, resampling)
+    told, certain = outcome_beyond_risk(case, resampling)
     above = (own["value"] or 0) > (best["high"] or 1)
     paired = (distance["high"] or 0) < 0
-    verdict: Leak = "none seen"
-    if above or paired or any(bait["named"] for bait in baits):
-        verdict = "leaks"
-    elif (told["low"] or 0) > 0:
-        verdict = "suspect"
+    # of many honest models one goes with some trap by chance: none is named of those
+    into = read_traps(case, resampling) if certain or above or paired else []
+    verdict: Leak = "leaks" if above or paired or into else "suspect" if certain else "none seen"
     return {
         "verdict": verdict, "above_oracle": above, "paired": paired, "outcome_beyond_risk": told,
-        "baits": baits,
+        "into": into, "baits": traps(case, resampling),
     }  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def main() -> None:
     options.add_argument("predictions", help=".csv, .csv.gz or .parquet")
     options.add_argument("--task", required=True, choices=list(KEYS))
     options.add_argument("--modalities", default="ecn", choices=SETS,
-                         help="what the predictions were made of: record, films, notes")  # fmt: skip
+                         help="what they were made of: record, films, notes")  # fmt: skip
     options.add_argument("--truth", default="results/judge", help="folder with the answers")
     options.add_argument("--train", help="csv of subject_id of the training patients")
     options.add_argument("--test", help="csv of subject_id of the test patients")
@@ -124,8 +125,8 @@ def main() -> None:
     given = options.parse_args()
     if bool(given.train) != bool(given.test):
         raise InputError("--train, --test: give both lists or none")
-    if given.resamples < 100:
-        raise InputError(f"--resamples is {given.resamples}: expected 100 or more")
+    if given.resamples < LEAST:
+        raise InputError(f"--resamples is {given.resamples}: expected {LEAST} or more")
     case = read_case(given.predictions, given.truth, given.task, given.modalities)
     lists = [read_patients(path, case.known) for path in (given.train, given.test) if path] or None
     made = judge(case, given.task, given.modalities, lists, Resampling(given.resamples))

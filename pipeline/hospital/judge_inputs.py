@@ -69,7 +69,9 @@ def read_predictions(path: str | Path, task: str, known: pl.DataFrame) -> pl.Dat
     if wrong:
         raise InputError(f"{path}: {PROBABILITY} is empty or not between 0 and 1 in {wrong} row(s)")
     if repeated := len(ids) - ids.n_unique():
-        raise InputError(f"{path}: {key} repeats in {repeated} row(s); expected one prediction each")
+        raise InputError(
+            f"{path}: {key} repeats in {repeated} row(s); expected one prediction each"
+        )
     if unknown := int((~ids.is_in(known[key].implode())).sum()):
         raise InputError(
             f"{path}: {unknown} of {len(ids)} {key} are unknown to this hospital; predictions of "
@@ -115,7 +117,9 @@ def read_case(predictions: str, truth: str, task: str, modalities: str) -> Case:
     """Reads the predictions and what the folder `truth` knows of them."""
     folder, key = Path(truth), KEYS[task]
     if not (folder / "baits.parquet").is_file():
-        raise InputError(f"{truth}: no answers there; make them (make hospital OUT=…) or give --truth")
+        raise InputError(
+            f"{truth}: no answers there; make them (make hospital OUT=…) or give --truth"
+        )
     known = read_table(folder / f"outcomes_{task}.parquet")
     given = read_predictions(predictions, task, known)
     best = read_table(folder / f"oracle_{task}.parquet").select(key, best=modalities)
@@ -129,8 +133,8 @@ def read_case(predictions: str, truth: str, task: str, modalities: str) -> Case:
     judged = judged.join(risk, on=key, how="left").join(baits, on=key, how="left").sort(key)
     if judged["label"].n_unique() < 2:
         raise InputError(
-            f"{predictions}: {judged.height} prediction(s) of episodes of {task}, all of one class; "
-            "an AUROC needs both"
+            f"{predictions}: {judged.height} prediction(s) of episodes of {task}, of one "
+            "class; an AUROC needs both"
         )
     ids, subjects, label = (judged[name].to_numpy() for name in (key, "subject_id", "label"))
     sample = Sample(ids, subjects, label, judged[PROBABILITY].to_numpy()[None])

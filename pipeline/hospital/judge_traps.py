@@ -3,8 +3,8 @@
 The oracle's risk is P(death | all that can be known in time). So death − risk goes with nothing
 that was known in time, and honest predictions, whatever they were made of, are uncorrelated with
 the death, and with every trap that tells it, once the risk is held fixed. All traps tell the same
-death; which of them was read shows where they differ: in who has which, and in what a trap shows
-by chance. `apart` therefore holds the outcome and all other traps fixed as well.
+death; which of them was read shows where they differ: who has which. `apart` therefore holds the
+outcome fixed, too.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,16 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.evaluation.statistics.bootstrap import Resampling, resamples
-from pipeline.evaluation.statistics.figures import estimate
+from pipeline.evaluation.statistics.figures import NOTHING, estimate, known
 from pipeline.evaluation.statistics.metrics import Floats, auroc, unit_weights
 from pipeline.evaluation.statistics.partial import partial_correlations, ranks
-from pipeline.evaluation.statistics.significance import holm, p_value
+from pipeline.evaluation.statistics.significance import p_value
 from pipeline.hospital.judge_inputs import Case
 from pipeline.stage.judgement import Bait
 from pipeline.stage.sections import Fit
 
-LEVEL = 0.05  # of the corrected p-values
+LEVEL = 0.05  # of the corrected p-values of traps
+CERTAIN = 0.005  # of the death, given the risk
 Drawn = tuple[Floats, Floats]  # (k,) values, (B, k) replicates
 
 
@@ -34,7 +35,7 @@ def drawn(case: Case, statistic: Callable[[Floats], Floats], resampling: Resampl
 def fit(found: Drawn, place: int) -> Fit:
     """The figure at a place, with its interval; null where there is none."""
     made = estimate(float(found[0][place]), found[1][:, place])
-    return made if made["value"] is not None else {"value": None, "low": None, "high": None}
+    return made if made["value"] is not None else NOTHING
 
 
 def risk_controls(case: Case) -> Floats:
@@ -43,35 +44,32 @@ def risk_controls(case: Case) -> Floats:
     return np.column_stack([risk, ranks(risk)])
 
 
-def outcome_beyond_risk(case: Case, resampling: Resampling) -> Fit:
-    """Correlation of the predictions with the death, given the risk."""
+def all_controls(case: Case) -> Floats:
+    """The risk, the outcome and the length of the admission, on which it depends who has a trap."""
+    return np.column_stack([risk_controls(case), case.dies, np.log1p(case.hours)])
+
+
+def outcome_beyond_risk(case: Case, resampling: Resampling) -> tuple[Fit, bool]:
+    """Correlation of the predictions with the death, given the risk; whether it is above 0."""
     place, controls = ranks(case.model.probability[0]), risk_controls(case)
     dies = case.dies.astype(float)[:, None]
-    return fit(
-        drawn(case, lambda w: partial_correlations(place, dies, controls, w), resampling), 0
-    )
+    found = drawn(case, lambda w: partial_correlations(place, dies, controls, w), resampling)
+    value = found[0][0]
+    return fit(found, 0), bool(value > 0 and p_value(found[1][:, 0]) < CERTAIN)
 
 
 def traps(case: Case, resampling: Resampling) -> list[Bait]:
     """Every bait beside the predictions."""
     values = case.baits.fill_null(0.0).to_numpy()  # (n, k)
     model, best = ranks(case.model.probability[0]), ranks(case.oracle.probability[0])
-    risk, none = risk_controls(case), np.empty((len(model), 0))
-    whole = np.column_stack([risk, case.dies, np.log1p(case.hours)])
-
-    def beside(score: Floats, controls: Floats, apart: bool = False) -> Drawn:
-        return drawn(
-            case, lambda w: partial_correlations(score, values, controls, w, apart), resampling
-        )
-
-    plain, given, alone = beside(model, none), beside(model, risk), beside(model, whole, True)
-    ones = unit_weights(case.model.label)
-    honest = partial_correlations(best, values, none, ones)[0]
-    raw = [
-        None if np.isnan(value) else p_value(alone[1][:, k]) for k, value in enumerate(alone[0])
-    ]
+    none = np.empty((len(model), 0))
+    plain, given, alone = (
+        drawn(case, lambda w: partial_correlations(model, values, held, w), resampling)  # noqa: B023
+        for held in (none, risk_controls(case), all_controls(case))
+    )
+    honest = partial_correlations(best, values, none, unit_weights(case.model.label))[0]
     made: list[Bait] = []
-    for k, (name, p) in enumerate(zip(case.baits.columns, holm(raw), strict=True)):
+    for k, name in enumerate(case.baits.columns):
         there = case.baits[name].is_not_null().to_numpy()
         made.append(
             {
@@ -79,16 +77,35 @@ def traps(case: Case, resampling: Resampling) -> list[Bait]:
                 "admissions": int(there.sum()),
                 "auroc": _told(case.dies[there], values[there, k]),
                 "correlation": fit(plain, k),
-                "honest": None if np.isnan(honest[k]) else float(honest[k]),
+                "honest": known(float(honest[k])),
                 "beyond_risk": fit(given, k),
                 "apart": fit(alone, k),
-                "p": p,
-                "named": bool(
-                    p is not None and p < LEVEL and alone[0][k] > 0 and np.nanpercentile(given[1][:, k], 2.5) > 0
-                ),
             }
         )
     return made
+
+
+def read_traps(case: Case, resampling: Resampling) -> list[str]:
+    """The traps that left a trace of their own in the predictions, the clearest first.
+
+    Step by step the one that goes best with them, given the risk, the outcome and those found
+    before, while its p, corrected for the number of traps, is below `LEVEL`.
+    """
+    model, names = ranks(case.model.probability[0]), case.baits.columns
+    found: list[str] = []
+    values, held = case.baits.fill_null(0.0).to_numpy(), all_controls(case)
+    while len(found) < len(names):
+        value, replicates = drawn(
+            case, lambda w: partial_correlations(model, values, held, w), resampling  # noqa: B023
+        )  # fmt: skip
+        if np.isnan(value).all():
+            break
+        best = int(np.nanargmax(value))
+        if value[best] <= 0 or p_value(replicates[:, best]) * len(names) >= LEVEL:
+            break
+        found.append(names[best])
+        held = np.column_stack([held, values[:, best]])
+    return found
 
 
 def _told(dies: np.ndarray, shows: Floats) -> float | None:

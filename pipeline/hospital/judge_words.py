@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.stage.judgement import Bait, Judgement, Leakage, Splits
+from pipeline.stage.judgement import Judgement, Leakage, Splits
+
+NO_TRAP = (
+    "no trap left a trace of its own: read is the outcome itself (discharge columns, discharge "
+    "summaries), or several traps that tell alike"
+)
 
 
 def number(figure: Mapping[str, Any], digits: int = 3) -> str:
@@ -34,27 +39,23 @@ def lines(made: Judgement) -> list[str]:
         "have no prediction",
         f"AUROC           {number(made['auroc'])}",
         f"best reachable  {number(made['oracle_auroc'])}, from modalities {made['modalities']}",
-        f"distance        {number(made['oracle_minus_model'])}, best reachable − predictions, paired",
-        f"Brier score     {number(made['brier'])}; of the best reachable {made['oracle_brier']['value']:.3f}",
+        f"distance        {number(made['oracle_minus_model'])}, best reachable − predictions",
+        f"Brier score     {number(made['brier'])}; of the best reachable "
+        f"{number(made['oracle_brier'])}",
         f"calibration     slope {number(weak['slope'], 2)} (1 is right), in the large "
         f"{number(weak['intercept'], 2)} (0 is right)",
         f"leak            {why(made['leak'])}",
-        *table(made["leak"]["baits"]),
+        *table(made["leak"]),
         *(of_lists(made["splits"]) if made["splits"] else ["splits          no lists given"]),
     ]  # fmt: skip
 
 
 def why(leak: Leakage) -> str:
     """The verdict and what it rests on."""
-    beyond = f"correlation with the death, given the risk that can be known: {number(leak['outcome_beyond_risk'])}"
-    named = sorted(
-        (bait for bait in leak["baits"] if bait["named"]),
-        key=lambda bait: -(bait["apart"]["value"] or 0),
-    )
+    told = number(leak["outcome_beyond_risk"])
+    beyond = f"correlation with the death, given the risk that can be known in time: {told}"
     if leak["verdict"] == "none seen":
         return f"none seen; {beyond}"
-    if leak["verdict"] == "suspect":
-        return f"suspect: the predictions tell the outcome beyond what can be known; {beyond}"
     reasons = [
         words
         for words, holds in (
@@ -63,27 +64,24 @@ def why(leak: Leakage) -> str:
         )
         if holds
     ]
-    into = ", ".join(bait["name"] for bait in named)
-    none = (
-        "no single trap stands out: read are several that tell alike, or the outcome itself "
-        "(discharge columns, discharge summaries)"
-    )
-    return "leaks: " + "; ".join([*reasons, f"into {into}" if into else none, beyond])
+    into = f"into {', then '.join(leak['into'])}" if leak["into"] else NO_TRAP
+    return "; ".join([f"{leak['verdict']}: {beyond}", *reasons, into])
 
 
-def table(baits: list[Bait]) -> list[str]:
-    """A line per trap; the strongest trace first is marked where it is named."""
-    head = f"  {'trap':24}{'held by':>8}{'correlation':>13}{'honest':>8}{'given risk':>12}{'apart':>8}"
-    rows = [head]
-    for bait in baits:
+def table(leak: Leakage) -> list[str]:
+    """A line per trap; those that were read are marked."""
+    head = ("trap", "held by", "correlation", "honest", "given risk", "apart")
+    rows = ["  {:24}{:>8}{:>13}{:>8}{:>12}{:>8}".format(*head)]
+    for bait in leak["baits"]:
         figures = (
             bait["correlation"]["value"], bait["honest"], bait["beyond_risk"]["value"],
             bait["apart"]["value"],
         )  # fmt: skip
-        texts = ("–" if value is None else f"{value:.2f}" for value in figures)
-        wide = "".join(f"{text:>{size}}" for text, size in zip(texts, (13, 8, 12, 8), strict=True))
-        mark = "  ← read" if bait["named"] else ""
-        rows.append(f"  {bait['name']:24}{bait['admissions']:>8,}{wide}{mark}")
+        texts = ["–" if value is None else f"{value:.2f}" for value in figures]
+        line = "  {:24}{:>8,}{:>13}{:>8}{:>12}{:>8}".format(
+            bait["name"], bait["admissions"], *texts
+        )
+        rows.append(line + "  ← read" * (bait["name"] in leak["into"]))
     return rows
 
 
@@ -91,6 +89,6 @@ def of_lists(found: Splits) -> list[str]:
     """Patients in two splits."""
     return [
         f"splits          {found['in_both']:,} patients on both lists ({found['train']:,} of "
-        f"training, {found['test']:,} of test); judged: {found['judged_in_train']:,} on the list of "
-        f"training, {found['judged_not_in_test']:,} not on that of test"
+        f"training, {found['test']:,} of test); judged are {found['judged_in_train']:,} on the "
+        f"list of training, {found['judged_not_in_test']:,} not on that of test"
     ]

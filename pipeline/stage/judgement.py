@@ -51,11 +51,8 @@ class Bait(TypedDict):
     beyond_risk: Fit
     """Correlation given the risk that can be known in time; 0 of honest predictions."""
     apart: Fit
-    """Correlation given that risk, the outcome, and all other baits; 0 of honest predictions."""
-    p: Share | None
-    """Of `apart`, two-sided, corrected for the number of baits (Holm)."""
-    named: bool
-    """Whether the predictions were made with it, by `apart`."""
+    """Correlation given that risk, the outcome and the length of the admission: the trace of this
+    trap beside that of all that tell the outcome; 0 of honest predictions."""
 
 
 @exact
@@ -64,8 +61,8 @@ class Leakage(TypedDict):
 
     verdict: Leak
     """leaks: better than the best reachable predictions, by its interval or by the paired one, or
-    made with a trap. suspect: not better, yet they tell the outcome beyond the risk that can be
-    known. none seen: neither, which proves nothing of weak predictions."""
+    they tell the death beyond the risk that can be known (p < .005) and a trap left its trace.
+    suspect: they tell it, and no trap stands out. none seen: neither."""
     above_oracle: bool
     """Whether the AUROC lies above the interval of the best reachable one."""
     paired: bool
@@ -73,6 +70,9 @@ class Leakage(TypedDict):
     outcome_beyond_risk: Fit
     """Correlation of the predictions with the death, given the risk that can be known in time; 0
     of honest predictions. Null where nothing varies."""
+    into: list[str]
+    """Traps that left a trace of their own, the clearest first, each given those before. Empty
+    where none does (what is read may be the outcome itself), and where nothing else tells of a leak."""
     baits: list[Bait]
     """Every trap of the hospital."""
 

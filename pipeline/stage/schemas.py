@@ -1,5 +1,5 @@
-"""JSON schemas generated from types: `python -m pipeline.stage.schemas` writes those of results,
-and docs/result_fields.md.
+"""JSON schemas generated from types: `python -m pipeline.stage.schemas` writes those of results
+and of judgements, and docs/result_fields.md.
 
 A field is described by the string below it, a type by its docstring. pydantic reads neither for
 inherited fields, so both are taken from the source here; it makes everything else.
@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from pipeline.stage import comparison, result, sections
+from pipeline.stage import comparison, judgement, result, sections
 from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
 from pipeline.stage.modules import ROOT
@@ -28,6 +28,7 @@ SCHEMAS: dict[str, Any] = {
     "multitask": result.Result,
     "comparison": comparison.Comparison,
     "attribution": comparison.Attribution,
+    "judgement": judgement.Judgement,
 }
 
 
@@ -70,7 +71,8 @@ def descriptions(kind: Any) -> dict[str, str]:
 def json_schema(kind: Any) -> dict[str, Any]:
     """The JSON schema of a typed dictionary, every field described."""
     made = TypeAdapter(kind).json_schema(schema_generator=Untitled)
-    kinds = {kind.__name__: kind} | vars(comparison) | vars(result) | vars(sections)
+    modules = (comparison, judgement, result, sections)
+    kinds = {kind.__name__: kind} | {n: k for m in modules for n, k in vars(m).items()}
     for name, part in [(kind.__name__, made), *made.get("$defs", {}).items()]:
         if "properties" not in part:
             continue  # a name for a plain type, which describes itself

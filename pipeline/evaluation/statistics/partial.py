@@ -22,35 +22,30 @@ def ranks(values: Floats) -> Floats:
     return shared
 
 
-def partial_correlations(
-    one: Floats, others: Floats, controls: Floats, weights: Floats, apart: bool = False
-) -> Floats:
+def partial_correlations(one: Floats, others: Floats, controls: Floats, weights: Floats) -> Floats:
     """Correlation of `one` (n,) with each of `others` (n, k), given `controls` (n, c): (B, k).
 
-    `weights`: (B, n). `apart`: each given the others, too. NaN where the controls determine one of
-    the two sides. Weights that are not whole are allowed.
+    `weights`: (B, n). NaN where the controls determine one of the two sides.
 
     >>> x = np.array([0.0, 1.0, 2.0, 3.0])
     >>> both = np.stack([x**2, -x], axis=1)
     >>> partial_correlations(x, both, np.empty((4, 0)), np.ones((1, 4))).round(3)
     array([[ 0.958, -1.   ]])
-    >>> partial_correlations(x, both[:, :1], x[:, None] ** 2, np.ones((1, 4)))
-    array([[nan]])
+    >>> partial_correlations(x, both, x[:, None], np.ones((1, 4)))
+    array([[nan, nan]])
     """
     ones = np.ones((len(one), 1))
     columns = _standardised(np.column_stack([controls, one, others]))
     columns = np.concatenate([ones, columns], axis=1)  # (n, p): intercept, controls, one, others
-    first = controls.shape[1] + 1
-    size = columns.shape[1]
+    first, size = controls.shape[1] + 1, columns.shape[1]
     products = (columns[:, :, None] * columns[:, None, :]).reshape(len(one), -1)
     gram = (weights @ products).reshape(-1, size, size) / weights.sum(axis=1)[:, None, None]
     left = _residual(gram, first)
-    known = np.diagonal(left, axis1=1, axis2=2) > DETERMINED * _variances(gram, first)
-    if apart:
-        return _given_others(left, known)
-    scale = np.sqrt(np.diagonal(left, axis1=1, axis2=2).clip(min=1e-300))
-    found: Floats = left[:, 0, 1:] / (scale[:, :1] * scale[:, 1:])
-    return np.where(known[:, :1] & known[:, 1:], np.clip(found, -1, 1), np.nan)
+    variance = np.diagonal(left, axis1=1, axis2=2)
+    known = variance > DETERMINED * _variances(gram, first)
+    scale = np.sqrt(np.where(known, variance, 1.0))
+    found: Floats = np.clip(left[:, 0, 1:] / (scale[:, :1] * scale[:, 1:]), -1, 1)
+    return np.where(known[:, :1] & known[:, 1:], found, np.nan)
 
 
 def _standardised(columns: Floats) -> Floats:
@@ -73,21 +68,3 @@ def _variances(gram: Floats, first: int) -> Floats:
     mean = gram[:, 0, first:]
     raw = np.diagonal(gram[:, first:, first:], axis1=1, axis2=2)
     return np.maximum(raw - mean**2, 1e-12)
-
-
-def _given_others(left: Floats, known: Floats) -> Floats:
-    """From residual covariances (B, m, m): of the first with each other, given the remaining.
-
-    Columns that are determined in the first row of weights are left out everywhere.
-    """
-    found = np.full((len(left), left.shape[1] - 1), np.nan)
-    kept = np.flatnonzero(known.all(axis=0))
-    if len(kept) < 2 or kept[0] != 0:
-        return found
-    part = left[:, kept[:, None], kept]
-    scale = np.sqrt(np.diagonal(part, axis1=1, axis2=2))
-    part = part / (scale[:, :, None] * scale[:, None, :]) + 1e-9 * np.eye(len(kept))
-    inverse = np.linalg.inv(part)
-    diagonal = np.sqrt(np.diagonal(inverse, axis1=1, axis2=2))
-    found[:, kept[1:] - 1] = -inverse[:, 0, 1:] / (diagonal[:, :1] * diagonal[:, 1:])
-    return found
