@@ -90,8 +90,8 @@ def leakage(case: Case, own: Estimate, best: Estimate, distance: Difference,
     above = (own["value"] or 0) > (best["high"] or 1)
     paired = (distance["high"] or 0) < 0
     # of many honest models one goes with some trap by chance: none is named of those
-    into = read_traps(case, resampling) if certain or above or paired else []
-    verdict: Leak = "leaks" if above or paired or into else "suspect" if certain else "none seen"
+    into = read_traps(case, resampling) if certain or paired else []
+    verdict: Leak = "leaks" if paired or into else "suspect" if certain else "none seen"
     return {
         "verdict": verdict, "above_oracle": above, "paired": paired, "outcome_beyond_risk": told,
         "into": into, "baits": traps(case, resampling),

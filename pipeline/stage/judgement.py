@@ -60,11 +60,12 @@ class Leakage(TypedDict):
     """Whether the predictions use what could not be known in time."""
 
     verdict: Leak
-    """leaks: better than the best reachable predictions, by its interval or by the paired one, or
-    they tell the death beyond the risk that can be known (p < .005) and a trap left its trace.
-    suspect: they tell it, and no trap stands out. none seen: neither."""
+    """leaks: better than the best reachable predictions, by the paired interval, or they tell the
+    death beyond the risk that can be known (p < .005) and a trap left its trace. suspect: they tell
+    it, and no trap stands out. none seen: neither."""
     above_oracle: bool
-    """Whether the AUROC lies above the interval of the best reachable one."""
+    """Whether the AUROC lies above the interval of the best reachable one; without `paired` it says
+    little, as it leaves out how uncertain the AUROC of the predictions is."""
     paired: bool
     """Whether the interval of best reachable − predictions lies below 0."""
     outcome_beyond_risk: Fit
@@ -72,7 +73,7 @@ class Leakage(TypedDict):
     of honest predictions. Null where nothing varies."""
     into: list[str]
     """Traps that left a trace of their own, the clearest first, each given those before. Empty
-    where none does (what is read may be the outcome itself), and where nothing else tells of a leak."""
+    where none does (what is read may be the outcome itself), and where nothing tells of a leak."""
     baits: list[Bait]
     """Every trap of the hospital."""
 
