@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.cohort import task as tasks
 from pipeline.extract import contracts, counts, preflight, release
 from pipeline.fusion import registry
+from pipeline.meds import source as meds_source
 from pipeline.plan import configuration, experiments, grids, launch, protocols, targets
 from pipeline.plan.checks import (
     Checks,
@@ -34,7 +35,8 @@ from pipeline.stage.modules import digest_of_code
 HOME = experiments.home(config)  # results/, or results/<name>/ of an experiment
 UNIT = f"{HOME}/{{protocol}}/{{unit}}"
 PREDICTIONS, ABSENT = f"{UNIT}/predictions", f"{UNIT}/missing"
-SYNTHETIC = config["source"]["root"] == configuration.SYNTHETIC
+KIND = configuration.kind(config)
+SYNTHETIC = KIND == configuration.SYNTHETIC
 SOURCE = configuration.source(config)
 SUPPRESS = 0 if SYNTHETIC else 10  # counts below are hidden
 CORRECTED = "corrected(/fold[0-9]+)?"
@@ -50,6 +52,8 @@ THREADS = 1 if CORES and CORES < 4 and workflow.is_main_process else 2
 
 # letter → why the source has none of it
 LACKING = {} if SYNTHETIC else preflight.lacking_modalities(config["modalities"], SOURCE)
+if KIND == configuration.MEDS:
+    LACKING = meds_source.lacking(config["modalities"])
 checks = Checks(config)
 wiring = ResultWiring(config, LACKING)
 setting, known_from, schedule = wiring.setting, wiring.known_from, wiring.schedule

@@ -1,43 +1,79 @@
 """Source tables to typed parquet.
 
-Needs the csv or csv.gz files of the source. Makes results/source/{table}.parquet, rows in file
+Needs the csv or csv.gz files of the source, or, of a source in MEDS, its data and the csv of its
+codes. Makes results/source/{table}.parquet, rows in file
 order, duplicates kept; of a real copy each job says where its rows are not as many as the release
 has. results/source/counts.md shows all of that, and the sizes of cohorts.
 """
 
+if KIND == configuration.MEDS:
 
-rule extract_table:
-    input:
-        table=lambda wildcards: release.table_path(SOURCE, wildcards.table),
-        code=modules("pipeline.extract.tables"),
-    output:
-        "results/source/{table}.parquet",
-    log:
-        "logs/extract_table/{table}.log",
-    priority: 20
-    conda:
-        "../envs/pipeline.yaml"
-    threads: THREADS
-    resources:
-        mem_mb=growing(4000),
-        disk_mb=4000,  # 0.75 of the file: chartevents.csv.gz has 3.5 GB
-        runtime=120,
-    params:
-        sample=config["sample"],
-        # a number, not the table of all numbers: to add another release extracts nothing again
-        expected=lambda wildcards: (
-            [] if SYNTHETIC else counts.expected_option(SOURCE, wildcards.table, config["sample"])
-        ),
-    shell:
-        "python -m pipeline.extract.tables"
-        " --table {wildcards.table:q}"
-        " --source-file {input.table:q}"
-        " --sample {params.sample:q}"
-        " {params.expected:q}"
-        " --output {output:q}"
-        " --threads {threads}"
-        " --memory-mb {resources.mem_mb}"
-        " 2> {log:q}"
+    rule adapt_meds:
+        input:
+            data=meds_source.files(SOURCE["root"]),
+            codes=configuration.codes(config),
+            code=modules("pipeline.meds.adapt"),
+        output:
+            source_tables(meds_source.OFFERED),
+        log:
+            "logs/adapt_meds.log",
+        priority: 20
+        conda:
+            "../envs/pipeline.yaml"
+        threads: THREADS
+        resources:
+            mem_mb=growing(6000),
+            disk_mb=8000,
+            runtime=240,
+        params:
+            root=SOURCE["root"],
+            sample=config["sample"],
+        shell:
+            "python -m pipeline.meds.adapt"
+            " --root {params.root:q}"
+            " --codes {input.codes:q}"
+            " --sample {params.sample:q}"
+            " --output {output:q}"
+            " --threads {threads}"
+            " --memory-mb {resources.mem_mb}"
+            " 2> {log:q}"
+
+else:
+
+    rule extract_table:
+        input:
+            table=lambda wildcards: release.table_path(SOURCE, wildcards.table),
+            code=modules("pipeline.extract.tables"),
+        output:
+            "results/source/{table}.parquet",
+        log:
+            "logs/extract_table/{table}.log",
+        priority: 20
+        conda:
+            "../envs/pipeline.yaml"
+        threads: THREADS
+        resources:
+            mem_mb=growing(4000),
+            disk_mb=4000,  # 0.75 of the file: chartevents.csv.gz has 3.5 GB
+            runtime=120,
+        params:
+            sample=config["sample"],
+            # a number, not the table of all numbers: to add another release extracts nothing again
+            expected=lambda wildcards: (
+                []
+                if SYNTHETIC
+                else counts.expected_option(SOURCE, wildcards.table, config["sample"])
+            ),
+        shell:
+            "python -m pipeline.extract.tables"
+            " --table {wildcards.table:q}"
+            " --source-file {input.table:q}"
+            " --sample {params.sample:q}"
+            " {params.expected:q}"
+            " --output {output:q}"
+            " --threads {threads}"
+            " --memory-mb {resources.mem_mb}"
+            " 2> {log:q}"
 
 
 rule compare_counts:
@@ -46,9 +82,13 @@ rule compare_counts:
         tables=lambda wildcards: [
             f"results/source/{name}.parquet"
             for name in (
-                contracts.tables_for(wiring.letters)
-                if SYNTHETIC
-                else counts.tables_in(SOURCE, wiring.letters)
+                meds_source.OFFERED
+                if KIND == configuration.MEDS
+                else (
+                    contracts.tables_for(wiring.letters)
+                    if SYNTHETIC
+                    else counts.tables_in(SOURCE, wiring.letters)
+                )
             )
         ],
         code=modules("pipeline.extract.counts"),
@@ -67,9 +107,13 @@ rule compare_counts:
             ["--uncompared", "nothing to compare with: the hospital is synthetic"]
             if SYNTHETIC
             else (
-                ["--uncompared", "nothing to compare with: a sample of the subjects"]
-                if config["sample"] < 1
-                else []
+                ["--uncompared", "nothing to compare with: the source is in MEDS"]
+                if KIND == configuration.MEDS
+                else (
+                    ["--uncompared", "nothing to compare with: a sample of the subjects"]
+                    if config["sample"] < 1
+                    else []
+                )
             )
         ),
     shell:

@@ -14,8 +14,9 @@ from snakemake.logging import logger
 
 from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
+from pipeline.meds import source as meds_source
 from pipeline.plan import experiments, refusals, targets, toys
-from pipeline.plan.configuration import SYNTHETIC, source
+from pipeline.plan.configuration import MEDS, kind, source
 from pipeline.plan.locks import looks_only
 from pipeline.plan.verify import check_results
 from pipeline.stage import owner
@@ -27,8 +28,8 @@ class Checks:
     """Checks of targets and of the source for a config; a refusal ends the plan with its reason."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config, self.source = config, source(config)
-        self.synthetic = config["source"]["root"] == SYNTHETIC
+        self.config, self.source, self.kind = config, source(config), kind(config)
+        self.synthetic, self.said = self.kind == "synthetic", False
         self.needs = cache(self._needs)  # a grid asks for the same again and again
         self.facts = cache(self._facts)
 
@@ -43,7 +44,10 @@ class Checks:
                 " results of the corrected protocol"
             )
         why = targets.uneven(self.config, modalities, model, protocol, task)
-        if why := why or targets.ahead(self.config, model, protocol, task):
+        why = why or targets.ahead(self.config, model, protocol, task)
+        if self.kind == MEDS:
+            why = why or targets.beyond_meds(self.config, model, protocol, task)
+        if why:
             sys.exit(f"{modalities}_{model}_{task}: {why}")
         self.needs(targets.needs(self.config, modalities, model, protocol, task))
 
@@ -92,6 +96,13 @@ class Checks:
         """Refuses a source that lacks what is asked of it; logs what it is."""
         if self.synthetic:
             return
+        if self.kind == MEDS:
+            if lines := meds_source.problems(self.source["root"] or "", asked):
+                sys.exit("\n".join(lines))
+            for line in meds_source.report(self.source["root"] or "") * (not self.said):
+                logger.warning(line)
+            self.said = True
+            return
         try:
             preflight.check(asked, self.source, "results", self.config["sample"])
         except InputError as error:
@@ -101,9 +112,10 @@ class Checks:
 
     def _facts(self) -> str:
         """What a result says of its source, as JSON: its kind, and the releases of its data."""
-        kind = "synthetic" if self.synthetic else "mimic"
         releases = {} if self.synthetic else release.versions(self.source)
-        return json.dumps({"kind": kind, "releases": releases}, sort_keys=True)
+        if self.kind == MEDS:
+            releases = meds_source.facts(self.source["root"] or "")
+        return json.dumps({"kind": self.kind, "releases": releases}, sort_keys=True)
 
 
 def outputs_there(workflow: Any) -> set[str]:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from pipeline.cohort import task
 from pipeline.cohort.settings import LISTED_BY, key_of
 from pipeline.fusion import registry
+from pipeline.meds import source as meds_source
 from pipeline.plan import experiments, launch, named, protocols
 from pipeline.plan.mistakes import (
     LOADER,
@@ -39,7 +40,7 @@ from pipeline.stage.modules import ROOT
 from pipeline.stage.registry import PROTOCOLS
 from pipeline.unimed.settings import UnimedModel
 
-SYNTHETIC = "synthetic"  # a source that is made
+SYNTHETIC, MEDS = "synthetic", "meds"  # sources that are made, or are a data set in MEDS
 STEPS = (0.25, 0.5, *range(1, 49))  # hours of a bin that messages propose
 SCHEMA = "workflow/schemas/config.schema.json"
 
@@ -94,7 +95,27 @@ def source(config: Mapping[str, Any]) -> dict[str, str | None]:
     section = config["source"]
     if section["root"] == SYNTHETIC:
         return {"root": "results/hospital"}
-    return {name: path and str(Path(path).expanduser()) for name, path in section.items()}
+    folders = {name: path for name, path in section.items() if name not in ("kind", "codes")}
+    return {name: path and str(Path(path).expanduser()) for name, path in folders.items()}
+
+
+def kind(config: Mapping[str, Any]) -> str:
+    """What the source is: synthetic, mimic or meds.
+
+    >>> kind({"source": {"root": "synthetic"}}), kind({"source": {"root": "/data"}})
+    ('synthetic', 'mimic')
+    """
+    section = config["source"]
+    return SYNTHETIC if section["root"] == SYNTHETIC else str(section.get("kind", "mimic"))
+
+
+def codes(config: Mapping[str, Any]) -> str:
+    """The csv that says what the codes of a MEDS source are.
+
+    >>> codes({"source": {"root": "/data/meds", "kind": "meds"}})
+    'pipeline/meds/mimic_iv.csv'
+    """
+    return str(Path(config["source"].get("codes") or meds_source.SHIPPED).expanduser())
 
 
 def contradictions(config: Config) -> list[str]:
@@ -175,7 +196,13 @@ def _encoders(config: Common) -> Iterator[str]:
 
 
 def _source(config: Config) -> Iterator[str]:
+    if config.source.kind == MEDS:
+        yield from _meds(config)
+        return
     folders = {name: path for name, path in config.source.dump().items() if path}
+    folders.pop("kind", None)
+    if folders.pop("codes", None):
+        yield "source.codes: only a source of kind meds has codes; set null, or kind: meds"
     beside = [name for name in folders if name != "root"]
     if folders.pop("root", None) == SYNTHETIC:
         if beside:  # which of the two is meant is not for us to guess
@@ -189,6 +216,25 @@ def _source(config: Config) -> Iterator[str]:
     for name, path in folders.items():
         if not Path(path).expanduser().is_dir():
             yield f"source.{name}: no folder {path}; name the one with the data, or {SYNTHETIC}"
+
+
+def _meds(config: Config) -> Iterator[str]:
+    """What is wrong with a source of kind meds."""
+    section = config.source
+    beside = [
+        name for name in ("mimic_iv", "mimic_cxr_jpg", "mimic_note") if getattr(section, name)
+    ]
+    if beside:
+        yield f"source.{beside[0]}: a source of kind meds is one data set, at root; set null"
+    if section.root in (None, SYNTHETIC):
+        yield f"source.root: {section.root or 'null'}; of kind meds it is the folder with data/"
+    elif not Path(section.root).expanduser().is_dir():
+        yield f"source.root: no folder {section.root}; name the one of the MEDS data set"
+    if section.codes and not Path(section.codes).expanduser().is_file():
+        yield f"source.codes: no file {section.codes}; name a csv of codes, or null for MIMIC-IV's"
+    if config.cohort.films:
+        yield (f"cohort.films: {config.cohort.films}, but a source of kind meds has no films and "
+               "no calendar years; set null")  # fmt: skip
 
 
 def _files(config: Config) -> Iterator[str]:

@@ -28,6 +28,7 @@ NAME = re.compile("[a-z][a-z0-9_-]*")
 RESERVED = frozenset((  # folders below results/ and within an experiment, and words of messages
     "admission", "attribution", "benchmarks", "cohort", "contrasts", "corrected", "curves",
     "download", "embedded", "embeddings", "experiments", "external", "fiddle", "hospital", "labels",
+    "meds",
     "logs", "missing", "models", "predictions", "published", "results", "source", "statistics",
     "stay", "store", "tables", "truth", "usage", "verify", "without",
 ))  # fmt: skip

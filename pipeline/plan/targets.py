@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.cohort import task as tasks_of_cohort
 from pipeline.cohort.task import SEQUENCES, Task
 from pipeline.fusion import registry
+from pipeline.meds import source as meds_source
 from pipeline.plan import experiments, protocols
 from pipeline.plan.configuration import SYNTHETIC
 from pipeline.stage.registry import PROTOCOLS, Modality
@@ -115,6 +116,26 @@ model but unimed; ICU stays and unimed read up to their horizons: set true'
         f"any model but {registry.DECODER}; ICU stays and {registry.DECODER} read up to their "
         "horizons: set true"
     )
+
+
+def beyond_meds(config: Config, model: str, protocol: str, task: str) -> str | None:
+    """Why a target cannot be made of a MEDS source, of whose items only signals are known; or None.
+
+    >>> config = {"tasks": [], "unimed": {"all": []}}
+    >>> beyond_meds(config, "gbdt-stats", "corrected", "shock_4h")
+    >>> beyond_meds(config, "sofa", "corrected", "shock_4h")
+    'the score sofa reads items beyond the signals of a MEDS source: ask for another model'
+    """
+    if model in registry.MODELS and registry.MODELS[model].features == "scores":
+        return (f"the score {model} reads items beyond the signals of a MEDS source: ask for "
+                "another model")  # fmt: skip
+    if protocol == "published":
+        return "the published protocol reads MIMIC's own files: ask for the corrected one"
+    for one in tasks(config, task, protocol):
+        if items := meds_source.unknown_items(one.asked.files):
+            return (f"the task {one.name} reads items that are no signals of a MEDS source "
+                    f"({', '.join(map(str, items))}): ask for another task")  # fmt: skip
+    return None
 
 
 def uneven(config: Config, modalities: str, model: str, protocol: str, task: str) -> str | None:

@@ -92,11 +92,15 @@ def main() -> None:
     arguments.add_argument("--output", type=Path, default=Path("results/verify.txt"))
     arguments.add_argument("--results", type=Path, default=Path("results"))
     given = arguments.parse_args()
-    source = given.source or configuration.source(configuration.read(given.config).dump())
+    config = configuration.read(given.config).dump()
+    source = given.source or configuration.source(config)
     whole_files, lines = verify_results(given.results, given.threads)
     print(f"{given.results}: files that are as they were written or read: {whole_files:,}")
     print(*(f"  {line}" for line in lines), sep="\n", end="\n" if lines else "", flush=True)
-    if source == configuration.source({"source": {"root": configuration.SYNTHETIC}}):
+    listed_by_none = not given.source and configuration.kind(config) == configuration.MEDS
+    if listed_by_none or source == configuration.source(
+        {"source": {"root": configuration.SYNTHETIC}}
+    ):
         sys.exit(1 if lines else 0)  # no list of checksums comes with it
     releases = data_sets(source)
     sums = [read_sums(release.folder / SUMS) for release in releases]  # all, before anything long

@@ -145,7 +145,7 @@ class Source(TypedDict):
     """What the data are, as given by the workflow."""
 
     kind: NotRequired[str]
-    """synthetic (effects are planted) or mimic."""
+    """synthetic (effects are planted), mimic, or meds (a data set in MEDS)."""
     releases: NotRequired[dict[str, str]]
     """Release of each data set that the source holds, by its title; empty for the synthetic
     hospital."""

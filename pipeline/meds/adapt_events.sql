@@ -1,0 +1,73 @@
+-- Readings, infusions and procedures of a MEDS data set, with the columns that MIMIC-IV has.
+-- Views: hits (subject_id, hadm_id, stay_id, charttime, storetime, number, text_value, rest of
+-- events and meanings). storetime is null where the data set tells one time alone. Numbers are in the
+-- unit of the item. Results of a patient that were drawn at one time are of one specimen: MEDS has
+-- no id of it.
+CREATE OR REPLACE VIEW chartevents AS
+SELECT
+    subject_id, hadm_id, stay_id, charttime, storetime, itemid, number AS valuenum,
+    coalesce(words, text_value, CAST(number AS VARCHAR)) AS value
+FROM hits WHERE source = 'chartevents';
+
+-- Where specimens are events of their own, their time is the one for which the next result of the
+-- item is charted. ASSUME results of an item come in the order in which they were drawn.
+CREATE OR REPLACE VIEW labevents AS
+WITH drawn AS (
+    SELECT DISTINCT subject_id, itemid, charttime AS drawn_at
+    FROM hits WHERE source = 'labevents' AND event = 'drawn'
+),
+results AS (
+    SELECT
+        hits.* REPLACE (
+            coalesce(drawn.drawn_at, hits.charttime) AS charttime,
+            CASE WHEN drawn.drawn_at IS NULL THEN hits.storetime ELSE hits.charttime END AS storetime
+        )
+    FROM hits ASOF LEFT JOIN drawn
+        ON drawn.subject_id = hits.subject_id AND drawn.itemid = hits.itemid
+        AND drawn.drawn_at <= hits.charttime
+    WHERE hits.source = 'labevents' AND hits.event = ''
+)
+SELECT
+    subject_id, hadm_id, CAST(hash(subject_id, charttime) >> 1 AS BIGINT) AS specimen_id, itemid,
+    charttime, storetime, number AS valuenum, coalesce(text_value, CAST(number AS VARCHAR)) AS value
+FROM results;
+
+CREATE OR REPLACE VIEW outputevents AS
+SELECT subject_id, hadm_id, stay_id, charttime, storetime, itemid, number AS value
+FROM hits WHERE source = 'outputevents';
+
+-- The k-th start of an item (and order, where orders are told) ends by the k-th end. ASSUME that of
+-- an end without an amount something was given.
+CREATE OR REPLACE VIEW ran AS
+WITH numbered AS (
+    SELECT
+        *,
+        row_number() OVER (
+            PARTITION BY source, event, subject_id, itemid, order_id ORDER BY charttime, number, unit
+        ) AS k
+    FROM hits WHERE event <> ''
+)
+SELECT
+    s.subject_id, s.hadm_id, s.stay_id, s.source, s.itemid, s.order_id AS orderid,
+    s.charttime AS starttime, e.charttime AS endtime, s.storetime,
+    s.number AS rate, s.unit AS rateuom, coalesce(e.number, 1) AS amount, e.unit AS amountuom,
+    e.status AS statusdescription
+FROM numbered AS s LEFT JOIN numbered AS e
+    ON e.event = 'end' AND e.source = s.source AND e.subject_id = s.subject_id
+    AND e.itemid = s.itemid AND e.order_id IS NOT DISTINCT FROM s.order_id AND e.k = s.k
+WHERE s.event = 'start';
+
+-- ASSUME a patient weighs what was told last.
+CREATE OR REPLACE VIEW inputevents AS
+WITH weights AS (
+    SELECT subject_id, time, max(number) AS patientweight
+    FROM facts WHERE signal = 'weight' AND number IS NOT NULL AND time IS NOT NULL
+    GROUP BY subject_id, time
+)
+SELECT ran.*, weights.patientweight
+FROM ran ASOF LEFT JOIN weights
+    ON weights.subject_id = ran.subject_id AND weights.time <= ran.starttime
+WHERE ran.source = 'inputevents';
+
+CREATE OR REPLACE VIEW procedureevents AS
+SELECT * FROM ran WHERE source = 'procedureevents'

@@ -1,0 +1,87 @@
+"""Writes the predictions of a result for its test patients as MEDS, for meds-evaluation.
+
+    python -m pipeline.meds.predictions --result results/ecn_early_mortality.json --task mortality
+        --seed 0 --episodes episodes.parquet --predictions predictions/ecn_early_mortality.parquet
+        --output results/meds/predictions/ecn_early_mortality.parquet
+
+One training seed, of every fold its test patients: MEDS has one prediction per patient and time.
+predicted_boolean_value is always there: at or above the threshold that the result chose on
+validation, where it could choose none at or above one half.
+"""
+
+from typing import ClassVar, cast
+
+import polars as pl
+import pyarrow as pa
+from flexible_schema import Required
+from meds import LabelSchema
+
+from pipeline.meds.labels import prediction_time
+from pipeline.meds.parquet import write_frame
+from pipeline.stage.command import parser, run
+from pipeline.stage.errors import InputError
+from pipeline.stage.privacy import tell, warn
+from pipeline.stage.result import Binary, read_result
+from pipeline.stage.tables import read_table
+
+HALF = 0.5
+
+
+class PredictionSchema(LabelSchema):
+    """MEDS' labels with predictions, as meds-evaluation 0.0.6 reads them, but for its options."""
+
+    allow_extra_columns: ClassVar[bool] = False
+
+    predicted_boolean_value: Required(pa.bool_(), nullable=False)  # type: ignore[valid-type]
+    predicted_boolean_probability: Required(pa.float32(), nullable=False)  # type: ignore[valid-type]
+
+
+def thresholds(path: str, task: str, seed: int) -> dict[int, float]:
+    """Fold → the threshold of a result's run; empty where the result has none."""
+    result = read_result(path)
+    if task not in result["tasks"]:
+        raise InputError(f"{path}: no task {task}")
+    if seed not in result["seeds"]:
+        raise InputError(f"{path}: no training seed {seed}, only {result['seeds']}")
+    runs = cast(Binary, result["tasks"][task])["threshold"]["by_run"]
+    return {run["fold"]: float(run["threshold"]) for run in runs if run["seed"] == seed}
+
+
+def as_meds(
+    predictions: pl.DataFrame, episodes: pl.DataFrame, task: str, seed: int, threshold: float
+) -> pl.DataFrame:
+    """The test patients' predictions of one training, with MEDS' columns."""
+    test = predictions.filter(task=task, seed=seed, split="test")
+    joined = test.join(episodes.drop("subject_id", "split"), on="episode_id", validate="1:1")
+    return joined.select(
+        "subject_id",
+        prediction_time(task),
+        boolean_value=pl.col("label").cast(pl.Boolean),
+        predicted_boolean_value=pl.col("probability") >= threshold,
+        predicted_boolean_probability=pl.col("probability").cast(pl.Float32),
+    )
+
+
+def main() -> None:
+    """Reads a result and its predictions, writes those of its test patients."""
+    arguments = parser(__doc__)
+    for name in ("result", "task", "episodes", "output"):
+        arguments.add_argument(f"--{name}", required=True)
+    arguments.add_argument("--seed", type=int, required=True, help="of the training")
+    arguments.add_argument("--predictions", nargs="+", required=True, help="of every fold")
+    asked = arguments.parse_args()
+    chosen = thresholds(asked.result, asked.task, asked.seed)
+    if not chosen:
+        warn(f"the result has no threshold: predicted_boolean_value is of {HALF}")
+    episodes = read_table(asked.episodes)
+    parts = [
+        as_meds(read_table(path), episodes, asked.task, asked.seed, chosen.get(fold, HALF))
+        for fold, path in enumerate(asked.predictions)
+    ]
+    table = pl.concat(parts)
+    write_frame(table, asked.output, PredictionSchema)
+    tell("%s predictions", table.height)
+
+
+if __name__ == "__main__":
+    run(main)
