@@ -18,6 +18,7 @@ Table and figure of docs/judge.md are made from the record by judged_page.py.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,8 @@ def embedded(files: Path) -> pl.DataFrame:
 
 def predicted(features: pl.DataFrame, split: pl.DataFrame, label: pl.DataFrame) -> pl.DataFrame:
     """Boosted trees fitted on the training patients; the probabilities of the test patients."""
+    # waiting threads that spin make the trees ten times as slow where others share the cores
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when OpenMP is loaded
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     rows = split.join(label, on="hadm_id").join(features, on="hadm_id", how="left").sort("hadm_id")

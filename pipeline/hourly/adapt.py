@@ -37,8 +37,13 @@ LASTS = 30 * 60 + 1  # minutes of a stay: longer than 30 h
 LATEST = 24  # hours: what is later is not known at the prediction time
 HEART_RATE, SPECIMEN, ARTERIAL = 220045, 52033, "ART."
 SEXES = {"male": "M", "m": "M", "female": "F", "f": "F"}
-TYPES: dict[str, Any] = {"BIGINT": pl.Int64, "VARCHAR": pl.String, "DOUBLE": pl.Float64, "DATE": pl.Date,
-         "TIMESTAMP": pl.Datetime("us")}  # fmt: skip
+TYPES: dict[str, Any] = {
+    "BIGINT": pl.Int64,
+    "VARCHAR": pl.String,
+    "DOUBLE": pl.Float64,
+    "DATE": pl.Date,
+    "TIMESTAMP": pl.Datetime("us"),
+}
 
 
 def concepts() -> pl.DataFrame:
@@ -63,7 +68,8 @@ def read(root: Path) -> dict[str, pl.DataFrame]:
                 f"{root}/{name}.parquet: stay_id repeats in {shown(repeated)} row(s); expected a "
                 "row per stay (a label per hour is another task)"
             )
-    if other := int((~found["outc"]["label"].is_in([0, 1])).fill_null(True).sum()):
+    label = found["outc"]["label"].cast(pl.Float64)
+    if other := int(((label != 0) & (label != 1)).fill_null(True).sum()):
         raise InputError(f"{root}/outc.parquet: label is not 0 or 1 in {shown(other)} row(s)")
     return found
 

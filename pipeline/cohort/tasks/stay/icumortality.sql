@@ -8,7 +8,7 @@
 SELECT
     in_icu.*,
     -- Who leaves within six hours was about to: the data of T say so. It is known later only.
-    episodes."end" > prediction_time + INTERVAL 6 HOUR
+    episodes."end" > at_risk.prediction_time + INTERVAL 6 HOUR
         AS "condition, looking ahead: still in the ICU 6 h after T",
 
     -- ASSUME a death in hospital without a time is one in the ICU if the admission ends with it.
@@ -16,7 +16,9 @@ SELECT
 
     CASE
         WHEN died
-        THEN ROUND(DATE_DIFF('second', at_risk.clock_zero, COALESCE(deathtime, dischtime)) / 3600.0, 4)
+        THEN ROUND(
+            DATE_DIFF('second', at_risk.clock_zero, COALESCE(deathtime, dischtime)) / 3600.0, 4
+        )
     END AS onset_hours,
 
     died AND COALESCE(deathtime, dischtime) > episodes."end"
