@@ -39,7 +39,7 @@ def table(made: Mapping[str, Any]) -> list[str]:
             number(found["calibration"]["slope"], 2),
             number(leak["outcome_beyond_risk"], 2),
             leak["verdict"],
-            ", then ".join(leak["into"]) or "–",
+            ", then ".join(map(" or ".join, leak["into"])) or "–",
         )
         lines.append("| " + " | ".join(cells) + " |")
     return lines

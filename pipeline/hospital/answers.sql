@@ -111,6 +111,7 @@ LEFT JOIN onsets ON asked.stay_id = onsets.stay_id AND asked.event = onsets.even
 
 CREATE TEMP TABLE late AS
 -- One row per admission and trap with what it shows. The median: a reading may be a typing error.
+-- Labs and reports that lack hadm_id, as some do, belong to the admission that they fall into.
 SELECT
     hadm_id,
     CASE WHEN charttime > known_until THEN 'vitals charted later' ELSE 'vitals stored later' END
@@ -122,20 +123,24 @@ WHERE itemid = 220045 AND storetime > known_until
 GROUP BY ALL
 UNION ALL
 SELECT
-    hadm_id,
+    persons.hadm_id,
     CASE WHEN charttime > known_until THEN 'lactate drawn later' ELSE 'lactate stored later' END,
     MEDIAN(valuenum)
 FROM labevents
-INNER JOIN persons USING (hadm_id)
+INNER JOIN persons
+    ON labevents.subject_id = persons.subject_id
+    AND COALESCE(labevents.hadm_id = persons.hadm_id, charttime BETWEEN admittime AND dischtime)
 WHERE itemid = 50813 AND storetime > known_until
 GROUP BY ALL
 UNION ALL
 SELECT
-    hadm_id,
+    persons.hadm_id,
     CASE WHEN charttime > known_until THEN 'report of later' ELSE 'report stored later' END,
     AVG(CASE WHEN CONTAINS(text, $dies) THEN 1.0 WHEN CONTAINS(text, $lives) THEN -1.0 ELSE 0.0 END)
 FROM radiology
-INNER JOIN persons USING (hadm_id)
+INNER JOIN persons
+    ON radiology.subject_id = persons.subject_id
+    AND COALESCE(radiology.hadm_id = persons.hadm_id, charttime BETWEEN admittime AND dischtime)
 WHERE storetime > known_until AND text IS NOT NULL
 GROUP BY ALL
 UNION ALL

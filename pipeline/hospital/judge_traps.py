@@ -22,6 +22,7 @@ from pipeline.stage.sections import Fit
 
 LEVEL = 0.05  # of the corrected p-values of traps
 CERTAIN = 0.005  # of the death, given the risk
+ALIKE = 0.7  # correlation of two traps, given the outcome, from which on they count as one
 Drawn = tuple[Floats, Floats]  # (k,) values, (B, k) replicates
 
 
@@ -85,25 +86,32 @@ def traps(case: Case, resampling: Resampling) -> list[Bait]:
     return made
 
 
-def read_traps(case: Case, resampling: Resampling) -> list[str]:
+def read_traps(case: Case, resampling: Resampling) -> list[list[str]]:
     """The traps that left a trace of their own in the predictions, the clearest first.
 
     Step by step the one that goes best with them, given the risk, the outcome and those found
-    before, while its p, corrected for the number of traps, is below `LEVEL`.
+    before, while its p, corrected for the number of traps, is below `LEVEL`. With it stand those
+    that tell nearly the same (`ALIKE`): which of them was read does not show.
     """
     model, names = ranks(case.model.probability[0]), case.baits.columns
-    found: list[str] = []
+    found: list[list[str]] = []
+    left = np.ones(len(names), bool)
     values, held = case.baits.fill_null(0.0).to_numpy(), all_controls(case)
-    while len(found) < len(names):
+    while left.any():
         value, replicates = drawn(
             case, lambda w: partial_correlations(model, values, held, w), resampling  # noqa: B023
         )  # fmt: skip
-        if np.isnan(value).all():
-            break
-        best = int(np.nanargmax(value))
+        value = np.where(left & ~np.isnan(value), value, -1.0)
+        best = int(np.argmax(value))
         if value[best] <= 0 or p_value(replicates[:, best]) * len(names) >= LEVEL:
             break
-        found.append(names[best])
+        same = partial_correlations(values[:, best], values, held, unit_weights(case.model.label))[
+            0
+        ]
+        alike = (np.nan_to_num(same) > ALIKE) & left
+        alike[best] = True
+        found.append([names[best], *(names[k] for k in np.flatnonzero(alike) if k != best)])
+        left &= ~alike
         held = np.column_stack([held, values[:, best]])
     return found
 

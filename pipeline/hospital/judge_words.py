@@ -64,7 +64,7 @@ def why(leak: Leakage) -> str:
         )
         if holds
     ]
-    into = f"into {', then '.join(leak['into'])}" if leak["into"] else NO_TRAP
+    into = f"into {', then '.join(map(' or '.join, leak['into']))}" if leak["into"] else NO_TRAP
     return "; ".join([f"{leak['verdict']}: {beyond}", *reasons, into])
 
 
@@ -81,7 +81,7 @@ def table(leak: Leakage) -> list[str]:
         line = "  {:24}{:>8,}{:>13}{:>8}{:>12}{:>8}".format(
             bait["name"], bait["admissions"], *texts
         )
-        rows.append(line + "  ← read" * (bait["name"] in leak["into"]))
+        rows.append(line + "  ← read" * any(bait["name"] in group for group in leak["into"]))
     return rows
 
 

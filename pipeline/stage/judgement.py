@@ -71,9 +71,10 @@ class Leakage(TypedDict):
     outcome_beyond_risk: Fit
     """Correlation of the predictions with the death, given the risk that can be known in time; 0
     of honest predictions. Null where nothing varies."""
-    into: list[str]
-    """Traps that left a trace of their own, the clearest first, each given those before. Empty
-    where none does (what is read may be the outcome itself), and where nothing tells of a leak."""
+    into: list[list[str]]
+    """Traps that left a trace of their own, the clearest first, each given those before; those
+    that tell nearly the same stand together. Empty where none does (what is read may be the outcome
+    itself), and where nothing tells of a leak."""
     baits: list[Bait]
     """Every trap of the hospital."""
 
