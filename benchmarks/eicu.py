@@ -64,12 +64,14 @@ import lightgbm
 import numpy as np
 
 given = np.load(sys.argv[1])
-model = lightgbm.LGBMClassifier(n_estimators=1000, learning_rate=0.02, num_leaves=15,
-                                min_child_samples=20, subsample=0.8, subsample_freq=1,
-                                colsample_bytree=0.5, random_state=0, n_jobs=1, verbose=-1)
-model.fit(given["train"], given["train_label"], eval_set=[(given["val"], given["val_label"])],
-          eval_metric="binary_logloss", callbacks=[lightgbm.early_stopping(50, verbose=False)])
-np.save(sys.argv[2], model.predict_proba(given["test"])[:, 1])
+train = lightgbm.Dataset(given["train"], given["train_label"])
+val = lightgbm.Dataset(given["val"], given["val_label"], reference=train)
+settings = {"objective": "binary", "learning_rate": 0.02, "num_leaves": 15, "min_data_in_leaf": 20,
+            "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.5, "seed": 0,
+            "num_threads": 1, "deterministic": True, "verbosity": -1}
+model = lightgbm.train(settings, train, 1000, [val],
+                       callbacks=[lightgbm.early_stopping(50, verbose=False)])
+np.save(sys.argv[2], model.predict(given["test"], num_iteration=model.best_iteration))
 """
 
 
@@ -88,7 +90,7 @@ def ours(folder: Path, data: Path, small: bool) -> tuple[dict[str, Sample], list
     if run(snakemake(place, settings, targets, 1), place):
         sys.exit("the workflow failed")
     base = place / "results/corrected"
-    folds = [base / f"fold{k}/stay" for k in range(FOLDS)]
+    folds = [base / (f"fold{k}" if k else "") / "stay" for k in range(FOLDS)]
     frames = {
         name: read_task([str(f / f"predictions/{model}_{TASK}.parquet") for f in folds], TASK)
         for name, model in OURS.items()

@@ -17,7 +17,10 @@ from pipeline.hospital.judge_words import number
 RECORD, PAGE = REPOSITORY / "benchmarks/records/eicu.json", REPOSITORY / "docs/hourly.md"
 MARK = "<!-- eicu -->"
 HEADS = ("model", "AUROC", "average precision", "calibration slope", "encoder − model, paired")
-CAVEAT = "**{} deaths carry little**: intervals overlap, and no ranking of models follows from it."
+CAVEAT = (
+    "**{} deaths carry little**: where a paired interval holds 0 nothing is shown, and with one seed "
+    "the intervals leave out the noise of training."
+)
 
 
 def text(made: Mapping[str, Any]) -> str:
