@@ -18,8 +18,8 @@ RECORD, PAGE = REPOSITORY / "benchmarks/records/eicu.json", REPOSITORY / "docs/h
 MARK = "<!-- eicu -->"
 HEADS = ("model", "AUROC", "average precision", "calibration slope", "encoder − model, paired")
 CAVEAT = (
-    "**{} deaths carry little**: where a paired interval holds 0 nothing is shown, and with one seed "
-    "the intervals leave out the noise of training."
+    "**{} deaths carry little**: where a paired interval holds 0 nothing is shown, and with one "
+    "seed the intervals leave out the noise of training."
 )
 
 

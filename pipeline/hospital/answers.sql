@@ -1,7 +1,8 @@
 -- What the judge of other people's predictions knows of a hospital, read from its files alone:
 -- who is an episode of which task and with what outcome, and which traps each admission holds.
 -- Tables: one view per file, named as its table; films: subject_id, time, grey.
--- All times are the source's. A trap is a row that was known more than 48 hours after the admission.
+-- All times are the source's. A trap is a row that was known more than 48 hours after the
+-- admission.
 
 CREATE TEMP TABLE stays AS
 -- The first ICU stay of each admission, and the patient's arrival: the later of intime, when the
