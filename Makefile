@@ -9,6 +9,8 @@
 #   BENCH=small: a try, ≤ 5
 # make faults — every kind of fault on every stage, and kills of whole runs: docs/faults.md (hours;
 #   the same command goes on)
+# make hospital OUT=… — a hospital for other people's pipelines, without the truth; the answers for the
+#   judge (docs/judge.md) lie apart, JUDGE=results/judge; PATIENTS=…, SEED=…: another one
 # make docs — the documentation as a site, site/index.html
 # make test — everything that must hold, at most 12 minutes on 2 cores; make test-all — all of it
 
@@ -21,13 +23,16 @@ TARGET := results/ecn_early_mortality.json
 BENCH ?= full
 KILLS ?= 100
 MINUTES ?= 600
+JUDGE ?= results/judge
+PATIENTS ?= 8000
+SEED ?= 0
 MEASURED := results/benchmarks
 QUESTIONS := extraction meds stages films doc2vec training precision startup reruns
 RECORDS = $(if $(filter full,$(BENCH)),benchmarks/records,$(MEASURED)/$(BENCH))
 RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 
-.PHONY: demo setup estimate weights verify report kit bench faults docs test test-all lint lock clean
+.PHONY: demo setup estimate weights verify report kit hospital bench faults docs test test-all lint lock clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
@@ -38,6 +43,13 @@ report: setup
 
 kit: setup
 	@python -m pipeline.plan.kits $(RESULT) --cores $(CORES) --config config.yaml $(CONFIG) $(if $(EXPERIMENT),--experiments $(EXPERIMENT))
+
+# the seed is the truth, too, for who has this code: hospital.json goes with the answers
+hospital: setup
+	@test -n "$(OUT)" || { echo "make hospital OUT=folder: the folder for the files"; exit 1; }
+	python -m pipeline.hospital.make --output $(OUT) --patients $(PATIENTS) --seed $(SEED)
+	python -m pipeline.hospital.answers --hospital $(OUT) --output $(JUDGE)
+	rm -r $(OUT)/truth $(OUT)/hospital.json
 
 setup: $(READY)
 

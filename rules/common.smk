@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.cohort import task as tasks
 from pipeline.extract import contracts, counts, preflight, release
 from pipeline.fusion import registry
+from pipeline.hourly import source as hourly_source
 from pipeline.meds import source as meds_source
 from pipeline.plan import configuration, experiments, grids, launch, protocols, targets
 from pipeline.plan.checks import (
@@ -52,8 +53,8 @@ THREADS = 1 if CORES and CORES < 4 and workflow.is_main_process else 2
 
 # letter → why the source has none of it
 LACKING = {} if SYNTHETIC else preflight.lacking_modalities(config["modalities"], SOURCE)
-if KIND == configuration.MEDS:
-    LACKING = meds_source.lacking(config["modalities"])
+if adapter := configuration.ADAPTERS.get(KIND):
+    LACKING = adapter.lacking(config["modalities"])
 checks = Checks(config)
 wiring = ResultWiring(config, LACKING)
 setting, known_from, schedule = wiring.setting, wiring.known_from, wiring.schedule

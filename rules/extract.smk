@@ -38,6 +38,30 @@ if KIND == configuration.MEDS:
             " --memory-mb {resources.mem_mb}"
             " 2> {log:q}"
 
+elif KIND == configuration.HOURLY:
+
+    rule adapt_hourly:
+        input:
+            data=hourly_source.files(SOURCE["root"]),
+            code=modules("pipeline.hourly.adapt"),
+        output:
+            source_tables(hourly_source.OFFERED),
+        log:
+            "logs/adapt_hourly.log",
+        priority: 20
+        conda:
+            "../envs/pipeline.yaml"
+        resources:
+            mem_mb=growing(4000),
+            runtime=60,
+        params:
+            root=SOURCE["root"],
+        shell:
+            "python -m pipeline.hourly.adapt"
+            " --root {params.root:q}"
+            " --output {output:q}"
+            " 2> {log:q}"
+
 else:
 
     rule extract_table:
@@ -82,8 +106,8 @@ rule compare_counts:
         tables=lambda wildcards: [
             f"results/source/{name}.parquet"
             for name in (
-                meds_source.OFFERED
-                if KIND == configuration.MEDS
+                configuration.ADAPTERS[KIND].OFFERED
+                if KIND in configuration.ADAPTERS
                 else (
                     contracts.tables_for(wiring.letters)
                     if SYNTHETIC
@@ -107,8 +131,8 @@ rule compare_counts:
             ["--uncompared", "nothing to compare with: the hospital is synthetic"]
             if SYNTHETIC
             else (
-                ["--uncompared", "nothing to compare with: the source is in MEDS"]
-                if KIND == configuration.MEDS
+                ["--uncompared", f"nothing to compare with: the source is of kind {KIND}"]
+                if KIND in configuration.ADAPTERS
                 else (
                     ["--uncompared", "nothing to compare with: a sample of the subjects"]
                     if config["sample"] < 1

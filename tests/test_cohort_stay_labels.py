@@ -385,6 +385,27 @@ def test_mortality_after_48_hours_in_the_icu_or_after_it():
     assert [row["episodes"] for row in counts.count_remarks(found)] == [1, 3]
 
 
+def test_mortality_in_the_icu_of_stays_that_last_six_hours_more():
+    end = {"hospital_expire_flag": 1, "discharge_location": "DIED"}
+    found = label(
+        "icumortality_24h",
+        stays(
+            {**end, "deathtime": at(24), "end": at(24)},  # dies at T
+            {**end, "deathtime": at(29), "end": at(29)},  # within six hours of T
+            {"end": at(30)},  # leaves by then
+            {**end, "deathtime": at(30, 1), "end": at(30, 1)},
+            {**end, "deathtime": at(59), "end": at(60)},
+            {**end, "deathtime": at(150), "dischtime": at(150)},  # after this stay
+            {**end, "dischtime": at(60)},  # without deathtime: the admission ends with the stay
+            {},
+        ),
+    )
+    assert found["label"].to_list() == [None, None, None, 1, 1, 0, 1, 0]
+    (ahead,) = [row for row in counts.count_conditions(found) if "6 h after T" in row["condition"]]
+    assert ahead["looks_ahead"] and ahead["episodes"] == 5
+    assert [row["episodes"] for row in counts.count_remarks(found)] == [1]
+
+
 def test_diagnoses_have_no_single_label():
     sources = stays({}, {"end": at(48)}, {"deathtime": at(47)}, {}, {"end": at(48, 1)})
     with duckdb.connect() as database:
@@ -463,6 +484,18 @@ def test_train_and_fusion_need_both_classes_together(monkeypatch, tmp_path, capl
         command(monkeypatch, tmp_path, stays(*[{"end": at(4)}] * 8), infused((2, at(5))))
 
 
+IN_ICU = """
+    SELECT
+        count(*) FILTER (lasts),
+        count(*) FILTER (lasts AND hospital_expire_flag = 1 AND deathtime <= s."end"),
+        count(*) FILTER (hospital_expire_flag = 1)
+    FROM (
+        SELECT *, coalesce(least("end", deathtime), "end") > clock_zero + INTERVAL 24 HOUR
+            AND "end" > clock_zero + INTERVAL 30 HOUR AS lasts
+        FROM stays JOIN (SELECT hadm_id, deathtime, hospital_expire_flag FROM admitted)
+        USING (hadm_id)
+    ) AS s
+"""
 # Task → eligible, positive, with an onset at any time, known before the arrival. The same by SQL
 # written from the definitions alone, to the row; by intime there were 105 and 21 (shock 4 h),
 # 83 and 14 (ARF 4 h), of which 6 positives each had no heart rate before T.
@@ -473,6 +506,7 @@ DEMO = {
     "arf_12h": (74, 7, 67, 39),
     "mortality_48h": (72, 12, 20, 0),
     "arf_bipap_4h": (76, 10, 70, 39),
+    "icumortality_24h": (95, 10, 20, 0),
     "shock_sustained_4h": (104, 15, 46, 0),  # 5 begin before the arrival, less than an hour
 }
 
@@ -504,7 +538,10 @@ def test_open_demo(mimic_demo):
             counted[task] = (found["eligible"].sum(), found["label"].sum(), *onsets)
             assert not positives_without_heart_rate(database, own["episodes"], found, task)
         database.register("stays", own["episodes"])
-        for task, sql in {"shock_sustained_4h": SUSTAINED, "arf_bipap_4h": MASKED}.items():
+        database.register("admitted", own["admissions"])
+        witnesses = {"shock_sustained_4h": SUSTAINED, "arf_bipap_4h": MASKED,
+                     "icumortality_24h": IN_ICU}  # fmt: skip
+        for task, sql in witnesses.items():
             assert database.sql(sql).fetchall() == [(*counted[task][:3],)]
     assert counted == DEMO
 

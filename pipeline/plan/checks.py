@@ -14,9 +14,8 @@ from snakemake.logging import logger
 
 from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
-from pipeline.meds import source as meds_source
 from pipeline.plan import experiments, refusals, targets, toys
-from pipeline.plan.configuration import MEDS, kind, source
+from pipeline.plan.configuration import ADAPTERS, HOURLY, MEDS, kind, source
 from pipeline.plan.locks import looks_only
 from pipeline.plan.verify import check_results
 from pipeline.stage import owner
@@ -47,6 +46,8 @@ class Checks:
         why = why or targets.ahead(self.config, model, protocol, task)
         if self.kind == MEDS:
             why = why or targets.beyond_meds(self.config, model, protocol, task)
+        if self.kind == HOURLY:
+            why = why or targets.beyond_hourly(self.config, model, protocol, task)
         if why:
             sys.exit(f"{modalities}_{model}_{task}: {why}")
         self.needs(targets.needs(self.config, modalities, model, protocol, task))
@@ -102,10 +103,10 @@ class Checks:
         """Refuses a source that lacks what is asked of it; logs what it is."""
         if self.synthetic:
             return
-        if self.kind == MEDS:
-            if lines := meds_source.problems(self.source["root"] or "", asked):
+        if adapter := ADAPTERS.get(self.kind):
+            if lines := adapter.problems(self.source["root"] or "", asked):
                 sys.exit("\n".join(lines))
-            for line in meds_source.report(self.source["root"] or "") * (not self.said):
+            for line in adapter.report(self.source["root"] or "") * (not self.said):
                 logger.warning(line)
             self.said = True
             return
@@ -119,8 +120,8 @@ class Checks:
     def _facts(self) -> str:
         """What a result says of its source, as JSON: its kind, and the releases of its data."""
         releases = {} if self.synthetic else release.versions(self.source)
-        if self.kind == MEDS:
-            releases = meds_source.facts(self.source["root"] or "")
+        if adapter := ADAPTERS.get(self.kind):
+            releases = adapter.facts(self.source["root"] or "")
         return json.dumps({"kind": self.kind, "releases": releases}, sort_keys=True)
 
 

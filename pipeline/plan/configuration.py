@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from pipeline.cohort import task
 from pipeline.cohort.settings import LISTED_BY, key_of
 from pipeline.fusion import registry
+from pipeline.hourly import source as hourly_source
 from pipeline.meds import source as meds_source
 from pipeline.plan import experiments, launch, named, protocols
 from pipeline.plan.mistakes import (
@@ -40,7 +41,8 @@ from pipeline.stage.modules import ROOT
 from pipeline.stage.registry import PROTOCOLS
 from pipeline.unimed.settings import UnimedModel
 
-SYNTHETIC, MEDS = "synthetic", "meds"  # sources that are made, or are a data set in MEDS
+SYNTHETIC, MEDS, HOURLY = "synthetic", "meds", "hourly"  # sources that are no files of MIMIC's
+ADAPTERS: dict[str, Any] = {MEDS: meds_source, HOURLY: hourly_source}  # of one data set, at root
 STEPS = (0.25, 0.5, *range(1, 49))  # hours of a bin that messages propose
 SCHEMA = "workflow/schemas/config.schema.json"
 
@@ -100,7 +102,7 @@ def source(config: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def kind(config: Mapping[str, Any]) -> str:
-    """What the source is: synthetic, mimic or meds.
+    """What the source is: synthetic, mimic, meds or hourly.
 
     >>> kind({"source": {"root": "synthetic"}}), kind({"source": {"root": "/data"}})
     ('synthetic', 'mimic')
@@ -196,8 +198,8 @@ def _encoders(config: Common) -> Iterator[str]:
 
 
 def _source(config: Config) -> Iterator[str]:
-    if config.source.kind == MEDS:
-        yield from _meds(config)
+    if config.source.kind in ADAPTERS:
+        yield from _adapted(config)
         return
     folders = {name: path for name, path in config.source.dump().items() if path}
     folders.pop("kind", None)
@@ -218,23 +220,26 @@ def _source(config: Config) -> Iterator[str]:
             yield f"source.{name}: no folder {path}; name the one with the data, or {SYNTHETIC}"
 
 
-def _meds(config: Config) -> Iterator[str]:
-    """What is wrong with a source of kind meds."""
-    section = config.source
+def _adapted(config: Config) -> Iterator[str]:
+    """What is wrong with a source of kind meds or hourly."""
+    section, kind = config.source, config.source.kind
+    folder = "data/" if kind == MEDS else "dyn, sta and outc"
     beside = [
         name for name in ("mimic_iv", "mimic_cxr_jpg", "mimic_note") if getattr(section, name)
     ]
     if beside:
-        yield f"source.{beside[0]}: a source of kind meds is one data set, at root; set null"
+        yield f"source.{beside[0]}: a source of kind {kind} is one data set, at root; set null"
     if section.root in (None, SYNTHETIC):
-        yield f"source.root: {section.root or 'null'}; of kind meds it is the folder with data/"
+        yield f"source.root: {section.root or 'null'}; of kind {kind} the folder with {folder}"
     elif not Path(section.root).expanduser().is_dir():
-        yield f"source.root: no folder {section.root}; name the one of the MEDS data set"
-    if section.codes and not Path(section.codes).expanduser().is_file():
+        yield f"source.root: no folder {section.root}; name the one with {folder}"
+    if section.codes and kind != MEDS:
+        yield "source.codes: only a source of kind meds has codes; set null"
+    elif section.codes and not Path(section.codes).expanduser().is_file():
         yield f"source.codes: no file {section.codes}; name a csv of codes, or null for MIMIC-IV's"
     if config.cohort.films:
-        yield (f"cohort.films: {config.cohort.films}, but a source of kind meds has no films and "
-               "no calendar years; set null")  # fmt: skip
+        yield (f"cohort.films: {config.cohort.films}, but a source of kind {kind} has no films "
+               "and no calendar years; set null")  # fmt: skip
 
 
 def _files(config: Config) -> Iterator[str]:

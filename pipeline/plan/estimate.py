@@ -89,8 +89,8 @@ def settings_of(config: Mapping[str, Any], asked: Needs) -> costs.Settings:
 
 def estimate(config: Mapping[str, Any], target: str, results: Path) -> list[Cost]:
     """The lines of the estimate, without their sum."""
-    if configuration.kind(config) == configuration.MEDS:
-        raise InputError("no estimate of a source in MEDS: it is of MIMIC's own files")
+    if (kind := configuration.kind(config)) in configuration.ADAPTERS:
+        raise InputError(f"no estimate of a source of kind {kind}: it is of MIMIC's own files")
     asked, source = needs_of(config, target), configuration.source(config)
     settings = settings_of(config, asked)
     made = costs.source_files(asked, source)

@@ -41,15 +41,16 @@ StayTask = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*_[1-9][0-9]?h$")]
 class Source(Section):
     """Where the data sets lie."""
 
-    kind: Literal["mimic", "meds"] = optional(
-        "`mimic`: MIMIC's files, or a hospital that is made; `meds`: one data set in MEDS, for "
-        "results of the EHR",
+    kind: Literal["mimic", "meds", "hourly"] = optional(
+        "`mimic`: MIMIC's files, or a hospital that is made; `meds`: one data set in MEDS; "
+        "`hourly`: concept tables per stay and hour, as ricu and YAIB write them; the last two are "
+        "for results of the EHR",
         "mimic",
     )
     root: Text | None = key(
         "`synthetic` (a hospital is made), or the folder that holds mimiciv/, mimic-cxr-jpg/ and "
         "mimic-iv-note/; null where each data set below is named by itself; of kind meds the "
-        "folder with data/ and metadata/"
+        "folder with data/ and metadata/, of kind hourly that with dyn, sta and outc (.parquet)"
     )
     codes: Text | None = optional(
         "of kind meds: csv of its codes, code, signal, unit, scale; null: that of MIMIC-IV's codes",

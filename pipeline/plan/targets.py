@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.cohort import task as tasks_of_cohort
 from pipeline.cohort.task import SEQUENCES, Task
 from pipeline.fusion import registry
+from pipeline.hourly import source as hourly_source
 from pipeline.meds import source as meds_source
 from pipeline.plan import experiments, protocols
 from pipeline.plan.configuration import SYNTHETIC
@@ -135,6 +136,24 @@ def beyond_meds(config: Config, model: str, protocol: str, task: str) -> str | N
         if items := meds_source.unknown_items(one.asked.files):
             return (f"the task {one.name} reads items that are no signals of a MEDS source "
                     f"({', '.join(map(str, items))}): ask for another task")  # fmt: skip
+    return None
+
+
+def beyond_hourly(config: Config, model: str, protocol: str, task: str) -> str | None:
+    """Why a target cannot be made of hourly concept tables, whose labels answer one task; or None.
+
+    >>> config = {"tasks": [], "unimed": {"all": []}}
+    >>> beyond_hourly(config, "gbdt-stats", "corrected", "icumortality_24h")
+    >>> beyond_hourly(config, "gbdt-stats", "corrected", "mortality_48h")
+    'a source of kind hourly has the labels of icumortality_24h alone: ask for that task'
+    """
+    if protocol == "published":
+        return "the published protocol reads MIMIC's own files: ask for the corrected one"
+    if model in registry.MODELS and registry.MODELS[model].features == "scores":
+        return f"the score {model} reads items that no concept is: ask for another model"
+    if any(one.name != hourly_source.TASK for one in tasks(config, task, protocol)):
+        return (f"a source of kind hourly has the labels of {hourly_source.TASK} alone: ask for "
+                "that task")  # fmt: skip
     return None
 
 

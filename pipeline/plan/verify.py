@@ -97,7 +97,7 @@ def main() -> None:
     whole_files, lines = verify_results(given.results, given.threads)
     print(f"{given.results}: files that are as they were written or read: {whole_files:,}")
     print(*(f"  {line}" for line in lines), sep="\n", end="\n" if lines else "", flush=True)
-    listed_by_none = not given.source and configuration.kind(config) == configuration.MEDS
+    listed_by_none = not given.source and configuration.kind(config) in configuration.ADAPTERS
     if listed_by_none or source == configuration.source(
         {"source": {"root": configuration.SYNTHETIC}}
     ):

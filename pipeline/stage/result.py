@@ -149,7 +149,8 @@ class Source(TypedDict):
     """What the data are, as given by the workflow."""
 
     kind: NotRequired[str]
-    """synthetic (effects are planted), mimic, or meds (a data set in MEDS)."""
+    """synthetic (effects are planted), mimic, meds (a data set in MEDS) or hourly (concept
+    tables per stay and hour)."""
     releases: NotRequired[dict[str, str]]
     """Release of each data set that the source holds, by its title; empty for the synthetic
     hospital."""

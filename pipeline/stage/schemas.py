@@ -1,5 +1,5 @@
-"""JSON schemas generated from types: `python -m pipeline.stage.schemas` writes those of results,
-and docs/result_fields.md.
+"""JSON schemas generated from types: `python -m pipeline.stage.schemas` writes those of results
+and of judgements, and docs/result_fields.md.
 
 A field is described by the string below it, a type by its docstring. pydantic reads neither for
 inherited fields, so both are taken from the source here; it makes everything else.
@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from pipeline.stage import comparison, explanations, kit, result, sections
+from pipeline.stage import comparison, explanations, judgement, kit, result, sections
 from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
 from pipeline.stage.modules import ROOT
@@ -30,6 +30,7 @@ SCHEMAS: dict[str, Any] = {
     "attribution": comparison.Attribution,
     "kit": kit.Numbers,
     "explanations": explanations.Explanations,
+    "judgement": judgement.Judgement,
 }
 
 

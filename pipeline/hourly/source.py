@@ -1,0 +1,55 @@
+"""A source of hourly concept tables, as the planner knows it: where it lies, what it offers.
+
+Imports nothing heavy, reads no table.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.extract.contracts import tables_for
+
+FILES = ("dyn", "sta", "outc")
+OFFERED = ("patients", "admissions", "icustays", "chartevents", "labevents", "outputevents",
+           "inputevents", "procedureevents", "d_items", "d_labitems")  # fmt: skip
+TASK = "icumortality_24h"  # the one that its labels answer
+WHY = "a source of kind hourly offers the EHR of ICU stays alone"
+TIMES = (
+    "its times are whole hours: what an hour holds counts as known at its end; whose stays belong "
+    "to one patient is not told: each is taken for a patient of its own"
+)
+
+
+def files(root: str | Path) -> list[str]:
+    """The three tables."""
+    return [str(Path(root, f"{name}.parquet")) for name in FILES]
+
+
+def facts(root: str | Path) -> dict[str, str]:
+    """Name → version of the data set: its folder's name; no version is told."""
+    return {Path(root).resolve().name: "unknown"}
+
+
+def problems(root: str | Path, asked: Iterable[str]) -> list[str]:
+    """Why a target cannot be made; `asked`: as `extract.contracts` words it."""
+    missing = [path for path in files(root) if not Path(path).is_file()]
+    if missing:
+        return [f"{missing[0]}: missing; a source of kind hourly is dyn, sta and outc (.parquet)"]
+    other = [name for name in tables_for(asked) if name not in OFFERED]
+    if not other:
+        return []
+    return [f"{WHY}; this target needs {', '.join(other)}: ask for modalities e, with the encoders "
+            "tokens or grid"]  # fmt: skip
+
+
+def lacking(modalities: Iterable[str]) -> dict[str, str]:
+    """Letter → why the source has none of the modality.
+
+    >>> lacking("ec")
+    {'c': 'a source of kind hourly offers the EHR of ICU stays alone'}
+    """
+    return {letter: WHY for letter in modalities if letter != "e"}
+
+
+def report(root: str | Path) -> list[str]:
+    """Lines for the screen: the data set, and what its times are."""
+    return [f"hourly concept tables: {root}; {TIMES}"]
