@@ -18,6 +18,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,15 @@ from pipeline.cohort.rows import (
     read_rows,
 )
 from pipeline.fusion.absent import scenarios
-from pipeline.fusion.inputs import Inputs, known_columns, of_embeddings, of_statistics, scaling
+from pipeline.fusion.inputs import (
+    Inputs,
+    Known,
+    Scaling,
+    known_columns,
+    of_embeddings,
+    of_statistics,
+    scaling,
+)
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.privacy import tell
@@ -47,7 +56,19 @@ TREES = tuple(  # (depth, rate, iterations)
 )
 BINS = 63  # a histogram of 1,536 embedding columns per node: 255 bins take three times as long
 
-Predict = Callable[[np.ndarray], np.ndarray]
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted baseline: values (n, F), NaN where unknown → probabilities (n,)."""
+
+    prepare: Scaling | Known
+    estimator: Any
+
+    def __call__(self, value: np.ndarray) -> np.ndarray:
+        """(n,)."""
+        if not len(value):
+            return np.zeros(0)
+        return self.estimator.predict_proba(self.prepare(value))[:, 1]
 
 
 def candidates(model: str, seed: int) -> list[Any]:
@@ -65,11 +86,8 @@ def candidates(model: str, seed: int) -> list[Any]:
     ]  # fmt: skip
 
 
-def fit_best(model: str, inputs: Inputs, rows: TaskRows, fitted: np.ndarray, seed: int) -> Predict:
-    """Fits every candidate on the rows `fitted`; the one with the best validation AUROC.
-
-    It takes values (n, F) and gives probabilities (n,).
-    """
+def fit_best(model: str, inputs: Inputs, rows: TaskRows, fitted: np.ndarray, seed: int) -> Fitted:
+    """Fits every candidate on the rows `fitted`; the one with the best validation AUROC."""
     from sklearn.metrics import roc_auc_score
 
     prepare = (scaling if model == "logistic" else known_columns)(inputs, fitted)
@@ -88,13 +106,7 @@ def fit_best(model: str, inputs: Inputs, rows: TaskRows, fitted: np.ndarray, see
         f"{model} seed {seed}: setting {best + 1} of {len(tried)}, val AUROC {auroc}, fitted on %s",
         len(fitted),
     )
-
-    def predict(value: np.ndarray) -> np.ndarray:
-        if not len(value):
-            return np.zeros(0)
-        return tried[best].predict_proba(prepare(value))[:, 1]
-
-    return predict
+    return Fitted(prepare, tried[best])
 
 
 def fitted_rows(rows: TaskRows, embedded: bool) -> np.ndarray:
