@@ -59,7 +59,7 @@ def main() -> None:
     episodes, stood_in = notes["episode_id"].n_unique(), notes["stood_in"].sum()
     tell("%s reports of %s episodes", notes.height, episodes)
     tell("%s of them have no storetime: their charttime counts",
-         shown_part(stood_in, notes.height))  # fmt: skip
+         shown_part(int(stood_in), notes.height))  # fmt: skip
 
 
 if __name__ == "__main__":
