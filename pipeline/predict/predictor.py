@@ -11,6 +11,7 @@ so the patients of the training source have the risks of its result, to the last
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,11 @@ class Predictor:
              for one in ("signals", "tokens", "items")}
         )  # fmt: skip
         self.infer, self.vocabulary = _doc2vec(self.folder / "note" / "doc2vec", threads)
-        networks.compute_as(self.model["threads"], self.model["precision"])
-        self.seeds = self._load()
+        with self._computing():
+            self.seeds = self._load()
+
+    def _computing(self) -> AbstractContextManager[None]:
+        return networks.computing(self.model["threads"], self.model["precision"])
 
     def _load(self) -> list[tuple[SeedFacts, Kind]]:
         """The model of every seed, built on the tables of nobody."""
@@ -112,15 +116,16 @@ class Predictor:
         }
 
     def predict(self, source: Source, ids: Sequence[int] | None = None,
-                suppress_below: int = LEAST) -> Prediction:  # fmt: skip
+                suppress_below: int = LEAST, films: str | Path | None = None
+                ) -> Prediction:  # fmt: skip
         """The risks of those who are at risk at the prediction time, and a report.
 
         `source`: a folder of source files, or tables by name. `ids`: of these episodes (hadm_id, or
-        stay_id) alone. `InputError` where the source lacks what is needed, or nobody is left.
+        stay_id) alone. `films`: the folder of MIMIC-CXR-JPG, where `source` is tables. `InputError`
+        where the source lacks what is needed, or nobody is left.
         """
-        networks.compute_as(self.model["threads"], self.model["precision"])
-        with tempfile.TemporaryDirectory(prefix="predict-") as name:
-            work = self._work(Path(name), tables.films_folder(source))
+        with self._computing(), tempfile.TemporaryDirectory(prefix="predict-") as name:
+            work = self._work(Path(name), tables.films_folder(source, films))
             absent = write_source(source, self.tables, work.source, self.threads, self.memory_mb)
             episodes, risk, attrition = select(
                 self.model, source, work.source, work.folder, self.threads, self.memory_mb

@@ -77,10 +77,10 @@ class Work:
         return connect(self.threads, self.memory_mb, self.folder)
 
 
-def films_folder(source: Source) -> Path | None:
+def films_folder(source: Source, films: str | Path | None = None) -> Path | None:
     """The folder of the data set of films of a source; None where it has none."""
-    if isinstance(source, Mapping):
-        return None
+    if films is not None or isinstance(source, Mapping):
+        return None if films is None else Path(films)
     found = release.locate({"root": str(source)}, "mimic_cxr_jpg")
     return found.folder if found.found else None
 

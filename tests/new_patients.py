@@ -1,0 +1,59 @@
+"""Sources of new patients for tests of the prediction: tables in memory, cut and changed."""
+
+from datetime import timedelta
+
+import polars as pl
+
+from pipeline.predict.source import ENDS
+
+HOURS = 48
+FILMS = "results/hospital/mimic-cxr-jpg/2.1.0"
+
+
+def tables_of(checkout, names):
+    """The extracted tables of a checkout's source, without derived columns."""
+    tables = {name: pl.read_parquet(checkout / f"results/source/{name}.parquet") for name in names}
+    return tables | {"cxr_metadata": tables["cxr_metadata"].drop("film_time")}
+
+
+def of_admissions(tables, ids):
+    """The rows of some admissions, and of their patients those that name no admission."""
+    mine = tables["admissions"].filter(pl.col("hadm_id").is_in(ids))
+    patients = mine["subject_id"].unique().implode()
+    cut = {}
+    for name, table in tables.items():
+        if "hadm_id" in table.columns:
+            known = pl.col("hadm_id").is_in(ids)
+            unnamed = pl.col("hadm_id").is_null() & pl.col("subject_id").is_in(patients)
+            cut[name] = table.filter(known | unnamed)
+        elif "subject_id" in table.columns:
+            cut[name] = table.filter(pl.col("subject_id").is_in(patients))
+        else:
+            cut[name] = table
+    return cut
+
+
+def without_ends(tables):
+    """The same while all admissions still run: no column of an end or outcome is there."""
+    return {
+        name: table.drop([one for one in ENDS.get(name, ()) if one in table.columns])
+        for name, table in tables.items()
+    }
+
+
+def without_future(tables, hours=HOURS):
+    """The same as the source is at the prediction time: of the first admission's patients nothing
+    that is stored later."""
+    stops = tables["admissions"].select(
+        "hadm_id", stop=pl.col("admittime") + timedelta(hours=hours)
+    )
+    cut = {}
+    for name, table in tables.items():
+        stored = next((one for one in ("storetime", "starttime") if one in table.columns), None)
+        if stored is None or "hadm_id" not in table.columns:
+            cut[name] = table
+            continue
+        known = table.join(stops, on="hadm_id", how="left")
+        first = pl.coalesce(stored, "charttime" if "charttime" in table.columns else stored)
+        cut[name] = known.filter((first < pl.col("stop")).fill_null(True)).drop("stop")
+    return cut
