@@ -42,18 +42,20 @@ def without_ends(tables):
 
 
 def without_future(tables, hours=HOURS):
-    """The same as the source is at the prediction time: of the first admission's patients nothing
-    that is stored later."""
-    stops = tables["admissions"].select(
-        "hadm_id", stop=pl.col("admittime") + timedelta(hours=hours)
-    )
+    """The same as the source is at the prediction time: nothing that is known later.
+
+    As the availability rule of the config says: infusions and procedures are known from their
+    start, other rows when they are stored.
+    """
+    stop = pl.col("admittime") + timedelta(hours=hours)
+    stops = tables["admissions"].select("hadm_id", stop=stop)
     cut = {}
     for name, table in tables.items():
-        stored = next((one for one in ("storetime", "starttime") if one in table.columns), None)
-        if stored is None or "hadm_id" not in table.columns:
+        known = next((one for one in ("starttime", "storetime") if one in table.columns), None)
+        if known is None or "hadm_id" not in table.columns:
             cut[name] = table
             continue
-        known = table.join(stops, on="hadm_id", how="left")
-        first = pl.coalesce(stored, "charttime" if "charttime" in table.columns else stored)
-        cut[name] = known.filter((first < pl.col("stop")).fill_null(True)).drop("stop")
+        first = pl.coalesce(known, "charttime" if "charttime" in table.columns else known)
+        rows = table.join(stops, on="hadm_id", how="left")
+        cut[name] = rows.filter((first < pl.col("stop")).fill_null(True)).drop("stop")
     return cut

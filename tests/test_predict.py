@@ -100,9 +100,7 @@ def test_another_model_of_the_same_run_too(stored):
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 40])
-def test_any_subset_of_running_admissions_has_the_same_risks(
-    predictor, stored, tables, whole, size
-):
+def test_any_part_of_running_admissions_has_the_same_risks(predictor, stored, tables, whole, size):
     """No column of discharge, death or ends; nothing that is stored after the prediction."""
     some = np.random.default_rng(size).choice(whole.risks["episode_id"], size, replace=False)
     source = without_future(without_ends(of_admissions(tables, some.tolist())))
@@ -229,11 +227,10 @@ def test_a_unit_that_is_another_one_is_reported(
 ):
     if signal == "temperature":  # so that the item has a tenth of the readings
         fahrenheit = pl.col("itemid") == 223761
+        celsius = pl.when(fahrenheit).then((pl.col("valuenum") - 32) / 1.8)
         moved = tables[table].with_columns(
             itemid=pl.when(fahrenheit).then(223762).otherwise("itemid"),
-            valuenum=pl.when(fahrenheit)
-            .then((pl.col("valuenum") - 32) / 1.8)
-            .otherwise("valuenum"),
+            valuenum=celsius.otherwise("valuenum"),
         )
         tables = tables | {table: moved}
     made = ask(predictor, stored, scaled(tables, table, items, scale, shift))
