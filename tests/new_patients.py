@@ -13,7 +13,7 @@ FILMS = "results/hospital/mimic-cxr-jpg/2.1.0"
 def tables_of(checkout, names):
     """The extracted tables of a checkout's source, without derived columns."""
     tables = {name: pl.read_parquet(checkout / f"results/source/{name}.parquet") for name in names}
-    return tables | {"cxr_metadata": tables["cxr_metadata"].drop("film_time")}
+    return {name: table.drop("film_time", strict=False) for name, table in tables.items()}
 
 
 def of_admissions(tables, ids):
@@ -57,5 +57,9 @@ def without_future(tables, hours=HOURS):
             continue
         first = pl.coalesce(known, "charttime" if "charttime" in table.columns else known)
         rows = table.join(stops, on="hadm_id", how="left")
-        cut[name] = rows.filter((first < pl.col("stop")).fill_null(True)).drop("stop")
+        rows = rows.filter((first < pl.col("stop")).fill_null(True))
+        if "endtime" in rows.columns:  # it still runs
+            over = pl.col("endtime") < pl.col("stop")
+            rows = rows.with_columns(endtime=pl.when(over).then("endtime"))
+        cut[name] = rows.drop("stop")
     return cut

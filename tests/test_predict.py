@@ -331,10 +331,10 @@ def flip(path):
     replace(path, bytes(content))
 
 
-def link(path):
-    target = path.with_name("elsewhere")
-    path.rename(target.parent.parent / "elsewhere")
-    path.symlink_to(target.parent.parent / "elsewhere")
+def link(path, away="elsewhere"):
+    target = path.parents[3] / away  # beside the folder of the model
+    path.rename(target)
+    path.symlink_to(target)
 
 
 WEIGHTS = "weights/seed0/ehr.safetensors"

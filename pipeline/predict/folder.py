@@ -78,9 +78,9 @@ def write_model(folder: Path, model: dict[str, Any]) -> None:
 def listed(folder: Path) -> list[str]:
     """The files of a folder but `model.json` and the digests that jobs leave beside files."""
     paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    names = {path.relative_to(folder).as_posix(): path for path in paths}
-    sealed = {digests.beside(path) for path in paths}
-    return sorted(name for name, path in names.items() if name != MODEL and path not in sealed)
+    names = {path.relative_to(folder).as_posix(): path.name for path in paths}
+    sealed = {n for n, last in names.items() if last[0] == "." and last.endswith(digests.SUFFIX)}
+    return sorted(names.keys() - sealed - {MODEL})
 
 
 def read_model(folder: str | Path) -> StoredModel:

@@ -1,7 +1,7 @@
 """What new data are compared with: quantiles of signals, tokens, items and risks of training.
 
 Made when a model is stored, from training patients (risks: from patients whom no fit saw), and kept
-in its folder as tables. Of real patients no signal or item of less than `LEAST` rows is kept.
+in its folder as tables; quantiles of signals of `LEAST` readings or more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def write_items(folder: Path, names: Sequence[str], output: Path) -> None:
     """The items that the training source charted."""
     with duckdb.connect() as database:
         found = items_of(database, folder, names)
-    write_table(found.filter(pl.col("rows") >= LEAST), output, KNOWN_ITEMS)
+    write_table(found, output, KNOWN_ITEMS)
 
 
 def recalibrated(probability: np.ndarray, facts: SeedFacts) -> np.ndarray:

@@ -1,8 +1,8 @@
 """New patients: their source tables, as far as they were known when the prediction is made.
 
 A source is a folder of MIMIC-shaped files, as `source.root` of the config names one, or tables in
-memory. Columns of what is known only at the end (discharge, death, ends of stays and infusions) may
-be absent; tables of a modality, too: nobody has it then.
+memory. Columns of what is known only at the end (discharge, death, ends of stays) may be absent;
+tables of a modality, too: nobody has it then.
 """
 
 from collections.abc import Mapping
@@ -32,8 +32,6 @@ ENDS = {  # what is known only at the end
     "admissions": ("dischtime", "deathtime", "discharge_location", "hospital_expire_flag",
                    "edouttime"),
     "icustays": ("outtime", "last_careunit", "los"),
-    "inputevents": ("endtime",),
-    "procedureevents": ("endtime",),
 }  # fmt: skip
 ALWAYS = ("patients", "admissions", "icustays")
 DICTIONARIES = ("d_items", "d_labitems")

@@ -24,7 +24,7 @@ class Columns(TypedDict):
     columns: dict[str, str]
     """Column → its type in DuckDB's words."""
     may_lack: list[str]
-    """Columns that may be absent: what is known only at the end of an admission or infusion."""
+    """Columns that may be absent: what is known only at the end of an admission or stay."""
 
 
 @exact
