@@ -13,7 +13,8 @@ from pathlib import Path
 
 from record import REPOSITORY, Record, arguments
 
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
+sys.path.insert(0, str(REPOSITORY / "tests"))
+sys.path.insert(0, str(REPOSITORY))
 
 from checkout import Checkout
 from new_patients import of_admissions, tables_of
