@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from pipeline.stage import comparison, result, sections
+from pipeline.stage import comparison, prediction, result, sections
 from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
 from pipeline.stage.modules import ROOT
@@ -28,6 +28,8 @@ SCHEMAS: dict[str, Any] = {
     "multitask": result.Result,
     "comparison": comparison.Comparison,
     "attribution": comparison.Attribution,
+    "model": prediction.StoredModel,
+    "prediction": prediction.PredictionReport,
 }
 
 
@@ -71,6 +73,7 @@ def json_schema(kind: Any) -> dict[str, Any]:
     """The JSON schema of a typed dictionary, every field described."""
     made = TypeAdapter(kind).json_schema(schema_generator=Untitled)
     kinds = {kind.__name__: kind} | vars(comparison) | vars(result) | vars(sections)
+    kinds |= vars(prediction)
     for name, part in [(kind.__name__, made), *made.get("$defs", {}).items()]:
         if "properties" not in part:
             continue  # a name for a plain type, which describes itself
