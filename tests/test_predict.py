@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from pipeline.cohort import definitions
 from pipeline.predict import folder as folders
-from pipeline.predict import quality
+from pipeline.predict import quality, reference
 from pipeline.predict.folder import MODEL, digest_of, read_model
 from pipeline.predict.predictor import Predictor
 from pipeline.stage.errors import InputError
@@ -147,6 +147,16 @@ def test_who_has_left_by_then_is_not_predicted(predictor, stored, tables, whole)
     last = made.report["selection"][-2]
     assert last["condition"] == "in hospital at the prediction time"
     assert last["episodes"] == made.risks.height
+
+
+def test_who_has_not_reached_the_prediction_time_waits(predictor, stored, tables, whole):
+    times = whole.risks["prediction_time"]
+    now = times.sort()[200]
+    made = ask(predictor, stored, tables, now=now)
+    assert made.risks.equals(whole.risks.filter(times <= now))
+    assert made.report["waiting"] == whole.risks.height - made.risks.height > 0
+    with pytest.raises(InputError, match=f"{whole.risks.height} have not reached it"):
+        ask(predictor, stored, tables, now=times.min() - timedelta(hours=1))
 
 
 @pytest.mark.parametrize(("letter", "gone"), [("n", "mimic-iv-note"), ("c", "mimic-cxr-jpg")])
@@ -289,6 +299,14 @@ def test_counts_below_ten_are_hidden(predictor, stored, tables, whole):
     assert all(count in ("<10", 0) for count in counts)
     assert not any(isinstance(count, int) for count in made.report["combinations"].values())
     assert not any(str(one) in text for one in some)
+
+
+def test_risks_are_recalibrated_as_the_result_is():
+    plain = np.array([0.1, 0.5, 0.9])
+    facts = {"slope": 0.5, "intercept": 0.0}
+    made = reference.recalibrated(plain, facts)
+    assert np.allclose(np.log(made / (1 - made)), 0.5 * np.log(plain / (1 - plain)))
+    assert reference.recalibrated(plain, {"slope": None, "intercept": None}) is plain
 
 
 # the folder of a model

@@ -10,6 +10,7 @@ the data: unknown items, units that look wrong, tokens never seen, a shift of th
 """
 
 import csv
+from datetime import datetime
 from pathlib import Path
 
 from pipeline.stage.command import parser, run
@@ -39,6 +40,12 @@ def main() -> None:
     add("--source", type=Path, required=True, help="folder of the source files")
     add("--output", type=Path, required=True, help="risks, parquet")
     add("--ids", type=Path, help="csv: of these episodes alone (hadm_id; of ICU stays stay_id)")
+    add(
+        "--now",
+        type=datetime.fromisoformat,
+        help="2150-01-31T12:00: who has not reached the "
+        "prediction time by then has no risk yet; else all have",
+    )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
     add("--threads", type=int, default=2, help="of tables, films and reports")
     add("--memory-mb", type=int, default=4000, help="DuckDB memory limit, MB")
@@ -55,7 +62,7 @@ def main() -> None:
     from pipeline.stage.tables import write_table
 
     predictor = Predictor(asked.model, asked.device, asked.threads, asked.memory_mb)
-    made = predictor.predict(asked.source, ids, asked.suppress_below)
+    made = predictor.predict(asked.source, ids, asked.suppress_below, now=asked.now)
     write_table(made.risks, asked.output, RISKS)
     write_json(asked.output.with_suffix(".report.json"), made.report)
     say(made.report)

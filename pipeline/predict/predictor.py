@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from pipeline.predict.source import Source, contract_of, select, tables_of, writ
 from pipeline.predict.stored import Kind, kind_of
 from pipeline.stage.errors import InputError
 from pipeline.stage.prediction import PredictionReport, SeedFacts
-from pipeline.stage.privacy import LEAST
+from pipeline.stage.privacy import LEAST, shown
 from pipeline.stage.tables import Contract, check, write_table
 from pipeline.training.modality import ModalityData
 from pipeline.training.precision import native_bf16
@@ -116,12 +117,13 @@ class Predictor:
         }
 
     def predict(self, source: Source, ids: Sequence[int] | None = None,
-                suppress_below: int = LEAST, films: str | Path | None = None
-                ) -> Prediction:  # fmt: skip
+                suppress_below: int = LEAST, films: str | Path | None = None,
+                now: datetime | None = None) -> Prediction:  # fmt: skip
         """The risks of those who are at risk at the prediction time, and a report.
 
         `source`: a folder of source files, or tables by name. `ids`: of these episodes (hadm_id, or
-        stay_id) alone. `films`: the folder of MIMIC-CXR-JPG, where `source` is tables. `InputError`
+        stay_id) alone. `films`: the folder of MIMIC-CXR-JPG, where `source` is tables. `now`: who
+        has not reached the prediction time by then has no risk yet; None: all have. `InputError`
         where the source lacks what is needed, or nobody is left.
         """
         with self._computing(), tempfile.TemporaryDirectory(prefix="predict-") as name:
@@ -138,13 +140,21 @@ class Predictor:
             if MODELS[self.model["model"]].kept == "statistics":
                 tables.record(work, {"encoder": "none"})
                 statistics = tables.statistics(work, str(self.model["hours"]))
-            asked = _asked(risk, ids)
+            asked, waiting = _asked(risk, ids, self._reached(episodes, now))
             data = networks.read_some(settings, asked)
             risks = self._risks(data, statistics, asked, episodes)
             told = report.of(self, work, risks, report.Facts(
-                episodes, risk, attrition, absent, units, suppress_below, data, asked
+                episodes, risk, attrition, absent, units, suppress_below, data, asked,
+                waiting,
             ))  # fmt: skip
         return Prediction(risks, told)
+
+    def _reached(self, episodes: pl.DataFrame, now: datetime | None) -> pl.Series:
+        """The ids of the episodes that have reached their prediction time."""
+        if now is None:
+            return episodes["episode_id"]
+        time = pl.col("clock_zero") + pl.duration(hours=self.model["hours"])
+        return episodes.filter(time <= now)["episode_id"]
 
     def _risks(self, data: Mapping[str, ModalityData], statistics: str | None, asked: np.ndarray,
                episodes: pl.DataFrame) -> pl.DataFrame:  # fmt: skip
@@ -202,15 +212,20 @@ def _letters(modalities: Mapping[str, str], data: Mapping[str, ModalityData], co
     return pl.Series(each, dtype=pl.String)
 
 
-def _asked(risk: pl.DataFrame, ids: Sequence[int] | None) -> np.ndarray:
-    """The ids, ascending, of who is at risk and asked for; `InputError` where nobody is."""
+def _asked(risk: pl.DataFrame, ids: Sequence[int] | None, reached: pl.Series
+           ) -> tuple[np.ndarray, int]:  # fmt: skip
+    """The ids, ascending, of who is at risk, asked for and `reached` the prediction time; how many
+    have not yet. `InputError` where nobody has."""
     there = risk.filter("eligible")
     if ids is not None:
         there = there.filter(pl.col("episode_id").is_in(list(ids)))
-    if there.is_empty():
+    ready = there.filter(pl.col("episode_id").is_in(reached.implode()))
+    if ready.is_empty():
         raise InputError("nobody to predict: no episode of the cohort is at risk at the prediction "
-                         "time" + " and among the ids" * (ids is not None))  # fmt: skip
-    return there["episode_id"].sort().to_numpy()
+                         "time" + " and among the ids" * (ids is not None)
+                         + f"; {shown(there.height)} have not reached it" * bool(there.height)
+                         )  # fmt: skip
+    return ready["episode_id"].sort().to_numpy(), there.height - ready.height
 
 
 def _doc2vec(folder: Path, threads: int

@@ -2,8 +2,10 @@
 
 Signals are looked at before values outside the limits of a living body are dropped: what is charted
 in another unit is often outside them. `units.csv` lists units that are mistaken for those of the
-catalogue, by molar mass or definition; a slip is told where a tenth of a signal's readings or more
-lie outside the range that 99 % of training have, and the other unit brings half of them back.
+catalogue, by molar mass or definition; those of a factor below 2 are not in it, for disease changes
+a signal as much. A slip is told where a tenth of a signal's readings or more lie outside the range
+that 99 % of training have, the other unit brings half of them back, and their median becomes an
+ordinary value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +19,7 @@ from pipeline.stage.prediction import Reference, Shift, Unit, Unknown, Unseen
 
 OTHER_UNITS = "units.csv"
 ENOUGH, UNEXPLAINED, HALF = 0.1, 0.5, 0.5  # shares of readings
-SAMPLE = 10_000  # readings of which the median is taken
+SAMPLE = 500  # readings of a signal in a part of which the median is taken
 LEAST_PSI = 100  # episodes
 EXAMPLES = 5
 
@@ -44,7 +46,7 @@ class UnitCheck:
             rows.group_by("signal").agg(pl.len().alias("n"), unlike.sum().alias("unlike"))
         )
         odd = rows.filter(unlike)
-        self.sample.append(odd.select("signal", "value").head(SAMPLE))
+        self.sample.append(odd.select("signal", "value").group_by("signal").head(SAMPLE))
         back = (value * pl.col("scale") + pl.col("shift")).is_between("low", "high")
         tried = odd.join(self.other, on="signal")
         self.explained.append(tried.group_by("signal", "looks_like").agg(back.sum().alias("back")))
@@ -54,31 +56,40 @@ class UnitCheck:
         not told."""
         if not self.counts:
             return []
-        total = pl.concat(self.counts).group_by("signal").agg(pl.all().sum()).sort("signal")
-        back = pl.concat(self.explained).group_by("signal", "looks_like").agg(pl.col("back").sum())
-        best = back.sort("back", "looks_like", descending=[True, False]).unique(
-            "signal", keep="first", maintain_order=True
+        total = pl.concat(self.counts).group_by("signal").agg(pl.all().sum())
+        odd = (
+            pl.concat(self.sample).group_by("signal").agg(pl.col("value").median().alias("middle"))
         )
-        rows = total.join(best, on="signal", how="left").join(self.signals, on="signal")
+        rows = total.join(self._best(odd), on="signal", how="left").join(self.signals, on="signal")
+        rows = rows.join(odd, on="signal", how="left")
         rows = rows.sort("signal").with_columns(share=pl.col("unlike") / pl.col("n"))
-        odd = pl.concat(self.sample)
         told: list[Unit] = []
         for row in rows.filter(pl.col("unlike") >= max(least, 1)).to_dicts():
             part = (row["back"] or 0) / row["unlike"]
             known = part >= HALF
             if row["share"] < (ENOUGH if known else UNEXPLAINED):
                 continue
-            values = odd.filter(signal=row["signal"])["value"]
             told.append({
                 "signal": row["signal"],
                 "readings": shown(row["n"], least),
                 "unlike": round(row["share"], 4),
                 "looks_like": row["looks_like"] if known else None,
                 "explained": round(part, 4) if known else None,
-                "median": round(float(np.median(values.to_numpy())), 4),
+                "median": round(row["middle"], 4),
                 "training_median": row["median"],
             })  # fmt: skip
         return told
+
+    def _best(self, odd: pl.DataFrame) -> pl.DataFrame:
+        """The unit that brings most back, of those that make an ordinary value of the median of
+        the unlike readings (signal, middle): signal, looks_like, back."""
+        back = pl.concat(self.explained).group_by("signal", "looks_like").agg(pl.col("back").sum())
+        back = back.join(self.other, on=["signal", "looks_like"]).join(odd, on="signal")
+        ordinary = pl.col("middle") * pl.col("scale") + pl.col("shift")
+        back = back.join(self.signals, on="signal").filter(ordinary.is_between("lower", "upper"))
+        back = back.sort("back", "looks_like", descending=[True, False])
+        best = back.unique("signal", keep="first", maintain_order=True)
+        return best.select("signal", "looks_like", "back")
 
     def seen(self) -> set[str]:
         """Signals that have a reading."""
@@ -127,18 +138,20 @@ def unseen_words(texts: Sequence[str], vocabulary: Mapping[str, int], least: int
             "share": round(new / total, 6) if total else None}  # fmt: skip
 
 
-def shift(risk: np.ndarray, seed: int, training: Reference, threshold: float | None) -> Shift:
-    """The risks (n,), at least one, beside those of training."""
+def shift(risk: np.ndarray, seed: int, training: Reference, threshold: float | None,
+          least: int = 0) -> Shift:  # fmt: skip
+    """The risks (n,), at least one, beside those of training; of fewer than `least` nothing."""
     quantiles = np.array(training["quantiles"])
     below = np.searchsorted(np.sort(risk), quantiles, side="right") / len(risk)
-    percent = np.arange(1, 100) / 100
+    few, percent = len(risk) < least, np.arange(1, 100) / 100
+    unknown = few or threshold is None
     return {
         "seed": seed,
-        "mean": round(float(risk.mean()), 6),
+        "mean": None if few else round(float(risk.mean()), 6),
         "training_mean": training["mean"],
         "psi": psi(risk, quantiles) if len(risk) >= LEAST_PSI else None,
-        "ks": round(float(np.abs(below - percent).max()), 4),
-        "positive": None if threshold is None else round(float((risk >= threshold).mean()), 4),
+        "ks": None if few else round(float(np.abs(below - percent).max()), 4),
+        "positive": None if unknown else round(float((risk >= threshold).mean()), 4),
     }
 
 

@@ -17,7 +17,8 @@ from pipeline.stage.privacy import LEAST
 from pipeline.stage.tables import Contract, write_table
 
 ITEMS = ("chartevents", "labevents", "inputevents", "outputevents", "procedureevents")
-AT = {"lowest": 0.005, "low": 0.05, "median": 0.5, "high": 0.95, "highest": 0.995}
+AT = {"lowest": 0.005, "low": 0.05, "lower": 0.25, "median": 0.5, "upper": 0.75, "high": 0.95,
+      "highest": 0.995}  # fmt: skip
 SIGNALS = Contract(
     {"signal": pl.String, **dict.fromkeys(AT, pl.Float64), "readings": pl.Int64},
     key=("signal",),

@@ -29,7 +29,7 @@ class Facts:
 
     `episodes` of the cohort, `risk`: who of them is at risk, `rows`: the cohort's attrition,
     `absent` tables, `units`: what was seen of signals, `least`: counts below are hidden, `data` of
-    the `asked` episodes (ids).
+    the `asked` episodes (ids), how many are `waiting` for their prediction time.
     """
 
     episodes: pl.DataFrame
@@ -40,6 +40,7 @@ class Facts:
     least: int
     data: Mapping[str, Any]
     asked: np.ndarray
+    waiting: int
 
 
 def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) -> PredictionReport:
@@ -58,6 +59,7 @@ def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) ->
         "episodes": shown(total, least),
         "patients": shown(mine["subject_id"].n_unique(), least),
         "running": shown_part(running, total, least),
+        "waiting": shown(facts.waiting, least),
         "selection": [
             {"condition": row["condition"], "episodes": row["episodes"]}
             for row in shown_attrition(own, least)
@@ -72,7 +74,7 @@ def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) ->
         "units": facts.units.found(least) if facts.units else [],
         "shift": [
             quality.shift(risks.filter(seed=one["seed"])["risk"].to_numpy(), one["seed"],
-                          model["reference"][str(one["seed"])], one["threshold"])
+                          model["reference"][str(one["seed"])], one["threshold"], least)
             for one in model["seeds"]
         ],
         "notes": predictor.notes(),
@@ -171,6 +173,8 @@ def say(report: PredictionReport) -> None:
         if unseen["share"] is not None:
             tell(f"{unseen['kind']} that training never had: {unseen['share']:.2%}")
     for one in report["shift"]:
+        if one["mean"] is None:
+            continue
         odd = one["psi"] is not None and one["psi"] > 0.25
         (warn if odd else tell)(
             f"seed {one['seed']}: mean risk {one['mean']:.3f}, {one['training_mean']:.3f} where it "

@@ -194,18 +194,19 @@ class Unit(TypedDict):
 
 @exact
 class Shift(TypedDict):
-    """The risks beside those of patients of the training source whom no fit saw."""
+    """The risks beside those of patients of the training source whom no fit saw; all but theirs are
+    null where there are too few episodes to be shown."""
 
     seed: int
     """Training seed."""
-    mean: Share
+    mean: Share | None
     """Mean risk here."""
     training_mean: Share
     """Mean risk there."""
     psi: float | None
     """Population stability index over tenths of the training risks: below .1 alike, above .25
     shifted, by custom. Null below 100 episodes."""
-    ks: Share
+    ks: Share | None
     """Largest distance of the two distributions (Kolmogorov–Smirnov)."""
     positive: Share | None
     """Share at or above the threshold; null without a threshold."""
@@ -229,6 +230,8 @@ class PredictionReport(TypedDict):
     """Their patients."""
     running: Count
     """Those of them whose end the source does not know."""
+    waiting: Count
+    """Who is at risk, but has not reached the prediction time now; 0 where no time was given."""
     selection: list[Ineligible]
     """Who is left after each condition of the cohort and of the task, as known by then."""
     modalities: dict[str, Present]
