@@ -66,9 +66,9 @@ def main() -> None:
     record.add("the same, per second of a processor", cpu, "admissions/s")
     record.add("one admission", seconds, note="tables in memory, once loaded")
     record.add("the same, of a processor", busy)
-    record.ask(f"{WANTED} admissions per second", f"{max(rates):.0f}", max(rates) >= WANTED)
-    middle = sorted(seconds)[len(seconds) // 2]
-    record.ask(f"one admission in {SLOWEST:g} s", f"{middle:.2f} s", middle <= SLOWEST)
+    record.ask(f"{WANTED} admissions per second", f"{min(rates):.0f}", min(rates) >= WANTED)
+    slowest = max(seconds)
+    record.ask(f"one admission in {SLOWEST:g} s", f"{slowest:.2f} s", slowest <= SLOWEST)
     record.limit = "Doc2Vec, which reads reports one by one, and the LSTM over the record."
     record.write(given.output)
 
