@@ -1,5 +1,8 @@
 # make demo — install, make the synthetic hospital, run the main job, say the result in words
 # make estimate TARGET=… — time and disk of a result, and its training, before it is made (CONFIG=…: a file over config.yaml)
+# make model TARGET=results/ecn_early_mortality.json — everything fitted for a result, in the one folder
+#   results/models/ecn_early_mortality/
+# make predict TARGET=… SOURCE=/data/new OUTPUT=risks.parquet — the risks of new patients by it
 # make weights — on a machine with a net: the pretrained weights that the config names (CONFIG=…: another)
 # make verify — every byte of results against its digest, of a real copy against its SHA256SUMS.txt
 # make report — report.html: all that is made so far; EXPERIMENT=…: of one, report-….html
@@ -20,6 +23,9 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 TARGET := results/ecn_early_mortality.json
+STORED = $(dir $(TARGET))models/$(basename $(notdir $(TARGET)))
+SOURCE ?= results/hospital
+OUTPUT ?= risks.parquet
 BENCH ?= full
 KILLS ?= 100
 MINUTES ?= 600
@@ -32,7 +38,8 @@ RECORDS = $(if $(filter full,$(BENCH)),benchmarks/records,$(MEASURED)/$(BENCH))
 RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 
-.PHONY: demo setup estimate weights verify report kit hospital bench faults docs test test-all lint lock clean
+.PHONY: demo setup estimate model predict weights verify report kit hospital bench faults docs test \
+  test-all lint lock clean
 
 demo: setup
 	snakemake --cores $(CORES) $(TARGET)
@@ -98,6 +105,13 @@ lint: setup
 
 estimate: setup
 	@python -m pipeline.plan.estimate $(TARGET) --config config.yaml $(CONFIG)
+
+# with the settings that made the result: CONFIG=config/mimic.yaml
+model: setup
+	snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) -- $(STORED)/model.json
+
+predict: model
+	@python -m pipeline.predict --model $(STORED) --source $(SOURCE) --output $(OUTPUT) --threads $(CORES)
 
 # the only command that fetches models; WITHOUT_LICENCE=owner/name: one that states none and that you may use
 weights: setup

@@ -21,6 +21,7 @@ QUESTIONS = {  # in the order of the page; why one may have no record
     "load": "it takes hours (make bench QUESTIONS=load)",
     "learning_curve": "it takes hours (make bench QUESTIONS=learning_curve)",
     "chain": "it takes an hour (make bench QUESTIONS=chain)",
+    "predict": "it trains a model first (make bench QUESTIONS=predict)",
 }  # fmt: skip
 HEAD = """# What is fast, what it is compared with, and what limits it
 

@@ -85,15 +85,7 @@ def label_task(
     the task requires, an episode without exactly one row, or an eligible one without a label.
     """
     task = find(name, definition)
-    inputs.require(sources["admissions"], "admissions", ["hadm_id"], key="hadm_id")
-    for table_name, table in sources.items():
-        database.register(table_name, table)
-    for modality, table in (present or {}).items():
-        database.register(f"with_{modality}", table)
-    settings = {"hours": task.hours}
-    inputs.make_views(database, task.asked.views, settings)
-    answered = inputs.answer(database, task.query, settings)
-    answered = answered.rename({column: column.format(**settings) for column in answered.columns})
+    answered = asked_of(database, task, sources, present or {})
     check_required(task, answered)
     labelled = joined(task, sources["episodes"], answered)
     labelled = decide(labelled.with_columns(complete_cases(present or {})))
@@ -102,6 +94,34 @@ def label_task(
     if task.unit == "stay":
         labelled = labelled.cast({"onset_hours": MORE["onset_hours"]})
     return labelled if split is None else draw(labelled, split)
+
+
+def asked_of(
+    database: duckdb.DuckDBPyConnection, task: Task, sources: Mapping[str, pl.DataFrame],
+    present: Mapping[str, pl.DataFrame],
+) -> pl.DataFrame:  # fmt: skip
+    """What a task's query answers of tables as in `label_task`."""
+    inputs.require(sources["admissions"], "admissions", ["hadm_id"], key="hadm_id")
+    for table_name, table in sources.items():
+        database.register(table_name, table)
+    for modality, table in present.items():
+        database.register(f"with_{modality}", table)
+    settings = {"hours": task.hours}
+    inputs.make_views(database, task.asked.views, settings)
+    answered = inputs.answer(database, task.query, settings)
+    return answered.rename({column: column.format(**settings) for column in answered.columns})
+
+
+def at_risk(
+    database: duckdb.DuckDBPyConnection, name: str, sources: Mapping[str, pl.DataFrame]
+) -> pl.DataFrame:
+    """The episodes with `"condition: …"` and `eligible` of a task whose outcome is not asked for.
+
+    `sources` as in `label_task`, as they were known at the prediction time: a source that has no
+    outcomes yet lacks nothing.
+    """
+    task = find(name)
+    return decide(joined(task, sources["episodes"], asked_of(database, task, sources, {})))
 
 
 def check_required(task: Task, answered: pl.DataFrame) -> None:

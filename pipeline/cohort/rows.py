@@ -116,6 +116,11 @@ def check_classes(rows: TaskRows, here: np.ndarray, who: str, *fitted: Collectio
         )
 
 
+def rounded(probability: np.ndarray) -> np.ndarray:
+    """Probabilities as tables of predictions hold them."""
+    return probability.astype(np.float64).round(7)
+
+
 def predictions(rows: TaskRows, seed: int, probability: np.ndarray) -> pl.DataFrame:
     """The predictions of one seed (contract `PREDICTIONS`); `probability` (N,)."""
     return pl.DataFrame(
@@ -126,6 +131,6 @@ def predictions(rows: TaskRows, seed: int, probability: np.ndarray) -> pl.DataFr
             "seed": np.full(len(rows.episode), seed),
             "split": rows.split,
             "label": rows.label.astype(np.int8),
-            "probability": probability.astype(np.float64).round(7),
+            "probability": rounded(probability),
         }
     )

@@ -109,9 +109,10 @@ class ResNet18:
 
     def network(self, settings: Settings, data: Films, train: np.ndarray) -> FilmsNetwork:
         """Settings: hours_scale, one_by_one, pretrained (ImageNet weights, or none), standardise,
-        augment."""
+        augment; imagenet: true of a stored model that started from such weights."""
         pretrained = settings["pretrained"]
-        shown = IMAGENET if pretrained and settings["standardise"] else None
+        started = pretrained or settings.get("imagenet")
+        shown = IMAGENET if started and settings["standardise"] else None
         augmentation = read_augmentation(settings["augment"])
         network = FilmsNetwork(settings["hours_scale"], settings["one_by_one"], shown, augmentation)
         if pretrained:

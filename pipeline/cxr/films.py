@@ -11,7 +11,8 @@ The query is `films.sql`, or, as Wang et al. 2024 select films, `films_published
 --admissions instead of --availability).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -37,13 +38,16 @@ FILMS = Contract(
 
 
 def create_films(database: duckdb.DuckDBPyConnection, views: Sequence[str]) -> None:
-    """Creates `films`, the rows of `cxr_metadata` that have one of the views.
-
-    Where no film has one of them, an `InputError` lists the source's views with their counts.
-    """
+    """Creates `films`, the rows of `cxr_metadata` that have one of the views."""
     wanted = pl.DataFrame({"view": [view.strip().lower() for view in views]})
     database.register("wanted_views", wanted.to_arrow())
     database.execute(sql_beside(__file__, "films_views.sql"))
+
+
+def check_views(database: duckdb.DuckDBPyConnection, views: Sequence[str]) -> None:
+    """Where no film of the source has one of the views, an `InputError` lists those that there
+    are, with their counts. After `create_films`."""
+    wanted = pl.DataFrame({"view": [view.strip().lower() for view in views]})
     in_source = database.sql("SELECT * FROM views ORDER BY name, films DESC, view").pl()
     absent = wanted.join(in_source, on="view", how="anti")["view"].to_list()
     if not absent or in_source.is_empty():  # a source without any film is refused in training
@@ -55,6 +59,15 @@ def create_films(database: duckdb.DuckDBPyConnection, views: Sequence[str]) -> N
         f"config: cxr.views: no film of the source has the view {' or '.join(absent)}; the films "
         f"have, by {'; by '.join(': '.join(row) for row in listed)}"
     )
+
+
+def open_metadata(
+    database: duckdb.DuckDBPyConnection, tables: Mapping[str, str | Path], views: Sequence[str]
+) -> None:
+    """Makes the tables (name → parquet) and `films` known to the database."""
+    for table, path in tables.items():
+        database.execute(f"CREATE VIEW {table} AS FROM '{path}'")
+    create_films(database, views)
 
 
 def main() -> None:
@@ -71,10 +84,9 @@ def main() -> None:
     paths = {"cxr_metadata": arguments.metadata}
     paths |= {table: getattr(arguments, table) for table in ("episodes", "admissions")}
     with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
-        for table, path in paths.items():
-            if path:
-                database.execute(f"CREATE VIEW {table} AS FROM '{path}'")
-        create_films(database, arguments.views)
+        there = {name: path for name, path in paths.items() if path}
+        open_metadata(database, there, arguments.views)
+        check_views(database, arguments.views)
         films = database.sql(text).pl()
     write_table(films, arguments.output, FILMS)
     tell("%s films of %s episodes", films.height, films["episode_id"].n_unique())

@@ -66,6 +66,7 @@ def _resnet18(config: Mapping[str, Any]) -> Encoder:
         places={"store": STORE},
         stages=READING,
         queries=QUERIES,
+        kept=True,
     )
 
 

@@ -9,9 +9,11 @@ stream through in the order of episodes: those of a full release are more than m
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 
 from pipeline.ehr.signals import ARTERIAL, INTUBATED, NUMBERS, catalogue
@@ -118,6 +120,37 @@ def log_counts(seen: Counter[str]) -> None:
     tell("dropped, outside the limits of signals.csv: %s", by_signal or "none")
 
 
+def select_events(
+    database: duckdb.DuckDBPyConnection, episodes: str | Path, source: str | Path,
+    availability: Availability, output: str | Path,
+    look: Callable[[pl.DataFrame], None] | None = None,
+) -> Counter[str]:  # fmt: skip
+    """Writes the events of the episodes; what `once` counted.
+
+    `source`: folder of the source tables. `look`: is shown every part before implausible values
+    are dropped (`EVENTS`, `stood_in`, `outside`).
+    """
+    seen: Counter[str] = Counter()
+    database.register("catalogue", CATALOGUE.cast(dict(CODES)).to_arrow())
+    database.execute(f"CREATE VIEW episodes AS FROM '{episodes}'")
+    for table in TABLES:
+        database.execute(f"CREATE VIEW {table} AS FROM '{source}/{table}.parquet'")
+    database.execute(";".join((INTUBATED, NUMBERS, ARTERIAL)))
+    parts = query_parts(database, query(availability))
+    write_parts(once(shown_to(look, parts), seen), output, EVENTS)
+    return seen
+
+
+def shown_to(
+    look: Callable[[pl.DataFrame], None] | None, parts: Iterable[pl.DataFrame]
+) -> Iterator[pl.DataFrame]:
+    """The parts, each shown to a reader, if there is one, before it goes on."""
+    for part in parts:
+        if look is not None:
+            look(part)
+        yield part
+
+
 def main() -> None:
     """Parses the arguments, runs `events.sql`, writes the events."""
     command = parser(__doc__)
@@ -127,15 +160,9 @@ def main() -> None:
     command.add_argument("--output", required=True)
     add_resource_arguments(command)
     arguments = command.parse_args()
-    seen: Counter[str] = Counter()
     with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
-        database.register("catalogue", CATALOGUE.cast(dict(CODES)).to_arrow())
-        database.execute(f"CREATE VIEW episodes AS FROM '{arguments.episodes}'")
-        for table in TABLES:
-            database.execute(f"CREATE VIEW {table} AS FROM '{arguments.source}/{table}.parquet'")
-        database.execute(";".join((INTUBATED, NUMBERS, ARTERIAL)))
-        parts = query_parts(database, query(arguments.availability))
-        write_parts(once(parts, seen), arguments.output, EVENTS)
+        seen = select_events(database, arguments.episodes, arguments.source,
+                             arguments.availability, arguments.output)  # fmt: skip
     log_counts(seen)
 
 

@@ -26,6 +26,7 @@ def modality(config: Mapping[str, Any]) -> Modality:
         },
         stages=("pipeline.ehr.events", "pipeline.ehr.bins", "pipeline.ehr.tokens", *stages),
         published=("pipeline.ehr.published",),
+        kept=True,
     )  # fmt: skip
     grid = Encoder(
         files={
@@ -35,6 +36,7 @@ def modality(config: Mapping[str, Any]) -> Modality:
         },
         settings={"window_hours": "window", "grid": "ehr.grid"},
         stages=("pipeline.ehr.events", *stages),
+        kept=True,
     )
     fiddle = Encoder(
         files={

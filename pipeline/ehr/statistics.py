@@ -20,6 +20,7 @@ Demographics: age decade, rest one-hot.
 """
 
 import math
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -197,22 +198,30 @@ def describe(events: pl.DataFrame, episodes: pl.DataFrame, hours: float) -> pl.D
     return pl.concat([episodes.select("episode_id"), *parts], how="horizontal")
 
 
+def write_statistics(
+    episodes: str | Path, events: str | Path, hours: float, output: str | Path
+) -> int:
+    """Describes a table of events part by part, writes a row per episode; returns their number."""
+    left, described = read_table(episodes), []
+    for part in read_parts(events, list(NO_EVENTS.columns)):
+        here = left.join(part, on="episode_id", how="semi")
+        described.append(describe(part, here, hours))
+        left = left.join(here, on="episode_id", how="anti")
+    described.append(describe(NO_EVENTS, left, hours))
+    table = pl.concat(described)
+    write_table(table, output, STATISTICS)
+    return table.height
+
+
 def main() -> None:
-    """Parses the arguments, describes the events part by part, writes one row per episode."""
+    """Parses the arguments, writes one row per episode."""
     command = parser(__doc__)
     for name in ("episodes", "events", "output"):
         command.add_argument(f"--{name}", required=True)
     command.add_argument("--hours", type=float, required=True, help="from clock zero")
     arguments = command.parse_args()
-    episodes, described = read_table(arguments.episodes), []
-    for events in read_parts(arguments.events, list(NO_EVENTS.columns)):
-        here = episodes.join(events, on="episode_id", how="semi")
-        described.append(describe(events, here, arguments.hours))
-        episodes = episodes.join(here, on="episode_id", how="anti")
-    described.append(describe(NO_EVENTS, episodes, arguments.hours))
-    table = pl.concat(described)
-    write_table(table, arguments.output, STATISTICS)
-    tell(f"{table.width - 1} columns of %s episodes", table.height)
+    rows = write_statistics(arguments.episodes, arguments.events, arguments.hours, arguments.output)
+    tell(f"{len(STATISTICS.columns) - 1} columns of %s episodes", rows)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ interval that turned out void then: before, it ran like any other.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import polars as pl
 
@@ -174,18 +175,32 @@ def demographics(
     return episodes.select("episode_id", age, *(code(*item) for item in codes.items()))
 
 
+def write_tokens(
+    episodes: str | Path, events: str | Path, bins: str | Path, output: str | Path,
+    codes: str | Path,
+) -> tuple[int, int]:  # fmt: skip
+    """Writes the tokens of a table of events and, as `codes`, the demographics of the episodes.
+
+    Returns the numbers of tokens and of episodes.
+    """
+    bounds, words = read_table(bins), vocabulary()
+    parts = (tokenise(part, bounds, words) for part in read_parts(events))
+    tokens = write_parts(parts, output, TOKENS)
+    table = read_table(episodes)
+    write_table(demographics(table), codes, DEMOGRAPHICS)
+    return tokens, table.height
+
+
 def main() -> None:
     """Parses the arguments, reads the tables, writes tokens and demographics."""
     command = parser(__doc__)
     for name in ("episodes", "events", "bins", "output", "demographics"):
         command.add_argument(f"--{name}", required=True)
     arguments = command.parse_args()
-    bounds, words = read_table(arguments.bins), vocabulary()
-    parts = (tokenise(events, bounds, words) for events in read_parts(arguments.events))
-    tokens = write_parts(parts, arguments.output, TOKENS)
-    episodes = read_table(arguments.episodes)
-    write_table(demographics(episodes), arguments.demographics, DEMOGRAPHICS)
-    tell("%s tokens of %s episodes", tokens, episodes.height)
+    tell("%s tokens of %s episodes", *write_tokens(
+        arguments.episodes, arguments.events, arguments.bins, arguments.output,
+        arguments.demographics,
+    ))  # fmt: skip
 
 
 if __name__ == "__main__":

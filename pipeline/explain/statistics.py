@@ -77,7 +77,7 @@ def linear(model: Fitted, inputs: Inputs, fitted: np.ndarray, some: np.ndarray) 
     scaled = model.prepare
     assert isinstance(scaled, Scaling)
     mean = scaled(inputs.value[fitted]).mean(axis=0)
-    values = model.classifier.coef_[0] * (scaled(inputs.value[some]) - mean)  # (n, F + K)
+    values = model.estimator.coef_[0] * (scaled(inputs.value[some]) - mean)  # (n, F + K)
     worth = values[:, : inputs.value.shape[1]].copy()
     worth[:, scaled.markers] += values[:, inputs.value.shape[1] :]
     whole = log_odds(model, inputs.value[some])

@@ -1,6 +1,6 @@
 """Reads one source file: columns by their names, rows as a stream, faults explained."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +46,11 @@ class SourceFile:
         return {name: wanted.get(name, "VARCHAR") for name in self.header}
 
 
-def inspect(table: str, path: Path) -> SourceFile:
+def inspect(table: str, path: Path, may_lack: Collection[str] = ()) -> SourceFile:
     """Reads the header and finds the contract's columns; `InputError` names what is missing.
 
-    A column without a name, such as the row numbers that pandas writes, is not read.
+    A column without a name, such as the row numbers that pandas writes, is not read. `may_lack`:
+    columns of the contract that the file may do without.
     """
     contract = contracts.table(table)
     if path.exists() and not path.is_file():  # a pipe would be waited for
@@ -59,7 +60,8 @@ def inspect(table: str, path: Path) -> SourceFile:
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise InputError(f"{path}: column(s) {', '.join(twice)} stand twice in the header")
     in_file = contracts.names_in_file(contract, header)
-    if missing := [column for column, name in in_file.items() if name is None]:
+    lacking = [column for column, name in in_file.items() if name is None]
+    if missing := [column for column in lacking if column not in may_lack]:
         raise InputError(f"{path}: column(s) {', '.join(missing)} of {table} are missing")
     return SourceFile(path, contract, header, {c: name for c, name in in_file.items() if name})
 

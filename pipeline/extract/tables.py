@@ -7,6 +7,7 @@ one they are kept (and counted where that is cheap), and the stages that read it
 """
 
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -51,10 +52,12 @@ def extract(
     threads: int = 1,
     memory_mb: int = 2000,
     temp: str | Path,
+    may_lack: Collection[str] = (),
 ) -> Extracted:
     """Writes the table's contract columns (and derived ones) to `output`.
 
-    `sample` < 1 keeps that share of the subjects; tables without subjects stay whole.
+    `sample` < 1 keeps that share of the subjects; tables without subjects stay whole. `may_lack`:
+    columns that are null throughout where the file does not have them.
     `InputError` with the file's name, never with a row, where the file is absent, truncated,
     damaged or no csv, lacks a column, holds a value of another type or a row longer than the
     reader's buffer, has a key in rows that differ, or changes while it is read.
@@ -62,7 +65,7 @@ def extract(
     if not 0 < sample <= 1:
         raise InputError(f"sample is {sample}: expected a share of the subjects, in (0, 1]")
     before, start = _state(source_file), time.monotonic()
-    file = inspect(table, source_file)
+    file = inspect(table, source_file, may_lack)
     with connect(threads, memory_mb, temp) as database, whole(output) as part:
         read, facts = _copy_verified(database, file, part, sample, memory_mb)
         _check_state(source_file, before)
@@ -97,7 +100,12 @@ def _check_state(path: Path, before: tuple[int, int, int]) -> None:
 
 def _select(file: SourceFile, rows: str, sample: float) -> str:
     """The query for the contract's columns and the derived ones, of the sampled subjects."""
-    columns = ", ".join(f'"{name}" AS "{column}"' for column, name in file.names.items())
+    columns = ", ".join(
+        f'"{file.names[column]}" AS "{column}"'
+        if column in file.names
+        else f'CAST(NULL AS {dtype}) AS "{column}"'
+        for column, dtype in file.contract.columns.items()
+    )
     derived = "".join(f', {sql} AS "{name}"' for name, sql in file.contract.derived.items())
     only = f" WHERE {SAMPLED} < {sample!r}" if sample < 1 and "subject_id" in file.names else ""
     return f"SELECT *{derived} FROM (SELECT {columns} FROM {rows}){only}"

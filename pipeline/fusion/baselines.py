@@ -34,7 +34,15 @@ from pipeline.cohort.rows import (
     read_rows,
 )
 from pipeline.fusion.absent import scenarios
-from pipeline.fusion.inputs import Inputs, known_columns, of_embeddings, of_statistics, scaling
+from pipeline.fusion.inputs import (
+    Inputs,
+    Known,
+    Scaling,
+    known_columns,
+    of_embeddings,
+    of_statistics,
+    scaling,
+)
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
 from pipeline.stage.privacy import tell
@@ -51,17 +59,16 @@ BINS = 63  # a histogram of 1,536 embedding columns per node: 255 bins take thre
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted classifier and how values are made ready for it."""
+    """A fitted baseline: values (n, F), NaN where unknown → probabilities (n,)."""
 
-    prepare: Callable[[np.ndarray], np.ndarray]
-    classifier: Any
+    prepare: Scaling | Known
+    estimator: Any
 
     def __call__(self, value: np.ndarray) -> np.ndarray:
-        """Values (n, F) → probabilities (n,)."""
+        """(n,)."""
         if not len(value):
             return np.zeros(0)
-        probability: np.ndarray = self.classifier.predict_proba(self.prepare(value))[:, 1]
-        return probability
+        return self.estimator.predict_proba(self.prepare(value))[:, 1]
 
 
 def candidates(model: str, seed: int) -> list[Any]:

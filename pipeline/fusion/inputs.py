@@ -3,7 +3,6 @@
 Trees take it as it is, NaN where a value is unknown; a regression takes it scaled and filled.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +85,18 @@ def scaling(inputs: Inputs, fitted: np.ndarray) -> Scaling:
     return Scaling(fill, mean, np.sqrt(np.where(total > 0, total, 1)), markers)
 
 
-def known_columns(inputs: Inputs, fitted: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+@dataclass(frozen=True)
+class Known:
+    """Keeps some columns of values: `columns` (F,) bool."""
+
+    columns: np.ndarray
+
+    def __call__(self, value: np.ndarray) -> np.ndarray:
+        """(N, F) → (N, fewer)."""
+        return value[:, self.columns]
+
+
+def known_columns(inputs: Inputs, fitted: np.ndarray) -> Known:
     """Keeps the columns of which the `fitted` rows know a value: trees find no bins for others.
 
     Raises `InputError` where there is none.
@@ -94,4 +104,4 @@ def known_columns(inputs: Inputs, fitted: np.ndarray) -> Callable[[np.ndarray], 
     known = ~np.isnan(inputs.value[fitted]).all(axis=0)
     if not known.any():
         raise InputError("baselines: none of the episodes to fit on has the modality")
-    return lambda value: value[:, known]
+    return Known(known)

@@ -7,6 +7,10 @@ The query is `notes.sql`, or, as Wang et al. 2024 select reports, `notes_publish
 --admissions instead of --availability).
 """
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
 import polars as pl
 
 from pipeline.stage.availability import add_query_arguments, query_of
@@ -28,6 +32,15 @@ def vector_contract(size: int) -> Contract:
     return Contract({"note_id": pl.String, "vector": vector}, key=("note_id",))
 
 
+def select_notes(
+    database: duckdb.DuckDBPyConnection, query: str, tables: Mapping[str, str | Path]
+) -> pl.DataFrame:
+    """The reports of the episodes (`NOTES`, `stood_in`) by a query on tables: name → parquet."""
+    for table, path in tables.items():
+        database.execute(f"CREATE VIEW {table} AS FROM '{path}'")
+    return database.sql(query).pl()
+
+
 def main() -> None:
     """Runs the query, writes the reports of the episodes."""
     options = parser(__doc__)
@@ -39,15 +52,14 @@ def main() -> None:
     arguments = options.parse_args()
     text = query_of(arguments, "notes")
     with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
-        for table in ("episodes", "notes", "admissions"):
-            if path := getattr(arguments, table):
-                database.execute(f"CREATE VIEW {table} AS FROM '{path}'")
-        notes = database.sql(text).pl()
+        paths = {name: getattr(arguments, name) for name in ("episodes", "notes", "admissions")}
+        there = {name: path for name, path in paths.items() if path}
+        notes = select_notes(database, text, there)
     write_table(notes, arguments.output, NOTES)
     episodes, stood_in = notes["episode_id"].n_unique(), notes["stood_in"].sum()
     tell("%s reports of %s episodes", notes.height, episodes)
     tell("%s of them have no storetime: their charttime counts",
-         shown_part(stood_in, notes.height))  # fmt: skip
+         shown_part(int(stood_in), notes.height))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def modality(config: Mapping[str, Any]) -> Modality:
         stages=("pipeline.note.clean", "pipeline.note.notes", "pipeline.note.doc2vec",
                 "pipeline.note.vectors"),
         queries=("pipeline/note/notes",),
+        kept=True,
     )  # fmt: skip
     precomputed = Encoder(
         files={

@@ -49,6 +49,26 @@ def infer_all(folder: Path, texts: list[str], processes: int) -> np.ndarray:
         return np.concatenate(list(progress.each(pool.imap(_vectors, parts))))
 
 
+def words_of(notes: str | Path, used: str | Path, letters: Letters, threads: int = 1
+             ) -> pl.DataFrame:  # fmt: skip
+    """What Doc2Vec reads of the cleaned reports that some episode uses: note_id, words."""
+    query = (
+        f"SELECT note_id, {words_read(letters)} AS words FROM read_parquet($notes) AS notes"
+        " SEMI JOIN read_parquet($used) AS used USING (note_id) ORDER BY note_id"
+    )
+    files = {"notes": str(notes), "used": str(used)}
+    temp = tempfile.gettempdir()
+    with connect(threads, 2000, temp) as database, reading(notes, duckdb.Error):
+        return database.sql(query, params=files).pl()
+
+
+def write_vectors(names: pl.Series, vectors: np.ndarray, output: str | Path) -> None:
+    """Writes the vectors (n, size) of reports by their note_id."""
+    size = vectors.shape[1]
+    made = pl.Series("vector", vectors.astype(np.float32), dtype=pl.Array(pl.Float32, size))
+    write_table(names.to_frame().with_columns(made), output, vector_contract(size))
+
+
 def main() -> None:
     """Infers the vectors, writes them."""
     options = parser(__doc__)
@@ -59,23 +79,10 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=1)
     arguments = options.parse_args()
     letters = Letters(**read_json(arguments.model / "model.json")["letters"])
-    query = (
-        f"SELECT note_id, {words_read(letters)} AS words FROM read_parquet($notes) AS notes"
-        " SEMI JOIN read_parquet($used) AS used USING (note_id) ORDER BY note_id"
-    )
-    files = {"notes": arguments.notes, "used": arguments.episode_notes}
-    temp = tempfile.gettempdir()
-    with connect(arguments.threads, 2000, temp) as database, reading(arguments.notes, duckdb.Error):
-        notes = database.sql(query, params=files).pl()
-    vectors = infer_all(arguments.model, notes["words"].to_list(), arguments.threads).astype(
-        np.float32
-    )
-    size = vectors.shape[1]
-    frame = notes.select("note_id").with_columns(
-        pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, size))
-    )
-    write_table(frame, arguments.output, vector_contract(size))
-    tell(f"%s reports, vectors of {size}", frame.height)
+    notes = words_of(arguments.notes, arguments.episode_notes, letters, arguments.threads)
+    vectors = infer_all(arguments.model, notes["words"].to_list(), arguments.threads)
+    write_vectors(notes["note_id"], vectors, arguments.output)
+    tell(f"%s reports, vectors of {vectors.shape[1]}", notes.height)
 
 
 if __name__ == "__main__":

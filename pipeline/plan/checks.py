@@ -14,7 +14,7 @@ from snakemake.logging import logger
 
 from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
-from pipeline.plan import experiments, refusals, targets, toys
+from pipeline.plan import experiments, refusals, storing, targets, toys
 from pipeline.plan.configuration import ADAPTERS, HOURLY, MEDS, kind, source
 from pipeline.plan.locks import looks_only
 from pipeline.plan.verify import check_results
@@ -51,6 +51,15 @@ class Checks:
         if why:
             sys.exit(f"{modalities}_{model}_{task}: {why}")
         self.needs(targets.needs(self.config, modalities, model, protocol, task))
+
+    def storable(self, wildcards: Any) -> None:
+        """Refuses a target whose model cannot be stored, before it is made."""
+        modalities, model, task = (
+            getattr(wildcards, name) for name in ("modalities", "model", "task")
+        )
+        self.target(modalities, model, task, storing.PROTOCOL)
+        if why := storing.refusal(self.config, modalities, model):
+            sys.exit(f"{modalities}_{model}_{task}: {why}")
 
     def requested(self, workflow: Any) -> None:
         """Refuses what the command line asks for and no rule makes; warns of a toy's settings.

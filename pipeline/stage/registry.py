@@ -24,7 +24,8 @@ class Encoder:
     from or reads (pretrained weights, embeddings), whose digest a result says; `counts`: JSON of
     how many items need an embedding and lack one. `stages`: the modules that make the files,
     `published` under the published protocol, if others; `queries`: those that a protocol chooses,
-    as in "pipeline/cxr/films". Tables of the source that it reads beside those of the modality name
+    as in "pipeline/cxr/films". `kept`: whether a stored model can make the files from a new source
+    (`pipeline.predict`). Tables of the source that it reads beside those of the modality name
     it in `pipeline.extract.contracts`.
     """
 
@@ -36,6 +37,7 @@ class Encoder:
     stages: tuple[str, ...] = ()
     published: tuple[str, ...] | None = None
     queries: tuple[str, ...] = ()
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Model:
     model). `curves`: whether it is also scored with a modality missing. `published`: whether the
     published protocol has it. `decoder`: whether it takes several tasks, and tasks of many labels.
     `letters`: the only ones of its sets, if not all. `tables`: those of the source that it reads by
-    itself. `seeds`: the fewest training seeds that it needs.
+    itself. `seeds`: the fewest training seeds that it needs. `kept`: what is stored of it
+    (`pipeline.predict.save`), empty of one that cannot be stored.
     """
 
     words: str
@@ -76,6 +79,7 @@ class Model:
     letters: str | None = None
     tables: tuple[str, ...] = ()
     seeds: int = 1
+    kept: str = ""
 
     def takes(self, modalities: str) -> bool:
         """Whether it is a model of this modality set."""

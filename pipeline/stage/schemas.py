@@ -16,7 +16,15 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from pipeline.stage import comparison, explanations, judgement, kit, result, sections
+from pipeline.stage import (
+    comparison,
+    explanations,
+    judgement,
+    kit,
+    prediction,
+    result,
+    sections,
+)
 from pipeline.stage.command import parser, run
 from pipeline.stage.files import write_json
 from pipeline.stage.modules import ROOT
@@ -31,6 +39,8 @@ SCHEMAS: dict[str, Any] = {
     "kit": kit.Numbers,
     "explanations": explanations.Explanations,
     "judgement": judgement.Judgement,
+    "model": prediction.StoredModel,
+    "prediction": prediction.PredictionReport,
 }
 
 

@@ -52,9 +52,10 @@ def check(frame: pl.DataFrame, contract: Contract, name: str) -> pl.DataFrame:
     if missing:
         raise InputError(f"{name}: column(s) {', '.join(missing)} missing")
     frame = frame.select(list(contract.columns))
+    schema = frame.schema  # made anew whenever it is asked for
     for column, dtype in contract.columns.items():
-        if frame.schema[column] != dtype:
-            raise InputError(f"{name}: {column} is {frame.schema[column]}, expected {dtype}")
+        if schema[column] != dtype:
+            raise InputError(f"{name}: {column} is {schema[column]}, expected {dtype}")
         if column not in contract.nullable and frame[column].null_count():
             nulls = frame[column].null_count()
             raise InputError(f"{name}: {column} is null in {shown(nulls)} row(s)")

@@ -31,9 +31,10 @@ def native_bf16(flags: str) -> bool:
     return not NATIVE_BF16.isdisjoint(flags.split())
 
 
-def use_precision(setting: str) -> None:
-    """What this process computes in: one of `PRECISIONS`."""
-    _precision[0] = setting
+def use_precision(setting: str) -> str:
+    """What this process computes in: one of `PRECISIONS`. Returns what it computed in before."""
+    before, _precision[0] = _precision[0], setting
+    return before
 
 
 @cache

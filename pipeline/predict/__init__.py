@@ -1,0 +1,1 @@
+"""Prediction on new patients by a stored model: from source files to risks."""
