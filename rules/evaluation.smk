@@ -9,9 +9,6 @@ results/published/… for the published protocol.
 OF_SOME_RESULTS = ["singles", "baselines", "absent", "diagnoses", "groups", "vocabulary"]
 OF_SOME_RESULTS += ["attention", "histories", "readable"]  # inputs that may be empty
 
-# no option where none is asked for, so that results without one are as before
-RECALIBRATION = config.get("recalibration", "none")
-RECALIBRATION = [] if RECALIBRATION == "none" else ["--recalibration", RECALIBRATION]
 
 
 rule mark_left_out:
@@ -95,7 +92,7 @@ for protocol, folder in targets.folders(config).items():
             protocol=protocol,
             experiment=["--experiment", config["name"]] if config.get("name") else [],
             files=option(*OF_SOME_RESULTS),
-            recalibration=RECALIBRATION,
+            recalibration=targets.recalibration_option(config, protocol),
             external=wiring.external(protocol),
             of_tasks=by_task("labels", "attrition", "without"),
             truth=wiring.truth_options(TRUTH),

@@ -128,3 +128,28 @@ def test_a_kit_of_other_predictions_than_the_result_is_refused(monkeypatch, tmp_
     with pytest.raises(InputError, match="of other predictions"):
         made_kit(monkeypatch, folder)
     assert json.loads((folder / "result.json").read_text())["recalibration"]["by_run"]
+
+
+@pytest.mark.parametrize(("slope", "share"), [(5.0, 0.03), (0.2, 0.0)])
+def test_predictions_rounded_to_0_and_1_are_recalibrated_like_their_neighbours(
+    monkeypatch, tmp_path, slope, share
+):
+    folder = hospital(tmp_path, n=2000, slope=slope, draw=1)
+    table = pl.read_parquet(predictions(folder)[0])
+    table = table.with_columns(pl.col("probability").round(7))
+    write_table(table, predictions(folder)[0], PREDICTIONS)
+    rounded = table.filter(pl.col("probability").is_in([0.0, 1.0])).height
+    assert rounded >= share * table.height
+    raw = made_result(monkeypatch, folder)
+    made = made_result(monkeypatch, folder, "--recalibration", "platt")
+    frames, fitted = recalibrate([table], "platt", "mortality", 0)
+    assert frames[0]["probability"].min() > 1e-6 or not rounded
+    val = frames[0].filter(split="val")
+    again = fit_recalibration(val["label"].to_numpy() == 1, val["probability"].to_numpy(), "platt")
+    assert again == pytest.approx((0, 1), abs=1e-5)  # all of validation is on the fitted line
+    ways = {way["method"]: way for way in made_kit(monkeypatch, folder)["calibration"]}
+    for way, result in (("platt", made), ("none", raw)):
+        assert ways[way]["slope"] == result["calibration"]["slope"]
+        assert ways[way]["brier"]["value"] == result["metrics"]["test"]["brier"]["value"]
+    loss = [one["metrics"]["test"]["log_loss"]["value"] for one in (made, raw)]
+    assert loss[0] < loss[1]

@@ -271,7 +271,8 @@ class Common(Section):
     )
     recalibration: Literal["none", "platt", "temperature"] = optional(
         "of every model's probabilities, fitted on validation by fold and seed: `platt`, slope and "
-        "intercept on the logit; `temperature`, a slope alone. No ranking changes",
+        "intercept on the logit; `temperature`, a slope alone. No ranking changes. Not of the "
+        "published protocol",
         "none",
     )
     unimed: Unimed = key("UniMed")

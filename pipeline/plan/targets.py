@@ -264,12 +264,26 @@ def query(stem: str, protocol: str) -> str:
     return f"{stem}{'_published' if protocol == 'published' else ''}.sql"
 
 
+def recalibration_option(config: Config, protocol: str) -> list[str]:
+    """The option of a result's rule; none where none is asked for, so that it is as before.
+
+    The published protocol is that of the paper, which recalibrates nothing.
+
+    >>> [recalibration_option({"recalibration": "platt"}, one) for one in ("corrected", "published")]
+    [['--recalibration', 'platt'], []]
+    >>> recalibration_option({"recalibration": "none"}, "corrected")
+    []
+    """
+    method = "none" if protocol == "published" else config.get("recalibration", "none")
+    return [] if method == "none" else ["--recalibration", method]
+
+
 def settings_of(config: Config, protocol: str, modalities: str, model: str, unit: str) -> str:
     """The settings behind a result, as JSON with sorted keys; of files their name alone."""
     merged = protocols.settings(config, protocol)
     parts = ["availability", "cohort", "sample", "split", "torch", "folds"]
     parts += [config["modalities"][letter] for letter in modalities]
-    parts += ["recalibration"] * (config.get("recalibration", "none") != "none")
+    parts += ["recalibration"] * bool(recalibration_option(config, protocol))
     parts += ["hospital"] * (config["source"]["root"] == SYNTHETIC)
     encoders = protocols.encoders(merged, model)
     merged["encoders"] = {letter: encoders[letter] for letter in modalities if letter in encoders}

@@ -38,7 +38,7 @@ from pipeline.evaluation.statistics.figures import (
     Figures,
     interval,
 )
-from pipeline.evaluation.statistics.metrics import Flags, Floats, brier
+from pipeline.evaluation.statistics.metrics import CLIP, Flags, Floats, brier
 from pipeline.evaluation.statistics.recalibration import recalibrated, smooth
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.kit import CalibratedBy, Histogram, RiskGroup, Smooth, Way
@@ -126,7 +126,7 @@ def _of_run(
         risk = recalibrated(score, intercept, factor)
         gap = np.abs(fitted - risk)
         figures = [
-            slope / factor,
+            _slope_after(slope, factor, label, risk, weights),
             in_the_large(label, risk, weights),
             brier(label, risk, weights),
             np.einsum("bn,bn->b", weights, gap) / total,
@@ -135,6 +135,17 @@ def _of_run(
         here = drawn[:, place * POINTS : (place + 1) * POINTS]
         made.append(np.concatenate([np.stack(figures, axis=1), here], axis=1))
     return np.stack(made, axis=1)
+
+
+def _slope_after(
+    slope: Floats, factor: float, label: Flags, risk: Floats, weights: Floats
+) -> Floats:
+    """The calibration slope (B,) of `risk`, by that of the scores where no logit is clipped."""
+    clipped = (risk < CLIP) | (risk > 1 - CLIP)
+    if factor == 1 or not clipped.any():
+        return slope / factor
+    after: Floats = slope_and_intercept(label, risk, weights)[:, 0]
+    return after
 
 
 def _measure(made: CalibratedBy, drawn: Figures, place: int) -> None:

@@ -12,7 +12,7 @@ index (Austin & Steyerberg 2019).
 from typing import Literal
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from pipeline.evaluation.statistics.calibration import line, logistic, logits
 from pipeline.evaluation.statistics.metrics import Flags, Floats, unit_weights
@@ -46,12 +46,19 @@ def fit_line(label: Flags, value: Floats) -> tuple[float, float]:
 
 
 def recalibrated(score: Floats, intercept: float, slope: float) -> Floats:
-    """Probabilities with logit p' = intercept + slope · logit p; 0 and 1 stay.
+    """Probabilities with logit p' = intercept + slope · logit p, of p clipped as in the fit.
 
-    >>> recalibrated(np.array([0.0, 0.2, 0.5, 1.0]), 0.0, 1.0)
-    array([0. , 0.2, 0.5, 1. ])
+    Predictions are written with 7 digits: 0 and 1 are rounded ones, and change like their
+    neighbours. A line that changes nothing leaves all as they are.
+
+    >>> recalibrated(np.array([0.0, 1e-7, 0.5, 1.0]), 0.0, 0.1).round(2)
+    array([0.17, 0.17, 0.5 , 0.83])
+    >>> recalibrated(np.array([0.0, 0.2, 1.0]), 0.0, 1.0)
+    array([0. , 0.2, 1. ])
     """
-    made: Floats = expit(intercept + slope * logit(score))
+    if (intercept, slope) == (0.0, 1.0):
+        return score
+    made: Floats = expit(intercept + slope * logits(score))
     return made
 
 
