@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from pipeline.evaluation.statistics import recalibration
 from pipeline.stage.parts import read_parts
 from pipeline.stage.prediction import Reference, SeedFacts
 from pipeline.stage.privacy import LEAST
@@ -79,9 +80,7 @@ def recalibrated(probability: np.ndarray, facts: SeedFacts) -> np.ndarray:
     """Probabilities (N,) with logit p' = intercept + slope · logit p, where the result has it."""
     if facts["slope"] is None or facts["intercept"] is None:
         return probability
-    with np.errstate(divide="ignore"):
-        odds = np.log(probability) - np.log1p(-probability)
-    return 1 / (1 + np.exp(-(facts["intercept"] + facts["slope"] * odds)))
+    return recalibration.recalibrated(probability, facts["intercept"], facts["slope"])
 
 
 def of_risks(predictions: pl.DataFrame, seeds: Sequence[SeedFacts]) -> dict[str, Reference]:
