@@ -269,8 +269,9 @@ def recalibration_option(config: Config, protocol: str) -> list[str]:
 
     The published protocol is that of the paper, which recalibrates nothing.
 
-    >>> [recalibration_option({"recalibration": "platt"}, one) for one in ("corrected", "published")]
-    [['--recalibration', 'platt'], []]
+    >>> platt = {"recalibration": "platt"}
+    >>> recalibration_option(platt, "corrected"), recalibration_option(platt, "published")
+    (['--recalibration', 'platt'], [])
     >>> recalibration_option({"recalibration": "none"}, "corrected")
     []
     """
