@@ -29,7 +29,6 @@ ASKED = (  # of both stages that explain an encoder
     " {params.truth:q}"
     " --suppress-below {params.suppress}"
     " --torch-threads {params.torch_threads}"
-    " --device {params.device:q}"
     " --output {output:q}"
 )
 
@@ -110,7 +109,7 @@ for letter, modality in wiring.letters.items():
             device=config["torch"]["device"],
             torch_threads=config["torch"]["threads"],
         shell:
-            f"python -m pipeline.explain.encoder {ASKED} 2> {{log:q}}"
+            f"python -m pipeline.explain.encoder {ASKED}" " --device {params.device:q} 2> {log:q}"
 
     rule:
         name:
@@ -148,7 +147,7 @@ for letter, modality in wiring.letters.items():
             device=config["torch"]["device"],
             torch_threads=config["torch"]["threads"],
         shell:
-            f"python -m pipeline.explain.private {ASKED} 2> {{log:q}}"
+            f"python -m pipeline.explain.private {ASKED}" " --device {params.device:q} 2> {log:q}"
 
 
 rule explain_statistics:

@@ -11,6 +11,8 @@ from checkout import ALONE, MAIN, MULTI, REPOSITORY, SINGLE, Checkout, Outcome
 from filelock import FileLock
 from hypothesis import settings
 
+collect_ignore = ["aces_tasks"]  # run in an environment of their own
+
 # before numpy and torch are imported: what they compute here is small, and as many processes as
 # there are cores run tests, so that a second thread of each would only wait for the first
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")

@@ -99,7 +99,8 @@ def test_only_pictures_and_tables_of_aggregates_are_marked_for_the_report():
     marked = re.findall(r'report\(\s*f?"([^"]*)"', rules)
     assert len(marked) == len(re.findall(r"\breport\(", rules.replace("preflight.report(", "")))
     tables = [f"{{HOME}}/tables/{{name}}.{end}" for end in ("csv", "html")]
-    results = ["{folder}/{{modalities}}_{{model}}_{{task}}.svg"]
+    of_one = "{{modalities}}_{{model}}_{{task}}"
+    results = [f"{{folder}}/{of_one}.svg", f"{{folder}}/kit/{of_one}/{{kit_files.PAGE}}"]
     assert sorted(marked) == sorted([*tables, *results])
 
 

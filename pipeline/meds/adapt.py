@@ -25,7 +25,7 @@ from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
-from pipeline.stage.privacy import tell, warn
+from pipeline.stage.privacy import shown_part, tell, warn
 
 CORE = {"subject_id": "BIGINT", "time": "TIMESTAMP", "code": "VARCHAR"}
 MORE = {  # ours: names in data sets, and the type; null where there is none
@@ -140,8 +140,9 @@ def report(found: pl.DataFrame, codes: Mapping[str, int], known: set[str], root:
         warn("the source is MEDS: its times are chart times, so that what was stored later than it "
              "was charted is taken as known earlier")  # fmt: skip
     rows = sum(codes[code] for code in found["code"])
-    tell(f"{found.height:,} of {len(codes):,} codes are read, %s of %s events", rows,
-         sum(codes.values()))  # fmt: skip
+    total = sum(codes.values())
+    tell(f"{found.height:,} of {len(codes):,} codes are read, %s of %s events",
+         shown_part(rows, total), total)  # fmt: skip
     if missing := lacking(found):
         warn(f"signals that the data set lacks: {', '.join(missing)}")
     for line in other_units(found):
