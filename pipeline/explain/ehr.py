@@ -21,6 +21,7 @@ from pipeline.ehr.signals import BINS, Vocabulary, vocabulary
 from pipeline.ehr.statistics import describe
 from pipeline.ehr.steps import Steps
 from pipeline.ehr.summary import WithStatistics
+from pipeline.explain.causes import BEFORE
 from pipeline.explain.common import Explained
 from pipeline.explain.model import Given
 from pipeline.explain.parts import Items
@@ -252,14 +253,14 @@ class Record:
         owner = np.repeat(np.arange(len(self.rows)), np.diff(self.start))
         signal, eighth = np.divmod(self.cell, EIGHTHS)
         edges, names = np.array(self.grid.edges), np.array(self.grid.names)
-        facts = truth.admissions(self.episodes["hadm_id"].to_numpy(), self.episodes["clock_zero"])
+        facts = truth.onsets(self.episodes)
         since = facts["since"].to_numpy()[owner] / 60
         shows = truth.hours(since + edges[eighth], since + edges[eighth + 1])
         cause = np.isin(names[signal], truth.signals.filter(what="severity")["signal"]) & shows
-        for what in ("shock", "arf"):
+        for what, before in BEFORE.items():
             told = np.isin(names[signal], truth.signals.filter(what=what)["signal"])
-            onset = facts[what].cast(pl.Float64).fill_null(math.inf).to_numpy()[owner] / 60
-            cause |= told & (onset < edges[eighth + 1])
+            onset = facts[what].cast(pl.Float64).fill_null(math.inf).to_numpy()[owner]
+            cause |= told & ((onset - before) / 60 < edges[eighth + 1])
         return cause
 
 
