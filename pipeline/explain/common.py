@@ -136,11 +136,17 @@ def in_words(judged: Mapping[str, Any]) -> str:
     return "; ".join(parts) or str(judged["reason"])
 
 
-def reproduced(predictions: Path, episode: np.ndarray, seed: int, odds: np.ndarray) -> float:
-    """The largest difference between the result's probabilities and those of these log odds."""
+def probabilities(predictions: Path, episode: np.ndarray, seed: int) -> np.ndarray:
+    """The result's probabilities (I,) of episodes; `InputError` where it lacks some of them."""
     table = read_table(predictions).filter(pl.col("seed") == seed)
-    mine = pl.DataFrame({"episode_id": episode, "own": 1 / (1 + np.exp(-odds))})
-    both = mine.join(table, on="episode_id", how="left")
+    asked = pl.DataFrame({"episode_id": episode})
+    both = asked.join(table, on="episode_id", how="left", maintain_order="left")
     if both["probability"].null_count():
         raise InputError(f"{predictions}: lacks some of the episodes; make it again")
-    return float((both["own"] - both["probability"]).abs().max() or 0.0)  # type: ignore[arg-type]
+    return both["probability"].to_numpy()
+
+
+def reproduced(predictions: Path, episode: np.ndarray, seed: int, odds: np.ndarray) -> float:
+    """The largest difference between the result's probabilities and those of these log odds."""
+    own = 1 / (1 + np.exp(-odds))
+    return float(np.abs(own - probabilities(predictions, episode, seed)).max(initial=0))
