@@ -37,8 +37,8 @@ def explanation(modality="ehr", value=0.8, known=True, reason=None, statistics=F
         "schema_version": 2, "target": f"{letter}_{model}_mortality", "modality": modality,
         "encoder": "statistics" if statistics else encoder, "model": model, "task": "mortality",
         "protocol": "corrected", "seed": 0, "suppressed_below": 0 if known else 10,
-        "method": None, "reason": reason, "sample": None, "reproduced": None, "floor": None, "cells": None,
-        "film": None, "text": None, "columns": None, "signals": None, "scores": None,
+        "method": None, "reason": reason, "sample": None, "reproduced": None, "floor": None,
+        "cells": None, "film": None, "text": None, "columns": None, "signals": None, "scores": None,
     }  # fmt: skip
     if reason:
         return made

@@ -28,8 +28,9 @@ from pipeline.training.items import offsets
 ALL = Letters(least=1, most=None)
 TELLS = "Severe cardiomegaly has progressed."
 REPORTS = [
-    f"EXAMINATION: CHEST\n\nFINDINGS: \n\nClear lungs {'ab'[k // 15]}{chr(97 + k % 15)}. {TELLS if k % 2 else 'Heart is normal.'} "
-    f"No effusion{' at all' if k == 3 else ''}.\n\nIMPRESSION: \n\nAs above."
+    f"EXAMINATION: CHEST\n\nFINDINGS: \n\nClear lungs {'ab'[k // 15]}{chr(97 + k % 15)}. "
+    f"{TELLS if k % 2 else 'Heart is normal.'} No effusion{' at all' if k == 3 else ''}."
+    "\n\nIMPRESSION: \n\nAs above."
     for k in range(30)
 ]
 

@@ -48,7 +48,8 @@ def first(events, item, root):
 
 @pytest.mark.parametrize(
     ("what", "events", "item", "minutes"),
-    [("shock", "inputevents", treatments.NOREPINEPHRINE, 0), ("arf", "procedureevents", 224385, -5)],
+    [("shock", "inputevents", treatments.NOREPINEPHRINE, 0),
+     ("arf", "procedureevents", 224385, -5)],
 )  # fmt: skip
 def test_onsets_of_every_stay_are_those_that_are_written(what, events, item, minutes):
     """Norepinephrine begins at the onset of shock, intubation 5 minutes before that of failure."""

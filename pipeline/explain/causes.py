@@ -71,7 +71,7 @@ class Truth:
         )  # fmt: skip
 
     def hours(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """Whether signals show the latent between two hours since the clock's start, most of them enough.
+        """Whether signals show the latent, enough of it, between two hours of the clock.
 
         `first`, `last` (…) hours; what lies before its start or after the second day counts as
         the nearest hour does.

@@ -80,8 +80,8 @@ def head_of(given: argparse.Namespace, target: str, modality: str, encoder: str,
         "encoder": encoder, "model": model, "task": given.task, "protocol": given.protocol,
         "seed": given.seed, "suppressed_below": given.suppress_below, "method": None,
         "reason": explained if isinstance(explained, str) else None, "sample": None,
-        "reproduced": None, "floor": None, "cells": None, "film": None, "text": None, "columns": None,
-        "signals": None, "scores": None,
+        "reproduced": None, "floor": None, "cells": None, "film": None, "text": None,
+        "columns": None, "signals": None, "scores": None,
     }  # fmt: skip
 
 

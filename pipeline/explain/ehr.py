@@ -3,8 +3,8 @@
 A part is a signal in an eighth of the time until the prediction. Taken away, its readings become
 the median of that signal in the training episodes, charted when they were charted; intervals and
 texts, which have no value, vanish. Tokens change, and the statistics beside them are computed anew
-from the changed events, by the code that made them. Demographics stay. That something was charted,
-and when, stays too: what the model makes of that is in no part.
+from the changed events, by the code that made them. Demographics stay. That a value was
+charted, and when, stays too: what the model makes of that is in no part.
 """
 
 import math
@@ -40,7 +40,8 @@ METHOD: Method = {
     "text, its absence",
     "words": "The change of the log odds when the readings of a signal in some hours are replaced. "
     "One part is changed at a time: signals that say the same stand in for one another, and each "
-    "then seems to count little. That something was charted at all is not explained.",
+    "then seems to count little. That a value was charted at all is not explained; of intervals "
+    "and texts that is all there is.",
 }
 
 

@@ -48,10 +48,10 @@ METHOD: Method = {
     "part": "sentence",
     "baseline": "nothing: the report without the sentence",
     "words": "The change of the log odds of the report's episode when one sentence of the report "
-    "is left out and the report's vector is inferred again; its other reports stay. Inference draws "
-    f"at random: log odds are means over {DRAWS} inferences of every text, and what the same report "
-    "moves when it is inferred from other draws is given beside them; strengths near that are noise. "
-    "Sentences that say the same stand in for one another.",
+    "is left out and the report's vector is inferred again; its other reports stay. Inference "
+    f"draws at random: log odds are means over {DRAWS} inferences of every text, and what the same "
+    "report moves when it is inferred from other draws is given beside them; strengths near that "
+    "are noise. Sentences that say the same stand in for one another.",
 }
 
 

@@ -51,15 +51,16 @@ LINEAR: Method = {
     "part": "column: one statistic of a signal",
     "baseline": "the column's mean over the patients that the model was fitted on",
     "words": "Exact for this model, with columns taken to be independent: weight times distance "
-    "from the mean. Columns that say the same share their weight as the fit happened to share it.",
+    "from the mean, with that of the column's absence. Columns that say the same share their "
+    "weight as the fit happened to share it.",
 }
 TREES: Method = {
     "name": "occlusion",
     "item": "episode",
     "part": "column: one statistic of a signal",
     "baseline": "the column's median over the patients that the model was fitted on",
-    "words": "Not SHAP values: the change of the log odds when one column takes its median. "
-    "Columns that say the same stand in for one another.",
+    "words": "Not SHAP values: the change of the log odds when one column takes its median, where "
+    "nothing was charted, too. Columns that say the same stand in for one another.",
 }
 
 

@@ -8,7 +8,8 @@ hospital's own files: the draws of `pipeline.hospital.make` are repeated, with i
 
 * Signals: those whose values have a slope along the latent of the EHR (`severity`), in the hours in
   which `course` shows it; what is given or charted in shock and acute respiratory failure alone
-  (`shock`, `arf`), from the onset on, of which every ICU stay has its own. All other signals tell nothing.
+  (`shock`, `arf`), from the onset on, of which every ICU stay has its own. All other signals tell
+  nothing.
 * Films: by how much a film without grain changes, patch by patch, when the latent moves by one.
   Position, build and grain tell nothing, nor does what lies outside heart and lungs.
 * Reports: the sentences of the 16 observations, of which one after the other turns abnormal, and

@@ -215,8 +215,8 @@ def note(kit: Kit) -> Picture:
     words, kinds = one["text"]["words"][:WORDS], one["text"]["kinds"][:SECTIONS]
     top = ", ".join(f"{w['name']} ({number(w['mean'], sign=True)})" for w in words[:4])
     alt = (f"Mean change of the log odds by sentences that hold a word: {top}. By section, the "
-           f"strongest: {kinds[0]['name'] if kinds else 'none'}.{_noise(one)} The explanation {verdict(one)}."
-           )  # fmt: skip
+           f"strongest: {kinds[0]['name'] if kinds else 'none'}.{_noise(one)} "
+           f"The explanation {verdict(one)}.")  # fmt: skip
 
     def draw() -> "Figure":
         drawn = figure(DOUBLE, (26 + 3.4 * WORDS) * MM)
