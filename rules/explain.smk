@@ -42,7 +42,7 @@ if SYNTHETIC:
             facts=f"{CAUSES}/causes.json",
             tables=expand(
                 f"{CAUSES}/causes_{{part}}.parquet",
-                part=["admissions", "films", "signals", "sentences"],
+                part=["admissions", "stays", "films", "signals", "sentences"],
             ),
         log:
             "logs/write_causes.log",

@@ -34,11 +34,11 @@ def explanation(modality="ehr", value=0.8, known=True, reason=None, statistics=F
     letter, encoder = SHAPES[modality]
     model = "logistic-stats" if statistics else "unimodal"
     made = {
-        "schema_version": 1, "target": f"{letter}_{model}_mortality", "modality": modality,
+        "schema_version": 2, "target": f"{letter}_{model}_mortality", "modality": modality,
         "encoder": "statistics" if statistics else encoder, "model": model, "task": "mortality",
         "protocol": "corrected", "seed": 0, "suppressed_below": 0 if known else 10,
-        "method": None, "reason": reason, "sample": None, "reproduced": None, "cells": None,
-        "film": None, "text": None, "columns": None, "signals": None, "scores": None,
+        "method": None, "reason": reason, "sample": None, "reproduced": None, "floor": None,
+        "cells": None, "film": None, "text": None, "columns": None, "signals": None, "scores": None,
     }  # fmt: skip
     if reason:
         return made
@@ -68,6 +68,7 @@ def explanation(modality="ehr", value=0.8, known=True, reason=None, statistics=F
             "patients": 80,
         }
     else:
+        made["floor"] = fit(0.06, 0.01)
         made["text"] = {"words": [named("edema", 0.2, known), named("clear", -0.1, known)],
                         "kinds": [named("FINDINGS", 0.1, known)]}  # fmt: skip
     return made

@@ -81,6 +81,9 @@ def truth(tmp_path):
         rows = pl.DataFrame({"hadm_id": [1, 2, 3], "admitted": admitted, "shock": [600, -1, -1],
                              "arf": [-1, -1, 1500]})  # fmt: skip
         write_table(rows, tmp_path / "causes_admissions.parquet", causes.ADMISSIONS)
+        later = rows.select(stay_id=pl.col("hadm_id") + 30, admitted="admitted", shock=30, arf=45)
+        stays = later.cast({"shock": pl.Int64, "arf": pl.Int64})
+        write_table(stays, tmp_path / "causes_stays.parquet", causes.STAYS)
         return Truth(tmp_path, task)
 
     return of
@@ -99,7 +102,9 @@ def test_a_task_has_its_own_causes(truth):
     assert set(truth("shock_4h").signals["what"]) == {"severity"}
     assert set(truth("longstay").signals["what"]) == {"severity", "arf"}
     assert truth("shock_4h").why_none("c") and truth("mortality").why_none("c") is None
-    assert "no cause of diagnoses_48h" in truth("diagnoses_48h").why_none("e")
+    for task in ("diagnoses_48h", "shock_6h"):
+        why = truth(task).why_none("e")
+        assert f"{task} are not written out" in why and "shock_4h, shock_12h" in why
 
 
 def test_hours_that_show_severity_are_counted_from_the_admission(truth):
@@ -112,6 +117,9 @@ def test_hours_that_show_severity_are_counted_from_the_admission(truth):
 
 def test_onsets_are_counted_from_clock_zero(truth):
     clock = pl.select(pl.datetime(2150, 1, 1, 2), later=pl.datetime(2150, 1, 3)).row(0)
-    told = truth().admissions(np.array([1, 3]), pl.Series(clock))
+    ids = {"hadm_id": [1, 3], "stay_id": [31, 33], "clock_zero": clock}
+    told = truth().onsets(pl.DataFrame({"episode_id": [1, 3], **ids}))
     assert told["since"].to_list() == [120, 0]
     assert told["shock"].to_list() == [480, None] and told["arf"].to_list() == [None, 1500]
+    told = truth().onsets(pl.DataFrame({"episode_id": [31, 33], **ids}))
+    assert told["shock"].to_list() == [-90, 30] and told["arf"].to_list() == [-75, 45]

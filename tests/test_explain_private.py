@@ -18,16 +18,39 @@ FORBIDDEN = ["results/c_mortality.pdf", "results/kit/ecn_early_mortality/c.pdf",
              "private.pdf", "private"]  # fmt: skip
 
 
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout, in which the command is run."""
+    monkeypatch.setattr(private, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.mark.parametrize("place", FORBIDDEN)
-def test_other_places_are_refused_and_nothing_is_made(tmp_path, monkeypatch, place):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="written below private/ alone"):
+def test_other_places_are_refused_and_nothing_is_made(checkout, place):
+    with pytest.raises(InputError, match="written below private/ of this checkout alone"):
         private.private_place(place)
-    assert not list(tmp_path.iterdir())
+    assert not list(checkout.iterdir())
 
 
-def test_folders_are_for_their_owner_alone_whatever_they_were(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("start", ["results", "results/kit", "elsewhere"])
+def test_the_place_does_not_depend_on_where_the_command_is_run(checkout, monkeypatch, start):
+    (checkout / start).mkdir(parents=True)
+    monkeypatch.chdir(checkout / start)
+    with pytest.raises(InputError, match="of this checkout alone"):
+        private.private_place("private/c.pdf")
+    assert not list(Path(checkout, start).iterdir())
+    absolute = private.private_place(checkout / "private" / "c.pdf")
+    assert absolute == checkout / "private" / "c.pdf" and absolute.parent.is_dir()
+
+
+def test_a_checkout_below_results_has_no_private_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(private, "ROOT", tmp_path / "results" / "work")
+    with pytest.raises(InputError, match="of this checkout alone"):
+        private.private_place(tmp_path / "results" / "work" / "private" / "c.pdf")
+
+
+def test_folders_are_for_their_owner_alone_whatever_they_were(tmp_path, checkout):
     (tmp_path / "private").mkdir()
     (tmp_path / "private").chmod(0o2775)
     path = private.private_place("private/corrected/admission/c.pdf")
@@ -36,8 +59,7 @@ def test_folders_are_for_their_owner_alone_whatever_they_were(tmp_path, monkeypa
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
 
 
-def test_a_link_to_elsewhere_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_link_to_elsewhere_is_refused(tmp_path, checkout):
     (tmp_path / "results").mkdir()
     (tmp_path / "private").symlink_to(tmp_path / "results")
     with pytest.raises(InputError, match="a link"):
@@ -52,8 +74,7 @@ def test_a_link_to_elsewhere_is_refused(tmp_path, monkeypatch):
         {"signals": ["lactate"] * 4, "eighths": np.arange(4), "edges": list(range(9))},
     ],
 )
-def test_a_page_is_drawn_of_each_kind_readable_by_its_owner_alone(tmp_path, monkeypatch, shows):
-    monkeypatch.chdir(tmp_path)
+def test_a_page_is_drawn_of_each_kind_readable_by_its_owner_alone(tmp_path, checkout, shows):
     items = Items(np.arange(2), np.arange(2), np.arange(2), np.array([0, 4, 8]))
     model = Explained(
         items, np.arange(2), 2, lambda item, gone: (~gone).sum(axis=1) + item * 1.0,

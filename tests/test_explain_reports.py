@@ -1,6 +1,7 @@
 """Explanations of reports: sentences, planted words, what is shown of a text."""
 
 import json
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,9 +9,10 @@ import polars as pl
 import pytest
 import torch
 from hospital_files import files, table
+from pydantic import TypeAdapter
 from torch import nn
 
-from pipeline.explain import note
+from pipeline.explain import common, note
 from pipeline.explain.model import Given
 from pipeline.explain.note import mean_text, read_parts, sentences, worded
 from pipeline.explain.parts import Items, attribute
@@ -20,13 +22,15 @@ from pipeline.note.encoder_doc2vec import Doc2VecNetwork
 from pipeline.note.reports import Reports, Vectors
 from pipeline.note.settings import Letters
 from pipeline.stage.errors import InputError
+from pipeline.stage.explanations import Explanations
 from pipeline.training.items import offsets
 
 ALL = Letters(least=1, most=None)
 TELLS = "Severe cardiomegaly has progressed."
 REPORTS = [
-    f"EXAMINATION: CHEST\n\nFINDINGS: \n\nClear lungs. {TELLS if k % 2 else 'Heart is normal.'} "
-    f"No effusion{' at all' if k == 3 else ''}.\n\nIMPRESSION: \n\nAs above."
+    f"EXAMINATION: CHEST\n\nFINDINGS: \n\nClear lungs {'ab'[k // 15]}{chr(97 + k % 15)}. "
+    f"{TELLS if k % 2 else 'Heart is normal.'} No effusion{' at all' if k == 3 else ''}."
+    "\n\nIMPRESSION: \n\nAs above."
     for k in range(30)
 ]
 
@@ -92,9 +96,59 @@ def test_a_model_that_reads_one_word_is_explained_by_its_sentences(given):
     assert np.array_equal(value != 0, cause) and (value[cause] == 1).all()
     old = made.items
     items = Items(old.episode, old.subject, old.label, old.start, cause)
-    told = scores(made.occluded, items, whole, value, 0, "planted", None, 0, lambda n: n)
-    assert told["pointing"]["value"]["value"] == 1 and told["items"] == 15
-    assert told["share"]["value"]["value"] == 1 and told["informative"]
+    judged = scores(made.occluded, items, whole, value, 0, "planted", None, 0, lambda n: n)
+    assert judged["pointing"]["value"]["value"] == 1 and judged["items"] == 15
+    assert judged["share"]["value"]["value"] == 1 and judged["informative"]
+
+
+def noise(model, text, seed):
+    """A vector that says nothing of its text."""
+    drawn = np.random.default_rng([seed, zlib.crc32(text.encode())])
+    return drawn.normal(size=4).astype(np.float32)
+
+
+def told(given, folder, off=0.0):
+    """What is written of the model, whose result is `off` by so much."""
+    made = note.explain(given)
+    odds = pl.DataFrame({"episode_id": given.rows.episode[made.row], "odds": made.predicted()})
+    by_episode = odds.unique("episode_id", maintain_order=True)  # all reports of one: the same
+    chance = 1 / (1 + np.exp(-by_episode["odds"].to_numpy())) + off
+    table = by_episode.select("episode_id", pl.Series("probability", chance),
+                              pl.lit(0).alias("seed"))  # fmt: skip
+    table.write_parquet(folder / "predictions.parquet")
+    asked = SimpleNamespace(task="mortality", protocol="corrected", seed=0, suppress_below=0)
+    head = common.head_of(asked, "n_unimodal_mortality", "note", "doc2vec", "unimodal", made)
+    written = common.explained(head, given.rows, made, folder / "predictions.parquet", 0)
+    TypeAdapter(Explanations).validate_python(written)
+    return written
+
+
+def test_of_a_text_that_moves_by_draws_alone_nothing_is_informative(given, tmp_path, monkeypatch):
+    """The strongest parts are those with the largest noise: by the same draws they would move it
+    most. The floor says how much of an attribution is noise."""
+    monkeypatch.setattr(note, "infer", noise)
+    # every text's first inference is that of the result
+    words = pl.read_parquet(tmp_path / "clean.parquet")["words"]
+    given.data.content.vector[:] = np.stack([noise(None, text, 0) for text in words])
+    made = told(given, tmp_path)
+    kinds = made["text"]["kinds"]
+    strength = np.average([k["strength"] for k in kinds], weights=[k["parts"] for k in kinds])
+    assert made["floor"]["low"] <= strength <= made["floor"]["high"]
+    assert 0.2 < strength < 0.6  # one draw: 2 / sqrt(pi) = 1.13, the mean of 8: 0.4
+    assert made["scores"]["deletion"]["informative"] is False
+
+
+def test_a_text_that_draws_nothing_has_no_floor(given, tmp_path):
+    made = told(given, tmp_path)
+    assert made["floor"]["value"] == 0 and made["scores"]["deletion"]["informative"]
+    assert made["reproduced"] < 1e-6 and made["reason"] is None
+
+
+def test_another_model_than_that_of_the_result_is_not_explained(given, tmp_path):
+    assert told(given, tmp_path, 0.009)["text"]
+    made = told(given, tmp_path, 0.011)
+    assert "by up to 0.011" in made["reason"] and made["reproduced"] == pytest.approx(0.011)
+    assert made["text"] is made["scores"] is made["sample"] is None
 
 
 def test_parts_are_sentences_of_reports_not_of_episodes(given):

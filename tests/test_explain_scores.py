@@ -138,6 +138,22 @@ def test_of_few_real_patients_nothing_is_scored():
     assert made["share"] is made["pointing"] is made["deletion"] is None
 
 
+@pytest.mark.parametrize(("subjects", "enough"), [(9, False), (10, True)])
+def test_a_cause_in_few_patients_is_not_scored(subjects, enough):
+    items = items_of()
+    some = items.cause & (items.subject[items.owner] < subjects)
+    few = Items(items.episode, items.subject, items.label, items.start, some)
+    made = judged(few, model_of(items, items.cause))
+    assert (made["share"] is not None) == (made["pointing"] is not None) == enough
+    assert ("fewer than 10 patients" in (made["reason"] or "")) == (not enough)
+    assert made["items"] == subjects and made["deletion"]
+
+
+def test_of_nine_patients_of_the_hospital_nothing_is_scored():
+    made = judged(items_of(subjects=9), model_of(items_of(), items_of().cause))
+    assert made["reason"] and made["informative"] is None and made["deletion"] is None
+
+
 def test_without_a_known_cause_only_the_model_is_asked():
     items = items_of()
     bare = Items(items.episode, items.subject, items.label, items.start)

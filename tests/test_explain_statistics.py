@@ -10,7 +10,7 @@ from pipeline.cohort.rows import TaskRows
 from pipeline.explain import statistics
 from pipeline.explain.parts import attribute
 from pipeline.explain.scoring import scores
-from pipeline.fusion.baselines import fit_best, fitted_rows
+from pipeline.fusion.baselines import Fitted, candidates, fit_best, fitted_rows, preparation
 from pipeline.fusion.inputs import Inputs
 
 N = 600
@@ -41,7 +41,8 @@ def cohort():
 @pytest.mark.parametrize("kind", ["logistic", "gbdt"])
 def test_columns_of_the_planted_signal_are_found(cohort, kind):
     inputs, rows = cohort
-    made = statistics.prepare(kind, inputs, COLUMNS, rows, 0, 100, Truth(), 0)
+    result = fit_best(kind, inputs, rows, fitted_rows(rows, False), 0)(inputs.value)
+    made = statistics.prepare(kind, inputs, COLUMNS, rows, 0, 100, Truth(), 0, result)
     whole, value = attribute(made.occluded, made.items, made.size)
     told = scores(made.occluded, made.items, whole, value, 0, made.cause, None, 0, lambda n: n)
     assert told["share"]["value"]["value"] > 0.8 and told["pointing"]["value"]["value"] > 0.9
@@ -51,6 +52,21 @@ def test_columns_of_the_planted_signal_are_found(cohort, kind):
     assert shown["signals"][0]["name"] == "lactate" and shown["signals"][-1]["cause"] == 0
     names = [one["name"] for one in shown["signals"]]
     assert sorted(names) == ["demographics", "lactate", "sodium", "vasopressor"]
+
+
+@pytest.mark.parametrize("kind", ["logistic", "gbdt"])
+def test_the_setting_of_the_result_is_explained_and_no_later_one_is_fitted(
+    cohort, kind, monkeypatch
+):
+    inputs, rows = cohort
+    fitted, tried = fitted_rows(rows, False), candidates(kind, 0)
+    ready = preparation(kind, inputs, fitted)
+    chosen = tried[1].fit(ready(inputs.value[fitted]), rows.label[fitted])
+    result = Fitted(ready, chosen)(inputs.value)
+    fresh = candidates(kind, 0)[:2]
+    monkeypatch.setattr(statistics, "candidates", lambda *_: [*fresh, None])  # None has no fit
+    found = statistics.fit_again(kind, inputs, rows, fitted, 0, result)
+    assert found.classifier is fresh[1] and np.allclose(found(inputs.value), result)
 
 
 def test_shap_values_add_up_to_the_log_odds_above_the_mean(cohort):
@@ -83,4 +99,6 @@ def test_without_test_episodes_there_is_a_reason(cohort):
     inputs, rows = cohort
     bare = SimpleNamespace(of=lambda name: np.zeros(0, int), split=rows.split, label=rows.label,
                            episode=rows.episode, task="x")  # fmt: skip
-    assert statistics.prepare("gbdt", inputs, COLUMNS, bare, 0, 9, None, 0) == "no test episode"
+    assert (
+        statistics.prepare("gbdt", inputs, COLUMNS, bare, 0, 9, None, 0, None) == "no test episode"
+    )

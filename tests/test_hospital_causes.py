@@ -1,12 +1,18 @@
 """Where the risk is planted, against the hospital's own files."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 from hospital_files import files, table
 
-from pipeline.hospital import causes
+from pipeline.hospital import causes, treatments
+from pipeline.hospital import films as hospital_films
 from pipeline.hospital.drawing import draw, draw_lesions
+from pipeline.hospital.layout import Writer
+from pipeline.hospital.make import write_chunk
 from pipeline.hospital.reports import observations
 from pipeline.hospital.settings import Effects, Habits, Settings, Severity
 
@@ -16,7 +22,7 @@ WAYS = ("congestion", "focal")
 @pytest.mark.parametrize("habits", [Habits(), Habits(sparse_films=True)])
 def test_films_and_admissions_are_those_of_the_hospital(habits):
     root = files(500, films=False, habits=habits)
-    admissions, films = causes.of_chunk(Settings(500, habits=habits), 0)
+    admissions, _, films = causes.of_chunk(Settings(500, habits=habits), 0)
     metadata = table("cxr/metadata", root).filter(pl.col("ViewPosition") != "LATERAL")
     assert films.height and films.join(metadata, on="dicom_id", how="anti").is_empty()
     if not habits.sparse_films:
@@ -32,6 +38,52 @@ def test_a_smaller_hospital_has_the_same_causes_of_fewer_patients():
         assert 0 < few.height < many.height
         assert few.join(many, on=few.columns[0], how="semi").equals(few)
         assert many.join(few, on=few.columns[0], how="semi").equals(few)
+
+
+def first(events, item, root):
+    """The first minute of an item of each ICU stay."""
+    rows = table(f"icu/{events}", root).filter(itemid=item)
+    return rows.group_by("stay_id").agg(begun=pl.col("starttime").min()).sort("stay_id")
+
+
+@pytest.mark.parametrize(
+    ("what", "events", "item", "minutes"),
+    [("shock", "inputevents", treatments.NOREPINEPHRINE, 0),
+     ("arf", "procedureevents", 224385, -5)],
+)  # fmt: skip
+def test_onsets_of_every_stay_are_those_that_are_written(what, events, item, minutes):
+    """Norepinephrine begins at the onset of shock, intubation 5 minutes before that of failure."""
+    admissions, stays, _ = causes.of_chunk(Settings(500), 0)
+    begun = pl.col("admitted") + pl.duration(minutes=pl.col(what) + minutes)
+    told = stays.filter(pl.col(what) >= 0).select("stay_id", begun=begun).sort("stay_id")
+    written = first(events, item, files(500, films=False))
+    assert told.height > 50 and told.equals(written.cast({"begun": pl.Datetime("us")}))
+    icu = table("icu/icustays", files(500, films=False))
+    assert set(icu["stay_id"]) == set(stays["stay_id"])
+    early = icu.sort("intime").unique("hadm_id", keep="first").select("hadm_id", "stay_id")
+    both = admissions.filter(pl.col(what) >= 0).join(early, on="hadm_id").join(stays, on="stay_id")
+    assert both.height and both[what].equals(both[f"{what}_right"].rename(what))
+    later = stays.filter(pl.col(what) >= 0).join(both, on="stay_id", how="anti")
+    assert later.height > 5  # of these the table of admissions knows nothing
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_changes_of_films_are_of_the_films_that_are_written(monkeypatch, way):
+    """From the generator and the lesions with which `make` draws them."""
+    settings, made = Settings(40, severity=Severity(films=way)), []
+
+    def told(rng, root, pictures, kept, lesion):
+        shown = pictures["shown"].to_numpy()
+        change = causes.changes(rng, shown, lesion).astype(np.float32)
+        made.append(pictures.select("dicom_id", pl.Series("change", change)))
+
+    monkeypatch.setattr(hospital_films, "write_jpegs", told)
+    with tempfile.TemporaryDirectory() as root, Writer(Path(root), settings.release) as writer:
+        write_chunk(writer, settings, 0)
+    films = causes.of_chunk(settings, 0)[2]
+    both = films.join(made[0], on="dicom_id", how="left", maintain_order="left")
+    assert films.height > 20
+    assert (both["change"].to_numpy() == both["change_right"].to_numpy()).all()
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -72,3 +72,17 @@ def test_hidden_cells_stay_empty():
     picture = explained.ehr(kit_of(explanations=every(known=False)))
     hidden = [row for row in picture.rows if row["patients"] == "<10"]
     assert hidden and all(row["mean"] is None and row["strength"] is None for row in hidden)
+
+
+def test_the_noise_of_inference_stands_beside_the_notes(tmp_path):
+    picture = explained.note(kit_of(explanations=every()))
+    assert "The same report, inferred again, moves the log odds by 0.06" in picture.alt
+    assert picture.rows[-1]["strength"] == 0.06
+    write(picture, tmp_path / "note")
+    assert "inferred again" in (tmp_path / "note.svg").read_text()
+
+
+def test_a_cause_that_was_not_scored_is_no_praise():
+    one = explanation("ehr")
+    one["scores"] |= {"share": None, "pointing": None, "reason": "few patients"}
+    assert "whether the model is right is not known" in explained.verdict(one)

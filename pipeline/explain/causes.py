@@ -14,6 +14,7 @@ from pipeline.ehr.signals import catalogue
 from pipeline.stage.files import read_json
 from pipeline.stage.tables import read_table
 
+BEFORE = {"shock": 0, "arf": 5}  # minutes before the onset at which something of it is charted
 SHOWS = 0.1  # share of the latent that an hour must show to carry it
 CHANGES = 0.25  # share of the largest change of a film's patches from which on one carries it
 
@@ -31,8 +32,9 @@ class Truth:
 
     def why_none(self, letter: str) -> str | None:
         """Why a modality has no cause of the task; None where it has."""
-        if self.task not in self.facts["tasks"]:
-            return f"no cause of {self.task} is planted"
+        known = self.facts["tasks"]
+        if self.task not in known:
+            return f"the causes of {self.task} are not written out: of {', '.join(known)} alone"
         return None if self.carried_by(letter) else f"nothing of it is planted in modality {letter}"
 
     @cached_property
@@ -50,11 +52,16 @@ class Truth:
         found = pl.concat([part.select("signal", "what") for part in (by_item, by_label)])
         return found.unique().sort("signal", "what")
 
-    def admissions(self, hadm_id: np.ndarray, clock_zero: pl.Series) -> pl.DataFrame:
-        """since (minutes from the admission to clock zero), shock, arf (minutes from clock zero;
-        null: never) of episodes (N,), in their order."""
-        asked = pl.DataFrame({"hadm_id": hadm_id, "zero": clock_zero})
-        table = asked.join(read_table(self.folder / "causes_admissions.parquet"), on="hadm_id",
+    def onsets(self, episodes: pl.DataFrame) -> pl.DataFrame:
+        """since (minutes from the start of the hospital's clock to clock zero), shock, arf (minutes
+        from clock zero; null: never) of episodes (N,), in their order.
+
+        The clock starts with the admission; of episodes that are ICU stays it is that of the stay.
+        """
+        of_stays = episodes["episode_id"].equals(episodes["stay_id"])
+        name, key = ("stays", "stay_id") if of_stays else ("admissions", "hadm_id")
+        asked = episodes.select(key, zero="clock_zero")
+        table = asked.join(read_table(self.folder / f"causes_{name}.parquet"), on=key,
                            how="left", maintain_order="left")  # fmt: skip
         since = (pl.col("zero") - pl.col("admitted")).dt.total_minutes()
         return table.select(
@@ -64,9 +71,9 @@ class Truth:
         )  # fmt: skip
 
     def hours(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """Whether signals show the latent between two hours since admission, most of them enough.
+        """Whether signals show the latent, enough of it, between two hours of the clock.
 
-        `first`, `last` (…) hours; what lies before the admission or after the second day counts as
+        `first`, `last` (…) hours; what lies before its start or after the second day counts as
         the nearest hour does.
         """
         shows = np.concatenate([[0], np.cumsum(self.facts["hours"])])

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from pipeline.cohort.rows import TaskRows
-from pipeline.explain.parts import COPIES, Items, Occluded, attribute
+from pipeline.explain.parts import COPIES, Items, Occluded, attribute, in_batches
 from pipeline.explain.pictures import Shown
-from pipeline.explain.scoring import scores
+from pipeline.explain.scoring import over_patients, scores
 from pipeline.stage.errors import InputError
 from pipeline.stage.explanations import (
     SCHEMA_VERSION,
@@ -24,6 +24,7 @@ from pipeline.stage.privacy import tell
 from pipeline.stage.tables import read_table
 
 SEED = 0  # of the sample
+NEAR = 0.01  # difference of probabilities from which on a model is not that of the result
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class Explained:
     `row`: the row of each item's episode. `of`: items that could have been drawn, `most` at most
     are. `picture`: attributions (parts,) → the global pictures of the modality, fields of
     `Explanations`. `of_item`: what one item is, for its private picture. `size`: copies that pass
-    the model together.
+    the model together. `again`: where the model draws at random, the same with other draws; the
+    deletion curve is made with it, so that no part seems strong by its own draws. `predicted`: log
+    odds (I,) of the items as the result has them, where `occluded` gives others.
     """
 
     items: Items
@@ -47,6 +50,14 @@ class Explained:
     most: int
     of_item: Callable[[int], Mapping[str, Any]] = lambda item: {}
     size: int = COPIES
+    again: Occluded | None = None
+    predicted: Callable[[], np.ndarray] | None = None
+
+    def whole(self, occluded: Occluded) -> np.ndarray:
+        """The log odds (I,) of the items with all of their parts."""
+        everyone = np.arange(len(self.items.subject))
+        return in_batches(occluded, everyone, np.zeros((len(everyone), self.items.widest), bool),
+                          self.size)  # fmt: skip
 
 
 def add_target_arguments(options: argparse.ArgumentParser) -> None:
@@ -69,34 +80,46 @@ def head_of(given: argparse.Namespace, target: str, modality: str, encoder: str,
         "encoder": encoder, "model": model, "task": given.task, "protocol": given.protocol,
         "seed": given.seed, "suppressed_below": given.suppress_below, "method": None,
         "reason": explained if isinstance(explained, str) else None, "sample": None,
-        "reproduced": None, "cells": None, "film": None, "text": None, "columns": None,
-        "signals": None, "scores": None,
+        "reproduced": None, "floor": None, "cells": None, "film": None, "text": None,
+        "columns": None, "signals": None, "scores": None,
     }  # fmt: skip
 
 
 def explained(made: Explanations, rows: TaskRows, model: Explained, predictions: Path, seed: int
               ) -> Explanations:  # fmt: skip
-    """The explanations of a model's items."""
+    """The explanations of a model's items; none, with the reason, where it is not the result's."""
     items, suppress = model.items, made["suppressed_below"]
     shown, began = Shown(suppress), time.monotonic()
+    odds = model.predicted() if model.predicted else model.whole(model.occluded)
+    apart = reproduced(predictions, rows.episode[model.row], seed, odds)
+    tell(f"largest difference from the result's probabilities: {apart:.2g}")
+    made = {**made, "method": model.method, "reproduced": apart}
+    if apart > NEAR:
+        return {**made, "reason": f"its probabilities differ from those of the result, by up to "
+                f"{apart:.2g}: it is not the model behind the result"}  # fmt: skip
     whole, value = attribute(model.occluded, items, model.size)
     took, item = time.monotonic() - began, model.method["item"]
     tell(f"attributions of %s parts of %s {item}s: {took:.1f} s", len(value), len(whole))
     began = time.monotonic()
-    judged = scores(model.occluded, items, whole, value, SEED, model.cause, model.why_none,
+    judge, floor = model.occluded, None
+    if model.again:
+        judge, before = model.again, whole
+        whole = model.whole(judge)
+        floor = over_patients(np.abs(whole - before)[:, None], items.subject)[0]
+        tell(f"attribution of nothing, by other draws alone: {floor['value']:.3f}")
+    judged = scores(judge, items, whole, value, SEED, model.cause, model.why_none,
                     suppress, shown, model.size)  # fmt: skip
     tell(f"scores: {time.monotonic() - began:.1f} s; {in_words(judged)}")
-    apart = reproduced(predictions, rows.episode[model.row], seed, whole)
-    tell(f"largest difference from the result's probabilities: {apart:.2g}")
+    few = len(set(items.subject.tolist())) < shown.least
     made = {
-        **made, "method": model.method, "scores": judged, "reproduced": apart,
+        **made, "scores": judged, "floor": None if few else floor,
         "sample": {
             "seed": SEED, "most": model.most, "of": shown(model.of), "items": shown(len(whole)),
             "parts": shown(len(value)), "episodes": shown(len(set(items.episode.tolist()))),
             "patients": shown(len(set(items.subject.tolist()))),
         },
     }  # fmt: skip
-    if len(set(items.subject.tolist())) < shown.least:
+    if few:
         return {**made, "reason": "too few patients for a picture that shows none of them"}
     return {**made, **model.picture(value)}  # type: ignore[typeddict-item]
 
@@ -113,11 +136,17 @@ def in_words(judged: Mapping[str, Any]) -> str:
     return "; ".join(parts) or str(judged["reason"])
 
 
-def reproduced(predictions: Path, episode: np.ndarray, seed: int, odds: np.ndarray) -> float:
-    """The largest difference between the result's probabilities and those of these log odds."""
+def probabilities(predictions: Path, episode: np.ndarray, seed: int) -> np.ndarray:
+    """The result's probabilities (I,) of episodes; `InputError` where it lacks some of them."""
     table = read_table(predictions).filter(pl.col("seed") == seed)
-    mine = pl.DataFrame({"episode_id": episode, "own": 1 / (1 + np.exp(-odds))})
-    both = mine.join(table, on="episode_id", how="left")
+    asked = pl.DataFrame({"episode_id": episode})
+    both = asked.join(table, on="episode_id", how="left", maintain_order="left")
     if both["probability"].null_count():
         raise InputError(f"{predictions}: lacks some of the episodes; make it again")
-    return float((both["own"] - both["probability"]).abs().max() or 0.0)  # type: ignore[arg-type]
+    return both["probability"].to_numpy()
+
+
+def reproduced(predictions: Path, episode: np.ndarray, seed: int, odds: np.ndarray) -> float:
+    """The largest difference between the result's probabilities and those of these log odds."""
+    own = 1 / (1 + np.exp(-odds))
+    return float(np.abs(own - probabilities(predictions, episode, seed)).max(initial=0))

@@ -3,8 +3,8 @@
 A part is a signal in an eighth of the time until the prediction. Taken away, its readings become
 the median of that signal in the training episodes, charted when they were charted; intervals and
 texts, which have no value, vanish. Tokens change, and the statistics beside them are computed anew
-from the changed events, by the code that made them. Demographics stay. That something was charted,
-and when, stays too: what the model makes of that is in no part.
+from the changed events, by the code that made them. Demographics stay. That a value was
+charted, and when, stays too: what the model makes of that is in no part.
 """
 
 import math
@@ -21,6 +21,7 @@ from pipeline.ehr.signals import BINS, Vocabulary, vocabulary
 from pipeline.ehr.statistics import describe
 from pipeline.ehr.steps import Steps
 from pipeline.ehr.summary import WithStatistics
+from pipeline.explain.causes import BEFORE
 from pipeline.explain.common import Explained
 from pipeline.explain.model import Given
 from pipeline.explain.parts import Items
@@ -39,7 +40,8 @@ METHOD: Method = {
     "text, its absence",
     "words": "The change of the log odds when the readings of a signal in some hours are replaced. "
     "One part is changed at a time: signals that say the same stand in for one another, and each "
-    "then seems to count little. That something was charted at all is not explained.",
+    "then seems to count little. That a value was charted at all is not explained; of intervals "
+    "and texts that is all there is.",
 }
 
 
@@ -252,14 +254,14 @@ class Record:
         owner = np.repeat(np.arange(len(self.rows)), np.diff(self.start))
         signal, eighth = np.divmod(self.cell, EIGHTHS)
         edges, names = np.array(self.grid.edges), np.array(self.grid.names)
-        facts = truth.admissions(self.episodes["hadm_id"].to_numpy(), self.episodes["clock_zero"])
+        facts = truth.onsets(self.episodes)
         since = facts["since"].to_numpy()[owner] / 60
         shows = truth.hours(since + edges[eighth], since + edges[eighth + 1])
         cause = np.isin(names[signal], truth.signals.filter(what="severity")["signal"]) & shows
-        for what in ("shock", "arf"):
+        for what, before in BEFORE.items():
             told = np.isin(names[signal], truth.signals.filter(what=what)["signal"])
-            onset = facts[what].cast(pl.Float64).fill_null(math.inf).to_numpy()[owner] / 60
-            cause |= told & (onset < edges[eighth + 1])
+            onset = facts[what].cast(pl.Float64).fill_null(math.inf).to_numpy()[owner]
+            cause |= told & ((onset - before) / 60 < edges[eighth + 1])
         return cause
 
 

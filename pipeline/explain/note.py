@@ -1,11 +1,12 @@
 """Reports: occlusion of sentences, of the encoder `doc2vec`.
 
 A part is a sentence of a report; a heading that stands alone is one, too. Taken away, its words are
-gone, and the report's vector is inferred again. Inference draws random numbers: every text is
-inferred from the same seed, as the vectors of the result are, so that the same words always give
-the same vector. Still, without some words the draws of all later words are others, and the vector
-moves by that noise, too: it is in every attribution, and the scores are what tells whether these
-rise above it.
+gone, and the report's vector is inferred again. Inference draws random numbers, and without some
+words the draws of all later words are others: one inference moves the vector by as much as a
+sentence does. So the log odds of every text, the whole one too, are the mean over `DRAWS` seeds.
+What noise remains is measured: the whole report by other seeds, whose difference is the attribution
+that nothing would have (`floor`). The deletion curve is made by these other seeds, too, or the
+sentences that seem strong by their noise would move it.
 """
 
 import re
@@ -18,7 +19,7 @@ import torch
 
 from pipeline.explain.common import Explained
 from pipeline.explain.model import Given
-from pipeline.explain.parts import Items
+from pipeline.explain.parts import Items, Occluded
 from pipeline.explain.pictures import Shown, grouped, words_shown
 from pipeline.note.doc2vec import infer, load, words_read
 from pipeline.note.encoder_doc2vec import Doc2VecNetwork
@@ -31,6 +32,7 @@ from pipeline.stage.files import read_json
 from pipeline.stage.tables import read_table
 
 WORDS = 40  # shown
+DRAWS = 8  # seeds that each text is inferred from
 # a sentence ends at its point, at an empty line, or where a heading begins
 BREAK = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 HEADING = re.compile(r"^\s*([A-Z][A-Z ]{3,30}):")
@@ -46,8 +48,10 @@ METHOD: Method = {
     "part": "sentence",
     "baseline": "nothing: the report without the sentence",
     "words": "The change of the log odds of the report's episode when one sentence of the report "
-    "is left out and the report's vector is inferred again; its other reports stay. Sentences that "
-    "say the same stand in for one another.",
+    "is left out and the report's vector is inferred again; its other reports stay. Inference "
+    f"draws at random: log odds are means over {DRAWS} inferences of every text, and what the same "
+    "report moves when it is inferred from other draws is given beside them; strengths near that "
+    "are noise. Sentences that say the same stand in for one another.",
 }
 
 
@@ -90,24 +94,34 @@ class ReportModel:
         assert isinstance(data.content, Vectors)
         self.vector = data.content.vector
 
-    def infer(self, text: str) -> np.ndarray:
+    def infer(self, text: str, seed: int) -> np.ndarray:
         """The vector of a text, as the pipeline infers it; zeros of one without a word.
 
         gensim starts an empty text from another random vector, near zero, in each call.
         """
         if not text.strip():
             return np.zeros(self.vector.shape[1], np.float32)
-        return infer(self.doc2vec, text, seed=0)
+        return infer(self.doc2vec, text, seed)
+
+    def by(self, first: int, draws: int) -> Occluded:
+        """Log odds (C,) of the episodes of reports without some sentences: the mean over `draws`
+        seeds from `first` on. The result's vectors are of seed 0."""
+
+        def occluded(item: np.ndarray, removed: np.ndarray) -> np.ndarray:
+            texts = [
+                " ".join(self.read[self.start[i] + k]
+                         for k in range(self.start[i + 1] - self.start[i]) if not gone[k])
+                for i, gone in zip(item, removed, strict=True)
+            ]  # fmt: skip
+            return np.mean([self.log_odds(item, texts, seed)
+                            for seed in range(first, first + draws)], axis=0)  # fmt: skip
+
+        return occluded
 
     @torch.no_grad()
-    def occluded(self, item: np.ndarray, removed: np.ndarray) -> np.ndarray:
-        """Log odds (C,) of the episodes of reports without the sentences `removed`."""
-        texts = [
-            " ".join(self.read[self.start[i] + k]
-                     for k in range(self.start[i + 1] - self.start[i]) if not gone[k])
-            for i, gone in zip(item, removed, strict=True)
-        ]  # fmt: skip
-        inferred = np.stack([self.infer(text) for text in texts])
+    def log_odds(self, item: np.ndarray, texts: list[str], seed: int) -> np.ndarray:
+        """Log odds (C,) of the episodes of reports that say `texts`."""
+        inferred = np.stack([self.infer(text, seed) for text in texts])
         position, times = self.data.timed(self.row[item])
         vector = self.vector[self.data.which[position]]
         own = position == self.report[item][times["owner"].numpy()]
@@ -153,8 +167,11 @@ def explain(given: Given) -> Explained | str:
     model = ReportModel(given, data, report, parts, start)
     row = model.row
     items = Items(rows.episode[row], rows.subject[row], rows.label[row], start, cause)
+    none = np.zeros((len(report), items.widest), bool)
     return Explained(
-        items=items, row=row, of=len(test), occluded=model.occluded, method=METHOD,
+        items=items, row=row, of=len(test), occluded=model.by(0, DRAWS),
+        again=model.by(DRAWS, DRAWS), method=METHOD,
+        predicted=lambda: model.by(0, 1)(np.arange(len(report)), none),
         cause=None if cause is None else CAUSE, why_none=why_none,
         picture=lambda value: {"text": mean_text(items, parts, value, given.suppress)},
         most=given.most,

@@ -23,30 +23,32 @@ from pipeline.explain.parts import attribute
 from pipeline.stage.command import run
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
+from pipeline.stage.modules import ROOT
 from pipeline.stage.privacy import tell, warn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FOLDER = "private"  # in the folder where the workflow is started
+FOLDER = "private"  # of this checkout
 MOST = 24  # items drawn
 
 
 def private_place(path: str | Path) -> Path:
     """The path, if it lies in the private folder of this checkout, whose folders are made and shut.
 
-    Raises `InputError` for any other place, and where a folder on the way is a link.
+    Wherever it is run from. Raises `InputError` for any other place, below any folder called
+    results, and where a folder on the way is a link.
 
     >>> private_place("results/c_mortality.pdf")
     Traceback (most recent call last):
     pipeline.stage.errors.InputError: results/c_mortality.pdf: pictures of single patients are \
-written below private/ alone, which is never shared
+written below private/ of this checkout alone, which is never shared
     """
-    root = Path(FOLDER).absolute()
+    root = ROOT / FOLDER
     target = Path(os.path.normpath(Path(path).absolute()))
-    if root not in target.parents:
-        raise InputError(f"{path}: pictures of single patients are written below {FOLDER}/ alone, "
-                         "which is never shared")  # fmt: skip
+    if root not in target.parents or any(one.name == "results" for one in target.parents):
+        raise InputError(f"{path}: pictures of single patients are written below {FOLDER}/ of this "
+                         "checkout alone, which is never shared")  # fmt: skip
     folders = [one for one in reversed(target.parents) if one == root or root in one.parents]
     for folder in folders:
         if folder.is_symlink():

@@ -6,6 +6,7 @@ over all orders is known: the share of the parts that carry the cause. For the d
 order is drawn per item.
 
 An attribution is called informative only where the whole interval of each difference lies above 0.
+Of fewer than 10 patients, of the synthetic hospital too, no interval says anything: none is scored.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pipeline.evaluation.statistics.bootstrap import Resampling, resamples
 from pipeline.evaluation.statistics.figures import interval, known
 from pipeline.evaluation.statistics.metrics import Floats, auroc, unit_weights
 from pipeline.explain.parts import COPIES, Items, Occluded, in_batches, ranks, removed_to
-from pipeline.stage.explanations import Deletion, Point, Score, Scores
+from pipeline.stage.explanations import LEAST, Deletion, Point, Score, Scores
 from pipeline.stage.sections import Count, Fit
 
 REMOVED = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)  # shares of the parts, of a deletion curve
@@ -130,19 +131,21 @@ def scores(occluded: Occluded, items: Items, whole: np.ndarray, value: np.ndarra
            size: int = COPIES) -> Scores:  # fmt: skip
     """All scores. `cause`: the planted cause in words; `why_none`: why none is known.
 
-    `least`: patients below which nothing is scored (real data). No item: no score.
+    `least`: patients below which nothing is shown (real data); below `LEAST` nothing is scored.
     """
     made: Scores = {"cause": cause, "items": None, "share": None, "pointing": None,
                     "deletion": None, "reason": why_none, "informative": None}  # fmt: skip
-    if len(np.unique(items.subject)) < max(least, 2):
+    enough = max(least, LEAST)
+    if len(np.unique(items.subject)) < enough:
         return {**made, "reason": "too few patients to score attributions"}
     if items.cause is not None:
-        carry = int(on_cause(items, value)[0].sum())
-        made["items"] = shown(carry)
-        if carry:
+        have = on_cause(items, value)[0]
+        made["items"] = shown(int(have.sum()))
+        if len(np.unique(items.subject[have])) >= enough:
             made["share"], made["pointing"] = against_cause(items, value)
         else:
-            made["reason"] = why_none or "no explained item carries the planted cause"
+            made["reason"] = f"the planted cause is in explained items of fewer than {enough} "\
+                "patients"  # fmt: skip
     made["deletion"] = deletion(occluded, items, whole, value, seed, least, size)
     each = [made["share"], made["pointing"], made["deletion"]]
     made["informative"] = all(one["informative"] for one in each if one is not None)

@@ -86,11 +86,17 @@ def candidates(model: str, seed: int) -> list[Any]:
     ]  # fmt: skip
 
 
+def preparation(model: str, inputs: Inputs, fitted: np.ndarray
+                ) -> Callable[[np.ndarray], np.ndarray]:  # fmt: skip
+    """How values are made ready for a model, by the rows `fitted`."""
+    return (scaling if model == "logistic" else known_columns)(inputs, fitted)
+
+
 def fit_best(model: str, inputs: Inputs, rows: TaskRows, fitted: np.ndarray, seed: int) -> Fitted:
     """Fits every candidate on the rows `fitted`; the one with the best validation AUROC."""
     from sklearn.metrics import roc_auc_score
 
-    prepare = (scaling if model == "logistic" else known_columns)(inputs, fitted)
+    prepare = preparation(model, inputs, fitted)
     val, tried = rows.of("val"), candidates(model, seed)
     known, truth = prepare(inputs.value[val]), rows.label[val]
     decides = len(np.unique(truth)) == 2

@@ -8,7 +8,8 @@ hospital's own files: the draws of `pipeline.hospital.make` are repeated, with i
 
 * Signals: those whose values have a slope along the latent of the EHR (`severity`), in the hours in
   which `course` shows it; what is given or charted in shock and acute respiratory failure alone
-  (`shock`, `arf`), from the admission's onset on. All other signals tell nothing.
+  (`shock`, `arf`), from the onset on, of which every ICU stay has its own. All other signals tell
+  nothing.
 * Films: by how much a film without grain changes, patch by patch, when the latent moves by one.
   Position, build and grain tell nothing, nor does what lies outside heart and lungs.
 * Reports: the sentences of the 16 observations, of which one after the other turns abnormal, and
@@ -22,7 +23,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.hospital import arrivals, bedside, charting, films, reports, stays, truth, truth_stay
+from pipeline.hospital import (
+    arrivals,
+    bedside,
+    charting,
+    films,
+    later,
+    reports,
+    stays,
+    truth,
+    truth_stay,
+)
 from pipeline.hospital.course import share_shown
 from pipeline.hospital.drawing import BATCH, EXTREME, Lesion, _shade, shade_focal
 from pipeline.hospital.make import parse_habits
@@ -49,6 +60,13 @@ ADMISSIONS = Contract(
     key=("hadm_id",),
     units={"shock, arf": "minutes from the admission to the onset; −1: never"},
 )
+STAYS = Contract(
+    {"stay_id": pl.Int64, **{name: kind for name, kind in ADMISSIONS.columns.items()
+                             if name != "hadm_id"}},
+    key=("stay_id",),
+    units={"admitted": "of a later stay: its start, from which its own clock counts",
+           "shock, arf": "minutes from `admitted` to the onset; −1: never"},
+)  # fmt: skip
 FILMS = Contract(
     {"dicom_id": pl.String, "change": pl.Array(pl.Float32, PATCHES**2)},
     key=("dicom_id",),
@@ -153,10 +171,19 @@ def changes(rng: np.random.Generator, shown: np.ndarray, lesion: Lesion | None) 
     return np.concatenate([np.zeros((0, PATCHES**2)), *made]).round(3)
 
 
-def of_chunk(settings: Settings, chunk: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """`ADMISSIONS` and `FILMS` of a chunk, frontal films that tell no outcome.
+def onsets(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """`ADMISSIONS` or `STAYS` of rows with the columns of admissions."""
+    return rows.select(
+        key, pl.col("admittime").cast(pl.Datetime("us")).alias("admitted"),
+        pl.col("shock_at").alias("shock"), pl.col("arf_at").alias("arf"),
+    )  # fmt: skip
 
-    The draws are those of `make.write_chunk`, whose streams these are; a test holds them together.
+
+def of_chunk(settings: Settings, chunk: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """`ADMISSIONS`, `STAYS` and `FILMS` of a chunk, frontal films that tell no outcome.
+
+    An admission has the onsets of its early ICU stay; each later stay draws its own (`later`). The
+    draws are those of `make.write_chunk`, whose streams these are; a test holds them together.
     """
 
     def stream(number: int) -> np.random.Generator:
@@ -164,9 +191,11 @@ def of_chunk(settings: Settings, chunk: int) -> tuple[pl.DataFrame, pl.DataFrame
 
     patients, admissions = draw_chunk(settings, chunk)
     kept = patients["subject_id"].head(settings.patients - chunk * CHUNK)
-    admissions = stays.with_stay_id(admissions, stays.movements(stream(8), admissions))
+    moves = stays.movements(stream(8), admissions)
+    admissions = stays.with_stay_id(admissions, moves)
     admissions = arrivals.arrivals(stream(30), admissions, settings.habits.late_arrival)
     admissions = bedside.weights(stream(50), admissions)
+    others = later.later_stays(stream(10), admissions, moves, settings.effects)
     taken = films.film_rows(stream(6), admissions)
     if settings.habits.sparse_films:
         taken = films.of_emergencies(taken, admissions)
@@ -177,11 +206,12 @@ def of_chunk(settings: Settings, chunk: int) -> tuple[pl.DataFrame, pl.DataFrame
     pictures = pictures.with_columns(pl.Series("change", change, dtype=shape)).filter(
         pl.col("view") != "LATERAL", ~pl.col("tells"), pl.col("subject_id").is_in(kept.implode())
     )
-    own = admissions.filter(pl.col("subject_id").is_in(kept.implode())).select(
-        "hadm_id", pl.col("admittime").cast(pl.Datetime("us")).alias("admitted"),
-        pl.col("shock_at").alias("shock"), pl.col("arf_at").alias("arf"),
-    )  # fmt: skip
-    return own, pictures.select("dicom_id", "change")
+    own, again = (
+        rows.filter(pl.col("subject_id").is_in(kept.implode())) for rows in (admissions, others)
+    )
+    early = own.drop_nulls("stay_id").join(again, on="stay_id", how="anti")
+    each = pl.concat([onsets(early, "stay_id"), onsets(again, "stay_id")])
+    return onsets(own, "hadm_id"), each, pictures.select("dicom_id", "change")
 
 
 def main() -> None:
@@ -198,9 +228,10 @@ def main() -> None:
     settings = Settings(given.patients, given.seed, effects=Effects(chain=given.chain),
                         habits=given.habits, severity=given.severity)  # fmt: skip
     chunks = range(-(-settings.patients // CHUNK))
-    admissions, pictures = zip(*(of_chunk(settings, chunk) for chunk in chunks), strict=True)
-    write_table(pl.concat(admissions), given.output / "causes_admissions.parquet", ADMISSIONS)
-    write_table(pl.concat(pictures), given.output / "causes_films.parquet", FILMS)
+    made = zip(*(of_chunk(settings, chunk) for chunk in chunks), strict=True)
+    contracts = {"admissions": ADMISSIONS, "stays": STAYS, "films": FILMS}
+    for (name, contract), parts in zip(contracts.items(), made, strict=True):
+        write_table(pl.concat(parts), given.output / f"causes_{name}.parquet", contract)
     write_table(of_signals(given.habits), given.output / "causes_signals.parquet", SIGNALS)
     write_table(of_sentences(given.severity), given.output / "causes_sentences.parquet", SENTENCES)
     facts = {"tasks": by_task(settings.effects), "hours": by_hour(given.severity),

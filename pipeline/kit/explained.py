@@ -44,7 +44,7 @@ def verdict(one: Explanations) -> str:
         return f"may be no better than chance, which is not known: {(scores or one)['reason']}"
     if failed := doubts(one):
         return f"is not informative: by {' and '.join(failed)} it cannot be told from chance"
-    if scores["cause"]:
+    if scores["share"]:
         return "is better than a random attribution by every measure"
     return "follows the model better than a random attribution; whether the model is right is not "\
         "known"  # fmt: skip
@@ -215,8 +215,8 @@ def note(kit: Kit) -> Picture:
     words, kinds = one["text"]["words"][:WORDS], one["text"]["kinds"][:SECTIONS]
     top = ", ".join(f"{w['name']} ({number(w['mean'], sign=True)})" for w in words[:4])
     alt = (f"Mean change of the log odds by sentences that hold a word: {top}. By section, the "
-           f"strongest: {kinds[0]['name'] if kinds else 'none'}. The explanation {verdict(one)}."
-           )  # fmt: skip
+           f"strongest: {kinds[0]['name'] if kinds else 'none'}.{_noise(one)} "
+           f"The explanation {verdict(one)}.")  # fmt: skip
 
     def draw() -> "Figure":
         drawn = figure(DOUBLE, (26 + 3.4 * WORDS) * MM)
@@ -228,11 +228,24 @@ def note(kit: Kit) -> Picture:
         titled(left, "Words of at least 10 patients", one)
         bars(right, kinds, "strength")
         right.set_xlabel(f"Mean absolute change by a sentence{_filled(kinds)}")
+        if floor := one["floor"]:
+            right.axvline(floor["value"], color="#404040", lw=0.8, ls="--",
+                          label="the same report, inferred again")  # fmt: skip
+            right.legend(loc="lower right", frameon=False)
         titled(right, "Sections of reports", one)
         return drawn
 
     rows = [{"of": what, **named} for what in ("words", "kinds") for named in one["text"][what]]
+    if floor := one["floor"]:
+        rows.append({"of": "the same report, inferred again", "strength": floor["value"]})
     return Picture(title, alt, rows, draw, wide=True)
+
+
+def _noise(one: Explanations) -> str:
+    """What the same report moves when it is inferred again, in words."""
+    if not (floor := one["floor"]):
+        return ""
+    return f" The same report, inferred again, moves the log odds by {with_interval(floor)}."
 
 
 def scores(kit: Kit) -> Picture:

@@ -19,8 +19,8 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
 from pipeline.stage.sections import AtLeastOne, Count, Estimate, Fit, Positive, Share, Whole, exact
 
-SCHEMA_VERSION: Final = 1
-LEAST = 10  # patients behind every mean that is shown of real data
+SCHEMA_VERSION: Final = 2
+LEAST = 10  # patients behind every score, and behind every mean that is shown of real data
 # what attention weights are called wherever they are shown
 ATTENTION = "descriptive, not an explanation: where a decoder looks, not what it rests on"
 
@@ -197,7 +197,8 @@ class Scores(TypedDict):
     deletion: Deletion | None
     """Deletion curve; null with a reason."""
     reason: str | None
-    """Why a score is null; null where all are there."""
+    """Why a score is null; null where all are there. Fewer than 10 patients (with the cause: for
+    share and pointing) are not scored."""
     informative: bool | None
     """Whether every score that could be made is told from chance; null where none could be made.
     False: to be shown as not informative."""
@@ -212,7 +213,7 @@ class Explanations(TypedDict):
     rounded to tens, and no film and no sentence is in the file.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     """Version of these types."""
     target: str
     """Name of the result that is explained: modalities_model_task."""
@@ -238,7 +239,12 @@ class Explanations(TypedDict):
     """Whom they are of; null with a reason."""
     reproduced: Positive | None
     """Largest difference between the probabilities of the explained model and those of the result,
-    over the explained episodes: near 0, or it is not that model. Null with a reason."""
+    over the explained episodes. Above .01 it is not that model: nothing is explained, with a
+    reason. Null with a reason."""
+    floor: Fit | None
+    """Where a text's vector is inferred from random draws: the mean absolute attribution that
+    nothing would have, from the same item inferred again with other draws. Strengths near it are
+    noise. Null where the model draws nothing, or with a reason."""
     cells: Cells | None
     """Of encoders of the EHR; else null."""
     film: Film | None
