@@ -165,8 +165,9 @@ def group(name, n, hidden=False):
     value = NONE if hidden else estimate(0.84, 0.05)
     gap = {**(NONE if hidden else estimate(-0.01, 0.04)), "seed_sd": None}
     reason = "a small group" if hidden else None
-    made = dict.fromkeys(("auroc", "sensitivity", "specificity", "ppv"), value)
-    gaps = {**dict.fromkeys(made, gap), "in_the_large": NONE if hidden else estimate(0.0, 0.2)}
+    made = {name: {**value} for name in ("auroc", "sensitivity", "specificity", "ppv")}
+    gaps = {name: {**gap} for name in made}
+    gaps["in_the_large"] = {**NONE} if hidden else estimate(0.0, 0.2)
     return {
         "group": name,
         "n": "hidden" if hidden else n,
@@ -174,7 +175,7 @@ def group(name, n, hidden=False):
         "reason": reason,
         "reason_at_threshold": reason,
         **made,
-        "in_the_large": NONE if hidden else estimate(0.05, 0.3),
+        "in_the_large": {**NONE} if hidden else estimate(0.05, 0.3),
         "minus_rest": gaps,
     }
 
