@@ -5,6 +5,8 @@ from kit_at_hand import NONE, REASON, estimate, explanations, kit_of
 from pydantic import TypeAdapter
 
 from pipeline.kit import card, checklist
+from pipeline.kit.figures import pictures
+from pipeline.kit.methods import methods
 from pipeline.kit.sections import sections
 from pipeline.kit.tables import MEASURES, TABLES, tables
 from pipeline.kit.verdicts import (
@@ -14,7 +16,7 @@ from pipeline.kit.verdicts import (
     recalibration_verdict,
     training_verdict,
 )
-from pipeline.kit.words import headline, limits, methods, results
+from pipeline.kit.words import headline, limits, results
 from pipeline.stage.curves import TaskCurves
 from pipeline.stage.kit import Numbers
 
@@ -232,6 +234,108 @@ class TestChecklist:
         assert f"Of {len(own)} items and sub-items {answered} are answered" in checklist.markdown(
             kit_of()
         )
+
+
+UNTRAINED = ("e_sofa_mortality", "e_oasis_mortality", "e_logistic-stats_mortality",
+             "e_gbdt-stats_mortality")  # fmt: skip
+
+
+def everything(kit):
+    """All words of a kit but the settings, which hold what the config says of other models."""
+    parts = [*headline(kit), *methods(kit), *results(kit), *limits(kit), card.markdown(kit)]
+    parts += [one.markdown() for one in tables(kit).values()]
+    parts += [one.alt for name, one in pictures(kit).items() if not name.startswith("explained")]
+    parts += [str(one) for one in sections(kit) if one.key not in ("settings", "explanations")]
+    return "\n".join(parts)
+
+
+@pytest.mark.parametrize("target", UNTRAINED)
+def test_a_model_without_encoders_is_not_said_to_have_any(target):
+    kit = kit_of(target=target)
+    kit.result["training"] = []
+    text = everything(kit)
+    for word in ("encoder", "checkpoint", "raining seeds: 0", "training seed was", "not over train",
+                 "training of fusion", "head was", "training noise"):  # fmt: skip
+        assert word not in text, word
+    assert "draws nothing at random" in text and "both training shares" in text
+    assert "training, first share" in text and "training, second share" in text
+
+
+def test_a_score_is_named_alone():
+    kit = kit_of(target="e_sofa_mortality")
+    assert kit.words == "SOFA" and "of EHR" not in everything(kit)
+    assert kit_of(target="c_unimodal_mortality").words == "a model that reads chest films alone"
+
+
+@pytest.mark.parametrize(
+    ("target", "chosen"),
+    [
+        ("ecn_early_mortality", "checkpoints of the networks, penalty and width of the head"),
+        ("ecn_joint_mortality", "checkpoints of the networks, penalty and width of the head"),
+        ("e_unimodal_mortality", "checkpoints of the networks, penalty and width of the head"),
+        ("ecn_gbdt_mortality", "checkpoints of the networks, depth, rate and number of the trees"),
+        ("e_logistic-stats_mortality", "Validation chose the strength of the regression's penalty"),
+        ("ecn_unimed_mortality", "chose the checkpoints of the networks and thresholds;"),
+        ("e_sofa_mortality", "Validation chose thresholds;"),
+    ],
+)
+def test_what_validation_chose_is_said_of_each_model(target, chosen):
+    kit = kit_of(target=target)
+    if target in UNTRAINED:
+        kit.result["training"] = []
+    text = methods(kit)[3]
+    assert chosen in text
+    assert "on it Platt scaling and temperature scaling were fitted" in text
+    kit.numbers["calibration"][2]["reason"] = "one class"
+    assert "on it Platt scaling was fitted. Nothing" in methods(kit)[3]
+
+
+def test_all_of_unimed_is_trained_together_and_a_head_apart():
+    texts = [methods(kit_of(target=f"ecn_{model}_mortality"))[3]
+             for model in ("unimed-gru", "early", "joint")]  # fmt: skip
+    assert (
+        "together, on both training shares" in texts[0] and "training of encoders" not in texts[0]
+    )
+    assert all("had not seen" in text and "training of encoders" in text for text in texts[1:])
+
+
+@pytest.mark.parametrize(
+    ("target", "read", "other"),
+    [
+        ("ecn_early_mortality", {"vitals", "films", "notes", "procedures"}, set()),
+        ("c_unimodal_mortality", {"films"}, {"vitals", "notes", "labs"}),
+        ("e_gbdt-stats_mortality", {"vitals", "labs", "procedures"}, {"films", "notes"}),
+        ("e_sofa_mortality", {"vitals", "labs"}, {"films", "notes", "procedures"}),
+        ("e_oasis_mortality", {"vitals"}, {"films", "notes", "procedures", "labs"}),
+    ],
+)
+def test_what_counts_as_known_is_told_of_what_the_model_reads(target, read, other):
+    text = methods(kit_of(target=target))[2].partition("prediction time was read")[2]
+    assert all(kind in text for kind in read) and not any(kind in text for kind in other)
+
+
+def test_methods_claim_no_measurement_that_is_not_there():
+    kit = kit_of(**KINDS[2])
+    assert methods(kit)[-1] == f"On test nothing was measured: {REASON}."
+    assert "On test we measured" not in card.markdown(kit)
+    kit = kit_of()
+    kit.numbers["decision"]["reason"] = "one class"
+    kit.numbers["calibration"][0]["smooth"] = None
+    for one in kit.numbers["fairness"]["attributes"]:
+        for group in one["groups"]:
+            group["ppv"] |= NONE
+    text = methods(kit)[-1]
+    assert "net benefit" not in text and "smooth" not in text
+    assert "sensitivity and specificity by group" in text and "AUROC" in text
+
+
+def test_class_weights_are_said_where_there_are_any():
+    kit = kit_of()
+    assert "No class weights were used." in methods(kit)[4]
+    kit.result["settings"]["class_weights"] = {"longstay": {"e": [1.0, 2.0]}}
+    assert "No class weights were used." in methods(kit)[4]
+    kit.result["settings"]["class_weights"] = {"mortality": {"e": [1.0, 2.0]}}
+    assert "weighted by class" in methods(kit)[4]
 
 
 def test_the_card_has_the_headings_of_mitchell():

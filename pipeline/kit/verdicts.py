@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.evaluation.statistics.significance import SEEDS
 from pipeline.kit.calibration import calibrated_by
+from pipeline.kit.fitted import WAYS, features, is_drawn
 from pipeline.kit.inputs import Kit
 from pipeline.kit.tables import MEASURES
 from pipeline.report.numbers import number, with_interval
@@ -48,7 +49,7 @@ def calibration_verdict(kit: Kit, method: str | None = None) -> str:
 def recalibration_verdict(kit: Kit) -> str:
     """What Platt and temperature scaling changed, judged by whole intervals."""
     parts = []
-    for method, words in (("platt", "Platt scaling"), ("temperature", "temperature scaling")):
+    for method, words in WAYS.items():
         one = calibrated_by(kit, method)
         if one is None or one["reason"]:
             continue
@@ -145,9 +146,16 @@ def training_verdict(kit: Kit) -> str:
     """Whether the intervals hold the noise of training, and whether a training ended too early."""
     seeds = len(kit.result["seeds"])
     noise = kit.result["bootstrap"]["training_noise"]
-    text = ("Intervals are over patients and training seeds." if noise else
-            f"Intervals are over patients alone, not over trainings ({seeds} "
-            f"seed{'s' * (seeds != 1)}, {SEEDS} needed).")  # fmt: skip
+    if not is_drawn(kit):
+        text = "Intervals are over patients; the fit of the model draws nothing at random."
+    elif features(kit) == "predictions":
+        text = ("Intervals are over patients alone: how a mean of other training seeds would "
+                "differ is not in them.")  # fmt: skip
+    elif noise:
+        text = "Intervals are over patients and training seeds."
+    else:
+        text = (f"Intervals are over patients alone, not over trainings ({seeds} "
+                f"seed{'s' * (seeds != 1)}, {SEEDS} needed).")  # fmt: skip
     rising = sorted({one["part"] for one in kit.result["training"] if one["rising"]})
     text += (f" The training of {', '.join(rising)} was still improving when its budget ended."
              if rising else "")  # fmt: skip
