@@ -228,6 +228,51 @@ class TestChecklist:
         for item in ("12f", "24", "23a", "12e"):
             assert (whole[item], empty[item]) == ("answered", "authors"), item
 
+    @staticmethod
+    def of(kit, item):
+        return next(one for one in checklist.judged(kit) if one["item"] == item)
+
+    @pytest.mark.parametrize("item", ["12f", "24"])
+    def test_only_ways_that_were_fitted_are_answered(self, item):
+        kit = kit_of()
+        kit.numbers["calibration"][2]["reason"] = "one class"
+        own = self.of(kit, item)
+        assert own["status"] == "partly" and own["where"].endswith("temperature scaling: not shown")
+        kit.numbers["calibration"][1]["reason"] = "one class"
+        assert self.of(kit, item)["status"] == "authors"
+
+    def test_what_is_hidden_is_answered_partly(self):
+        hidden = kit_of(hidden=True, kind="mimic")
+        for item in ("12e", "23a"):
+            own = self.of(hidden, item)
+            assert own["status"] == "partly" and "decision curve and groups" in own["where"]
+        assert self.of(hidden, "21")["status"] == self.of(hidden, "6b")["status"] == "answered"
+        hidden.numbers["flow"]["splits"][3]["positives"] = "<10"
+        assert self.of(hidden, "21")["status"] == "partly"
+        hidden.numbers["flow"]["steps"][1]["excluded"] = "hidden"
+        assert "small counts are hidden" in self.of(hidden, "6b")["where"]
+
+    @pytest.mark.parametrize("part", ["curves", "calibration", "points", "groups"])
+    def test_performance_that_is_not_shown_is_named(self, part):
+        kit = kit_of()
+        if part == "curves":
+            kit.curves["roc"] = None
+        elif part == "groups":
+            kit.numbers["fairness"]["attributes"][0]["groups"][0]["reason_at_threshold"] = "few"
+        else:
+            key = {"points": "operating_points"}.get(part, part)
+            kit.numbers[key][0]["reason"] = "few"
+        own = self.of(kit, "23a")
+        assert own["status"] == "partly" and own["where"].endswith(part), own
+
+    def test_weights_of_classes_are_claimed_only_where_methods_say_something_of_them(self):
+        for model, status in (("early", "partly"), ("gbdt", "partly"), ("unimed", "authors")):
+            kit = kit_of(target=f"ecn_{model}_mortality")
+            own = self.of(kit, "13")
+            assert own["status"] == status
+            assert ("class weights" in " ".join(methods(kit))) == (status == "partly")
+            assert "settings" not in own["where"]
+
     def test_the_numbers_of_its_summary_add_up(self):
         own = checklist.judged(kit_of())
         answered = sum(item["status"] == "answered" for item in own)
