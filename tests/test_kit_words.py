@@ -55,6 +55,19 @@ def test_calibration_is_good_only_where_whole_intervals_are(slope, large, verdic
     assert verdict in calibration_verdict(with_calibration(slope, large))
 
 
+@pytest.mark.parametrize(
+    ("slope", "large", "unknown"),
+    [
+        (estimate(1.0, 0.3), NONE, "the interval in the large is not known"),
+        (NONE, estimate(0.0, 0.1), "the interval of the slope is not known"),
+        (NONE, NONE, "the interval of the slope and in the large is not known"),
+    ],
+)
+def test_an_interval_that_is_not_known_is_not_said_to_cross(slope, large, unknown):
+    text = calibration_verdict(with_calibration(slope, large))
+    assert unknown in text and "crosses" not in text
+
+
 def test_recalibration_that_makes_it_worse_is_called_worse():
     kit = kit_of()
     kit.numbers["calibration"][1]["brier_minus_none"] |= estimate(0.01, 0.005)
@@ -178,6 +191,28 @@ def test_an_explanation_that_is_no_better_than_chance_is_said_to_be_none():
     assert "explained_statistics" in section.figures
     none = next(one for one in sections(kit_of()) if one.key == "explanations")
     assert not none.figures and "No model" in none.text[0]
+
+
+def section_of(kit, key):
+    return next(one for one in sections(kit) if one.key == key)
+
+
+def test_a_single_model_is_not_said_to_fuse_or_to_share_out():
+    kit = kit_of(target="e_unimodal_mortality", explanations=explanations())
+    (text,) = section_of(kit, "attribution").text
+    assert "one modality alone" in text and "Shapley" not in text and "beside single" not in text
+    assert "fused" not in section_of(kit, "explanations").text[0]
+    fused = kit_of(explanations=explanations())
+    assert "not the fused model" in section_of(fused, "explanations").text[0]
+
+
+def test_the_worth_of_modalities_is_looked_for_where_it_is():
+    kit = kit_of()
+    assert "told under Missing modalities and under Disc" in section_of(kit, "attribution").text[0]
+    kit.part["missing"] = None
+    assert "told under Discrimination" in section_of(kit, "attribution").text[0]
+    kit.part["comparisons"]["singles"] = {}
+    assert "is told" not in section_of(kit, "attribution").text[0]
 
 
 def test_attention_is_called_descriptive():

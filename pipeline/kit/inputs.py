@@ -51,9 +51,13 @@ class Kit:
 
     @property
     def name(self) -> str:
-        """The target, with its experiment where it has one, as in elderly/ecn_early_mortality."""
-        experiment = self.result.get("experiment")
-        return f"{experiment}/{self.result['target']}" if experiment else self.result["target"]
+        """The target with its experiment and the published protocol, as its file lies in results/.
+
+        For example elderly/ecn_early_mortality, published/ecn_early_mortality.
+        """
+        published = self.result["protocol"] if self.result["protocol"] != "corrected" else None
+        parts = (self.result.get("experiment"), published, self.result["target"])
+        return "/".join(part for part in parts if part)
 
     @property
     def identity(self) -> str:

@@ -43,7 +43,12 @@ def calibration_verdict(kit: Kit, method: str | None = None) -> str:
         return f"Calibration is off: an interval lies wholly outside {bounds} ({numbers})."
     if all(judged):
         return f"Calibration is good: both intervals lie within {bounds} ({numbers})."
-    return f"Whether calibration is good cannot be told: an interval crosses {bounds} ({numbers})."
+    named = (("slope", "of the slope"), ("in_the_large", "in the large"))
+    unknown = [words for name, words in named
+               if own[name]["low"] is None or own[name]["high"] is None]  # fmt: skip
+    why = (f"the interval {' and '.join(unknown)} is not known" if unknown
+           else f"an interval crosses {bounds}")  # fmt: skip
+    return f"Whether calibration is good cannot be told: {why} ({numbers})."
 
 
 def recalibration_verdict(kit: Kit) -> str:
