@@ -7,6 +7,8 @@ from explanations_at_hand import every, explanation
 from pipeline.kit.inputs import Kit
 
 LETTERS = {"e": "EHR", "c": "chest films", "n": "notes"}
+ENCODERS = {"e": "tokens", "c": "resnet18", "n": "doc2vec"}
+MODALITIES = {"e": "ehr", "c": "cxr", "n": "note"}
 SPLITS = {"train": 0.45, "fusion": 0.22, "val": 0.08, "test": 0.25}
 COLUMNS = ("overall", *SPLITS, "negative", "positive")
 NONE = {"value": None, "low": None, "high": None}
@@ -80,12 +82,19 @@ def result_of(target="ecn_early_mortality", kind="synthetic", reason=None, **mor
         "folds": 1,
         "threads": 1,
         "settings": {
-            "encoders": {"e": "tokens", "c": "resnet18", "n": "doc2vec"},
+            "encoders": {x: v for x, v in ENCODERS.items() if x in modalities},
             "missing": "any",
             "split": {**SPLITS, "salt": "x"},
             "cohort": {"min_age": 18, "window_hours": 48, "icu_within_hours": "window"},
             "schedule": {"steps": 600, "patience": 4, "check": 40},
-            "availability": {"enforced": True, "films": ["film_time"]},
+            "availability": {
+                "enforced": True,
+                **{key: ["storetime", "charttime"] for key in ("vitals", "labs", "notes")},
+                "films": ["film_time"],
+                "procedures": ["starttime"],
+            },
+            "class_weights": {},
+            **{MODALITIES[letter]: {} for letter in modalities},
             "head_on": "fusion",
             "modality_dropout": 0.1,
         },
@@ -165,8 +174,9 @@ def group(name, n, hidden=False):
     value = NONE if hidden else estimate(0.84, 0.05)
     gap = {**(NONE if hidden else estimate(-0.01, 0.04)), "seed_sd": None}
     reason = "a small group" if hidden else None
-    made = dict.fromkeys(("auroc", "sensitivity", "specificity", "ppv"), value)
-    gaps = {**dict.fromkeys(made, gap), "in_the_large": NONE if hidden else estimate(0.0, 0.2)}
+    made = {name: {**value} for name in ("auroc", "sensitivity", "specificity", "ppv")}
+    gaps = {name: {**gap} for name in made}
+    gaps["in_the_large"] = {**NONE} if hidden else estimate(0.0, 0.2)
     return {
         "group": name,
         "n": "hidden" if hidden else n,
@@ -174,7 +184,7 @@ def group(name, n, hidden=False):
         "reason": reason,
         "reason_at_threshold": reason,
         **made,
-        "in_the_large": NONE if hidden else estimate(0.05, 0.3),
+        "in_the_large": {**NONE} if hidden else estimate(0.05, 0.3),
         "minus_rest": gaps,
     }
 

@@ -160,13 +160,52 @@ def test_empty_groups_and_unknown_variables_do_not_stop_a_kit():
     assert not coverage(kit).shown
 
 
-def test_hidden_bins_of_the_histogram_are_no_bars():
+def hatched(panel):
+    return [patch for patch in panel.patches if patch.get_hatch()]
+
+
+def test_hidden_bins_of_the_histogram_are_hatched_and_not_empty():
     kit = kit_of(hidden=True)
     own = kit.numbers["calibration"][0]["histogram"]
-    own["positives"] = ["<10"] * 10
-    figure = pictures(kit)["calibration"].draw()
-    heights = {patch.get_height() for patch in figure.axes[1].patches[10:]}
-    assert heights == {0.0}
+    own["positives"] = ["<10", "hidden", *own["positives"][2:]]
+    made = pictures(kit)["calibration"]
+    panel = made.draw().axes[1]
+    assert [(p.get_x(), p.get_x() + p.get_width()) for p in hatched(panel)] == [
+        (0, 0.1),
+        (0.1, 0.2),
+    ]
+    low, high = panel.get_ylim()
+    for patch in hatched(panel):  # of the whole height, whatever the others are
+        ends = patch.get_transform().transform([(0, patch.get_y()), (0, patch.get_height())])
+        assert panel.transData.inverted().transform(ends)[:, 1] == pytest.approx([low, high])
+    named = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert named.count("hidden, few episodes") == 1
+    assert "Of 10 bins of risks 2 are hatched" in made.alt
+    rows = [row for row in made.rows if row["part"] == "bin of risks"]
+    assert [row["positives"] for row in rows[:2]] == ["<10", "hidden"]
+
+
+def test_a_bin_that_is_empty_is_not_called_hidden(drawn):
+    made, _ = drawn
+    panel = made["calibration"].draw().axes[1]
+    assert hatched(panel) == [] and "hatched" not in made["calibration"].alt
+    assert "hidden, few episodes" not in str(panel.get_legend_handles_labels())
+
+
+def test_the_csv_of_calibration_holds_groups_curve_band_and_bins(drawn):
+    _, folder = drawn
+    with (folder / "calibration.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    own = kit_of().numbers["calibration"][0]
+    parts = {part: [row for row in rows if row["part"] == part]
+             for part in ("group by risk", "smooth curve", "bin of risks")}  # fmt: skip
+    assert sum(map(len, parts.values())) == len(rows)
+    assert [int(row["n"]) for row in parts["group by risk"]] == [g["n"] for g in own["groups"]]
+    for name, key in (("risk", "risk"), ("observed", "observed"), ("observed_low", "low"),
+                      ("observed_high", "high")):  # fmt: skip
+        assert [float(row[name]) for row in parts["smooth curve"]] == own["smooth"][key]
+    assert [int(row["negatives"]) for row in parts["bin of risks"]] == own["histogram"]["negatives"]
+    assert [float(row["to"]) for row in parts["bin of risks"]] == own["histogram"]["edges"][1:]
 
 
 def test_colours_are_those_of_okabe_and_ito():

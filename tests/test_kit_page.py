@@ -211,6 +211,23 @@ def test_curves_of_another_result_and_results_of_many_tasks_are_refused(stored):
         run(make, *arguments_of(folder))
 
 
+def test_both_protocols_of_a_target_stand_on_one_page(tmp_path, undrawn):
+    kits = []
+    for protocol in ("corrected", "published"):
+        kit = kit_of(protocol=protocol)
+        make.write(kit, tmp_path / protocol / "report.html")
+        kits.append(page.shown(kit, pictures(kit), tables(kit), tmp_path / protocol / "figures"))
+    text = page.render(kits)
+    read = Reader(text)
+    names = ["ecn_early_mortality", "published-ecn_early_mortality"]
+    assert [a["id"] for a in read.of("article")] == names
+    assert [a["value"] for a in read.of("option")] == names
+    assert ">ecn_early_mortality, published protocol</option>" in text
+    alone = [(tmp_path / name / "report.html").read_text() for name in ("corrected", "published")]
+    titles = [one.partition("<title>")[2].partition("</title>")[0] for one in alone]
+    assert titles[1] == f"{titles[0]}, published protocol" and ">published/ecn_early" in alone[1]
+
+
 def test_a_figure_that_is_gone_is_named(stored):
     folder, run = stored
     run(make, *arguments_of(folder))

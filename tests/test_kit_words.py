@@ -5,8 +5,10 @@ from kit_at_hand import NONE, REASON, estimate, explanations, kit_of
 from pydantic import TypeAdapter
 
 from pipeline.kit import card, checklist
+from pipeline.kit.figures import pictures
+from pipeline.kit.methods import methods
 from pipeline.kit.sections import sections
-from pipeline.kit.tables import TABLES, tables
+from pipeline.kit.tables import MEASURES, TABLES, tables
 from pipeline.kit.verdicts import (
     calibration_verdict,
     decision_verdict,
@@ -14,7 +16,7 @@ from pipeline.kit.verdicts import (
     recalibration_verdict,
     training_verdict,
 )
-from pipeline.kit.words import headline, limits, methods, results
+from pipeline.kit.words import headline, limits, results
 from pipeline.stage.curves import TaskCurves
 from pipeline.stage.kit import Numbers
 
@@ -53,6 +55,19 @@ def test_calibration_is_good_only_where_whole_intervals_are(slope, large, verdic
     assert verdict in calibration_verdict(with_calibration(slope, large))
 
 
+@pytest.mark.parametrize(
+    ("slope", "large", "unknown"),
+    [
+        (estimate(1.0, 0.3), NONE, "the interval in the large is not known"),
+        (NONE, estimate(0.0, 0.1), "the interval of the slope is not known"),
+        (NONE, NONE, "the interval of the slope and in the large is not known"),
+    ],
+)
+def test_an_interval_that_is_not_known_is_not_said_to_cross(slope, large, unknown):
+    text = calibration_verdict(with_calibration(slope, large))
+    assert unknown in text and "crosses" not in text
+
+
 def test_recalibration_that_makes_it_worse_is_called_worse():
     kit = kit_of()
     kit.numbers["calibration"][1]["brier_minus_none"] |= estimate(0.01, 0.005)
@@ -77,13 +92,28 @@ def test_benefit_is_claimed_only_where_the_interval_is_above_both_defaults():
     assert "of treating none at none" in decision_verdict(kit)
 
 
-def test_groups_that_differ_are_named_and_hidden_ones_counted():
+@pytest.mark.parametrize("measure", MEASURES)
+def test_groups_that_differ_by_any_measure_are_named(measure):
     kit = kit_of(hidden=True)
     groups = kit.numbers["fairness"]["attributes"][1]["groups"]
-    groups[2]["minus_rest"]["auroc"] |= estimate(-0.1, 0.02)
-    text = fairness_verdict(kit)
-    assert f"Age {groups[2]['group']} (−0.100" in text
-    assert "which says nothing of them" in text
+    groups[2]["minus_rest"][measure] |= estimate(-0.1, 0.02)
+    told = fairness_verdict(kit).partition(": ")[2].split("; ")
+    for words, part in zip(MEASURES.values(), told, strict=True):
+        differs = words == MEASURES[measure]
+        assert part.startswith(f"{words}, measured in 4: "), part
+        assert (f"Age {groups[2]['group']} (−0.100" in part) == differs
+        assert ("none clearly differs" in part) != differs
+    assert "Of 16 groups" in fairness_verdict(kit)
+    assert "hidden, says nothing of the groups" in fairness_verdict(kit)
+
+
+def test_a_measure_of_no_group_is_not_called_equal():
+    kit = kit_of()
+    for one in kit.numbers["fairness"]["attributes"]:
+        for group in one["groups"]:
+            group["minus_rest"]["ppv"] |= NONE
+    assert "PPV: measured in none" in fairness_verdict(kit)
+    assert "PPV, measured" not in fairness_verdict(kit)
 
 
 def test_the_noise_of_training_is_claimed_only_with_enough_seeds():
@@ -163,6 +193,28 @@ def test_an_explanation_that_is_no_better_than_chance_is_said_to_be_none():
     assert not none.figures and "No model" in none.text[0]
 
 
+def section_of(kit, key):
+    return next(one for one in sections(kit) if one.key == key)
+
+
+def test_a_single_model_is_not_said_to_fuse_or_to_share_out():
+    kit = kit_of(target="e_unimodal_mortality", explanations=explanations())
+    (text,) = section_of(kit, "attribution").text
+    assert "one modality alone" in text and "Shapley" not in text and "beside single" not in text
+    assert "fused" not in section_of(kit, "explanations").text[0]
+    fused = kit_of(explanations=explanations())
+    assert "not the fused model" in section_of(fused, "explanations").text[0]
+
+
+def test_the_worth_of_modalities_is_looked_for_where_it_is():
+    kit = kit_of()
+    assert "told under Missing modalities and under Disc" in section_of(kit, "attribution").text[0]
+    kit.part["missing"] = None
+    assert "told under Discrimination" in section_of(kit, "attribution").text[0]
+    kit.part["comparisons"]["singles"] = {}
+    assert "is told" not in section_of(kit, "attribution").text[0]
+
+
 def test_attention_is_called_descriptive():
     kit = kit_of(target="e_unimed_mortality")
     kit.result["attention"] = {
@@ -211,12 +263,159 @@ class TestChecklist:
         for item in ("12f", "24", "23a", "12e"):
             assert (whole[item], empty[item]) == ("answered", "authors"), item
 
+    @staticmethod
+    def of(kit, item):
+        return next(one for one in checklist.judged(kit) if one["item"] == item)
+
+    @pytest.mark.parametrize("item", ["12f", "24"])
+    def test_only_ways_that_were_fitted_are_answered(self, item):
+        kit = kit_of()
+        kit.numbers["calibration"][2]["reason"] = "one class"
+        own = self.of(kit, item)
+        assert own["status"] == "partly" and own["where"].endswith("temperature scaling: not shown")
+        kit.numbers["calibration"][1]["reason"] = "one class"
+        assert self.of(kit, item)["status"] == "authors"
+
+    def test_what_is_hidden_is_answered_partly(self):
+        hidden = kit_of(hidden=True, kind="mimic")
+        for item in ("12e", "23a"):
+            own = self.of(hidden, item)
+            assert own["status"] == "partly" and "decision curve and groups" in own["where"]
+        assert self.of(hidden, "21")["status"] == self.of(hidden, "6b")["status"] == "answered"
+        hidden.numbers["flow"]["splits"][3]["positives"] = "<10"
+        assert self.of(hidden, "21")["status"] == "partly"
+        hidden.numbers["flow"]["steps"][1]["excluded"] = "hidden"
+        assert "small counts are hidden" in self.of(hidden, "6b")["where"]
+
+    @pytest.mark.parametrize("part", ["curves", "calibration", "points", "groups"])
+    def test_performance_that_is_not_shown_is_named(self, part):
+        kit = kit_of()
+        if part == "curves":
+            kit.curves["roc"] = None
+        elif part == "groups":
+            kit.numbers["fairness"]["attributes"][0]["groups"][0]["reason_at_threshold"] = "few"
+        else:
+            key = {"points": "operating_points"}.get(part, part)
+            kit.numbers[key][0]["reason"] = "few"
+        own = self.of(kit, "23a")
+        assert own["status"] == "partly" and own["where"].endswith(part), own
+
+    def test_weights_of_classes_are_claimed_only_where_methods_say_something_of_them(self):
+        for model, status in (("early", "partly"), ("gbdt", "partly"), ("unimed", "authors")):
+            kit = kit_of(target=f"ecn_{model}_mortality")
+            own = self.of(kit, "13")
+            assert own["status"] == status
+            assert ("class weights" in " ".join(methods(kit))) == (status == "partly")
+            assert "settings" not in own["where"]
+
     def test_the_numbers_of_its_summary_add_up(self):
         own = checklist.judged(kit_of())
         answered = sum(item["status"] == "answered" for item in own)
         assert f"Of {len(own)} items and sub-items {answered} are answered" in checklist.markdown(
             kit_of()
         )
+
+
+UNTRAINED = ("e_sofa_mortality", "e_oasis_mortality", "e_logistic-stats_mortality",
+             "e_gbdt-stats_mortality")  # fmt: skip
+
+
+def everything(kit):
+    """All words of a kit but the settings, which hold what the config says of other models."""
+    parts = [*headline(kit), *methods(kit), *results(kit), *limits(kit), card.markdown(kit)]
+    parts += [one.markdown() for one in tables(kit).values()]
+    parts += [one.alt for name, one in pictures(kit).items() if not name.startswith("explained")]
+    parts += [str(one) for one in sections(kit) if one.key not in ("settings", "explanations")]
+    return "\n".join(parts)
+
+
+@pytest.mark.parametrize("target", UNTRAINED)
+def test_a_model_without_encoders_is_not_said_to_have_any(target):
+    kit = kit_of(target=target)
+    kit.result["training"] = []
+    text = everything(kit)
+    for word in ("encoder", "checkpoint", "raining seeds: 0", "training seed was", "not over train",
+                 "training of fusion", "head was", "training noise"):  # fmt: skip
+        assert word not in text, word
+    assert "draws nothing at random" in text and "both training shares" in text
+    assert "training, first share" in text and "training, second share" in text
+
+
+def test_a_score_is_named_alone():
+    kit = kit_of(target="e_sofa_mortality")
+    assert kit.words == "SOFA" and "of EHR" not in everything(kit)
+    assert kit_of(target="c_unimodal_mortality").words == "a model that reads chest films alone"
+
+
+@pytest.mark.parametrize(
+    ("target", "chosen"),
+    [
+        ("ecn_early_mortality", "checkpoints of the networks, penalty and width of the head"),
+        ("ecn_joint_mortality", "checkpoints of the networks, penalty and width of the head"),
+        ("e_unimodal_mortality", "checkpoints of the networks, penalty and width of the head"),
+        ("ecn_gbdt_mortality", "checkpoints of the networks, depth, rate and number of the trees"),
+        ("e_logistic-stats_mortality", "Validation chose the strength of the regression's penalty"),
+        ("ecn_unimed_mortality", "chose the checkpoints of the networks and thresholds;"),
+        ("e_sofa_mortality", "Validation chose thresholds;"),
+    ],
+)
+def test_what_validation_chose_is_said_of_each_model(target, chosen):
+    kit = kit_of(target=target)
+    if target in UNTRAINED:
+        kit.result["training"] = []
+    text = methods(kit)[3]
+    assert chosen in text
+    assert "on it Platt scaling and temperature scaling were fitted" in text
+    kit.numbers["calibration"][2]["reason"] = "one class"
+    assert "on it Platt scaling was fitted. Nothing" in methods(kit)[3]
+
+
+def test_all_of_unimed_is_trained_together_and_a_head_apart():
+    texts = [methods(kit_of(target=f"ecn_{model}_mortality"))[3]
+             for model in ("unimed-gru", "early", "joint")]  # fmt: skip
+    assert (
+        "together, on both training shares" in texts[0] and "training of encoders" not in texts[0]
+    )
+    assert all("had not seen" in text and "training of encoders" in text for text in texts[1:])
+
+
+@pytest.mark.parametrize(
+    ("target", "read", "other"),
+    [
+        ("ecn_early_mortality", {"vitals", "films", "notes", "procedures"}, set()),
+        ("c_unimodal_mortality", {"films"}, {"vitals", "notes", "labs"}),
+        ("e_gbdt-stats_mortality", {"vitals", "labs", "procedures"}, {"films", "notes"}),
+        ("e_sofa_mortality", {"vitals", "labs"}, {"films", "notes", "procedures"}),
+        ("e_oasis_mortality", {"vitals"}, {"films", "notes", "procedures", "labs"}),
+    ],
+)
+def test_what_counts_as_known_is_told_of_what_the_model_reads(target, read, other):
+    text = methods(kit_of(target=target))[2].partition("prediction time was read")[2]
+    assert all(kind in text for kind in read) and not any(kind in text for kind in other)
+
+
+def test_methods_claim_no_measurement_that_is_not_there():
+    kit = kit_of(**KINDS[2])
+    assert methods(kit)[-1] == f"On test nothing was measured: {REASON}."
+    assert "On test we measured" not in card.markdown(kit)
+    kit = kit_of()
+    kit.numbers["decision"]["reason"] = "one class"
+    kit.numbers["calibration"][0]["smooth"] = None
+    for one in kit.numbers["fairness"]["attributes"]:
+        for group in one["groups"]:
+            group["ppv"] |= NONE
+    text = methods(kit)[-1]
+    assert "net benefit" not in text and "smooth" not in text
+    assert "sensitivity and specificity by group" in text and "AUROC" in text
+
+
+def test_class_weights_are_said_where_there_are_any():
+    kit = kit_of()
+    assert "No class weights were used." in methods(kit)[4]
+    kit.result["settings"]["class_weights"] = {"longstay": {"e": [1.0, 2.0]}}
+    assert "No class weights were used." in methods(kit)[4]
+    kit.result["settings"]["class_weights"] = {"mortality": {"e": [1.0, 2.0]}}
+    assert "weighted by class" in methods(kit)[4]
 
 
 def test_the_card_has_the_headings_of_mitchell():

@@ -11,11 +11,12 @@ from pipeline.kit.style import (
     MM,
     SINGLE,
     Picture,
+    Row,
     figure,
     legend,
     not_shown,
 )
-from pipeline.report.numbers import number, with_interval
+from pipeline.report.numbers import columns, number, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,6 +54,7 @@ def calibration(kit: Kit) -> Picture:
         f"{number(first['observed']['value'])}; highest group: predicted "
         f"{number(last['mean_risk'])}, observed {number(last['observed']['value'])}."
     )
+    alt += hidden_words(own["histogram"])
 
     def draw() -> "Figure":
         drawn = figure(SINGLE, 112 * MM if own["histogram"] else 98 * MM)
@@ -67,10 +69,52 @@ def calibration(kit: Kit) -> Picture:
         legend(panels[0], f"Slope {slope}, in the large {large}", 2)
         return drawn
 
-    rows = [{"n": group["n"], "mean_risk": group["mean_risk"],
-             **{f"observed_{end}": group["observed"][end] for end in ("value", "low", "high")}}
-            for group in groups]  # fmt: skip
-    return Picture(title, alt, rows, draw)
+    return Picture(title, alt, _rows(own), draw)
+
+
+def _rows(own: Any) -> list[Row]:
+    """All that the figure shows: the groups by risk, the smooth curve, the bins of risks."""
+    rows: list[Row] = [
+        {"part": "group by risk", "risk": group["mean_risk"],
+         **columns("observed", group["observed"]), "n": group["n"]} for group in own["groups"]
+    ]  # fmt: skip
+    if smooth := own["smooth"]:
+        names = {"risk": "risk", "observed": "observed", "low": "observed_low",
+                 "high": "observed_high"}  # fmt: skip
+        values = zip(*(smooth[key] for key in names), strict=True)
+        rows += [{"part": "smooth curve"} | dict(zip(names.values(), at, strict=True))
+                 for at in values]  # fmt: skip
+    if bins := own["histogram"]:
+        edges = pairwise(bins["edges"])
+        rows += [
+            {"part": "bin of risks", "from": first, "to": last, "negatives": no, "positives": yes}
+            for (first, last), no, yes in zip(edges, bins["negatives"], bins["positives"],
+                                              strict=True)
+        ]  # fmt: skip
+    return rows
+
+
+def hidden_bins(histogram: Any) -> list[tuple[float, float]]:
+    """The bins of risks of which a count is hidden, or shown as few, by their edges.
+
+    >>> bins = {"edges": [0, 0.5, 1], "negatives": [20, 0], "positives": ["<10", 30]}
+    >>> hidden_bins(bins), hidden_bins(None)
+    ([(0, 0.5)], [])
+    """
+    if not histogram:
+        return []
+    counts = zip(histogram["negatives"], histogram["positives"], strict=True)
+    return [edges for edges, pair in zip(pairwise(histogram["edges"]), counts, strict=True)
+            if any(isinstance(count, str) for count in pair)]  # fmt: skip
+
+
+def hidden_words(histogram: Any) -> str:
+    """How many bins are hatched, and why, in a sentence; empty where all are shown."""
+    few = len(hidden_bins(histogram))
+    if not few:
+        return ""
+    return (f" Of {len(histogram['edges']) - 1} bins of risks {few} are hatched: few are in them, "
+            "and their counts are hidden.")  # fmt: skip
 
 
 def _reliability(panel: Any, own: Any) -> None:
@@ -102,13 +146,16 @@ def _risks(panel: Any, histogram: Any, end: float) -> None:
               label="without the outcome")  # fmt: skip
     panel.bar(edges[:-1], counts["positives"], widths, bottom=counts["negatives"], align="edge",
               color=COLOURS[1], lw=0, label="with the outcome")  # fmt: skip
+    for place, (low, high) in enumerate(hidden_bins(histogram)):
+        panel.axvspan(low, high, fc="none", ec=GREY, hatch="////", lw=0, zorder=0,
+                      label="" if place else "hidden, few episodes")  # fmt: skip
     panel.set(ylabel="Episodes", xlim=(0, end))
     panel.grid(False, axis="x")
     panel.legend(loc="upper right", frameon=False, borderaxespad=0)
 
 
 def _bar(count: Any) -> float:
-    """The height of a bar: nothing where the count is hidden."""
+    """The height of a bar; none where the count is hidden, whose bin is hatched."""
     return 0.0 if isinstance(count, str) else float(count)
 
 

@@ -1,9 +1,11 @@
 """The model card of a result's model, with the headings of Mitchell et al. (FAT* 2019)."""
 
+from pipeline.kit.fitted import features, is_drawn, split_words
 from pipeline.kit.inputs import Kit
+from pipeline.kit.methods import methods, source_words
 from pipeline.kit.tables import groups, operating_points, performance
 from pipeline.kit.verdicts import calibration_verdict, ceiling_verdict, fairness_verdict
-from pipeline.kit.words import counts, limits, methods, source_words
+from pipeline.kit.words import counts, limits
 from pipeline.report.numbers import bullets
 
 
@@ -12,7 +14,7 @@ def details(kit: Kit) -> list[str]:
     result = kit.result
     made = [
         f"Model: {kit.words}, target `{result['target']}`, {result['protocol']} protocol",
-        f"Training seeds: {', '.join(map(str, result['seeds']))}; folds: {result['folds']}",
+        f"Training seeds: {seeds(kit)}; folds: {result['folds']}",
         f"Code (SHA-256): `{result['environment']['code_sha256']}`",
         f"Packages (SHA-256 of the lock): `{result['environment']['lock_sha256']}`",
         f"Definitions: version {result['definitions_version']}",
@@ -21,6 +23,15 @@ def details(kit: Kit) -> list[str]:
     ended = sorted({f"{one['part']} after {one['steps']:,} steps ({one['stopped']})"
                     for one in result["training"]})  # fmt: skip
     return made + ([f"Trainings: {'; '.join(ended)}"] if ended else [])
+
+
+def seeds(kit: Kit) -> str:
+    """The training seeds, or why there are none."""
+    if not is_drawn(kit):
+        return "none, the fit draws nothing at random"
+    if features(kit) == "predictions":
+        return "the mean over all of the config"
+    return ", ".join(map(str, kit.result["seeds"]))
 
 
 def markdown(kit: Kit) -> str:
@@ -34,14 +45,15 @@ def markdown(kit: Kit) -> str:
         if not kit.synthetic
         else "No real patient is in it."
     )
+    others = [f"{words} {counts(kit, split)}" for split, words in split_words(kit).items()
+              if split != "test"]  # fmt: skip
     parts = {
         "Model details": bullets(details(kit)),
         "Intended use": f"{use}\n\n{bullets(limits(kit)[:1])}",
         "Factors": f"Measured by: {', '.join(factors) or 'no attribute'}. {fairness_verdict(kit)}",
         "Metrics": methods(kit)[-1],
         "Evaluation data": f"Of {source_words(kit)}, the test part: {counts(kit)}.",
-        "Training data": f"Of the same source, the other parts: encoders "
-        f"{counts(kit, 'train')}; fusion {counts(kit, 'fusion')}; validation {counts(kit, 'val')}.",
+        "Training data": f"Of the same source, the other parts: {'; '.join(others)}.",
         "Quantitative analyses": "\n\n".join(
             [
                 f"{calibration_verdict(kit)} {ceiling_verdict(kit)}".strip(),

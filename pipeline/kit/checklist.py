@@ -7,7 +7,9 @@ only where a file of the kit really holds the answer to all of it; partly where 
 import csv
 from pathlib import Path
 
-from pipeline.kit.inputs import Kit
+from pipeline.kit.calibration import calibrated_by, hidden_bins
+from pipeline.kit.fitted import WAYS, weights_words
+from pipeline.kit.inputs import Kit, listed
 from pipeline.report.numbers import table
 
 ITEMS = Path(__file__).parent / "checklist.csv"
@@ -24,11 +26,15 @@ def items() -> list[dict[str, str]]:
 
 
 def judged(kit: Kit) -> list[dict[str, str]]:
-    """The items for one result: those whose figures it lacks are for the authors."""
+    """The items for one result: for the authors where it lacks them, partly where it hides some."""
     made = []
     for item in items():
         if lacks(kit, item["item"]):
             item |= {"status": "authors", "where": "the result has no such figures"}
+        elif item["item"] == "13" and not weights_words(kit):
+            item |= {"status": "authors", "where": ""}
+        elif item["status"] == "answered" and (but := only_partly(kit, item["item"])):
+            item |= {"status": "partly", "where": f"{item['where']}; {but}"}
         made.append(item)
     return made
 
@@ -40,13 +46,57 @@ def lacks(kit: Kit, item: str) -> bool:
         return kit.test["auroc"]["value"] is None
     need = NEEDS.get(item)
     if need == "calibration":
-        scaled = [one for one in numbers["calibration"] if one["method"] != "none"]
-        return not any(one["reason"] is None for one in scaled)
+        return not shown_ways(kit)
     if need == "operating_points":
         return not any(one["reason"] is None for one in numbers["operating_points"])
     if need == "flow":
         return not numbers["flow"]["steps" if item == "6b" else "splits"]
     return need == "table_one" and not numbers["table_one"]["columns"]
+
+
+def shown_ways(kit: Kit) -> list[str]:
+    """The ways of recalibration that have figures, before and after."""
+    shown = {one["method"] for one in kit.numbers["calibration"] if one["reason"] is None}
+    return [way for way in WAYS if way in shown]
+
+
+def only_partly(kit: Kit, item: str) -> str:
+    """What is missing of an item that whole results answer; empty where nothing is."""
+    if item in ("12f", "24"):
+        without = [words for way, words in WAYS.items() if way not in shown_ways(kit)]
+        return f"{listed(without)}: not shown" if without else ""
+    if item in ("6b", "21"):
+        flow = kit.numbers["flow"]
+        own = (
+            [one[key] for one in flow["steps"] for key in ("episodes", "patients", "excluded")]
+            if item == "6b"
+            else [
+                one[key] for one in flow["splits"] for key in ("episodes", "patients", "positives")
+            ]
+        )
+        return "small counts are hidden" if any(isinstance(count, str) for count in own) else ""
+    if item in ("12e", "23a"):
+        gone = unshown(kit)
+        return f"without figures, or partly hidden: {listed(gone)}" if gone else ""
+    return ""
+
+
+def unshown(kit: Kit) -> list[str]:
+    """The sections of performance that have no figures, or hide some of them."""
+    numbers, own = kit.numbers, calibrated_by(kit)
+    groups = [group for one in numbers["fairness"]["attributes"] for group in one["groups"]]
+    gone = {
+        "curves": kit.curves["roc"] is None or kit.curves["pr"] is None,
+        "calibration": own is None or own["reason"] is not None or bool(
+            hidden_bins(own["histogram"])),
+        "decision curve": numbers["decision"]["reason"] is not None
+        or bool(numbers["decision"]["hidden_at"]),
+        "operating points": any(one["reason"] for one in numbers["operating_points"])
+        or not numbers["operating_points"],
+        "groups": not groups or any(
+            group["reason"] or group["reason_at_threshold"] for group in groups),
+    }  # fmt: skip
+    return [words for words, true in gone.items() if true]
 
 
 def where(item: dict[str, str]) -> str:

@@ -3,9 +3,9 @@
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from pipeline.kit.fitted import split_words
 from pipeline.kit.inputs import Kit
 from pipeline.kit.style import DOUBLE, MM, Picture, figure, not_shown
-from pipeline.kit.tables import SPLITS
 from pipeline.report.numbers import count
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def flow(kit: Kit) -> Picture:
     if not told["steps"]:
         return not_shown(title, "the result has no attrition")
     splits = "; ".join(
-        f"{SPLITS[one['split']]} {amount(one['episodes'], 'episodes')}, "
+        f"{split_words(kit)[one['split']]} {amount(one['episodes'], 'episodes')}, "
         f"{amount(one['positives'], 'with the outcome')}"
         for one in told["splits"]
     )
@@ -108,7 +108,7 @@ def flow(kit: Kit) -> Picture:
 
 def _draw(kit: Kit, files: list[str]) -> "Figure":
     """Boxes one below another; those excluded stand beside the arrow."""
-    texts, splits = steps(kit), kit.numbers["flow"]["splits"]
+    texts = steps(kit)
     heights = [LINE * len(lines) + PAD for lines, _ in texts]
     notes = [line for text in files for line in wrap(text, 128)]
     total = sum(heights) + GAP * len(heights) + LINE * 3 + PAD + 2 * GAP + LINE * len(notes)
@@ -129,14 +129,15 @@ def _draw(kit: Kit, files: list[str]) -> "Figure":
             _box(panel, side, out, OUT)
         _box(panel, box, lines, FILL)
         before, top = top + height, top + height + GAP
-    _splits(panel, splits, before or top, top + GAP / 2)
+    _splits(panel, kit, before or top, top + GAP / 2)
     top += GAP / 2 + LINE * 3 + PAD + GAP
     for place, line in enumerate(notes):
         panel.text(1, top + place * LINE, line, fontsize=6.5, va="center")
     return drawn
 
 
-def _splits(panel: "Axes", splits: list[Any], start: float, top: float) -> None:
+def _splits(panel: "Axes", kit: Kit, start: float, top: float) -> None:
+    splits, words = kit.numbers["flow"]["splits"], split_words(kit)
     width = (WIDTH - 2 - 3 * (len(splits) - 1)) / max(1, len(splits))
     middles = [1 + place * (width + 3) + width / 2 for place in range(len(splits))]
     bar, trunk = (start + top) / 2, 1 + LEFT / 2
@@ -146,7 +147,7 @@ def _splits(panel: "Axes", splits: list[Any], start: float, top: float) -> None:
     )
     for middle, one in zip(middles, splits, strict=True):
         _arrow(panel, (middle, bar), (middle, top))
-        lines = [SPLITS[one["split"]], f"{amount(one['episodes'], 'episodes')}",
+        lines = [words[one["split"]], f"{amount(one['episodes'], 'episodes')}",
                  f"{amount(one['positives'], 'with the outcome')}"]  # fmt: skip
         _box(panel, (middle - width / 2, top, width, LINE * 3 + PAD), lines, FILL)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.fusion.registry import SINGLE
+from pipeline.fusion.registry import MODELS, SINGLE
 from pipeline.kit.names import EXPLANATIONS, NUMBERS
 from pipeline.report.names import Letters, letter_words, model_words, task_words
 from pipeline.report.results import is_ranked
@@ -51,9 +51,13 @@ class Kit:
 
     @property
     def name(self) -> str:
-        """The target, with its experiment where it has one, as in elderly/ecn_early_mortality."""
-        experiment = self.result.get("experiment")
-        return f"{experiment}/{self.result['target']}" if experiment else self.result["target"]
+        """The target with its experiment and the published protocol, as its file lies in results/.
+
+        For example elderly/ecn_early_mortality, published/ecn_early_mortality.
+        """
+        published = self.result["protocol"] if self.result["protocol"] != "corrected" else None
+        parts = (self.result.get("experiment"), published, self.result["target"])
+        return "/".join(part for part in parts if part)
 
     @property
     def identity(self) -> str:
@@ -70,7 +74,9 @@ class Kit:
         """The model in words: what it reads and how it is fused."""
         read = listed([letter_words(one, self.letters) for one in self.result["modalities"]])
         if self.result["model"] == SINGLE:
-            return f"a model of {read} alone"
+            return f"a model that reads {read} alone"
+        if getattr(MODELS.get(self.result["model"]), "features", "") == "scores":
+            return model_words(self.result["model"])
         return f"{model_words(self.result['model'])} of {read}"
 
     @property

@@ -9,11 +9,12 @@ from pathlib import Path
 from pipeline.kit import card, checklist
 from pipeline.kit.figures import draw, pictures
 from pipeline.kit.inputs import Kit, read_kit
+from pipeline.kit.methods import methods
 from pipeline.kit.names import EXPLANATIONS, TEXTS
 from pipeline.kit.page import render, shown, table_page
 from pipeline.kit.style import write_csv
 from pipeline.kit.tables import Table, tables
-from pipeline.kit.words import methods, paragraphs, results
+from pipeline.kit.words import paragraphs, results
 from pipeline.report.names import add_words_argument, letters_of
 from pipeline.stage.command import parser, run
 from pipeline.stage.explanations import read_explanations

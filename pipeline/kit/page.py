@@ -63,14 +63,25 @@ def image(path: Path) -> str:
     return f"data:image/svg+xml;base64,{text}"
 
 
+def by(kit: Kit) -> str:
+    """The protocol of a title, where it is not the corrected one."""
+    protocol = kit.result["protocol"]
+    return "" if protocol == "corrected" else f", {protocol} protocol"
+
+
+def label(kit: Kit) -> str:
+    """A result within the menu, which groups them by experiment."""
+    return f"{kit.result['target']}{by(kit)}"
+
+
 def shown(kit: Kit, drawn: Mapping[str, Picture], made: Mapping[str, Table], folder: Path) -> Any:
     """What the page shows of a kit whose figures lie in a folder."""
     experiment = kit.result.get("experiment")
     return {
-        "identity": kit.identity, "name": kit.name, "label": kit.result["target"],
+        "identity": kit.identity, "name": kit.name, "label": label(kit),
         "experiment": experiment or "no experiment", "words": kit.words, "task": kit.task_words,
-        "protocol": kit.result["protocol"], "sections": sections(kit), "pictures": drawn,
-        "tables": made, "images": {name: image(folder / f"{name}.svg")
+        "protocol": kit.result["protocol"], "by": by(kit), "sections": sections(kit),
+        "pictures": drawn, "tables": made, "images": {name: image(folder / f"{name}.svg")
                                    for name, picture in drawn.items() if picture.shown},
     }  # fmt: skip
 
@@ -86,7 +97,11 @@ def render(kits: Sequence[Any]) -> str:
     for kit in kits:
         experiments.setdefault(kit["experiment"], []).append(kit)
     first = kits[0]
-    title = f"{first['task']}, {first['words']}" if len(kits) == 1 else f"{len(kits)} results"
+    title = (
+        f"{first['task']}, {first['words']}{first['by']}"
+        if len(kits) == 1
+        else f"{len(kits)} results"
+    )
     return str(environment().get_template("page.html").render(
         kits=kits, experiments=experiments, title=f"Risk prediction: {title}", policy=policy(),
         style=_inner(STYLE), script=_inner(SCRIPT),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.kit import explained
-from pipeline.kit.inputs import Kit
+from pipeline.kit.inputs import Kit, listed
 from pipeline.kit.names import FIGURES
 from pipeline.kit.tables import Line, Table
 from pipeline.kit.verdicts import (
@@ -68,13 +68,18 @@ def attention(kit: Kit) -> Section:
         lines.append(Line(task_words(task)))
         lines += [Line(letter_words(token, kit.letters), [number(weight["value"])])
                   for token, weight in tokens.items()]  # fmt: skip
+    if not lines and len(kit.result["modalities"]) == 1:
+        return Section("attribution", title, ["This model reads one modality alone: there is "
+                                              "nothing to divide among modalities."])  # fmt: skip
     if not lines:
-        text = (
-            "Shapley values of modalities need a model of every set of modalities: they are a "
-            "target of their own (attribution/), not part of one result. What a modality is "
-            "worth to this model is told by the section before this one, and under Discrimination "
-            "beside single modalities."
-        )
+        told = [words for words, true in (
+            ("under Missing modalities", kit.part.get("missing")),
+            ("under Discrimination, beside single modalities",
+             (kit.part.get("comparisons") or {}).get("singles")),
+        ) if true]  # fmt: skip
+        text = ("Shapley values of modalities need a model of every set of modalities: they are a "
+                "target of their own (attribution/), not part of one result.")  # fmt: skip
+        text += f" What a modality is worth to this model is told {listed(told)}." if told else ""
         return Section("attribution", title, [text])
     table = Table("Mean attention on the test episodes.", ["Token", "Weight"], lines,
                   f"Attention is {ATTENTION}.")  # fmt: skip
@@ -86,8 +91,10 @@ def explanations(kit: Kit) -> Section:
     title = "Explanations"
     if not kit.explanations:
         return Section("explanations", title, ["No model behind this result was explained."])
-    text = ("Explained are models of one modality alone, not the fused model: mean attributions "
-            "over a sample of the test episodes, no single patient.")  # fmt: skip
+    alone = len(kit.result["modalities"]) == 1
+    text = ("Explained are models of one modality"
+            f"{'' if alone else ' alone, not the fused model'}: mean attributions over a sample of "
+            "the test episodes, no single patient.")  # fmt: skip
     has = {
         "explained_statistics": explained.of(kit, "ehr", statistics=True),
         "explained_scores": kit.explanations,

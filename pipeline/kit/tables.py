@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.kit.discrimination import others
+from pipeline.kit.fitted import split_words
 from pipeline.kit.groups import combination, share_words
 from pipeline.kit.inputs import Kit
 from pipeline.report.names import unique
@@ -16,8 +17,6 @@ from pipeline.report.numbers import table as markdown_table
 
 MEASURES = {"auroc": "AUROC", "in_the_large": "In the large", "sensitivity": "Sensitivity",
             "specificity": "Specificity", "ppv": "PPV"}  # fmt: skip
-SPLITS = {"train": "training of encoders", "fusion": "training of fusion", "val": "validation",
-          "test": "test"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ def performance(kit: Kit) -> Table:
     """Metrics of every split; the figures to quote are those of test."""
     names = {"auroc": "AUROC", "auprc": "Average precision", "brier": "Brier score"}
     header = ["Part", *names.values()]
-    lines = [Line(SPLITS.get(split, split), [cell(part[name]) for name in names])
+    lines = [Line(split_words(kit).get(split, split), [cell(part[name]) for name in names])
              for split, part in kit.part["metrics"].items()]  # fmt: skip
     note = "95 % intervals in brackets. The figures to quote are those of test."
     reason = kit.test["reason"]

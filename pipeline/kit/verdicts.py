@@ -4,7 +4,9 @@ from typing import Any
 
 from pipeline.evaluation.statistics.significance import SEEDS
 from pipeline.kit.calibration import calibrated_by
+from pipeline.kit.fitted import WAYS, features, is_drawn
 from pipeline.kit.inputs import Kit
+from pipeline.kit.tables import MEASURES
 from pipeline.report.numbers import number, with_interval
 
 # ASSUME calibration is called good within these bounds: a convention, stated before any result
@@ -41,13 +43,18 @@ def calibration_verdict(kit: Kit, method: str | None = None) -> str:
         return f"Calibration is off: an interval lies wholly outside {bounds} ({numbers})."
     if all(judged):
         return f"Calibration is good: both intervals lie within {bounds} ({numbers})."
-    return f"Whether calibration is good cannot be told: an interval crosses {bounds} ({numbers})."
+    named = (("slope", "of the slope"), ("in_the_large", "in the large"))
+    unknown = [words for name, words in named
+               if own[name]["low"] is None or own[name]["high"] is None]  # fmt: skip
+    why = (f"the interval {' and '.join(unknown)} is not known" if unknown
+           else f"an interval crosses {bounds}")  # fmt: skip
+    return f"Whether calibration is good cannot be told: {why} ({numbers})."
 
 
 def recalibration_verdict(kit: Kit) -> str:
     """What Platt and temperature scaling changed, judged by whole intervals."""
     parts = []
-    for method, words in (("platt", "Platt scaling"), ("temperature", "temperature scaling")):
+    for method, words in WAYS.items():
         one = calibrated_by(kit, method)
         if one is None or one["reason"]:
             continue
@@ -103,23 +110,30 @@ def _ranges(own: Any, name: str, above: bool) -> str:
 
 
 def fairness_verdict(kit: Kit) -> str:
-    """How many groups differ from the rest, by whole intervals, of those that could be measured."""
+    """Which groups differ from the rest by which measure, by whole intervals, of those measured."""
     own = kit.numbers["fairness"]
     groups = [(one["words"], group) for one in own["attributes"] for group in one["groups"]]
     if own["reason"] or not groups:
         return f"Groups are not compared: {own['reason'] or 'no attribute is known'}."
-    measured = [pair for pair in groups if pair[1]["minus_rest"]["auroc"]["low"] is not None]
-    hidden = len(groups) - len(measured)
-    differ = [f"{words} {group['group']} ({with_interval(group['minus_rest']['auroc'], sign=True)})"
-              for words, group in measured if _differs(group["minus_rest"]["auroc"])]  # fmt: skip
-    text = f"Of {len(measured)} groups whose AUROC could be compared with that of all others, "
-    text += f"these differ: {'; '.join(differ)}" if differ else "none clearly differs"
-    text += f"; not measured, or hidden, which says nothing of them: {hidden}" * bool(hidden)
-    return f"{text}. The intervals are not corrected for the number of groups."
+    told = [_by_measure(groups, name, words) for name, words in MEASURES.items()]
+    return (f"Of {len(groups)} groups, each beside all other test episodes: {'; '.join(told)}. "
+            "What was not measured, or is hidden, says nothing of the groups. The intervals are "
+            "not corrected for the number of groups and measures.")  # fmt: skip
+
+
+def _by_measure(groups: list[tuple[str, Any]], name: str, words: str) -> str:
+    """The groups that differ by one measure, and of how many that can be said."""
+    gaps = [(f"{what} {group['group']}", group["minus_rest"][name]) for what, group in groups]
+    known = [(what, gap) for what, gap in gaps if gap["low"] is not None]
+    if not known:
+        return f"{words}: measured in none"
+    differ = [f"{what} ({with_interval(gap, sign=True)})" for what, gap in known if _differs(gap)]
+    found = f"clearly differing: {', '.join(differ)}" if differ else "none clearly differs"
+    return f"{words}, measured in {len(known)}: {found}"
 
 
 def _differs(gap: Any) -> bool:
-    return gap["low"] > 0 or gap["high"] < 0
+    return bool(gap["low"] > 0 or gap["high"] < 0)
 
 
 def ceiling_verdict(kit: Kit) -> str:
@@ -137,9 +151,16 @@ def training_verdict(kit: Kit) -> str:
     """Whether the intervals hold the noise of training, and whether a training ended too early."""
     seeds = len(kit.result["seeds"])
     noise = kit.result["bootstrap"]["training_noise"]
-    text = ("Intervals are over patients and training seeds." if noise else
-            f"Intervals are over patients alone, not over trainings ({seeds} "
-            f"seed{'s' * (seeds != 1)}, {SEEDS} needed).")  # fmt: skip
+    if not is_drawn(kit):
+        text = "Intervals are over patients; the fit of the model draws nothing at random."
+    elif features(kit) == "predictions":
+        text = ("Intervals are over patients alone: how a mean of other training seeds would "
+                "differ is not in them.")  # fmt: skip
+    elif noise:
+        text = "Intervals are over patients and training seeds."
+    else:
+        text = (f"Intervals are over patients alone, not over trainings ({seeds} "
+                f"seed{'s' * (seeds != 1)}, {SEEDS} needed).")  # fmt: skip
     rising = sorted({one["part"] for one in kit.result["training"] if one["rising"]})
     text += (f" The training of {', '.join(rising)} was still improving when its budget ended."
              if rising else "")  # fmt: skip

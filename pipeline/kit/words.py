@@ -1,12 +1,10 @@
-"""Words of a kit: the headline, a methods and a results paragraph; every number from the files."""
+"""Words of a kit: the headline, its limits, the paragraphs of results; every number from files."""
 
 from typing import Any
 
-from pipeline.fusion.registry import MODELS
-from pipeline.kit.calibration import METHODS
 from pipeline.kit.flow import amount
 from pipeline.kit.inputs import Kit, listed
-from pipeline.kit.tables import SPLITS, counted, rounding, without
+from pipeline.kit.tables import counted, rounding, without
 from pipeline.kit.verdicts import (
     calibration_verdict,
     ceiling_verdict,
@@ -17,7 +15,6 @@ from pipeline.kit.verdicts import (
 )
 from pipeline.report.names import letter_words
 from pipeline.report.numbers import number, with_interval
-from pipeline.report.verdicts import averaged, noise_words
 
 PUBLISHED = (
     "so that a patient may be in several parts, and reports of test episodes may be learnt from"
@@ -41,6 +38,11 @@ def counts(kit: Kit, split: str = "test") -> str:
     one = of_split(kit, split)
     return (f"{amount(one['episodes'], episodes(kit))} of {amount(one['patients'], 'patients')}, "
             f"{amount(one['positives'], 'with the outcome')}")  # fmt: skip
+
+
+def corrected(kit: Kit) -> bool:
+    """Whether the result follows the corrected protocol, which learns nothing of test patients."""
+    return kit.result["protocol"] == "corrected"
 
 
 def headline(kit: Kit) -> list[str]:
@@ -98,156 +100,6 @@ def limits(kit: Kit) -> list[str]:
                if one["reason"]]  # fmt: skip
     made += [f"Of these groups it says nothing. {without(unknown)}."] if unknown else []
     return made
-
-
-def source_words(kit: Kit) -> str:
-    """What the data are."""
-    settings = kit.result["settings"]
-    if kit.synthetic:
-        patients = settings.get("hospital", {}).get("patients")
-        size = f" of {patients:,} patients" if patients else ""
-        return f"a synthetic hospital{size}, shaped like MIMIC-IV, with planted effects"
-    releases = (kit.part["definition"] or {}).get("releases") or kit.result["source"].get(
-        "releases"
-    )
-    named = [f"{title} {version}" for title, version in (releases or {}).items()]
-    return f"{listed(named)}" if named else "MIMIC"
-
-
-def methods(kit: Kit) -> list[str]:
-    """Paragraphs: source and cohort, outcome, predictors, model, missing data, evaluation."""
-    definition = kit.part["definition"] or {}
-    steps = "; ".join(step["condition"] for step in kit.numbers["flow"]["steps"])
-    settings = kit.result["settings"]
-    data = (f"We developed and internally evaluated a prediction model in a retrospective cohort "
-            f"from {source_words(kit)}. Episodes were {episodes(kit)}; the conditions of the "
-            f"cohort, in order, were: {steps or 'not recorded'}.")  # fmt: skip
-    outcome = (f"The question was: {definition.get('question', kit.task_words)} "
-               f"It was asked {_hours(definition)}.")  # fmt: skip
-    return [data, outcome, _predictors(kit), _split(kit), _model(kit, settings),
-            _missing(kit, settings), _evaluation(kit)]  # fmt: skip
-
-
-def _hours(definition: Any) -> str:
-    hours, clock = definition.get("hours"), definition.get("clock_zero")
-    if hours is None or not clock:
-        return "at the prediction time of the task"
-    return f"{hours:g} hours after {clock}"
-
-
-def _predictors(kit: Kit) -> str:
-    """What the model reads, by which encoder, and when it must have been known."""
-    settings = kit.result["settings"]
-    features = getattr(MODELS.get(kit.result["model"]), "features", "encoders")
-    encoders = settings.get("encoders", {})
-    how = {"statistics": " (statistics of each signal)", "scores": " (the items of the score)"}
-    read = [
-        letter_words(letter, kit.letters)
-        + how.get(features, f" (encoder {encoders[letter]})" if letter in encoders else "")
-        for letter in kit.result["modalities"]
-    ]
-    return f"Predictors were {listed(read)}. {_known(settings.get('availability'))}"
-
-
-def _known(rule: Any) -> str:
-    """From when a value counts as known.
-
-    >>> _known({"enforced": True, "films": ["film_time"], "labs": ["storetime", "charttime"]})
-    'Only what was known by the prediction time was read: films from film_time; labs from \
-storetime, where that is missing charttime.'
-    """
-    if not rule or not rule.get("enforced"):
-        return "Values were not restricted to those known by the prediction time."
-    by_columns: dict[tuple[str, ...], list[str]] = {}
-    for kind, columns in rule.items():
-        if isinstance(columns, list):
-            by_columns.setdefault(tuple(columns), []).append(kind)
-    told = "; ".join(f"{listed(kinds)} from {', where that is missing '.join(columns)}"
-                     for columns, kinds in by_columns.items())  # fmt: skip
-    text = "Only what was known by the prediction time was read"
-    return f"{text}: {told}." if told else f"{text}."
-
-
-def _split(kit: Kit) -> str:
-    """How the patients were divided."""
-    shares = kit.result["settings"].get("split", {})
-    parts = [
-        f"{words} ({f'{100 * shares[name]:.0f} %; ' if name in shares else ''}{counts(kit, name)})"
-        for name, words in SPLITS.items()
-        if of_split(kit, name)["episodes"] is not None
-    ]
-    folds = kit.result["folds"]
-    more = f"; this was repeated in {folds} folds, counts are of the first" if folds > 1 else ""
-    if not corrected(kit):
-        return f"Episodes were divided as published, {PUBLISHED}: {listed(parts)}{more}."
-    chose = "checkpoints and thresholds" if kit.result["training"] else "thresholds"
-    sentences = [
-        f"Patients were divided by a hash of their number, so that none is in two parts: "
-        f"{listed(parts)}{more}.",
-        _fitted(kit),
-        f"Validation chose {chose}; nothing was fitted to test or chosen on it.",
-    ]
-    return " ".join(filter(None, sentences))
-
-
-def corrected(kit: Kit) -> bool:
-    """Whether the result follows the corrected protocol, which learns nothing of test patients."""
-    return kit.result["protocol"] == "corrected"
-
-
-def _fitted(kit: Kit) -> str:
-    """On which part what was fitted, of models whose encoders and head are fitted apart."""
-    model = MODELS.get(kit.result["model"])
-    head = kit.result["settings"].get("head_on")
-    if model is None or model.features != "embeddings" or head is None:
-        return ""
-    if head == "train":
-        return "The head was fitted on the patients that the encoders were fitted on."
-    return "The head was fitted on patients that the encoders had not seen."
-
-
-def _model(kit: Kit, settings: Any) -> str:
-    schedule = settings.get("schedule") or {}
-    text = f"The model was {kit.words}."
-    if schedule.get("steps") and kit.result["training"]:
-        text += (
-            f" Networks were trained for at most {schedule['steps']:,} steps and stopped after "
-            f"{schedule['patience']} checks on validation without a better one."
-        )
-    mean = averaged(kit.result)
-    text += f" Figures are the {mean}." if mean else " One training seed was used."
-    method = kit.numbers["head"]["recalibration"]
-    text += (f" Risks were recalibrated on validation ({METHODS[method]})." if method != "none"
-             else " Risks were not recalibrated.")  # fmt: skip
-    return text
-
-
-def _missing(kit: Kit, settings: Any) -> str:
-    """What was done about modalities that an episode lacks, and films that cannot be read."""
-    how = {"any": "Episodes were kept whatever modalities they lack",
-           "complete": "Only episodes with all modalities were kept"}  # fmt: skip
-    text = how.get(
-        settings.get("missing"), "How missing modalities were handled is in the settings"
-    )
-    if settings.get("modality_dropout") and len(kit.result["modalities"]) > 1:
-        text += (f"; in training a fused model had a modality hidden with a chance of "
-                 f"{settings['modality_dropout']:g}")  # fmt: skip
-    files = [one for one in kit.numbers["flow"]["files"] if one["unreadable"] is not None]
-    text += "".join(f"; of {counted(one['selected'])} {one['words']} {counted(one['unreadable'])} "
-                    "could not be read and count as missing" for one in files)  # fmt: skip
-    return f"{text}."
-
-
-def _evaluation(kit: Kit) -> str:
-    level = kit.result["bootstrap"]["level"]
-    return (
-        "On test we measured discrimination (AUROC, average precision), calibration (slope, in the "
-        "large, a smooth curve, the integrated calibration index), the Brier score, net benefit "
-        "(decision curve) over stated thresholds, and sensitivity, specificity and predictive "
-        "values at thresholds that validation had fixed; overall and by group. "
-        f"Intervals are of {100 * level:.0f} %, percentiles of {noise_words([kit.result])} "
-        f"{rounding(kit)}"
-    ).strip()  # fmt: skip
 
 
 def results(kit: Kit) -> list[str]:
