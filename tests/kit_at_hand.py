@@ -162,7 +162,7 @@ def table_one():
     summary = {"mean": 64.1, "sd": 16.2, "median": 66.0, "q1": 53.0, "q3": 77.0}
     age = dict.fromkeys(COLUMNS, summary)
     letters = [("ecn", 0.6), ("e", 0.25), ("en", 0.15)]
-    return {"columns": columns, "variables": [
+    return {"columns": columns, "reason_outcome": None, "variables": [
         variable("age", "Age, years", summaries=age),
         variable("sex", "Sex", [("F", 0.44), ("M", 0.56)], sizes=sizes),
         variable("language", "Language", reason="the source has no column language"),
@@ -183,6 +183,7 @@ def group(name, n, hidden=False):
         "positives": "hidden" if hidden else n // 5,
         "reason": reason,
         "reason_at_threshold": reason,
+        "reason_rest": None,
         **made,
         "in_the_large": {**NONE} if hidden else estimate(0.05, 0.3),
         "minus_rest": gaps,
@@ -245,7 +246,7 @@ def decision(reason=None, hidden=False):
     }
     return {"reason": reason, "thresholds": x, **(dict.fromkeys(made) if reason else made),
             "sofa_reason": reason, "hidden_at": [p for p in x if hidden and p > 0.3],
-            "sofa_hidden_at": []}  # fmt: skip
+            "sofa_hidden_at": [], "sofa_unknown": 0}  # fmt: skip
 
 
 def operating_points(reason=None):
@@ -279,9 +280,11 @@ def flow():
         "splits": [{"split": split, "episodes": n, "patients": n * 3 // 4, "positives": n // 5}
                    for split, n in zip(SPLITS, (900, 440, 160, 500), strict=True)],
         "files": [{"modality": "c", "words": "films", "reason": None, "selected": 800,
-                   "episodes": 700, "unreadable": 0, "used": 800},
+                   "episodes": 700, "unreadable": 0, "used": 800,
+                   "unreadable_reason": None},
                   {"modality": "n", "words": "reports", "reason": "the source has none",
-                   "selected": None, "episodes": None, "unreadable": None, "used": None}],
+                   "selected": None, "episodes": None, "unreadable": None, "used": None,
+                   "unreadable_reason": "no notes"}],
     }  # fmt: skip
 
 

@@ -1,9 +1,11 @@
 """No count of few episodes follows from the figures of a kit and of its result, taken together.
 
-The attack knows everything that both show, and that counts add up: levels to columns, splits and
-outcomes to all, groups to the test episodes, cells of the confusion matrix to a group, bars of the
-histogram to what is called at a threshold. It is a linear programme over the unknown counts; for
-each count that is 1 to 9 it asks for the least and the greatest number that fits.
+The attack knows all counts that both show, those that follow from exact rates, and that counts add
+up: levels to columns, splits and outcomes to all, combinations to modalities, groups to the test
+episodes, cells of the confusion matrix to a group, bars of the histogram to what is called at a
+threshold. It is a linear programme over the unknown counts; for each count that is 1 to 9 it asks
+for the least and the greatest number that fits. Ends and middles of intervals tell no more than the
+rounded values do: a test of its own.
 """
 
 import json
@@ -15,12 +17,16 @@ from measured_kits import hospital, made_kit, made_result, predictions
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 
+from pipeline.cohort.rows import PREDICTIONS
 from pipeline.evaluation.predictions import SPLITS
-from pipeline.evaluation.sections import fairness, table_one
+from pipeline.evaluation.sections import table_one
 from pipeline.evaluation.sections.subgroups import ATTRIBUTES, MORE, UNKNOWN, grouped
+from pipeline.stage.tables import write_table
 
 FEW = 10
 OUTCOMES = ("negative", "positive")
+CELLS = {"hit": "true_positive", "missed": "false_negative", "alarm": "false_positive",
+         "spared": "true_negative"}  # fmt: skip
 
 
 class Attack:
@@ -74,40 +80,43 @@ class Attack:
 def read_table_one(attack, table):
     for column in table["columns"]:
         attack.shown(("all", column["name"]), column["episodes"])
-    names = [column["name"] for column in table["columns"]]
     attack.add_up(("all", "overall"), [("all", split) for split in SPLITS])
     attack.add_up(("all", "overall"), [("all", side) for side in OUTCOMES])
-    for row in table["variables"]:
-        if row["kind"] != "classes" or row["reason"]:
-            continue
-        kind, levels = row["variable"], [one["level"] for one in row["levels"]]
-        for name in names:
-            attack.shown((kind, UNKNOWN, name), row["missing"][name])
-            for one in row["levels"]:
-                attack.shown((kind, one["level"], name), one["cells"][name]["n"])
-            attack.add_up(("all", name), [(kind, level, name) for level in (*levels, UNKNOWN)])
-        for level in (*levels, UNKNOWN):
-            for parts in (SPLITS, OUTCOMES):
-                attack.add_up((kind, level, "overall"), [(kind, level, part) for part in parts])
-        if kind.startswith("with_"):
-            letter = kind[-1]
-            for name in names:
-                sets = [one["level"] for row in table["variables"]
-                        if row["variable"] == "combination" for one in row["levels"]]  # fmt: skip
-                inside = [("combination", one, name) for one in sets if letter in one != "none"]
-                attack.add_up((kind, "yes", name), inside)
+    for side, name in (("positive", "cases"), ("negative", "controls")):
+        attack.add_up(("all", side), [(name, split) for split in SPLITS])
+    rows = {row["variable"]: row for row in table["variables"]
+            if row["kind"] == "classes" and not row["reason"]}  # fmt: skip
+    for kind, row in rows.items():
+        read_levels(attack, kind, row)
+    for kind in rows:
+        for name in ("overall", *SPLITS, *OUTCOMES) if kind.startswith("with_") else ():
+            inside = [("combination", one["level"], name) for one in rows["combination"]["levels"]
+                      if kind[-1] in one["level"] != "none"]  # fmt: skip
+            attack.add_up((kind, "yes", name), inside)
+
+
+def read_levels(attack, kind, row):
+    levels = [UNKNOWN, *(one["level"] for one in row["levels"])]
+    for name, n in row["missing"].items():
+        attack.shown((kind, UNKNOWN, name), n)
+    for one in row["levels"]:
+        for name, cell in one["cells"].items():
+            attack.shown((kind, one["level"], name), cell["n"])
+    for name in ("overall", *SPLITS, *OUTCOMES):
+        attack.add_up(("all", name), [(kind, level, name) for level in levels])
+    for level in levels:
+        for parts in (SPLITS, OUTCOMES):
+            attack.add_up((kind, level, "overall"), [(kind, level, part) for part in parts])
 
 
 def read_result(attack, result):
     """The exact numbers of the result."""
+    attack.shown(("all", "overall"), result["cohort"]["attrition"][-1]["episodes"], exact=True)
     for split in SPLITS:
         part = result["metrics"][split]
         attack.shown(("all", split), part["n"], exact=True)
         attack.shown(("cases", split), part["positives"], exact=True)
         attack.add_up(("all", split), [("cases", split), ("controls", split)])
-        for side, name in (("positive", "cases"), ("negative", "controls")):
-            if split == "train":
-                attack.add_up(("all", side), [(name, one) for one in SPLITS])
         counted = result["coverage"]["splits"][split]
         for letters, n in counted["combinations"].items():
             attack.shown(("combination", letters, split), n, exact=True)
@@ -121,39 +130,44 @@ def read_result(attack, result):
 
 
 def read_groups(attack, made):
-    """Fairness: groups of the test episodes, and what they show at the threshold."""
+    """Fairness: groups of the test episodes, exact, and the cells that follow from their rates."""
     for attribute in made["fairness"]["attributes"]:
         kind, groups = attribute["attribute"], attribute["groups"]
         for group in groups:
             name = (kind, group["group"], "test")
-            attack.shown(name, group["n"])
-            attack.shown((*name, "cases"), group["positives"])
+            attack.shown(name, group["n"], exact=True)
+            attack.shown((*name, "cases"), group["positives"], exact=True)
             attack.add_up(name, [(*name, "cases"), (*name, "controls")])
             attack.add_up((*name, "cases"), [(*name, "hit"), (*name, "missed")])
             attack.add_up((*name, "controls"), [(*name, "alarm"), (*name, "spared")])
+            rates = (("hit", "sensitivity", group["positives"]), ("spared", "specificity", None))
+            for cell, rate, whole in rates:
+                if group[rate]["value"] is not None:
+                    whole = group["n"] - group["positives"] if whole is None else whole
+                    attack.shown((*name, cell), round(group[rate]["value"] * whole), exact=True)
         if groups:
-            for part, whole in (("cases", ("cases", "test")), ("controls", ("controls", "test")),
-                                ("hit", ("result", "true_positive")),
-                                ("missed", ("result", "false_negative")),
-                                ("alarm", ("result", "false_positive")),
-                                ("spared", ("result", "true_negative"))):  # fmt: skip
+            cells = {part: ("result", CELLS[part]) for part in CELLS}
+            wholes = {"cases": ("cases", "test"), "controls": ("controls", "test"), **cells}
+            for part, whole in wholes.items():
                 attack.add_up(whole, [(kind, g["group"], "test", part) for g in groups])
 
 
 def read_points(attack, made, result):
-    """Confusion matrices, and net benefit, which tells hits and alarms of all thresholds."""
+    """Confusion matrices: rounded, but exact at the result's threshold."""
     for point in made["operating_points"]:
         name = point["chosen_by"] if point["aim"] is None else (point["chosen_by"], point["aim"])
         if point["confusion"] is None:
             continue
         for cell, n in point["confusion"].items():
-            attack.shown((name, cell), n)
+            attack.shown((name, cell), n, exact=name == "result")
         attack.add_up(("cases", "test"), [(name, "true_positive"), (name, "false_negative")])
         attack.add_up(("controls", "test"), [(name, "false_positive"), (name, "true_negative")])
-    told = result["threshold"]
+    told, test = result["threshold"], result["metrics"]["test"]
     if told["sensitivity"]["value"] is not None:
-        hits = told["sensitivity"]["value"] * result["metrics"]["test"]["positives"]
-        attack.shown(("result", "true_positive"), round(hits), exact=True)
+        wholes = {"true_positive": ("sensitivity", test["positives"]),
+                  "true_negative": ("specificity", test["n"] - test["positives"])}  # fmt: skip
+        for cell, (rate, whole) in wholes.items():
+            attack.shown(("result", cell), round(told[rate]["value"] * whole), exact=True)
     for split in made["flow"]["splits"]:
         attack.shown(("all", split["split"]), split["episodes"])
         attack.shown(("cases", split["split"]), split["positives"])
@@ -177,22 +191,47 @@ def read_bars(attack, made, truth):
                 attack.shown(("called", side, place), (called.sum() + 5) // 10 * 10)
 
 
-def true_counts(folder):
-    """Name → true number, of all counts of Table 1, groups and bars."""
+def true_counts(folder, result):
+    """Name → true number of every count that the attack may ask for."""
     frame = pl.read_parquet(predictions(folder)[0])
     frame = frame.join(pl.read_parquet(folder / "true.parquet"), on="episode_id")
+    has = {letter: pl.read_parquet(folder / f"{name}.parquet").filter(pl.col("minute") < 60 * 48)
+           for letter, name in (("c", "films"), ("n", "notes"))}  # fmt: skip
+    sets = pl.lit("e")
+    for letter, table in has.items():
+        inside = pl.col("episode_id").is_in(table["episode_id"].unique().to_list())
+        frame = frame.with_columns(pl.when(inside).then(pl.lit("yes")).otherwise(pl.lit("no"))
+                                   .alias(f"with_{letter}"))  # fmt: skip
+        sets = sets + pl.when(inside).then(pl.lit(letter)).otherwise(pl.lit(""))
+    frame = frame.with_columns(combination=sets)
     masks = {"overall": pl.lit(True), "positive": pl.col("label") == 1,
              "negative": pl.col("label") == 0}  # fmt: skip
     masks |= {split: pl.col("split") == split for split in SPLITS}
+    test = frame.filter(split="test")
+    cut = (result["threshold"]["by_run"] or [{"threshold": None}])[0]["threshold"]
     found = {}
-    for kind in ("sex", "race", "insurance", "language", "care_unit"):
+    for kind in (*ATTRIBUTES, *MORE, "admission_type", "with_c", "with_n", "combination"):
         for (level,) in frame.select(pl.col(kind).unique()).iter_rows():
-            own = frame.filter(pl.col(kind) == level)
+            own, tested = (one.filter(pl.col(kind) == level) for one in (frame, test))
             for name, mask in masks.items():
                 found[kind, level, name] = own.filter(mask).height
-            test = own.filter(split="test")
-            found[kind, level, "test", "cases"] = int(test["label"].sum())
-            found[kind, level, "test", "controls"] = test.height - int(test["label"].sum())
+            cases = int(tested["label"].sum())
+            found[kind, level, "test", "cases"] = cases
+            found[kind, level, "test", "controls"] = tested.height - cases
+            if cut is not None:
+                called = tested["probability"] >= cut
+                label = tested["label"] == 1
+                cells = {"hit": called & label, "missed": ~called & label, "alarm": called & ~label,
+                         "spared": ~called & ~label}  # fmt: skip
+                found |= {(kind, level, "test", cell): int(of.sum()) for cell, of in cells.items()}
+    for split in SPLITS:
+        part = frame.filter(split=split)["label"]
+        found["cases", split] = int(part.sum())
+        found["controls", split] = len(part) - int(part.sum())
+    for side, value in (("positives", 1), ("negatives", 0)):
+        scores = test.filter(label=value)["probability"].to_numpy()
+        for place, n in enumerate(np.histogram(scores, np.linspace(0, 1, 21))[0].tolist()):
+            found["bar", side, place] = n
     return found
 
 
@@ -200,14 +239,16 @@ def attributes(folder):
     """The groups as the kit has them, exact, of all episodes."""
     episodes = pl.read_parquet(folder / "episodes.parquet")
     more = pl.read_parquet(folder / "characteristics.parquet")
-    grouped(episodes.join(more, on="episode_id"), {**ATTRIBUTES, **MORE}).write_parquet(
-        folder / "true.parquet"
-    )
+    groups = grouped(episodes.join(more, on="episode_id"), {**ATTRIBUTES, **MORE})
+    own = episodes.select("episode_id", "admission_type")
+    groups.join(own, on="episode_id").write_parquet(folder / "true.parquet")
 
 
-def attacked(monkeypatch, folder, n, draw):
+def attacked(monkeypatch, folder, n, draw, change=None, **more):
     """The small counts of a hospital, name → true number, and those that the attack tells."""
-    folder = hospital(folder, n=n, draw=draw)
+    folder = hospital(folder, n=n, draw=draw, **more)
+    if change:
+        change(folder)
     attributes(folder)
     result = made_result(monkeypatch, folder, "--suppress-below", str(FEW))
     made = made_kit(monkeypatch, folder, "--suppress-below", str(FEW))
@@ -217,7 +258,7 @@ def attacked(monkeypatch, folder, n, draw):
     read_groups(attack, made)
     read_points(attack, made, result)
     read_bars(attack, made, pl.read_parquet(predictions(folder)[0]).filter(split="test"))
-    small = {name: true for name, true in true_counts(folder).items()
+    small = {name: true for name, true in true_counts(folder, result).items()
              if 0 < true < FEW and name in attack.place}  # fmt: skip
     told = {}
     for name, true in small.items():
@@ -228,19 +269,85 @@ def attacked(monkeypatch, folder, n, draw):
     return small, told
 
 
-@pytest.mark.parametrize(("draw", "n"), [(0, 400), (1, 500), (2, 700), (3, 900), (4, 1500)])
+# the last three: of those that once told a combination
+DRAWS = [(0, 400), (1, 500), (2, 700), (3, 900), (4, 1500), (106, 3000), (124, 700), (134, 3000)]
+
+
+@pytest.mark.parametrize(("draw", "n"), DRAWS)
 def test_no_small_count_follows_from_all_that_is_shown(monkeypatch, tmp_path, draw, n):
-    small, told = attacked(monkeypatch, tmp_path, n, draw)
+    prevalence = 0.2 if (draw // 4) % 2 == 0 else 0.05
+    small, told = attacked(monkeypatch, tmp_path, n, draw, prevalence=prevalence)
     assert len(small) > 10
     assert not told
+
+
+def few_positives(folder):
+    """9 positives of validation, and a number of the others that ends in 6."""
+    path = predictions(folder)[0]
+    table = pl.read_parquet(path).sort("episode_id")
+    label, split = table["label"].to_numpy().copy(), table["split"].to_numpy()
+
+    def make(of, count):
+        rows = np.flatnonzero(split == of)
+        label[rows] = 0
+        label[rows[:count]] = 1
+
+    make("val", 9)
+    others = int(label[(split != "val") & (split != "train")].sum())
+    make("train", 40 + (6 - others) % 10)
+    write_table(table.with_columns(label=pl.Series(label)), path, PREDICTIONS)
+    labels = pl.read_parquet(folder / "labels.parquet").sort("episode_id")
+    labels.with_columns(label=pl.Series(label)).write_parquet(folder / "labels.parquet")
+
+
+def test_few_positives_of_validation_do_not_follow_from_the_outcomes(monkeypatch, tmp_path):
+    small, told = attacked(monkeypatch, tmp_path, 1000, 2, few_positives, prevalence=0.04)
+    assert small["cases", "val"] == 9
+    assert not told
+    made = json.loads((tmp_path / "numbers.json").read_text())
+    assert "hides" not in made["table_one"] and made["table_one"]["reason_outcome"]
+    assert {column["name"] for column in made["table_one"]["columns"]} == {"overall", *SPLITS}
+    shown = {split["split"]: split["positives"] for split in made["flow"]["splits"]}
+    assert [name for name, n in shown.items() if n == "hidden"] == ["val"]  # as in the result
+    aims = [point for point in made["operating_points"] if point["aim"] is not None]
+    assert all(point["reason"].startswith("validation: fewer than 10") for point in aims)
+
+
+def test_ends_of_intervals_tell_no_more_than_rounded_counts(monkeypatch, tmp_path):
+    folder = hospital(tmp_path, n=1500, draw=1)
+    result = made_result(monkeypatch, folder, "--suppress-below", str(FEW))
+    made = made_kit(monkeypatch, folder, "--suppress-below", str(FEW))
+    wholes = {"sensitivity": ("true_positive", "false_negative"), "ppv": ("true_positive",
+              "false_positive"), "npv": ("true_negative", "false_negative")}  # fmt: skip
+    ends = []
+    for point in made["operating_points"]:
+        if point["confusion"] is None:
+            continue
+        if point["aim"] is None:  # as the result has it
+            assert point["sensitivity"] == result["threshold"]["sensitivity"]
+            continue
+        for name, cells in wholes.items():
+            whole = sum(point["confusion"][cell] for cell in cells)
+            ends += [point[name][end] * whole / FEW for end in ("low", "high")
+                     if 0 < point[name][end] < 1]  # fmt: skip
+    assert len(ends) > 10
+    assert np.abs(ends - np.round(ends)).max() < 1e-3
+    curve, n = made["decision"]["model"], result["metrics"]["test"]["n"]
+    pairs = zip(curve["low"], curve["value"], strict=True)
+    low = np.array([end for end, value in pairs if end is not None and end != value]) * n / FEW
+    assert len(low) > 5
+    assert np.abs(low - np.round(low)).max() < 1e-3
 
 
 def test_without_rounding_the_attack_tells_small_counts(monkeypatch, tmp_path):
     def exact(count, threshold, secret=False):
         return "hidden" if secret else f"<{threshold}" if 0 < count < threshold else int(count)
 
-    for module in (table_one, fairness):
-        monkeypatch.setattr(module, "rounded_count", exact)
+    def by_column(table, who, also=()):
+        return {name for name, flags in who.items() if 0 < (flags & table.inside["test"]).sum() < 5}
+
+    monkeypatch.setattr(table_one, "rounded_count", exact)
+    monkeypatch.setattr(table_one.Table, "hidden", by_column)
     rounded = Attack.shown
     monkeypatch.setattr(Attack, "shown", lambda self, name, value, exact=False: rounded(
         self, name, value, exact or (isinstance(value, int) and value % 10 > 0)
@@ -289,9 +396,17 @@ def test_everything_shown_is_rounded_or_hidden(monkeypatch, tmp_path):
             return [found for one in value for found in walk(one, key)]
         return [value] if key in counts else []
 
+    for attribute in made["fairness"]["attributes"]:  # exact, as the result's subgroups
+        for group in attribute["groups"]:
+            del group["n"], group["positives"]
+    assert made["operating_points"][-1].pop("chosen_by") == "result"
+    del made["operating_points"][-1]["confusion"]
     found = walk(made)
     assert len(found) > 200
     assert {value for value in found if isinstance(value, str)} <= {"<10", "hidden"}
     assert all(value % 10 == 0 for value in found if isinstance(value, int | float))
     assert "hidden" in found
     assert json.dumps(made).count('"hidden"') == found.count("hidden")
+    for row in made["table_one"]["variables"]:  # hidden in a column: hidden in all
+        for level in row["levels"] if not row["variable"].startswith(("with_", "comb")) else []:
+            assert len({cell["n"] == "hidden" for cell in level["cells"].values()}) == 1

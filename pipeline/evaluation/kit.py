@@ -29,13 +29,14 @@ from pipeline.evaluation.predictions import (
 from pipeline.evaluation.sections.calibrated import calibrated
 from pipeline.evaluation.sections.coverage import add_present_argument, read_presence
 from pipeline.evaluation.sections.decision import decision
-from pipeline.evaluation.sections.fairness import fairness
+from pipeline.evaluation.sections.fairness import fairness, hidden_groups
 from pipeline.evaluation.sections.flow import files, flow
 from pipeline.evaluation.sections.operating import operating_points
 from pipeline.evaluation.sections.recalibrated import apply, fit_runs
 from pipeline.evaluation.sections.table_one import table_one
+from pipeline.evaluation.sections.told import told_by
 from pipeline.evaluation.statistics.bootstrap import Resampling, described
-from pipeline.evaluation.statistics.figures import DIGITS, rounded
+from pipeline.evaluation.statistics.figures import rounded
 from pipeline.evaluation.statistics.metrics import Floats
 from pipeline.stage import digests
 from pipeline.stage.command import parsed, parser, run
@@ -46,7 +47,6 @@ from pipeline.stage.privacy import tell
 from pipeline.stage.result import Binary, Result, read_result
 from pipeline.stage.tables import read_table, read_values
 
-FEWER = 3  # digits of figures of real data: fewer episodes can be told from them
 POINTS = "total"  # column of a clinical score's table
 
 
@@ -150,14 +150,18 @@ def measured(args: argparse.Namespace) -> Numbers:
     listed = files(facts, args.present, args.hours, args.faults, smallest)
     parts = {split: samples(frames, split) for split in SPLITS}
     at = operating_points(parts, runs(frames), resampling, smallest)
+    groups = fairness(parts["test"], episodes, *result_point(at), resampling, smallest)
+    told = told_by(part, len(frames), smallest)
     return {
         "head": head(result, task, args, frames),
-        "table_one": table_one(facts, episodes, presence, points, smallest),
-        "flow": flow(read_json(args.attrition)["conditions"], facts, listed, smallest),
+        "table_one": table_one(
+            facts, episodes, presence, points, smallest, told, hidden_groups(groups)
+        ),
+        "flow": flow(read_json(args.attrition)["conditions"], facts, listed, told, smallest),
         "calibration": calibrated(raw, resampling, smallest),
         "decision": decision(frames, by_episode(facts, points), resampling, smallest),
         "operating_points": at,
-        "fairness": fairness(parts["test"], episodes, *result_point(at), resampling, smallest),
+        "fairness": groups,
     }
 
 
@@ -189,7 +193,7 @@ def main() -> None:
     """Reads the result and its tables, writes the figures."""
     args = _arguments()
     made = measured(args)
-    write_json(args.output, rounded(made, FEWER if args.suppress_below else DIGITS))
+    write_json(args.output, rounded(made))
     tell("%s: Table 1 of %s variables, %s operating points", made["head"]["target"],
          str(len(made["table_one"]["variables"])), str(len(made["operating_points"])))  # fmt: skip
 

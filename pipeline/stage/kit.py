@@ -2,8 +2,9 @@
 
 `pipeline.evaluation.kit` writes them, `pipeline.kit` draws and words them. On real data
 (`suppressed_below` above 0) groups of few are "hidden", other counts of 1 to 9 are "<10", and every
-other count is rounded to a multiple of 10; shares are then computed from the rounded counts, and
-figures that come from predictions have 3 digits. Null without a reason beside it means: none.
+other count is rounded to a multiple of 10, but those that the result shows exactly: groups, and the
+confusion matrix at its own threshold. Shares of rounded counts are computed from these, and their
+intervals moved outward to such shares. Null without a reason beside it means: none.
 """
 
 from pathlib import Path
@@ -37,7 +38,7 @@ Number = TypeAliasType(
         Field(
             description='A count (of several seeds their mean); "<10" for 1 to 9, "hidden" of a '
             "small group and of those from which it would follow; the others are multiples of 10 "
-            "where the source is real."
+            "where the source is real, but those that the result shows exactly."
         ),
     ],
 )
@@ -71,7 +72,7 @@ class KitHead(TypedDict):
     result_sha256: Digest
     """SHA-256 of the file of the result."""
     suppressed_below: Whole
-    """Counts below are hidden, and all others rounded to a multiple of 10; 0: all are shown."""
+    """Counts below are hidden, and others rounded to a multiple of 10; 0: all are shown."""
     recalibration: Way
     """How the probabilities of the result were recalibrated; all sections but `calibration`, which
     shows each, are of these."""
@@ -164,6 +165,9 @@ class TableOne(TypedDict):
 
     columns: list[TableColumn]
     """Its columns in order."""
+    reason_outcome: str | None
+    """Why the columns by outcome are left out: the result hides the positives or negatives of a
+    split, which would follow from them; null where they are there."""
     variables: list[Variable]
     """Its variables in order."""
 
@@ -195,7 +199,7 @@ class FlowSplit(TypedDict):
     patients: Number
     """Their patients."""
     positives: Number
-    """Episodes with the outcome."""
+    """Episodes with the outcome; on real data hidden where the result hides them."""
 
 
 @exact
@@ -213,9 +217,11 @@ class FlowFiles(TypedDict):
     episodes: Number | None
     """Episodes with at least one of them."""
     unreadable: Number | None
-    """Those of them that cannot be read; null where the model does not read this modality."""
+    """Those of them that cannot be read; null with `unreadable_reason`."""
     used: Number | None
     """Those that are read: selected − unreadable; null likewise."""
+    unreadable_reason: str | None
+    """Why it is not known how many cannot be read; null where it is."""
 
 
 @exact
@@ -342,11 +348,15 @@ class Decision(TypedDict):
     """Thresholds at which the model's is hidden: few are called, or few are not."""
     sofa_hidden_at: list[float]
     """Likewise of SOFA."""
+    sofa_unknown: Number | None
+    """Test episodes whose SOFA is not known: `sofa` is of the others, `model_minus_sofa` of both on
+    the others; null without SOFA."""
 
 
 @exact
 class Confusion(TypedDict):
-    """Test episodes by call and outcome: of folds the sum, of seeds the mean."""
+    """Test episodes by call and outcome: of folds the sum, of seeds the mean. The rates beside it
+    are means over folds, not quotients of these sums."""
 
     true_positive: Number
     """Called, with the outcome."""
@@ -426,6 +436,9 @@ class FairGroup(TypedDict):
     reason_at_threshold: str | None
     """Why there are none at the threshold (few in a cell of the confusion matrix, or no threshold);
     null where there are."""
+    reason_rest: str | None
+    """Why `minus_rest` has no figures although the group has: few positives or negatives are not of
+    this group; null otherwise."""
     auroc: Estimate
     """AUROC within the group."""
     in_the_large: Fit

@@ -25,7 +25,6 @@ from pipeline.evaluation.sections.suppression import (
     from_counts,
     hidden,
     rounded_count,
-    shown_share,
     why_no_metrics,
 )
 from pipeline.evaluation.statistics.bootstrap import Resampling, over_folds, replicate
@@ -180,7 +179,7 @@ def _groups(test: Sample, resampling: Resampling, smallest: int) -> list[RiskGro
     made: list[RiskGroup] = []
     for place in range(len(size)):
         n, positive = (rounded_count(float(of[place]), smallest) for of in (size, cases))
-        share = from_counts(drawn.estimate(place), shown_share(positive, n), smallest)
+        share = from_counts(drawn.estimate(place), positive, n, smallest)
         made.append({"n": n, "mean_risk": float(risk[:, place].mean()), "observed": share})
     return made
 
@@ -192,7 +191,7 @@ def _histogram(test: Sample, smallest: int) -> Histogram:
         of = [np.histogram(score[test.label == side], edges)[0] for score in test.probability]
         counts[side] = np.mean(of, axis=0)
     sides = {str(bar): (float(counts[True][bar]), float(counts[False][bar])) for bar in range(BINS)}
-    secret = hidden({bar: side for bar, side in sides.items() if sum(side)}, smallest)
+    secret = hidden(sides, smallest)
 
     def shown(side: bool) -> list[Rounded]:
         return [

@@ -1,9 +1,10 @@
 """The model by groups of the test episodes, at the result's one threshold, and against the rest.
 
-A group with fewer than 10 positives or negatives has no figures, whatever the source. On real data
-its counts are hidden with those of as many others as it takes; so are rates at the threshold where
-a cell of a group's confusion matrix is small. Group and rest are measured on the same resamples of
-all test patients.
+A group with fewer than 10 positives or negatives has no figures, whatever the source, and no
+difference to a rest that has fewer. On real data its counts are hidden with those of as many others
+as it takes; so are rates at the threshold where a cell of a group's confusion matrix is small. What
+is shown is exact, as the result shows its subgroups and its threshold. Group and rest are measured
+on the same resamples of all test patients.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import cast
 import numpy as np
 import polars as pl
 
-from pipeline.evaluation.sections.operating import PLACES, rate_of
+from pipeline.evaluation.sections.operating import PLACES
 from pipeline.evaluation.sections.subgroups import (
     ATTRIBUTES,
     FEWEST,
@@ -24,12 +25,11 @@ from pipeline.evaluation.sections.subgroups import (
 )
 from pipeline.evaluation.sections.suppression import (
     COMPLEMENT,
-    from_counts,
+    HIDDEN,
     hidden,
-    rounded_count,
     why_no_metrics,
 )
-from pipeline.evaluation.sections.threshold import at_calls, calls_of, cells, confusion
+from pipeline.evaluation.sections.threshold import at_calls, calls_of, cells
 from pipeline.evaluation.statistics.bootstrap import (
     Resampling,
     over_folds,
@@ -47,7 +47,6 @@ from pipeline.evaluation.statistics.figures import (
 from pipeline.evaluation.statistics.metrics import Flags, Floats, auroc
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.kit import Attribute, FairGroup, Fairness, Gaps
-from pipeline.stage.sections import Difference, Estimate
 
 WORDS = {
     "sex": "Sex", "age": "Age", "race": "Race", "insurance": "Insurance", "language": "Language",
@@ -56,6 +55,7 @@ WORDS = {
 RATES = ("sensitivity", "specificity", "ppv")
 RANKING, LARGE = 0, 1  # places of the AUROC and of calibration in the large, before RATES
 NONE_KNOWN = "the source does not say"
+SMALL_REST = f"fewer than {FEWEST} positive or negative episodes are not of this group"
 FEW_IN_A_CELL = "few episodes in a cell of the confusion matrix of this group, or of one beside it"
 NO_GAPS: Gaps = {
     "auroc": NO_DIFFERENCE, "in_the_large": NOTHING, "sensitivity": NO_DIFFERENCE,
@@ -108,7 +108,7 @@ def _groups(
     rates: dict[str, str | None] = dict.fromkeys(parts, no_threshold)
     if cut is not None:
         held = {name: tuple(cells(one, calls_of(one, cut)).ravel()) for name, one in parts.items()}
-        few = hidden(held, smallest) | secret
+        few = hidden(held, smallest, secret)
         rates = {name: FEW_IN_A_CELL if name in few else None for name in parts}
     measured = [name for name, reason in reasons.items() if not reason]
     drawn = _drawn(test, [members[name] for name in measured], cut, resampling)
@@ -116,19 +116,26 @@ def _groups(
     for name in members:
         gone = name in secret
         group: FairGroup = {
-            "group": name, "n": rounded_count(sum(sides[name]), smallest, gone),
-            "positives": rounded_count(sides[name][0], smallest, gone), "reason": reasons[name],
-            "reason_at_threshold": reasons[name] or rates[name], "auroc": NOTHING,
-            "in_the_large": NOTHING, "sensitivity": NOTHING, "specificity": NOTHING,
-            "ppv": NOTHING, "minus_rest": {**NO_GAPS},
+            "group": name, "n": HIDDEN if gone else sum(sides[name]),
+            "positives": HIDDEN if gone else sides[name][0], "reason": reasons[name],
+            "reason_at_threshold": reasons[name] or rates[name], "reason_rest": None,
+            "auroc": NOTHING, "in_the_large": NOTHING, "sensitivity": NOTHING,
+            "specificity": NOTHING, "ppv": NOTHING, "minus_rest": {**NO_GAPS},
         }  # fmt: skip
         if drawn is not None and name in measured:
-            others = test.rows(np.flatnonzero(~members[name]))
+            group["reason_rest"] = _why_no_rest(test, parts[name], resampling, smallest)
             place = measured.index(name)
-            both = drawn.of(lambda figures, at=place: figures[..., at, :, :])  # type: ignore[misc]
-            _fill(group, both, parts[name], others, cut, smallest)
+            _fill(group, drawn.of(lambda figures, at=place: figures[..., at, :, :]))  # type: ignore[misc]
         made.append(group)
     return made
+
+
+def hidden_groups(made: Fairness) -> dict[str, set[str]]:
+    """Attribute → its groups whose counts are hidden."""
+    return {
+        one["attribute"]: {group["group"] for group in one["groups"] if group["n"] == HIDDEN}
+        for one in made["attributes"]
+    }
 
 
 def _sides(part: Sample) -> tuple[int, int]:
@@ -145,6 +152,14 @@ def _why_not(
     if secret:
         return COMPLEMENT
     return ONE_SIDED if part.fewest < resampling.least else None
+
+
+def _why_no_rest(test: Sample, part: Sample, resampling: Resampling, smallest: int) -> str | None:
+    """Why a group has no differences to all others; None where it has."""
+    others = test.rows(np.flatnonzero(~np.isin(test.episode, part.episode)))
+    if min(_sides(others)) < max(FEWEST, smallest):
+        return SMALL_REST
+    return ONE_SIDED if others.fewest < resampling.least else None
 
 
 def _drawn(
@@ -183,33 +198,18 @@ def _figures(test: Sample, rows: np.ndarray, cut: Floats | None, weights: Floats
     return np.concatenate([first, rates], axis=2)
 
 
-def _fill(
-    group: FairGroup, drawn: Figures, part: Sample, others: Sample, cut: Floats | None,
-    smallest: int,
-) -> None:  # fmt: skip
+def _fill(group: FairGroup, drawn: Figures) -> None:
     """Puts a group's figures and its gaps to the others into its row; `drawn`: (…, 2, 5)."""
     gap = drawn.of(lambda figures: figures[..., 0, :] - figures[..., 1, :])
-    minus = group["minus_rest"]
-    group["auroc"] = drawn.within(SHARE).estimate(0, RANKING)
+    minus, shares, gaps = group["minus_rest"], drawn.within(SHARE), gap.within(GAP)
+    group["auroc"] = shares.estimate(0, RANKING)
     group["in_the_large"] = drawn.estimate(0, LARGE)
-    minus["auroc"] = gap.within(GAP).difference(RANKING)
-    minus["in_the_large"] = gap.estimate(LARGE)
-    if group["reason_at_threshold"] or cut is None:
+    if not group["reason_rest"]:
+        minus["auroc"] = gaps.difference(RANKING)
+        minus["in_the_large"] = gap.estimate(LARGE)
+    if group["reason_at_threshold"]:
         return
-    own, rest = (
-        [rounded_count(float(n), smallest) for n in confusion(one, calls_of(one, cut))]
-        for one in (part, others)
-    )
     for place, name in enumerate(RATES, start=LARGE + 1):
-        rate = rate_of(own, name, drawn.within(SHARE).estimate(0, place), smallest)
-        other = rate_of(rest, name, drawn.within(SHARE).estimate(1, place), smallest)
-        group[name] = rate  # type: ignore[literal-required]
-        found = gap.within(GAP).difference(place)
-        minus[name] = _of_rounded(found, rate, other, smallest)  # type: ignore[literal-required]
-
-
-def _of_rounded(found: Difference, own: Estimate, rest: Estimate, smallest: int) -> Difference:
-    """The difference of two shown rates, where few are hidden; else as it is."""
-    first, second = own["value"], rest["value"]
-    share = None if first is None or second is None else first - second
-    return {**from_counts(found, share, smallest), "seed_sd": found["seed_sd"]}
+        group[name] = shares.estimate(0, place)  # type: ignore[literal-required]
+        if not group["reason_rest"]:
+            minus[name] = gaps.difference(place)  # type: ignore[literal-required]

@@ -11,10 +11,13 @@ import polars as pl
 
 from pipeline.cohort.attrition import LOOKS_AHEAD, merged
 from pipeline.evaluation.predictions import SPLITS
-from pipeline.evaluation.sections.suppression import Rounded, hidden, known_count, rounded_count
+from pipeline.evaluation.sections.suppression import Rounded, known_count, rounded_count
+from pipeline.evaluation.sections.told import Told, hidden_splits
 from pipeline.stage.kit import Flow, FlowFiles, FlowSplit, FlowStep
 from pipeline.stage.tables import read_table
 
+NOT_READ = "the model does not read this modality"
+NOT_CHECKED = "no table says which of its files cannot be read"
 FILES = {"dicom_id": "films", "note_id": "reports"}  # id of a selected file → what it is
 
 
@@ -37,25 +40,24 @@ def steps(conditions: Sequence[Mapping[str, Any]], smallest: int) -> list[FlowSt
     return made
 
 
-def splits(facts: pl.DataFrame, smallest: int) -> list[FlowSplit]:
-    """Episodes, patients and positives of each split; `facts`: see `table_one`."""
-    counted = {
-        name: (part.height, part["subject_id"].n_unique(), int(part["label"].sum()))
-        for name in SPLITS
-        for part in [facts.filter(split=name)]
-    }
-    sides = {name: (positives, n - positives) for name, (n, _, positives) in counted.items()}
-    secret = hidden({name: side for name, side in sides.items() if sum(side)}, smallest)
-    gone = hidden({name: (n,) for name, (n, _, _) in counted.items() if n}, smallest)
-    made = [
-        {
+def splits(facts: pl.DataFrame, told: Told, smallest: int) -> list[FlowSplit]:
+    """Episodes, patients and positives of each split; `facts`: see `table_one`.
+
+    Positives are hidden just where the result hides them; where it does so of several folds, of
+    which this is the first, everywhere.
+    """
+    gone = hidden_splits(facts, smallest)
+    made = []
+    for name in SPLITS:
+        part = facts.filter(split=name)
+        n, positives = part.height, int(part["label"].sum())
+        secret = told.hides_outcome(name)
+        made.append({
             "split": name,
             "episodes": rounded_count(n, smallest, name in gone),
-            "patients": rounded_count(patients, smallest, name in gone),
-            "positives": rounded_count(positives, smallest, name in secret),
-        }
-        for name, (n, patients, positives) in counted.items()
-    ]
+            "patients": rounded_count(part["subject_id"].n_unique(), smallest, name in gone),
+            "positives": rounded_count(positives, smallest, secret),
+        })  # fmt: skip
     return cast(list[FlowSplit], made)
 
 
@@ -70,13 +72,14 @@ def files(
 
     `present`: as `--present` of `coverage`; modalities whose table names no film or report are left
     out. `hours`: from clock zero to the prediction. `faults`: letter of a modality that the model
-    reads → the tables that say what is wrong with its files (dicom_id, fault); none: nothing is.
+    reads → the tables that say what is wrong with its files (dicom_id, fault); none: nobody looked.
     """
     made: list[FlowFiles] = []
     for letter, who in present.items():
         line: FlowFiles = {
             "modality": letter, "words": letter, "reason": who.get("reason"), "selected": None,
             "episodes": None, "unreadable": None, "used": None,
+            "unreadable_reason": who.get("reason"),
         }  # fmt: skip
         if "reason" in who:
             made.append(line)
@@ -91,8 +94,11 @@ def files(
         one = rows.unique(name)
         line["selected"] = rounded_count(one.height, smallest)
         line["episodes"] = rounded_count(rows["episode_id"].n_unique(), smallest)
-        if letter in faults:
-            bad = _unreadable(one, name, list(faults[letter]))
+        line["unreadable_reason"] = NOT_READ if letter not in faults else None
+        if letter in faults and not (looked := list(faults[letter])):
+            line["unreadable_reason"] = NOT_CHECKED
+        elif letter in faults:
+            bad = _unreadable(one, name, looked)
             line["unreadable"] = rounded_count(bad, smallest)
             line["used"] = rounded_count(one.height - bad, smallest)
         made.append(line)
@@ -101,8 +107,6 @@ def files(
 
 def _unreadable(selected: pl.DataFrame, name: str, tables: list[str]) -> int:
     """How many of the selected files have a fault, or were not found at all."""
-    if not tables:
-        return 0
     looked = pl.concat(read_table(path, [name, "fault"]) for path in tables)
     readable = looked.filter(pl.col("fault").is_null())
     return selected.join(readable, on=name, how="anti").height
@@ -112,11 +116,13 @@ def flow(
     conditions: Sequence[Mapping[str, Any]],
     facts: pl.DataFrame,
     listed: list[FlowFiles],
+    told: Told,
     smallest: int,
 ) -> Flow:
-    """The section of a kit; `conditions`: the task's attrition table; `listed`: of `files`."""
+    """The section of a kit; `conditions`: the task's attrition table; `listed`: of `files`;
+    `told`: by the result."""
     return {
         "steps": steps(conditions, smallest),
-        "splits": splits(facts, smallest),
+        "splits": splits(facts, told, smallest),
         "files": listed,
     }

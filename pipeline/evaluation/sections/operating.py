@@ -8,7 +8,6 @@ import numpy as np
 from pipeline.evaluation.sections.suppression import (
     from_counts,
     rounded_count,
-    shown_share,
     why_no_metrics,
 )
 from pipeline.evaluation.sections.threshold import (
@@ -23,6 +22,7 @@ from pipeline.evaluation.sections.threshold import (
     cuts,
     fixed_on,
     why_few,
+    why_not,
 )
 from pipeline.evaluation.statistics.bootstrap import Resampling, replicate
 from pipeline.evaluation.statistics.figures import NOTHING, SHARE
@@ -69,9 +69,8 @@ def operating_points(
     words = (
         "as many called on validation as are positive among the training patients (the result's)"
     )
-    cut = cuts(chosen) if chosen else np.array([np.nan])
-    point = _empty("result", None, words, _why_not(parts, cut, smallest))
-    made.append(_measured(point, parts["test"], cut, runs, resampling, smallest))
+    point = _empty("result", None, words, why_not(parts, chosen, smallest))
+    made.append(_measured(point, parts["test"], cuts(chosen), runs, resampling, 0))
     return made
 
 
@@ -86,6 +85,8 @@ def _why_not(parts: Mapping[str, Sample], cut: Floats, smallest: int) -> str | N
     """Why there are no figures at the thresholds of the runs; None where there are."""
     if np.isnan(cut).any():
         return "no validation episodes to choose it on"
+    if reason := why_no_metrics(parts["val"], smallest):
+        return f"validation: {reason}"
     return why_no_metrics(parts["test"], smallest) or why_few(parts, cut, smallest)
 
 
@@ -93,7 +94,11 @@ def _measured(
     point: OperatingPoint, test: Sample, cut: Floats, runs: list[Run], resampling: Resampling,
     smallest: int,
 ) -> OperatingPoint:  # fmt: skip
-    """The point with its thresholds, confusion matrix and rates."""
+    """The point with its thresholds, confusion matrix and rates.
+
+    `smallest`: cells are rounded to it; 0 of the result's own point, which the result shows as it
+    is, or not at all where a cell is small.
+    """
     if point["reason"]:
         return point
     calls = calls_of(test, cut)
@@ -104,12 +109,12 @@ def _measured(
     ]
     point["confusion"] = cast(Confusion, dict(zip(CELLS, counts, strict=True)))
     for name, place in PLACES.items():
-        rate = rate_of(counts, name, drawn.estimate(place), smallest)
+        rate = _rate_of(counts, name, drawn.estimate(place), smallest)
         point[name] = rate  # type: ignore[literal-required]
     return point
 
 
-def rate_of(counts: list[Any], name: str, exact: Estimate, smallest: int) -> Estimate:
+def _rate_of(counts: list[Any], name: str, exact: Estimate, smallest: int) -> Estimate:
     """A rate by the shown counts of the cells, where few are hidden; else as it is."""
     part, whole = (sum(counts[cell] for cell in cells) for cells in PARTS[name])
-    return from_counts(exact, shown_share(part, whole), smallest)
+    return from_counts(exact, part, whole, smallest)

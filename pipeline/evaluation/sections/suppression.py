@@ -2,17 +2,20 @@
 
 A result hides small groups, and with them as many others as it takes that they do not follow from
 the totals of its own tables. The kit of a result has many more tables of the same episodes: there
-every other count is rounded, too (`rounded_count`; so do OpenSAFELY and the ONS against
-differencing), and shares are computed from the rounded counts, so that no subtraction across tables
-tells a small one.
+other counts are rounded, too (`rounded_count`; so do OpenSAFELY and the ONS against differencing),
+shares are computed from the rounded counts, and their intervals moved `outward`. What the result
+shows exactly and by the same rule (groups, its own threshold) the kit shows exactly.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
+
+import numpy as np
 
 from pipeline.cohort.attrition import merged
 from pipeline.evaluation.statistics.figures import NOTHING
+from pipeline.evaluation.statistics.metrics import Floats
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.sections import Condition, Counts, Estimate
 
@@ -96,21 +99,29 @@ def hides(sample: Sample, threshold: int) -> bool:
     return any(0 < side < threshold for side in sides)
 
 
-def hidden(sides: Mapping[str, tuple[float, ...]], smallest: int) -> set[str]:
+def hidden(
+    sides: Mapping[str, tuple[float, ...]], smallest: int, also: Collection[str] = ()
+) -> set[str]:
     """The groups of one attribute whose counts are not shown.
 
     `sides`: group → (positives, negatives), or any other counts by class. Hidden are groups with 1
     to `smallest` − 1 of a class, and, as the totals of all groups are known, the next smallest ones
     until at least two are hidden and no 1 to `smallest` − 1 of a class are left for the hidden ones
-    together.
+    together. `also`: groups that are hidden elsewhere. Empty groups are never hidden.
 
     >>> sorted(hidden({"A": (300, 900), "B": (40, 200), "C": (3, 30), "D": (90, 300)}, 10))
     ['B', 'C']
     >>> hidden({"A": (300, 900), "B": (3, 20)}, 0)
     set()
+    >>> sorted(hidden({"A": (300,), "B": (4,), "C": (0,)}, 10)), hidden({"A": (300,)}, 10, {"A"})
+    (['A', 'B'], {'A'})
     """
-    ascending = sorted(sides, key=lambda name: (min(sides[name]), sum(sides[name]), name))
-    secret = [name for name in ascending if any(0 < side < smallest for side in sides[name])]
+    if not smallest:
+        return set()
+    there = [name for name, side in sides.items() if sum(side)]
+    ascending = sorted(there, key=lambda name: (min(sides[name]), sum(sides[name]), name))
+    secret = [name for name in ascending
+              if name in also or any(0 < side < smallest for side in sides[name])]  # fmt: skip
     others = [name for name in ascending if name not in secret]
     while secret and others:
         together = [sum(of) for of in zip(*(sides[name] for name in secret), strict=True)]
@@ -154,22 +165,39 @@ def shown_share(part: Rounded, whole: Rounded) -> float | None:
     return None if math.isnan(top) or math.isnan(bottom) or bottom == 0 else top / bottom
 
 
-def from_counts(exact: Mapping[str, Any], share: float | None, threshold: int) -> Estimate:
-    """An estimate whose value is the `share` of shown counts where few are hidden; else as it is.
+def outward(low: Floats, high: Floats, whole: float, threshold: float) -> tuple[Floats, Floats]:
+    """The ends of intervals, moved outward to multiples of `threshold` / `whole`.
 
-    Its interval holds the value: that is of rounded counts.
+    Percentiles of exact counts, and the middle between them, would tell what the value rounds.
 
-    >>> from_counts({"value": 0.26, "low": 0.2, "high": 0.3}, 0.31, 10)
-    {'value': 0.31, 'low': 0.2, 'high': 0.31}
-    >>> from_counts({"value": 0.26, "low": 0.2, "high": 0.3}, 0.31, 0)["value"]
-    0.26
+    >>> [end.round(3) for end in outward(np.array([0.26]), np.array([0.41]), 100, 10)]
+    [array([0.2]), array([0.5])]
     """
-    low, high = exact["low"], exact["high"]
+    step = threshold / whole
+    return np.floor(np.round(low / step, 9)) * step, np.ceil(np.round(high / step, 9)) * step
+
+
+def from_counts(
+    exact: Mapping[str, Any], part: Rounded, whole: Rounded, threshold: int
+) -> Estimate:
+    """A share as that of two shown counts where few are hidden; else as it is.
+
+    Its interval holds the value, which is of rounded counts, and is moved `outward`.
+
+    >>> exact = {"value": 0.26, "low": 0.18, "high": 0.33}
+    >>> from_counts(exact, 30, 100, 10), from_counts(exact, 30, 100, 0)["value"]
+    ({'value': 0.3, 'low': 0.1, 'high': 0.4}, 0.26)
+    """
+    low, high, share = exact["low"], exact["high"], shown_share(part, whole)
     if not threshold:
         return {"value": exact["value"], "low": low, "high": high}
-    if share is None or low is None or high is None:
-        return NOTHING if share is None else {"value": share, "low": low, "high": high}
-    return {"value": share, "low": min(low, share), "high": max(high, share)}
+    if share is None:
+        return NOTHING
+    if low is None or high is None:
+        return {"value": share, "low": None, "high": None}
+    ends = outward(np.array(low), np.array(high), known_count(whole), threshold)
+    lower, upper = (float(end.clip(0, 1).round(9)) for end in ends)
+    return {"value": share, "low": min(lower, share), "high": max(upper, share)}
 
 
 def shown_attrition(conditions: list[dict[str, Any]], threshold: int) -> list[Condition]:

@@ -6,11 +6,11 @@ columns of one grouping at a time. Its standardised differences are the witness 
 tests/test_evaluation_witnesses.py: of numbers the difference of the means by the root of the mean
 of the variances; of classes that of Yang & Dalton (2012).
 
-On real data levels of few are hidden column by column, and every other count is rounded, see
-`suppression`.
+On real data a level of few in one column is hidden in all of them, and every other count is
+rounded, see `suppression`; of what the result hides nothing more is told, see `told`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import cast
@@ -22,18 +22,22 @@ from pipeline.evaluation.predictions import SPLITS
 from pipeline.evaluation.sections.coverage import NONE, Presence
 from pipeline.evaluation.sections.subgroups import ATTRIBUTES, MORE, UNKNOWN, grouped
 from pipeline.evaluation.sections.suppression import (
+    HIDDEN,
     Rounded,
     hidden,
     known_count,
     rounded_count,
     shown_share,
 )
-from pipeline.evaluation.statistics.figures import known
+from pipeline.evaluation.sections.told import Told, hidden_splits
+from pipeline.evaluation.statistics.figures import DIGITS, known, rounded
 from pipeline.evaluation.statistics.metrics import Flags, Floats
 from pipeline.stage.kit import Cell, Column, Summary, TableColumn, TableOne, Variable
+from pipeline.stage.sections import Count
 
 OVERALL: Column = "overall"
 OUTCOMES: tuple[Column, ...] = ("negative", "positive")
+FEWER = 1  # digits of means and quantiles of real data: means by split and of all tell less
 COLUMNS: dict[Column, str] = {
     OVERALL: "All episodes",
     "train": "Training (encoders)",
@@ -52,7 +56,10 @@ CLASSES = {
     "care_unit": "Care unit (first)",
 }
 NOT_KNOWN = "the source does not say"
+WITH = {"selected": "With modality {}", "assumed": "With modality {} (assumed of all)"}
 Between = Callable[[Column, Column], float]
+NOTHING_TOLD = Told()
+NO_GROUPS: Mapping[str, Collection[str]] = {}
 NO_SUMMARY: Summary = {"mean": None, "sd": None, "median": None, "q1": None, "q3": None}
 
 
@@ -66,29 +73,39 @@ class Table:
     label: Flags
     smallest: int
 
-    def sides(self, column: Column, who: Flags) -> tuple[int, ...]:
-        """What decides whether those of a column are hidden.
+    def sides(self, who: Flags) -> tuple[int, ...]:
+        """What decides whether a level is hidden: how many are in each column that is shown.
 
         Of test positives and negatives: the result hides its subgroups by them, and two tables that
         hid other groups would tell each other's.
         """
-        part = self.inside[column] & who
-        if column == "test":
-            return int((part & self.label).sum()), int((part & ~self.label).sum())
-        return (int(part.sum()),)
+        made = [int((inside & who).sum()) for column, inside in self.inside.items()
+                if column not in self.secret]  # fmt: skip
+        test = self.inside["test"] & who
+        return (*made, int((test & self.label).sum()), int((test & ~self.label).sum()))
+
+    def hidden(self, who: Mapping[str, Flags], also: Collection[str] = ()) -> set[str]:
+        """The levels, name → (n,) who has it, that are hidden in every column.
+
+        `also`: those that are hidden elsewhere. A lone level has as many as the column.
+        """
+        sides = {name: self.sides(flags) for name, flags in who.items()}
+        if sum(bool(flags.any()) for flags in who.values()) < 2:
+            return set()
+        return hidden(sides, self.smallest, also)
 
 
-def columns_of(facts: pl.DataFrame, smallest: int) -> Table:
-    """`facts`: a row per episode with split and label."""
+def columns_of(facts: pl.DataFrame, smallest: int, told: Told = NOTHING_TOLD) -> Table:
+    """`facts`: a row per episode with split and label; `told`: by the result."""
     label = facts["label"].to_numpy() == 1
     inside: dict[Column, Flags] = {OVERALL: np.ones(len(label), dtype=bool)}
     for split in SPLITS:
         inside[cast(Column, split)] = facts["split"].to_numpy() == split
-    inside |= {"negative": ~label, "positive": label}
-    secret: set[str] = set()
-    for names in (SPLITS, OUTCOMES):
-        secret |= hidden({name: (int(inside[cast(Column, name)].sum()),) for name in names},
-                         smallest)  # fmt: skip
+    secret = hidden_splits(facts, smallest)
+    if not told.why_no_outcome:
+        inside |= {"negative": ~label, "positive": label}
+        sides = {name: (int(inside[name].sum()),) for name in OUTCOMES}
+        secret |= hidden(cast(Mapping[str, tuple[int]], sides), smallest)
     if 0 < len(label) < smallest:
         secret |= set(inside)
     return Table(inside, frozenset(cast(set[Column], secret)), label, smallest)
@@ -96,12 +113,13 @@ def columns_of(facts: pl.DataFrame, smallest: int) -> Table:
 
 def table_one(
     facts: pl.DataFrame, episodes: pl.DataFrame, presence: Presence, points: Floats | str,
-    smallest: int,
+    smallest: int, told: Told = NOTHING_TOLD, groups: Mapping[str, Collection[str]] = NO_GROUPS,
 ) -> TableOne:  # fmt: skip
     """`facts`: episode_id, subject_id, split, label of every episode; `episodes`: demographics and
-    characteristics of them in the same order; `points`: SOFA (n,), NaN where unknown, or why not.
+    characteristics of them in the same order; `points`: SOFA (n,), NaN where unknown, or why not;
+    `told`: by the result; `groups`: attribute → groups of the test episodes that are hidden.
     """
-    table = columns_of(facts, smallest)
+    table = columns_of(facts, smallest, told)
     patient = facts["subject_id"].to_numpy()
     columns: list[TableColumn] = []
     for name, who in table.inside.items():
@@ -112,14 +130,16 @@ def table_one(
             "episodes": rounded_count(int(who.sum()), smallest, gone),
             "patients": rounded_count(people, smallest, gone),
         })  # fmt: skip
-    return {"columns": columns, "variables": variables(table, facts, episodes, presence, points)}
+    made = variables(table, episodes, points, groups)
+    made += modalities(table, facts["episode_id"].to_numpy(), presence, told)
+    return {"columns": columns, "reason_outcome": told.why_no_outcome, "variables": made}
 
 
 def variables(
-    table: Table, facts: pl.DataFrame, episodes: pl.DataFrame, presence: Presence,
-    points: Floats | str,
+    table: Table, episodes: pl.DataFrame, points: Floats | str,
+    secret: Mapping[str, Collection[str]],
 ) -> list[Variable]:  # fmt: skip
-    """Age, the classes, SOFA at the prediction time, each modality, and their combinations."""
+    """Age, the classes, SOFA at the prediction time; `secret`: see `groups` of `table_one`."""
     made = [numbers(table, "age", "Age, years", episodes["age"].cast(pl.Float64).to_numpy())]
     groups = grouped(episodes, {**ATTRIBUTES, **MORE})
     for name, words in CLASSES.items():
@@ -128,45 +148,54 @@ def variables(
             made.append(lacking(name, words, "classes", NOT_KNOWN))
             continue
         values = column[name].str.strip_chars().replace({"": None, UNKNOWN: None})
-        made.append(classes(table, name, words, values.to_numpy()))
-    words = "SOFA at the prediction time, points"
+        made.append(classes(table, name, words, values.to_numpy(), secret.get(name, ())))
+    words = "SOFA at the prediction time, points (parts without a value count 0)"
     made.append(lacking("sofa", words, "number", points) if isinstance(points, str)
                 else numbers(table, "sofa", words, points))  # fmt: skip
-    return made + modalities(table, facts["episode_id"].to_numpy(), presence)
+    return made
 
 
-def modalities(table: Table, episode: np.ndarray, presence: Presence) -> list[Variable]:
+def modalities(table: Table, episode: np.ndarray, presence: Presence, told: Told) -> list[Variable]:
     """Who has each modality, and their combinations.
 
-    A modality is hidden where combinations with and without it are: as in the section coverage.
+    Where the result's coverage hides one in a split, or a combination is hidden in any column here,
+    splits show what the coverage shows, and nothing is told by outcome and of all.
     """
-    made = []
     there = {letter: np.isin(episode, who) for letter, who in presence.has.items()}
-    secret: dict[Column, list[str]] = {
-        column: [
-            name
-            for name, n in presence.combinations(episode[who], table.smallest).items()
-            if n is None
-        ]
-        for column, who in table.inside.items()
-        if there
-    }
+    sets = np.full(len(episode), "", dtype=object)
     for letter, has in there.items():
-        follows = {
-            column
-            for column, names in secret.items()
-            if len({letter in name != NONE for name in names}) > 1
-        }
+        sets = sets + np.where(has, letter, "").astype(object)
+    sets[sets == ""] = NONE
+    few = bool(there) and bool(table.hidden({one: sets == one for one in np.unique(sets)}))
+    bounded = few or told.hides_modalities
+    made = []
+    for letter, has in there.items():
         values = np.where(has, "yes", "no").astype(object)
-        words = f"With modality {letter}"
-        made.append(classes(table, f"with_{letter}", words, values, frozenset(follows)))
+        words = WITH[presence.by[letter]].format(letter)
+        row = classes(table, f"with_{letter}", words, values)
+        if bounded:
+            as_covered(table, row, told.with_or_without(letter))
+        made.append(row)
     for letter, reason in presence.unknown.items():
         made.append(lacking(f"with_{letter}", f"With modality {letter}", "classes", reason))
     if there:
-        letters = np.stack([np.where(has, letter, "") for letter, has in there.items()])
-        sets = np.array(["".join(one) or NONE for one in letters.T], dtype=object)
-        made.append(classes(table, "combination", "Modalities at hand", sets))
+        row = classes(table, "combination", "Modalities at hand", sets)
+        if bounded:
+            as_covered(table, row, told.combinations if told.folds == 1 else {})
+        made.append(row)
     return made
+
+
+def as_covered(table: Table, row: Variable, counts: Mapping[str, Mapping[str, Count]]) -> None:
+    """Leaves of a row on modalities what the result's coverage shows: split → level → count."""
+    for level in row["levels"]:
+        for column in level["cells"]:
+            n = counts.get(column, {}).get(level["level"])
+            whole = rounded_count(int(table.inside[column].sum()), table.smallest,
+                                  column in table.secret)  # fmt: skip
+            count = rounded_count(n, table.smallest) if isinstance(n, int) else HIDDEN
+            level["cells"][column] = {"n": count, "share": _share(count, whole)}
+    row["smd_outcome"] = row["smd_splits"] = None
 
 
 def lacking(name: str, words: str, kind: str, reason: str) -> Variable:
@@ -190,7 +219,9 @@ def numbers(table: Table, name: str, words: str, values: Floats) -> Variable:
         few = bool(hidden(hides, table.smallest))
         missing[column] = rounded_count(hides["missing"][0], table.smallest, gone or few)
         withheld = gone or 0 < len(part) < table.smallest
-        summaries[column] = NO_SUMMARY if withheld or not len(part) else summary(part)
+        digits = FEWER if table.smallest else DIGITS
+        told = rounded(summary(part), digits) if len(part) else NO_SUMMARY
+        summaries[column] = NO_SUMMARY if withheld else told
         if not withheld and len(part) > 1:
             moments[column] = float(part.mean()), float(part.var(ddof=1))
     made = lacking(name, words, "number", "")
@@ -221,11 +252,11 @@ def standardised(gap: float, variance: float) -> float:
 
 
 def classes(
-    table: Table, name: str, words: str, values: np.ndarray, hide: frozenset[Column] = frozenset()
+    table: Table, name: str, words: str, values: np.ndarray, also: Collection[str] = ()
 ) -> Variable:
     """A variable of classes (n,), None where unknown; levels by their number.
 
-    `hide`: columns in which all of it is hidden.
+    `also`: levels that are hidden elsewhere.
     """
     there = np.array([value is not None for value in values], dtype=bool)
     level, counted = np.unique(values[there].astype(str), return_counts=True)
@@ -234,17 +265,13 @@ def classes(
     cells: dict[str, dict[Column, Cell]] = {one: {} for one in names}
     missing: dict[Column, Rounded] = {}
     shares: dict[Column, Floats] = {}
+    secret = table.hidden(who, also)
     for column, inside in table.inside.items():
-        sides = {one: table.sides(column, flags) for one, flags in who.items()}
-        secret = hidden({one: side for one, side in sides.items() if sum(side)}, table.smallest)
-        if sum(sum(side) > 0 for side in sides.values()) < 2:
-            secret = set()  # a lone level has as many as the column
-        if column in table.secret | hide:
-            secret = set(who)
-        shown = {one: rounded_count(sum(side), table.smallest, one in secret)
-                 for one, side in sides.items()}  # fmt: skip
+        gone = set(who) if column in table.secret else secret
+        shown = {one: rounded_count(int((inside & flags).sum()), table.smallest, one in gone)
+                 for one, flags in who.items()}  # fmt: skip
         missing[column] = shown.pop(UNKNOWN)
-        known_here = rounded_count(int((inside & there).sum()), table.smallest, UNKNOWN in secret)
+        known_here = rounded_count(int((inside & there).sum()), table.smallest, UNKNOWN in gone)
         for one, count in shown.items():
             cells[one][column] = {"n": count, "share": _share(count, known_here)}
         shares[column] = np.array([known_count(count) for count in shown.values()])
@@ -284,6 +311,7 @@ def with_differences(made: Variable, between: Between) -> Variable:
     splits = cast(tuple[Column, ...], SPLITS)
     gaps = [abs(between(one, two)) for one, two in combinations(splits, 2)]
     there = [gap for gap in gaps if not np.isnan(gap)]
-    made["smd_outcome"] = known(between("positive", "negative"))
+    by_outcome = "positive" in (made["summaries"] or made["missing"])
+    made["smd_outcome"] = known(between("positive", "negative")) if by_outcome else None
     made["smd_splits"] = max(there) if there else None
     return made

@@ -92,7 +92,7 @@ def threshold(
     """
     chosen = by_prevalence(parts, runs)
     made: Threshold = {
-        "rule": RULE, "reason": _why_not(parts, chosen, smallest), "by_run": [],
+        "rule": RULE, "reason": why_not(parts, chosen, smallest), "by_run": [],
         "sensitivity": NOTHING, "specificity": NOTHING, "precision": NOTHING, "f1": NOTHING,
         "share_positive": NOTHING,
     }  # fmt: skip
@@ -195,7 +195,7 @@ def calls_of(part: Sample, cut: Floats) -> list[Flags]:
     ]
 
 
-def _why_not(parts: Mapping[str, Sample], chosen: list[RunThreshold], smallest: int) -> str | None:
+def why_not(parts: Mapping[str, Sample], chosen: list[RunThreshold], smallest: int) -> str | None:
     """Why there is no threshold; None where there is one."""
     if not chosen:
         return "no validation episodes to choose it on"

@@ -25,16 +25,24 @@ def called(score: Floats, thresholds: Floats) -> Flags:
     return treated
 
 
-def net_benefit(label: Flags, treated: Flags, thresholds: Floats, weights: Floats) -> Floats:
+def net_benefit(hits: Floats, alarms: Floats, n: Floats, thresholds: Floats) -> Floats:
+    """Net benefit (…, T) of so many true and false positives (…, T) among n (…, 1).
+
+    >>> net_benefit(np.array([1.0]), np.array([2.0]), np.array([4.0]), np.array([0.2]))
+    array([0.125])
+    """
+    benefit: Floats = (hits - alarms * odds(thresholds)) / n
+    return benefit
+
+
+def weighted_benefit(label: Flags, treated: Flags, thresholds: Floats, weights: Floats) -> Floats:
     """Net benefit of treating those `called` (T, n) under each of (B, n) weights: (B, T).
 
     >>> label, score, at = np.arange(3) < 1, np.array([0.9, 0.5, 0.1]), np.array([0.5])
-    >>> net_benefit(label, called(score, at), at, np.ones((1, 3))).round(3)
+    >>> weighted_benefit(label, called(score, at), at, np.ones((1, 3))).round(3)
     array([[0.]])
-    >>> net_benefit(label, np.ones((1, 3), dtype=bool), np.array([0.2]), np.ones((1, 3))).round(3)
-    array([[0.167]])
     """
-    who = treated.T.astype(np.float64)
-    hits, alarms = (weights * label) @ who, (weights * ~label) @ who
-    benefit: Floats = (hits - alarms * odds(thresholds)) / weights.sum(axis=1)[:, None]
-    return benefit
+    who, total = treated.T.astype(np.float64), weights.sum(axis=1)[:, None]
+    hits = (weights * label) @ who
+    with np.errstate(invalid="ignore"):  # a resample may have nobody: NaN
+        return net_benefit(hits, weights @ who - hits, total, thresholds)
