@@ -5,7 +5,7 @@ is a function of the risks' order and spacing alone, which a line in the logit k
 once per run and read at the recalibrated risks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -28,7 +28,7 @@ from pipeline.evaluation.sections.suppression import (
     why_no_metrics,
 )
 from pipeline.evaluation.statistics.bootstrap import Resampling, over_folds, replicate
-from pipeline.evaluation.statistics.calibration import in_the_large, slope_and_intercept
+from pipeline.evaluation.statistics.calibration import in_the_large_of, slope
 from pipeline.evaluation.statistics.figures import (
     GAP,
     NO_DIFFERENCE,
@@ -96,11 +96,15 @@ def _drawn(
     none = [(0.0, 1.0)] * (raw.folds * len(raw.probability))
     by_run = list(zip(none, *([line(run) for run in fitted[way]] for way in METHODS), strict=True))
     runs = [(rows, score[rows]) for rows in raw.blocks for score in raw.probability]
+    large = [
+        [in_the_large_of(raw.label[rows], recalibrated(score, *one)) for one in lines]
+        for (rows, score), lines in zip(runs, by_run, strict=True)
+    ]
 
     def each_seed(weights: Floats) -> Floats:
         figures = [
-            _of_run(raw.label[rows], score, lines, [*grids.values()], weights[:, rows])
-            for (rows, score), lines in zip(runs, by_run, strict=True)
+            _of_run(raw.label[rows], score, lines, [*grids.values()], of, weights[:, rows])
+            for (rows, score), lines, of in zip(runs, by_run, large, strict=True)
         ]
         return over_folds(np.stack(figures, axis=1), raw.folds)
 
@@ -108,43 +112,42 @@ def _drawn(
 
 
 def _of_run(
-    label: Flags, score: Floats, lines: Sequence[Line], grids: Sequence[Floats], weights: Floats
-) -> Floats:
+    label: Flags, score: Floats, lines: Sequence[Line], grids: Sequence[Floats],
+    large: Sequence[Callable[[Floats], Floats]], weights: Floats,
+) -> Floats:  # fmt: skip
     """The same of one run under each of (B, n) weights: (B, 3, 5 + POINTS).
 
-    `lines`: intercept and slope of each way; `grids`: risks of each way at which it is drawn.
+    `lines`: intercept and slope of each way; `grids`: risks of each way at which it is drawn;
+    `large`: calibration in the large of each way by the weights.
     """
     back = [recalibrated(grid, -a / b, 1 / b) for grid, (a, b) in zip(grids, lines, strict=True)]
     curve = smooth(label, score, weights, np.concatenate([score, *back]))
     fitted, drawn = curve[:, : len(score)], curve[:, len(score) :]
     low, high = np.quantile(score, (EDGE, 1 - EDGE))
     inside = (score >= low) & (score <= high)
-    slope = slope_and_intercept(label, score, weights)[:, 0]
+    own = slope(label, score, weights)
     total, made = weights.sum(axis=1), []
     for place, (intercept, factor) in enumerate(lines):
         risk = recalibrated(score, intercept, factor)
         gap = np.abs(fitted - risk)
         figures = [
-            _slope_after(slope, factor, label, risk, weights),
-            in_the_large(label, risk, weights),
+            _slope_after(own, factor, label, risk, weights),
+            large[place](weights),
             brier(label, risk, weights),
             np.einsum("bn,bn->b", weights, gap) / total,
-            np.where(weights > 0, gap, 0.0)[:, inside].max(axis=1),
+            np.where(weights[:, inside] > 0, gap[:, inside], 0.0).max(axis=1),
         ]
         here = drawn[:, place * POINTS : (place + 1) * POINTS]
         made.append(np.concatenate([np.stack(figures, axis=1), here], axis=1))
     return np.stack(made, axis=1)
 
 
-def _slope_after(
-    slope: Floats, factor: float, label: Flags, risk: Floats, weights: Floats
-) -> Floats:
+def _slope_after(own: Floats, factor: float, label: Flags, risk: Floats, weights: Floats) -> Floats:
     """The calibration slope (B,) of `risk`, by that of the scores where no logit is clipped."""
     clipped = (risk < CLIP) | (risk > 1 - CLIP)
     if factor == 1 or not clipped.any():
-        return slope / factor
-    after: Floats = slope_and_intercept(label, risk, weights)[:, 0]
-    return after
+        return own / factor
+    return slope(label, risk, weights)
 
 
 def _measure(made: CalibratedBy, drawn: Figures, place: int) -> None:

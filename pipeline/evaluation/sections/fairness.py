@@ -32,11 +32,12 @@ from pipeline.evaluation.sections.suppression import (
 from pipeline.evaluation.sections.threshold import at_calls, calls_of, cells
 from pipeline.evaluation.statistics.bootstrap import (
     Resampling,
+    Statistic,
     over_folds,
     per_run,
     replicate,
 )
-from pipeline.evaluation.statistics.calibration import in_the_large
+from pipeline.evaluation.statistics.calibration import in_the_large_of
 from pipeline.evaluation.statistics.figures import (
     GAP,
     NO_DIFFERENCE,
@@ -168,34 +169,42 @@ def _drawn(
     """AUROC, calibration in the large and RATES of each group and of its rest: (…, G, 2, 5)."""
     if not members:
         return None
-    sides = [(inside, ~inside) for inside in members]
+    sides = [
+        tuple(_side(test, np.flatnonzero(who), cut) for who in (inside, ~inside))
+        for inside in members
+    ]
 
     def each_seed(weights: Floats) -> Floats:
-        figures = [
-            [_figures(test, np.flatnonzero(who), cut, weights) for who in pair] for pair in sides
-        ]
-        return np.stack([np.stack(pair, axis=2) for pair in figures], axis=2)
+        return np.stack([np.stack([of(weights) for of in pair], axis=2) for pair in sides], axis=2)
 
     return replicate(test, each_seed, resampling)
 
 
-def _figures(test: Sample, rows: np.ndarray, cut: Floats | None, weights: Floats) -> Floats:
+def _side(test: Sample, rows: np.ndarray, cut: Floats | None) -> Statistic:
     """The figures of some of the test episodes: (B, S, 5); NaN where a fold lacks a class."""
-    part, weights = test.rows(rows), weights[:, rows]
-    seeds = len(test.probability)
+    part, seeds = test.rows(rows), len(test.probability)
     if not part.two_classes:
-        return np.full((len(weights), seeds, 2 + len(RATES)), np.nan)
+        return lambda weights: np.full((len(weights), seeds, 2 + len(RATES)), np.nan)
+    large = [
+        in_the_large_of(part.label[block], score[block])
+        for block in part.blocks
+        for score in part.probability
+    ]
+    rates = None if cut is None else at_calls(part, calls_of(part, cut))
+    places = [PLACES[name] for name in RATES]
 
-    def measure(label: Flags, score: Floats, own: Floats) -> Floats:
-        return np.stack([auroc(label, score, own), in_the_large(label, score, own)], axis=1)
+    def figures(weights: Floats) -> Floats:
+        own = weights[:, rows]
+        blocks = [own[:, block] for block in part.blocks for _ in range(seeds)]
+        found = np.stack([of(block) for of, block in zip(large, blocks, strict=True)], axis=1)
+        first = over_folds(np.stack([per_run(auroc, part, own), found], axis=2), part.folds)
+        if rates is None:
+            more = np.full((len(weights), seeds, len(RATES)), np.nan)
+        else:
+            more = rates(own)[..., places]
+        return np.concatenate([first, more], axis=2)
 
-    first = over_folds(per_run(measure, part, weights), part.folds)
-    if cut is None:
-        rates = np.full((len(weights), seeds, len(RATES)), np.nan)
-    else:
-        places = [PLACES[name] for name in RATES]
-        rates = at_calls(part, calls_of(part, cut))(weights)[..., places]
-    return np.concatenate([first, rates], axis=2)
+    return figures
 
 
 def _fill(group: FairGroup, drawn: Figures) -> None:

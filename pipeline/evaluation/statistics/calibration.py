@@ -9,6 +9,8 @@ the "weak calibration" of Van Calster et al. 2016):
   predictions are too high on average.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.special import expit
@@ -31,13 +33,22 @@ def slope_and_intercept(label: Flags, score: Floats, weights: Floats) -> Floats:
     >>> slope_and_intercept(label, np.full(4, 0.5), np.ones((1, 4))).round(3)
     array([[   nan, -1.099]])
     """
+    return np.stack([slope(label, score, weights), in_the_large(label, score, weights)], axis=1)
+
+
+def slope(label: Flags, score: Floats, weights: Floats) -> Floats:
+    """(B,): the calibration slope under each of (B, n) weights; NaN without a finite solution."""
     design, _, spread = line(logits(score))
-    slope = logistic(design, np.zeros(len(score)), label, weights)[:, 0] / spread
-    return np.stack([slope, in_the_large(label, score, weights)], axis=1)
+    return logistic(design, np.zeros(len(score)), label, weights)[:, 0] / spread
 
 
 def in_the_large(label: Flags, score: Floats, weights: Floats) -> Floats:
-    """(B,): the intercept with slope 1 under each of (B, n) weights; NaN with one class.
+    """(B,): the intercept with slope 1 under each of (B, n) weights; NaN with one class."""
+    return in_the_large_of(label, score)(weights)
+
+
+def in_the_large_of(label: Flags, score: Floats) -> Callable[[Floats], Floats]:
+    """The same as a function of the weights, for many blocks of them.
 
     What is expected at an intercept is a smooth function of it. Near the solution of the sample
     itself it is taken from Chebyshev's polynomial through NODES points, of which the weights are
@@ -47,22 +58,29 @@ def in_the_large(label: Flags, score: Floats, weights: Floats) -> Floats:
     one, odds = np.ones((1, len(score))), logits(score)
     centre = logistic(one, odds, label, unit_weights(label))[0, 0]
     if np.isnan(centre):
-        return np.full(len(weights), np.nan)
+        return lambda weights: np.full(len(weights), np.nan)
     nodes = chebyshev.chebpts1(NODES)
-    expected = weights @ expit(odds[:, None] + centre + REACH * nodes)  # (B, NODES)
-    fit = np.linalg.solve(chebyshev.chebvander(nodes, NODES - 1), expected.T)  # (NODES, B)
-    slope, positive, at = chebyshev.chebder(fit), weights @ label, np.zeros(len(weights))
-    for _ in range(ITERATIONS):
-        gap = chebyshev.chebval(at, fit, tensor=False) - positive
-        step = gap / np.maximum(chebyshev.chebval(at, slope, tensor=False), FLAT)
-        at = np.clip(at - step, -1, 1)
-        if np.all((np.abs(step) < TOLERANCE) | (np.abs(at) == 1)):
-            break
-    made: Floats = centre + REACH * at
-    far = (np.abs(at) == 1) | (np.abs(step) >= TOLERANCE)
-    if far.any():
-        made[far] = logistic(one, odds, label, weights[far])[:, 0]
-    return made
+    expected = expit(odds[:, None] + centre + REACH * nodes)  # (n, NODES)
+    fitted = np.linalg.solve(chebyshev.chebvander(nodes, NODES - 1), expected.T).T
+    parts = np.concatenate([fitted, label[:, None].astype(np.float64)], axis=1)
+
+    def solved(weights: Floats) -> Floats:
+        sums = (weights @ parts).T  # (NODES + 1, B)
+        fit, positive = sums[:-1], sums[-1]
+        rising, at = chebyshev.chebder(fit), np.zeros(len(weights))
+        for _ in range(ITERATIONS):
+            gap = chebyshev.chebval(at, fit, tensor=False) - positive
+            step = gap / np.maximum(chebyshev.chebval(at, rising, tensor=False), FLAT)
+            at = np.clip(at - step, -1, 1)
+            if np.all((np.abs(step) < TOLERANCE) | (np.abs(at) == 1)):
+                break
+        made: Floats = centre + REACH * at
+        far = (np.abs(at) == 1) | (np.abs(step) >= TOLERANCE)
+        if far.any():
+            made[far] = logistic(one, odds, label, weights[far])[:, 0]
+        return made
+
+    return solved
 
 
 def logits(score: Floats) -> Floats:
