@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -60,6 +61,18 @@ def test_nothing_touches_the_edge_of_a_figure(drawn):
             edges = [(0, 0, width, 1), (0, height - 1, width, height),
                      (0, 0, 1, height), (width - 1, 0, width, height)]  # fmt: skip
             assert all(grey.crop(edge).getextrema() == (255, 255) for edge in edges), name
+
+
+def test_no_letter_is_smaller_than_a_journal_prints(tmp_path):
+    """6.5 points; figures of explanations are drawn elsewhere."""
+    sizes = {}
+    for kit in (kit_of(), kit_of(hidden=True, kind="mimic")):
+        for name, picture in pictures(kit).items():
+            if picture.shown and not name.startswith("explained"):
+                write(picture, tmp_path / name)
+                found = re.findall(r"font-size: ([\d.]+)px", (tmp_path / f"{name}.svg").read_text())
+                sizes[name] = min([*map(float, found), sizes.get(name, 99)])
+    assert len(sizes) == 11 and {name for name, size in sizes.items() if size < 6.5} == set()
 
 
 def test_legends_cover_no_line(drawn):

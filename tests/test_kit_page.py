@@ -25,7 +25,7 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 from pipeline.stage.result import flat
 
-VOID = {"meta", "img", "br", "link", "input"}
+VOID = {"meta", "img", "br", "wbr", "link", "input"}
 LETTERS = {"e": "EHR", "c": "chest films", "n": "notes"}
 KINDS = {
     "whole": {"explanations": explanations()},
@@ -280,6 +280,48 @@ def test_nothing_but_boxes_of_tables_scrolls_sideways(chromium, made, name, widt
     assert chromium.value(loaded) is True
     boxes = "[...document.querySelectorAll('.scroll')].every((one) => one.tabIndex === 0)"
     assert chromium.value(boxes) is True
+
+
+TABLES = "[...document.querySelectorAll('.scroll')].filter((one) => one.querySelector('table'))"
+
+
+@needed
+def test_tables_fit_a_desk(chromium, made):
+    chromium.open(made / "whole/report.html", 1280)
+    wide = (
+        f"{TABLES}.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.innerText)"
+    )
+    assert chromium.value(wide) == []
+
+
+@needed
+def test_on_a_phone_the_names_of_rows_stay_and_leave_room_for_numbers(chromium, made):
+    chromium.open(made / "whole/report.html", 360)
+    moved = f"""{TABLES}.filter((one) => one.scrollWidth > one.clientWidth).map((one) => {{
+        one.scrollLeft = 90;
+        const left = (cell) => cell ? cell.getBoundingClientRect().left - one.offsetLeft : 0;
+        const row = one.querySelector("th[scope=row]"), head = one.querySelector("thead th");
+        const group = one.querySelector(".group span");
+        return [left(row), left(head), left(group), row.offsetWidth / one.clientWidth];
+    }})"""
+    found = chromium.value(moved)
+    assert len(found) >= 4
+    for row, head, group, share in found:
+        assert abs(row) < 1 and abs(head) < 1 and 0 <= group < 10 and share < 0.5
+
+
+@needed
+def test_on_a_phone_no_setting_is_broken_within_a_word(chromium, made):
+    chromium.open(made / "whole/report.html", 360)
+    broken = """[...document.querySelectorAll(".settings td")].filter((one) => {
+        const text = one.firstChild, range = document.createRange();
+        return text && [...text.data.matchAll(/[^\\s-]+/g)].some((word) => {
+            range.setStart(text, word.index);
+            range.setEnd(text, word.index + word[0].length);
+            return range.getClientRects().length > 1;
+        });
+    }).map((one) => one.innerText)"""
+    assert chromium.value(broken) == []
 
 
 @needed

@@ -206,6 +206,15 @@ def test_a_single_model_is_not_said_to_fuse_or_to_share_out():
     assert "not the fused model" in section_of(fused, "explanations").text[0]
 
 
+def test_settings_are_shown_as_json():
+    kit = kit_of()
+    kit.result["settings"]["cohort"]["ids"] = None
+    lines = {line.label: line.cells[0] for line in section_of(kit, "settings").more[0].lines}
+    assert lines["availability.enforced"] == "true" and lines["missing"] == "any"
+    assert lines["availability.labs"] == '["storetime", "charttime"]'
+    assert lines["class_weights"] == "{}" and lines["cohort.ids"] == "null"
+
+
 def test_the_worth_of_modalities_is_looked_for_where_it_is():
     kit = kit_of()
     assert "told under Missing modalities and under Disc" in section_of(kit, "attribution").text[0]

@@ -142,7 +142,7 @@ def _column(panel: "Axes", lines: list[Any], name: str, value: float | None, pai
         if estimate["value"] is None:
             panel.annotate(HIDDEN if group["n"] == HIDDEN else "–", (0.5, y),
                            xycoords=("axes fraction", "data"), ha="center", va="center",
-                           color=GREY, fontsize=6)  # fmt: skip
+                           color=GREY, fontsize=6.5)  # fmt: skip
 
 
 def missing(kit: Kit) -> Picture:

@@ -1,5 +1,6 @@
 """The sections of a kit's page: text, figures and tables in their order."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from pipeline.kit.verdicts import (
 )
 from pipeline.kit.words import headline, limits
 from pipeline.report.names import letter_words, task_words
-from pipeline.report.numbers import flat, number
+from pipeline.report.numbers import number
 from pipeline.stage.explanations import ATTENTION, Explanations
 
 
@@ -118,9 +119,30 @@ def explained_words(one: Explanations) -> str:
 
 
 def settings(kit: Kit) -> Table:
-    """Every setting behind the result by its path."""
-    lines = [Line(key, [value]) for key, value in flat(kit.result["settings"]).items()]
+    """Every setting behind the result by its path, as JSON; texts without quotes."""
+    lines = [Line(key, [_json(value)]) for key, value in _paths(kit.result["settings"])]
     return Table("Settings behind the result.", ["Setting", "Value"], lines)
+
+
+def _paths(value: object, key: str = "") -> list[tuple[str, object]]:
+    """Every value below mappings by its path; an empty mapping is a value.
+
+    >>> _paths({"cohort": {"min_age": 65}, "class_weights": {}})
+    [('cohort.min_age', 65), ('class_weights', {})]
+    """
+    if not isinstance(value, dict) or not value:
+        return [(key, value)]
+    return [pair for name, part in value.items()
+            for pair in _paths(part, f"{key}.{name}".strip("."))]  # fmt: skip
+
+
+def _json(value: object) -> str:
+    """A setting as JSON, a text as it is.
+
+    >>> _json(True), _json(["film_time"]), _json(None), _json("any")
+    ('true', '["film_time"]', 'null', 'any')
+    """
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def versions(kit: Kit) -> Table:
