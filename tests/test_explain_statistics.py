@@ -66,7 +66,7 @@ def test_the_setting_of_the_result_is_explained_and_no_later_one_is_fitted(
     fresh = candidates(kind, 0)[:2]
     monkeypatch.setattr(statistics, "candidates", lambda *_: [*fresh, None])  # None has no fit
     found = statistics.fit_again(kind, inputs, rows, fitted, 0, result)
-    assert found.classifier is fresh[1] and np.allclose(found(inputs.value), result)
+    assert found.estimator is fresh[1] and np.allclose(found(inputs.value), result)
 
 
 def test_shap_values_add_up_to_the_log_odds_above_the_mean(cohort):
