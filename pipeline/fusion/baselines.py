@@ -86,8 +86,7 @@ def candidates(model: str, seed: int) -> list[Any]:
     ]  # fmt: skip
 
 
-def preparation(model: str, inputs: Inputs, fitted: np.ndarray
-                ) -> Callable[[np.ndarray], np.ndarray]:  # fmt: skip
+def preparation(model: str, inputs: Inputs, fitted: np.ndarray) -> Scaling | Known:
     """How values are made ready for a model, by the rows `fitted`."""
     return (scaling if model == "logistic" else known_columns)(inputs, fitted)
 
