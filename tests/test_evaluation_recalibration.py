@@ -142,7 +142,7 @@ def test_predictions_rounded_to_0_and_1_are_recalibrated_like_their_neighbours(
     assert rounded >= share * table.height
     raw = made_result(monkeypatch, folder)
     made = made_result(monkeypatch, folder, "--recalibration", "platt")
-    frames, fitted = recalibrate([table], "platt", "mortality", 0)
+    frames, _ = recalibrate([table], "platt", "mortality", 0)
     assert frames[0]["probability"].min() > 1e-6 or not rounded
     val = frames[0].filter(split="val")
     again = fit_recalibration(val["label"].to_numpy() == 1, val["probability"].to_numpy(), "platt")
