@@ -10,7 +10,6 @@ OF_SOME_RESULTS = ["singles", "baselines", "absent", "diagnoses", "groups", "voc
 OF_SOME_RESULTS += ["attention", "histories", "readable"]  # inputs that may be empty
 
 
-
 rule mark_left_out:
     input:
         tables=lambda wildcards: source_tables(checks.analyses(wildcards).tables),
