@@ -10,7 +10,11 @@ from measured_kits import HOURS, hospital, made_kit, made_result, predictions
 from sklearn import metrics
 
 from pipeline.cohort.rows import PREDICTIONS
+from pipeline.evaluation.predictions import samples
+from pipeline.evaluation.sections.fairness import fairness
 from pipeline.evaluation.sections.table_one import classes, columns_of, numbers
+from pipeline.evaluation.sections.told import hidden_splits
+from pipeline.evaluation.statistics.bootstrap import Resampling
 from pipeline.stage.errors import InputError
 from pipeline.stage.kit import read_numbers
 from pipeline.stage.modules import ROOT
@@ -237,3 +241,88 @@ def test_hidden_columns_levels_and_unknown_values():
     age = numbers(table, "age", "Age", np.where(np.arange(n) < 5, np.nan, 50.0 + np.arange(n)))
     assert age["missing"]["overall"] == "hidden"
     assert age["summaries"]["positive"]["mean"] is None
+
+
+def test_the_better_default_is_that_of_each_fold(monkeypatch, tmp_path):
+    folder = hospital(tmp_path, n=500, folds=3, draw=1)
+    made_result(monkeypatch, folder)
+    made = made_kit(monkeypatch, folder)["decision"]
+    at, each = np.array(made["thresholds"]), []
+    for path in predictions(folder):
+        test = pl.read_parquet(path).filter(split="test")
+        label, score = test["label"].to_numpy() == 1, test["probability"].to_numpy()
+        cost, called = at / (1 - at), score >= at[:, None]
+        own = (called & label).mean(axis=1) - (called & ~label).mean(axis=1) * cost
+        each.append(own - np.maximum(label.mean() - (~label).mean() * cost, 0))
+    np.testing.assert_allclose(
+        made["model_minus_default"]["value"], np.mean(each, axis=0), atol=2e-6
+    )
+    low, high = (np.array(made["model_minus_default"][end]) for end in ("low", "high"))
+    assert np.all(low <= made["model_minus_default"]["value"])
+    assert np.all(high >= made["model_minus_default"]["value"])
+
+
+def test_episodes_without_sofa_are_left_out_of_its_curve_and_counted(monkeypatch, home, tmp_path):
+    points = pl.read_parquet(home / "sofa.parquet").with_columns(
+        total=pl.when(pl.col("episode_id") % 7 > 0).then("total")
+    )
+    points.write_parquet(tmp_path / "sofa.parquet")
+    asked = ("--scores", f"{tmp_path}/sofa.parquet", "--output", f"{tmp_path}/numbers.json")
+    made_kit(monkeypatch, home, *asked)
+    made = json.loads((tmp_path / "numbers.json").read_text())["decision"]
+    test = pl.read_parquet(predictions(home)[0]).filter(split="test")
+    assert made["sofa_unknown"] == (test["episode_id"] % 7 == 0).sum() > 0
+    test = test.filter(pl.col("episode_id") % 7 > 0)
+    label, score = test["label"].to_numpy() == 1, test["probability"].to_numpy()
+    place = 9
+    at = made["thresholds"][place]
+    own = (label & (score >= at)).mean() - (~label & (score >= at)).mean() * at / (1 - at)
+    gap = own - made["sofa"]["value"][place]
+    assert made["model_minus_sofa"]["value"][place] == pytest.approx(gap, abs=2e-6)
+    flat = points.with_columns(total=pl.lit(3.0))
+    flat.write_parquet(tmp_path / "sofa.parquet")
+    made_kit(monkeypatch, home, *asked)
+    made = json.loads((tmp_path / "numbers.json").read_text())["decision"]
+    assert made["sofa"] is made["sofa_unknown"] is None
+    assert "SOFA tells the classes" in made["sofa_reason"]
+    assert "predictions" not in made["sofa_reason"]
+
+
+def test_no_difference_to_a_rest_of_few(home, made):
+    frame = pl.read_parquet(predictions(home)[0])
+    test = samples([frame], "test")
+    positives = test.episode[test.label]
+    few = [*positives[:9].tolist(), *test.episode[~test.label][:40].tolist()]
+    episodes = pl.DataFrame({"episode_id": test.episode}).with_columns(
+        sex=pl.when(pl.col("episode_id").is_in(few)).then(pl.lit("F")).otherwise(pl.lit("M"))
+    )
+    episodes = episodes.with_columns(age=pl.lit(50), race=pl.lit("WHITE"), language=pl.lit("x"))
+    groups = fairness(test, episodes, np.array([0.3]), None, Resampling(50), 0)["attributes"][0]
+    small, large = groups["groups"]
+    assert small["reason"] and small["reason_rest"] is None
+    assert large["auroc"]["value"] is not None
+    assert "fewer than 10" in large["reason_rest"]
+    assert {gap["value"] for gap in large["minus_rest"].values()} == {None}
+    sexes = {a["attribute"]: a["groups"] for a in made["fairness"]["attributes"]}["sex"]
+    assert {group["reason_rest"] for group in sexes} == {None}
+
+
+def test_unreadable_files_are_unknown_where_nobody_looked(monkeypatch, home, tmp_path):
+    made_kit(monkeypatch, home, "--faults", '{"c": []}', "--output", f"{tmp_path}/n.json")
+    made = json.loads((tmp_path / "n.json").read_text())
+    films, reports = made["flow"]["files"]
+    assert films["selected"] > 0
+    assert films["unreadable"] is films["used"] is None
+    assert "no table says" in films["unreadable_reason"]
+    assert reports["unreadable_reason"] == "the model does not read this modality"
+    rows = {row["variable"]: row["words"] for row in made["table_one"]["variables"]}
+    assert rows["with_e"] == "With modality e (assumed of all)"
+    assert rows["with_c"] == "With modality c"
+    assert "without a value count 0" in rows["sofa"]
+
+
+def test_an_empty_split_neither_hides_nor_is_hidden():
+    facts = pl.DataFrame({"split": ["train"] * 50 + ["fusion"] * 5 + ["test"] * 25,
+                          "label": [1, 0] * 40})  # fmt: skip
+    assert columns_of(facts, 10).secret == {"fusion", "test"}  # not the empty val
+    assert hidden_splits(facts, 10) == {"fusion", "test"}

@@ -74,6 +74,22 @@ def test_one_result_is_asked_of_snakemake(here, commands, monkeypatch):
     assert commands == [["-m", "snakemake", "--cores", "2", "--", page]]
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("results/published/ecn_early_mortality.json", []),
+        ("results/elderly/ecn_early_mortality.json", []),
+        ("results/ecn_early_mortality.json", ["--experiments", "elderly"]),
+    ],
+)
+def test_a_path_into_another_folder_is_refused(here, commands, monkeypatch, name, more):
+    with pytest.raises(InputError, match=f"{name}: not in results/"):
+        make(monkeypatch, name, *more)
+    assert commands == []
+    make(monkeypatch, "results/elderly/e_sofa_mortality.json", "--experiments", "elderly")
+    assert commands[0][-1] == "results/elderly/kit/e_sofa_mortality/report.html"
+
+
 def test_several_results_and_experiments_come_onto_one_page(here, commands, monkeypatch):
     asked = ["ecn_early_mortality", "e_sofa_mortality"]
     make(monkeypatch, *asked, "--experiments", "config", "elderly")

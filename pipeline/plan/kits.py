@@ -2,9 +2,11 @@
 
     python -m pipeline.plan.kits ecn_early_mortality e_gbdt-stats_mortality --experiments window_6h
 
-Without a result: of all results that are made and have a kit. Without an experiment: of the config
-alone; `config` among several stands for it. Results, numbers and explanations that are missing or
-older than the config or the code are made first. Exit status that of Snakemake where it fails.
+Without a result: of all results that are made and have a kit, but for those of the published
+protocol: `snakemake results/published/kit/<result>/report.html` makes one of these. Without an
+experiment: of the config alone; `config` among several stands for it. Results, numbers and
+explanations that are missing or older than the config or the code are made first. Exit status that
+of Snakemake where it fails.
 """
 
 import subprocess
@@ -54,6 +56,24 @@ def asked(config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
                      "ecn_early_mortality")  # fmt: skip
 
 
+def target_of(config: Mapping[str, Any], name: str) -> str:
+    """The target of a name that may be a path: results/ecn_early_mortality.json.
+
+    Raises `InputError` for a path into another folder than the config's or the experiment's.
+
+    >>> target_of({"name": "elderly"}, "results/elderly/ecn_early_mortality.json")
+    'ecn_early_mortality'
+    """
+    path, home = Path(name), experiments.home(config)
+    if str(path.parent) in (".", home):
+        return path.stem
+    raise InputError(
+        f"{name}: not in {home}/; name a result without its folder, with EXPERIMENT=… for one of "
+        "an experiment; of the published protocol ask snakemake for "
+        f"{home}/published/kit/{path.stem}/{PAGE}"
+    )
+
+
 def pages_of(config: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     """The pages of the kits of some targets.
 
@@ -78,7 +98,7 @@ def main() -> None:
         own = experiments.FOLDER / f"{name}.yaml"
         named = {} if name == CONFIG else {"name": name}
         config = read_config([*args.config, *([own] if named and own.is_file() else [])]) | named
-        names = asked(config, [Path(one).stem for one in args.results])
+        names = asked(config, [target_of(config, one) for one in args.results])
         command = [sys.executable, "-m", "snakemake", "--cores", args.cores]
         command += ["--configfile", *map(str, args.config[1:])] if args.config[1:] else []
         command += ["--config", f"name={name}"] if named else []

@@ -269,10 +269,9 @@ def recalibration_option(config: Config, protocol: str) -> list[str]:
 
     The published protocol is that of the paper, which recalibrates nothing.
 
-    >>> platt = {"recalibration": "platt"}
-    >>> recalibration_option(platt, "corrected"), recalibration_option(platt, "published")
-    (['--recalibration', 'platt'], [])
-    >>> recalibration_option({"recalibration": "none"}, "corrected")
+    >>> recalibration_option({"recalibration": "platt"}, "corrected")
+    ['--recalibration', 'platt']
+    >>> recalibration_option({"recalibration": "platt"}, "published")
     []
     """
     method = "none" if protocol == "published" else config.get("recalibration", "none")

@@ -28,7 +28,8 @@ def auroc(label: Flags, score: Floats, weights: Floats) -> Floats:
     array([0.75])
     """
     negatives, positives = np.sort(score[~label]), score[label]
-    below = _sum_before(weights[:, ~label][:, np.argsort(score[~label], kind="stable")])
+    order = np.flatnonzero(~label)[np.argsort(score[~label], kind="stable")]
+    below = _sum_before(weights[:, order])
     lower = below[:, np.searchsorted(negatives, positives, side="left")]
     lower += below[:, np.searchsorted(negatives, positives, side="right")]
     weight = weights[:, label]
