@@ -81,9 +81,10 @@ def figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def legend(panel: "Axes", title: str | None = None, columns: int = 1) -> None:
-    """The legend below a panel, where it covers nothing; `layout` makes room for it."""
-    handles, labels = panel.get_legend_handles_labels()
+def legend(panel: "Axes", title: str | None = None, columns: int = 1, *more: "Axes") -> None:
+    """The legend below a panel (and of `more`), where it covers nothing; `layout` makes room."""
+    found = [one.get_legend_handles_labels() for one in (panel, *more)]
+    handles, labels = ([part for pair in found for part in pair[place]] for place in (0, 1))
     if handles:
         panel.figure.legend(
             handles, labels, title=title, loc="outside lower left", ncols=columns, frameon=False,
