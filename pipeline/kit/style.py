@@ -84,7 +84,8 @@ def figure(width: float, height: float) -> "Figure":
 def legend(panel: "Axes", title: str | None = None, columns: int = 1, *more: "Axes") -> None:
     """The legend below a panel (and of `more`), where it covers nothing; `layout` makes room."""
     found = [one.get_legend_handles_labels() for one in (panel, *more)]
-    handles, labels = ([part for pair in found for part in pair[place]] for place in (0, 1))
+    handles = [handle for shown, _ in found for handle in shown]
+    labels = [str(label) for _, words in found for label in words]
     if handles:
         panel.figure.legend(
             handles, labels, title=title, loc="outside lower left", ncols=columns, frameon=False,

@@ -121,8 +121,8 @@ def fairness_verdict(kit: Kit) -> str:
         return f"Groups are not compared: {own['reason'] or 'no attribute is known'}."
     told = [_by_measure(groups, name, words) for name, words in GROUPED.items()]
     return (f"Of {len(groups)} groups, each beside all other test episodes, these clearly differ: "
-            f"{'; '.join(told)}. What was not measured, or is hidden, says nothing of the groups. The intervals are "
-            "not corrected for the number of groups and measures.")  # fmt: skip
+            f"{'; '.join(told)}. What was not measured, or is hidden, says nothing of the groups. "
+            "The intervals are not corrected for the number of groups and measures.")  # fmt: skip
 
 
 def _by_measure(groups: list[tuple[str, Any]], name: str, words: str) -> str:
