@@ -349,6 +349,7 @@ def test_a_model_without_encoders_is_not_said_to_have_any(target):
         assert word not in text, word
     assert "draws nothing at random" in text and "both training shares" in text
     assert "training, first share" in text and "training, second share" in text
+    assert "Training, second share" in tables(kit)["table_one"].header
 
 
 def test_a_score_is_named_alone():
