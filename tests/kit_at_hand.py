@@ -156,7 +156,21 @@ def variable(name, words, levels=(), summaries=None, reason=None, sizes=None):
 
 def table_one():
     sizes = dict(zip(COLUMNS, (2000, 900, 440, 160, 500, 1600, 400), strict=True))
-    words = dict(zip(COLUMNS, ("All", *SPLITS, "Without", "With the outcome"), strict=True))
+    words = dict(
+        zip(
+            COLUMNS,
+            (
+                "All",
+                "Training (encoders)",
+                "Training (fusion)",
+                "Validation",
+                "Test",
+                "Without",
+                "With the outcome",
+            ),
+            strict=True,
+        )
+    )
     columns = [{"name": c, "words": words[c], "episodes": n, "patients": n * 3 // 4}
                for c, n in sizes.items()]  # fmt: skip
     summary = {"mean": 64.1, "sd": 16.2, "median": 66.0, "q1": 53.0, "q3": 77.0}

@@ -80,9 +80,10 @@ def test_legends_cover_no_line(drawn):
     for name in ("roc", "precision_recall", "calibration", "decision", "missing"):
         figure = drawn[0][name].draw()
         figure.draw_without_rendering()
-        panel = figure.axes[0].get_window_extent()
+        panel = figure.axes[-1].get_window_extent()
         (legend,) = figure.legends
         assert legend.get_window_extent().y1 <= panel.y0, name
+        assert all(one.get_legend() is None for one in figure.axes), name
 
 
 def test_the_same_kit_gives_the_same_bytes(drawn, tmp_path):
@@ -182,7 +183,8 @@ def test_hidden_bins_of_the_histogram_are_hatched_and_not_empty():
     own = kit.numbers["calibration"][0]["histogram"]
     own["positives"] = ["<10", "hidden", *own["positives"][2:]]
     made = pictures(kit)["calibration"]
-    panel = made.draw().axes[1]
+    figure = made.draw()
+    panel = figure.axes[1]
     assert [(p.get_x(), p.get_x() + p.get_width()) for p in hatched(panel)] == [
         (0, 0.1),
         (0.1, 0.2),
@@ -191,7 +193,7 @@ def test_hidden_bins_of_the_histogram_are_hatched_and_not_empty():
     for patch in hatched(panel):  # of the whole height, whatever the others are
         ends = patch.get_transform().transform([(0, patch.get_y()), (0, patch.get_height())])
         assert panel.transData.inverted().transform(ends)[:, 1] == pytest.approx([low, high])
-    named = [text.get_text() for text in panel.get_legend().get_texts()]
+    named = [text.get_text() for one in figure.legends for text in one.get_texts()]
     assert named.count("hidden, few episodes") == 1
     assert "Of 10 bins of risks 2 are hatched" in made.alt
     rows = [row for row in made.rows if row["part"] == "bin of risks"]

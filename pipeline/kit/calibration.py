@@ -57,7 +57,7 @@ def calibration(kit: Kit) -> Picture:
     alt += hidden_words(own["histogram"])
 
     def draw() -> "Figure":
-        drawn = figure(SINGLE, 112 * MM if own["histogram"] else 98 * MM)
+        drawn = figure(SINGLE, 118 * MM if own["histogram"] else 98 * MM)
         panels = drawn.subplots(
             2 if own["histogram"] else 1, 1, sharex=True, squeeze=False,
             height_ratios=[4, 1.1] if own["histogram"] else [1],
@@ -66,7 +66,7 @@ def calibration(kit: Kit) -> Picture:
         if own["histogram"]:
             _risks(panels[1], own["histogram"], panels[0].get_xlim()[1])
         panels[-1].set_xlabel("Predicted risk")
-        legend(panels[0], f"Slope {slope}, in the large {large}", 2)
+        legend(panels[0], f"Slope {slope}, in the large {large}", 2, *panels[1:])
         return drawn
 
     return Picture(title, alt, _rows(own), draw)
@@ -151,7 +151,6 @@ def _risks(panel: Any, histogram: Any, end: float) -> None:
                       label="" if place else "hidden, few episodes")  # fmt: skip
     panel.set(ylabel="Episodes", xlim=(0, end))
     panel.grid(False, axis="x")
-    panel.legend(loc="upper right", frameon=False, borderaxespad=0)
 
 
 def _bar(count: Any) -> float:

@@ -7,6 +7,7 @@ from pipeline.kit import fitted
 from pipeline.kit.calibration import METHODS, calibrated_by
 from pipeline.kit.inputs import Kit, listed
 from pipeline.kit.tables import counted, rounding
+from pipeline.kit.verdicts import GROUPED
 from pipeline.kit.words import PUBLISHED, corrected, counts, episodes, of_split
 from pipeline.report.names import letter_words
 
@@ -15,10 +16,6 @@ KINDS = {"ehr": ("vitals", "outputs", "labs", "procedures", "infusions"), "cxr":
          "note": ("notes",)}  # fmt: skip
 TABLES = {"vitals": "chartevents", "outputs": "outputevents", "labs": "labevents",
           "infusions": "inputevents"}  # fmt: skip
-# what is measured in each group
-GROUPED = {"auroc": "AUROC", "in_the_large": "calibration in the large",
-           "sensitivity": "sensitivity", "specificity": "specificity",
-           "ppv": "positive predictive value"}  # fmt: skip
 
 
 def source_words(kit: Kit) -> str:

@@ -81,9 +81,11 @@ def figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def legend(panel: "Axes", title: str | None = None, columns: int = 1) -> None:
-    """The legend below a panel, where it covers nothing; `layout` makes room for it."""
-    handles, labels = panel.get_legend_handles_labels()
+def legend(panel: "Axes", title: str | None = None, columns: int = 1, *more: "Axes") -> None:
+    """The legend below a panel (and of `more`), where it covers nothing; `layout` makes room."""
+    found = [one.get_legend_handles_labels() for one in (panel, *more)]
+    handles = [handle for shown, _ in found for handle in shown]
+    labels = [str(label) for _, words in found for label in words]
     if handles:
         panel.figure.legend(
             handles, labels, title=title, loc="outside lower left", ncols=columns, frameon=False,

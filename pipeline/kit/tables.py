@@ -97,9 +97,11 @@ def table_one(kit: Kit) -> Table:
     """Who the episodes are: by split and by outcome, with missing values and differences."""
     own = kit.numbers["table_one"]
     names = [column["name"] for column in own["columns"]]
+    # shares are named by what this model does with them
+    splits = {name: words[:1].upper() + words[1:] for name, words in split_words(kit).items()}
     header = [
         "Variable",
-        *(column["words"] for column in own["columns"]),
+        *(splits.get(column["name"], column["words"]) for column in own["columns"]),
         "SMD outcome",
         "SMD splits",
     ]

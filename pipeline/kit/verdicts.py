@@ -6,11 +6,15 @@ from pipeline.evaluation.statistics.significance import SEEDS
 from pipeline.kit.calibration import calibrated_by
 from pipeline.kit.fitted import WAYS, features, is_drawn
 from pipeline.kit.inputs import Kit
-from pipeline.kit.tables import MEASURES
 from pipeline.report.numbers import number, with_interval
 
 # ASSUME calibration is called good within these bounds: a convention, stated before any result
 SLOPE, LARGE = (0.8, 1.25), (-0.2, 0.2)
+
+# what is measured in each group
+GROUPED = {"auroc": "AUROC", "in_the_large": "calibration in the large",
+           "sensitivity": "sensitivity", "specificity": "specificity",
+           "ppv": "positive predictive value"}  # fmt: skip
 
 
 def within(estimate: Any, bounds: tuple[float, float]) -> bool | None:
@@ -115,10 +119,10 @@ def fairness_verdict(kit: Kit) -> str:
     groups = [(one["words"], group) for one in own["attributes"] for group in one["groups"]]
     if own["reason"] or not groups:
         return f"Groups are not compared: {own['reason'] or 'no attribute is known'}."
-    told = [_by_measure(groups, name, words) for name, words in MEASURES.items()]
-    return (f"Of {len(groups)} groups, each beside all other test episodes: {'; '.join(told)}. "
-            "What was not measured, or is hidden, says nothing of the groups. The intervals are "
-            "not corrected for the number of groups and measures.")  # fmt: skip
+    told = [_by_measure(groups, name, words) for name, words in GROUPED.items()]
+    return (f"Of {len(groups)} groups, each beside all other test episodes, these clearly differ: "
+            f"{'; '.join(told)}. What was not measured, or is hidden, says nothing of the groups. "
+            "The intervals are not corrected for the number of groups and measures.")  # fmt: skip
 
 
 def _by_measure(groups: list[tuple[str, Any]], name: str, words: str) -> str:
@@ -126,10 +130,9 @@ def _by_measure(groups: list[tuple[str, Any]], name: str, words: str) -> str:
     gaps = [(f"{what} {group['group']}", group["minus_rest"][name]) for what, group in groups]
     known = [(what, gap) for what, gap in gaps if gap["low"] is not None]
     if not known:
-        return f"{words}: measured in none"
+        return f"by {words} (measured in none) nothing can be said"
     differ = [f"{what} ({with_interval(gap, sign=True)})" for what, gap in known if _differs(gap)]
-    found = f"clearly differing: {', '.join(differ)}" if differ else "none clearly differs"
-    return f"{words}, measured in {len(known)}: {found}"
+    return f"by {words} (measured in {len(known)}) {', '.join(differ) or 'none'}"
 
 
 def _differs(gap: Any) -> bool:
