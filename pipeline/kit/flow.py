@@ -61,7 +61,7 @@ def files_words(kit: Kit, one: Any) -> str:
     if one["episodes"] is not None:
         text += f", of {amount(one['episodes'], 'episodes')}"
     if one["unreadable"] is None:
-        return f"{text}; not read by this model"
+        return f"{text}; {one['unreadable_reason'] or 'not read by this model'}"
     return f"{text}; {amount(one['unreadable'], 'unreadable')}; {amount(one['used'], 'used')}"
 
 

@@ -165,7 +165,8 @@ def rounding(kit: Kit) -> str:
         return ""
     return (
         f"Counts of 1 to {least - 1} are <{least}, small groups and those from which they would "
-        f"follow are hidden, and all other counts are rounded to multiples of {least}."
+        f"follow are hidden; other counts are rounded to multiples of {least}, but for those of "
+        "groups and of the result's own threshold, which are exact or withheld."
     )
 
 

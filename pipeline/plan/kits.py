@@ -97,6 +97,8 @@ def main() -> None:
     for name in args.experiments:
         own = experiments.FOLDER / f"{name}.yaml"
         named = {} if name == CONFIG else {"name": name}
+        if named and not own.is_file() and not Path(experiments.home(named)).is_dir():
+            raise InputError(f"--experiments: {name}: neither {own} nor results of it are there")
         config = read_config([*args.config, *([own] if named and own.is_file() else [])]) | named
         names = asked(config, [target_of(config, one) for one in args.results])
         command = [sys.executable, "-m", "snakemake", "--cores", args.cores]
