@@ -145,7 +145,7 @@ def statistics(kit: Kit) -> Picture:
             bars(panel, (one["signals"] or [])[:BARS], "strength")
             named = one["signals"] or []
             part = _first(len(named[:BARS]), len(named), "signals")
-            panel.set_xlabel(f"Mean absolute {_method(one)}, log odds; {part}{_filled(named)}")
+            panel.set_xlabel(f"Mean absolute {_method(one)}, log odds\n{part}{_filled(named)}")
             titled(panel, one["model"], one)
         return drawn
 
