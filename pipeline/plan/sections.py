@@ -242,6 +242,11 @@ class Common(Section):
         None,
     )
     source: Source = key("where the data sets lie")
+    external: dict[Name, Source] = optional(
+        "name → another source, with the keys of `source`: models are validated on it, unchanged, "
+        "as results/external/<name>/<target>.json",
+        {},
+    )
     sample: Number = key("share of the subjects, e.g. 0.01 for a first try of a real copy",
                          ge=0.0001, le=1)  # fmt: skip
     hospital: Hospital = key("the synthetic hospital")
