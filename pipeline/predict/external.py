@@ -23,7 +23,7 @@ from pipeline.evaluation.sections.suppression import shown_attrition, shown_part
 from pipeline.evaluation.statistics.bootstrap import Resampling, described
 from pipeline.evaluation.statistics.figures import rounded
 from pipeline.predict import folder, reference
-from pipeline.predict.outcomes import followed, labelled
+from pipeline.predict.outcomes import followed
 from pipeline.predict.prepared import facts, prepare, section_of
 from pipeline.predict.quality import shift
 from pipeline.stage.command import parser, run
@@ -99,8 +99,7 @@ def validate(asked: argparse.Namespace, model: StoredModel) -> ExternalValidatio
         work = Path(name)
         source = prepare(section, predictor.tables, work / "source", asked.threads, asked.memory_mb)
         made = predictor.predict(source, suppress_below=least)
-        outcomes = labelled(model, source, work, asked.threads, asked.memory_mb)
-        known, steps = followed(model, source, made.risks, outcomes)
+        known, steps = followed(model, source, made.risks, work, asked.threads, asked.memory_mb)
     frame, total = rows_of(made.risks, known), made.risks["episode_id"].n_unique()
     home = at_home(model, asked.predictions, resampling, least) if asked.predictions else None
     selection = shown_attrition([*made.steps, *steps], least)

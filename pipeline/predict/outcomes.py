@@ -59,14 +59,22 @@ def running(model: StoredModel, source: Prepared, who: pl.DataFrame) -> pl.Serie
     return pl.concat(found).unique()
 
 
-def followed(model: StoredModel, source: Prepared, risks: pl.DataFrame, outcomes: pl.DataFrame
-             ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:  # fmt: skip
+def followed(
+    model: StoredModel, source: Prepared, risks: pl.DataFrame, work: Path, threads: int,
+    memory_mb: int,
+) -> tuple[pl.DataFrame, list[dict[str, Any]]]:  # fmt: skip
     """Those with a risk whose outcome is known, with `label`; who is left step by step.
 
-    `risks`: of `pipeline.predict`, `outcomes`: of `labelled`.
+    `risks`: of `pipeline.predict`; `work`: a folder of one's own. `InputError` where there is
+    nobody.
     """
     who = risks.select("episode_id", "subject_id").unique().sort("episode_id")
     open_ended = running(model, source, who)
+    if open_ended.len() == who.height:
+        raise InputError(f"{source.words}: of nobody with a risk it knows the end (dischtime; of "
+                         "ICU stays outtime, too): there is no outcome to judge a risk by"
+                         )  # fmt: skip
+    outcomes = labelled(model, source, work, threads, memory_mb)
     rows = who.join(outcomes.with_columns(in_cohort=True), on="episode_id", how="left",
                     maintain_order="left")  # fmt: skip
     rows = rows.with_columns(
@@ -85,7 +93,5 @@ def followed(model: StoredModel, source: Prepared, risks: pl.DataFrame, outcomes
     }
     kept = rows.filter(attrition.all_met(asked)).select("episode_id", "label")
     if kept.is_empty():
-        raise InputError(f"{source.words}: nobody with a risk has an outcome that is known: "
-                         f"{attrition.as_text(attrition.merged(attrition.count(rows, asked)))}"
-                         )  # fmt: skip
+        raise InputError(f"{source.words}: nobody with a risk has an outcome that is known")
     return kept, attrition.count(rows, asked)

@@ -13,71 +13,77 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.extract import release
+from pipeline.extract.settings import Source as Section
+from pipeline.extract.settings import expanded
 from pipeline.extract.tables import extract
 from pipeline.hourly import adapt as hourly
 from pipeline.hourly import source as hourly_source
 from pipeline.meds import adapt as meds
 from pipeline.meds import source as meds_source
-from pipeline.plan import configuration
-from pipeline.plan.sections import Source as Section
 from pipeline.predict.source import ENDS, LAST_YEAR, Prepared
 from pipeline.stage.command import parsed
 from pipeline.stage.errors import InputError
+from pipeline.stage.modules import ROOT
+
+ADAPTERS: dict[str, Any] = {"meds": meds_source, "hourly": hourly_source}
 
 
-def section_of(text: str, kind: str = "mimic", codes: str | None = None) -> dict[str, Any]:
+def section_of(text: str, kind: str = "mimic", codes: str | None = None) -> Section:
     """The section of a source by an option: its JSON, or its folder with a kind and codes.
 
-    >>> section_of("/data/new")["root"], section_of('{"root": "/data/new"}')["root"]
-    ('/data/new', '/data/new')
-    >>> section_of('{"rot": "/data/new"}')
+    >>> section_of(".").root, section_of('{"kind": "hourly", "root": "."}').kind
+    ('.', 'hourly')
+    >>> section_of('{"kind": "meds"}')
     Traceback (most recent call last):
     pipeline.stage.errors.InputError: --source: root: Field required
     """
-    told = {"kind": kind, "root": text, "codes": codes}
+    told: Any = {"kind": kind, "root": text, "codes": codes}
     if text.lstrip().startswith("{"):
         told = parsed(text, "--source")
     try:
-        return Section.model_validate(told).model_dump()
+        section = Section.model_validate(told)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise InputError(f"--source: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    for name, path in section.folders.items():
+        if path and not Path(path).is_dir():
+            raise InputError(f"--source: {name}: no folder {path}")
+    return section
 
 
-def facts(section: dict[str, Any]) -> dict[str, Any]:
+def facts(section: Section) -> dict[str, Any]:
     """Kind and releases of a source, as a result says them."""
-    kind, folders = section["kind"], configuration.source({"source": section})
-    adapter = configuration.ADAPTERS.get(kind)
-    releases = adapter.facts(folders["root"]) if adapter else release.versions(folders)
-    return {"kind": kind, "releases": releases}
+    adapter = ADAPTERS.get(section.kind)
+    releases = (
+        adapter.facts(section.folders["root"]) if adapter else release.versions(section.folders)
+    )
+    return {"kind": section.kind, "releases": releases}
 
 
-def prepare(section: dict[str, Any], names: Iterable[str], folder: Path, threads: int,
-            memory_mb: int) -> Prepared:  # fmt: skip
+def prepare(section: Section, names: Iterable[str], folder: Path, threads: int, memory_mb: int
+            ) -> Prepared:  # fmt: skip
     """Writes `<name>.parquet` of the named tables that the source has into `folder`.
 
     `InputError` where a file cannot be read.
     """
-    kind, folders = section["kind"], configuration.source({"source": section})
-    root = str(folders["root"])
+    folders = section.folders
+    root = folders["root"] or ""
     folder.mkdir(parents=True, exist_ok=True)
-    words = "the source" if folders["root"] is None else root
-    if kind == configuration.MEDS:
-        wanted = [folder / f"{name}.parquet" for name in names if name in meds_source.OFFERED]
-        codes = configuration.codes({"source": section})
-        meds.adapt(root, codes, wanted, threads, memory_mb, folder)
-        return Prepared(folder, None, LAST_YEAR, words)
-    if kind == configuration.HOURLY:
-        if lines := hourly_source.problems(root, ()):
+    if adapter := ADAPTERS.get(section.kind):
+        outputs = [folder / f"{name}.parquet" for name in names if name in adapter.OFFERED]
+        if lines := adapter.problems(root, ()):
             raise InputError(lines[0])
-        hourly.adapt(Path(root), [folder / f"{name}.parquet" for name in names
-                                  if name in hourly_source.OFFERED])  # fmt: skip
-        return Prepared(folder, None, LAST_YEAR, words)
+        if section.kind == "meds":
+            codes = expanded(section.codes or str(ROOT / meds_source.SHIPPED))
+            meds.adapt(root, codes, outputs, threads, memory_mb, folder)
+        else:
+            hourly.adapt(Path(root), outputs)
+        return Prepared(folder, None, LAST_YEAR, root)
     for name in names:
         if path := table_path(folders, name):
             extract(name, path, folder / f"{name}.parquet", threads=threads, memory_mb=memory_mb,
                     temp=folder, may_lack=ENDS.get(name, ()))  # fmt: skip
-    return Prepared(folder, films_of(folders), release.last_year(folders), words)
+    return Prepared(folder, films_of(folders), release.last_year(folders), root or "the source")
 
 
 def table_path(folders: release.Source, name: str) -> Path | None:
