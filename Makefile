@@ -4,7 +4,7 @@
 #   results/models/ecn_early_mortality/
 # make predict TARGET=… SOURCE=/data/new OUTPUT=risks.parquet — the risks of new patients by it
 # make external TARGET=… NAME=… — the model of a result, unchanged, on a source of config.external:
-#   results/external/<name>/<target>.json
+#   results/external/<name>/<target>.json and .svg
 # make weights — on a machine with a net: the pretrained weights that the config names (CONFIG=…: another)
 # make verify — every byte of results against its digest, of a real copy against its SHA256SUMS.txt
 # make report — report.html: all that is made so far; EXPERIMENT=…: of one, report-….html
@@ -117,7 +117,7 @@ predict: model
 
 external: setup
 	@test -n "$(NAME)" || { echo "make external NAME=…: a source of config.external"; exit 1; }
-	snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) -- $(dir $(TARGET))external/$(NAME)/$(notdir $(TARGET))
+	snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) -- $(dir $(TARGET))external/$(NAME)/$(notdir $(TARGET)) $(dir $(TARGET))external/$(NAME)/$(basename $(notdir $(TARGET))).svg
 
 # the only command that fetches models; WITHOUT_LICENCE=owner/name: one that states none and that you may use
 weights: setup

@@ -1,7 +1,7 @@
 """A stored model, unchanged, on the patients of another source of config.external.
 
 Needs the model of a result and its predictions at home, and the files of the other source. Makes
-results/external/{source}/{modalities}_{model}_{task}.json.
+results/external/{source}/{modalities}_{model}_{task}.json, and its figure .svg.
 """
 
 
@@ -38,4 +38,26 @@ rule validate_externally:
         " --output {output:q}"
         " --device {params.device:q}"
         " --threads {threads} --memory-mb {resources.mem_mb}"
+        " 2> {log:q}"
+
+
+rule draw_external:
+    input:
+        result=f"{HOME}/external/{{source}}/{{modalities}}_{{model}}_{{task}}.json",
+        code=modules("pipeline.report.external"),
+    output:
+        f"{HOME}/external/{{source}}/{{modalities}}_{{model}}_{{task}}.svg",
+    log:
+        "logs/draw_external/{source}/{modalities}_{model}_{task}.log",
+    wildcard_constraints:
+        source="[^/]+",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=10,
+    shell:
+        "python -m pipeline.report.external"
+        " --result {input.result:q}"
+        " --output {output:q}"
         " 2> {log:q}"

@@ -12,7 +12,7 @@ from checkout import REPOSITORY
 from hospital_files import files
 from sklearn.metrics import roc_auc_score
 
-from pipeline.evaluation.sections.external import DRAWS, ici, refits, validated
+from pipeline.evaluation.sections.external import DRAWS, ici_and_curve, refits, validated
 from pipeline.evaluation.statistics.bootstrap import Resampling
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.plan import configuration
@@ -23,6 +23,7 @@ from pipeline.predict.outcomes import followed
 from pipeline.predict.predictor import Predictor
 from pipeline.predict.prepared import prepare, section_of
 from pipeline.predict.source import Prepared
+from pipeline.report import external as drawing
 from pipeline.stage.errors import InputError
 
 SCHEMA = json.loads((REPOSITORY / "pipeline/evaluation/external.schema.json").read_text())
@@ -61,10 +62,12 @@ def test_a_refit_mends_a_known_distortion_the_better_the_more_patients_it_has():
 def test_a_refit_is_judged_on_the_patients_that_were_not_drawn(monkeypatch):
     part, seen = drawn(400), []
     module = sys.modules[refits.__module__]
+    judge = module.brier
     monkeypatch.setattr(module, "fit", lambda label, *_: seen.append(len(label)) or "no line")
-    monkeypatch.setattr(module, "ici", lambda label, *_: seen.append(len(label)) or [0.0])
+    monkeypatch.setattr(module, "brier", lambda label, *more: seen.append(-len(label)) or judge(
+        label, *more))  # fmt: skip
     (made,) = refits(part, 0, 0, (120,))
-    assert set(seen) == {240, 160}  # two episodes of each patient, on one side
+    assert set(seen) == {240, -160}  # two episodes of each patient, on one side
     assert made["unfitted"] == DRAWS
     assert made["after"] == made["before"]  # the risks stay as they are
 
@@ -90,7 +93,12 @@ def test_figures_are_scikit_learns_and_those_of_the_threshold_of_home():
     told = made["calibration"]
     assert told["slope"]["low"] < 1 < told["slope"]["high"]
     assert told["in_the_large"]["low"] < 0 < told["in_the_large"]["high"]
-    assert told["ici"]["value"] < 0.03 < ici(label, risk / 2, np.ones((1, len(risk))))[0]
+    one, half = np.ones((1, len(risk))), np.array([0.2])
+    off, observed = ici_and_curve(label, risk / 2, one, half)[0]
+    assert told["ici"]["value"] < 0.03 < off
+    assert observed == pytest.approx(0.4, abs=0.03)
+    at = np.interp(0.2, told["smooth"]["risk"], told["smooth"]["observed"])
+    assert at == pytest.approx(0.2, abs=0.03)
 
 
 def test_few_outcomes_and_small_cells_withhold_figures():
@@ -99,6 +107,7 @@ def test_few_outcomes_and_small_cells_withhold_figures():
     made = validated(few, [0.3], FEW, 10)
     assert made["metrics"]["positives"] == "<10"
     assert made["metrics"]["reason"] == made["threshold"]["reason"]
+    assert made["calibration"].pop("smooth") is None
     figures = [*made["calibration"].values(), made["metrics"]["auroc"]]
     assert all(one["value"] is None for one in figures)
     cell = validated(drawn(), [0.8], FEW, 10)["threshold"]
@@ -227,7 +236,7 @@ def test_outcomes_are_read_for_labels_alone(model, predictor, source, made, tmp_
     assert (before["label"] + after["label"]).to_list() == [1] * before.height
 
 
-@pytest.mark.parametrize(("count", "shown"), [(3, "<10"), (12, 12)])
+@pytest.mark.parametrize(("count", "shown"), [(3, "<10"), (30, 30)])
 def test_who_has_no_outcome_is_counted(model, predictor, source, made, north, tmp_path, count,
                                        shown, monkeypatch):  # fmt: skip
     some = made.risks.unique("subject_id", maintain_order=True)["episode_id"].head(count).implode()
@@ -279,6 +288,30 @@ def test_a_source_in_meds_gives_the_same_patients(north, source, made, monkeypat
     monkeypatch.setattr(sys, "argv", ["predict", *map(str, words), "--device", "cpu"])
     predict.main()
     assert pl.read_parquet(risks)["episode_id"].equals(made.risks["episode_id"])
+
+
+def test_the_figure_shows_home_there_and_a_refit(north, result, tmp_path, monkeypatch):
+    part = drawn(1500)
+    refit = refits(part, 0, 0, (200,))
+    picture = tmp_path / "x.svg"
+    for name, made in {
+        "whole": {**result, "refits": refit},
+        "bare": {**result, "home": None, "refits": []},
+    }.items():
+        given = tmp_path / f"{name}.json"
+        given.write_text(json.dumps(made))
+        words = ["--result", str(given), "--output", str(picture)]
+        monkeypatch.setattr(sys, "argv", ["figure", *words])
+        drawing.main()
+        text = picture.read_text()
+        assert ("at home: slope" in text) == (name == "whole")
+        assert ("north, refitted on 200 patients" in text) == (name == "whole")
+        assert f"{TARGET} at north" in text
+    drawing.main()
+    assert picture.read_text() == text
+    given.write_text((north / f"results/{TARGET}.json").read_text())
+    with pytest.raises(InputError, match="no validation on another source"):
+        drawing.main()
 
 
 def test_predictions_that_are_not_the_models_are_refused(north, model):

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from typing_extensions import TypedDict
 
+from pipeline.stage.kit import Smooth
 from pipeline.stage.prediction import (
     Ineligible,
     Present,
@@ -78,6 +79,8 @@ class CalibrationThere(TypedDict):
     ici: Estimate
     """Integrated calibration index: mean distance of the risks from a smooth curve of calibration
     (restricted cubic spline of the logit, four knots)."""
+    smooth: Smooth | None
+    """That curve, with its band; null without one."""
 
 
 @exact
@@ -157,6 +160,9 @@ class Refit(TypedDict):
     """The risks of home."""
     after: Judged | None
     """The risks after the refit, of the same patients."""
+    smooth: Smooth | None
+    """Mean smooth curve of the refitted risks; its band holds 95 % of the draws, and is none of
+    patients."""
 
 
 @exact

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from pipeline.evaluation.sections.binary import split_metrics
+from pipeline.evaluation.sections.calibrated import grid_of, smooth_curve
 from pipeline.evaluation.sections.recalibrated import fit
 from pipeline.evaluation.sections.suppression import why_no_metrics
 from pipeline.evaluation.sections.threshold import MEASURES, at_calls, calls_of, cells
@@ -44,32 +45,38 @@ def validated(
     }
 
 
-def ici(label: Flags, score: Floats, weights: Floats) -> Floats:
-    """(B,): the integrated calibration index under each of (B, n) weights; NaN without a curve.
+def ici_and_curve(label: Flags, score: Floats, weights: Floats, grid: Floats) -> Floats:
+    """(B, 1 + m): the integrated calibration index under each of (B, n) weights, and the smooth
+    curve at the risks of the grid (m,); NaN without a curve.
 
-    >>> score = np.linspace(0.1, 0.9, 1000)
+    >>> score, one, grid = np.linspace(0.1, 0.9, 1000), np.ones((1, 1000)), np.array([0.2])
     >>> label = np.random.default_rng(0).random(1000) < score
-    >>> ici(label, score, np.ones((1, 1000))).round(1), ici(label, score / 2, np.ones((1, 1000)))
-    (array([0.]), array([0.2...]))
+    >>> ici_and_curve(label, score, one, grid).round(1), ici_and_curve(label, score / 2, one, grid)
+    (array([[0. , 0.2]]), array([[0.2..., 0.3...]]))
     """
-    gap = np.abs(smooth(label, score, weights, score) - score)
-    distance: Floats = np.einsum("bn,bn->b", weights, gap) / weights.sum(axis=1)
-    return distance
+    curve = smooth(label, score, weights, np.concatenate([score, grid]))
+    gap = np.abs(curve[:, : len(score)] - score)
+    distance = np.einsum("bn,bn->b", weights, gap) / weights.sum(axis=1)
+    return np.column_stack([distance, curve[:, len(score) :]])
 
 
 def calibration(part: Sample, resampling: Resampling, reason: str | None) -> CalibrationThere:
     """Intercept, slope, calibration in the large and ICI; null where there is a `reason`."""
     if reason:
-        return {"slope": NOTHING, "intercept": NOTHING, "in_the_large": NOTHING, "ici": NOTHING}
+        return {"slope": NOTHING, "intercept": NOTHING, "in_the_large": NOTHING, "ici": NOTHING,
+                "smooth": None}  # fmt: skip
+    grid = grid_of(part)
     large = {score.tobytes(): in_the_large_of(part.label, score) for score in part.probability}
 
-    def each(label: Flags, score: Floats, weights: Floats) -> Floats:  # (B, 4)
+    def each(label: Flags, score: Floats, weights: Floats) -> Floats:  # (B, 4 + POINTS)
         free, fixed = line_of(label, score, weights), large[score.tobytes()](weights)
-        return np.column_stack([free, fixed, ici(label, score, weights)])
+        return np.column_stack([free, fixed, ici_and_curve(label, score, weights, grid)])
 
     drawn = replicate(part, per_seed(each, part), resampling)
     return {"slope": drawn.estimate(1), "intercept": drawn.estimate(0),
-            "in_the_large": drawn.estimate(2), "ici": drawn.within(SHARE).estimate(3)}  # fmt: skip
+            "in_the_large": drawn.estimate(2), "ici": drawn.within(SHARE).estimate(3),
+            "smooth": smooth_curve(drawn.of(lambda all_of: all_of[..., 4:], SHARE), grid)
+            }  # fmt: skip
 
 
 def at_thresholds(
@@ -125,42 +132,57 @@ def refit(part: Sample, size: int, seed: int, smallest: int) -> Refit:
     """A refit on `size` patients, drawn `DRAWS` times."""
     made: Refit = {
         "patients": size, "reason": why_not(part, size, smallest), "draws": 0, "unfitted": 0,
-        "before": None, "after": None,
+        "before": None, "after": None, "smooth": None,
     }  # fmt: skip
     if made["reason"]:
         return made
     random = np.random.default_rng([seed, size])
-    patients = np.unique(part.subject)
-    figures = np.empty((DRAWS, 2, 4))
+    patients, grid = np.unique(part.subject), _range_after(part)
+    figures = np.empty((DRAWS, 2, 4 + len(grid)))
     for draw in range(DRAWS):
         drawn = np.isin(part.subject, random.choice(patients, size, replace=False))
-        figures[draw], unfitted = _judged(part, drawn)
+        figures[draw], unfitted = _judged(part, drawn, grid)
         made["unfitted"] += unfitted
     made["draws"] = DRAWS
     made["before"], made["after"] = (_spread(figures[:, place]) for place in (0, 1))
+    curves = figures[:, 1, 4:]
+    if not np.isnan(curves).any():
+        low, high = np.percentile(curves, PERCENTILES, axis=0)
+        made["smooth"] = {"risk": grid.tolist(), "observed": curves.mean(axis=0).tolist(),
+                          "low": low.tolist(), "high": high.tolist()}  # fmt: skip
     return made
 
 
-def _judged(part: Sample, drawn: Flags) -> tuple[Floats, int]:
-    """Slope, in the large, Brier and ICI, (2, 4), of the others before and after; how many seeds
-    have no line."""
+def _range_after(part: Sample) -> Floats:
+    """The risks at which curves after a refit are drawn: the range that a fit on all would give."""
+    made = []
+    for score in part.probability:
+        found = fit(part.label, score, partial(fit_recalibration, method="platt"), 0)
+        made.append(score if isinstance(found, str) else recalibrated(score, *found))
+    return grid_of(part.scored(np.array(made)))
+
+
+def _judged(part: Sample, drawn: Flags, grid: Floats) -> tuple[Floats, int]:
+    """Slope, in the large, Brier, ICI and the curve, (2, 4 + m), of the others before and after;
+    how many seeds have no line."""
     platt, unfitted = partial(fit_recalibration, method="platt"), 0
     label, each = part.label[~drawn], []
     for score in part.probability:
         found = fit(part.label[drawn], score[drawn], platt, 0)
         unfitted += isinstance(found, str)
         after = score[~drawn] if isinstance(found, str) else recalibrated(score[~drawn], *found)
-        each.append([_figures(label, score[~drawn]), _figures(label, after)])
+        each.append([_figures(label, score[~drawn], grid), _figures(label, after, grid)])
     return np.mean(each, axis=0), unfitted
 
 
-def _figures(label: Flags, score: Floats) -> list[float]:
+def _figures(label: Flags, score: Floats, grid: Floats) -> Floats:
     one = unit_weights(label)
-    return [float(of(label, score, one)[0]) for of in (slope, in_the_large, brier, ici)]
+    figures = [of(label, score, one)[:1] for of in (slope, in_the_large, brier)]
+    return np.concatenate([*figures, ici_and_curve(label, score, one, grid)[0]])
 
 
 def _spread(figures: Floats) -> Judged:
-    """The mean and the percentiles of draws, (DRAWS, 4)."""
+    """The mean and the percentiles of draws, (DRAWS, 4 or more)."""
 
     def of(values: Floats) -> Spread:
         there = values[~np.isnan(values)]
