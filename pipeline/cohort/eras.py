@@ -13,7 +13,7 @@ patients of the training share who have no late admission at all, and of these n
 later: none of them is a test patient of any unit, and nothing late is read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
@@ -22,6 +22,7 @@ import polars as pl
 from pipeline.cohort import attrition
 from pipeline.cohort.settings import ERA, YEARS, Fold
 from pipeline.cohort.settings import ERA_TABLES as TABLES
+from pipeline.cohort.split import create_macro
 from pipeline.stage.errors import InputError
 from pipeline.stage.privacy import shown
 
@@ -89,20 +90,26 @@ def register(database: duckdb.DuckDBPyConnection, episodes: pl.DataFrame) -> Non
     database.register("early", early)
 
 
-def register_source(
-    database: duckdb.DuckDBPyConnection, split: Fold, tables: Sequence[str]
-) -> None:
-    """Makes the same table for fits on the source, where the split is by era.
+def prepare_fit(database: duckdb.DuckDBPyConnection, split: Fold, tables: Sequence[str]) -> None:
+    """Makes the SQL functions of a fit on the source known to the connection.
 
-    `tables`: the files of `TABLES`. `until`, of each patient: when, by the shifted dates, the late
-    era begins. Patients with a later admission, or of unknown years, are not in it.
+    `split_of(subject_id)`, and `trained_on(subject_id, time)`: whether the fit may read what was
+    charted of a patient at a time. `tables`: the files of `TABLES`, where the split is by era;
+    then whoever has a late admission, or unknown years, is no training patient.
     """
-    if split.by != "era":
-        return
-    if len(tables) != len(TABLES):
-        raise InputError(f"split.by: era needs {' and '.join(TABLES)} of the source (--eras)")
-    files: Mapping[str, str] = dict(zip(TABLES, tables, strict=True))
-    database.execute(f"""
+    trained = "split_of(subject_id) = 'train'"
+    if split.by == "era":
+        if len(tables) != len(TABLES):
+            raise InputError(f"split.by: era needs {' and '.join(TABLES)} of the source (--eras)")
+        database.execute(_early(split, **dict(zip(TABLES, tables, strict=True))))
+        trained += " AND time < (SELECT until FROM early WHERE patient = subject_id)"
+    create_macro(database, split)
+    database.execute(f"CREATE OR REPLACE MACRO trained_on(subject_id, time) AS {trained}")
+
+
+def _early(split: Fold, patients: str, admissions: str) -> str:
+    """The table `early`; `until`: when, by the patient's shifted dates, the late era begins."""
+    return f"""
         CREATE OR REPLACE TABLE early AS
         WITH eras AS (
             SELECT
@@ -111,11 +118,10 @@ def register_source(
                     TRY_CAST(LEFT(anchor_year_group, 4) AS BIGINT)
                     + TRY_CAST(RIGHT(anchor_year_group, 4) AS BIGINT)
                 ) // 2, 1, 1) AS until
-            FROM read_parquet('{files["patients"]}')
+            FROM '{patients}'
         )
         SELECT patient, until FROM eras
         WHERE until IS NOT NULL AND patient NOT IN (
-            SELECT subject_id FROM read_parquet('{files["admissions"]}') JOIN eras
-            ON subject_id = patient AND COALESCE(admittime >= until, TRUE)
-        )
-        ORDER BY patient""")
+            SELECT subject_id FROM '{admissions}' JOIN eras ON subject_id = patient
+            WHERE COALESCE(admittime >= until, TRUE)
+        )"""

@@ -29,12 +29,11 @@ from pipeline.stage.privacy import shown
 
 
 def create_macro(database: duckdb.DuckDBPyConnection, split: Fold) -> None:
-    """Makes the SQL functions `split_of(subject_id)` and `trained_on(subject_id, time)` known to
-    the connection: whether encoders may read what was charted of a patient at a time.
+    """Makes the SQL function `split_of(subject_id)` known to the connection.
 
     u = (md5_number_lower(salt || ':' || subject_id) / 2^64 + fold / folds) mod 1 lies in [0, 1);
     the first split whose upper end exceeds u is the patient's. By era the connection must have a
-    table `early` of patients, for `trained_on` with `until` (`pipeline.cohort.eras`).
+    table `early` of patients (`pipeline.cohort.eras`).
 
     >>> split = Fold(salt="a", train=0.5, fusion=0.25, val=0.125, test=0.125)
     >>> with duckdb.connect() as database:
@@ -48,14 +47,11 @@ def create_macro(database: duckdb.DuckDBPyConnection, split: Fold) -> None:
     u = f"({number} / {2.0**64:.17e} + {split.turn:.17e}) % 1.0e0"
     parts = [f"WHEN {u} < {end:.17e} THEN '{name}'" for name, end in split.upper_ends[:-1]]
     last = split.upper_ends[-1][0]
-    trained = "split_of(subject_id) = 'train'"
     if split.by == "era":
         parts.insert(0, "WHEN (subject_id IN (SELECT patient FROM early)) IS NOT TRUE THEN 'test'")
-        trained += " AND time < (SELECT until FROM early WHERE patient = subject_id)"
     database.execute(
         f"CREATE OR REPLACE MACRO split_of(subject_id) AS CASE {' '.join(parts)} ELSE '{last}' END"
     )
-    database.execute(f"CREATE OR REPLACE MACRO trained_on(subject_id, time) AS {trained}")
 
 
 def split_of(subject_id: int, split: Fold) -> str:

@@ -11,7 +11,6 @@ import polars as pl
 
 from pipeline.cohort import eras
 from pipeline.cohort.settings import Fold
-from pipeline.cohort.split import create_macro
 from pipeline.ehr.signals import ARTERIAL, BINS, NUMBERS, catalogue
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
@@ -57,8 +56,7 @@ def main() -> None:
               "d_labitems"]  # fmt: skip
     times = CHARTED if arguments.split.by == "era" else {}
     with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
-        eras.register_source(database, arguments.split, arguments.eras)
-        create_macro(database, arguments.split)
+        eras.prepare_fit(database, arguments.split, arguments.eras)
         names = catalogue()
         signals = pl.Enum(names["signal"].unique().sort())  # a byte, not a text, in every row
         database.register("catalogue", names.cast({"signal": signals}).to_arrow())

@@ -31,7 +31,6 @@ from safetensors.numpy import load_file, save_file
 
 from pipeline.cohort import eras
 from pipeline.cohort.settings import Fold
-from pipeline.cohort.split import create_macro
 from pipeline.note.settings import Doc2VecSettings, Letters
 from pipeline.stage import digests
 from pipeline.stage.command import parser, run
@@ -171,8 +170,7 @@ def main() -> None:
     settings = dict(sorted(arguments.settings.dump().items()))
     with connect(1, 2000, tempfile.gettempdir()) as database:
         if split is not None:
-            eras.register_source(database, split, arguments.eras)
-            create_macro(database, split)
+            eras.prepare_fit(database, split, arguments.eras)
         chosen = f"FROM read_parquet($notes) WHERE {FITTED_ON[arguments.fitted_on]}"
         notes = {"notes": arguments.notes}
         if not database.execute(f"SELECT count(*) {chosen}", notes).fetchall()[0][0]:

@@ -23,7 +23,6 @@ from transformers import BertConfig, BertForMaskedLM
 
 from pipeline.cohort import eras
 from pipeline.cohort.settings import Fold
-from pipeline.cohort.split import create_macro
 from pipeline.note.pieces import SPECIAL, as_written, train_tokenizer, windows
 from pipeline.note.reports import padded
 from pipeline.note.settings import TinyBert
@@ -54,8 +53,7 @@ def sample(
     `tables`: of the source, where the split is by era (`pipeline.cohort.eras`).
     """
     with connect(1, 2000, tempfile.gettempdir()) as database:
-        eras.register_source(database, split, tables)
-        create_macro(database, split)
+        eras.prepare_fit(database, split, tables)
         chosen = as_written(database, radiology, QUERY, {"notes": notes, "most": most})
     if chosen.is_empty():
         raise InputError(f"{notes}: no report of a training subject to train a BERT on")
