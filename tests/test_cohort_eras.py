@@ -1,20 +1,30 @@
 """The split by calendar era: who is in which split, who is left out, what a fit may read."""
 
 import json
+import sys
 from datetime import datetime
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
 import polars as pl
 import pytest
+import yaml
+from checkout import REPOSITORY
 from episodes_at_hand import cohort_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit_at_hand import kit_of
 
 from pipeline.cohort import eras
 from pipeline.cohort.episodes import select_episodes
 from pipeline.cohort.settings import Fold
 from pipeline.cohort.split import split_of
+from pipeline.kit.methods import methods
+from pipeline.meds import splits
+from pipeline.plan.configuration import check
+from pipeline.plan.wiring import Wiring
+from pipeline.report.verdicts import era_words
 from pipeline.stage.errors import InputError
 from pipeline.stage.settings import json_argument
 
@@ -206,6 +216,58 @@ def test_a_fit_by_patient_reads_what_it_read():
         eras.prepare_fit(database, by_patient, [])
         read = database.sql("SELECT s FROM range(500) AS t(s) WHERE trained_on(s, NULL)").fetchall()
     assert [s for (s,) in read] == [s for s in range(500) if split_of(s, by_patient) == "train"]
+
+
+def test_every_fit_on_the_source_asks_the_one_function():
+    """The stages ask the one function, and no stage asks the hash alone."""
+    stages = ("pipeline/ehr/bins.py", "pipeline/note/doc2vec.py", "pipeline/note/train_bert.py")
+    for path in stages:
+        text = (REPOSITORY / path).read_text()
+        assert "eras.prepare_fit(" in text and "trained_on(subject_id, " in text
+    users = {
+        str(path.relative_to(REPOSITORY))
+        for path in (REPOSITORY / "pipeline").rglob("*.py")
+        if "create_macro(" in path.read_text()
+    }
+    assert users == {f"pipeline/cohort/{name}.py" for name in ("episodes", "eras", "split")}
+
+
+def test_folds_are_refused_and_the_test_share_is_not_asked():
+    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    config["split"] |= {"by": "era", "late": LATE}
+    check({**config})
+    with pytest.raises(InputError, match=r"folds: 4, but split.by is era.*; set folds: 1"):
+        check({**config, "folds": 4})
+
+
+def test_only_a_split_by_era_gives_fits_the_tables_of_eras():
+    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    corrected, published = (SimpleNamespace(protocol=name) for name in ("corrected", "published"))
+    assert Wiring(config).eras(corrected) == []
+    config["split"] |= {"by": "era", "late": LATE}
+    files = ["results/source/patients.parquet", "results/source/admissions.parquet"]
+    assert Wiring(config).eras(corrected) == files
+    assert Wiring(config).eras(published) == []
+
+
+def test_the_kit_and_the_screen_name_the_era():
+    kit = kit_of()
+    before = " ".join(methods(kit))
+    kit.result["settings"]["split"] = {**SHARES, "by": "era", "late": LATE}
+    after = " ".join(methods(kit))
+    assert "2014 or later: test" in after and "2014" not in before
+    assert "test (25 %" in before and "test (25 %" not in after  # a share that was not used
+    assert era_words([kit.result]).startswith("Split by era: trained on patients whose first")
+
+
+def test_meds_splits_are_refused(tmp_path, monkeypatch):
+    pl.DataFrame({"subject_id": [1]}).write_parquet(tmp_path / "patients.parquet")
+    asked = ["--patients", tmp_path / "patients.parquet", "--output", tmp_path / "s.parquet"]
+    split = json.dumps({"salt": "a", **SHARES, "by": "era", "late": LATE})
+    monkeypatch.setattr(sys, "argv", ["splits", *map(str, asked), "--split", split])
+    with pytest.raises(InputError, match=r"split.by: era .*; set split.by: patient"):
+        splits.main()
+    assert not (tmp_path / "s.parquet").exists()
 
 
 def test_a_fit_by_era_without_the_tables_is_refused():
