@@ -12,22 +12,22 @@ from record import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY))
 
+from pipeline.evaluation.statistics.significance import SEEDS
 from pipeline.hospital.judge_words import number
 
 RECORD, PAGE = REPOSITORY / "benchmarks/records/eicu.json", REPOSITORY / "docs/hourly.md"
 MARK = "<!-- eicu -->"
 HEADS = ("model", "AUROC", "average precision", "calibration slope", "encoder − model, paired")
-CAVEAT = (
-    "**{} deaths carry little**: where a paired interval holds 0 nothing is shown, and with one "
-    "seed the intervals leave out the noise of training."
-)
+CAVEAT = "**{} deaths carry little**: where a paired interval holds 0 nothing is shown."
 
 
 def text(made: Mapping[str, Any]) -> str:
     """What stands between the marks of the page."""
+    seeds = len(made["seeds"])
+    over = "patients and training seeds" if seeds >= SEEDS else "patients alone"
     said = (
-        f"{made['stays']:,} stays, {made['deaths']} deaths, {made['folds']} folds, one seed; "
-        "95 % intervals over patients. "
+        f"{made['stays']:,} stays, {made['deaths']} deaths, {made['folds']} folds, {seeds} "
+        f"seed{'s' * (seeds > 1)}; 95 % intervals over {over}. "
     )
     lines = ["| " + " | ".join(HEADS) + " |", "|---" * len(HEADS) + "|"]
     for row in made["models"]:

@@ -16,6 +16,7 @@ rule train_bert:
     input:
         notes="results/note/clean.parquet",
         radiology="results/source/radiology.parquet",
+        eras=wiring.eras,
         code=modules("pipeline.note.train_bert"),
     output:
         config=f"{SMALL_BERT}/config.json",
@@ -37,6 +38,7 @@ rule train_bert:
     params:
         folder=subpath(output.config, parent=True),
         split=setting("split"),
+        eras=option("eras"),
         settings=setting("note", "bert", "tiny"),
         tokens=setting("note", "bert", "tokens"),
         torch_threads=config["torch"]["threads"],
@@ -46,6 +48,7 @@ rule train_bert:
         " --notes {input.notes:q}"
         " --radiology {input.radiology:q}"
         " --split {params.split:q}"
+        " {params.eras:q}"
         " --settings {params.settings:q}"
         " --tokens {params.tokens}"
         " --torch-threads {params.torch_threads}"

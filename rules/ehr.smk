@@ -47,6 +47,7 @@ rule fit_bins:
             "results/source/{table}.parquet",
             table=[*CHARTED, "outputevents", "inputevents", "patients"],
         ),
+        eras=wiring.eras,
         code=modules("pipeline.ehr.bins"),
     output:
         experiments.placed(config, "results/{protocol}/ehr/bins.parquet"),
@@ -61,10 +62,12 @@ rule fit_bins:
         runtime=120,
     params:
         split=setting("split"),
+        eras=option("eras"),
     shell:
         "python -m pipeline.ehr.bins"
         " --source results/source"
         " --split {params.split:q}"
+        " {params.eras:q}"
         " --output {output:q}"
         " --threads {threads} --memory-mb {resources.mem_mb}"
         " 2> {log:q}"

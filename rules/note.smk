@@ -36,6 +36,7 @@ rule clean_notes:
 rule train_doc2vec:
     input:
         notes=rules.clean_notes.output,
+        eras=wiring.eras,
         code=modules("pipeline.note.doc2vec"),
     output:
         weights=f"{DOC2VEC}/weights.safetensors",
@@ -55,6 +56,7 @@ rule train_doc2vec:
         fitted_on=setting("note", "fitted_on"),
         letters=setting("note", "letters"),
         split=wiring.split("patients"),
+        eras=option("eras"),
         settings=setting("note", "doc2vec"),
     shell:
         "python -m pipeline.note.doc2vec"
@@ -62,6 +64,7 @@ rule train_doc2vec:
         " --fitted-on {params.fitted_on:q}"
         " --letters {params.letters:q}"
         " {params.split:q}"
+        " {params.eras:q}"
         " --settings {params.settings:q}"
         " --output {params.folder:q}"
         " 2> {log:q}"

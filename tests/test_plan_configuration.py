@@ -105,6 +105,12 @@ MISTAKES = {
     "unimed.schedule.clip": (math.inf, "clip: Infinity; expected a number above 0, or null"),
     "split.test": (0.5, "config.split: the shares .* sum to 1.25, expected 1"),
     "split.salt": (12, r"config.split.salt: 12 \(a number: put a text in quotes\)"),
+    "split.by": (
+        "era",
+        "config.split: by era, but late is null; set it to the first year of the "
+        "late era: 2011, 2014, 2017, 2020",
+    ),
+    "split.late": (2014, "config.split: late is 2014, but the split is by patient"),
     "folds": (5, "config.folds: 5 test shares of 0.25 overlap; set at most 4"),
     "sedes": (
         [0],

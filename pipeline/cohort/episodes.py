@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipeline.cohort import attrition, inputs
+from pipeline.cohort import attrition, eras, inputs
 from pipeline.cohort.settings import DefinedCohort, Fold
 from pipeline.cohort.split import create_macro
 from pipeline.cohort.task import UNITS, Query, of_unit
@@ -191,6 +191,10 @@ def select_episodes(
     if episodes.is_empty():
         what = "ICU stay" if unit == "stay" else "episode"
         raise InputError(f"cohort: no {what} is left\n{attrition.as_text(attrition.merged(rows))}")
+    if split is not None and split.by == "era":
+        episodes, more = eras.kept(episodes, split)
+        rows += more
+        eras.register(database, episodes)
     columns = contract(unit, cohort.definition).columns
     episodes = divide(database, episodes, split).select(list(columns))
     return episodes.cast(pl.Schema(columns)), rows

@@ -11,6 +11,9 @@ from pipeline.stage.settings import Items, Section, Seed, Share, Text, Whole, ke
 
 WINDOW = "window"  # of icu_within_hours: the window of the prediction
 LISTED_BY = ("stay_id", "hadm_id", "subject_id")  # the first that a csv has counts
+ERA, YEARS = 2008, 3  # MIMIC's anchor_year_groups: 2008 - 2010, 2011 - 2013, …
+ERAS = range(ERA + YEARS, 2021, YEARS)  # first years of those that may be the late one
+ERA_TABLES = ("patients", "admissions")  # of the source: they tell when a patient was there
 NAMES = ("train", "fusion", "val", "test")  # also the order in which the shares are cumulated
 
 
@@ -93,22 +96,52 @@ class Split(Section):
     train: Share = key("share of the patients for encoders, bins and Doc2Vec")
     fusion: Share = key("share of training patients that encoders never see: heads are fitted here")
     val: Share = key("share of the patients that stop trainings and choose thresholds")
-    test: Share = key("share of the patients that results are computed on")
+    test: Share = key(
+        "share of the patients that results are computed on; by era the late patients are, "
+        "whatever their share, and the others keep their proportions"
+    )
+    by: Literal["patient", "era"] = optional(
+        "patient: all shares by the hash; era: train, fusion and val by the hash among patients "
+        "whose first episode is early, test: all others", "patient",
+    )  # fmt: skip
+    late: int | None = optional(
+        "by era: first calendar year of the late era, a first year of MIMIC's anchor_year_groups: "
+        f"{', '.join(map(str, ERAS))}; null: by patient", None,
+    )  # fmt: skip
 
     @property
     def upper_ends(self) -> list[tuple[str, float]]:
-        """Each split and the end of its part of [0, 1), in the order of `NAMES`.
+        """Each split and the end of its part of [0, 1), in the order of `NAMES`; by era without
+        test.
 
-        >>> Split(salt="a", train=0.5, fusion=0.25, val=0.125, test=0.125).upper_ends
+        >>> shares = {"train": 0.5, "fusion": 0.25, "val": 0.125, "test": 0.125}
+        >>> Split(salt="a", **shares).upper_ends
         [('train', 0.5), ('fusion', 0.75), ('val', 0.875), ('test', 1.0)]
+        >>> Split(salt="a", **shares, by="era", late=2014).upper_ends[-1]
+        ('val', 1.0)
         """
-        return list(zip(NAMES, accumulate(getattr(self, name) for name in NAMES), strict=True))
+        ends = list(zip(NAMES, accumulate(getattr(self, name) for name in NAMES), strict=True))
+        if self.by == "era":
+            return [(name, end / ends[-2][1]) for name, end in ends[:-1]]
+        return ends
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
-        if abs((total := self.upper_ends[-1][1]) - 1) > 1e-9:
+        if abs((total := sum(getattr(self, name) for name in NAMES)) - 1) > 1e-9:
             shares = f"the shares of {', '.join(NAMES[:-1])} and {NAMES[-1]} sum to {total:.12g}"
             raise PydanticCustomError("contradiction", "{text}", {"text": f"{shares}, expected 1"})
+        return self
+
+    @model_validator(mode="after")
+    def _late_era(self) -> Self:
+        there = ", ".join(map(str, ERAS))
+        if self.by == "era" and self.late not in ERAS:
+            text = (f"by era, but late is {'null' if self.late is None else self.late}; set it to "
+                    f"the first year of the late era: {there}")  # fmt: skip
+            raise PydanticCustomError("contradiction", "{text}", {"text": text})
+        if self.by != "era" and self.late is not None:
+            text = f"late is {self.late}, but the split is by patient; set by: era, or remove late"
+            raise PydanticCustomError("contradiction", "{text}", {"text": text})
         return self
 
 

@@ -8,6 +8,9 @@ modality encoders never see; the fusion head is fitted on it (wang2024.md 6.9).
 Folds: in fold k of K every patient's number is turned by k/K of the circle, so that K tests follow
 one another round it. No patient is tested twice as long as the test share is at most 1/K.
 
+By era (`pipeline.cohort.eras`) the hash divides early patients into train, fusion and validation,
+and all others are test.
+
 The published protocol splits admissions at random, not grouped by patient (`RandomSplit`), which
 shows what grouping is worth (wang2024.md 6.1): a patient may be in train and in test, and another
 cohort moves everybody. It belongs to a task, not to the episodes: it is drawn among those that are
@@ -29,7 +32,8 @@ def create_macro(database: duckdb.DuckDBPyConnection, split: Fold) -> None:
     """Makes the SQL function `split_of(subject_id)` known to the connection.
 
     u = (md5_number_lower(salt || ':' || subject_id) / 2^64 + fold / folds) mod 1 lies in [0, 1);
-    the first split whose upper end exceeds u is the patient's.
+    the first split whose upper end exceeds u is the patient's. By era the connection must have a
+    table `early` of patients (`pipeline.cohort.eras`).
 
     >>> split = Fold(salt="a", train=0.5, fusion=0.25, val=0.125, test=0.125)
     >>> with duckdb.connect() as database:
@@ -43,6 +47,8 @@ def create_macro(database: duckdb.DuckDBPyConnection, split: Fold) -> None:
     u = f"({number} / {2.0**64:.17e} + {split.turn:.17e}) % 1.0e0"
     parts = [f"WHEN {u} < {end:.17e} THEN '{name}'" for name, end in split.upper_ends[:-1]]
     last = split.upper_ends[-1][0]
+    if split.by == "era":
+        parts.insert(0, "WHEN (subject_id IN (SELECT patient FROM early)) IS NOT TRUE THEN 'test'")
     database.execute(
         f"CREATE OR REPLACE MACRO split_of(subject_id) AS CASE {' '.join(parts)} ELSE '{last}' END"
     )
@@ -50,6 +56,8 @@ def create_macro(database: duckdb.DuckDBPyConnection, split: Fold) -> None:
 
 def split_of(subject_id: int, split: Fold) -> str:
     """The same function in Python, for one patient: how the hash is defined, without DuckDB.
+
+    By era it is that of an early patient; late ones are test.
 
     >>> split_of(10000032, Fold(salt="b", train=0.5, fusion=0.25, val=0.125, test=0.125))
     'fusion'

@@ -4,12 +4,13 @@
 
 200 rows per signal: row 0 means no value, 1 underflow, 2 … 198 equal widths between the 0.5th and
 99.5th percentile of the training readings, 199 overflow. Rows that are there twice count once.
+With a split by era nothing of the late era is read.
 """
 
 import polars as pl
 
+from pipeline.cohort import eras
 from pipeline.cohort.settings import Fold
-from pipeline.cohort.split import create_macro
 from pipeline.ehr.signals import ARTERIAL, BINS, NUMBERS, catalogue
 from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
@@ -17,6 +18,8 @@ from pipeline.stage.privacy import tell
 from pipeline.stage.settings import json_argument
 from pipeline.stage.tables import Contract, write_table
 
+CHARTED = {"chartevents": "charttime", "outputevents": "charttime", "labevents": "charttime",
+           "inputevents": "starttime"}  # fmt: skip
 INNER = BINS - 3  # without "no value", underflow and overflow
 BOUNDS = Contract(
     {"signal": pl.String, "low": pl.Float64, "high": pl.Float64, "readings": pl.Int64},
@@ -44,19 +47,23 @@ def main() -> None:
     command.add_argument("--source", required=True, help="folder of the source tables")
     parse_split = json_argument("split", Fold)
     command.add_argument("--split", type=parse_split, required=True, help="JSON: salt and shares")
+    command.add_argument("--eras", nargs="+", default=[], help=eras.HELP)
     command.add_argument("--output", required=True)
     add_resource_arguments(command)
     arguments = command.parse_args()
     query = sql_beside(__file__, "bins.sql")
     tables = ["patients", "chartevents", "outputevents", "labevents", "inputevents", "d_items",
               "d_labitems"]  # fmt: skip
+    times = CHARTED if arguments.split.by == "era" else {}
     with connect(arguments.threads, arguments.memory_mb, arguments.temp) as database:
-        create_macro(database, arguments.split)
+        eras.prepare_fit(database, arguments.split, arguments.eras)
         names = catalogue()
         signals = pl.Enum(names["signal"].unique().sort())  # a byte, not a text, in every row
         database.register("catalogue", names.cast({"signal": signals}).to_arrow())
         for table in tables:
-            database.execute(f"CREATE VIEW {table} AS FROM '{arguments.source}/{table}.parquet'")
+            early = f"WHERE trained_on(subject_id, {time})" if (time := times.get(table)) else ""
+            path = f"{arguments.source}/{table}.parquet"
+            database.execute(f"CREATE VIEW {table} AS FROM '{path}' {early}")
         database.execute(";".join((NUMBERS, ARTERIAL)))
         with watched(database, "reading all that was charted"):
             bounds = database.sql(query).pl()

@@ -99,7 +99,8 @@ def _known(kit: Kit) -> str:
 
 def _split(kit: Kit) -> str:
     """How the patients were divided."""
-    shares = kit.result["settings"].get("split", {})
+    split = kit.result["settings"].get("split", {})
+    shares = {} if split.get("by") == "era" else split
     parts = [
         f"{words} ({f'{100 * shares[name]:.0f} %; ' if name in shares else ''}{counts(kit, name)})"
         for name, words in fitted.split_words(kit).items()
@@ -109,9 +110,12 @@ def _split(kit: Kit) -> str:
     more = f"; this was repeated in {folds} folds, counts are of the first" if folds > 1 else ""
     if not corrected(kit):
         return f"Episodes were divided as published, {PUBLISHED}: {listed(parts)}{more}."
+    how = "by a hash of their number"
+    if split.get("by") == "era":
+        how = (f"by the calendar year of their first episode ({split['late']} or later: test) and, "
+               "of the others, by a hash of their number")  # fmt: skip
     sentences = [
-        f"Patients were divided by a hash of their number, so that none is in two parts: "
-        f"{listed(parts)}{more}.",
+        f"Patients were divided {how}, so that none is in two parts: {listed(parts)}{more}.",
         fitted.fitted_words(kit),
         fitted.validation_words(kit),
     ]

@@ -29,8 +29,8 @@ from gensim.models.callbacks import CallbackAny2Vec
 from gensim.models.doc2vec import Doc2Vec
 from safetensors.numpy import load_file, save_file
 
+from pipeline.cohort import eras
 from pipeline.cohort.settings import Fold
-from pipeline.cohort.split import create_macro
 from pipeline.note.settings import Doc2VecSettings, Letters
 from pipeline.stage import digests
 from pipeline.stage.command import parser, run
@@ -42,7 +42,7 @@ from pipeline.stage.progress import JobProgress
 from pipeline.stage.settings import json_argument
 
 logging.getLogger("gensim").setLevel(logging.WARNING)
-FITTED_ON = {"train": "split_of(subject_id) = 'train'", "all": "hadm_id IS NOT NULL"}
+FITTED_ON = {"train": "trained_on(subject_id, charttime)", "all": "hadm_id IS NOT NULL"}
 ALL = Letters(least=1, most=None)
 AT_ONCE = 4096  # reports fetched from the table
 MAX_WORDS = 10_000  # gensim's limit per text; it ignores further words silently
@@ -155,6 +155,7 @@ def main() -> None:
     options.add_argument("--notes", required=True, help="cleaned reports")
     options.add_argument("--fitted-on", choices=list(FITTED_ON), default="train")
     options.add_argument("--split", help="JSON, see config; not read for all")
+    options.add_argument("--eras", nargs="+", default=[], help=eras.HELP)
     parse_settings = json_argument("note.doc2vec", Doc2VecSettings)
     options.add_argument("--settings", type=parse_settings, required=True, help="JSON, see config")
     add = options.add_argument
@@ -169,7 +170,7 @@ def main() -> None:
     settings = dict(sorted(arguments.settings.dump().items()))
     with connect(1, 2000, tempfile.gettempdir()) as database:
         if split is not None:
-            create_macro(database, split)
+            eras.prepare_fit(database, split, arguments.eras)
         chosen = f"FROM read_parquet($notes) WHERE {FITTED_ON[arguments.fitted_on]}"
         notes = {"notes": arguments.notes}
         if not database.execute(f"SELECT count(*) {chosen}", notes).fetchall()[0][0]:

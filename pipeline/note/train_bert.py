@@ -12,6 +12,7 @@ pickles. The same machine and threads give the same bytes.
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ import torch
 from torch.nn import functional as F
 from transformers import BertConfig, BertForMaskedLM
 
+from pipeline.cohort import eras
 from pipeline.cohort.settings import Fold
-from pipeline.cohort.split import create_macro
 from pipeline.note.pieces import SPECIAL, as_written, train_tokenizer, windows
 from pipeline.note.reports import padded
 from pipeline.note.settings import TinyBert
@@ -38,18 +39,21 @@ BATCH, RATE = 32, 2e-3  # windows per step; highest learning rate, after a tenth
 MASKED, HIDDEN, REPLACED = 0.15, 0.8, 0.1  # of the pieces; of those
 PAD, MASK = SPECIAL.index("[PAD]"), SPECIAL.index("[MASK]")
 QUERY = """
-SELECT note_id FROM read_parquet($notes) WHERE split_of(subject_id) = 'train'
+SELECT note_id FROM read_parquet($notes) WHERE trained_on(subject_id, charttime)
 ORDER BY md5(note_id), note_id LIMIT $most  -- a sample, whatever the order of the file
 """
 
 
-def sample(notes: str, radiology: str, split: Fold, most: int) -> pl.DataFrame:
+def sample(
+    notes: str, radiology: str, split: Fold, most: int, tables: Sequence[str] = ()
+) -> pl.DataFrame:
     """At most `most` reports of training subjects, as they were written: note_id, text.
 
-    `notes`: the cleaned reports; `radiology`: those of the source, with their texts.
+    `notes`: the cleaned reports; `radiology`: those of the source, with their texts;
+    `tables`: of the source, where the split is by era (`pipeline.cohort.eras`).
     """
     with connect(1, 2000, tempfile.gettempdir()) as database:
-        create_macro(database, split)
+        eras.prepare_fit(database, split, tables)
         chosen = as_written(database, radiology, QUERY, {"notes": notes, "most": most})
     if chosen.is_empty():
         raise InputError(f"{notes}: no report of a training subject to train a BERT on")
@@ -109,6 +113,7 @@ def main() -> None:
     options.add_argument("--radiology", required=True, help="reports of the source")
     parse_split = json_argument("split", Fold)
     options.add_argument("--split", type=parse_split, required=True, help="JSON: salt and shares")
+    options.add_argument("--eras", nargs="+", default=[], help=eras.HELP)
     parse_settings = json_argument("note.bert.tiny", TinyBert)
     options.add_argument("--settings", type=parse_settings, required=True, help="JSON, see config")
     options.add_argument("--tokens", type=int, required=True, help="of a window")
@@ -118,7 +123,8 @@ def main() -> None:
     arguments = options.parse_args()
     settings, split = arguments.settings, arguments.split
     make_repeatable(settings.seed, arguments.torch_threads)
-    notes = sample(arguments.notes, arguments.radiology, split, settings.reports)
+    files = arguments.notes, arguments.radiology
+    notes = sample(*files, split, settings.reports, arguments.eras)
     tokenizer = train_tokenizer(notes["text"].to_list(), settings.vocabulary)
     config = BertConfig(
         vocab_size=len(tokenizer),

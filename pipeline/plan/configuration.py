@@ -323,7 +323,11 @@ def _header(path: str) -> list[str]:
 
 def _shares(config: Config) -> Iterator[str]:
     test = config.split.test
-    if config.folds * test > 1 + 1e-9:
+    if config.split.by == "era":
+        if config.folds > 1:
+            yield (f"folds: {config.folds}, but split.by is era, which has one test set, the late "
+                   "patients; set folds: 1, or split.by: patient")  # fmt: skip
+    elif config.folds * test > 1 + 1e-9:
         yield (f"folds: {config.folds} test shares of {test} overlap; set at most "
                f"{int(1 / test + 1e-9)}, or a smaller split.test")  # fmt: skip
     yield from (line.removeprefix("config.") for line in launch.refusal(config.torch.nodes))

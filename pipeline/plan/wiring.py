@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.cohort.settings import ERA_TABLES
 from pipeline.cohort.task import HOURS
 from pipeline.fusion import registry
 from pipeline.plan import protocols, targets
@@ -175,6 +176,11 @@ class Wiring:
             return ["--split", json.dumps(split, sort_keys=True)] if drawn == of else []
 
         return option_of
+
+    def eras(self, wildcards: Any) -> list[str]:
+        """Tables by which a fit on the source knows late patients, where the split is by era."""
+        by = self._settings(wildcards)["split"].get("by", "patient")
+        return source_tables(ERA_TABLES) if by == "era" else []
 
     def known_from(self, *kinds: str) -> Of:
         """From when these kinds of rows are known; an edit of another kind reruns nothing."""

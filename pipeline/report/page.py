@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.report.drawing import save
 from pipeline.report.names import Letters, add_words_argument, letters_of, unique
 from pipeline.report.results import Differences, Results, by_name, differences_in
+from pipeline.report.verdicts import era_words
 from pipeline.stage.command import parser
 from pipeline.stage.comparison import Attribution, read_attribution, read_comparison
 from pipeline.stage.errors import InputError
@@ -131,7 +132,8 @@ def joined(parts: Iterable[str]) -> str:
 
 
 def looking_ahead(results: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What the cohorts of each protocol ask for that is known only after the prediction time.
+    """What the cohorts of each protocol ask for that is known only after the prediction time, and
+    whether the split is by era.
 
     >>> looking_ahead([{"protocol": "corrected", "cohort": {"looks_ahead": ["with a film"]}}])
     ['The cohort of the corrected protocol looks ahead, beyond the prediction time: with a film.']
@@ -145,7 +147,7 @@ def looking_ahead(results: Iterable[Mapping[str, Any]]) -> list[str]:
                 f"The cohort of the {protocol} protocol looks ahead, beyond the prediction time: "
                 f"{'; '.join(reasons)}."
             )
-    return lines
+    return [*lines, *filter(None, [era_words(known)])]
 
 
 def webpage(markdown: str, folder: Path) -> str:

@@ -45,6 +45,25 @@ def noise_words(results: Iterable[Mapping[str, Any]]) -> str:
     return f"{resamples} bootstrap resamples of patients; {missing}"
 
 
+def era_words(results: Iterable[Mapping[str, Any]]) -> str:
+    """How results that are split by era are, in a sentence; empty where none is.
+
+    >>> era_words([{"settings": {"split": {"by": "era", "late": 2017}}}])
+    'Split by era: trained on patients whose first episode is before 2017, tested on those whose \
+first is from 2017 on.'
+    >>> era_words([{"settings": {"split": {"train": 0.45}}}])
+    ''
+    """
+    splits = [one.get("settings", {}).get("split", {}) for one in results]
+    years = sorted({split["late"] for split in splits if split.get("by") == "era"})
+    if not years:
+        return ""
+    late = " or ".join(map(str, years))
+    some = "" if len(years) == 1 and all(split.get("by") == "era" for split in splits) else "some, "
+    return (f"Split by era: {some}trained on patients whose first episode is before {late}, "
+            f"tested on those whose first is from {late} on.")  # fmt: skip
+
+
 def interval_lines(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """What the intervals of the results hold, a line each of those with and without the noise.
 

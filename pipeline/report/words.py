@@ -12,7 +12,7 @@ from pipeline.report.names import Letters, add_words_argument, letters_of, task_
 from pipeline.report.numbers import with_interval
 from pipeline.report.results import shown_metrics, test_of
 from pipeline.report.task_lines import Lines, lines_of_one, lines_of_several
-from pipeline.report.verdicts import noise_words
+from pipeline.report.verdicts import era_words, noise_words
 from pipeline.stage.command import parser, run
 from pipeline.stage.result import Result, read_result
 
@@ -28,6 +28,8 @@ def words(result: Result, path: Path, letters: Letters) -> str:
     lines = (lines_of_one if alone else lines_of_several)(result, letters)
     if reasons := result.get("cohort", {}).get("looks_ahead"):
         lines["Looks ahead"] = f"{AHEAD}: {'; '.join(reasons)}"
+    if split := era_words([result]):
+        lines["Split"] = split.removeprefix("Split ").rstrip(".")
     lines |= {
         "Definitions": defined(result),
         **_films(result.get("unreadable_films")),

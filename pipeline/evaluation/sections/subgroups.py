@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipeline.cohort.eras import UNKNOWN, era
 from pipeline.evaluation.sections.suppression import (
     COMPLEMENT,
     NO_COUNTS,
@@ -29,14 +30,12 @@ from pipeline.stage.sections import Analysis, Group, Subgroups
 from pipeline.stage.tables import read_table
 
 FEWEST = 10  # positives, and negatives, of a group with an AUROC
-UNKNOWN = "UNKNOWN"
 AGES = {18: "under 18", 45: "18-44", 65: "45-64", 80: "65-79"}  # below this age: band
 OLDEST = "80+"
 RACES = ("WHITE", "BLACK", "HISPANIC", "ASIAN")  # first words of MIMIC's classes
 OTHER_RACE = "OTHER/UNKNOWN"
 TOO_SMALL = f"fewer than {FEWEST} positive or negative episodes"
 ONE_SIDED = "one class only in a fold"
-ERA, YEARS = 2008, 3  # MIMIC's anchor_year_groups: 2008 - 2010, 2011 - 2013, …
 
 
 def _age() -> pl.Expr:
@@ -58,14 +57,6 @@ def _as_is(column: str) -> pl.Expr:
     return pl.when(text != "").then(text).otherwise(pl.lit(UNKNOWN))
 
 
-def _era() -> pl.Expr:
-    # ASSUME the middle year, the earlier of two, of those that an admission may lie in
-    middle = (pl.col("first_year") + pl.col("last_year")) // 2
-    first = ERA + (middle - ERA) // YEARS * YEARS
-    group = pl.format("{} - {}", first, first + YEARS - 1)
-    return pl.when(middle.is_null()).then(pl.lit(UNKNOWN)).otherwise(group)
-
-
 def _language() -> pl.Expr:
     text = pl.col("language").str.strip_chars().str.to_uppercase()
     group = pl.when(text == "ENGLISH").then(pl.lit("English")).otherwise(pl.lit("other"))
@@ -77,7 +68,7 @@ ATTRIBUTES = {
     "age": _age(),
     "race": _race(),
     "insurance": _as_is("insurance"),
-    "era": _era(),
+    "era": era(),
 }
 MORE = {"language": _language(), "care_unit": _as_is("care_unit")}  # of a kit alone
 
