@@ -24,7 +24,7 @@ OTHERS = [
     "en_gated_mortality", "en_late_mortality", "en_joint_mortality", "en_late-averaged_mortality",
     "en_logistic_mortality", "en_gbdt_mortality", "e_logistic-stats_mortality",
     "e_gbdt-stats_mortality", "n_unimodal_readmission", "e_gbdt-stats_shock_4h",
-    "en_early_arf_12h",
+    "en_early_arf_12h", "e_gbdt-stats_icumortality_24h",
 ]  # fmt: skip
 KEY = ["task", "episode_id", "seed"]
 

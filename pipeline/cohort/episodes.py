@@ -144,7 +144,6 @@ def register(
     if "films" not in sources:
         database.register("films", pl.DataFrame(schema={"subject_id": pl.Int64}))
     inputs.register_ids(database, cohort.ids)
-    known_types(sources["admissions"], cohort)
     inputs.make_views(database, query.views, {**cohort.settings, "last_year": last_year})
     for name in query.views:
         if name.endswith("oddities"):
@@ -173,16 +172,20 @@ def select_episodes(
     split: Fold | None,
     last_year: int,
     unit: str = "admission",
+    new: bool = False,
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The episodes (contract `EPISODES`, `STAYS` or `PUBLISHED`) and the cohort's attrition table.
 
     `sources`: patients, admissions, icustays as MIMIC has them, for the published cohort chexpert,
     for that of any film films; of ICU stays chartevents is the database's. `split`: of the
     patients, or None where each task draws its own. `last_year`: the last calendar year of the
-    release. Raises `InputError` where a table or column is missing, a key repeats, the csv of ids
+    release. `new`: of patients whom the cohort was not made for, of whom none may have one of its
+    admission types. Raises `InputError` where a table or column is missing, a key repeats, the csv of ids
     is unusable, or no episode is left.
     """
     query = of_unit(unit, cohort.definition)
+    if not new:
+        known_types(sources["admissions"], cohort)
     register(database, sources, query, cohort, last_year)
     candidates = inputs.answer(database, query.path, cohort.settings)
     conditions = conditions_of(candidates, cohort)

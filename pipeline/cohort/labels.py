@@ -114,14 +114,18 @@ def asked_of(
 
 def at_risk(
     database: duckdb.DuckDBPyConnection, name: str, sources: Mapping[str, pl.DataFrame]
-) -> pl.DataFrame:
+) -> tuple[pl.DataFrame, list[str]]:
     """The episodes with `"condition: …"` and `eligible` of a task whose outcome is not asked for.
 
     `sources` as in `label_task`, as they were known at the prediction time: a source that has no
-    outcomes yet lacks nothing.
+    outcomes yet lacks nothing. Conditions that look ahead cannot be met by then: they are not
+    asked, and returned in words.
     """
     task = find(name)
-    return decide(joined(task, sources["episodes"], asked_of(database, task, sources, {})))
+    answered = asked_of(database, task, sources, {})
+    ahead = attrition.looking_ahead(attrition.named(answered, attrition.CONDITION))
+    told = [*attrition.texts(column for column in answered.columns if column in ahead).values()]
+    return decide(joined(task, sources["episodes"], answered.drop(ahead))), told
 
 
 def check_required(task: Task, answered: pl.DataFrame) -> None:

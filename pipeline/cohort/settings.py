@@ -88,6 +88,26 @@ class DefinedCohort(Cohort):
             values["icu_within_hours"] = self.window_hours
         return values
 
+    def as_known(self, unit: str = "admission") -> tuple[Self, list[str]]:
+        """The cohort as far as it is known at the prediction, and what is not asked by then.
+
+        >>> section = {"min_age": 18, "window_hours": 48, "ids": None, "definition": "corrected"}
+        >>> cohort = DefinedCohort(**section, films="any", icu_within_hours=720)
+        >>> now, told = cohort.as_known()
+        >>> now.films, now.icu_within_hours, len(told)
+        (None, 48, 2)
+        """
+        now: dict[str, Any] = {}
+        told = []
+        hours, window = self.settings["icu_within_hours"], self.window_hours
+        if unit == "admission" and hours is not None and hours > window:
+            now["icu_within_hours"] = window
+            told.append(f"in an ICU within {hours} h of admission (asked: within {window} h)")
+        if self.films == "any":
+            now["films"] = None
+            told.append("of patients with a film at any time")
+        return self.model_copy(update=now), told
+
 
 class Split(Section):
     """Shares of the patients, by a hash of subject_id; they sum to 1."""

@@ -13,7 +13,7 @@ import polars as pl
 
 from pipeline.cohort import attrition, labels
 from pipeline.cohort.task import find
-from pipeline.predict.source import ALWAYS, Prepared, cohort_of, open_events
+from pipeline.predict.source import ALWAYS, Prepared, cohort_of, open_events, training_cohort
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.prediction import StoredModel
@@ -34,7 +34,8 @@ def labelled(model: StoredModel, source: Prepared, work: Path, threads: int, mem
     with connect(threads, memory_mb, work) as database:
         open_events(database, folder)
         sources = {name: read_table(folder / f"{name}.parquet") for name in ALWAYS}
-        episodes, _ = cohort_of(database, model, sources, folder, source.last_year)
+        episodes, _ = cohort_of(database, training_cohort(model), model["unit"], sources, folder,
+                                source.last_year)  # fmt: skip
         tables = {"episodes": episodes, **{n: sources[n] for n in ("admissions", "patients")}}
         answered = labels.asked_of(database, task, tables, {})
         labels.check_required(task, answered)

@@ -131,9 +131,10 @@ class Predictor:
         with self._computing(), tempfile.TemporaryDirectory(prefix="predict-") as name:
             work = self._work(Path(name), tables.films_folder(source, films))
             absent = write_source(source, self.tables, work.source, self.threads, self.memory_mb)
-            episodes, risk, attrition = select(
+            chosen = select(
                 self.model, source, work.source, work.folder, self.threads, self.memory_mb
             )
+            episodes, risk = chosen.episodes, chosen.risk
             units = quality.UnitCheck(self.reference["signals"]) if "signals" in self.reference \
                 else None  # fmt: skip
             work.look = units.look if units else None
@@ -146,8 +147,7 @@ class Predictor:
             data = networks.read_some(settings, asked)
             risks = self._risks(data, statistics, asked, episodes)
             facts = report.Facts(
-                episodes, risk, attrition, absent, units, suppress_below, data, asked,
-                waiting,
+                chosen, absent, units, suppress_below, data, asked, waiting,
             )  # fmt: skip
             told = report.of(self, work, risks, facts)
         return Prediction(risks, told, report.steps(facts))

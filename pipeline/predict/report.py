@@ -15,6 +15,7 @@ from pipeline.cohort import attrition
 from pipeline.evaluation.sections.suppression import shown, shown_attrition, shown_part
 from pipeline.predict import quality
 from pipeline.predict.reference import ITEMS, items_of
+from pipeline.predict.source import Selected
 from pipeline.predict.tables import Work
 from pipeline.stage.prediction import REPORT_SCHEMA, PredictionReport, Present, Unknown, Unseen
 from pipeline.stage.privacy import tell, warn
@@ -22,19 +23,18 @@ from pipeline.stage.privacy import tell, warn
 if TYPE_CHECKING:
     from pipeline.predict.predictor import Predictor
 
+NOT_ASKED = "a condition of training that is known only later is not asked: {}"
 
 @dataclass(frozen=True)
 class Facts:
     """What a prediction knows of its patients.
 
-    `episodes` of the cohort, `risk`: who of them is at risk, `rows`: the cohort's attrition,
+    Who was `chosen` and who of them is at risk,
     `absent` tables, `units`: what was seen of signals, `least`: counts below are hidden, `data` of
     the `asked` episodes (ids), how many are `waiting` for their prediction time.
     """
 
-    episodes: pl.DataFrame
-    risk: pl.DataFrame
-    rows: list[dict[str, Any]]
+    chosen: Selected
     absent: list[str]
     units: quality.UnitCheck | None
     least: int
@@ -46,7 +46,7 @@ class Facts:
 def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) -> PredictionReport:
     """The report of a prediction."""
     model, least = predictor.model, facts.least
-    mine = facts.episodes.filter(pl.col("episode_id").is_in(facts.asked))
+    mine = facts.chosen.episodes.filter(pl.col("episode_id").is_in(facts.asked))
     total = mine.height
     running = _running(work, mine, model["unit"])
     made: PredictionReport = {
@@ -75,15 +75,16 @@ def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) ->
                           model["reference"][str(one["seed"])], one["threshold"], least)
             for one in model["seeds"]
         ],
-        "notes": predictor.notes(),
+        "notes": [*map(NOT_ASKED.format, facts.chosen.not_asked), *predictor.notes()],
     }  # fmt: skip
     return made
 
 
 def steps(facts: Facts) -> list[dict[str, Any]]:
     """Who is left after each condition of the cohort and of the task."""
-    conditions = attrition.texts(attrition.named(facts.risk, attrition.CONDITION))
-    return [*facts.rows, *attrition.count(facts.risk, conditions)]
+    risk = facts.chosen.risk
+    conditions = attrition.texts(attrition.named(risk, attrition.CONDITION))
+    return [*facts.chosen.rows, *attrition.count(risk, conditions)]
 
 
 def _running(work: Work, episodes: pl.DataFrame, unit: str) -> int:

@@ -175,19 +175,22 @@ def last_year(source: Source) -> int:
     return release.last_year({"root": str(source)})
 
 
+def training_cohort(model: StoredModel) -> DefinedCohort:
+    """The cohort that a model was trained on, a list of ids apart."""
+    return DefinedCohort.model_validate({**model["cohort"], "ids": None})
+
+
 def cohort_of(
-    database: duckdb.DuckDBPyConnection, model: StoredModel, sources: Mapping[str, pl.DataFrame],
-    folder: Path, last: int,
+    database: duckdb.DuckDBPyConnection, cohort: DefinedCohort, unit: str,
+    sources: Mapping[str, pl.DataFrame], folder: Path, last: int,
 ) -> tuple[pl.DataFrame, list[dict[str, object]]]:  # fmt: skip
-    """The episodes by the conditions of the training cohort (a list of ids apart), no split, and
-    the attrition table.
+    """The episodes of a cohort, no split, and the attrition table.
 
     `sources`: the tables `ALWAYS`; others are those of `folder`, which are opened in place.
     """
-    cohort = DefinedCohort.model_validate({**model["cohort"], "ids": None})
     paths = {path.stem: str(path) for path in sorted(folder.glob("*.parquet"))}
     films = {"films": read_table(paths["cxr_metadata"])} if cohort.films == "any" else {}
-    return select_episodes(database, {**sources, **films}, cohort, None, last, model["unit"])
+    return select_episodes(database, {**sources, **films}, cohort, None, last, unit, new=True)
 
 
 def open_events(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -196,21 +199,34 @@ def open_events(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
                                   if path.stem not in ALWAYS})  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Selected:
+    """The `episodes` of the cohort, `risk`: who of them is at risk (`labels.at_risk`), the cohort's
+    attrition table, and the conditions of cohort and task that look ahead: not asked."""
+
+    episodes: pl.DataFrame
+    risk: pl.DataFrame
+    rows: list[dict[str, Any]]
+    not_asked: list[str]
+
+
 def select(
     model: StoredModel, source: Source, folder: Path, work: Path, threads: int, memory_mb: int
-) -> tuple[pl.DataFrame, pl.DataFrame, list[dict[str, object]]]:
-    """The episodes of the cohort, who of them is at risk, and the cohort's attrition table.
+) -> Selected:
+    """The episodes of the cohort, and who of them is at risk.
 
     `folder`: of the extracted tables. Writes `episodes.parquet` into `work`. Conditions are those
     of the training cohort, as far as they are known at the prediction; a list of ids apart.
     """
+    cohort, not_asked = training_cohort(model).as_known(model["unit"])
     with connect(threads, memory_mb, work) as database:
         open_events(database, folder)
         sources = known_tables(database, model, folder)
-        episodes, rows = cohort_of(database, model, sources, folder, last_year(source))
+        last = last_year(source)
+        episodes, rows = cohort_of(database, cohort, model["unit"], sources, folder, last)
         asked = {name: sources[name] for name in ("admissions", "patients")}
-        risk = at_risk(database, model["task"], {"episodes": episodes, **asked})
+        risk, ahead = at_risk(database, model["task"], {"episodes": episodes, **asked})
     own = contract(model["unit"], "corrected")
     new = episodes.with_columns(split=pl.lit("new"))
     write_table(new, work / "episodes.parquet", own)
-    return new, risk, rows
+    return Selected(new, risk, rows, [*not_asked, *ahead])

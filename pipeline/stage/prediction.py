@@ -253,4 +253,5 @@ class PredictionReport(TypedDict):
     shift: list[Shift]
     """The risks beside those of training, by seed."""
     notes: NotRequired[list[str]]
-    """Remarks on versions and precision: what may move the last digits."""
+    """Conditions of training that look ahead, which are not asked; remarks on versions and
+    precision: what may move the last digits."""
