@@ -45,6 +45,11 @@ def environment():
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
 
 
+def stored_model(result):
+    """The file of the model of a result, or target, as a target of the workflow."""
+    return f"results/models/{Path(result).stem}/model.json"
+
+
 class Outcome:
     """What a run of snakemake left: its exit status and all that it printed."""
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from checkout import ALONE, MAIN, MULTI, REPOSITORY, SINGLE, Checkout, Outcome
+from checkout import ALONE, MAIN, MULTI, REPOSITORY, SINGLE, Checkout, Outcome, stored_model
 from filelock import FileLock
 from hypothesis import settings
 
@@ -87,6 +87,12 @@ def once(tmp_path_factory):
 def finished(once):
     """A checkout with two results of a small hospital. For reading: `copied` is there to change."""
     return once("finished", Checkout.fresh, MAIN, SINGLE)
+
+
+@pytest.fixture(scope="session")
+def stored(finished, once):
+    """The finished run with the models of its results. For reading."""
+    return once("stored", finished.copy, stored_model(MAIN), stored_model(SINGLE))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import polars as pl
 
 from pipeline.predict.source import ENDS
 
+FUSED, SINGLE = "ecn_early_mortality", "e_unimodal_mortality"  # whose models `stored` has
 HOURS = 48
 FILMS = "results/hospital/mimic-cxr-jpg/2.1.0"
 

@@ -8,7 +8,16 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 import pytest
-from new_patients import FILMS, of_admissions, tables_of, without_ends, without_future
+from checkout import stored_model
+from new_patients import (
+    FILMS,
+    FUSED,
+    SINGLE,
+    of_admissions,
+    tables_of,
+    without_ends,
+    without_future,
+)
 from pydantic import TypeAdapter
 
 from pipeline.cohort import definitions
@@ -19,7 +28,6 @@ from pipeline.predict.predictor import Predictor
 from pipeline.stage.errors import InputError
 from pipeline.stage.prediction import PredictionReport
 
-FUSED, SINGLE = "ecn_early_mortality", "e_unimodal_mortality"
 OTHERS = [
     "en_gated_mortality", "en_late_mortality", "en_joint_mortality", "en_late-averaged_mortality",
     "en_logistic_mortality", "en_gbdt_mortality", "e_logistic-stats_mortality",
@@ -27,16 +35,6 @@ OTHERS = [
     "en_early_arf_12h", "e_gbdt-stats_icumortality_24h",
 ]  # fmt: skip
 KEY = ["task", "episode_id", "seed"]
-
-
-def stored_model(target):
-    return f"results/models/{target}/{MODEL}"
-
-
-@pytest.fixture(scope="session")
-def stored(finished, once):
-    """The finished run with the models of its results. For reading."""
-    return once("stored", finished.copy, stored_model(FUSED), stored_model(SINGLE))
 
 
 @pytest.fixture(scope="module")

@@ -180,8 +180,8 @@ def select_episodes(
     for that of any film films; of ICU stays chartevents is the database's. `split`: of the
     patients, or None where each task draws its own. `last_year`: the last calendar year of the
     release. `new`: of patients whom the cohort was not made for, of whom none may have one of its
-    admission types. Raises `InputError` where a table or column is missing, a key repeats, the csv of ids
-    is unusable, or no episode is left.
+    admission types. Raises `InputError` where a table or column is missing, a key repeats, the csv
+    of ids is unusable, or no episode is left.
     """
     query = of_unit(unit, cohort.definition)
     if not new:

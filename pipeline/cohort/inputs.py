@@ -3,7 +3,7 @@
 And what it asks of them: its queries and the views that these share.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,8 @@ def require(frame: pl.DataFrame, name: str, columns: Iterable[str], key: str | N
         raise InputError(f"{name}: {key} repeats in {shown(repeats)} row(s), expected once each")
 
 
-def read_ids(path: str | Path) -> pl.DataFrame:
-    """A cohort given as a csv: the distinct whole numbers of its column `key_of`.
+def read_ids(path: str | Path, names: Sequence[str] = LISTED_BY) -> pl.DataFrame:
+    """A cohort given as a csv: the distinct whole numbers of the first column of `names` it has.
 
     Other columns are ignored, and so are rows where all of these columns are empty. Returns one
     column, Int64, in order. `InputError` where the file cannot be read, lacks such a column, holds
@@ -59,13 +59,13 @@ def read_ids(path: str | Path) -> pl.DataFrame:
         frame = pl.read_csv(path, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{path}: not a readable csv ({type(error).__name__})") from error
-    if not (key := key_of(frame.columns)):
+    if not (key := key_of(frame.columns, names)):
         raise InputError(
-            f"{path}: no column {', '.join(LISTED_BY)} among {len(frame.columns)} column(s);"
+            f"{path}: no column {', '.join(names)} among {len(frame.columns)} column(s);"
             " expected a csv with commas whose first line names the columns, one stay, admission or"
             " patient per line"
         )
-    named = [name for name in LISTED_BY if name in frame.columns]
+    named = [name for name in names if name in frame.columns]
     cells = frame.select(pl.col(named).str.strip_chars().replace("", None))
     rows = cells.filter(pl.any_horizontal(pl.all().is_not_null()))
     if empty := rows[key].null_count():

@@ -17,13 +17,15 @@ ERA_TABLES = ("patients", "admissions")  # of the source: they tell when a patie
 NAMES = ("train", "fusion", "val", "test")  # also the order in which the shares are cumulated
 
 
-def key_of(columns: Iterable[str]) -> str | None:
+def key_of(columns: Iterable[str], names: Iterable[str] = LISTED_BY) -> str | None:
     """The column by which a csv lists a cohort: the finest of stays, admissions and patients.
+
+    `names`: of others the first.
 
     >>> key_of(["subject_id", "hadm_id"])
     'hadm_id'
     """
-    return next((name for name in LISTED_BY if name in columns), None)
+    return next((name for name in names if name in columns), None)
 
 
 class Cohort(Section):

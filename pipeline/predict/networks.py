@@ -25,7 +25,7 @@ from pipeline.training.embed import BATCH
 from pipeline.training.embeddings import Embeddings
 from pipeline.training.features import Unimodal
 from pipeline.training.fitted import AdditiveHead, FittedHead
-from pipeline.training.modality import ModalityData, feature_of, read_data
+from pipeline.training.modality import ModalityData, feature_of
 from pipeline.training.precision import use_precision
 from pipeline.training.processes import make_repeatable
 
@@ -49,11 +49,6 @@ def _of_nobody() -> Iterator[None]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
         yield
-
-
-def read_some(settings: Mapping[str, Any], episodes: np.ndarray) -> dict[str, ModalityData]:
-    """The data of every modality by the settings that the makers of tables returned."""
-    return read_data(settings, episodes)
 
 
 def encoder(name: str, settings: Mapping[str, Any], data: ModalityData, path: Path,

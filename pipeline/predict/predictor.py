@@ -24,14 +24,14 @@ from pipeline.cohort.episodes import contract
 from pipeline.cohort.rows import ALL_SEEDS, rounded
 from pipeline.fusion.registry import MODELS
 from pipeline.predict import networks, quality, reference, report, tables
+from pipeline.predict.asked import checked_ids, checked_now, choose
 from pipeline.predict.folder import notes_of, read_model
-from pipeline.predict.source import Source, contract_of, select, tables_of, write_source
+from pipeline.predict.source import Source, ids_in, select, tables_of, write_source
 from pipeline.predict.stored import Kind, kind_of
-from pipeline.stage.errors import InputError
 from pipeline.stage.prediction import PredictionReport, SeedFacts
-from pipeline.stage.privacy import LEAST, shown
+from pipeline.stage.privacy import LEAST
 from pipeline.stage.tables import Contract, check, write_table
-from pipeline.training.modality import ModalityData
+from pipeline.training.modality import ModalityData, read_data
 from pipeline.training.precision import native_bf16
 from pipeline.training.processes import pick_device
 
@@ -57,7 +57,6 @@ RISKS = Contract(
         "positive": "risk at or above the threshold; null where there is none",
     },
 )
-NOBODY = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -74,12 +73,14 @@ class Predictor:
     """A stored model with everything that it needs in memory."""
 
     def __init__(self, folder: str | Path, device: str = "auto", threads: int = 2,
-                 memory_mb: int = 4000) -> None:  # fmt: skip
+                 memory_mb: int = 4000, temp: str | Path | None = None) -> None:  # fmt: skip
         """Reads and checks the folder, and loads what was fitted; `InputError` where it is refused.
 
         `threads`: of tables, films and reports (torch's are the model's). `memory_mb`: of DuckDB.
+        `temp`: folder for the source's tables while it predicts; else that of the system.
         """
         self.folder, self.threads, self.memory_mb = Path(folder), threads, memory_mb
+        self.temp = temp
         self.model = read_model(folder)
         self.tables = tables_of("".join(self.model["modalities"]), self.model["unit"],
                                 self.model["task"], self.model["cohort"]["films"])  # fmt: skip
@@ -98,15 +99,18 @@ class Predictor:
     def _load(self) -> list[tuple[SeedFacts, Kind]]:
         """The model of every seed, built on the tables of nobody."""
         kind = kind_of(self.model["model"])
-        with tempfile.TemporaryDirectory() as name:
+        with self._folder() as name:
             work = self._work(Path(name), None)
             write_source({}, self.tables, work.source, self.threads, self.memory_mb, strict=False)
             own = contract(self.model["unit"], "corrected")
             write_table(pl.DataFrame(schema=own.columns), work.episodes, own)
             settings = self._settings(work)
-            data = networks.read_some(settings, NOBODY)
+            data = read_data(settings, networks.NOBODY)
             return [(facts, kind(self.model, facts, self.folder / "weights", settings, data,
                                  self.device)) for facts in self.model["seeds"]]  # fmt: skip
+
+    def _folder(self) -> AbstractContextManager[str]:
+        return tempfile.TemporaryDirectory(prefix="predict-", dir=self.temp)
 
     def _work(self, folder: Path, films: Path | None) -> tables.Work:
         return tables.Work(self.model, self.folder, folder, films, self.threads, self.memory_mb,
@@ -128,13 +132,18 @@ class Predictor:
         has not reached the prediction time by then has no risk yet; None: all have. `InputError`
         where the source lacks what is needed, or nobody is left.
         """
-        with self._computing(), tempfile.TemporaryDirectory(prefix="predict-") as name:
+        checked_ids(() if ids is None else ids)
+        checked_now(now)
+        with self._computing(), self._folder() as name:
             work = self._work(Path(name), tables.films_folder(source, films))
             absent = write_source(source, self.tables, work.source, self.threads, self.memory_mb)
             chosen = select(
                 self.model, source, work.source, work.folder, self.threads, self.memory_mb
             )
-            episodes, risk = chosen.episodes, chosen.risk
+            asked = choose(
+                chosen.risk, chosen.episodes, ids_in(work.source, self.model["unit"]),
+                self.model["hours"], ids, now,
+            )  # fmt: skip
             units = quality.UnitCheck(self.reference["signals"]) if "signals" in self.reference \
                 else None  # fmt: skip
             work.look = units.look if units else None
@@ -143,21 +152,11 @@ class Predictor:
             if MODELS[self.model["model"]].kept == "statistics":
                 tables.record(work, {"encoder": "none"})
                 statistics = tables.statistics(work, str(self.model["hours"]))
-            asked, waiting = _asked(risk, ids, self._reached(episodes, now))
-            data = networks.read_some(settings, asked)
-            risks = self._risks(data, statistics, asked, episodes)
-            facts = report.Facts(
-                chosen, absent, units, suppress_below, data, asked, waiting,
-            )  # fmt: skip
+            data = read_data(settings, asked.ids)
+            risks = self._risks(data, statistics, asked.ids, chosen.episodes)
+            facts = report.Facts(chosen, absent, units, suppress_below, data, asked)
             told = report.of(self, work, risks, facts)
         return Prediction(risks, told, report.steps(facts))
-
-    def _reached(self, episodes: pl.DataFrame, now: datetime | None) -> pl.Series:
-        """The ids of the episodes that have reached their prediction time."""
-        if now is None:
-            return episodes["episode_id"]
-        time = pl.col("clock_zero") + pl.duration(hours=self.model["hours"])
-        return episodes.filter(time <= now)["episode_id"]
 
     def _risks(self, data: Mapping[str, ModalityData], statistics: str | None, asked: np.ndarray,
                episodes: pl.DataFrame) -> pl.DataFrame:  # fmt: skip
@@ -200,10 +199,6 @@ class Predictor:
         native = flags.is_file() and native_bf16(flags.read_text(errors="replace"))
         return notes_of(self.model, native)
 
-    def contract(self) -> dict[str, Any]:
-        """What a source must hold."""
-        return dict(contract_of(self.tables))
-
 
 def _letters(modalities: Mapping[str, str], data: Mapping[str, ModalityData], count: int
              ) -> pl.Series:  # fmt: skip
@@ -213,22 +208,6 @@ def _letters(modalities: Mapping[str, str], data: Mapping[str, ModalityData], co
         return pl.Series(["".join(modalities)] * count, dtype=pl.String)
     each = ["".join(letter for letter, have in here.items() if have[row]) for row in range(count)]
     return pl.Series(each, dtype=pl.String)
-
-
-def _asked(risk: pl.DataFrame, ids: Sequence[int] | None, reached: pl.Series
-           ) -> tuple[np.ndarray, int]:  # fmt: skip
-    """The ids, ascending, of who is at risk, asked for and `reached` the prediction time; how many
-    have not yet. `InputError` where nobody has."""
-    there = risk.filter("eligible")
-    if ids is not None:
-        there = there.filter(pl.col("episode_id").is_in(list(ids)))
-    ready = there.filter(pl.col("episode_id").is_in(reached.implode()))
-    if ready.is_empty():
-        raise InputError("nobody to predict: no episode of the cohort is at risk at the prediction "
-                         "time" + " and among the ids" * (ids is not None)
-                         + f"; {shown(there.height)} have not reached it" * bool(there.height)
-                         )  # fmt: skip
-    return ready["episode_id"].sort().to_numpy(), there.height - ready.height
 
 
 def _doc2vec(folder: Path, threads: int

@@ -1,4 +1,4 @@
-"""The report of a prediction: who was predicted, what is odd in their data, and in words.
+"""The report of a prediction: who was predicted, and what is odd in their data.
 
 Counts of real patients below ten are hidden, as in results.
 """
@@ -14,16 +14,17 @@ import polars as pl
 from pipeline.cohort import attrition
 from pipeline.evaluation.sections.suppression import shown, shown_attrition, shown_part
 from pipeline.predict import quality
+from pipeline.predict.asked import Asked, told
 from pipeline.predict.reference import ITEMS, items_of
-from pipeline.predict.source import Selected
+from pipeline.predict.source import EPISODES, Selected
 from pipeline.predict.tables import Work
 from pipeline.stage.prediction import REPORT_SCHEMA, PredictionReport, Present, Unknown, Unseen
-from pipeline.stage.privacy import tell, warn
 
 if TYPE_CHECKING:
     from pipeline.predict.predictor import Predictor
 
 NOT_ASKED = "a condition of training that is known only later is not asked: {}"
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -31,7 +32,7 @@ class Facts:
 
     Who was `chosen` and who of them is at risk,
     `absent` tables, `units`: what was seen of signals, `least`: counts below are hidden, `data` of
-    the `asked` episodes (ids), how many are `waiting` for their prediction time.
+    the `asked` episodes.
     """
 
     chosen: Selected
@@ -39,14 +40,14 @@ class Facts:
     units: quality.UnitCheck | None
     least: int
     data: Mapping[str, Any]
-    asked: np.ndarray
-    waiting: int
+    asked: Asked
 
 
 def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) -> PredictionReport:
     """The report of a prediction."""
     model, least = predictor.model, facts.least
-    mine = facts.chosen.episodes.filter(pl.col("episode_id").is_in(facts.asked))
+    mine = facts.chosen.episodes.filter(pl.col("episode_id").is_in(facts.asked.ids))
+    waiting, listed = told(facts.asked, least)
     total = mine.height
     running = _running(work, mine, model["unit"])
     made: PredictionReport = {
@@ -57,7 +58,8 @@ def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) ->
         "episodes": shown(total, least),
         "patients": shown(mine["subject_id"].n_unique(), least),
         "running": shown_part(running, total, least),
-        "waiting": shown(facts.waiting, least),
+        "waiting": waiting,
+        "listed": listed,
         "selection": [
             {"condition": row["condition"], "episodes": row["episodes"]}
             for row in shown_attrition(steps(facts), least)
@@ -84,15 +86,12 @@ def steps(facts: Facts) -> list[dict[str, Any]]:
     """Who is left after each condition of the cohort and of the task."""
     risk = facts.chosen.risk
     conditions = attrition.texts(attrition.named(risk, attrition.CONDITION))
-    return [*facts.chosen.rows, *attrition.count(risk, conditions)]
+    return [*facts.chosen.rows, *attrition.count(risk, conditions), *facts.asked.rows]
 
 
 def _running(work: Work, episodes: pl.DataFrame, unit: str) -> int:
     """How many of the episodes have no end in the source."""
-    table, key, end = {
-        "admission": ("admissions", "hadm_id", "dischtime"),
-        "stay": ("icustays", "stay_id", "outtime"),
-    }[unit]
+    table, key, end = EPISODES[unit]
     ends = pl.read_parquet(work.source / f"{table}.parquet", columns=[key, end])
     open_ended = ends.filter(pl.col(end).is_null())
     return episodes.join(open_ended, left_on="episode_id", right_on=key, how="semi").height
@@ -102,7 +101,11 @@ def _present(predictor: "Predictor", work: Work, facts: Facts) -> dict[str, Pres
     reasons = {"note": ("radiology", "no radiology reports"), "cxr": ("cxr_metadata", "no films")}
     told: dict[str, Present] = {}
     for name in predictor.model["modalities"].values():
-        have = facts.data[name].present() if name in facts.data else np.ones(len(facts.asked), bool)
+        have = (
+            facts.data[name].present()
+            if name in facts.data
+            else np.ones(len(facts.asked.ids), bool)
+        )
         count, total = int(have.sum()), len(have)
         part = shown_part(count, total, facts.least)
         table, words = reasons.get(name, ("", ""))
@@ -150,40 +153,9 @@ def _unseen(predictor: "Predictor", work: Work, facts: Facts) -> list[Unseen]:
     told = []
     path = work.folder / "ehr" / "tokens.parquet"
     if path.is_file() and "tokens" in predictor.reference:
-        mine = pl.scan_parquet(path).filter(pl.col("episode_id").is_in(facts.asked))
+        mine = pl.scan_parquet(path).filter(pl.col("episode_id").is_in(facts.asked.ids))
         tokens = mine.select("token").collect()["token"]
         told.append(quality.unseen_tokens(tokens, predictor.reference["tokens"], facts.least))
     if predictor.vocabulary:
         told.append(quality.unseen_words(work.words, predictor.vocabulary, facts.least))
     return told
-
-
-def say(report: PredictionReport) -> None:
-    """The report in lines: what is as it should be in the log, what is odd on the screen."""
-    tell(f"{report['target']}: risks of {report['episodes']} episodes of {report['patients']} "
-         f"patients; {report['running']} of them still run")  # fmt: skip
-    for name, here in report["modalities"].items():
-        why = f" ({here['reason']})" if here["reason"] else ""
-        (warn if why else tell)(f"{name}: {here['episodes']} of them{why}")
-    for item in report["unknown_items"]:
-        warn(f"{item['table']}: {item['items']} items that training never had, "
-             f"{item['share']:.1%} of its rows")  # fmt: skip
-    for unit in report["units"]:
-        why = (
-            f"they look like {unit['looks_like']}" if unit["looks_like"] else "no unit explains it"
-        )
-        warn(f"{unit['signal']}: {unit['unlike']:.0%} of the readings are unlike those of training "
-             f"(median {unit['median']:g}, there {unit['training_median']:g}): {why}")  # fmt: skip
-    for unseen in report["unseen"]:
-        if unseen["share"] is not None:
-            tell(f"{unseen['kind']} that training never had: {unseen['share']:.2%}")
-    for one in report["shift"]:
-        if one["mean"] is None:
-            continue
-        odd = one["psi"] is not None and one["psi"] > 0.25
-        (warn if odd else tell)(
-            f"seed {one['seed']}: mean risk {one['mean']:.3f}, {one['training_mean']:.3f} where it "
-            f"was trained; PSI {one['psi']}, KS {one['ks']}"
-        )
-    for note in report.get("notes", []):
-        warn(note)

@@ -52,6 +52,10 @@ ENDS = {  # what is known only at the end
 }  # fmt: skip
 ALWAYS = ("patients", "admissions", "icustays")
 DICTIONARIES = ("d_items", "d_labitems")
+EPISODES = {  # unit → its table, id and end
+    "admission": ("admissions", "hadm_id", "dischtime"),
+    "stay": ("icustays", "stay_id", "outtime"),
+}
 
 
 def tables_of(letters: str, unit: str, task: str, films: str | None) -> list[str]:
@@ -147,6 +151,12 @@ def _write_frame(frame: pl.DataFrame, name: str, output: Path) -> None:
         except duckdb.ConversionException as error:
             raise InputError(f"table {name}: a value is of another type than the column") from error
     made.write_parquet(output)
+
+
+def ids_in(folder: Path, unit: str) -> pl.Series:
+    """The ids of all admissions, or ICU stays, of the extracted tables of a folder."""
+    table, key, _ = EPISODES[unit]
+    return read_table(folder / f"{table}.parquet", [key])[key]
 
 
 def known_tables(database: duckdb.DuckDBPyConnection, model: StoredModel, folder: Path

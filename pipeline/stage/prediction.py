@@ -213,6 +213,21 @@ class Shift(TypedDict):
 
 
 @exact
+class Listed(TypedDict):
+    """A list of ids that a prediction was asked for; who is at risk waits or has a risk. A part, or
+    the total, is null where a small one would follow from it."""
+
+    asked: Count
+    """Distinct ids."""
+    unknown: Count
+    """Not in the source."""
+    outside: Count
+    """In the source, but not in the cohort."""
+    not_at_risk: Count
+    """In the cohort, but not at risk at the prediction time."""
+
+
+@exact
 class PredictionReport(TypedDict):
     """What is odd in the data of a prediction: `<output>.report.json`."""
 
@@ -232,8 +247,11 @@ class PredictionReport(TypedDict):
     """Those of them whose end the source does not know."""
     waiting: Count
     """Who is at risk, but has not reached the prediction time now; 0 where no time was given."""
+    listed: Listed | None
+    """What became of a list of ids; null without one."""
     selection: list[Ineligible]
-    """Who is left after each condition of the cohort and of the task, as known by then."""
+    """Who is left after each condition of the cohort and of the task, as known by then; of a list
+    of ids, and of a time now."""
     modalities: dict[str, Present]
     """Modality → who has it."""
     combinations: dict[str, Count]
