@@ -25,6 +25,7 @@ from pipeline.predict import folder as folders
 from pipeline.predict import quality, reference
 from pipeline.predict.folder import MODEL, digest_of, read_model
 from pipeline.predict.predictor import Predictor
+from pipeline.predict.spoken import say
 from pipeline.stage.errors import InputError
 from pipeline.stage.prediction import PredictionReport
 
@@ -176,7 +177,7 @@ def test_a_source_may_lack_a_modality(predictor, stored, tmp_path, letter, gone)
     assert not made.risks["modalities"].str.contains(letter).any()
 
 
-def test_a_patient_may_lack_everything_but_the_admission(predictor, stored, tables):
+def test_a_patient_may_lack_everything_but_the_admission(predictor, stored, tables, caplog):
     """Of the record only demographics are left."""
     events = ["chartevents", "labevents", "inputevents", "outputevents", "procedureevents",
               "cxr_metadata", "radiology"]  # fmt: skip
@@ -185,6 +186,11 @@ def test_a_patient_may_lack_everything_but_the_admission(predictor, stored, tabl
     assert made.risks["probability"].is_between(0, 1).all()
     assert set(events) <= set(made.report["absent_tables"])
     assert "heart_rate" in made.report["absent_signals"]
+    say(made.report)
+    warned = [line.message for line in caplog.records if line.levelname == "WARNING"]
+    assert any(line.startswith("tables that the source lacks: ") for line in warned)
+    assert any("signals that the source lacks: " in line and "heart_rate" in line
+               for line in warned)  # fmt: skip
 
 
 def test_films_that_are_not_there_count_as_missing(predictor, stored, tables, tmp_path):
@@ -198,6 +204,13 @@ def test_a_needed_table_or_column_that_is_absent_is_named(predictor, tables, tmp
         predictor.predict({name: table for name, table in tables.items() if name != "d_items"})
     with pytest.raises(InputError, match=r"table admissions: column\(s\) admittime are missing"):
         predictor.predict(tables | {"admissions": tables["admissions"].drop("admittime")})
+    fewer = {name: table for name, table in tables.items() if name != "chartevents"}
+    with pytest.raises(InputError, match="no table d_items"):  # of infusions and outputs, too
+        predictor.predict({name: table for name, table in fewer.items() if name != "d_items"})
+    with pytest.raises(InputError, match="d_labitems is empty, but labevents has rows"):
+        predictor.predict(tables | {"d_labitems": tables["d_labitems"].head(0)})
+    with pytest.raises(InputError, match=r"no source has a table labevent; .* labevents\?"):
+        predictor.predict(fewer | {"labevent": tables["labevents"]})
     with pytest.raises(InputError, match="no table patients, expected at"):
         predictor.predict(tmp_path)
 

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from pipeline.predict import source
-from pipeline.predict.source import Prepared, Selected
+from pipeline.predict.selection import Selected, select
+from pipeline.predict.source import Prepared
 
 COHORT = {"min_age": 18, "window_hours": 48, "icu_within_hours": "window", "films": None,
           "ids": None, "definition": "corrected", "max_age": None, "first_stay": False,
@@ -24,7 +24,7 @@ def chosen(finished, tmp_path):
             (folder / f"{name}.parquet").unlink()
             table.write_parquet(folder / f"{name}.parquet")
         model = {"unit": unit, "task": task, "hours": hours, "cohort": {**COHORT, **cohort}}
-        return source.select(model, Prepared(folder, None, 2022, "it"), folder, folder / "work",
+        return select(model, Prepared(folder, None, 2022, "it"), folder, folder / "work",
                              1, 2000)  # fmt: skip
 
     return of

@@ -13,7 +13,8 @@ import polars as pl
 
 from pipeline.cohort import attrition, labels
 from pipeline.cohort.task import find
-from pipeline.predict.source import ALWAYS, Prepared, cohort_of, open_events, training_cohort
+from pipeline.predict.selection import cohort_of, open_events, training_cohort
+from pipeline.predict.source import ALWAYS, Prepared
 from pipeline.stage.database import connect
 from pipeline.stage.errors import InputError
 from pipeline.stage.prediction import StoredModel

@@ -26,7 +26,8 @@ from pipeline.fusion.registry import MODELS
 from pipeline.predict import networks, quality, reference, report, tables
 from pipeline.predict.asked import checked_ids, checked_now, choose
 from pipeline.predict.folder import notes_of, read_model
-from pipeline.predict.source import Source, ids_in, select, tables_of, write_source
+from pipeline.predict.selection import select
+from pipeline.predict.source import Source, ids_in, tables_of, write_source
 from pipeline.predict.stored import Kind, kind_of
 from pipeline.stage.prediction import PredictionReport, SeedFacts
 from pipeline.stage.privacy import LEAST

@@ -16,7 +16,8 @@ from pipeline.evaluation.sections.suppression import shown, shown_attrition, sho
 from pipeline.predict import quality
 from pipeline.predict.asked import Asked, told
 from pipeline.predict.reference import ITEMS, items_of
-from pipeline.predict.source import EPISODES, Selected
+from pipeline.predict.selection import Selected
+from pipeline.predict.source import EPISODES
 from pipeline.predict.tables import Work
 from pipeline.stage.prediction import REPORT_SCHEMA, PredictionReport, Present, Unknown, Unseen
 

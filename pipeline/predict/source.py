@@ -1,30 +1,25 @@
-"""New patients: their source tables, as far as they were known when the prediction is made.
+"""New patients: their source tables, as extraction writes them.
 
 A source is a folder of MIMIC-shaped files, as `source.root` of the config names one, or tables in
 memory. Columns of what is known only at the end (discharge, death, ends of stays) may be absent;
 tables of a modality, too: nobody has it then.
 """
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
 
-from pipeline.cohort import inputs
-from pipeline.cohort.episodes import contract, select_episodes
-from pipeline.cohort.labels import at_risk
-from pipeline.cohort.settings import DefinedCohort
 from pipeline.cohort.task import find, of_unit
 from pipeline.extract import contracts, release
 from pipeline.extract.contracts import SourceTable
 from pipeline.extract.tables import extract
-from pipeline.stage.database import connect, sql_beside
 from pipeline.stage.errors import InputError
-from pipeline.stage.prediction import Columns, StoredModel
-from pipeline.stage.tables import read_table, write_table
+from pipeline.stage.prediction import Columns
+from pipeline.stage.tables import read_table
 
 LAST_YEAR = 2022  # of a source in memory, which has no release
 
@@ -51,7 +46,10 @@ ENDS = {  # what is known only at the end
     "icustays": ("outtime", "last_careunit", "los"),
 }  # fmt: skip
 ALWAYS = ("patients", "admissions", "icustays")
-DICTIONARIES = ("d_items", "d_labitems")
+DICTIONARIES = {  # → the tables whose items it names
+    "d_items": ("chartevents", "inputevents", "outputevents", "procedureevents"),
+    "d_labitems": ("labevents",),
+}
 EPISODES = {  # unit → its table, id and end
     "admission": ("admissions", "hadm_id", "dischtime"),
     "stay": ("icustays", "stay_id", "outtime"),
@@ -81,35 +79,52 @@ def write_source(source: Source, names: list[str], folder: Path, threads: int, m
                  strict: bool = True) -> list[str]:  # fmt: skip
     """Writes the tables `<name>.parquet` of a source; returns those that it lacks, now empty.
 
-    `InputError` where a table or column that is needed is missing, or a file cannot be read.
-    `strict`: false takes a source without any table.
+    `InputError` where a table or column that is needed is missing, a table in memory has a name
+    that no source has, or a file cannot be read. `strict`: false takes a source without any table.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(source, Mapping):
+        _check_names(source)
     absent = []
     for name in names:
-        output = folder / f"{name}.parquet"
-        if isinstance(source, Mapping):
-            there = name in source
-            if there:
-                _write_frame(source[name], name, output)
-        elif isinstance(source, Prepared):
-            path = source.folder / output.name
-            there = path.is_file()
-            if there:
-                output.symlink_to(path.absolute())
-        else:
-            path = release.table_path({"root": str(source)}, name)
-            there = release.exists(path)
-            if there:
-                extract(name, path, output, threads=threads, memory_mb=memory_mb,
-                        temp=folder, may_lack=ENDS.get(name, ()))  # fmt: skip
-        if there:
-            continue
-        if (strict and name in ALWAYS) or (name in DICTIONARIES and _charted(folder, name)):
-            raise InputError(_no_table(source, name))
-        _write_frame(pl.DataFrame(), name, output)
-        absent.append(name)
+        if not _write(source, name, folder, threads, memory_mb):
+            if strict and name in ALWAYS:
+                raise InputError(_no_table(source, name))
+            _write_frame(pl.DataFrame(), name, folder / f"{name}.parquet")
+            absent.append(name)
+    for name in [one for one in DICTIONARIES if one in names]:
+        if _is_empty(folder, name) and (charted := _charted(folder, name)):
+            raise InputError(_no_table(source, name) if name in absent else
+                             f"table {name} is empty, but {charted} has rows: its items are known "
+                             "by that table alone")  # fmt: skip
     return absent
+
+
+def _write(source: Source, name: str, folder: Path, threads: int, memory_mb: int) -> bool:
+    """Writes a table of a source, if it has it; whether it has."""
+    output = folder / f"{name}.parquet"
+    if isinstance(source, Mapping):
+        if there := name in source:
+            _write_frame(source[name], name, output)
+    elif isinstance(source, Prepared):
+        path = source.folder / output.name
+        if there := path.is_file():
+            output.symlink_to(path.absolute())
+    else:
+        path = release.table_path({"root": str(source)}, name)
+        if there := release.exists(path):
+            extract(name, path, output, threads=threads, memory_mb=memory_mb, temp=folder,
+                    may_lack=ENDS.get(name, ()))  # fmt: skip
+    return there
+
+
+def _check_names(source: Mapping[str, pl.DataFrame]) -> None:
+    """`InputError` where a table has a name that no source has: it would count as absent."""
+    for name in source:
+        if name not in contracts.TABLES:
+            near = difflib.get_close_matches(name, contracts.TABLES, 1)
+            raise InputError(f"no source has a table {name}"
+                             + (f"; did you mean {near[0]}?" if near else ""))  # fmt: skip
 
 
 def _no_table(source: Source, name: str) -> str:
@@ -122,11 +137,15 @@ def _no_table(source: Source, name: str) -> str:
     return f"{source}: no table {name}, expected at {path}"
 
 
-def _charted(folder: Path, dictionary: str) -> bool:
-    """Whether there are events whose items a dictionary names."""
-    name = "labevents" if dictionary == "d_labitems" else "chartevents"
+def _is_empty(folder: Path, name: str) -> bool:
+    """Whether a table has no row, or is not there."""
     path = folder / f"{name}.parquet"
-    return path.is_file() and bool(pl.scan_parquet(path).select(pl.len()).collect().item())
+    return not path.is_file() or not pl.scan_parquet(path).select(pl.len()).collect().item()
+
+
+def _charted(folder: Path, dictionary: str) -> str | None:
+    """A table with events whose items a dictionary names; None where there are none."""
+    return next((name for name in DICTIONARIES[dictionary] if not _is_empty(folder, name)), None)
 
 
 def _write_frame(frame: pl.DataFrame, name: str, output: Path) -> None:
@@ -159,23 +178,6 @@ def ids_in(folder: Path, unit: str) -> pl.Series:
     return read_table(folder / f"{table}.parquet", [key])[key]
 
 
-def known_tables(database: duckdb.DuckDBPyConnection, model: StoredModel, folder: Path
-                 ) -> dict[str, pl.DataFrame]:  # fmt: skip
-    """Admissions, ICU stays and patients as they were known at the prediction (`known.sql`)."""
-    stays = model["unit"] == "stay"
-    sources = {name: read_table(folder / f"{name}.parquet") for name in ALWAYS}
-    for name, table in sources.items():
-        database.register(name, table)
-    if stays:
-        inputs.make_views(database, ["arrivals"], {})
-    else:
-        columns: dict[str, Any] = {"stay_id": pl.Int64, "first_heart_rate": pl.Datetime("us")}
-        database.register("arrivals", pl.DataFrame(schema=columns))
-    text = sql_beside(__file__, "known.sql").replace("$stays", str(stays))
-    database.execute(text.replace("$hours", str(int(model["hours"]))))
-    return {name: database.sql(f"FROM known_{name}").pl() for name in ALWAYS}
-
-
 def last_year(source: Source) -> int:
     """The last calendar year of a source's release."""
     if isinstance(source, Mapping):
@@ -183,60 +185,3 @@ def last_year(source: Source) -> int:
     if isinstance(source, Prepared):
         return source.last_year
     return release.last_year({"root": str(source)})
-
-
-def training_cohort(model: StoredModel) -> DefinedCohort:
-    """The cohort that a model was trained on, a list of ids apart."""
-    return DefinedCohort.model_validate({**model["cohort"], "ids": None})
-
-
-def cohort_of(
-    database: duckdb.DuckDBPyConnection, cohort: DefinedCohort, unit: str,
-    sources: Mapping[str, pl.DataFrame], folder: Path, last: int,
-) -> tuple[pl.DataFrame, list[dict[str, object]]]:  # fmt: skip
-    """The episodes of a cohort, no split, and the attrition table.
-
-    `sources`: the tables `ALWAYS`; others are those of `folder`, which are opened in place.
-    """
-    paths = {path.stem: str(path) for path in sorted(folder.glob("*.parquet"))}
-    films = {"films": read_table(paths["cxr_metadata"])} if cohort.films == "any" else {}
-    return select_episodes(database, {**sources, **films}, cohort, None, last, unit, new=True)
-
-
-def open_events(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Makes the tables that are read in place known to the database."""
-    inputs.open_tables(database, {path.stem: str(path) for path in sorted(folder.glob("*.parquet"))
-                                  if path.stem not in ALWAYS})  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Selected:
-    """The `episodes` of the cohort, `risk`: who of them is at risk (`labels.at_risk`), the cohort's
-    attrition table, and the conditions of cohort and task that look ahead: not asked."""
-
-    episodes: pl.DataFrame
-    risk: pl.DataFrame
-    rows: list[dict[str, Any]]
-    not_asked: list[str]
-
-
-def select(
-    model: StoredModel, source: Source, folder: Path, work: Path, threads: int, memory_mb: int
-) -> Selected:
-    """The episodes of the cohort, and who of them is at risk.
-
-    `folder`: of the extracted tables. Writes `episodes.parquet` into `work`. Conditions are those
-    of the training cohort, as far as they are known at the prediction; a list of ids apart.
-    """
-    cohort, not_asked = training_cohort(model).as_known(model["unit"])
-    with connect(threads, memory_mb, work) as database:
-        open_events(database, folder)
-        sources = known_tables(database, model, folder)
-        last = last_year(source)
-        episodes, rows = cohort_of(database, cohort, model["unit"], sources, folder, last)
-        asked = {name: sources[name] for name in ("admissions", "patients")}
-        risk, ahead = at_risk(database, model["task"], {"episodes": episodes, **asked})
-    own = contract(model["unit"], "corrected")
-    new = episodes.with_columns(split=pl.lit("new"))
-    write_table(new, work / "episodes.parquet", own)
-    return Selected(new, risk, rows, [*not_asked, *ahead])
