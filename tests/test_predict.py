@@ -25,6 +25,7 @@ from pipeline.predict import folder as folders
 from pipeline.predict import quality, reference
 from pipeline.predict.folder import MODEL, digest_of, read_model
 from pipeline.predict.predictor import Predictor
+from pipeline.predict.report import having
 from pipeline.predict.spoken import say
 from pipeline.stage.errors import InputError
 from pipeline.stage.prediction import PredictionReport
@@ -286,6 +287,14 @@ def test_tokens_and_words_that_training_never_had_are_counted():
     told = quality.unseen_tokens(pl.Series([1, 1, 2, 9]), known, 0)
     assert (told["total"], told["share"]) == (4, 0.25)
     assert quality.unseen_tokens(pl.Series([], dtype=pl.Int32), known, 0)["share"] is None
+    few = quality.unseen_tokens(pl.Series([1] * 40 + [9]), known, 10)
+    assert (few["total"], few["share"]) == (41, None)  # .0244 of 41 is one token
+    texts, vocabulary = ["heart is big", "lung", ""], {"heart": 0, "is": 1, "lung": 2}
+    words = quality.unseen_words(texts, vocabulary, 0)
+    assert words == {"kind": "words", "total": 4, "share": 0.25}
+    assert quality.unseen_words(texts * 12, vocabulary, 10)["share"] == 0.25
+    assert quality.unseen_words(texts * 9, vocabulary, 10)["share"] is None
+    assert quality.unseen_words([], vocabulary, 0)["share"] is None
 
 
 def test_a_shift_of_the_risks_is_told():
@@ -298,6 +307,64 @@ def test_a_shift_of_the_risks_is_told():
     assert same["ks"] < 0.05 < 0.2 < other["ks"]
     assert other["positive"] > same["positive"]
     assert quality.shift(draw[:99], 0, training, None)["psi"] is None
+    few = np.array([0.9] + [0.1] * 14)
+    assert quality.shift(few, 0, training, 0.5)["positive"] == 0.0667
+    assert quality.shift(few, 0, training, 0.5, 10)["positive"] is None
+
+
+def readings(fahrenheit, celsius):
+    """A reading of each of so many patients in a wrong unit, and in the right one."""
+    count = fahrenheit + celsius
+    values = [98.6] * fahrenheit + [37.0] * celsius
+    part = pl.DataFrame({"episode_id": range(count), "signal": "temperature", "value": values})
+    return part, pl.DataFrame({"episode_id": range(count), "subject_id": range(count)})
+
+
+TEMPERATURE = pl.DataFrame({"signal": ["temperature"], "lowest": [35.0], "low": [36.0],
+                            "lower": [36.5], "median": [37.0], "upper": [37.5], "high": [38.0],
+                            "highest": [40.0], "readings": [1000]})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fahrenheit", "celsius", "patients", "unlike"),
+    [(40, 60, None, 0.4), (9, 21, None, "nothing"), (40, 60, 9, "nothing"), (91, 9, None, None)],
+)
+def test_no_share_of_readings_tells_of_few_patients(fahrenheit, celsius, patients, unlike):
+    part, people = readings(fahrenheit, celsius)
+    if patients:  # the same few have all that is unlike
+        people = people.with_columns(subject_id=pl.col("episode_id") % patients)
+    check = quality.UnitCheck(TEMPERATURE, people)
+    check.look(part)
+    found = check.found(10)
+    if unlike == "nothing":
+        assert found == []
+        assert check.found(0)[0]["looks_like"] == "degrees Fahrenheit"
+        return
+    assert found[0]["unlike"] == unlike
+    assert found[0]["explained"] == 1
+    assert found[0]["median"] == 98.6
+
+
+@pytest.mark.parametrize(
+    ("counts", "hidden"),
+    [
+        ({"e": 50, "ec": 40, "en": 4, "ecn": 300}, {"en", "ec"}),
+        ({"e": 50, "ec": 40, "en": 30, "ecn": 300}, set()),
+        ({"ecn": 4}, {"ecn"}),
+    ],
+)
+def test_no_small_combination_follows_from_what_each_modality_has(counts, hidden):
+    letters = [some for some, count in counts.items() for _ in range(count)]
+    ids = np.arange(len(letters))
+    has = {one: ids[[one in some for some in letters]] for one in "ecn"}
+    made = having(has, ids, 10)
+    told = made["combinations"]
+    assert {some for some, count in told.items() if count is None} == hidden
+    for one in "ecn":  # what a hidden one must be, were the total of a letter known
+        secret = [some for some in hidden if one in some]
+        if len(secret) == 1 and counts[secret[0]] < 10:
+            assert not isinstance(made["modalities"][one], int)
+    assert having(has, ids, 0)["combinations"] == counts
 
 
 def test_counts_below_ten_are_hidden(predictor, stored, tables, whole):

@@ -145,9 +145,10 @@ class Predictor:
                 chosen.risk, chosen.episodes, ids_in(work.source, self.model["unit"]),
                 self.model["hours"], ids, now,
             )  # fmt: skip
-            units = quality.UnitCheck(self.reference["signals"]) if "signals" in self.reference \
-                else None  # fmt: skip
-            work.look = units.look if units else None
+            units = None
+            if "signals" in self.reference:
+                units = quality.UnitCheck(self.reference["signals"], chosen.episodes)
+                work.look = units.look
             settings = self._settings(work)
             statistics = None
             if MODELS[self.model["model"]].kept == "statistics":

@@ -27,8 +27,9 @@ EXAMPLES = 5
 class UnitCheck:
     """Compares readings with those of training, part by part: `look` is a reader of events."""
 
-    def __init__(self, signals: pl.DataFrame) -> None:
-        """`signals`: `reference.SIGNALS`."""
+    def __init__(self, signals: pl.DataFrame, patients: pl.DataFrame) -> None:
+        """`signals`: `reference.SIGNALS`; `patients`: episode_id, subject_id."""
+        self.patients = patients.select("episode_id", "subject_id")
         self.signals = signals.drop_nulls("median").with_columns(pl.col("signal").cast(pl.String))
         self.other = pl.read_csv(Path(__file__).with_name(OTHER_UNITS)).cast(
             {"scale": pl.Float64, "shift": pl.Float64}
@@ -36,11 +37,13 @@ class UnitCheck:
         self.counts: list[pl.DataFrame] = []
         self.explained: list[pl.DataFrame] = []
         self.sample: list[pl.DataFrame] = []
+        self.people: list[pl.DataFrame] = []
 
     def look(self, part: pl.DataFrame) -> None:
         """Counts the readings of a part of events, `outside` ones included."""
-        rows = part.select(pl.col("signal").cast(pl.String), "value").drop_nulls()
+        rows = part.select("episode_id", pl.col("signal").cast(pl.String), "value").drop_nulls()
         rows = rows.filter(pl.col("value").is_finite()).join(self.signals, on="signal")
+        rows = rows.join(self.patients, on="episode_id", how="left")
         value, unlike = pl.col("value"), ~pl.col("value").is_between("lowest", "highest")
         self.counts.append(
             rows.group_by("signal").agg(pl.len().alias("n"), unlike.sum().alias("unlike"))
@@ -48,12 +51,23 @@ class UnitCheck:
         odd = rows.filter(unlike)
         self.sample.append(odd.select("signal", "value").group_by("signal").head(SAMPLE))
         back = (value * pl.col("scale") + pl.col("shift")).is_between("low", "high")
-        tried = odd.join(self.other, on="signal")
-        self.explained.append(tried.group_by("signal", "looks_like").agg(back.sum().alias("back")))
+        tried = odd.join(self.other, on="signal").with_columns(back=back)
+        self.explained.append(tried.group_by("signal", "looks_like").agg(pl.col("back").sum()))
+        who = ("signal", "subject_id", "looks_like", "side")
+        self.people += [
+            rows.with_columns(looks_like=pl.lit(""), side=unlike).select(who).unique(),
+            tried.rename({"back": "side"}).select(who).unique(),
+        ]  # fmt: skip
+
+    def _people(self) -> dict[tuple[str, str, bool], int]:
+        """How many patients have unlike readings (or not) of a signal: (signal, "", side); and such
+        that a unit would bring back (or not): (signal, unit, side)."""
+        who = pl.concat(self.people).unique().group_by("signal", "looks_like", "side").len()
+        return {(signal, unit, side): count for signal, unit, side, count in who.iter_rows()}
 
     def found(self, least: int) -> list[Unit]:
-        """The signals whose unit looks wrong; those of less than `least` unlike readings are
-        not told."""
+        """The signals whose unit looks wrong; those of fewer than `least` unlike readings, or of
+        fewer patients with one, are not told."""
         if not self.counts:
             return []
         total = pl.concat(self.counts).group_by("signal").agg(pl.all().sum())
@@ -64,17 +78,25 @@ class UnitCheck:
         rows = rows.join(odd, on="signal", how="left")
         rows = rows.sort("signal").with_columns(share=pl.col("unlike") / pl.col("n"))
         told: list[Unit] = []
+        people = self._people()
         for row in rows.filter(pl.col("unlike") >= max(least, 1)).to_dicts():
+            name, unit = row["signal"], row["looks_like"]
+            unlike, alike = (people.get((name, "", side), 0) for side in (True, False))
+            if unlike < least:
+                continue
             part = (row["back"] or 0) / row["unlike"]
             known = part >= HALF
             if row["share"] < (ENOUGH if known else UNEXPLAINED):
                 continue
             told.append({
-                "signal": row["signal"],
+                "signal": name,
                 "readings": shown(row["n"], least),
-                "unlike": round(row["share"], 4),
-                "looks_like": row["looks_like"] if known else None,
-                "explained": round(part, 4) if known else None,
+                "unlike": shown_share(row["unlike"], row["n"], least, unlike, alike),
+                "looks_like": unit if known else None,
+                "explained": shown_share(
+                    row["back"], row["unlike"], least,
+                    *(people.get((name, unit, side), 0) for side in (True, False)),
+                ) if known else None,
                 "median": round(row["middle"], 4),
                 "training_median": row["median"],
             })  # fmt: skip
@@ -96,6 +118,19 @@ class UnitCheck:
         return {name for part in self.counts for name in part["signal"]}
 
 
+def shown_share(part: int, whole: int, least: int, *people: int, digits: int = 4) -> float | None:
+    """The share of a part, as far as few cannot be counted from it; None of nothing.
+
+    `people`: how many patients are on either side.
+
+    >>> shown_share(20, 80, 10), shown_share(72, 80, 10), shown_share(20, 80, 10, 3, 70)
+    (0.25, None, None)
+    """
+    if not whole or any(0 < side < least for side in (part, whole - part, *people)):
+        return None
+    return round(part / whole, digits)
+
+
 def unknown_items(found: pl.DataFrame, known: pl.DataFrame, labels: Mapping[int, str], least: int
                   ) -> list[Unknown]:  # fmt: skip
     """Charted items that training never had, by table. `found`: table, itemid, rows; `known`:
@@ -110,7 +145,7 @@ def unknown_items(found: pl.DataFrame, known: pl.DataFrame, labels: Mapping[int,
                     for item in often["itemid"].head(EXAMPLES)]  # fmt: skip
         told.append({
             "table": str(table), "items": shown(part.height, least), "rows": shown(rows, least),
-            "share": round(rows / totals[table], 4), "examples": examples,
+            "share": shown_share(rows, totals[table], least), "examples": examples,
         })  # fmt: skip
     return told
 
@@ -120,7 +155,7 @@ def unseen_tokens(tokens: pl.Series, known: pl.DataFrame, least: int) -> Unseen:
     total = tokens.len()
     new = total - int(tokens.is_in(known["token"].implode()).sum())
     return {"kind": "tokens", "total": shown(total, least),
-            "share": round(new / total, 6) if total else None}  # fmt: skip
+            "share": shown_share(new, total, least, digits=6)}  # fmt: skip
 
 
 def unseen_words(texts: Sequence[str], vocabulary: Mapping[str, int], least: int) -> Unseen:
@@ -135,7 +170,7 @@ def unseen_words(texts: Sequence[str], vocabulary: Mapping[str, int], least: int
         total += len(words)
         new += sum(word not in vocabulary for word in words)
     return {"kind": "words", "total": shown(total, least),
-            "share": round(new / total, 6) if total else None}  # fmt: skip
+            "share": shown_share(new, total, least, digits=6)}  # fmt: skip
 
 
 def shift(risk: np.ndarray, seed: int, training: Reference, threshold: float | None,
@@ -145,16 +180,13 @@ def shift(risk: np.ndarray, seed: int, training: Reference, threshold: float | N
     below = np.searchsorted(np.sort(risk), quantiles, side="right") / len(risk)
     few, percent = len(risk) < least, np.arange(1, 100) / 100
     called = 0 if threshold is None else int((risk >= threshold).sum())
-    unknown = few or threshold is None or any(
-        0 < side < least for side in (called, len(risk) - called)
-    )  # fmt: skip
     return {
         "seed": seed,
         "mean": None if few else round(float(risk.mean()), 6),
         "training_mean": training["mean"],
         "psi": psi(risk, quantiles) if len(risk) >= LEAST_PSI else None,
         "ks": None if few else round(float(np.abs(below - percent).max()), 4),
-        "positive": None if unknown else round(called / len(risk), 4),
+        "positive": None if few or threshold is None else shown_share(called, len(risk), least),
     }
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import polars as pl
 
 from pipeline.cohort import attrition
+from pipeline.evaluation.sections import coverage
+from pipeline.evaluation.sections.coverage import Presence
 from pipeline.evaluation.sections.suppression import shown, shown_attrition, shown_part
 from pipeline.predict import quality
 from pipeline.predict.asked import Asked, told
@@ -20,6 +22,7 @@ from pipeline.predict.selection import Selected
 from pipeline.predict.source import EPISODES
 from pipeline.predict.tables import Work
 from pipeline.stage.prediction import REPORT_SCHEMA, PredictionReport, Present, Unknown, Unseen
+from pipeline.stage.sections import SplitCoverage
 
 if TYPE_CHECKING:
     from pipeline.predict.predictor import Predictor
@@ -49,6 +52,7 @@ def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) ->
     model, least = predictor.model, facts.least
     mine = facts.chosen.episodes.filter(pl.col("episode_id").is_in(facts.asked.ids))
     waiting, listed = told(facts.asked, least)
+    covered = having(_has(predictor, facts), facts.asked.ids, least)
     total = mine.height
     running = _running(work, mine, model["unit"])
     made: PredictionReport = {
@@ -65,8 +69,8 @@ def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) ->
             {"condition": row["condition"], "episodes": row["episodes"]}
             for row in shown_attrition(steps(facts), least)
         ],
-        "modalities": _present(predictor, work, facts),
-        "combinations": _combinations(risks, least),
+        "modalities": _present(predictor, work, facts, covered),
+        "combinations": {**covered["combinations"]},
         "films_unreadable": shown(work.counts.get("unreadable", 0), least),
         "absent_tables": facts.absent,
         "absent_signals": _absent_signals(predictor, facts),
@@ -98,35 +102,38 @@ def _running(work: Work, episodes: pl.DataFrame, unit: str) -> int:
     return episodes.join(open_ended, left_on="episode_id", right_on=key, how="semi").height
 
 
-def _present(predictor: "Predictor", work: Work, facts: Facts) -> dict[str, Present]:
+def having(has: Mapping[str, np.ndarray], ids: np.ndarray, least: int) -> SplitCoverage:
+    """How many of the episodes `ids` have each letter, and exactly which, as a result tells it.
+
+    `has`: letter → ids. No combination of fewer than `least` follows from the others and from how
+    many have each letter; combinations that nobody has are left out.
+    """
+    made = coverage.counts(ids, Presence(has, dict.fromkeys(has, "assumed"), {}), least)
+    there = {some: count for some, count in made["combinations"].items() if count != 0}
+    return {**made, "combinations": there}
+
+
+def _has(predictor: "Predictor", facts: Facts) -> dict[str, np.ndarray]:
+    """Letter → the ids that have it; of statistics of the EHR everybody."""
+    ids, data = facts.asked.ids, facts.data
+    return {letter: ids[data[name].present()] if name in data else ids
+            for letter, name in predictor.model["modalities"].items()}  # fmt: skip
+
+
+def _present(predictor: "Predictor", work: Work, facts: Facts, made: SplitCoverage
+             ) -> dict[str, Present]:  # fmt: skip
     reasons = {"note": ("radiology", "no radiology reports"), "cxr": ("cxr_metadata", "no films")}
     told: dict[str, Present] = {}
-    for name in predictor.model["modalities"].values():
-        have = (
-            facts.data[name].present()
-            if name in facts.data
-            else np.ones(len(facts.asked.ids), bool)
-        )
-        count, total = int(have.sum()), len(have)
-        part = shown_part(count, total, facts.least)
+    for letter, name in predictor.model["modalities"].items():
+        count, total = made["modalities"][letter], len(facts.asked.ids)
+        exact = isinstance(count, int) and isinstance(made["n"], int)
         table, words = reasons.get(name, ("", ""))
         why = f"the source has {words}" if table in facts.absent else None
         if name == "cxr" and not why and work.films is None:
             why = "the source has no folder of films"
-        share = round(count / total, 4) if part == count else None
-        told[name] = {"episodes": part, "share": share, "reason": why}
+        share = round(count / total, 4) if exact and isinstance(count, int) else None
+        told[name] = {"episodes": count, "share": share, "reason": why}
     return told
-
-
-def _combinations(risks: pl.DataFrame, least: int) -> dict[str, int | str | None]:
-    """How many have exactly which letters, small ones hidden with a second one."""
-    one = risks.filter(seed=risks["seed"].max())
-    counts = dict(one["modalities"].value_counts().sort("modalities").rows())
-    small = [name for name, count in counts.items() if 0 < count < least]
-    if len(small) == 1 and len(counts) > 1:
-        others = sorted((count, name) for name, count in counts.items() if name not in small)
-        small.append(others[0][1])
-    return {name: None if name in small else count for name, count in counts.items()}
 
 
 def _absent_signals(predictor: "Predictor", facts: Facts) -> list[str]:

@@ -135,7 +135,7 @@ class Present(TypedDict):
     """How many of the episodes have a modality."""
 
     episodes: Count
-    """Episodes that have it."""
+    """Episodes that have it; null where a small combination would follow."""
     share: Share | None
     """Share of all predicted episodes; null where it is hidden."""
     reason: str | None
@@ -152,8 +152,8 @@ class Unknown(TypedDict):
     """How many different items."""
     rows: Count
     """How many rows they have."""
-    share: Share
-    """Their share of the table's rows."""
+    share: Share | None
+    """Their share of the table's rows; null where few follow from it."""
     examples: list[str]
     """Up to five of them, the most frequent first: item id and label; hidden where rows are
     few."""
@@ -168,7 +168,7 @@ class Unseen(TypedDict):
     total: Count
     """How many there are."""
     share: Share | None
-    """The share of them that training never had; null without any."""
+    """The share of them that training never had; null without any, or where few follow from it."""
 
 
 @exact
@@ -179,13 +179,14 @@ class Unit(TypedDict):
     """Signal, in the unit of `signals.csv`."""
     readings: Count
     """Numeric readings in the source."""
-    unlike: Share
-    """Share outside the range that 99 % of the training readings have."""
+    unlike: Share | None
+    """Share outside the range that 99 % of the training readings have; null where few readings or
+    patients follow from it."""
     looks_like: str | None
     """The unit or slip that would explain most of them; null where none is known."""
     explained: Share | None
-    """The share of the unlike ones that it would bring back among 90 % of training; null
-    without."""
+    """The share of the unlike ones that it would bring back among 90 % of training; null without,
+    or where few follow from it."""
     median: float
     """Median of the unlike readings."""
     training_median: float
@@ -255,7 +256,8 @@ class PredictionReport(TypedDict):
     modalities: dict[str, Present]
     """Modality → who has it."""
     combinations: dict[str, Count]
-    """Letters that an episode has → how many have exactly these."""
+    """Letters that an episode has (`none`) → how many have exactly these; null where few have, or
+    where these would follow."""
     films_unreadable: Count
     """Films that cannot be read: they count as missing."""
     absent_tables: list[str]

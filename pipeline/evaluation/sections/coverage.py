@@ -109,26 +109,26 @@ def coverage(
     return {
         "by": dict(presence.by),
         "unknown": dict(presence.unknown),
-        "splits": {name: _counts(ids, presence, smallest) for name, ids in episodes.items()},
+        "splits": {name: counts(ids, presence, smallest) for name, ids in episodes.items()},
     }
 
 
-def _counts(episode: Ids, presence: Presence, smallest: int) -> SplitCoverage:
-    """Numbers of episodes: all, with each modality, and with each combination of those at hand."""
+def counts(episode: Ids, presence: Presence, smallest: int) -> SplitCoverage:
+    """Numbers of episodes (ids): all, with each modality, and with each combination at hand."""
     n = shown(len(episode), smallest)
     if not presence.has:
         return {"n": n, "modalities": dict.fromkeys(presence.unknown), "combinations": {}}
-    counts = presence.combinations(episode, smallest)
-    secret = [letters for letters, count in counts.items() if count is None]
+    sizes = presence.combinations(episode, smallest)
+    secret = [letters for letters, count in sizes.items() if count is None]
     each: dict[str, Count] = dict.fromkeys([*presence.by, *presence.unknown])
     for letter, who in presence.has.items():
-        each[letter] = int(np.isin(episode, who).sum())
+        each[letter] = shown(int(np.isin(episode, who).sum()), smallest)
         if len({letter in letters != NONE for letters in secret}) > 1:
             # of the hidden combinations no more than their sum may be known
-            with_it = sum(count or 0 for letters, count in counts.items()
+            with_it = sum(count or 0 for letters, count in sizes.items()
                           if letter in letters != NONE)  # fmt: skip
             each[letter] = f">{with_it - 1}" if with_it else None
-    return {"n": n, "modalities": each, "combinations": counts}
+    return {"n": n, "modalities": each, "combinations": sizes}
 
 
 def parse(text: str) -> dict[str, dict[str, str]]:
