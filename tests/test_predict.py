@@ -21,8 +21,8 @@ from new_patients import (
 from pydantic import TypeAdapter
 
 from pipeline.cohort import definitions
+from pipeline.predict import copies, quality, reference
 from pipeline.predict import folder as folders
-from pipeline.predict import quality, reference
 from pipeline.predict.folder import MODEL, digest_of, read_model
 from pipeline.predict.predictor import Predictor
 from pipeline.predict.report import having
@@ -387,6 +387,31 @@ def test_risks_are_recalibrated_as_the_result_is():
     assert reference.recalibrated(plain, {"slope": None, "intercept": None}) is plain
 
 
+def test_of_several_seeds_the_mean_is_told_and_each_has_its_own_recalibration(stored, tmp_path):
+    folder = shutil.copytree(stored / f"results/models/{SINGLE}", tmp_path / "model")
+    told = json.loads((folder / MODEL).read_text())
+    (first,) = told["seeds"]
+    other = {**first, "seed": 1, "intercept": -0.4, "slope": 0.5, "threshold": 0.2}
+    shutil.copytree(folder / "weights/seed0", folder / "weights/seed1")
+    told |= {"seeds": [first, other], "recalibration": "platt"}
+    told["reference"]["1"] = told["reference"]["0"]
+    told.pop("digest")
+    folders.write_model(folder, told)
+    made = Predictor(folder, device="cpu").predict(stored / "results/hospital", suppress_below=0)
+    seeds = {seed: made.risks.filter(seed=seed) for seed in (0, 1, -1)}
+    assert made.risks.height == 3 * seeds[0].height > 150
+    plain = seeds[0]["probability"].to_numpy()
+    assert seeds[0]["risk"].to_numpy().tobytes() == plain.tobytes()
+    expected = 1 / (1 + np.exp(0.4 - 0.5 * np.log(plain / (1 - plain))))
+    assert np.allclose(seeds[1]["risk"], expected, atol=1e-6)
+    assert seeds[1]["positive"].equals((seeds[1]["risk"] >= 0.2).alias("positive"))
+    assert seeds[1]["positive"].sum() != (seeds[1]["probability"] >= 0.2).sum()
+    assert np.allclose(seeds[-1]["risk"], (plain + expected) / 2, atol=1e-6)
+    assert np.allclose(seeds[-1]["probability"], plain, atol=1e-6)
+    assert seeds[-1]["positive"].null_count() == seeds[-1].height
+    assert [one["seed"] for one in made.report["shift"]] == [0, 1]
+
+
 # the folder of a model
 
 
@@ -418,7 +443,9 @@ def test_the_folder_holds_everything_and_no_pickle(stored):
         assert kinds <= {".safetensors", ".json", ".parquet", ".md", ".sha256"}
         assert (folder / "README.md").read_text().startswith(f"# {target}")
         assert set(model["files"]) == set(folders.listed(folder))
-        assert model["threshold" if "threshold" in model else "seeds"]
+        result = json.loads((stored / f"results/{target}.json").read_text())
+        chosen = [one["threshold"] for one in result["threshold"]["by_run"]]
+        assert [one["threshold"] for one in model["seeds"]] == chosen
 
 
 def flip(path):
@@ -475,6 +502,20 @@ def test_versions_that_differ_are_told_and_no_reason_to_refuse(copy):
     assert any("code of the stages has changed" in line for line in told)
 
 
+def test_only_the_folder_of_a_model_is_made_anew(copy, tmp_path):
+    """`python -m pipeline.predict.save --output` removes what is there."""
+    (copy / f".{MODEL}.sha256").write_bytes(b"")
+    (copy / MODEL).unlink()  # Snakemake removes it before the job
+    copies.emptied(copy)
+    assert not copy.exists()
+    copies.emptied(copy)
+    (tmp_path / "thesis/weights").mkdir(parents=True)
+    (tmp_path / "thesis/chapter.md").write_bytes(b"1")
+    with pytest.raises(InputError, match=r"holds chapter\.md, which is of no stored model"):
+        copies.emptied(tmp_path / "thesis")
+    assert (tmp_path / "thesis/chapter.md").exists()
+
+
 # the workflow
 
 
@@ -511,3 +552,15 @@ def test_every_kind_of_model_has_the_bytes_of_its_result(all_stored, target):
     before = own(all_stored, target, unit)
     both = before.join(made.risks, on=KEY, how="left", suffix="_new", maintain_order="left")
     assert both["probability"].equals(both["probability_new"].alias("probability"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [one for one in OTHERS if one.endswith("h")])
+def test_running_icu_stays_have_the_same_risks(all_stored, target):
+    predictor = Predictor(all_stored / f"results/models/{target}", device="cpu")
+    before = own(all_stored, target, "stay")
+    source = without_ends(tables_of(all_stored, predictor.tables))
+    some = before["episode_id"].gather_every(5).to_list()
+    made = ask(predictor, all_stored, source, ids=some)
+    assert made.report["running"] == len(some) == made.risks.height > 20
+    assert apart(made.risks, before) <= 1e-6

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from pipeline.predict.selection import Selected, select
-from pipeline.predict.source import Prepared
+from pipeline.predict.source import ENDS, Prepared
 
 COHORT = {"min_age": 18, "window_hours": 48, "icu_within_hours": "window", "films": None,
           "ids": None, "definition": "corrected", "max_age": None, "first_stay": False,
@@ -41,6 +41,24 @@ def test_a_condition_of_the_task_that_looks_ahead_is_not_asked(chosen, finished)
     assert len(at_risk(made)) > 100
     assert made.not_asked == ["still in the ICU 6 h after T"]
     assert not [name for name in made.risk.columns if "looking ahead" in name]
+
+
+def test_running_stays_are_at_risk_as_before(chosen, finished):
+    """The same as when their ends are known: ICU stays and their admissions have none yet."""
+    before = at_risk(chosen("mortality_24h", "stay", 24))
+    tables = {name: pl.read_parquet(finished / f"results/source/{name}.parquet")
+              for name in ("icustays", "admissions")}  # fmt: skip
+    here = tables["icustays"].filter(pl.col("stay_id").is_in(before))["hadm_id"].implode()
+    running = {
+        name: table.with_columns(
+            pl.when(~pl.col("hadm_id").is_in(here)).then(one).alias(one) for one in ENDS[name]
+        )
+        for name, table in tables.items()
+    }
+    now = at_risk(chosen("mortality_24h", "stay", 24, running))
+    others = tables["icustays"].filter(pl.col("hadm_id").is_in(here))["stay_id"].to_list()
+    assert set(before) <= set(now) <= set(others)  # others: who may be there, of the same admission
+    assert len(now) - len(before) < len(before) / 20
 
 
 def test_stays_that_begin_after_the_prediction_choose_nobody(chosen, finished):

@@ -1,7 +1,9 @@
 """What new data are compared with: quantiles of signals, tokens, items and risks of training.
 
-Made when a model is stored, from training patients (risks: from patients whom no fit saw), and kept
-in its folder as tables; quantiles of signals of `LEAST` readings or more.
+Made when a model is stored, and kept in its folder as tables. Signals (those of `LEAST` readings or
+more) and tokens are those of training patients, items of the whole training source, risks of its
+validation and test patients. No weights are fitted on these; validation stopped the training, and
+chose the threshold and the recalibration.
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,23 +10,19 @@ cross-validation the first fold is stored.
 
 import argparse
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from pipeline.cohort.definitions import VERSION
-from pipeline.cohort.rows import TaskRows, predictions, read_rows
+from pipeline.cohort.rows import TaskRows, read_rows
 from pipeline.cohort.task import find
 from pipeline.extract.contracts import TABLES
-from pipeline.fusion.baselines import fit_best, fitted_rows, limited
-from pipeline.fusion.inputs import of_embeddings, of_statistics
 from pipeline.fusion.late import read_here
 from pipeline.fusion.registry import MODELS
-from pipeline.predict import plain, reference
+from pipeline.predict import copies, reference
 from pipeline.predict.folder import README, code, packages, queries_of, write_model
 from pipeline.predict.readme import text_of
 from pipeline.predict.source import contract_of, tables_of
@@ -39,22 +35,10 @@ from pipeline.stage.privacy import tell
 from pipeline.stage.result import read_result
 from pipeline.stage.tables import read_table
 from pipeline.training.embed import guess_without
-from pipeline.training.embeddings import read_embeddings
 
-FILES = (
-    "tokens",
-    "demographics",
-    "statistics",
-    "events",
-    "episodes",
-    "films",
-    "readable",
-    "decoded",
-    "pretrained",
-    "store",
-    "notes",
-    "vectors",
-)  # that a new source has its own of
+# settings that name files, of which a new source has its own
+FILES = ("tokens", "demographics", "statistics", "events", "episodes", "films", "readable",
+         "decoded", "pretrained", "store", "notes", "vectors")  # fmt: skip
 
 
 def _arguments() -> argparse.Namespace:
@@ -92,17 +76,19 @@ def main() -> None:
     table = read_table(asked.predictions)
     seeds = table["seed"].unique().sort().to_list()
     folder = asked.output.parent
-    shutil.rmtree(folder, ignore_errors=True)
+    copies.emptied(folder)
     named = parsed(asked.letters, "--letters")
     names = [named[letter] for letter in letters]
     facts = [seed_facts(asked, part, rows, place, seed, kept, names)
              for place, seed in enumerate(seeds)]  # fmt: skip
     for one in facts:
-        copy_weights(asked, one, kept, model, names, folder / "weights" / f"seed{one['seed']}")
+        copies.copy_weights(
+            asked, one, kept, model, names, folder / "weights" / f"seed{one['seed']}"
+        )
         if kept in ("baseline", "statistics"):
-            store_baseline(asked, rows, model, one["seed"], table, folder)
-    copy_fits(asked, names, kept, folder)
-    write_reference(asked, rows, names, folder / "reference")
+            copies.store_baseline(asked, rows, model, one["seed"], table, folder)
+    copies.copy_fits(asked, names, kept, folder)
+    copies.write_reference(asked, rows, names, folder / "reference")
     modalities = {letter: named[letter] for letter in letters}
     made = described(asked, modalities, model, task, facts, table)
     with whole(folder / README) as file:
@@ -147,73 +133,6 @@ def hidden_units(asked: argparse.Namespace, kept: str, seed: int, names: list[st
     }[kept]
     read = {head: read_json(asked.weights / path)["seeds"] for head, path in files.items()}
     return {head: int(each[str(seed)]["hidden"]) for head, each in read.items()}
-
-
-def copy_weights(asked: argparse.Namespace, facts: SeedFacts, kept: str, model: str,
-                 names: list[str], folder: Path) -> None:  # fmt: skip
-    """Copies the weights of a seed's encoders and heads; damaged ones are refused."""
-    seed = facts["seed"]
-    own = f"{asked.target.split('_')[0]}_{model}/seed{seed}.safetensors"
-    files: dict[str, str] = {}
-    if kept in ("single", "late", "fused", "baseline"):
-        files |= {f"{name}.safetensors": f"{name}/seed{seed}.safetensors" for name in names}
-    if kept in ("single", "late"):
-        files |= {
-            f"{name}_head.safetensors": f"{name}/head_seed{seed}.safetensors" for name in names
-        }
-    if kept in ("fused", "joint"):
-        files[f"{model}.safetensors"] = own
-    for name, path in files.items():
-        copied(asked.weights / path, folder / name)
-
-
-def copied(path: Path, to: Path) -> None:
-    """Copies a file that is as it was written."""
-    digests.check(path)
-    with whole(to) as part:
-        shutil.copyfile(path, part)
-
-
-def store_baseline(asked: argparse.Namespace, rows: TaskRows, model: str, seed: int,
-                   table: pl.DataFrame, folder: Path) -> None:  # fmt: skip
-    """Fits a baseline once more and stores it; `InputError` where it predicts otherwise."""
-    with limited(1):
-        if asked.features:
-            inputs = of_statistics(asked.features, rows.episode)
-        else:
-            inputs = of_embeddings(read_embeddings(asked.embeddings, seed, rows.episode))
-        plainly = model.removesuffix("-stats")
-        fitted = fit_best(plainly, inputs, rows, fitted_rows(rows, not asked.features), seed)
-        path = folder / "weights" / f"seed{seed}" / f"{model}.safetensors"
-        plain.save(fitted, path)
-        again = predictions(rows, seed, plain.load(path)(inputs.value))
-    before = table.filter(seed=seed).sort("episode_id")["probability"].to_numpy()
-    if not np.array_equal(again["probability"].to_numpy(), before):
-        raise InputError(f"{asked.predictions}: {model}, fitted again, predicts otherwise: make "
-                         "the result again on this machine")  # fmt: skip
-
-
-def copy_fits(asked: argparse.Namespace, names: list[str], kept: str, folder: Path) -> None:
-    """Copies what was fitted on the training patients of the source."""
-    if "ehr" in names and kept != "statistics" and asked.bins:
-        copied(asked.bins, folder / "ehr" / "bins.parquet")
-    if "note" in names:
-        for name in ("weights.safetensors", "model.json"):
-            copied(asked.doc2vec / name, folder / "note" / "doc2vec" / name)
-
-
-def write_reference(asked: argparse.Namespace, rows: TaskRows, names: list[str], folder: Path
-                    ) -> None:  # fmt: skip
-    """Writes what new data are compared with."""
-    if "ehr" not in names:
-        return
-    training = pl.Series(rows.episode[rows.of("train")])
-    reference.write_signals(asked.events, training, folder / "signals.parquet")
-    own = parsed(asked.data, "--data").get("ehr", {})
-    if "tokens" in own:
-        reference.write_tokens(Path(own["tokens"]), training, folder / "tokens.parquet")
-    there = [name for name in reference.ITEMS if (asked.source / f"{name}.parquet").is_file()]
-    reference.write_items(asked.source, there, folder / "items.parquet")
 
 
 def kept_settings(asked: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -50,7 +50,8 @@ class SeedFacts(TypedDict):
 
 @exact
 class Reference(TypedDict):
-    """The risks of patients of the training source whom no fit saw: validation and test."""
+    """The risks of the validation and test patients of the training source: no weights were fitted
+    on them, but validation stopped the training, and chose threshold and recalibration."""
 
     n: Whole
     """Episodes."""
@@ -195,8 +196,8 @@ class Unit(TypedDict):
 
 @exact
 class Shift(TypedDict):
-    """The risks beside those of patients of the training source whom no fit saw; all but theirs are
-    null where there are too few episodes to be shown."""
+    """The risks beside those of the validation and test patients of the training source; all but
+    theirs are null where there are too few episodes to be shown."""
 
     seed: int
     """Training seed."""
