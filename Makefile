@@ -3,6 +3,7 @@
 # make model TARGET=results/ecn_early_mortality.json — everything fitted for a result, in the one folder
 #   results/models/ecn_early_mortality/
 # make predict TARGET=… SOURCE=/data/new OUTPUT=risks.parquet — the risks of new patients by it
+#   (IDS=ids.csv: of these alone; NOW=2150-01-31T12:00; SUPPRESS=0: the report hides no small counts)
 # make external TARGET=… NAME=… — the model of a result, unchanged, on a source of config.external:
 #   results/external/<name>/<target>.json and .svg
 # make weights — on a machine with a net: the pretrained weights that the config names (CONFIG=…: another)
@@ -113,7 +114,8 @@ model: setup
 	snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) -- $(STORED)/model.json
 
 predict: model
-	@python -m pipeline.predict --model $(STORED) --source $(SOURCE) --output $(OUTPUT) --threads $(CORES)
+	@python -m pipeline.predict --model $(STORED) --source $(SOURCE) --output $(OUTPUT) --threads $(CORES) \
+	  $(if $(IDS),--ids $(IDS)) $(if $(NOW),--now $(NOW)) $(if $(SUPPRESS),--suppress-below $(SUPPRESS))
 
 external: setup
 	@test -n "$(NAME)" || { echo "make external NAME=…: a source of config.external"; exit 1; }

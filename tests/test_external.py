@@ -29,6 +29,7 @@ from pipeline.stage.errors import InputError
 SCHEMA = json.loads((REPOSITORY / "pipeline/evaluation/external.schema.json").read_text())
 TARGET = "e_unimodal_mortality"
 STORED, RESULT = f"results/models/{TARGET}", f"results/external/north/{TARGET}.json"
+RISKS = f"results/predicted/north/{TARGET}.parquet"
 FEW = Resampling(50)
 
 
@@ -135,8 +136,8 @@ def with_north(checkout):
 
 @pytest.fixture(scope="module")
 def north(finished, once):
-    """A run with the validation. For reading."""
-    return once("north", with_north(finished), RESULT)
+    """A run with the validation and the risks. For reading."""
+    return once("north", with_north(finished), RESULT, RISKS)
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +215,14 @@ def test_home_has_the_figures_of_its_result(north, result):
 def test_the_tables_of_a_source_give_the_risks_of_its_files(north, predictor, made):
     again = predictor.predict(north / "north", suppress_below=0)
     assert again.risks.equals(made.risks)
+
+
+def test_the_workflow_predicts_the_patients_of_a_named_source(north, made):
+    assert pl.read_parquet(north / RISKS).equals(made.risks)
+    report = json.loads((north / RISKS).with_suffix(".report.json").read_text())
+    assert report["episodes"] == made.risks.height
+    assert report["suppressed_below"] == 10
+    assert north.plan(RISKS).planned == {}
 
 
 def test_outcomes_are_read_for_labels_alone(model, predictor, source, made, tmp_path):
@@ -340,6 +349,7 @@ def test_a_source_that_knows_no_end_has_nothing_to_judge_by(model, source, made,
     [
         (f"results/external/nort/{TARGET}.json", "no source nort; did you mean north?"),
         ("results/external/north/e_sofa_mortality.json", "its model is not stored"),
+        (f"results/predicted/nort/{TARGET}.parquet", "no source nort; did you mean north?"),
         ("results/external/north/ecn_early_mortalty.json", "no task 'mortalty'"),
     ],
 )

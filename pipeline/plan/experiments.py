@@ -28,7 +28,7 @@ NAME = re.compile("[a-z][a-z0-9_-]*")
 RESERVED = frozenset((  # folders below results/ and within an experiment, and words of messages
     "admission", "attribution", "benchmarks", "cohort", "contrasts", "corrected", "curves",
     "download", "embedded", "embeddings", "experiments", "explanations", "external", "fiddle",
-    "hospital", "kit", "labels", "logs", "meds", "missing", "models", "predictions", "published",
+    "hospital", "kit", "labels", "logs", "meds", "missing", "models", "predicted", "predictions", "published",
     "results", "source", "statistics", "stay", "store", "tables", "truth", "usage", "verify",
     "without",
 ))  # fmt: skip
@@ -188,7 +188,8 @@ results/old/e_sofa_mortality.json
         return f"{target} is of the experiment {other}; add --config name={other} before --"
     below = target.removeprefix(f"{RESULTS}/")
     if not re.match(
-        r"(published/|tables/|external/[^/]+/|(published/)?kit/[^/]+/)?[^/]+\.\w+$", below
+        r"(published/|tables/|(external|predicted)/[^/]+/|(published/)?kit/[^/]+/)?[^/]+\.\w+$",
+        below,
     ):
         return None  # the source, say, which all share
     return (f"{target} is of the config without a name; the experiment {config['name']} makes "

@@ -64,7 +64,9 @@ def check_results(folder: Path, *, look: bool) -> list[str]:
     `look`: the command runs no jobs, as `--dry-run` and `--summary` do not.
     """
     there = [
-        file for of in ("", "*/", "external/*/") for file in folder.glob(f"{of}.*{digests.SUFFIX}")
+        file
+        for of in ("", "*/", "external/*/", "predicted/*/")
+        for file in folder.glob(f"{of}.*{digests.SUFFIX}")
     ]
     final = [path for path in digests.with_digests(there) if path.suffix in FINAL]
     return list(filter(None, (_changed(path, keep=look) for path in final)))
