@@ -27,6 +27,7 @@ from pipeline.predict.folder import MODEL, digest_of, read_model
 from pipeline.predict.predictor import Predictor
 from pipeline.predict.report import having
 from pipeline.predict.spoken import say
+from pipeline.predict.units import UnitCheck
 from pipeline.stage.errors import InputError
 from pipeline.stage.prediction import PredictionReport
 
@@ -333,7 +334,7 @@ def test_no_share_of_readings_tells_of_few_patients(fahrenheit, celsius, patient
     part, people = readings(fahrenheit, celsius)
     if patients:  # the same few have all that is unlike
         people = people.with_columns(subject_id=pl.col("episode_id") % patients)
-    check = quality.UnitCheck(TEMPERATURE, people)
+    check = UnitCheck(TEMPERATURE, people)
     check.look(part)
     found = check.found(10)
     if unlike == "nothing":

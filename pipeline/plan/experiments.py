@@ -28,9 +28,9 @@ NAME = re.compile("[a-z][a-z0-9_-]*")
 RESERVED = frozenset((  # folders below results/ and within an experiment, and words of messages
     "admission", "attribution", "benchmarks", "cohort", "contrasts", "corrected", "curves",
     "download", "embedded", "embeddings", "experiments", "explanations", "external", "fiddle",
-    "hospital", "kit", "labels", "logs", "meds", "missing", "models", "predicted", "predictions", "published",
-    "results", "source", "statistics", "stay", "store", "tables", "truth", "usage", "verify",
-    "without",
+    "hospital", "kit", "labels", "logs", "meds", "missing", "models", "predicted", "predictions",
+    "published", "results", "source", "statistics", "stay", "store", "tables", "truth", "usage",
+    "verify", "without",
 ))  # fmt: skip
 MODALITIES = ("ehr", "cxr", "note")
 GROUND = ("source", "sample", "hospital")  # sections that no experiment changes

@@ -57,8 +57,9 @@ def main() -> None:
     checked_now(asked.now)
     model = folder.read_model(asked.model)  # refused before torch is imported
     ids = read_ids(asked.ids, model["unit"]) if asked.ids else None
-    from pipeline.predict.predictor import RISKS, Predictor
+    from pipeline.predict.predictor import Predictor
     from pipeline.predict.prepared import prepare, section_of
+    from pipeline.predict.risks import RISKS
     from pipeline.predict.spoken import say
     from pipeline.stage.tables import write_table
 

@@ -9,55 +9,32 @@ so the patients of the training source have the risks of its result, to the last
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from pipeline.cohort.episodes import contract
-from pipeline.cohort.rows import ALL_SEEDS, rounded
 from pipeline.fusion.registry import MODELS
-from pipeline.predict import networks, quality, reference, report, tables
+from pipeline.predict import networks, reference, report, tables
 from pipeline.predict.asked import checked_ids, checked_now, choose
 from pipeline.predict.folder import notes_of, read_model
+from pipeline.predict.risks import described, of_seeds
 from pipeline.predict.selection import select
 from pipeline.predict.source import Source, ids_in, tables_of, write_source
 from pipeline.predict.stored import Kind, kind_of
+from pipeline.predict.units import UnitCheck
+from pipeline.predict.vectors import vectors_by
 from pipeline.stage.prediction import PredictionReport, SeedFacts
 from pipeline.stage.privacy import LEAST
-from pipeline.stage.tables import Contract, check, write_table
-from pipeline.training.modality import ModalityData, read_data
+from pipeline.stage.tables import write_table
+from pipeline.training.modality import read_data
 from pipeline.training.precision import native_bf16
 from pipeline.training.processes import pick_device
-
-RISKS = Contract(
-    columns={
-        "task": pl.String,
-        "episode_id": pl.Int64,
-        "subject_id": pl.Int64,
-        "seed": pl.Int64,
-        "prediction_time": pl.Datetime("us"),
-        "modalities": pl.String,
-        "probability": pl.Float64,
-        "risk": pl.Float64,
-        "positive": pl.Boolean,
-    },
-    key=("task", "episode_id", "seed"),
-    nullable=("positive",),
-    units={
-        "seed": "of the training; −1: the mean over all",
-        "modalities": "letters of what the episode has",
-        "probability": "of the model, as in its table of predictions",
-        "risk": "the same, recalibrated where the result is: to be read",
-        "positive": "risk at or above the threshold; null where there is none",
-    },
-)
 
 
 @dataclass(frozen=True)
@@ -90,7 +67,7 @@ class Predictor:
             {one: self.folder / "reference" / f"{one}.parquet"
              for one in ("signals", "tokens", "items")}
         )  # fmt: skip
-        self.infer, self.vocabulary = _doc2vec(self.folder / "note" / "doc2vec", threads)
+        self.infer, self.vocabulary = vectors_by(self.folder / "note" / "doc2vec", threads)
         with self._computing():
             self.seeds = self._load()
 
@@ -147,7 +124,7 @@ class Predictor:
             )  # fmt: skip
             units = None
             if "signals" in self.reference:
-                units = quality.UnitCheck(self.reference["signals"], chosen.episodes)
+                units = UnitCheck(self.reference["signals"], chosen.episodes)
                 work.look = units.look
             settings = self._settings(work)
             statistics = None
@@ -155,83 +132,16 @@ class Predictor:
                 tables.record(work, {"encoder": "none"})
                 statistics = tables.statistics(work, str(self.model["hours"]))
             data = read_data(settings, asked.ids)
-            risks = self._risks(data, statistics, asked.ids, chosen.episodes)
+            about = described(self.model, data, chosen.episodes, asked.ids)
+            risks = of_seeds(about, [
+                (facts, one.risks(data, statistics, asked.ids)) for facts, one in self.seeds
+            ])  # fmt: skip
             facts = report.Facts(chosen, absent, units, suppress_below, data, asked)
             told = report.of(self, work, risks, facts)
         return Prediction(risks, told, report.steps(facts))
-
-    def _risks(self, data: Mapping[str, ModalityData], statistics: str | None, asked: np.ndarray,
-               episodes: pl.DataFrame) -> pl.DataFrame:  # fmt: skip
-        """The table of risks: of each seed, and of several their mean."""
-        letters = _letters(self.model["modalities"], data, len(asked))
-        about = pl.DataFrame({"episode_id": asked}).join(
-            episodes.select("episode_id", "subject_id", "prediction_time"), on="episode_id",
-            how="left", maintain_order="left",
-        ).with_columns(modalities=letters, task=pl.lit(self.model["task"]))  # fmt: skip
-        hours = pl.duration(hours=self.model["hours"])
-        clock = episodes.select("episode_id", predicted=pl.col("clock_zero") + hours)
-        about = about.join(clock, on="episode_id", how="left", maintain_order="left")
-        about = about.with_columns(prediction_time=pl.col("predicted").cast(pl.Datetime("us")))
-        each = [
-            self._of_seed(about, facts, rounded(one.risks(data, statistics, asked)))
-            for facts, one in self.seeds
-        ]
-        if len(each) > 1:
-            mean = rounded(np.mean([one["probability"].to_numpy() for one in each], axis=0))
-            risk = rounded(np.mean([one["risk"].to_numpy() for one in each], axis=0))
-            each.append(about.with_columns(
-                seed=pl.lit(ALL_SEEDS, pl.Int64), probability=pl.Series(mean), risk=pl.Series(risk),
-                positive=pl.lit(None, pl.Boolean),
-            ))  # fmt: skip
-        return check(pl.concat(each), RISKS, "risks")
-
-    @staticmethod
-    def _of_seed(about: pl.DataFrame, facts: SeedFacts, probability: np.ndarray) -> pl.DataFrame:
-        risk = rounded(reference.recalibrated(probability, facts))
-        threshold = facts["threshold"]
-        positive = pl.lit(None, pl.Boolean) if threshold is None else pl.Series(risk >= threshold)
-        return about.with_columns(
-            seed=pl.lit(facts["seed"], pl.Int64), probability=pl.Series(probability),
-            risk=pl.Series(risk), positive=positive,
-        )  # fmt: skip
 
     def notes(self) -> list[str]:
         """What may move the last digits of a risk here."""
         flags = Path("/proc/cpuinfo")
         native = flags.is_file() and native_bf16(flags.read_text(errors="replace"))
         return notes_of(self.model, native)
-
-
-def _letters(modalities: Mapping[str, str], data: Mapping[str, ModalityData], count: int
-             ) -> pl.Series:  # fmt: skip
-    """The letters of what each of `count` episodes has."""
-    here = {letter: data[name].present() for letter, name in modalities.items() if name in data}
-    if not here:  # statistics of the EHR, which everybody has
-        return pl.Series(["".join(modalities)] * count, dtype=pl.String)
-    each = ["".join(letter for letter, have in here.items() if have[row]) for row in range(count)]
-    return pl.Series(each, dtype=pl.String)
-
-
-def _doc2vec(folder: Path, threads: int
-             ) -> tuple[Callable[[list[str]], np.ndarray] | None, Mapping[str, int]]:  # fmt: skip
-    """A function from words of reports to vectors, and the vocabulary; none without reports."""
-    if not folder.is_dir():
-        return None, {}
-    from pipeline.note.doc2vec import infer, load
-
-    models = [load(folder) for _ in range(threads)]
-    size = models[0].vector_size
-
-    def of(part: list[str], model: Any) -> np.ndarray:
-        return np.array([infer(model, text, seed=0) for text in part], np.float32)
-
-    def vectors(texts: list[str]) -> np.ndarray:
-        parts = [texts[place::threads] for place in range(threads)]
-        made = np.empty((len(texts), size), np.float32)
-        with ThreadPoolExecutor(threads) as pool:  # gensim leaves Python while it computes
-            for place, part in enumerate(pool.map(of, parts, models)):
-                if len(part):
-                    made[place::threads] = part
-        return made
-
-    return vectors, models[0].wv.key_to_index

@@ -21,6 +21,7 @@ from pipeline.predict.reference import ITEMS, items_of
 from pipeline.predict.selection import Selected
 from pipeline.predict.source import EPISODES
 from pipeline.predict.tables import Work
+from pipeline.predict.units import UnitCheck
 from pipeline.stage.prediction import REPORT_SCHEMA, PredictionReport, Present, Unknown, Unseen
 from pipeline.stage.sections import SplitCoverage
 
@@ -41,7 +42,7 @@ class Facts:
 
     chosen: Selected
     absent: list[str]
-    units: quality.UnitCheck | None
+    units: UnitCheck | None
     least: int
     data: Mapping[str, Any]
     asked: Asked
