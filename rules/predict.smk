@@ -89,7 +89,7 @@ rule predict_new:
         device=config["torch"]["device"],
         source=lambda wildcards: json.dumps(config["external"][wildcards.source], sort_keys=True),
     shell:
-        "python -m pipeline.predict"
+        "python -m pipeline.predict.__main__"
         " --model {params.folder:q}"
         " --source {params.source:q}"
         " --output {output.risks:q}"
