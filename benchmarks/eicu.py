@@ -9,8 +9,8 @@ bins of an hour). The others get the same concepts, hours, folds and labels: Lig
 environment of its own, the minimum, maximum, mean, last value and count of each concept; the GRU of
 each hour the last value so far, standardised, and whether it was read. Both stop early on
 validation; nothing was tuned. Every model is trained with five seeds in each fold (but our
-baselines on statistics, whose fits draw nothing). Few deaths: the intervals are wide. The table of docs/hourly.md is
-made from the record by eicu_page.py.
+baselines on statistics, whose fits draw nothing). Few deaths: the intervals are wide. The table of
+docs/hourly.md is made from the record by eicu_page.py.
 """
 
 import json
