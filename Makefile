@@ -3,6 +3,8 @@
 # make model TARGET=results/ecn_early_mortality.json — everything fitted for a result, in the one folder
 #   results/models/ecn_early_mortality/
 # make predict TARGET=… SOURCE=/data/new OUTPUT=risks.parquet — the risks of new patients by it
+# make external TARGET=… NAME=… — the model of a result, unchanged, on a source of config.external:
+#   results/external/<name>/<target>.json and .svg
 # make weights — on a machine with a net: the pretrained weights that the config names (CONFIG=…: another)
 # make verify — every byte of results against its digest, of a real copy against its SHA256SUMS.txt
 # make report — report.html: all that is made so far; EXPERIMENT=…: of one, report-….html
@@ -38,7 +40,7 @@ RECORDS = $(if $(filter full,$(BENCH)),benchmarks/records,$(MEASURED)/$(BENCH))
 RESULTS = python benchmarks/results.py --records $(RECORDS) --size $(BENCH) \
   --output $(if $(filter full,$(BENCH)),benchmarks,$(MEASURED)/$(BENCH))/RESULTS.md
 
-.PHONY: demo setup estimate model predict weights verify report kit hospital bench faults docs test \
+.PHONY: demo setup estimate model predict external weights verify report kit hospital bench faults docs test \
   test-all lint lock clean
 
 demo: setup
@@ -112,6 +114,10 @@ model: setup
 
 predict: model
 	@python -m pipeline.predict --model $(STORED) --source $(SOURCE) --output $(OUTPUT) --threads $(CORES)
+
+external: setup
+	@test -n "$(NAME)" || { echo "make external NAME=…: a source of config.external"; exit 1; }
+	snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) -- $(dir $(TARGET))external/$(NAME)/$(notdir $(TARGET)) $(dir $(TARGET))external/$(NAME)/$(basename $(notdir $(TARGET))).svg
 
 # the only command that fetches models; WITHOUT_LICENCE=owner/name: one that states none and that you may use
 weights: setup

@@ -226,7 +226,7 @@ def test_a_kit_is_of_one_binary_task(monkeypatch, home, tmp_path):
 def test_hidden_columns_levels_and_unknown_values():
     n = 300
     facts = pl.DataFrame({"split": ["train"] * 250 + ["val"] * 25 + ["test"] * 25,
-                          "label": [1] * 4 + [0] * 296})  # fmt: skip
+                          "label": [1] * 4 + [0] * 296, "subject_id": range(n)})  # fmt: skip
     table = columns_of(facts, 10)
     assert table.secret == {"negative", "positive"}  # one follows from the other
     assert columns_of(facts, 0).secret == frozenset()
@@ -241,6 +241,12 @@ def test_hidden_columns_levels_and_unknown_values():
     age = numbers(table, "age", "Age", np.where(np.arange(n) < 5, np.nan, 50.0 + np.arange(n)))
     assert age["missing"]["overall"] == "hidden"
     assert age["summaries"]["positive"]["mean"] is None
+    assert age["summaries"]["test"]["mean"] is not None
+    nine = facts.with_columns(subject_id=pl.when(split="test").then(pl.col("subject_id") % 9)
+                              .otherwise("subject_id"))  # fmt: skip
+    age = numbers(columns_of(nine, 10), "age", "Age", 50.0 + np.arange(n))
+    assert age["summaries"]["test"]["mean"] is None  # 25 episodes of 9 patients
+    assert age["summaries"]["val"]["mean"] is not None
 
 
 def test_the_better_default_is_that_of_each_fold(monkeypatch, tmp_path):
@@ -323,6 +329,6 @@ def test_unreadable_files_are_unknown_where_nobody_looked(monkeypatch, home, tmp
 
 def test_an_empty_split_neither_hides_nor_is_hidden():
     facts = pl.DataFrame({"split": ["train"] * 50 + ["fusion"] * 5 + ["test"] * 25,
-                          "label": [1, 0] * 40})  # fmt: skip
+                          "label": [1, 0] * 40, "subject_id": range(80)})  # fmt: skip
     assert columns_of(facts, 10).secret == {"fusion", "test"}  # not the empty val
     assert hidden_splits(facts, 10) == {"fusion", "test"}

@@ -86,3 +86,11 @@ def test_a_cause_that_was_not_scored_is_no_praise():
     one = explanation("ehr")
     one["scores"] |= {"share": None, "pointing": None, "reason": "few patients"}
     assert "whether the model is right is not known" in explained.verdict(one)
+
+
+def test_a_part_of_the_signals_is_said_to_be_one():
+    many = explanation("ehr")
+    cells = many["cells"]
+    for key in ("signals", "mean", "strength", "patients", "cause"):
+        cells[key] = (cells[key] * 30)[:53]
+    assert "the 24 strongest of 53 signals" in explained.ehr(kit_of(explanations=[many])).alt

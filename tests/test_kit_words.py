@@ -177,6 +177,19 @@ def test_an_operating_point_that_is_hidden_is_told_apart_from_none():
     assert len(one.lines) == 3 and "hidden is not the same as none" in one.note
 
 
+def test_what_is_left_out_of_a_figure_is_told_beside_it():
+    kit = kit_of()
+    kit.numbers["table_one"]["reason_outcome"] = "positives of val are hidden"
+    kit.numbers["fairness"]["attributes"][0]["groups"][0]["reason_rest"] = "few others"
+    kit.numbers["decision"]["sofa_unknown"] = 31.4
+    made = tables(kit)
+    assert "Not by outcome: positives of val are hidden." in made["table_one"].note
+    assert "Not shown: Sex F: few others" in made["group_differences"].note
+    assert "few others" not in made["groups"].note
+    assert "of 31 test episodes SOFA is not known" in decision_verdict(kit)
+    assert "SOFA is not known" not in decision_verdict(kit_of())
+
+
 def test_a_table_is_the_same_in_csv_and_markdown():
     one = tables(kit_of())["operating_points"]
     text = one.markdown()

@@ -206,19 +206,27 @@ def lacking(there: Iterable[str]) -> list[str]:
             if name not in signals]  # fmt: skip
 
 
+def adapt(root: Path, outputs: Iterable[Path]) -> None:
+    """Writes the tables `<table>.parquet` of the source, and says what it is.
+
+    `InputError` where the three tables cannot be read.
+    """
+    found = read(root)
+    report(found)
+    made = tables(found)
+    for path in outputs:
+        with whole(path) as part:
+            made[path.stem].write_parquet(part, compression="zstd")
+        tell(f"{path.stem}: %s rows", made[path.stem].height)
+
+
 def main() -> None:
     """Reads the tables and writes those of the source."""
     options = parser(__doc__)
     options.add_argument("--root", type=Path, required=True, help="folder of dyn, sta, outc")
     options.add_argument("--output", type=Path, nargs="+", required=True, help="<table>.parquet")
     given = options.parse_args()
-    found = read(given.root)
-    report(found)
-    made = tables(found)
-    for path in given.output:
-        with whole(path) as part:
-            made[path.stem].write_parquet(part, compression="zstd")
-        tell(f"{path.stem}: %s rows", made[path.stem].height)
+    adapt(given.root, given.output)
 
 
 if __name__ == "__main__":

@@ -245,7 +245,7 @@ def decision(kit: Kit) -> Picture:
 
 
 def _nearest(thresholds: list[float], numbers: Any) -> int:
-    """The threshold nearest to the share with the outcome on test, by its place."""
+    """The threshold nearest to the share with the outcome, by place; the middle if hidden."""
     columns = {one["name"]: one for one in numbers["table_one"]["columns"]}
     positive, n = (columns.get(key, {}).get("episodes") for key in ("positive", "overall"))
     known = isinstance(positive, int | float) and isinstance(n, int | float) and n > 0

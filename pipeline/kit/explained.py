@@ -62,11 +62,14 @@ def ehr(kit: Kit) -> Picture:
     title = "What the EHR's encoder follows"
     one = next(iter(of(kit, "ehr")), None)
     if one is None or not one["cells"]:
-        return not_shown(title, one["reason"] if one else "the EHR's encoder is not explained")
+        return not_shown(
+            title, one["reason"] if one else "no encoder of the EHR behind this result is explained"
+        )
     cells = one["cells"]
     names, strength = cells["signals"][:ROWS], cells["strength"][:ROWS]
     top = listed(strongest(one)) if one["signals"] else ", ".join(names[:STRONGEST])
-    alt = (f"Heat map of {len(names)} signals by hours: mean absolute change of the log odds when "
+    part = _first(len(names), len(cells["signals"]), "signals")
+    alt = (f"Heat map of {part} by hours: mean absolute change of the log odds when "
            f"a signal is replaced. Strongest: {top}. The explanation {verdict(one)}.")  # fmt: skip
 
     def draw() -> "Figure":
@@ -77,12 +80,12 @@ def ehr(kit: Kit) -> Picture:
         for row, values in enumerate(strength):
             for column, value in enumerate(values):
                 if value is None:
-                    panel.text(column, row, "–", ha="center", va="center", color=GREY, fontsize=5)
+                    panel.text(column, row, "–", ha="center", va="center", color=GREY, fontsize=6.5)
         outline(panel, cells["cause"][:ROWS] if cells["cause"] else None)
         panel.set_yticks(range(len(names)), names)
         panel.set_xticks([n - 0.5 for n in range(len(cells["edges"]))],
                          [f"{edge:g}" for edge in cells["edges"]])  # fmt: skip
-        panel.set_xlabel(f"Hours from clock zero{_outlined(cells['cause'])}")
+        panel.set_xlabel(f"Hours from clock zero; {part}{_outlined(cells['cause'])}")
         panel.grid(False)
         drawn.colorbar(shown, ax=panel, shrink=0.5, label="Mean absolute change of log odds")
         titled(panel, "Signals and hours", one)
@@ -95,6 +98,15 @@ def ehr(kit: Kit) -> Picture:
             for k, (first, last) in enumerate(zip(cells["edges"], cells["edges"][1:],
                                                   strict=False))]  # fmt: skip
     return Picture(title, alt, rows, draw)
+
+
+def _first(shown: int, there: int, what: str) -> str:
+    """How many are shown, and of how many, where it is a part.
+
+    >>> _first(24, 53, "signals"), _first(3, 3, "words")
+    ('the 24 strongest of 53 signals', '3 words')
+    """
+    return f"{shown} {what}" if shown == there else f"the {shown} strongest of {there} {what}"
 
 
 def outline(panel: "Axes", cause: Sequence[Sequence[float]] | None) -> None:
@@ -131,7 +143,9 @@ def statistics(kit: Kit) -> Picture:
         panels = drawn.subplots(1, len(known), squeeze=False)[0]
         for panel, one in zip(panels, known, strict=True):
             bars(panel, (one["signals"] or [])[:BARS], "strength")
-            panel.set_xlabel(f"Mean absolute {_method(one)}, log odds{_filled(one['signals'])}")
+            named = one["signals"] or []
+            part = _first(len(named[:BARS]), len(named), "signals")
+            panel.set_xlabel(f"Mean absolute {_method(one)}, log odds\n{part}{_filled(named)}")
             titled(panel, one["model"], one)
         return drawn
 
@@ -178,7 +192,9 @@ def cxr(kit: Kit) -> Picture:
     title = "What the films' encoder follows"
     one = next(iter(of(kit, "cxr")), None)
     if one is None or not one["film"]:
-        return not_shown(title, one["reason"] if one else "the films' encoder is not explained")
+        return not_shown(
+            title, one["reason"] if one else "no encoder of films behind this result is explained"
+        )
     film = one["film"]
     flat = [(value, r, c) for r, row in enumerate(film["strength"]) for c, value in enumerate(row)]
     most, row, column = max(flat)
@@ -211,7 +227,9 @@ def note(kit: Kit) -> Picture:
     title = "What the notes' encoder follows"
     one: Any = next(iter(of(kit, "note")), None)
     if one is None or not one["text"]:
-        return not_shown(title, one["reason"] if one else "the notes' encoder is not explained")
+        return not_shown(
+            title, one["reason"] if one else "no encoder of notes behind this result is explained"
+        )
     words, kinds = one["text"]["words"][:WORDS], one["text"]["kinds"][:SECTIONS]
     top = ", ".join(f"{w['name']} ({number(w['mean'], sign=True)})" for w in words[:4])
     alt = (f"Mean change of the log odds by sentences that hold a word: {top}. By section, the "
@@ -225,14 +243,16 @@ def note(kit: Kit) -> Picture:
         left.axvline(0, color="#404040", lw=0.6)
         left.set_xlabel("Mean change of log odds by the sentences that hold the word\n"
                         "(orange raises the risk, purple lowers it)")  # fmt: skip
-        titled(left, "Words of at least 10 patients", one)
+        told = _first(len(words), len(one["text"]["words"]), "words")
+        titled(left, f"{told[:1].upper()}{told[1:]} of at least 10 patients", one)
         bars(right, kinds, "strength")
         right.set_xlabel(f"Mean absolute change by a sentence{_filled(kinds)}")
         if floor := one["floor"]:
             right.axvline(floor["value"], color="#404040", lw=0.8, ls="--",
                           label="the same report, inferred again")  # fmt: skip
             right.legend(loc="lower right", frameon=False)
-        titled(right, "Sections of reports", one)
+        told = _first(len(kinds), len(one["text"]["kinds"]), "sections")
+        titled(right, f"{told[:1].upper()}{told[1:]} of reports", one)
         return drawn
 
     rows = [{"of": what, **named} for what in ("words", "kinds") for named in one["text"][what]]
@@ -322,7 +342,7 @@ def _score_panel(panel: "Axes", known: Sequence[Explanations], name: str) -> Non
         panel.set_xlim(0, 1)
     for row, one in enumerate(known):
         if not (found := pair(one, name)):
-            panel.text(0.02, row, "not known", va="center", color=GREY, fontsize=6)
+            panel.text(0.02, row, "not known", va="center", color=GREY, fontsize=6.5)
             continue
         value, chance, _, informative = found
         words = f"attribution, {'' if informative else 'not '}told from chance"

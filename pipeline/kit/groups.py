@@ -216,7 +216,8 @@ def coverage(kit: Kit) -> Picture:
             panel.text(shares[y] + 1, y, share_words(cell), va="center", fontsize=6.5)
         panel.set_yticks(range(len(levels)), [combination(name, kit.letters) for name, _ in levels])
         panel.set(ylim=(len(levels) - 0.5, -0.5), xlabel="Episodes, %")
-        panel.set_xlim(0, 1.22 * max([*shares, 1]))
+        panel.set_xlim(0, 1.22 * max([*shares, 1]))  # room for the words
+        panel.set_xticks([tick for tick in panel.get_xticks() if tick <= 100])
         panel.grid(False, axis="y")
         return drawn
 

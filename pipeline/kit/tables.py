@@ -134,6 +134,7 @@ def table_one(kit: Kit) -> Table:
         f"known. {rounding(kit)}"
     )
     note += f" Without figures: {without(lacking)}." if lacking else ""
+    note += f" Not by outcome: {own['reason_outcome']}." if own["reason_outcome"] else ""
     return Table("Table 1. The episodes by split and by outcome.", header, lines, note.strip())
 
 
@@ -292,10 +293,12 @@ def _by_group(kit: Kit, caption: str, paired: bool) -> Table:
             counts = [counted(group["n"]), counted(group["positives"])]
             values = [cell(source[name], sign=paired) for name in MEASURES]
             lines.append(Line(group["group"], [*counts, *values]))
+            if paired and group["reason_rest"]:
+                why.append((f"{one['words']} {group['group']}", group["reason_rest"]))
     note = (f"At the result's one threshold. Groups with fewer than {own['fewest']} positive or "
             f"negative test episodes have no figures: hidden is not the same as no difference. "
             f"{rounding(kit)}").strip()  # fmt: skip
-    note += f" Without groups: {without(why)}." if why else ""
+    note += f" Not shown: {without(why)}." if why else ""
     header = ["Group", "Episodes", "Positives", *MEASURES.values()]
     return Table(caption, header, lines, note,
                  own["reason"] or without(why) or "no attribute is known")  # fmt: skip

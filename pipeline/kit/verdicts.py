@@ -6,6 +6,7 @@ from pipeline.evaluation.statistics.significance import SEEDS
 from pipeline.kit.calibration import calibrated_by
 from pipeline.kit.fitted import WAYS, features, is_drawn
 from pipeline.kit.inputs import Kit
+from pipeline.kit.tables import counted
 from pipeline.report.numbers import number, with_interval
 
 # ASSUME calibration is called good within these bounds: a convention, stated before any result
@@ -92,6 +93,8 @@ def decision_verdict(kit: Kit) -> str:
     text += f", and clearly below at {worse}" if worse != "none" else ""
     if own["model_minus_sofa"]:
         text += f"; clearly above that of SOFA at {_ranges(own, 'model_minus_sofa', above=True)}"
+        if unknown := own["sofa_unknown"]:
+            text += f" (on the others: of {counted(unknown)} test episodes SOFA is not known)"
     if own["hidden_at"]:
         text += (f". {len(own['hidden_at'])} thresholds are hidden, because few are called or few "
                  "are not: there nothing can be said")  # fmt: skip

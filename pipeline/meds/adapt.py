@@ -11,7 +11,7 @@ is when it was charted, and counts as when it was known; with it, time is when i
 admission that has no id gets one by its times, and so do readings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -164,6 +164,28 @@ def other_units(found: pl.DataFrame) -> list[str]:
     return [f"{signal}: in {own_unit}, read as {as_unit}" for signal, own_unit, as_unit in rows]
 
 
+def adapt(
+    root: str, codes: str, outputs: Sequence[Path], threads: int, memory_mb: int,
+    temp: str | Path, sample: float = 1.0,
+) -> None:  # fmt: skip
+    """Writes the tables `<table>.parquet` of a data set, and says what it is.
+
+    `codes`: csv of its codes; `sample`: share of subjects. `InputError` where the data set cannot
+    be read.
+    """
+    rows = read_codes(codes)
+    with connect(threads, memory_mb, temp) as database:
+        known = open_data(database, root, sample)
+        there = dict(database.execute("SELECT code, count(*) FROM events GROUP BY code").fetchall())
+        found = meanings([code for code in there if code], rows)
+        report(found, there, known, root)
+        database.register("meanings", found.to_arrow())
+        make_spans(database)
+        locate(database, known)
+        for path in outputs:
+            tell(f"{path.stem}: %s rows", write(database, path.stem, path))
+
+
 def main() -> None:
     """Reads the codes, then writes one table after the other."""
     options = parser(__doc__)
@@ -174,17 +196,8 @@ def main() -> None:
     add("--output", type=Path, nargs="+", required=True, help="<table>.parquet of each table")
     add_resource_arguments(options)
     asked = options.parse_args()
-    rows = read_codes(asked.codes)
-    with connect(asked.threads, asked.memory_mb, asked.temp) as database:
-        known = open_data(database, asked.root, asked.sample)
-        codes = dict(database.execute("SELECT code, count(*) FROM events GROUP BY code").fetchall())
-        found = meanings([code for code in codes if code], rows)
-        report(found, codes, known, asked.root)
-        database.register("meanings", found.to_arrow())
-        make_spans(database)
-        locate(database, known)
-        for path in asked.output:
-            tell(f"{path.stem}: %s rows", write(database, path.stem, path))
+    adapt(asked.root, asked.codes, asked.output, asked.threads, asked.memory_mb, asked.temp,
+          asked.sample)  # fmt: skip
 
 
 if __name__ == "__main__":

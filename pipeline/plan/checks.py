@@ -14,7 +14,7 @@ from snakemake.logging import logger
 
 from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
-from pipeline.plan import experiments, refusals, storing, targets, toys
+from pipeline.plan import experiments, outside, refusals, storing, targets, toys
 from pipeline.plan.configuration import ADAPTERS, HOURLY, MEDS, kind, source
 from pipeline.plan.locks import looks_only
 from pipeline.plan.verify import check_results
@@ -60,6 +60,16 @@ class Checks:
         self.target(modalities, model, task, storing.PROTOCOL)
         if why := storing.refusal(self.config, modalities, model):
             sys.exit(f"{modalities}_{model}_{task}: {why}")
+
+    def external(self, wildcards: Any) -> list[str]:
+        """The files of another source that a model is validated on; refuses what cannot be."""
+        names = (getattr(wildcards, part) for part in ("modalities", "model", "task"))
+        modalities, model, task = names
+        if why := outside.refusal(self.config, wildcards.source, model, task):
+            sys.exit(why)
+        self.storable(wildcards)
+        asked = targets.needs(self.config, modalities, model, storing.PROTOCOL, task)
+        return outside.files(self.config, wildcards.source, asked)
 
     def requested(self, workflow: Any) -> None:
         """Refuses what the command line asks for and no rule makes; warns of a toy's settings.

@@ -34,7 +34,7 @@ from pipeline.plan.mistakes import (
     set_twice,
     unknown_sections,
 )
-from pipeline.plan.sections import RESERVED, Common, Config
+from pipeline.plan.sections import RESERVED, Common, Config, Source
 from pipeline.stage.errors import InputError
 from pipeline.stage.model_folders import PICTURES, why_not
 from pipeline.stage.modules import ROOT
@@ -122,8 +122,8 @@ def codes(config: Mapping[str, Any]) -> str:
 
 def contradictions(config: Config) -> list[str]:
     """What a key alone cannot show: files that do not exist, shares that do not sum up to 1 …"""
-    checks = (_braces, _modalities, _encoders, _source, _files, _films_and_reports, _shares, _tasks,
-              _times, _models)  # fmt: skip
+    checks = (_braces, _modalities, _encoders, _source, _external, _files, _films_and_reports,
+              _shares, _tasks, _times, _models)  # fmt: skip
     lines = [f"config.{line}" for check_of in checks for line in check_of(config)]
     return lines + task.misnamed()
 
@@ -198,48 +198,65 @@ def _encoders(config: Common) -> Iterator[str]:
 
 
 def _source(config: Config) -> Iterator[str]:
-    if config.source.kind in ADAPTERS:
-        yield from _adapted(config)
+    yield from _of_source("source", config.source)
+    films = config.cohort.films
+    if config.source.kind in ADAPTERS and films:
+        yield (f"cohort.films: {films}, but a source of kind {config.source.kind} has no films "
+               "and no calendar years; set null")  # fmt: skip
+
+
+def _external(config: Config) -> Iterator[str]:
+    """What is wrong with the other sources, of which none is made."""
+    for name, section in config.external.items():
+        where = f"external.{name}"
+        if section.root == SYNTHETIC:
+            yield (f"{where}.root: {SYNTHETIC}: no hospital is made for a validation; name its "
+                   "folder (`make hospital OUT=…` makes one)")  # fmt: skip
+        else:
+            yield from _of_source(where, section)
+
+
+def _of_source(where: str, section: Source) -> Iterator[str]:
+    """What is wrong with one source; `where`: its key."""
+    if section.kind in ADAPTERS:
+        yield from _adapted(where, section)
         return
-    folders = {name: path for name, path in config.source.dump().items() if path}
+    folders = {name: path for name, path in section.dump().items() if path}
     folders.pop("kind", None)
     if folders.pop("codes", None):
-        yield "source.codes: only a source of kind meds has codes; set null, or kind: meds"
+        yield f"{where}.codes: only a source of kind meds has codes; set null, or kind: meds"
     beside = [name for name in folders if name != "root"]
     if folders.pop("root", None) == SYNTHETIC:
         if beside:  # which of the two is meant is not for us to guess
-            yield (f"source: root is {SYNTHETIC}, yet {', '.join(beside)} is set; set root: null "
+            yield (f"{where}: root is {SYNTHETIC}, yet {', '.join(beside)} is set; set root: null "
                    "to use your own files")  # fmt: skip
         return
-    if config.source.root:
-        folders["root"] = config.source.root
+    if section.root:
+        folders["root"] = section.root
     elif not beside:
-        yield f"source: root is null and no data set is named; set root to a folder or {SYNTHETIC}"
+        yield f"{where}: root is null and no data set is named; set root to a folder or {SYNTHETIC}"
     for name, path in folders.items():
         if not Path(path).expanduser().is_dir():
-            yield f"source.{name}: no folder {path}; name the one with the data, or {SYNTHETIC}"
+            yield f"{where}.{name}: no folder {path}; name the one with the data, or {SYNTHETIC}"
 
 
-def _adapted(config: Config) -> Iterator[str]:
+def _adapted(where: str, section: Source) -> Iterator[str]:
     """What is wrong with a source of kind meds or hourly."""
-    section, kind = config.source, config.source.kind
+    kind = section.kind
     folder = "data/" if kind == MEDS else "dyn, sta and outc"
     beside = [
         name for name in ("mimic_iv", "mimic_cxr_jpg", "mimic_note") if getattr(section, name)
     ]
     if beside:
-        yield f"source.{beside[0]}: a source of kind {kind} is one data set, at root; set null"
+        yield f"{where}.{beside[0]}: a source of kind {kind} is one data set, at root; set null"
     if section.root in (None, SYNTHETIC):
-        yield f"source.root: {section.root or 'null'}; of kind {kind} the folder with {folder}"
+        yield f"{where}.root: {section.root or 'null'}; of kind {kind} the folder with {folder}"
     elif not Path(section.root).expanduser().is_dir():
-        yield f"source.root: no folder {section.root}; name the one with {folder}"
+        yield f"{where}.root: no folder {section.root}; name the one with {folder}"
     if section.codes and kind != MEDS:
-        yield "source.codes: only a source of kind meds has codes; set null"
+        yield f"{where}.codes: only a source of kind meds has codes; set null"
     elif section.codes and not Path(section.codes).expanduser().is_file():
-        yield f"source.codes: no file {section.codes}; name a csv of codes, or null for MIMIC-IV's"
-    if config.cohort.films:
-        yield (f"cohort.films: {config.cohort.films}, but a source of kind {kind} has no films "
-               "and no calendar years; set null")  # fmt: skip
+        yield f"{where}.codes: no file {section.codes}; name a csv of codes, or null for MIMIC-IV's"
 
 
 def _files(config: Config) -> Iterator[str]:

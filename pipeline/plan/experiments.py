@@ -187,7 +187,9 @@ results/old/e_sofa_mortality.json
     if other := name_of(config, target):
         return f"{target} is of the experiment {other}; add --config name={other} before --"
     below = target.removeprefix(f"{RESULTS}/")
-    if not re.match(r"(published/|tables/|(published/)?kit/[^/]+/)?[^/]+\.\w+$", below):
+    if not re.match(
+        r"(published/|tables/|external/[^/]+/|(published/)?kit/[^/]+/)?[^/]+\.\w+$", below
+    ):
         return None  # the source, say, which all share
     return (f"{target} is of the config without a name; the experiment {config['name']} makes "
             f"{home(config)}/{below}")  # fmt: skip

@@ -25,7 +25,7 @@ from pipeline.stage.progress import CLOCK, EVERY, duration
 
 USUAL = {"protocol": "corrected", "unit": "admission"}  # wildcards that the screen leaves out
 TAIL = 12  # lines of a failed job's log, at least
-RESULT = re.compile(r"results/(?:[^/]+/){0,2}[^/_.]+_[^/_.]+_[^/.]+\.json")
+RESULT = re.compile(r"results/(?!external/)(?:[^/]+/){0,2}[^/_.]+_[^/_.]+_[^/.]+\.json")
 WARNING = re.compile(r"(?<=^\d\d:\d\d:\d\d )warning: .*")  # in a job's log
 NOTHING = "Nothing to be done"
 # of Snakemake and its executors, without an event: what it has set up, and what it does next

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 from pipeline.cohort.settings import Cohort, Split
 from pipeline.cxr.settings import Augmentation, BackboneSettings
 from pipeline.ehr.settings import GridSettings
+from pipeline.extract.settings import Source
 from pipeline.note.settings import Doc2VecSettings, TinyBert
 from pipeline.stage.availability import Availability
 from pipeline.stage.settings import (
@@ -36,29 +37,6 @@ Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 Experiment = Annotated[str, Field(pattern="^[a-z][a-z0-9_-]*$")]
 AdmissionTask = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 StayTask = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*_[1-9][0-9]?h$")]
-
-
-class Source(Section):
-    """Where the data sets lie."""
-
-    kind: Literal["mimic", "meds", "hourly"] = optional(
-        "`mimic`: MIMIC's files, or a hospital that is made; `meds`: one data set in MEDS; "
-        "`hourly`: concept tables per stay and hour, as ricu and YAIB write them; the last two are "
-        "for results of the EHR",
-        "mimic",
-    )
-    root: Text | None = key(
-        "`synthetic` (a hospital is made), or the folder that holds mimiciv/, mimic-cxr-jpg/ and "
-        "mimic-iv-note/; null where each data set below is named by itself; of kind meds the "
-        "folder with data/ and metadata/, of kind hourly that with dyn, sta and outc (.parquet)"
-    )
-    codes: Text | None = optional(
-        "of kind meds: csv of its codes, code, signal, unit, scale; null: that of MIMIC-IV's codes",
-        None,
-    )
-    mimic_iv: Text | None = optional("folder of MIMIC-IV, where it is not below root", None)
-    mimic_cxr_jpg: Text | None = optional("folder of MIMIC-CXR-JPG, likewise", None)
-    mimic_note: Text | None = optional("folder of MIMIC-IV-Note, likewise", None)
 
 
 class Habits(Section):
@@ -242,6 +220,11 @@ class Common(Section):
         None,
     )
     source: Source = key("where the data sets lie")
+    external: dict[Name, Source] = optional(
+        "name → another source, with the keys of `source`: models are validated on it, unchanged, "
+        "as results/external/<name>/<target>.json",
+        {},
+    )
     sample: Number = key("share of the subjects, e.g. 0.01 for a first try of a real copy",
                          ge=0.0001, le=1)  # fmt: skip
     hospital: Hospital = key("the synthetic hospital")

@@ -63,7 +63,9 @@ def check_results(folder: Path, *, look: bool) -> list[str]:
     No job need read them: damaged ones would stand. There are some hundred, of at most a few MB.
     `look`: the command runs no jobs, as `--dry-run` and `--summary` do not.
     """
-    there = [*folder.glob(f".*{digests.SUFFIX}"), *folder.glob(f"*/.*{digests.SUFFIX}")]
+    there = [
+        file for of in ("", "*/", "external/*/") for file in folder.glob(f"{of}.*{digests.SUFFIX}")
+    ]
     final = [path for path in digests.with_digests(there) if path.suffix in FINAL]
     return list(filter(None, (_changed(path, keep=look) for path in final)))
 

@@ -4,12 +4,14 @@
         --output risks.parquet
 
 `make model TARGET=…` stores the model of a result. `--source`: a folder of MIMIC-shaped files, as
-`source.root` of the config; admissions may still run: no column of discharge or outcome is needed,
-and a patient may lack any modality. Beside the output, `<output>.report.json` tells what is odd in
-the data: unknown items, units that look wrong, tokens never seen, a shift of the risks.
+`source.root` of the config, or (`--kind`) a MEDS data set or hourly concept tables; admissions may
+still run: no column of discharge or outcome is needed, and a patient may lack any modality. Beside
+the output, `<output>.report.json` tells what is odd in the data: unknown items, units that look
+wrong, tokens never seen, a shift of the risks.
 """
 
 import csv
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -38,6 +40,8 @@ def main() -> None:
     add = options.add_argument
     add("--model", type=Path, required=True, help="folder of a stored model")
     add("--source", type=Path, required=True, help="folder of the source files")
+    add("--kind", choices=("mimic", "meds", "hourly"), default="mimic", help="what the source is")
+    add("--codes", help="csv of the codes of a MEDS source; else those of MIMIC-IV")
     add("--output", type=Path, required=True, help="risks, parquet")
     add("--ids", type=Path, help="csv: of these episodes alone (hadm_id; of ICU stays stay_id)")
     add(
@@ -58,11 +62,17 @@ def main() -> None:
 
     folder.read_model(asked.model)  # refused before torch is imported
     from pipeline.predict.predictor import RISKS, Predictor
+    from pipeline.predict.prepared import prepare, section_of
     from pipeline.predict.report import say
     from pipeline.stage.tables import write_table
 
     predictor = Predictor(asked.model, asked.device, asked.threads, asked.memory_mb)
-    made = predictor.predict(asked.source, ids, asked.suppress_below, now=asked.now)
+    with tempfile.TemporaryDirectory(prefix="source-") as name:
+        source = asked.source
+        if asked.kind != "mimic":
+            section = section_of(str(source), asked.kind, asked.codes)
+            source = prepare(section, predictor.tables, Path(name), asked.threads, asked.memory_mb)
+        made = predictor.predict(source, ids, asked.suppress_below, now=asked.now)
     write_table(made.risks, asked.output, RISKS)
     write_json(asked.output.with_suffix(".report.json"), made.report)
     say(made.report)

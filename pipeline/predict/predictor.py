@@ -62,10 +62,12 @@ NOBODY = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class Prediction:
-    """Risks (`RISKS`) and what is odd in the data."""
+    """Risks (`RISKS`), what is odd in the data, and who is left step by step, of any size: never
+    written as it is."""
 
     risks: pl.DataFrame
     report: PredictionReport
+    steps: list[dict[str, Any]]
 
 
 class Predictor:
@@ -143,11 +145,12 @@ class Predictor:
             asked, waiting = _asked(risk, ids, self._reached(episodes, now))
             data = networks.read_some(settings, asked)
             risks = self._risks(data, statistics, asked, episodes)
-            told = report.of(self, work, risks, report.Facts(
+            facts = report.Facts(
                 episodes, risk, attrition, absent, units, suppress_below, data, asked,
                 waiting,
-            ))  # fmt: skip
-        return Prediction(risks, told)
+            )  # fmt: skip
+            told = report.of(self, work, risks, facts)
+        return Prediction(risks, told, report.steps(facts))
 
     def _reached(self, episodes: pl.DataFrame, now: datetime | None) -> pl.Series:
         """The ids of the episodes that have reached their prediction time."""

@@ -144,14 +144,17 @@ def shift(risk: np.ndarray, seed: int, training: Reference, threshold: float | N
     quantiles = np.array(training["quantiles"])
     below = np.searchsorted(np.sort(risk), quantiles, side="right") / len(risk)
     few, percent = len(risk) < least, np.arange(1, 100) / 100
-    unknown = few or threshold is None
+    called = 0 if threshold is None else int((risk >= threshold).sum())
+    unknown = few or threshold is None or any(
+        0 < side < least for side in (called, len(risk) - called)
+    )  # fmt: skip
     return {
         "seed": seed,
         "mean": None if few else round(float(risk.mean()), 6),
         "training_mean": training["mean"],
         "psi": psi(risk, quantiles) if len(risk) >= LEAST_PSI else None,
         "ks": None if few else round(float(np.abs(below - percent).max()), 4),
-        "positive": None if unknown else round(float((risk >= threshold).mean()), 4),
+        "positive": None if unknown else round(called / len(risk), 4),
     }
 
 

@@ -48,8 +48,6 @@ def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) ->
     model, least = predictor.model, facts.least
     mine = facts.episodes.filter(pl.col("episode_id").is_in(facts.asked))
     total = mine.height
-    conditions = attrition.texts(attrition.named(facts.risk, attrition.CONDITION))
-    own = [*facts.rows, *attrition.count(facts.risk, conditions)]
     running = _running(work, mine, model["unit"])
     made: PredictionReport = {
         "schema_version": REPORT_SCHEMA,
@@ -62,7 +60,7 @@ def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) ->
         "waiting": shown(facts.waiting, least),
         "selection": [
             {"condition": row["condition"], "episodes": row["episodes"]}
-            for row in shown_attrition(own, least)
+            for row in shown_attrition(steps(facts), least)
         ],
         "modalities": _present(predictor, work, facts),
         "combinations": _combinations(risks, least),
@@ -80,6 +78,12 @@ def of(predictor: "Predictor", work: Work, risks: pl.DataFrame, facts: Facts) ->
         "notes": predictor.notes(),
     }  # fmt: skip
     return made
+
+
+def steps(facts: Facts) -> list[dict[str, Any]]:
+    """Who is left after each condition of the cohort and of the task."""
+    conditions = attrition.texts(attrition.named(facts.risk, attrition.CONDITION))
+    return [*facts.rows, *attrition.count(facts.risk, conditions)]
 
 
 def _running(work: Work, episodes: pl.DataFrame, unit: str) -> int:

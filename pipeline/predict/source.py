@@ -6,6 +6,7 @@ tables of a modality, too: nobody has it then.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,23 @@ from pipeline.stage.prediction import Columns, StoredModel
 from pipeline.stage.tables import read_table, write_table
 
 LAST_YEAR = 2022  # of a source in memory, which has no release
-Source = str | Path | Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A source whose tables lie in `folder` as extraction writes them (see `prepared.py`).
+
+    `films`: folder of the data set of films, if there is one; `last_year`: the last calendar year
+    of the release; `words`: what the source is, for messages.
+    """
+
+    folder: Path
+    films: Path | None
+    last_year: int
+    words: str
+
+
+Source = str | Path | Mapping[str, pl.DataFrame] | Prepared
 ENDS = {  # what is known only at the end
     "patients": ("dod",),
     "admissions": ("dischtime", "deathtime", "discharge_location", "hospital_expire_flag",
@@ -71,6 +88,11 @@ def write_source(source: Source, names: list[str], folder: Path, threads: int, m
             there = name in source
             if there:
                 _write_frame(source[name], name, output)
+        elif isinstance(source, Prepared):
+            path = source.folder / output.name
+            there = path.is_file()
+            if there:
+                output.symlink_to(path.absolute())
         else:
             path = release.table_path({"root": str(source)}, name)
             there = release.exists(path)
@@ -80,12 +102,20 @@ def write_source(source: Source, names: list[str], folder: Path, threads: int, m
         if there:
             continue
         if (strict and name in ALWAYS) or (name in DICTIONARIES and _charted(folder, name)):
-            where = f"{source}: " if not isinstance(source, Mapping) else ""
-            expected = "" if isinstance(source, Mapping) else f", expected at {path}"
-            raise InputError(f"{where}no table {name}{expected}")
+            raise InputError(_no_table(source, name))
         _write_frame(pl.DataFrame(), name, output)
         absent.append(name)
     return absent
+
+
+def _no_table(source: Source, name: str) -> str:
+    """What is said of a needed table that a source lacks."""
+    if isinstance(source, Mapping):
+        return f"no table {name}"
+    if isinstance(source, Prepared):
+        return f"{source.words}: no table {name}"
+    path = release.table_path({"root": str(source)}, name)
+    return f"{source}: no table {name}, expected at {path}"
 
 
 def _charted(folder: Path, dictionary: str) -> bool:
@@ -136,6 +166,36 @@ def known_tables(database: duckdb.DuckDBPyConnection, model: StoredModel, folder
     return {name: database.sql(f"FROM known_{name}").pl() for name in ALWAYS}
 
 
+def last_year(source: Source) -> int:
+    """The last calendar year of a source's release."""
+    if isinstance(source, Mapping):
+        return LAST_YEAR
+    if isinstance(source, Prepared):
+        return source.last_year
+    return release.last_year({"root": str(source)})
+
+
+def cohort_of(
+    database: duckdb.DuckDBPyConnection, model: StoredModel, sources: Mapping[str, pl.DataFrame],
+    folder: Path, last: int,
+) -> tuple[pl.DataFrame, list[dict[str, object]]]:  # fmt: skip
+    """The episodes by the conditions of the training cohort (a list of ids apart), no split, and
+    the attrition table.
+
+    `sources`: the tables `ALWAYS`; others are those of `folder`, which are opened in place.
+    """
+    cohort = DefinedCohort.model_validate({**model["cohort"], "ids": None})
+    paths = {path.stem: str(path) for path in sorted(folder.glob("*.parquet"))}
+    films = {"films": read_table(paths["cxr_metadata"])} if cohort.films == "any" else {}
+    return select_episodes(database, {**sources, **films}, cohort, None, last, model["unit"])
+
+
+def open_events(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Makes the tables that are read in place known to the database."""
+    inputs.open_tables(database, {path.stem: str(path) for path in sorted(folder.glob("*.parquet"))
+                                  if path.stem not in ALWAYS})  # fmt: skip
+
+
 def select(
     model: StoredModel, source: Source, folder: Path, work: Path, threads: int, memory_mb: int
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[dict[str, object]]]:
@@ -144,17 +204,10 @@ def select(
     `folder`: of the extracted tables. Writes `episodes.parquet` into `work`. Conditions are those
     of the training cohort, as far as they are known at the prediction; a list of ids apart.
     """
-    cohort = DefinedCohort.model_validate({**model["cohort"], "ids": None})
-    paths = {path.stem: str(path) for path in sorted(folder.glob("*.parquet"))}
-    in_place = {name: path for name, path in paths.items() if name not in ALWAYS}
-    last = LAST_YEAR if isinstance(source, Mapping) else release.last_year({"root": str(source)})
     with connect(threads, memory_mb, work) as database:
-        inputs.open_tables(database, in_place)
+        open_events(database, folder)
         sources = known_tables(database, model, folder)
-        films = {"films": read_table(paths["cxr_metadata"])} if cohort.films == "any" else {}
-        episodes, rows = select_episodes(
-            database, {**sources, **films}, cohort, None, last, model["unit"]
-        )
+        episodes, rows = cohort_of(database, model, sources, folder, last_year(source))
         asked = {name: sources[name] for name in ("admissions", "patients")}
         risk = at_risk(database, model["task"], {"episodes": episodes, **asked})
     own = contract(model["unit"], "corrected")

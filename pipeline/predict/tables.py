@@ -26,7 +26,7 @@ from pipeline.note.clean import clean
 from pipeline.note.notes import NOTES, select_notes
 from pipeline.note.settings import Letters
 from pipeline.note.vectors import words_of, write_vectors
-from pipeline.predict.source import Source
+from pipeline.predict.source import Prepared, Source
 from pipeline.stage.availability import PartOfRule, query_of
 from pipeline.stage.database import connect
 from pipeline.stage.modules import ROOT
@@ -81,6 +81,8 @@ def films_folder(source: Source, films: str | Path | None = None) -> Path | None
     """The folder of the data set of films of a source; None where it has none."""
     if films is not None or isinstance(source, Mapping):
         return None if films is None else Path(films)
+    if isinstance(source, Prepared):
+        return source.films
     found = release.locate({"root": str(source)}, "mimic_cxr_jpg")
     return found.folder if found.found else None
 

@@ -209,7 +209,7 @@ class Shift(TypedDict):
     ks: Share | None
     """Largest distance of the two distributions (Kolmogorov–Smirnov)."""
     positive: Share | None
-    """Share at or above the threshold; null without a threshold."""
+    """Share at or above the threshold; null without one, or where few are on one side of it."""
 
 
 @exact

@@ -19,6 +19,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pipeline.stage import (
     comparison,
     explanations,
+    external,
     judgement,
     kit,
     prediction,
@@ -41,6 +42,7 @@ SCHEMAS: dict[str, Any] = {
     "judgement": judgement.Judgement,
     "model": prediction.StoredModel,
     "prediction": prediction.PredictionReport,
+    "external": external.ExternalValidation,
 }
 
 
@@ -84,7 +86,7 @@ def json_schema(kind: Any) -> dict[str, Any]:
     """The JSON schema of a typed dictionary, every field described."""
     made = TypeAdapter(kind).json_schema(schema_generator=Untitled)
     kinds = {kind.__name__: kind}
-    for module in (kit, comparison, result, sections, sys.modules[kind.__module__]):
+    for module in (kit, comparison, result, prediction, sections, sys.modules[kind.__module__]):
         kinds |= vars(module)
     for name, part in [(kind.__name__, made), *made.get("$defs", {}).items()]:
         if "properties" not in part:

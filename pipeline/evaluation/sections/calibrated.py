@@ -61,7 +61,7 @@ def calibrated(
     reason = why_no_metrics(raw, smallest)
     if reason:
         return [_empty(way, fitted.get(way, []), reason) for way in WAYS]
-    grids: dict[str, Floats] = {way: _grid(tests[way]) for way in WAYS}
+    grids: dict[str, Floats] = {way: grid_of(tests[way]) for way in WAYS}
     drawn = _drawn(raw, fitted, grids, resampling)
     made = []
     for place, way in enumerate(WAYS):
@@ -84,7 +84,8 @@ def _empty(way: Way, by_run: Fitted, reason: str | None
     }  # fmt: skip
 
 
-def _grid(test: Sample) -> Floats:
+def grid_of(test: Sample) -> Floats:
+    """The risks (POINTS,) at which a smooth curve is drawn."""
     low, high = np.quantile(test.probability, (EDGE, 1 - EDGE))
     return np.linspace(low, high, POINTS)
 
@@ -163,7 +164,11 @@ def _measure(made: CalibratedBy, drawn: Figures, place: int) -> None:
 
 
 def _smooth(drawn: Figures, place: int, grid: Floats) -> Smooth | None:
-    curve = drawn.of(lambda figures: figures[..., place, len(NAMES) :], SHARE)
+    return smooth_curve(drawn.of(lambda figures: figures[..., place, len(NAMES) :], SHARE), grid)
+
+
+def smooth_curve(curve: Figures, grid: Floats) -> Smooth | None:
+    """A curve (POINTS,) at the risks of the grid with its band; None where it has none."""
     low, high = interval(curve.replicates)
     if np.isnan(curve.value).any() or np.isnan(low).any():
         return None

@@ -65,12 +65,13 @@ NO_SUMMARY: Summary = {"mean": None, "sd": None, "median": None, "q1": None, "q3
 
 @dataclass(frozen=True)
 class Table:
-    """The episodes with their columns: name → (n,) who is in it; those hidden; the outcome (n,);
-    counts below which are hidden."""
+    """The episodes with their columns: name → (n,) who is in it; those hidden; outcome and patient
+    (n,); counts below which are hidden."""
 
     inside: Mapping[Column, Flags]
     secret: frozenset[Column]
     label: Flags
+    patient: np.ndarray
     smallest: int
 
     def sides(self, who: Flags) -> tuple[int, ...]:
@@ -96,7 +97,7 @@ class Table:
 
 
 def columns_of(facts: pl.DataFrame, smallest: int, told: Told = NOTHING_TOLD) -> Table:
-    """`facts`: a row per episode with split and label; `told`: by the result."""
+    """`facts`: a row per episode with subject_id, split and label; `told`: by the result."""
     label = facts["label"].to_numpy() == 1
     inside: dict[Column, Flags] = {OVERALL: np.ones(len(label), dtype=bool)}
     for split in SPLITS:
@@ -108,7 +109,8 @@ def columns_of(facts: pl.DataFrame, smallest: int, told: Told = NOTHING_TOLD) ->
         secret |= hidden(cast(Mapping[str, tuple[int]], sides), smallest)
     if 0 < len(label) < smallest:
         secret |= set(inside)
-    return Table(inside, frozenset(cast(set[Column], secret)), label, smallest)
+    patient = facts["subject_id"].to_numpy()
+    return Table(inside, frozenset(cast(set[Column], secret)), label, patient, smallest)
 
 
 def table_one(
@@ -120,11 +122,10 @@ def table_one(
     `told`: by the result; `groups`: attribute → groups of the test episodes that are hidden.
     """
     table = columns_of(facts, smallest, told)
-    patient = facts["subject_id"].to_numpy()
     columns: list[TableColumn] = []
     for name, who in table.inside.items():
         gone = name in table.secret
-        people = len(np.unique(patient[who]))
+        people = len(np.unique(table.patient[who]))
         columns.append({
             "name": name, "words": COLUMNS[name],
             "episodes": rounded_count(int(who.sum()), smallest, gone),
@@ -218,7 +219,8 @@ def numbers(table: Table, name: str, words: str, values: Floats) -> Variable:
         hides = {"known": (len(part),), "missing": (int((who & ~there).sum()),)}
         few = bool(hidden(hides, table.smallest))
         missing[column] = rounded_count(hides["missing"][0], table.smallest, gone or few)
-        withheld = gone or 0 < len(part) < table.smallest
+        people = len(np.unique(table.patient[who & there]))  # few may have many episodes
+        withheld = gone or 0 < people < table.smallest
         digits = FEWER if table.smallest else DIGITS
         told = rounded(summary(part), digits) if len(part) else NO_SUMMARY
         summaries[column] = NO_SUMMARY if withheld else told

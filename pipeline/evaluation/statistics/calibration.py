@@ -38,8 +38,22 @@ def slope_and_intercept(label: Flags, score: Floats, weights: Floats) -> Floats:
 
 def slope(label: Flags, score: Floats, weights: Floats) -> Floats:
     """(B,): the calibration slope under each of (B, n) weights; NaN without a finite solution."""
-    design, _, spread = line(logits(score))
-    return logistic(design, np.zeros(len(score)), label, weights)[:, 0] / spread
+    return line_of(label, score, weights)[:, 1]
+
+
+def line_of(label: Flags, score: Floats, weights: Floats) -> Floats:
+    """(B, 2): intercept and slope of logit P(positive) = a + b · logit(p) under (B, n) weights.
+
+    NaN without a finite solution.
+
+    >>> label, score = np.arange(8) < 4, np.array([0.9, 0.8, 0.8, 0.2, 0.8, 0.2, 0.2, 0.1])
+    >>> line_of(label, score, np.ones((1, 8))).round(3) + 0.0
+    array([[0.   , 0.781]])
+    """
+    design, middle, spread = line(logits(score))
+    fitted = logistic(design, np.zeros(len(score)), label, weights)
+    steep = fitted[:, 0] / spread
+    return np.stack([fitted[:, 1] - steep * middle, steep], axis=1)
 
 
 def in_the_large(label: Flags, score: Floats, weights: Floats) -> Floats:
