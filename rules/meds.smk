@@ -2,8 +2,8 @@
 
 Needs the tables of the source, and of labels and predictions those of the corrected protocol. Makes
 results/meds/: data/*.parquet and metadata/, labels/{task}.parquet, predictions/{target}.parquet of
-the first training seed, predictions/seed{n}/ of the others. `snakemake meds` makes data, metadata
-and the labels of the config's tasks.
+the first training seed, predictions/seed{n}/ of the others; of several folds, the first, as the
+splits are. `snakemake meds` makes data, metadata and the labels of the config's tasks.
 """
 
 from pipeline.cohort.task import SEQUENCES
@@ -108,7 +108,7 @@ rule write_meds_predictions:
     input:
         result=f"{HOME}/{{modalities}}_{{model}}_{{task}}.json",
         episodes=wiring.of_unit(f"{UNIT}/episodes.parquet", "corrected"),
-        predictions=wiring.predictions("corrected"),
+        predictions=lambda wildcards: wiring.predictions("corrected")(wildcards)[:1],
         code=modules("pipeline.meds.predictions"),
     output:
         f"{MEDS}/predictions/{{seed}}{{modalities}}_{{model}}_{{task}}.parquet",
