@@ -56,6 +56,8 @@ kit: setup
 # the seed is the truth, too, for who has this code: hospital.json goes with the answers
 hospital: setup
 	@test -n "$(OUT)" || { echo "make hospital OUT=folder: the folder for the files"; exit 1; }
+	@for there in "$(OUT)" "$(JUDGE)"; do test ! -e "$$there" || { echo "make hospital: $$there is there already:" \
+	  "remove it, or name others by OUT=… and JUDGE=… (answers of one hospital judge no other)"; exit 1; }; done
 	python -m pipeline.hospital.make --output $(OUT) --patients $(PATIENTS) --seed $(SEED)
 	python -m pipeline.hospital.answers --hospital $(OUT) --output $(JUDGE)
 	rm -r $(OUT)/truth $(OUT)/hospital.json

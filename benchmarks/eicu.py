@@ -10,8 +10,7 @@ environment of its own, the minimum, maximum, mean, last value and count of each
 each hour the last value so far, standardised, and whether it was read. Both stop early on
 validation; nothing was tuned. Every model is trained with five seeds in each fold (but our
 baselines on statistics, whose fits draw nothing). Few deaths: the intervals are wide. The table of
-docs/hourly.md is
-made from the record by eicu_page.py.
+docs/hourly.md is made from the record by eicu_page.py.
 """
 
 import json

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.hospital.judge_traps import CERTAIN
 from pipeline.stage.judgement import Judgement, Leakage, Splits
 
 NO_TRAP = (
@@ -55,7 +56,7 @@ def why(leak: Leakage) -> str:
     told = number(leak["outcome_beyond_risk"])
     beyond = f"correlation with the death, given the risk that can be known in time: {told}"
     if leak["verdict"] == "none seen":
-        return f"none seen; {beyond}"
+        return f"none seen; {beyond}; suspect would be above 0 at p < {CERTAIN:g}"
     reasons = [
         words
         for words, holds in (
@@ -71,7 +72,13 @@ def why(leak: Leakage) -> str:
 def table(leak: Leakage) -> list[str]:
     """A line per trap; those that were read are marked."""
     head = ("trap", "held by", "correlation", "honest", "given risk", "apart")
-    rows = ["  {:24}{:>8}{:>13}{:>8}{:>12}{:>8}".format(*head)]
+    rows = [
+        "  held by: judged episodes that have it; of the predictions: correlation, what the best "
+        "reachable ones have (honest),",
+        "  given the risk, and given the risk, the outcome and the length of stay (apart; 0 of "
+        "honest predictions)",
+        "  {:24}{:>8}{:>13}{:>8}{:>12}{:>8}".format(*head),
+    ]
     for bait in leak["baits"]:
         figures = (
             bait["correlation"]["value"], bait["honest"], bait["beyond_risk"]["value"],
