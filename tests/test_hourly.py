@@ -176,6 +176,9 @@ def test_a_target_is_planned_and_others_are_refused(fresh, tmp_path):
     for other, words in {
         "results/e_gbdt-stats_mortality.json": f"labels of {TASK} alone",
         "results/ec_early_mortality.json": "kind hourly",
+        "results/meds/metadata/dataset.json": "MEDS data are not written",
+        "results/meds/metadata/subject_splits.parquet": "MEDS data are not written",
+        f"results/meds/labels/{TASK}.parquet": "MEDS data are not written",
     }.items():
         refused = fresh.snakemake("--dry-run", "--quiet", "rules", *config, "--", other)
         assert refused.status and words in refused.text, refused.text
