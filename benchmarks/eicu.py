@@ -41,7 +41,7 @@ from pipeline.evaluation.statistics.calibration import slope_and_intercept
 from pipeline.evaluation.statistics.figures import SHARE, rounded
 from pipeline.evaluation.statistics.metrics import average_precision
 from pipeline.evaluation.statistics.sample import Sample
-from pipeline.hourly.adapt import concepts, hours, read
+from pipeline.hourly.given import concepts, read
 
 TASK, FOLDS, HOURS = "icumortality_24h", 5, 24
 SEEDS = [0, 1, 2, 3, 4]
@@ -109,7 +109,7 @@ def grid(data: Path, stays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values (N, 24, S), NaN where nothing was read, and demographics (N, 2): age, sex."""
     found = read(data)
     names = [name for name in concepts()["concept"] if name in found["dyn"].columns]
-    rows = hours(found["dyn"]).cast({"stay_id": pl.Int64})
+    rows = found["dyn"]
     place = {stay: k for k, stay in enumerate(stays.tolist())}
     rows = rows.filter(pl.col("stay_id").is_in(stays.tolist()))
     values = np.full((len(stays), HOURS, len(names)), np.nan)

@@ -2,8 +2,8 @@
 
 Needs the tables of the source, and of labels and predictions those of the corrected protocol. Makes
 results/meds/: data/*.parquet and metadata/, labels/{task}.parquet, predictions/{target}.parquet of
-the first training seed, predictions/seed{n}/ of the others. `snakemake meds` makes data, metadata
-and the labels of the config's tasks.
+the first training seed, predictions/seed{n}/ of the others; of several folds, the first, as the
+splits are. `snakemake meds` makes data, metadata and the labels of the config's tasks.
 """
 
 from pipeline.cohort.task import SEQUENCES
@@ -19,7 +19,7 @@ ONE_TASK = f"(?!(?:{'|'.join(SEQUENCES)})$)[^/.]+"
 
 rule write_meds_events:
     input:
-        tables=source_tables(EVENTS_OF_MEDS),
+        tables=lambda wildcards: checks.as_meds() or source_tables(EVENTS_OF_MEDS),
         code=modules("pipeline.meds.events"),
     output:
         data=[f"{MEDS}/data/{part:02}.parquet" for part in range(16)],
@@ -36,18 +36,12 @@ rule write_meds_events:
         runtime=240,
     params:
         availability=json.dumps(config["availability"], sort_keys=True),
-        name="synthetic hospital" if SYNTHETIC else "MIMIC-IV",
-        release=lambda wildcards: (
-            ["--release", version]
-            if (version := json.loads(checks.facts())["releases"].get("MIMIC-IV"))
-            else []
-        ),
+        named=lambda wildcards: checks.named(),
     shell:
         "python -m pipeline.meds.events"
         " --tables {input.tables:q}"
         " --availability {params.availability:q}"
-        " --name {params.name:q}"
-        " {params.release:q}"
+        " {params.named:q}"
         " --data {output.data:q}"
         " --codes {output.codes:q}"
         " --output {output.facts:q}"
@@ -57,7 +51,7 @@ rule write_meds_events:
 
 rule write_meds_splits:
     input:
-        patients="results/source/patients.parquet",
+        patients=lambda wildcards: checks.as_meds() or "results/source/patients.parquet",
         code=modules("pipeline.meds.splits"),
     output:
         f"{MEDS}/metadata/subject_splits.parquet",
@@ -81,7 +75,7 @@ rule write_meds_splits:
 rule write_meds_labels:
     input:
         episodes=wiring.of_unit(f"{UNIT}/episodes.parquet", "corrected"),
-        labels=lambda wildcards: checks.one_outcome(wildcards.task)
+        labels=lambda wildcards: checks.as_meds(wildcards.task)
         or wiring.of_unit(f"{UNIT}/labels/{wildcards.task}.parquet", "corrected")(wildcards),
         code=modules("pipeline.meds.labels"),
     output:
@@ -108,7 +102,8 @@ rule write_meds_predictions:
     input:
         result=f"{HOME}/{{modalities}}_{{model}}_{{task}}.json",
         episodes=wiring.of_unit(f"{UNIT}/episodes.parquet", "corrected"),
-        predictions=wiring.predictions("corrected"),
+        predictions=lambda wildcards: checks.as_meds(wildcards.task)
+        or wiring.predictions("corrected")(wildcards)[:1],
         code=modules("pipeline.meds.predictions"),
     output:
         f"{MEDS}/predictions/{{seed}}{{modalities}}_{{model}}_{{task}}.parquet",

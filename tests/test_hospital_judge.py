@@ -254,6 +254,19 @@ def test_wrong_predictions_are_refused_in_one_line(folder, tmp_path, kind):
 
 
 @pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ({"hadm_id": [1, 2], " hadm_id": [1, 2], "probability": 0.1}, "hadm_id is there twice"),
+        ({"hadm_id": [2**63 + 1, 5], "probability": 0.1}, "is empty or no id in 1"),
+    ],
+)
+def test_odd_columns_are_refused_in_one_line(folder, tmp_path, frame, words):
+    pl.DataFrame(frame).write_parquet(tmp_path / "p.parquet")
+    with pytest.raises(InputError, match=words):
+        read_case(str(tmp_path / "p.parquet"), str(folder), "mortality", "ecn")
+
+
+@pytest.mark.parametrize(
     ("more", "words"),
     [
         (["--train", "list.csv"], "give both lists"),

@@ -14,7 +14,7 @@ from pipeline.cohort.labels import label_task
 from pipeline.ehr import events
 from pipeline.ehr.signals import catalogue
 from pipeline.extract.contracts import TABLES as CONTRACTS
-from pipeline.hourly import adapt
+from pipeline.hourly import adapt, given
 from pipeline.hourly.source import OFFERED, TASK, files
 from pipeline.plan import targets
 from pipeline.stage.errors import InputError
@@ -113,7 +113,7 @@ def test_labels_and_episodes_are_those_of_the_data_set(made):
 def test_hours_may_be_numbers():
     times = pl.DataFrame({"stay_id": 1, "time": [0, 1, 23, 24, -1], "hr": 80.0})
     for kind in (pl.Int32, pl.Float64):
-        found = adapt.hours(times.with_columns(pl.col("time").cast(kind)))
+        found = given.hours(times.with_columns(pl.col("time").cast(kind)))
         assert found["hour"].to_list() == [0, 1, 23]
 
 
@@ -121,16 +121,39 @@ def test_hours_may_be_numbers():
     ("change", "words"),
     [
         ({"dyn": pl.DataFrame({"stay_id": [1], "hr": [80.0]})}, "dyn.parquet: no column time"),
-        ({"dyn": pl.DataFrame({"stay_id": [1], "time": ["1"]})}, "expected hours or a duration"),
+        (
+            {"dyn": pl.DataFrame({"stay_id": [1], "time": ["1"], "hr": [80.0]})},
+            "expected hours or a duration",
+        ),
         ({"outc": pl.DataFrame({"stay_id": [1, 1], "label": [0, 1]})}, "outc.parquet: stay_id rep"),
         ({"outc": pl.DataFrame({"stay_id": [1], "label": [7.5]})}, "label is not 0 or 1"),
         ({"sta": pl.DataFrame({"stay_id": [1], "age": [50]})}, "no column sex"),
         ({"sta": pl.DataFrame({"stay_id": [None, 1], "age": [50, 5], "sex": "M"})}, "is empty in"),
+        ({"sta": pl.DataFrame({"stay_id": [11], "age": ["> 89"], "sex": "M"})}, "age is String"),
+        ({"sta": pl.DataFrame({"stay_id": [11], "age": [50], "sex": 1})}, "sex is Int"),
+        ({"sta": pl.DataFrame({"stay_id": [99], "age": [50], "sex": "M"})}, "sta.parquet: none of"),
+        ({"outc": pl.DataFrame({"stay_id": [11], "label": ["no"]})}, "label is String"),
+        ({"outc": pl.DataFrame({"stay_id": [11.5], "label": [0]})}, "stay_id is Float64"),
+        ({"outc": pl.DataFrame({"stay_id": ["s11"], "label": [0]})}, "stay_id is String"),
+        ({"dyn": pl.DataFrame({"stay_id": [11], "time": [1], "hr": ["80"]})}, "hr is String"),
+        ({"dyn": pl.DataFrame({"stay_id": [11], "time": [1], "x": [1]})}, "none of its columns"),
+        ({"dyn": pl.DataFrame({"stay_id": [99], "time": [1], "hr": [1]})}, "dyn.parquet: none of"),
+        ({"dyn": pl.DataFrame({"stay_id": 11, "time": [1.0, 1.5], "hr": [1, 2]})}, "hour repeat"),
     ],
 )
 def test_wrong_tables_are_refused(tmp_path, monkeypatch, change, words):
     with pytest.raises(InputError, match=words):
         adapted(tables_of(tmp_path, **change), monkeypatch, tmp_path)
+
+
+def test_what_is_not_read_is_told(tmp_path, monkeypatch, caplog):
+    dyn = pl.DataFrame({"stay_id": [11, 11, 11, 99], "time": [0, 60, 120, 180], "hr": 80.0})
+    sta = pl.DataFrame({"stay_id": [11, 12, 13], "age": [70, 50, 33], "sex": ["M", "F", "other"]})
+    adapted(tables_of(tmp_path, dyn=dyn, sta=sta), monkeypatch, tmp_path)
+    said = caplog.text
+    assert "rows lie outside the first 24 hours" in said
+    assert "stays of outc have no row there" in said and "stays are not in outc" in said
+    assert "sex is none of Male, Female" in said
 
 
 def test_concepts_are_items_of_the_catalogue():
@@ -176,6 +199,9 @@ def test_a_target_is_planned_and_others_are_refused(fresh, tmp_path):
     for other, words in {
         "results/e_gbdt-stats_mortality.json": f"labels of {TASK} alone",
         "results/ec_early_mortality.json": "kind hourly",
+        "results/meds/metadata/dataset.json": "MEDS data are not written",
+        "results/meds/metadata/subject_splits.parquet": "MEDS data are not written",
+        f"results/meds/labels/{TASK}.parquet": "MEDS data are not written",
     }.items():
         refused = fresh.snakemake("--dry-run", "--quiet", "rules", *config, "--", other)
         assert refused.status and words in refused.text, refused.text

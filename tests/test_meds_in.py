@@ -187,6 +187,62 @@ def test_an_infusion_that_never_ends_runs_and_a_reading_outside_an_admission_is_
     assert charted["hadm_id"].to_list()[-1] is None and charted["hadm_id"].null_count() == 1
 
 
+def changed(root, change):
+    """The data set with other rows, by Polars."""
+    file = root / "data/train/0.parquet"
+    change(pl.read_parquet(file)).write_parquet(file)
+
+
+def test_an_end_without_a_start_shifts_no_infusion(other, tmp_path, caplog):
+    root, codes = other
+    more = [(7, at(4), "nor off", 3.0), (7, at(20), "nor on", 0.2), (7, at(22), "nor off", 5.0)]
+    changed(root, lambda rows: pl.concat([rows, pl.DataFrame(more, rows.schema, orient="row")]))
+    source = adapted(root, tmp_path / "source", codes)
+    given = pl.read_parquet(source / "inputevents.parquet").sort("starttime")
+    assert given.select("starttime", "endtime", "amount").rows() == [
+        (at(6), at(9), 12.0), (at(20), at(22), 5.0),
+    ]  # fmt: skip
+    assert "ends of infusions or procedures have no start" in caplog.text
+    assert "have no end" not in caplog.text
+
+
+def test_ids_that_stand_on_admissions_alone_leave_readings_to_their_times(other, tmp_path):
+    root, codes = other
+    began = pl.col("code").str.contains("Admit|Discharge")
+    stays = pl.col("code").str.contains("Icu")
+    changed(root, lambda rows: rows.with_columns(
+        hadm_id=pl.when(began).then(pl.col("subject_id") + 500),
+        icustay_id=pl.when(stays).then(pl.col("subject_id") + 900),
+    ))  # fmt: skip
+    charted = pl.read_parquet(adapted(root, tmp_path / "s", codes) / "chartevents.parquet")
+    found = charted.filter(itemid=220045).select("subject_id", "hadm_id", "stay_id").rows()
+    assert sorted(found) == [(7, 507, 907), (8, 508, 908)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("hadm_id", "H-17", "hadm_id holds what are no whole numbers"),
+        ("numeric_value", "high", "numeric_value holds what are no numbers"),
+        ("subject_id", "P7", "subject_id holds what are no whole numbers"),
+    ],
+)
+def test_text_where_numbers_belong_is_refused(other, tmp_path, column, value, words):
+    root, codes = other
+    changed(root, lambda rows: rows.with_columns(pl.lit(value).alias(column)))
+    with pytest.raises(InputError, match=words):
+        adapted(root, tmp_path / "source", codes)
+
+
+def test_a_code_in_another_unit_is_told_on_the_screen(other, tmp_path, caplog):
+    root, codes = other
+    changed(root, lambda rows: rows.with_columns(pl.col("code").replace("krea", "krea//mg/dL")))
+    codes.write_text(codes.read_text().replace("krea,", "krea//*,"))
+    adapted(root, tmp_path / "source", codes)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert any("creatinine: in mg/dL, read as umol/L, unconverted" in line for line in said)
+
+
 def test_what_mimics_csv_does_not_know_is_refused_with_the_remedy(other, tmp_path):
     with pytest.raises(InputError, match=r"none of its .* is an admission .* set source\.codes"):
         adapted(other[0], tmp_path / "source")

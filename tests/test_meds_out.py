@@ -144,7 +144,7 @@ def test_patients_are_split_as_the_episodes_are(source, made, tmp_path):
     assert both["split"].replace_strict(splits.SPLITS).to_list() == both["split_of_meds"].to_list()
 
 
-def predicted(made, tmp_path, by_run):
+def predicted(made, tmp_path, by_run, recalibrated=(), folds=1):
     """The predictions of a made-up result, written as MEDS: our table, MEDS' table."""
     rows = made["mortality"].filter("eligible").join(made["admission episodes"], on="episode_id")
     place = pl.int_range(pl.len()) / pl.len()
@@ -155,8 +155,11 @@ def predicted(made, tmp_path, by_run):
     both = pl.concat([own, own.with_columns(seed=pl.lit(1, pl.Int64), probability=pl.lit(0.5))])
     both.write_parquet(tmp_path / "predictions.parquet")
     made["admission episodes"].write_parquet(tmp_path / "episodes.parquet")
-    result = {"schema_version": 1, "target": "x", "seeds": [0, 1],
-              "tasks": {"mortality": {"threshold": {"by_run": by_run}}}}  # fmt: skip
+    part = {"threshold": {"by_run": by_run}}
+    if recalibrated:
+        part["recalibration"] = {"method": "platt", "by_run": list(recalibrated)}
+    result = {"schema_version": 1, "target": "x", "seeds": [0, 1], "folds": folds,
+              "tasks": {"mortality": part}}  # fmt: skip
     write_json(tmp_path / "result.json", result)
     output = tmp_path / "out.parquet"
     with pytest.MonkeyPatch.context() as patched:
@@ -178,6 +181,32 @@ def test_a_prediction_always_has_a_value_by_the_threshold_of_the_result(made, tm
     positive = table["predicted_boolean_value"].to_pylist()
     assert sum(positive) == (test["probability"] >= (threshold or 0.5)).sum()
     assert None not in positive and None not in table["predicted_boolean_probability"].to_pylist()
+
+
+def test_predictions_are_recalibrated_as_those_that_the_result_measured(made, tmp_path):
+    fits = [{"seed": seed, "fold": fold, "slope": slope, "intercept": 1.0, "reason": None}
+            for seed, fold, slope in ((0, 1, 3.0), (1, 0, 3.0), (0, 0, 0.5))]  # fmt: skip
+    by_run = [{"seed": 0, "fold": fold, "threshold": at} for fold, at in ((1, 0.1), (0, 0.8))]
+    own, table = predicted(made, tmp_path, by_run, fits, folds=2)
+    clipped = own.filter(split="test").sort("probability")["probability"].clip(1e-7, 1 - 1e-7)
+    odds = (clipped / (1 - clipped)).log()
+    expected = 1 / (1 + (-(1.0 + 0.5 * odds)).exp())
+    made_of_it = pl.DataFrame(table).sort("predicted_boolean_probability")
+    assert made_of_it["predicted_boolean_probability"].to_list() == pytest.approx(
+        expected.to_list(), abs=1e-6
+    )
+    positive = made_of_it["predicted_boolean_value"].to_list()
+    assert positive == (expected >= 0.8).to_list() and 0 < sum(positive) < len(positive)
+    assert sum(positive) != (clipped >= 0.8).sum()
+
+
+def test_of_several_folds_the_first_is_written_whose_patients_are_held_out(fresh):
+    target = "results/meds/predictions/e_gbdt-stats_mortality.parquet"
+    plan = fresh.snakemake("--dry-run", "--config", "folds=3", "--", target)
+    assert plan.status == 0, plan.text
+    job = plan.text.split("rule write_meds_predictions:")[1].split("output:")[0]
+    assert "corrected/admission/predictions/e_gbdt-stats_mortality.parquet" in job
+    assert "fold1" not in job and "fold2" not in job
 
 
 def test_what_is_not_of_the_schema_is_refused_by_name():

@@ -58,12 +58,18 @@ def test_a_source_in_meds_is_adapted_and_goes_the_usual_way(of_meds):
         ("results/e_sofa_mortality.json", "the score sofa reads items beyond the signals"),
         ("results/published/e_unimodal_mortality.json", "the published protocol reads MIMIC's own"),
         ("results/e_unimodal_arf_bipap_4h.json", "reads items that are no signals"),
+        ("results/meds/labels/arf_bipap_4h.parquet", "reads items that are no signals"),
     ],
 )
 def test_what_meds_cannot_offer_is_refused_in_a_line(of_meds, target, words):
     done = of_meds.snakemake("--dry-run", target, *META)
     assert done.status == 1 and words in done.text
     assert "Traceback" not in done.text
+
+
+def test_what_is_written_of_a_source_in_meds_has_its_name(of_meds):
+    done = of_meds.snakemake("--dry-run", "-p", "results/meds/metadata/dataset.json", *META)
+    assert done.status == 0 and "--name test " in done.text, done.text
 
 
 def test_a_task_of_many_labels_has_no_labels_in_meds(fresh):

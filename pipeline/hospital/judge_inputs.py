@@ -33,7 +33,10 @@ def read_rows(path: str | Path) -> pl.DataFrame:
             raise InputError(f"{path}: not a readable csv ({type(error).__name__})") from error
     else:
         raise InputError(f"{path}: expected a file named .csv, .csv.gz or .parquet")
-    return rows.rename({name: name.strip() for name in rows.columns if name != name.strip()})
+    names = [name.strip() for name in rows.columns]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{path}: the column {twice[0]} is there twice")
+    return rows.rename(dict(zip(rows.columns, names, strict=True)))
 
 
 def read_ids(rows: pl.DataFrame, column: str, path: str | Path) -> pl.Series:
@@ -43,9 +46,10 @@ def read_ids(rows: pl.DataFrame, column: str, path: str | Path) -> pl.Series:
         ids = ids.cast(pl.Int64, strict=False)
     if not ids.dtype.is_integer():
         raise InputError(f"{path}: {column} holds {ids.dtype}, expected whole numbers")
+    ids = ids.cast(pl.Int64, strict=False)  # what does not fit is no id that there is
     if lacking := ids.null_count():
-        raise InputError(f"{path}: {column} is empty in {lacking} row(s)")
-    return ids.cast(pl.Int64)
+        raise InputError(f"{path}: {column} is empty or no id in {lacking} row(s)")
+    return ids
 
 
 def read_predictions(path: str | Path, task: str, known: pl.DataFrame) -> pl.DataFrame:

@@ -24,19 +24,15 @@ import polars as pl
 
 from pipeline.ehr.signals import catalogue
 from pipeline.extract.contracts import TABLES as CONTRACTS
-from pipeline.hourly.source import FILES, OFFERED
+from pipeline.hourly.given import SEXES, concepts, read
+from pipeline.hourly.source import OFFERED
 from pipeline.stage.command import parser, run
-from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
-from pipeline.stage.privacy import shown, tell, warn
-from pipeline.stage.tables import read_table
+from pipeline.stage.privacy import tell, warn
 
-CONCEPTS = Path(__file__).with_name("concepts.csv")
 BEGIN = datetime(2150, 1, 1)
 LASTS = 30 * 60 + 1  # minutes of a stay: longer than 30 h
-LATEST = 24  # hours: what is later is not known at the prediction time
 HEART_RATE, SPECIMEN, ARTERIAL = 220045, 52033, "ART."
-SEXES = {"male": "M", "m": "M", "female": "F", "f": "F"}
 TYPES: dict[str, Any] = {
     "BIGINT": pl.Int64,
     "VARCHAR": pl.String,
@@ -44,48 +40,6 @@ TYPES: dict[str, Any] = {
     "DATE": pl.Date,
     "TIMESTAMP": pl.Datetime("us"),
 }
-
-
-def concepts() -> pl.DataFrame:
-    """Concept, signal, table, item, label, unit and scale of each concept that is read."""
-    return pl.read_csv(CONCEPTS)
-
-
-def read(root: Path) -> dict[str, pl.DataFrame]:
-    """The three tables, checked: columns, one row per stay of sta and outc, labels 0 or 1."""
-    found = {name: read_table(root / f"{name}.parquet") for name in FILES}
-    needed = {"dyn": ("stay_id", "time"), "sta": ("stay_id", "age", "sex"),
-              "outc": ("stay_id", "label")}  # fmt: skip
-    for name, columns in needed.items():
-        lacking = [column for column in columns if column not in found[name].columns]
-        if lacking:
-            raise InputError(f"{root}/{name}.parquet: no column {', '.join(lacking)}")
-        if nulls := found[name]["stay_id"].null_count():
-            raise InputError(f"{root}/{name}.parquet: stay_id is empty in {shown(nulls)} row(s)")
-    for name in ("sta", "outc"):
-        if repeated := found[name].height - found[name]["stay_id"].n_unique():
-            raise InputError(
-                f"{root}/{name}.parquet: stay_id repeats in {shown(repeated)} row(s); expected a "
-                "row per stay (a label per hour is another task)"
-            )
-    label = found["outc"]["label"].cast(pl.Float64)
-    if other := int(((label != 0) & (label != 1)).fill_null(True).sum()):
-        raise InputError(f"{root}/outc.parquet: label is not 0 or 1 in {shown(other)} row(s)")
-    return found
-
-
-def hours(dyn: pl.DataFrame) -> pl.DataFrame:
-    """`dyn` with `hour`, whole hours since the ICU admission; from 0 to 23 alone."""
-    time = dyn["time"]
-    if isinstance(time.dtype, pl.Duration):
-        hour = time.dt.total_minutes() / 60
-    elif time.dtype.is_numeric():
-        hour = time.cast(pl.Float64)
-    else:
-        raise InputError(f"dyn.parquet: time is {time.dtype}, expected hours or a duration")
-    return dyn.with_columns(hour=hour.floor().cast(pl.Int64)).filter(
-        pl.col("hour").is_between(0, LATEST - 1)
-    )
 
 
 def long(dyn: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
@@ -107,12 +61,12 @@ def tables(found: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """The tables of the source; those that need more than there is are empty."""
     listed = concepts()
     stays = found["outc"].join(found["sta"], on="stay_id", how="left").sort("stay_id")
-    rows = long(hours(found["dyn"]), listed).join(stays.select("stay_id"), on="stay_id")
+    rows = long(found["dyn"], listed).join(stays.select("stay_id"), on="stay_id")
     rows = timed(rows)
     minutes = pl.duration(minutes=LASTS)
     who = stays.select(
         *(pl.col("stay_id").cast(pl.Int64).alias(n) for n in ("subject_id", "hadm_id", "stay_id")),
-        gender=pl.col("sex").str.to_lowercase().replace_strict(SEXES, default=None),
+        gender=pl.col("sex").cast(pl.String).str.to_lowercase().replace_strict(SEXES, default=None),
         anchor_age=pl.col("age").floor().cast(pl.Int64),
         anchor_year=pl.lit(BEGIN.year),
         admittime=pl.lit(BEGIN),
@@ -186,7 +140,7 @@ def fitted(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 def report(found: Mapping[str, pl.DataFrame]) -> None:
     """Says which concepts are read, and which signals the source lacks."""
     listed = concepts()
-    there = [name for name in found["dyn"].columns if name not in ("stay_id", "time")]
+    there = [name for name in found["dyn"].columns if name not in ("stay_id", "time", "hour")]
     other = [name for name in there if name not in listed["concept"]]
     tell(f"{len(there) - len(other)} of {len(there)} concepts are read")
     if other:

@@ -25,7 +25,7 @@ from pipeline.stage.command import parser, run
 from pipeline.stage.database import add_resource_arguments, connect, sql_beside, watched
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import whole
-from pipeline.stage.privacy import shown_part, tell, warn
+from pipeline.stage.privacy import shown, shown_part, tell, warn
 
 CORE = {"subject_id": "BIGINT", "time": "TIMESTAMP", "code": "VARCHAR"}
 MORE = {  # ours: names in data sets, and the type; null where there is none
@@ -64,13 +64,18 @@ def open_data(database: duckdb.DuckDBPyConnection, root: str, sample: float = 1.
     if missing := [name for name in CORE if name not in there]:
         raise InputError(f"{root}: its data lack {', '.join(missing)}; expected a MEDS data set")
     parts, found = [f"CAST({name} AS {kind}) AS {name}" for name, kind in CORE.items()], set()
+    for name, kind in CORE.items():
+        refuse_lost(database, root, name, kind)
     for name, (names, kind) in MORE.items():
         column = next((one for one in names if one in there), None)
         parts.append(f"TRY_CAST({column or 'NULL'} AS {kind}) AS {name}")
         found |= {name} if column else set()
+        if column:
+            refuse_lost(database, root, column, kind)
     # a 32-bit number by its shortest decimals, as the source had them: 36.7, not 36.70000076
     number = "CAST(NULL AS DOUBLE)"
     if "numeric_value" in there:
+        refuse_lost(database, root, "numeric_value", "DOUBLE")
         as_text = "CAST(numeric_value AS VARCHAR)"
         number = (
             f"CAST({as_text if there['numeric_value'] == 'FLOAT' else 'numeric_value'} AS DOUBLE)"
@@ -80,6 +85,17 @@ def open_data(database: duckdb.DuckDBPyConnection, root: str, sample: float = 1.
         f"CREATE VIEW events AS SELECT {', '.join(parts)}, {number} AS number FROM data{only}"
     )
     return found
+
+
+def refuse_lost(database: duckdb.DuckDBPyConnection, root: str, column: str, kind: str) -> None:
+    """`InputError` where a value of a column is not of its type: it would be lost, not read."""
+    if kind == columns_of(database)[column] or kind == "VARCHAR":
+        return
+    query = f"SELECT count(*) FROM data WHERE {column} IS NOT NULL AND TRY_CAST({column} AS {kind})"
+    lost = (database.execute(f"{query} IS NULL").fetchone() or [0])[0]
+    if lost:
+        wanted = {"BIGINT": "whole numbers", "DOUBLE": "numbers"}.get(kind, "times")
+        raise InputError(f"{root}: {column} holds what are no {wanted} in {shown(lost)} row(s)")
 
 
 def make_spans(database: duckdb.DuckDBPyConnection) -> None:
@@ -92,13 +108,19 @@ def make_spans(database: duckdb.DuckDBPyConnection) -> None:
     database.execute(sql_beside(__file__, "adapt.sql").format(named=(named or [False])[0]))
 
 
+def named_in(database: duckdb.DuckDBPyConnection, column: str, found: set[str]) -> bool:
+    """Whether some reading has an id: one may stand on admissions or stays alone."""
+    query = f"SELECT 1 FROM charted_events WHERE {column} IS NOT NULL LIMIT 1"
+    return column in found and database.execute(query).fetchone() is not None
+
+
 def locate(database: duckdb.DuckDBPyConnection, found: set[str]) -> None:
     """The views of readings, each with its admission and stay.
 
-    Where the data set names none a reading is of the one that it falls into.
+    Where no reading names one (ids may stand on admissions alone) it is of the one it falls into.
     """
     hits = "SELECT * FROM charted_events"
-    if "stay_id" not in found:
+    if not named_in(database, "stay_id", found):
         within = "h.charttime <= s.outtime"
         hits = (
             f"SELECT h.* REPLACE (CASE WHEN {within} THEN s.stay_id END AS stay_id,"
@@ -106,7 +128,7 @@ def locate(database: duckdb.DuckDBPyConnection, found: set[str]) -> None:
             f" FROM ({hits}) AS h ASOF LEFT JOIN icustays AS s"
             " ON h.subject_id = s.subject_id AND h.charttime >= s.intime"
         )
-    if "hadm_id" not in found:
+    if not named_in(database, "hadm_id", found):
         hits = (
             "SELECT h.* REPLACE (coalesce(h.hadm_id, CASE WHEN h.charttime <= a.dischtime"
             f" THEN a.hadm_id END) AS hadm_id) FROM ({hits}) AS h ASOF LEFT JOIN admissions AS a"
@@ -114,6 +136,20 @@ def locate(database: duckdb.DuckDBPyConnection, found: set[str]) -> None:
         )
     database.execute(f"CREATE VIEW hits AS {hits}")
     database.execute(sql_beside(__file__, "adapt_events.sql"))
+
+
+def report_turned(database: duckdb.DuckDBPyConnection) -> None:
+    """Says of how many infusions and procedures the record has a start or an end alone."""
+    query = """
+        SELECT count(*) FILTER (WHERE no_start), count(*) FILTER (WHERE event = 'start') - count(*)
+        FILTER (WHERE event = 'end' AND NOT no_start), count(*) FILTER (WHERE event = 'start')
+        FROM turned"""
+    ends, starts, total = database.execute(query).fetchone() or (0, 0, 0)
+    if ends:
+        warn("%s ends of infusions or procedures have no start, and are left out", ends)
+    if starts:
+        warn("%s of %s infusions and procedures have no end: they run on",
+             shown_part(starts, total), total)  # fmt: skip
 
 
 def write(database: duckdb.DuckDBPyConnection, name: str, path: Path) -> int:
@@ -146,7 +182,7 @@ def report(found: pl.DataFrame, codes: Mapping[str, int], known: set[str], root:
     if missing := lacking(found):
         warn(f"signals that the data set lacks: {', '.join(missing)}")
     for line in other_units(found):
-        tell(line)
+        warn(f"{line}, unconverted; if it is another unit, give the code a row with its scale")
 
 
 def other_units(found: pl.DataFrame) -> list[str]:
@@ -182,6 +218,7 @@ def adapt(
         database.register("meanings", found.to_arrow())
         make_spans(database)
         locate(database, known)
+        report_turned(database)
         for path in outputs:
             tell(f"{path.stem}: %s rows", write(database, path.stem, path))
 

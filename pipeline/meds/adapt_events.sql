@@ -38,25 +38,49 @@ CREATE OR REPLACE VIEW outputevents AS
 SELECT subject_id, hadm_id, stay_id, charttime, storetime, itemid, number AS value
 FROM hits WHERE source = 'outputevents';
 
--- The k-th start of an item (and order, where orders are told) ends by the k-th end. ASSUME that of
--- an end without an amount something was given.
-CREATE OR REPLACE VIEW ran AS
+-- Starts and ends of an item (and order, where orders are told). An end when nothing runs is of what
+-- began before the record: it has no start. ASSUME of several that run what began first ends first,
+-- and that of an end without an amount something was given.
+CREATE OR REPLACE TABLE turned AS
 WITH numbered AS (
     SELECT
         *,
         row_number() OVER (
             PARTITION BY source, event, subject_id, itemid, order_id
             ORDER BY charttime, number, unit
-        ) AS k
-    FROM hits WHERE event <> ''
+        ) AS place,
+        count(*) FILTER (WHERE event = 'start') OVER (
+            PARTITION BY source, subject_id, itemid, order_id
+            ORDER BY charttime RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS begun
+    FROM hits WHERE event IN ('start', 'end')
+),
+counted AS (
+    SELECT
+        *,
+        CASE
+            WHEN event = 'end' THEN greatest(0, max(place - begun) OVER (
+                PARTITION BY source, event, subject_id, itemid, order_id ORDER BY place
+            ))
+            ELSE 0
+        END AS unbegun
+    FROM numbered
 )
+SELECT
+    *, place - unbegun AS k,
+    unbegun > coalesce(lag(unbegun) OVER (
+        PARTITION BY source, event, subject_id, itemid, order_id ORDER BY place
+    ), 0) AS no_start
+FROM counted;
+
+CREATE OR REPLACE VIEW ran AS
 SELECT
     s.subject_id, s.hadm_id, s.stay_id, s.source, s.itemid, s.order_id AS orderid,
     s.charttime AS starttime, e.charttime AS endtime, s.storetime,
     s.number AS rate, s.unit AS rateuom, coalesce(e.number, 1) AS amount, e.unit AS amountuom,
     e.status AS statusdescription
-FROM numbered AS s LEFT JOIN numbered AS e
-    ON e.event = 'end' AND e.source = s.source AND e.subject_id = s.subject_id
+FROM turned AS s LEFT JOIN turned AS e
+    ON e.event = 'end' AND NOT e.no_start AND e.source = s.source AND e.subject_id = s.subject_id
     AND e.itemid = s.itemid AND e.order_id IS NOT DISTINCT FROM s.order_id AND e.k = s.k
 WHERE s.event = 'start';
 

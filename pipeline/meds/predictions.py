@@ -4,7 +4,8 @@
         --seed 0 --episodes episodes.parquet --predictions predictions/ecn_early_mortality.parquet
         --output results/meds/predictions/ecn_early_mortality.parquet
 
-One training seed, of every fold its test patients: MEDS has one prediction per patient and time.
+One training seed, and of several folds the first, whose test patients are the held_out of
+subject_splits.parquet. Probabilities are recalibrated where the result is, as it recorded it.
 predicted_boolean_value is always there: at or above the threshold that the result chose on
 validation, where it could choose none at or above one half.
 """
@@ -16,6 +17,7 @@ import pyarrow as pa
 from flexible_schema import Required
 from meds import LabelSchema
 
+from pipeline.evaluation.sections.recalibrated import apply
 from pipeline.meds.labels import prediction_time
 from pipeline.meds.parquet import write_frame
 from pipeline.stage.command import parser, run
@@ -36,22 +38,32 @@ class PredictionSchema(LabelSchema):
     predicted_boolean_probability: Required(pa.float32(), nullable=False)  # type: ignore[valid-type]
 
 
-def thresholds(path: str, task: str, seed: int) -> dict[int, float]:
-    """Fold → the threshold of a result's run; empty where the result has none."""
+def as_measured(
+    path: str, predictions: pl.DataFrame, task: str, seed: int
+) -> tuple[pl.DataFrame, float | None]:
+    """The predictions (of the first fold) as the result at `path` measured them, its threshold.
+
+    None where it could choose no threshold. `InputError` where the result lacks the task or seed.
+    """
     result = read_result(path)
     if task not in result["tasks"]:
         raise InputError(f"{path}: no task {task}")
     if seed not in result["seeds"]:
         raise InputError(f"{path}: no training seed {seed}, only {result['seeds']}")
-    runs = cast(Binary, result["tasks"][task])["threshold"]["by_run"]
-    return {run["fold"]: float(run["threshold"]) for run in runs if run["seed"] == seed}
+    part = cast(Binary, result["tasks"][task])
+    fits = part["recalibration"]["by_run"] if "recalibration" in part else []
+    runs = part["threshold"]["by_run"]
+    chosen = [run["threshold"] for run in runs if (run["seed"], run["fold"]) == (seed, 0)]
+    if result["folds"] > 1:
+        tell(f"of the first of {result['folds']} folds, as subject_splits.parquet is")
+    return apply([predictions.filter(seed=seed)], fits)[0], next(iter(chosen), None)
 
 
 def as_meds(
-    predictions: pl.DataFrame, episodes: pl.DataFrame, task: str, seed: int, threshold: float
+    predictions: pl.DataFrame, episodes: pl.DataFrame, task: str, threshold: float
 ) -> pl.DataFrame:
     """The test patients' predictions of one training, with MEDS' columns."""
-    test = predictions.filter(task=task, seed=seed, split="test")
+    test = predictions.filter(task=task, split="test")
     joined = test.join(episodes.drop("subject_id", "split"), on="episode_id", validate="1:1")
     return joined.select(
         "subject_id",
@@ -68,17 +80,15 @@ def main() -> None:
     for name in ("result", "task", "episodes", "output"):
         arguments.add_argument(f"--{name}", required=True)
     arguments.add_argument("--seed", type=int, required=True, help="of the training")
-    arguments.add_argument("--predictions", nargs="+", required=True, help="of every fold")
+    arguments.add_argument("--predictions", required=True, help="of the first fold")
     asked = arguments.parse_args()
-    chosen = thresholds(asked.result, asked.task, asked.seed)
-    if not chosen:
+    predictions, threshold = as_measured(
+        asked.result, read_table(asked.predictions), asked.task, asked.seed
+    )
+    if threshold is None:
         warn(f"the result has no threshold: predicted_boolean_value is of {HALF}")
-    episodes = read_table(asked.episodes)
-    parts = [
-        as_meds(read_table(path), episodes, asked.task, asked.seed, chosen.get(fold, HALF))
-        for fold, path in enumerate(asked.predictions)
-    ]
-    table = pl.concat(parts)
+        threshold = HALF
+    table = as_meds(predictions, read_table(asked.episodes), asked.task, threshold)
     write_frame(table, asked.output, PredictionSchema)
     tell("%s predictions", table.height)
 

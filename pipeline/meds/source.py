@@ -17,6 +17,7 @@ OFFERED = ("patients", "admissions", "icustays", "chartevents", "labevents", "ou
            "inputevents", "procedureevents", "d_items", "d_labitems")  # fmt: skip
 SHIPPED = "pipeline/meds/mimic_iv.csv"
 METADATA = "metadata/dataset.json"
+UNKNOWN = "unknown"  # version of a data set that tells none
 TIMES = (
     "its times are chart times, but where it has a column charttime: what was stored later than it "
     "was charted is taken as known earlier"
@@ -41,13 +42,13 @@ def files(root: str | Path) -> list[str]:
 
 
 def facts(root: str | Path) -> dict[str, str]:
-    """Name → version of the data set, by its metadata; `unknown` where they do not tell it."""
+    """Name → version of the data set, by its metadata; `UNKNOWN` where they do not tell it."""
     try:
         told = json.loads(Path(root, METADATA).read_text())
     except (OSError, ValueError):
         told = {}
     name, version = (told.get(key) for key in ("dataset_name", "dataset_version"))
-    return {str(name or "MEDS"): str(version or "unknown")}
+    return {str(name or "MEDS"): str(version or UNKNOWN)}
 
 
 def problems(root: str | Path, asked: Iterable[str]) -> list[str]:

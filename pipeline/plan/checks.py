@@ -14,6 +14,7 @@ from snakemake.logging import logger
 
 from pipeline.cohort import task as tasks
 from pipeline.extract import preflight, release
+from pipeline.meds.source import UNKNOWN
 from pipeline.plan import experiments, outside, refusals, storing, targets, toys
 from pipeline.plan.configuration import ADAPTERS, HOURLY, MEDS, kind, source
 from pipeline.plan.locks import looks_only
@@ -103,11 +104,32 @@ class Checks:
             sys.exit(f"{folder}/labels/{task}: a task of the unit {one.unit}")
         return one.asked.files
 
-    def one_outcome(self, task: str) -> None:
-        """Refuses a task of many labels, of which MEDS holds one."""
+    def as_meds(self, task: str = "") -> None:
+        """Refuses what cannot be written in MEDS: hourly tables, tasks of many labels or of items
+        that the source does not have."""
+        if self.kind == HOURLY:
+            sys.exit("results/meds: of hourly tables the times of admission, discharge and death "
+                     "are made up; MEDS data are not written of them")  # fmt: skip
+        if not task:
+            return
         if tasks.find(task).kind != "binary":
             sys.exit(f"{task}: it has many labels of an episode, and MEDS holds one; ask for a "
                      "task with one outcome")  # fmt: skip
+        if self.kind == MEDS and (why := targets.beyond_meds(self.config, "", "corrected", task)):
+            sys.exit(f"results/meds/labels/{task}.parquet: {why}")
+
+    def named(self) -> list[str]:
+        """Options that name the data set of the source in MEDS, and its version where it is told.
+
+        Of MIMIC the record is that of MIMIC-IV, whatever lies beside it.
+        """
+        if self.synthetic:
+            return ["--name", "synthetic hospital"]
+        releases = json.loads(self.facts())["releases"]
+        name = "MIMIC-IV" if self.kind not in ADAPTERS else next(iter(releases))
+        version = releases.get(name)
+        known = version and version != UNKNOWN
+        return ["--name", name, *(["--release", version] if known else [])]
 
     def analyses(self, wildcards: Any) -> tasks.Query:
         """The query of a task's sensitivity analyses; refuses a task without any."""
