@@ -1,9 +1,10 @@
-"""No count of few episodes follows from the figures of a kit and of its result, taken together.
+"""No count of few episodes follows from a kit, its result and the result's curves, taken together.
 
-The attack knows all counts that both show, those that follow from exact rates, and that counts add
+The attack knows all counts that they show, those that follow from exact rates, and that counts add
 up: levels to columns, splits and outcomes to all, combinations to modalities, groups to the test
 episodes, cells of the confusion matrix to a group, bars of the histogram to what is called at a
-threshold. It is a linear programme over the unknown counts; for each count that is 1 to 9 it asks
+threshold. Points of the curves lie between thresholds that are told: of a higher one neither count
+is greater. It is a linear programme over the unknown counts; for each count that is 1 to 9 it asks
 for the least and the greatest number that fits. Ends and middles of intervals tell no more than the
 rounded values do: a test of its own.
 """
@@ -19,7 +20,7 @@ from scipy.sparse import csr_matrix
 
 from pipeline.cohort.rows import PREDICTIONS
 from pipeline.evaluation.predictions import SPLITS
-from pipeline.evaluation.sections import table_one
+from pipeline.evaluation.sections import rounded_curves, table_one
 from pipeline.evaluation.sections.subgroups import ATTRIBUTES, MORE, UNKNOWN, grouped
 from pipeline.stage.tables import write_table
 
@@ -191,6 +192,86 @@ def read_bars(attack, made, truth):
                 attack.shown(("called", side, place), (called.sum() + 5) // 10 * 10)
 
 
+def read_curves(attack, curves, made, result):
+    """Points of ROC and precision-recall, and groups by risk, between the thresholds that are told.
+
+    Where the threshold is higher, or one count is surely smaller, neither count is greater.
+    """
+    test = result["metrics"]["test"]
+    wholes = test["positives"], test["n"] - test["positives"]
+    nodes = called_in_bars(attack, made["calibration"][0]["histogram"]["edges"])
+    for point in made["operating_points"]:
+        name = point["chosen_by"] if point["aim"] is None else (point["chosen_by"], point["aim"])
+        if point["confusion"] is not None:
+            nodes.append(((name, "true_positive"), (name, "false_positive"),
+                          point["by_run"][0]["threshold"]))  # fmt: skip
+    nodes += curve_points(attack, curves["roc"], wholes, "alarm")
+    nodes += curve_points(attack, curves["pr"], wholes, "hit")
+    groups, exact = curves["calibration"], [0, 0]
+    pairs = zip(groups["n"][::-1], groups["observed"][::-1], strict=True)
+    for place, (n, share) in enumerate(pairs):
+        exact = [exact[0] + round(n * share), exact[1] + round(n * (1 - share))]
+        nodes.append((("group", place, "hit"), ("group", place, "alarm"), None))
+        for name, count in zip(nodes[-1][:2], exact, strict=True):
+            attack.shown(name, count, exact=True)
+    narrow(attack, nodes)
+
+
+def called_in_bars(attack, edges):
+    """Those called at each edge: at least and at most as many as in the bars above it."""
+    nodes = []
+    for place, edge in list(enumerate(edges))[1:-1]:
+        nodes.append((("called", "positives", place), ("called", "negatives", place), edge))
+        for name in nodes[-1][:2]:
+            bars = [attack.place["bar", name[1], k] for k in range(place, len(edges) - 1)]
+            bound(attack, name, *(sum(of[bar] for bar in bars)
+                                  for of in (attack.low, attack.high)))  # fmt: skip
+    return nodes
+
+
+def curve_points(attack, curve, wholes, placed):
+    """Points of a curve: its places tell one count exactly, its values the other one rounded."""
+    shown = [(n + FEW // 2) // FEW * FEW for n in wholes]
+    roc, nodes = placed == "alarm", []
+    x, y = (curve[key] for key in (("fpr", "tpr") if roc else ("recall", "precision")))
+    for place, (at, value) in enumerate(zip(x, y, strict=True)):
+        if value is None:
+            continue
+        hits = (value if roc else at) * shown[0]
+        alarms = at * shown[1] if roc else hits / value - hits
+        names = [(placed, place, side) for side in ("hit", "alarm")]
+        for name, count, whole in zip(names, (hits, alarms), wholes, strict=True):
+            near = round(count / FEW) * FEW
+            assert abs(near - count) < 1e-2, "a point of a curve is not rounded"
+            exact = name[2] == placed
+            attack.shown(name, min(near, whole) if exact else near, exact=exact)
+            bound(attack, name, 0, whole)
+        nodes.append((*names, None))
+    return nodes
+
+
+def bound(attack, name, low, high):
+    at = attack.count(name)
+    attack.low[at], attack.high[at] = max(attack.low[at], low), min(attack.high[at], high)
+
+
+def narrow(attack, nodes):
+    """Bounds of counts from those of thresholds that are surely above or below."""
+    at = np.array([[attack.count(hit), attack.count(alarm)] for hit, alarm, _ in nodes])  # (n, 2)
+    cut = np.array([np.nan if threshold is None else threshold for *_, threshold in nodes])
+    while True:
+        low, high = (np.array(of)[at] for of in (attack.low, attack.high))
+        above = (high[:, None] < low[None, :]).any(axis=2) | (cut[:, None] > cut[None, :])
+        least = np.where(above[:, :, None], low[:, None], 0.0).max(axis=0)
+        most = np.where(above[:, :, None], high[None, :], np.inf).min(axis=1)
+        new_low, new_high = np.maximum(low, least), np.minimum(high, most)
+        if (new_low == low).all() and (new_high == high).all():
+            return
+        for (hit, alarm), lows, highs in zip(at, new_low, new_high, strict=True):
+            for place, one, other in zip((hit, alarm), lows, highs, strict=True):
+                attack.low[place], attack.high[place] = float(one), float(other)
+
+
 def true_counts(folder, result):
     """Name → true number of every count that the attack may ask for."""
     frame = pl.read_parquet(predictions(folder)[0])
@@ -258,6 +339,9 @@ def attacked(monkeypatch, folder, n, draw, change=None, **more):
     read_groups(attack, made)
     read_points(attack, made, result)
     read_bars(attack, made, pl.read_parquet(predictions(folder)[0]).filter(split="test"))
+    curves = json.loads((folder / "curves.json").read_text())
+    if curves["roc"] is not None:
+        read_curves(attack, curves, made, result)
     small = {name: true for name, true in true_counts(folder, result).items()
              if 0 < true < FEW and name in attack.place}  # fmt: skip
     told = {}
@@ -353,6 +437,12 @@ def test_without_rounding_the_attack_tells_small_counts(monkeypatch, tmp_path):
         self, name, value, exact or (isinstance(value, int) and value % 10 > 0)
     ))  # fmt: skip
     assert attacked(monkeypatch, tmp_path, 700, 3)[1]
+
+
+def test_exact_curves_are_seen(monkeypatch, tmp_path):
+    monkeypatch.setattr(rounded_curves, "rounded_count", lambda count, threshold: int(count))
+    with pytest.raises(AssertionError, match="a point of a curve is not rounded"):
+        attacked(monkeypatch, tmp_path, 400, 0)
 
 
 def test_the_attack_finds_what_is_not_hidden():

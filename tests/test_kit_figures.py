@@ -170,6 +170,23 @@ def test_hidden_groups_and_thresholds_are_named_hidden(tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("name", "y"), [("roc", "tpr"), ("precision_recall", "precision")])
+def test_hidden_points_of_a_curve_are_gaps_and_said(drawn, tmp_path, name, y):
+    kit = kit_of(kind="mimic")
+    curve = kit.curves["roc" if name == "roc" else "pr"]
+    curve["oracle"] = None
+    for key in (y, "low", "high"):
+        curve[key][3:5] = [None, None]
+    picture = FIGURES[name](kit)
+    assert f"Of {len(curve[y])} points 2 are hidden" in picture.alt
+    assert [row[y] for row in picture.rows][3:5] == [None, None]
+    line = next(line for line in picture.draw().axes[0].lines if "model" in str(line.get_label()))
+    assert [math.isnan(at) for at in line.get_ydata()].count(True) == 2
+    write(picture, tmp_path / name)
+    assert "gaps: few in a cell" in " ".join(texts(tmp_path / f"{name}.svg"))
+    assert "hidden" not in drawn[0][name].alt
+
+
 def test_empty_groups_and_unknown_variables_do_not_stop_a_kit():
     kit = kit_of()
     for one in kit.numbers["fairness"]["attributes"]:

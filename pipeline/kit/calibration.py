@@ -16,6 +16,7 @@ from pipeline.kit.style import (
     legend,
     not_shown,
 )
+from pipeline.report.drawing import gaps
 from pipeline.report.numbers import columns, number, with_interval
 
 if TYPE_CHECKING:
@@ -224,8 +225,7 @@ def decision(kit: Kit) -> Picture:
         panel = drawn.subplots()
         for name, curve in known.items():
             words, colour, dash = LINES[name]
-            value, low, high = ([float("nan") if v is None else v for v in curve[key]]
-                                for key in ("value", "low", "high"))  # fmt: skip
+            value, low, high = (gaps(curve[key]) for key in ("value", "low", "high"))
             if name in ("model", "sofa"):
                 panel.fill_between(x, low, high, color=colour, alpha=0.13, lw=0)
             panel.plot(x, value, color=colour, ls=dash, label=words)

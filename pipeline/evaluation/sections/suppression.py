@@ -165,7 +165,9 @@ def shown_share(part: Rounded, whole: Rounded) -> float | None:
     return None if math.isnan(top) or math.isnan(bottom) or bottom == 0 else top / bottom
 
 
-def outward(low: Floats, high: Floats, whole: float, threshold: float) -> tuple[Floats, Floats]:
+def outward(
+    low: Floats, high: Floats, whole: float, threshold: float | Floats
+) -> tuple[Floats, Floats]:
     """The ends of intervals, moved outward to multiples of `threshold` / `whole`.
 
     Percentiles of exact counts, and the middle between them, would tell what the value rounds.
