@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from pipeline.evaluation.sections.curves import (
-    GRID,
-    bin_members,
-    curves,
-    observed,
-    precision_recall,
-    roc,
-)
+from pipeline.evaluation.sections.curves import bin_members, curves, observed
 from pipeline.evaluation.statistics.bootstrap import Resampling
+from pipeline.evaluation.statistics.curves import GRID, precision_recall, roc
 from pipeline.evaluation.statistics.metrics import auroc, average_precision
 from pipeline.evaluation.statistics.sample import Sample
 
@@ -89,3 +83,40 @@ def test_bands_hold_the_curve_and_seeds_are_averaged():
     np.testing.assert_allclose(both["roc"]["tpr"], np.mean(each, axis=0))
     assert both["roc"]["oracle"] == both["roc"]["tpr"]
     assert both["pr"]["prevalence"] == part.label.mean()
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_curves_of_real_data_are_of_rounded_counts_and_hide_small_cells(seeds):
+    part = example(n=600, seeds=seeds)
+    both = curves("e_x_t", None, part, None, Resampling(200), smallest=10)
+    cases, controls = int(part.label.sum()), int((~part.label).sum())
+    whole = [round(n / 10) * 10 for n in (cases, controls)]
+    for name, x, y in (("roc", "fpr", "tpr"), ("pr", "recall", "precision")):
+        at, value, low, high = (np.array(both[name][key], dtype=float)
+                                for key in (x, y, "low", "high"))  # fmt: skip
+        shown = ~np.isnan(value)
+        assert 5 < shown.sum() < len(value)
+        assert (np.diff(at) > 0).all()
+        assert (np.isnan(low) == ~shown).all() and (np.isnan(high) == ~shown).all()
+        assert (low <= value)[shown].all() and (value <= high)[shown].all()
+        ends = (low if name == "roc" else at)[shown] * whole[0] / 10
+        if name == "pr" or cases == whole[0]:
+            assert np.abs(ends - np.round(ends)).max() < 1e-6
+        if seeds > 1:
+            continue
+        for place in np.flatnonzero(shown):
+            hit = (value if name == "roc" else at)[place] * whole[0]
+            alarm = at[place] * whole[1] if name == "roc" else hit / value[place] - hit
+            assert all(abs(n - round(n / 10) * 10) < 1e-6 for n in (hit, alarm))
+            if name == "roc":  # the threshold that has as many false positives
+                score = part.probability[0]
+                others = np.append(np.sort(score[~part.label])[::-1], -1)
+                found = int((part.label & (score > others[min(round(alarm), controls)])).sum())
+                assert abs(found - hit) <= 5
+                assert not 0 < found < 10 and not 0 < cases - found < 10
+
+
+def test_curves_without_hiding_are_whole():
+    part = example()
+    both = curves("e_x_t", None, part, None, Resampling(50), smallest=0)
+    assert len(both["roc"]["tpr"]) == len(GRID) and None not in both["roc"]["tpr"]

@@ -10,11 +10,14 @@ from measured_kits import HOURS, hospital, made_kit, made_result, predictions
 from sklearn import metrics
 
 from pipeline.cohort.rows import PREDICTIONS
-from pipeline.evaluation.predictions import samples
+from pipeline.evaluation.predictions import SPLITS, samples
+from pipeline.evaluation.sections.calibrated import _histogram
+from pipeline.evaluation.sections.coverage import Presence
 from pipeline.evaluation.sections.fairness import fairness
-from pipeline.evaluation.sections.table_one import classes, columns_of, numbers
-from pipeline.evaluation.sections.told import hidden_splits
+from pipeline.evaluation.sections.table_one import classes, columns_of, numbers, table_one
+from pipeline.evaluation.sections.told import Told, hidden_splits
 from pipeline.evaluation.statistics.bootstrap import Resampling
+from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.errors import InputError
 from pipeline.stage.kit import read_numbers
 from pipeline.stage.modules import ROOT
@@ -332,3 +335,66 @@ def test_an_empty_split_neither_hides_nor_is_hidden():
                           "label": [1, 0] * 40, "subject_id": range(80)})  # fmt: skip
     assert columns_of(facts, 10).secret == {"fusion", "test"}  # not the empty val
     assert hidden_splits(facts, 10) == {"fusion", "test"}
+
+
+def big_table(told, **more):
+    """Table 1 of 1,200 episodes, all groups of which are large; `more`: as `table_one`."""
+    n = 1200
+    facts = pl.DataFrame({"episode_id": range(n), "subject_id": range(n),
+                          "split": ["train", "fusion", "val", "test"] * (n // 4),
+                          "label": [k // 4 % 2 for k in range(n)]})  # fmt: skip
+    episodes = pl.DataFrame({"episode_id": range(n), "age": [50.0] * n,
+                             "sex": [("F", "M", "X")[k // 8 % 3] for k in range(n)]})  # fmt: skip
+    presence = Presence({"c": np.arange(0, n, 3)}, {"c": "selected"}, {})
+    made = table_one(facts, episodes, presence, "no tables", 10, told, **more)
+    return {row["variable"]: row for row in made["variables"]}
+
+
+def shown(row, level, column):
+    return next(one for one in row["levels"] if one["level"] == level)["cells"][column]["n"]
+
+
+def test_a_modality_that_the_result_alone_hides_is_hidden():
+    shared = {split: {"c": 100} for split in ("train", "fusion", "test")}
+    told = Told(frozenset(), dict.fromkeys(SPLITS, 300), {**shared, "val": {"c": None}},
+                {split: {"c": 100, "none": 200} for split in SPLITS})  # fmt: skip
+    rows = big_table(told)
+    assert shown(rows["with_c"], "yes", "val") == "hidden"
+    assert shown(rows["with_c"], "yes", "overall") == "hidden"  # it would follow
+    assert shown(rows["with_c"], "yes", "test") == 100
+    assert shown(rows["combination"], "none", "negative") == "hidden"
+    assert shown(big_table(Told())["with_c"], "yes", "overall") == 400
+
+
+def test_of_several_folds_the_coverage_of_the_result_tells_nothing_of_the_first():
+    counts = {**{split: {"c": 250} for split in SPLITS}, "val": {"c": None}}
+    told = Told(frozenset(), dict.fromkeys(SPLITS, 700), counts, counts, folds=3)
+    rows = big_table(told)
+    assert told.with_or_without("c") == {}
+    assert {shown(rows["with_c"], "yes", column) for column in SPLITS} == {"hidden"}
+
+
+def test_of_several_folds_positives_are_hidden_in_all_splits():
+    one, three = (Told(frozenset({"val"}), folds=folds) for folds in (1, 3))
+    assert [one.hides_outcome(split) for split in SPLITS] == [False, False, True, False]
+    assert all(three.hides_outcome(split) for split in SPLITS)
+    assert not any(Told(folds=3).hides_outcome(split) for split in SPLITS)
+
+
+def test_a_group_that_is_hidden_elsewhere_is_hidden_in_table_one():
+    """Fairness may hide another complement: from both together the small group would follow."""
+    rows = big_table(Told(), groups={"sex": {"F", "X"}})
+    assert shown(rows["sex"], "F", "test") == shown(rows["sex"], "X", "overall") == "hidden"
+    assert shown(rows["sex"], "M", "test") == 100
+
+
+def test_a_bar_of_few_takes_another_with_it():
+    """Its count would follow from the number of test episodes."""
+    score = np.repeat([0.025, 0.125, 0.225], [300, 100, 104])
+    label = np.concatenate([np.arange(300) < 100, np.arange(100) < 30, np.arange(104) < 100])
+    test = Sample(np.arange(504), np.arange(504), label, score[None])
+    bars = _histogram(test, 10)
+    assert bars["positives"][4] == bars["negatives"][4] == "hidden"
+    assert bars["positives"][2] == bars["negatives"][2] == "hidden"
+    assert (bars["positives"][0], bars["negatives"][0]) == (100, 200)
+    assert _histogram(test, 0)["negatives"][4] == 4

@@ -10,8 +10,10 @@ from prediction_tables import fold
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.cohort.rows import PREDICTIONS
+from pipeline.evaluation.sections.calibrated import _slope_after
 from pipeline.evaluation.sections.recalibrated import FALLS, SEPARATED, apply, fit_runs, recalibrate
 from pipeline.evaluation.statistics.calibration import slope_and_intercept
+from pipeline.evaluation.statistics.metrics import CLIP
 from pipeline.evaluation.statistics.recalibration import fit_recalibration, recalibrated, smooth
 from pipeline.stage.errors import InputError
 from pipeline.stage.tables import write_table
@@ -153,3 +155,19 @@ def test_predictions_rounded_to_0_and_1_are_recalibrated_like_their_neighbours(
         assert ways[way]["brier"]["value"] == result["metrics"]["test"]["brier"]["value"]
     loss = [one["metrics"]["test"]["log_loss"]["value"] for one in (made, raw)]
     assert loss[0] < loss[1]
+
+
+@pytest.mark.parametrize("clipped", [False, True])
+def test_the_slope_after_a_line_is_that_of_its_risks_clipped_or_not(clipped):
+    """Extreme logits are clipped: the slope is then not the old one by the factor."""
+    random = np.random.default_rng(3)
+    odds = random.normal(0, 4 if clipped else 1, 3000)
+    label, score = random.random(3000) < 1 / (1 + np.exp(-odds)), 1 / (1 + np.exp(-odds))
+    weights = np.stack([np.ones(3000), random.integers(0, 3, 3000)]).astype(float)
+    own, risk = slope_and_intercept(label, score, weights)[:, 0], recalibrated(score, 0.0, 3.0)
+    after = _slope_after(own, 3.0, label, risk, weights)
+    odds_after = np.log(risk.clip(CLIP, 1 - CLIP) / (1 - risk.clip(CLIP, 1 - CLIP)))[:, None]
+    for slope, weight in zip(after, weights, strict=True):
+        fit = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000)
+        assert slope == pytest.approx(fit.fit(odds_after, label, weight).coef_[0, 0], abs=1e-5)
+    assert (np.abs(after - own / 3).min() > 1e-3) == clipped

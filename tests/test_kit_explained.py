@@ -88,6 +88,14 @@ def test_a_cause_that_was_not_scored_is_no_praise():
     assert "whether the model is right is not known" in explained.verdict(one)
 
 
+def test_where_nothing_is_planted_the_verdict_says_that():
+    one = explanation("cxr", known=False)
+    one["scores"]["reason"] = "nothing of it is planted in modality c"
+    text = explained.verdict(one)
+    assert text.endswith("of the planted risk, nothing of it is planted in modality c")
+    assert "not known" not in text
+
+
 def test_a_part_of_the_signals_is_said_to_be_one():
     many = explanation("ehr")
     cells = many["cells"]

@@ -170,6 +170,40 @@ def test_hidden_groups_and_thresholds_are_named_hidden(tmp_path):
     )  # fmt: skip
 
 
+def test_whom_the_curve_of_sofa_is_of_is_told():
+    kit = kit_of()
+    own = kit.numbers["decision"]
+    own["sofa_unknown"], own["sofa_hidden_at"] = 31, [0.01, 0.02]
+    picture = FIGURES["decision"](kit)
+    labels = [str(line.get_label()) for line in picture.draw().axes[0].lines]
+    assert "SOFA, recalibrated, where known" in labels
+    assert "it leaves out 31 test episodes" in picture.alt
+    assert "SOFA's is hidden at 2 thresholds" in picture.alt
+    row, place = picture.rows[5], 5
+    assert row["sofa_unknown"] == 31
+    for name in ("model_minus_default", "model_minus_sofa"):
+        assert row[f"{name}_low"] == own[name]["low"][place]
+    whole = FIGURES["decision"](kit_of())
+    assert "leaves out" not in whole.alt and "sofa_unknown" not in whole.rows[0]
+
+
+@pytest.mark.parametrize(("name", "y"), [("roc", "tpr"), ("precision_recall", "precision")])
+def test_hidden_points_of_a_curve_are_gaps_and_said(drawn, tmp_path, name, y):
+    kit = kit_of(kind="mimic")
+    curve = kit.curves["roc" if name == "roc" else "pr"]
+    curve["oracle"] = None
+    for key in (y, "low", "high"):
+        curve[key][3:5] = [None, None]
+    picture = FIGURES[name](kit)
+    assert f"Of {len(curve[y])} points 2 are hidden" in picture.alt
+    assert [row[y] for row in picture.rows][3:5] == [None, None]
+    line = next(line for line in picture.draw().axes[0].lines if "model" in str(line.get_label()))
+    assert [math.isnan(at) for at in line.get_ydata()].count(True) == 2
+    write(picture, tmp_path / name)
+    assert "gaps: few in a cell" in " ".join(texts(tmp_path / f"{name}.svg"))
+    assert "hidden" not in drawn[0][name].alt
+
+
 def test_empty_groups_and_unknown_variables_do_not_stop_a_kit():
     kit = kit_of()
     for one in kit.numbers["fairness"]["attributes"]:

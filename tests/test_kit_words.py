@@ -6,11 +6,11 @@ from pydantic import TypeAdapter
 
 from pipeline.kit import card, checklist
 from pipeline.kit.figures import pictures
+from pipeline.kit.groups import MEASURES
 from pipeline.kit.methods import methods
 from pipeline.kit.sections import sections
 from pipeline.kit.tables import TABLES, tables
 from pipeline.kit.verdicts import (
-    GROUPED,
     calibration_verdict,
     decision_verdict,
     fairness_verdict,
@@ -72,10 +72,65 @@ def test_an_interval_that_is_not_known_is_not_said_to_cross(slope, large, unknow
 def test_recalibration_that_makes_it_worse_is_called_worse():
     kit = kit_of()
     kit.numbers["calibration"][1]["brier_minus_none"] |= estimate(0.01, 0.005)
-    kit.numbers["calibration"][2]["ici_minus_none"] |= estimate(-0.01, 0.005)
+    kit.numbers["calibration"][2]["brier_minus_none"] |= estimate(-0.01, 0.005)
     text = recalibration_verdict(kit)
     assert "after Platt scaling: Brier score worse" in text
-    assert "ICI better" in text.partition("temperature")[2]
+    assert "Brier score better" in text.partition("temperature")[2]
+
+
+@pytest.mark.parametrize("gap", [estimate(-0.01, 0.005), estimate(0.01, 0.005)])
+def test_no_verdict_rests_on_a_distance(gap):
+    """ICI and E-max are biased upward in resamples: a value may lie below its own interval."""
+    kit = kit_of()
+    for one in kit.numbers["calibration"]:
+        one["ici_minus_none"] = {**one["ici_minus_none"], **gap}
+    text = recalibration_verdict(kit)
+    assert "better" not in text and "worse" not in text
+    assert f"ICI changed by {'−+'[gap['value'] > 0]}0.0100" in text
+    assert "can lie below their own intervals" in tables(kit)["calibration"].note
+
+
+@pytest.mark.parametrize("verdict", [recalibration_verdict, decision_verdict, fairness_verdict])
+def test_a_verdict_without_the_noise_of_training_is_of_one_training_alone(verdict):
+    kit = kit_of()
+    kit.numbers["calibration"][1]["brier_minus_none"] |= estimate(0.01, 0.005)
+    assert verdict(kit).count(", for this training alone") == 1
+    kit.result["seeds"] = [0, 1]
+    assert ", for these trainings alone" in verdict(kit)
+    kit.result["bootstrap"]["training_noise"] = True
+    assert "alone" not in verdict(kit)
+    assert "alone" not in verdict(kit_of(target="e_sofa_mortality"))
+    assert "each judged by itself" in decision_verdict(kit)
+
+
+def folded(**more):
+    """A kit of three folds; its result counts all of them, the kit the first."""
+    kit = kit_of(**more)
+    kit.result["folds"] = kit.numbers["head"]["folds"] = 3
+    kit.test.update(n=1504, patients=1127, positives=306)
+    return kit
+
+
+def test_figures_of_all_folds_stand_beside_the_patients_of_all():
+    kit = folded()
+    told = "1,504 admissions of 1,127 patients, 306 with the outcome (the test parts of 3 folds"
+    assert told in headline(kit)[0] and told in results(kit)[0] and told in card.markdown(kit)
+    hidden = folded(hidden=True, kind="mimic")
+    assert "1,500 admissions of 1,130 patients, 310 with the outcome" in headline(hidden)[0]
+    hidden.test.update(n=1504, positives=">1494")
+    assert "a hidden number with the outcome (the test" in headline(hidden)[0]
+    assert "folds" not in headline(kit_of())[0]
+
+
+def test_what_is_of_the_first_fold_says_so():
+    made, kit = tables(folded()), folded()
+    assert "Splits are those of the first fold." in made["table_one"].note
+    assert "sums over folds" in made["operating_points"].note
+    assert "Thresholds are means over runs" in made["operating_points"].note
+    assert "Splits (of the first fold): " in pictures(kit)["flow"].alt
+    assert "the other parts (of the first fold): " in card.markdown(kit)
+    assert "fold" not in " ".join(one.note for one in tables(kit_of()).values())
+    assert "first fold" not in pictures(kit_of())["flow"].alt + card.markdown(kit_of())
 
 
 def test_hidden_thresholds_are_not_taken_for_no_benefit():
@@ -93,14 +148,14 @@ def test_benefit_is_claimed_only_where_the_interval_is_above_both_defaults():
     assert "of treating none at none" in decision_verdict(kit)
 
 
-@pytest.mark.parametrize("measure", GROUPED)
+@pytest.mark.parametrize("measure", MEASURES)
 def test_groups_that_differ_by_any_measure_are_named(measure):
     kit = kit_of(hidden=True)
     groups = kit.numbers["fairness"]["attributes"][1]["groups"]
     groups[2]["minus_rest"][measure] |= estimate(-0.1, 0.02)
     told = fairness_verdict(kit).partition(": ")[2].split("; ")
-    for words, part in zip(GROUPED.values(), told, strict=True):
-        differs = words == GROUPED[measure]
+    for (name, one), part in zip(MEASURES.items(), told, strict=True):
+        words, differs = one.words, name == measure
         assert part.startswith(f"by {words} (measured in 4) "), part
         assert (f"Age {groups[2]['group']} (−0.100" in part) == differs
         assert ("none" in part) != differs

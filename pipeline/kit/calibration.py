@@ -3,6 +3,8 @@
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from pipeline.kit.fitted import WAYS
+from pipeline.kit.flow import amount
 from pipeline.kit.inputs import Kit
 from pipeline.kit.style import (
     COLOURS,
@@ -16,16 +18,13 @@ from pipeline.kit.style import (
     legend,
     not_shown,
 )
+from pipeline.report.drawing import gaps
 from pipeline.report.numbers import columns, number, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-METHODS = {
-    "none": "own risks",
-    "platt": "after Platt scaling",
-    "temperature": "after temperature scaling",
-}
+METHODS = {"none": "own risks"} | {way: f"after {words}" for way, words in WAYS.items()}
 LINES = {
     "model": ("model", COLOURS[0], "-"),
     "sofa": ("SOFA, recalibrated", COLOURS[1], "-."),
@@ -224,8 +223,8 @@ def decision(kit: Kit) -> Picture:
         panel = drawn.subplots()
         for name, curve in known.items():
             words, colour, dash = LINES[name]
-            value, low, high = ([float("nan") if v is None else v for v in curve[key]]
-                                for key in ("value", "low", "high"))  # fmt: skip
+            words += ", where known" if name == "sofa" and _unknown(curves) else ""
+            value, low, high = (gaps(curve[key]) for key in ("value", "low", "high"))
             if name in ("model", "sofa"):
                 panel.fill_between(x, low, high, color=colour, alpha=0.13, lw=0)
             panel.plot(x, value, color=colour, ls=dash, label=words)
@@ -237,9 +236,12 @@ def decision(kit: Kit) -> Picture:
         legend(panel, "Bands: 95 %. Gaps: hidden, few episodes" if curves["hidden_at"] else None, 2)
         return drawn
 
+    beside = {name: curves[name] for name in ("model_minus_default", "model_minus_sofa")
+              if curves[name]}  # fmt: skip
+    unknown = {"sofa_unknown": _unknown(curves)} if _unknown(curves) else {}
     rows = [{"threshold": p} | {f"{name}_{end}".removesuffix("_value"): curve[end][i]
-                                for name, curve in known.items()
-                                for end in ("value", "low", "high")}
+                                for name, curve in (known | beside).items()
+                                for end in ("value", "low", "high")} | unknown
             for i, p in enumerate(x)]  # fmt: skip
     return Picture(title, alt, rows, draw)
 
@@ -253,7 +255,19 @@ def _nearest(thresholds: list[float], numbers: Any) -> int:
     return min(range(len(thresholds)), key=lambda i: abs(thresholds[i] - share))
 
 
+def _unknown(curves: Any) -> Any:
+    """How many test episodes the curve of SOFA leaves out; 0 without that curve."""
+    return curves["sofa_unknown"] or 0 if curves["sofa"] else 0
+
+
 def _hidden(curves: Any) -> str:
-    if not curves["hidden_at"]:
-        return ""
-    return f"Hidden at {len(curves['hidden_at'])} thresholds, where few are called or few are not."
+    """What the curves leave out: episodes without a known SOFA, thresholds that are hidden."""
+    told = []
+    if unknown := _unknown(curves):
+        told.append("SOFA's curve is of the test episodes whose SOFA is known; it leaves out "
+                    f"{amount(unknown, 'test episodes')}.")  # fmt: skip
+    for key, words in (("hidden_at", "Hidden"), ("sofa_hidden_at", "SOFA's is hidden")):
+        if curves[key]:
+            told.append(f"{words} at {len(curves[key])} thresholds, where few are called or few "
+                        "are not.")  # fmt: skip
+    return " ".join(told)

@@ -1,11 +1,11 @@
 """The model card of a result's model, with the headings of Mitchell et al. (FAT* 2019)."""
 
-from pipeline.kit.fitted import features, is_drawn, split_words
+from pipeline.kit.fitted import features, is_drawn, of_first, split_words
 from pipeline.kit.inputs import Kit
 from pipeline.kit.methods import methods, source_words
 from pipeline.kit.tables import groups, operating_points, performance
 from pipeline.kit.verdicts import calibration_verdict, ceiling_verdict, fairness_verdict
-from pipeline.kit.words import counts, limits
+from pipeline.kit.words import counts, limits, tested
 from pipeline.report.numbers import bullets
 
 
@@ -52,8 +52,9 @@ def markdown(kit: Kit) -> str:
         "Intended use": f"{use}\n\n{bullets(limits(kit)[:1])}",
         "Factors": f"Measured by: {', '.join(factors) or 'no attribute'}. {fairness_verdict(kit)}",
         "Metrics": methods(kit)[-1],
-        "Evaluation data": f"Of {source_words(kit)}, the test part: {counts(kit)}.",
-        "Training data": f"Of the same source, the other parts: {'; '.join(others)}.",
+        "Evaluation data": f"Of {source_words(kit)}, the test part: {tested(kit)}.",
+        "Training data": f"Of the same source, the other parts{of_first(kit)}: "
+        f"{'; '.join(others)}.",
         "Quantitative analyses": "\n\n".join(
             [
                 f"{calibration_verdict(kit)} {ceiling_verdict(kit)}".strip(),

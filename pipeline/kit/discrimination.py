@@ -15,6 +15,7 @@ from pipeline.kit.style import (
     legend,
     not_shown,
 )
+from pipeline.report.drawing import gaps, hidden_note
 from pipeline.report.names import letter_words, model_words
 from pipeline.report.numbers import number, with_interval
 
@@ -33,13 +34,14 @@ def roc(kit: Kit) -> Picture:
     best = kit.part["ceiling"] and with_interval(kit.part["ceiling"]["oracle_auroc"])
     alt = f"{title} of {kit.name} on test: AUROC {area}"
     alt += f"; best reachable {best}." if curve["oracle"] and best else "."
+    alt += _hidden(curve["tpr"])
 
     def draw() -> "Figure":
         drawn = _square("False positive rate (1 − specificity)", "True positive rate (sensitivity)")
         panel = drawn.axes[0]
         panel.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":", label="chance, 0.500")
         _curve(panel, curve, "fpr", "tpr", f"model, {area}", f"best reachable, {best}")
-        legend(panel, "AUROC (95 % interval)")
+        legend(panel, f"AUROC (95 % interval){hidden_note(curve['tpr'])}")
         return drawn
 
     return Picture(title, alt, _rows(curve, "fpr", "tpr"), draw)
@@ -52,6 +54,7 @@ def precision_recall(kit: Kit) -> Picture:
         return not_shown(title, kit.curves["reason"])
     area, prevalence = with_interval(kit.test["auprc"]), number(curve["prevalence"])
     alt = f"{title} of {kit.name} on test: average precision {area}; prevalence {prevalence}."
+    alt += _hidden(curve["precision"])
 
     def draw() -> "Figure":
         drawn = _square("Recall (sensitivity)", "Precision (positive predictive value)")
@@ -59,7 +62,7 @@ def precision_recall(kit: Kit) -> Picture:
         panel.axhline(curve["prevalence"], color=GREY, lw=0.8, ls=":",
                       label=f"prevalence, {prevalence}")  # fmt: skip
         _curve(panel, curve, "recall", "precision", f"model, {area}", "best reachable")
-        legend(panel, "Average precision (95 % interval)")
+        legend(panel, f"Average precision (95 % interval){hidden_note(curve['precision'])}")
         return drawn
 
     return Picture(title, alt, _rows(curve, "recall", "precision"), draw)
@@ -74,8 +77,9 @@ def _square(x: str, y: str) -> "Figure":
 
 
 def _curve(panel: Any, curve: Any, x: str, y: str, model: str, oracle: str) -> None:
-    panel.fill_between(curve[x], curve["low"], curve["high"], color=MODEL, alpha=0.18, lw=0)
-    panel.plot(curve[x], curve[y], color=MODEL, label=model)
+    low, value, high = (gaps(curve[key]) for key in ("low", y, "high"))
+    panel.fill_between(curve[x], low, high, color=MODEL, alpha=0.18, lw=0)
+    panel.plot(curve[x], value, color=MODEL, label=model)
     if curve["oracle"] is not None:
         panel.plot(curve[x], curve["oracle"], color=ORACLE, lw=0.9, ls="--", label=oracle)
 
@@ -84,6 +88,14 @@ def _rows(curve: Any, x: str, y: str) -> list[dict[str, Any]]:
     names = [x, y, "low", "high", *(["oracle"] if curve["oracle"] else [])]
     return [dict(zip(names, point, strict=True))
             for point in zip(*(curve[name] for name in names), strict=True)]  # fmt: skip
+
+
+def _hidden(values: list[float | None]) -> str:
+    """How many points are hidden, and why, in a sentence; empty where all are shown."""
+    if None not in values:
+        return ""
+    return (f" Of {len(values)} points {values.count(None)} are hidden: few episodes are in a cell "
+            "of the confusion matrix; the others are of rounded counts.")  # fmt: skip
 
 
 def others(kit: Kit) -> list[dict[str, Any]]:

@@ -46,8 +46,10 @@ def verdict(one: Explanations) -> str:
         return f"is not informative: by {' and '.join(failed)} it cannot be told from chance"
     if scores["share"]:
         return "is better than a random attribution by every measure"
-    return "follows the model better than a random attribution; whether the model is right is not "\
-        "known"  # fmt: skip
+    follows = "follows the model better than a random attribution"
+    if scores["reason"] and scores["cause"] is None:
+        return f"{follows}; of the planted risk, {scores['reason']}"
+    return f"{follows}; whether the model is right is not known"
 
 
 def titled(panel: "Axes", words: str, one: Explanations) -> None:

@@ -48,6 +48,11 @@ def split_words(kit: Kit) -> dict[str, str]:
     }
 
 
+def of_first(kit: Kit) -> str:
+    """That splits are of the first fold, in brackets; empty of one fold."""
+    return " (of the first fold)" if kit.result["folds"] > 1 else ""
+
+
 def fitted_words(kit: Kit) -> str:
     """On which share what was fitted; empty where it is not known."""
     kind, head = features(kit), kit.result["settings"].get("head_on")

@@ -3,7 +3,7 @@
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from pipeline.kit.fitted import split_words
+from pipeline.kit.fitted import of_first, split_words
 from pipeline.kit.inputs import Kit
 from pipeline.kit.style import DOUBLE, MM, Picture, figure, not_shown
 from pipeline.report.numbers import count
@@ -79,7 +79,9 @@ def flow(kit: Kit) -> Picture:
         f"{step['condition']}: {amount(step['episodes'], 'episodes')}" for step in told["steps"]
     ]
     files = [files_words(kit, one) for one in told["files"]]
-    alt = f"Flow diagram. {'; '.join(parts)}. Splits: {splits}. {'. '.join(files)}".strip()
+    notes = [f"Splits{of_first(kit)}", *files] if of_first(kit) else files
+    alt = f"Flow diagram. {'; '.join(parts)}. Splits{of_first(kit)}: {splits}. {'. '.join(files)}"
+    alt = alt.strip()
     rows = [
         {
             "box": "condition",
@@ -103,7 +105,7 @@ def flow(kit: Kit) -> Picture:
     rows += [{"box": "files", "words": one["words"], "episodes": one["episodes"],
               "selected": one["selected"], "unreadable": one["unreadable"], "used": one["used"]}
              for one in told["files"]]  # fmt: skip
-    return Picture(title, alt, rows, lambda: _draw(kit, files), wide=True)
+    return Picture(title, alt, rows, lambda: _draw(kit, notes), wide=True)
 
 
 def _draw(kit: Kit, files: list[str]) -> "Figure":

@@ -2,7 +2,7 @@
 
 import re
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.kit.inputs import Kit
 from pipeline.kit.style import (
@@ -25,9 +25,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MEASURES = {"auroc": "AUROC", "in_the_large": "Calibration\nin the large",
-            "sensitivity": "Sensitivity", "specificity": "Specificity",
-            "ppv": "PPV"}  # fmt: skip
+
+class Measure(NamedTuple):
+    """What is measured in each group: in a sentence, at the head of a column, above a panel."""
+
+    words: str
+    column: str
+    title: str
+
+
+MEASURES = {
+    "auroc": Measure("AUROC", "AUROC", "AUROC"),
+    "in_the_large": Measure("calibration in the large", "In the large",
+                            "Calibration\nin the large"),
+    "sensitivity": Measure("sensitivity", "Sensitivity", "Sensitivity"),
+    "specificity": Measure("specificity", "Specificity", "Specificity"),
+    "ppv": Measure("positive predictive value", "PPV", "PPV"),
+}  # fmt: skip
 HIDDEN = "hidden"
 
 
@@ -99,8 +113,8 @@ def _draw(shown: list[Any], values: dict[str, float | None], paired: bool) -> "F
         lines += [(one["words"], None), *((group["group"], group) for group in one["groups"])]
     drawn = figure(DOUBLE, (16 + 3.7 * len(lines)) * MM)
     panels = drawn.subplots(1, len(MEASURES), sharey=True)
-    for panel, (name, words) in zip(panels, MEASURES.items(), strict=True):
-        panel.set_title(words, fontsize=7.5)
+    for panel, (name, measure) in zip(panels, MEASURES.items(), strict=True):
+        panel.set_title(measure.title, fontsize=7.5)
         _column(panel, lines, name, values[name], paired)
     panels[0].set_yticks(range(len(lines)), [_label(*line) for line in lines])
     for text, (_, group) in zip(panels[0].get_yticklabels(), lines, strict=True):

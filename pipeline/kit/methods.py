@@ -5,9 +5,9 @@ from typing import Any
 from pipeline.fusion.registry import MODELS
 from pipeline.kit import fitted
 from pipeline.kit.calibration import METHODS, calibrated_by
+from pipeline.kit.groups import MEASURES
 from pipeline.kit.inputs import Kit, listed
 from pipeline.kit.tables import counted, rounding
-from pipeline.kit.verdicts import GROUPED
 from pipeline.kit.words import PUBLISHED, corrected, counts, episodes, of_split
 from pipeline.report.names import letter_words
 
@@ -172,7 +172,7 @@ def _measured(kit: Kit) -> list[str]:
     numbers, own = kit.numbers, calibrated_by(kit)
     points = [one for one in numbers["operating_points"] if one["reason"] is None]
     groups = [group for one in numbers["fairness"]["attributes"] for group in one["groups"]]
-    by_group = [words for name, words in GROUPED.items()
+    by_group = [one.words for name, one in MEASURES.items()
                 if any(group[name]["value"] is not None for group in groups)]  # fmt: skip
     smooth = own is not None and own["smooth"]
     has = {

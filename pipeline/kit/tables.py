@@ -7,16 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.kit.calibration import METHODS
 from pipeline.kit.discrimination import others
-from pipeline.kit.fitted import split_words
-from pipeline.kit.groups import combination, share_words
+from pipeline.kit.fitted import WAYS, split_words
+from pipeline.kit.groups import MEASURES, combination, share_words
 from pipeline.kit.inputs import Kit
 from pipeline.report.names import unique
 from pipeline.report.numbers import cell, number, short
 from pipeline.report.numbers import table as markdown_table
-
-MEASURES = {"auroc": "AUROC", "in_the_large": "In the large", "sensitivity": "Sensitivity",
-            "specificity": "Specificity", "ppv": "PPV"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -133,6 +131,7 @@ def table_one(kit: Kit) -> Table:
         "largest between two splits. Shares are of the episodes for which the variable is "
         f"known. {rounding(kit)}"
     )
+    note += " Splits are those of the first fold." if kit.result["folds"] > 1 else ""
     note += f" Without figures: {without(lacking)}." if lacking else ""
     note += f" Not by outcome: {own['reason_outcome']}." if own["reason_outcome"] else ""
     return Table("Table 1. The episodes by split and by outcome.", header, lines, note.strip())
@@ -199,7 +198,7 @@ def comparison(kit: Kit) -> Table:
 
 def calibration(kit: Kit) -> Table:
     """Calibration before and after recalibration on validation."""
-    words = {"none": "own risks", "platt": "Platt scaling", "temperature": "temperature scaling"}
+    words = {"none": METHODS["none"]} | WAYS
     used = kit.numbers["head"]["recalibration"]
     header = ["Risks", "Slope", "In the large", "Brier score", "ICI", "E-max",
               "Brier minus own", "ICI minus own"]  # fmt: skip
@@ -216,8 +215,10 @@ def calibration(kit: Kit) -> Table:
             cell(one["slope"]), cell(one["in_the_large"]), cell(one["brier"]), cell(one["ici"]),
             cell(one["e_max"]), *("–" if own else cell(gap, sign=True) for gap in gaps),
         ]))  # fmt: skip
-    note = ("Fitted on validation, measured on test. Slope 1 and 0 in the large are right; of the "
-            "differences below 0 is better. ICI: integrated calibration index.")  # fmt: skip
+    note = ("Fitted on validation, measured on test. Slope 1 and 0 in the large are right; below 0 "
+            "the Brier score is better. ICI: integrated calibration index. ICI and E-max are "
+            "distances, biased upward in resamples: they can lie below their own intervals, and no "
+            "verdict rests on them.")  # fmt: skip
     note += f" Without figures: {without(why)}." if why and lines else ""
     return Table(
         "Calibration before and after recalibration.",
@@ -246,7 +247,9 @@ def operating_points(kit: Kit) -> Table:
         lines.append(Line(_point(one), [spread, *confusion, *(cell(one[m]) for m in measures)]))
     own = [one["words"] for one in kit.numbers["operating_points"] if one["chosen_by"] == "result"]
     rule = f" Fixed as nearly as the scores allow; the result's own: {own[0]}." if own else ""
-    several = " Thresholds are means over runs." if len(kit.result["seeds"]) > 1 else ""
+    folds = kit.result["folds"] > 1
+    several = " Thresholds are means over runs." if folds or len(kit.result["seeds"]) > 1 else ""
+    several += " TP, FP, FN and TN are sums over folds." if folds else ""
     note = "Thresholds are held fixed on test; 95 % intervals in brackets."
     note += f"{rule}{several} {rounding(kit)}"
     note += (
@@ -299,7 +302,7 @@ def _by_group(kit: Kit, caption: str, paired: bool) -> Table:
             f"negative test episodes have no figures: hidden is not the same as no difference. "
             f"{rounding(kit)}").strip()  # fmt: skip
     note += f" Not shown: {without(why)}." if why else ""
-    header = ["Group", "Episodes", "Positives", *MEASURES.values()]
+    header = ["Group", "Episodes", "Positives", *(measure.column for measure in MEASURES.values())]
     return Table(caption, header, lines, note,
                  own["reason"] or without(why) or "no attribute is known")  # fmt: skip
 

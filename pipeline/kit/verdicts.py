@@ -5,17 +5,13 @@ from typing import Any
 from pipeline.evaluation.statistics.significance import SEEDS
 from pipeline.kit.calibration import calibrated_by
 from pipeline.kit.fitted import WAYS, features, is_drawn
+from pipeline.kit.groups import MEASURES
 from pipeline.kit.inputs import Kit
 from pipeline.kit.tables import counted
 from pipeline.report.numbers import number, with_interval
 
 # ASSUME calibration is called good within these bounds: a convention, stated before any result
 SLOPE, LARGE = (0.8, 1.25), (-0.2, 0.2)
-
-# what is measured in each group
-GROUPED = {"auroc": "AUROC", "in_the_large": "calibration in the large",
-           "sensitivity": "sensitivity", "specificity": "specificity",
-           "ppv": "positive predictive value"}  # fmt: skip
 
 
 def within(estimate: Any, bounds: tuple[float, float]) -> bool | None:
@@ -56,27 +52,32 @@ def calibration_verdict(kit: Kit, method: str | None = None) -> str:
     return f"Whether calibration is good cannot be told: {why} ({numbers})."
 
 
+def alone(kit: Kit) -> str:
+    """That intervals without the noise of training say nothing of another training; or nothing."""
+    if kit.result["bootstrap"]["training_noise"] or not is_drawn(kit):
+        return ""
+    one = len(kit.result["seeds"]) == 1 and features(kit) != "predictions"
+    return f", for {'this training' if one else 'these trainings'} alone"
+
+
 def recalibration_verdict(kit: Kit) -> str:
-    """What Platt and temperature scaling changed, judged by whole intervals."""
+    """What Platt and temperature scaling changed: the Brier score judged by its whole interval."""
     parts = []
     for method, words in WAYS.items():
         one = calibrated_by(kit, method)
         if one is None or one["reason"]:
             continue
-        told = []
-        for name, gap in (("Brier score", one["brier_minus_none"]), ("ICI", one["ici_minus_none"])):
-            if gap["low"] is None:
-                continue
-            how = (
-                "better"
-                if gap["high"] < 0
-                else "worse"
-                if gap["low"] > 0
-                else "not clearly changed"
-            )
-            told.append(f"{name} {how} ({with_interval(gap, 4, sign=True)})")
-        parts += [f"after {words}: {', '.join(told)}"] if told else []
-    return f"Fitted on validation, {'; '.join(parts)}." if parts else ""
+        brier, ici = one["brier_minus_none"], one["ici_minus_none"]
+        if brier["low"] is None:
+            continue
+        how = "not clearly changed"
+        if _differs(brier):
+            how = "better" if brier["high"] < 0 else "worse"
+        text = f"after {words}: Brier score {how} ({with_interval(brier, 4, sign=True)})"
+        if ici["value"] is not None:
+            text += f", ICI changed by {number(ici['value'], 4, sign=True)}"
+        parts.append(text)
+    return f"Fitted on validation{alone(kit)}, {'; '.join(parts)}." if parts else ""
 
 
 def decision_verdict(kit: Kit) -> str:
@@ -87,14 +88,17 @@ def decision_verdict(kit: Kit) -> str:
     clear = _ranges(own, "model_minus_default", above=True)
     worse = _ranges(own, "model_minus_default", above=False)
     text = (
-        f"Of thresholds from {own['thresholds'][0]:g} to {own['thresholds'][-1]:g}, net "
-        f"benefit is clearly above that of treating all and of treating none at {clear}"
+        f"Of thresholds from {own['thresholds'][0]:g} to {own['thresholds'][-1]:g}, each "
+        f"judged by itself{alone(kit)}, net benefit is clearly above that of treating all and of "
+        f"treating none at {clear}"
     )
     text += f", and clearly below at {worse}" if worse != "none" else ""
     if own["model_minus_sofa"]:
         text += f"; clearly above that of SOFA at {_ranges(own, 'model_minus_sofa', above=True)}"
         if unknown := own["sofa_unknown"]:
             text += f" (on the others: of {counted(unknown)} test episodes SOFA is not known)"
+    if own["sofa_hidden_at"]:
+        text += f"; SOFA is hidden at {len(own['sofa_hidden_at'])} thresholds"
     if own["hidden_at"]:
         text += (f". {len(own['hidden_at'])} thresholds are hidden, because few are called or few "
                  "are not: there nothing can be said")  # fmt: skip
@@ -122,8 +126,9 @@ def fairness_verdict(kit: Kit) -> str:
     groups = [(one["words"], group) for one in own["attributes"] for group in one["groups"]]
     if own["reason"] or not groups:
         return f"Groups are not compared: {own['reason'] or 'no attribute is known'}."
-    told = [_by_measure(groups, name, words) for name, words in GROUPED.items()]
-    return (f"Of {len(groups)} groups, each beside all other test episodes, these clearly differ: "
+    told = [_by_measure(groups, name, one.words) for name, one in MEASURES.items()]
+    return (f"Of {len(groups)} groups, each beside all other test episodes, these clearly differ"
+            f"{alone(kit)}: "
             f"{'; '.join(told)}. What was not measured, or is hidden, says nothing of the groups. "
             "The intervals are not corrected for the number of groups and measures.")  # fmt: skip
 

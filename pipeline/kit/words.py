@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.evaluation.sections.suppression import HIDDEN, rounded_count
 from pipeline.kit.flow import amount
 from pipeline.kit.inputs import Kit, listed
 from pipeline.kit.tables import counted, rounding, without
@@ -35,9 +36,27 @@ def of_split(kit: Kit, split: str) -> Any:
 
 def counts(kit: Kit, split: str = "test") -> str:
     """How many there are in a split, as far as it is shown."""
-    one = of_split(kit, split)
+    return _counts(kit, of_split(kit, split))
+
+
+def _counts(kit: Kit, one: Any) -> str:
     return (f"{amount(one['episodes'], episodes(kit))} of {amount(one['patients'], 'patients')}, "
             f"{amount(one['positives'], 'with the outcome')}")  # fmt: skip
+
+
+def tested(kit: Kit) -> str:
+    """How many the figures of test are of: with folds those of all, which the result counts.
+
+    They are shown as a kit shows counts, not exactly as in the result.
+    """
+    if kit.result["folds"] == 1:
+        return counts(kit)
+    least = kit.numbers["head"]["suppressed_below"]
+    names = {"episodes": "n", "patients": "patients", "positives": "positives"}
+    shown = {name: kit.test[key] for name, key in names.items()}
+    for name, n in shown.items():
+        shown[name] = rounded_count(n, least) if isinstance(n, int) else n and HIDDEN
+    return f"{_counts(kit, shown)} (the test parts of {kit.result['folds']} folds together)"
 
 
 def corrected(kit: Kit) -> bool:
@@ -51,7 +70,10 @@ def headline(kit: Kit) -> list[str]:
     if auroc["value"] is None:
         good = f"How good {kit.words} is cannot be said: {kit.test['reason'] or 'no metrics'}."
     else:
-        who = f"{counts(kit)}, from which nothing was learnt," if corrected(kit) else counts(kit)
+        learnt = ", from which nothing was learnt,"
+        if kit.result["folds"] > 1:
+            learnt = ", each ranked by a model that learnt nothing from its fold's test part,"
+        who = f"{tested(kit)}{learnt if corrected(kit) else ''}"
         good = (f"On {who} {kit.words} ranks an episode "
                 f"with the outcome above one without it in {100 * auroc['value']:.0f} % of pairs "
                 f"(AUROC {number(auroc['value'])}, 95 % interval {number(auroc['low'])} to "
@@ -108,7 +130,7 @@ def results(kit: Kit) -> list[str]:
     begun = (f"Of {counted(first['episodes'])} {episodes(kit)} that met the first condition "
              f"({first['condition']}), " if first else "")  # fmt: skip
     overall = kit.numbers["table_one"]["columns"][0]
-    kept = f"{counted(overall['episodes'])} were kept; test holds {counts(kit)}."
+    kept = f"{counted(overall['episodes'])} were kept; test holds {tested(kit)}."
     cohort = f"{begun}{kept}" if first else kept[:1].upper() + kept[1:]
     parts = [cohort, _discrimination(kit)]
     parts.append(f"{calibration_verdict(kit)} {recalibration_verdict(kit)}".strip())

@@ -5,6 +5,8 @@ Text stays text, in the reader's sans-serif font.
 """
 
 import logging
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,24 @@ def look_of(model: str, hollow: bool = False) -> tuple[str, str, str]:
     other = UNIMED if is_decoder(model) else OTHER
     colour, marker = LOOKS[known.index(base) % len(LOOKS)] if base in known else other
     return colour, marker, "white" if hollow or base != model else colour
+
+
+def gaps(values: Iterable[float | None]) -> list[float]:
+    """Values as a line is drawn: with gaps where they are hidden.
+
+    >>> gaps([0.5, None])
+    [0.5, nan]
+    """
+    return [math.nan if value is None else value for value in values]
+
+
+def hidden_note(values: Iterable[float | None]) -> str:
+    """What a legend says of a curve's gaps; empty where it has none.
+
+    >>> hidden_note([0.5, None]), hidden_note([0.5, 0.7])
+    ('\\nRounded counts; gaps: few in a cell', '')
+    """
+    return "\nRounded counts; gaps: few in a cell" if None in list(values) else ""
 
 
 def save(drawn: "Figure", path: str | Path, title: str, style: Any = STYLE) -> None:

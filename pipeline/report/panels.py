@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report.drawing import MODEL, ORACLE, REFERENCE
+from pipeline.report.drawing import MODEL, ORACLE, REFERENCE, gaps, hidden_note
 from pipeline.report.names import Letters, letter_words
 from pipeline.report.numbers import number, with_interval
 from pipeline.report.results import RANKED, Part, is_ranked
@@ -50,8 +50,9 @@ def _panels() -> dict[str, tuple[Any, str, str, str]]:
 
 
 def _curve(panel: "Axes", curve: dict[str, Any], x: str, y: str, labels: tuple[str, str]) -> None:
-    panel.fill_between(curve[x], curve["low"], curve["high"], color=MODEL, alpha=0.18, lw=0)
-    panel.plot(curve[x], curve[y], color=MODEL, lw=1.8, label=labels[0])
+    low, value, high = (gaps(curve[key]) for key in ("low", y, "high"))
+    panel.fill_between(curve[x], low, high, color=MODEL, alpha=0.18, lw=0)
+    panel.plot(curve[x], value, color=MODEL, lw=1.8, label=labels[0])
     if curve["oracle"] is not None:
         panel.plot(curve[x], curve["oracle"], color=ORACLE, lw=1, ls="--", label=labels[1])
 
@@ -61,7 +62,7 @@ def _roc(panel: "Axes", curve: dict[str, Any], part: Part) -> None:
     best = with_interval(part["ceiling"]["oracle_auroc"]) if part["ceiling"] else ""
     panel.plot([0, 1], [0, 1], color=REFERENCE, lw=0.9, ls=":", label="chance 0.500")
     _curve(panel, curve, "fpr", "tpr", (f"model {area}", f"oracle {best}"))
-    _legend(panel, "AUROC (95 % interval)", "lower right")
+    _legend(panel, f"AUROC (95 % interval){hidden_note(curve['tpr'])}", "lower right")
 
 
 def _pr(panel: "Axes", curve: dict[str, Any], part: Part) -> None:
@@ -70,7 +71,8 @@ def _pr(panel: "Axes", curve: dict[str, Any], part: Part) -> None:
     label = f"prevalence {number(prevalence)}"
     panel.axhline(prevalence, color=REFERENCE, lw=0.9, ls=":", label=label)
     _curve(panel, curve, "recall", "precision", (f"model {area}", "oracle"))
-    _legend(panel, "Average precision (95 % interval)", "best")
+    title = f"Average precision (95 % interval){hidden_note(curve['precision'])}"
+    _legend(panel, title, "best")
 
 
 def _calibration(panel: "Axes", curve: dict[str, Any], part: Part) -> None:

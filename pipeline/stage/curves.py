@@ -3,6 +3,7 @@
 A part per task (`Curves`); the file of a result of one task of admissions holds that part alone.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
@@ -10,6 +11,7 @@ from typing_extensions import TypedDict
 from pipeline.stage.sections import exact
 
 Line = list[float]  # one number per point of a grid, or per bin
+Points = Sequence[float | None]  # likewise; null where it is hidden
 
 
 @exact
@@ -23,27 +25,39 @@ class Band(TypedDict):
 
 
 @exact
-class Roc(Band):
+class Rounded(TypedDict):
+    """The 95 % band of a curve of which points may be hidden, and the best reachable curve.
+
+    On real data counts behind the points are rounded to tens, and a point is null where one of the
+    cells of its confusion matrix holds 1 to 9 episodes.
+    """
+
+    low: Points
+    """Lower end at each point."""
+    high: Points
+    """Upper end at each point."""
+    oracle: Line | None
+    """That of the best reachable predictions; null where they are not known, and on real data."""
+
+
+@exact
+class Roc(Rounded):
     """ROC curve."""
 
     fpr: Line
     """False positive rate: the grid."""
-    tpr: Line
+    tpr: Points
     """True positive rate at each point."""
-    oracle: Line | None
-    """That of the best reachable predictions; null where they are not known."""
 
 
 @exact
-class PrecisionRecall(Band):
+class PrecisionRecall(Rounded):
     """Precision-recall curve."""
 
     recall: Line
     """Recall: the grid."""
-    precision: Line
+    precision: Points
     """Precision at each point."""
-    oracle: Line | None
-    """That of the best reachable predictions; null where they are not known."""
     prevalence: float
     """Share of positives: the precision of a prediction by lot."""
 

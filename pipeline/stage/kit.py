@@ -291,14 +291,16 @@ class CalibratedBy(TypedDict):
     brier: Estimate
     """Brier score."""
     ici: Estimate
-    """Integrated calibration index: mean distance of the smooth curve from the prediction."""
+    """Integrated calibration index: mean distance of the smooth curve from the prediction. A
+    distance is biased upward in resamples: the value can lie below its own interval."""
     e_max: Estimate
     """Largest distance of the smooth curve from the prediction, of a test episode between the 1st
-    and 99th percentile of risk."""
+    and 99th percentile of risk. Like the ICI it can lie below its own interval."""
     brier_minus_none: Difference
     """Paired difference of the Brier score to the model's own probabilities; below 0 is better."""
     ici_minus_none: Difference
-    """Paired difference of the ICI to the model's own probabilities; below 0 is better."""
+    """Paired difference of the ICI to the model's own probabilities. No verdict rests on it: both
+    sides are biased upward in resamples, the smaller one more."""
     groups: list[RiskGroup]
     """Reliability: groups by risk, ascending; empty with a reason."""
     smooth: Smooth | None
@@ -355,8 +357,12 @@ class Decision(TypedDict):
 
 @exact
 class Confusion(TypedDict):
-    """Test episodes by call and outcome: of folds the sum, of seeds the mean. The rates beside it
-    are means over folds, not quotients of these sums."""
+    """Test episodes by call and outcome: of folds the sum, of seeds the mean.
+
+    Where all is shown, and at the result's own threshold, the rates beside it are means over folds,
+    not quotients of these sums. At the other thresholds on real data they are quotients of these
+    rounded sums.
+    """
 
     true_positive: Number
     """Called, with the outcome."""

@@ -2,10 +2,12 @@
 
 Points lie on fixed grids and bins, never on single patients. Several seeds or folds: the curve is
 the mean over them at each grid point, in the sample and within each resample, like the metrics.
+On real data ROC and precision-recall are of rounded counts, see `rounded_curves`.
 """
 
 import numpy as np
 
+from pipeline.evaluation.sections.rounded_curves import rounded_curve
 from pipeline.evaluation.statistics.bootstrap import (
     Measure,
     Resampling,
@@ -13,61 +15,14 @@ from pipeline.evaluation.statistics.bootstrap import (
     per_seed,
     replicate,
 )
+from pipeline.evaluation.statistics.curves import GRID, precision_recall, roc
 from pipeline.evaluation.statistics.figures import SHARE, interval
 from pipeline.evaluation.statistics.metrics import Flags, Floats, unit_weights
 from pipeline.evaluation.statistics.sample import Sample
 from pipeline.stage.curves import CalibrationCurve, TaskCurves
 from pipeline.stage.result import SCHEMA_VERSION
 
-GRID = np.linspace(0, 1, 101)
 BINS = 10
-EXACT = 1e-9  # tolerance for "recall of exactly this grid point"
-
-
-def roc(label: Flags, score: Floats, weights: Floats) -> Floats:
-    """True positive rate at each false positive rate of GRID, linear between thresholds: (B, 101).
-
-    >>> label, score = np.array([True, True, False]), np.array([0.9, 0.2, 0.5])
-    >>> roc(label, score, np.ones((1, 3)))[0, [0, 99, 100]]
-    array([0.5, 0.5, 1. ])
-    """
-    true, false = _rates(label, score, weights)
-    # rows are laid behind one another, 2 apart, so that one interpolation serves all of them
-    shift = 2.0 * np.arange(len(weights))[:, None]
-    return np.interp((GRID + shift).ravel(), (false + shift).ravel(), true.ravel()).reshape(
-        len(weights), len(GRID)
-    )
-
-
-def precision_recall(label: Flags, score: Floats, weights: Floats) -> Floats:
-    """Precision at the highest threshold that reaches each recall of GRID: (B, 101).
-
-    A step curve; the area under it is the average precision. At recall 0: that of recall .01.
-
-    >>> label, score = np.array([True, True, False]), np.array([0.9, 0.2, 0.5])
-    >>> precision_recall(label, score, np.ones((1, 3)))[0, [0, 50, 51, 100]].round(3)
-    array([1.   , 1.   , 0.667, 0.667])
-    """
-    true, false = _rates(label, score, weights)
-    shift = 2.0 * np.arange(len(weights))[:, None]
-    wanted = (np.maximum(GRID, GRID[1]) - EXACT + shift).ravel()
-    at = np.searchsorted((true + shift).ravel(), wanted)
-    positives = (weights @ label).repeat(len(GRID))
-    negatives = (weights @ ~label).repeat(len(GRID))
-    hits, alarms = true.ravel()[at] * positives, false.ravel()[at] * negatives
-    return (hits / (hits + alarms)).reshape(len(weights), len(GRID))
-
-
-def _rates(label: Flags, score: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Share of positives and of negatives at or above each threshold, from none to all: (B, T)."""
-    order = np.argsort(-score, kind="stable")
-    descending = score[order]
-    last = np.append(np.flatnonzero(np.diff(descending)), len(order) - 1)  # ends of tied groups
-    rates = []
-    for side in (label, ~label):
-        sums = np.cumsum(weights[:, order] * side[order], axis=1)[:, last]
-        rates.append(np.pad(sums / sums[:, -1:], ((0, 0), (1, 0))))
-    return rates[0], rates[1]
 
 
 def bin_members(sample: Sample, smallest: int) -> Floats:
@@ -141,7 +96,8 @@ def curves(
     """ROC, precision-recall and calibration curve of the test episodes, with 95 % bands.
 
     `reason`: why there are none. `oracle`: the best reachable probabilities of these episodes,
-    where they are known. `smallest`: no calibration bin holds fewer positives or negatives.
+    where they are known. `smallest`: no calibration bin holds fewer positives or negatives, and
+    counts behind the others are rounded to it; 0 shows all.
     """
     drawn: TaskCurves = {
         "schema_version": SCHEMA_VERSION, "target": target, "split": "test", "reason": reason,
@@ -157,14 +113,21 @@ def curves(
         at = per_seed(curve, best)(unit_weights(best.label)).mean(axis=1)
         return at[0].tolist()
 
-    tpr, low, high = _band(sample, per_seed(roc, sample), resampling)
-    drawn["roc"] = {
-        "fpr": GRID.tolist(), "tpr": tpr, "low": low, "high": high, "oracle": reachable(roc)
-    }  # fmt: skip
-    precision, low, high = _band(sample, per_seed(precision_recall, sample), resampling)
+    if smallest:
+        x, y, low, high = rounded_curve(sample, False, resampling, smallest)
+        drawn["roc"] = {"fpr": x, "tpr": y, "low": low, "high": high, "oracle": None}
+        x, y, low, high = rounded_curve(sample, True, resampling, smallest)
+    else:
+        y, low, high = _band(sample, per_seed(roc, sample), resampling)
+        drawn["roc"] = {
+            "fpr": GRID.tolist(), "tpr": y, "low": low, "high": high, "oracle": reachable(roc)
+        }  # fmt: skip
+        x = GRID.tolist()
+        y, low, high = _band(sample, per_seed(precision_recall, sample), resampling)
     drawn["pr"] = {
-        "recall": GRID.tolist(), "precision": precision, "low": low, "high": high,
-        "oracle": reachable(precision_recall), "prevalence": float(sample.label.mean()),
+        "recall": x, "precision": y, "low": low, "high": high,
+        "oracle": None if smallest else reachable(precision_recall),
+        "prevalence": float(sample.label.mean()),
     }  # fmt: skip
     drawn["calibration"] = _calibration(sample, resampling, smallest)
     return drawn

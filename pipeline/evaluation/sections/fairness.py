@@ -27,6 +27,7 @@ from pipeline.evaluation.sections.suppression import (
     COMPLEMENT,
     HIDDEN,
     hidden,
+    sides_of,
     why_no_metrics,
 )
 from pipeline.evaluation.sections.threshold import at_calls, calls_of, cells
@@ -100,7 +101,7 @@ def _groups(
 ) -> list[FairGroup]:  # fmt: skip
     """The groups of one attribute; `members`: name → (N,)."""
     parts = {name: test.rows(np.flatnonzero(inside)) for name, inside in members.items()}
-    sides = {name: _sides(part) for name, part in parts.items()}
+    sides = {name: sides_of(part) for name, part in parts.items()}
     secret = hidden(sides, smallest)
     reasons = {
         name: _why_not(part, sides[name], name in secret, resampling, smallest)
@@ -139,11 +140,6 @@ def hidden_groups(made: Fairness) -> dict[str, set[str]]:
     }
 
 
-def _sides(part: Sample) -> tuple[int, int]:
-    counts = part.counts
-    return counts["positives"], counts["n"] - counts["positives"]
-
-
 def _why_not(
     part: Sample, sides: tuple[int, int], secret: bool, resampling: Resampling, smallest: int
 ) -> str | None:
@@ -158,7 +154,7 @@ def _why_not(
 def _why_no_rest(test: Sample, part: Sample, resampling: Resampling, smallest: int) -> str | None:
     """Why a group has no differences to all others; None where it has."""
     others = test.rows(np.flatnonzero(~np.isin(test.episode, part.episode)))
-    if min(_sides(others)) < max(FEWEST, smallest):
+    if min(sides_of(others)) < max(FEWEST, smallest):
         return SMALL_REST
     return ONE_SIDED if others.fewest < resampling.least else None
 

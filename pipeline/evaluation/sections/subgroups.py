@@ -18,6 +18,7 @@ from pipeline.evaluation.sections.suppression import (
     hidden,
     hides,
     shown_counts,
+    sides_of,
     why_no_metrics,
 )
 from pipeline.evaluation.statistics.bootstrap import Resampling, auroc_estimate
@@ -115,19 +116,14 @@ def _attribute(
 ) -> list[Group]:
     """One attribute's groups, by name."""
     parts = {str(value): test.rows(np.flatnonzero(values == value)) for value in np.unique(values)}
-    secret = hidden({name: _sides(part) for name, part in parts.items()}, smallest)
+    secret = hidden({name: sides_of(part) for name, part in parts.items()}, smallest)
     return [
         _group(name, part, resampling, name in secret, smallest) for name, part in parts.items()
     ]
 
 
-def _sides(part: Sample) -> tuple[int, int]:
-    counts = part.counts
-    return counts["positives"], counts["n"] - counts["positives"]
-
-
 def _group(name: str, part: Sample, resampling: Resampling, secret: bool, smallest: int) -> Group:
-    sides = _sides(part)
+    sides = sides_of(part)
     reason = None
     if min(sides) < max(FEWEST, smallest):
         reason = TOO_SMALL

@@ -92,11 +92,15 @@ def why_no_metrics(sample: Sample, threshold: int) -> str | None:
     return None if sample.two_classes else f"one class only{within}"
 
 
+def sides_of(sample: Sample) -> tuple[int, int]:
+    """Positives and negatives of a sample."""
+    counts = sample.counts
+    return counts["positives"], counts["n"] - counts["positives"]
+
+
 def hides(sample: Sample, threshold: int) -> bool:
     """Whether positives or negatives of a sample are too few to be shown."""
-    counts = sample.counts
-    sides = counts["positives"], counts["n"] - counts["positives"]
-    return any(0 < side < threshold for side in sides)
+    return any(0 < side < threshold for side in sides_of(sample))
 
 
 def hidden(
@@ -165,7 +169,9 @@ def shown_share(part: Rounded, whole: Rounded) -> float | None:
     return None if math.isnan(top) or math.isnan(bottom) or bottom == 0 else top / bottom
 
 
-def outward(low: Floats, high: Floats, whole: float, threshold: float) -> tuple[Floats, Floats]:
+def outward(
+    low: Floats, high: Floats, whole: float, threshold: float | Floats
+) -> tuple[Floats, Floats]:
     """The ends of intervals, moved outward to multiples of `threshold` / `whole`.
 
     Percentiles of exact counts, and the middle between them, would tell what the value rounds.
