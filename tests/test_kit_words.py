@@ -232,6 +232,39 @@ def test_an_operating_point_that_is_hidden_is_told_apart_from_none():
     assert len(one.lines) == 3 and "hidden is not the same as none" in one.note
 
 
+def test_a_recalibration_that_was_not_fitted_is_not_said_to_be():
+    kit = kit_of()
+    reason = "not fitted: fewer than 10 positive validation episodes"
+    for one in kit.numbers["calibration"]:
+        if one["method"] != "none":
+            one["reason"] = reason
+    assert recalibration_verdict(kit) == (
+        f"Platt scaling was {reason}. Temperature scaling was {reason}."
+    )
+    assert "fitted. Nothing" not in " ".join(methods(kit))
+    assert len(tables(kit)["calibration"].lines) == 1
+    kit.numbers["head"]["recalibration"] = "platt"  # the result kept its own risks
+    assert "0.94" in calibration_verdict(kit) or "slope 1.02" in calibration_verdict(kit)
+
+
+def test_an_end_that_rounds_to_a_bound_has_a_third_decimal():
+    kit = kit_of()
+    kit.numbers["calibration"][0] |= {
+        "slope": estimate(1.0, 0.1), "in_the_large": {"value": -0.05, "low": -0.204, "high": 0.1},
+    }  # fmt: skip
+    text = calibration_verdict(kit)
+    assert "−0.204" in text and "the interval in the large crosses" in text
+
+
+@pytest.mark.parametrize("kind", ["hourly", "meds"])
+def test_words_are_those_of_the_kind_of_source(kind):
+    kit = kit_of(kind=kind, target="e_unimodal_icumortality_24h")
+    text = " ".join([*methods(kit), *limits(kit)])
+    assert ("so that none is in two parts" in text) == (kind == "meds")
+    assert ("each stay was taken for a patient" in text) == (kind == "hourly")
+    assert ("storetime" in text) == (kind == "meds") and "later" in text
+
+
 def test_what_is_left_out_of_a_figure_is_told_beside_it():
     kit = kit_of()
     kit.numbers["table_one"]["reason_outcome"] = "positives of val are hidden"

@@ -3,7 +3,7 @@
 Imports nothing heavy, reads no table.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.extract.contracts import tables_for
@@ -17,6 +17,18 @@ TIMES = (
     "its times are whole hours: what an hour holds counts as known at its end; whose stays belong "
     "to one patient is not told: each is taken for a patient of its own"
 )
+
+# what a paper must say of such data
+WORDS: Mapping[str, str] = {
+    "clock": "24 hours after admission to the ICU",
+    "known": "Values are of whole hours; what an hour holds was taken as known a minute before the "
+             "hour ended, and nothing later than the 24th hour was read.",
+    "split": "Which stays are of one patient is not told: each stay was taken for a patient of its "
+             "own, so that a patient with two stays may be in two parts.",
+    "limits": "The source does not tell which stays are of one patient, so that a patient may have "
+              "been trained on and tested; nor when stays ended: each was written to end at 30 "
+              "hours, the earliest by the definition of the outcome.",
+}  # fmt: skip
 
 
 def files(root: str | Path) -> list[str]:

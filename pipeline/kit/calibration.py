@@ -24,6 +24,7 @@ from pipeline.report.numbers import columns, number, with_interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NOT_FITTED = "not fitted"  # as reasons of `evaluation.sections.calibrated` begin
 METHODS = {"none": "own risks"} | {way: f"after {words}" for way, words in WAYS.items()}
 LINES = {
     "model": ("model", COLOURS[0], "-"),
@@ -34,9 +35,14 @@ LINES = {
 
 
 def calibrated_by(kit: Kit, method: str | None = None) -> Any:
-    """Calibration by a method; that of the result's own probabilities without one."""
-    wanted = method or kit.numbers["head"]["recalibration"]
-    return next((one for one in kit.numbers["calibration"] if one["method"] == wanted), None)
+    """Calibration by a method; that of the result's own probabilities without one.
+
+    Where the result's way could not be fitted, its probabilities are the model's own.
+    """
+    found = {one["method"]: one for one in kit.numbers["calibration"]}
+    used = found.get(method or kit.numbers["head"]["recalibration"])
+    fitted = method or used is None or not (used["reason"] or "").startswith(NOT_FITTED)
+    return used if fitted else found["none"]
 
 
 def calibration(kit: Kit) -> Picture:

@@ -73,7 +73,6 @@ def fitted_words(kit: Kit) -> str:
 def ways(kit: Kit) -> list[str]:
     """The ways of recalibration that were fitted on validation, in words."""
     done = {one["method"] for one in kit.numbers["calibration"] if one["reason"] is None}
-    done.add(kit.numbers["head"]["recalibration"])
     return [words for way, words in WAYS.items() if way in done]
 
 

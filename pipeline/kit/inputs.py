@@ -1,13 +1,15 @@
 """What a kit is made of: result, curves, numbers and explanations of one binary task."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.fusion.registry import MODELS, SINGLE
+from pipeline.hourly import source as hourly_source
 from pipeline.kit.names import EXPLANATIONS, NUMBERS
+from pipeline.meds import source as meds_source
 from pipeline.report.names import Letters, letter_words, model_words, task_words
 from pipeline.report.results import is_ranked
 from pipeline.stage.errors import InputError
@@ -143,3 +145,10 @@ def read_made(path: Path, letters: Letters) -> tuple[Kit, Path]:
     explanations = [explanations_in(one, folder / EXPLANATIONS)
                     for one in read_json(folder / EXPLANATIONS)]  # fmt: skip
     return read_kit(path, curves, folder / NUMBERS, explanations, letters), folder
+
+
+def words_of_source(kit: Kit) -> Mapping[str, str]:
+    """What must be said of data of this kind (clock, known, split, limits), as far as it is not
+    what is said of MIMIC-IV's own files."""
+    kinds = {"hourly": hourly_source.WORDS, "meds": meds_source.WORDS}
+    return kinds.get(kit.result["source"]["kind"], {})

@@ -6,7 +6,7 @@ from pipeline.fusion.registry import MODELS
 from pipeline.kit import fitted
 from pipeline.kit.calibration import METHODS, calibrated_by
 from pipeline.kit.groups import MEASURES
-from pipeline.kit.inputs import Kit, listed
+from pipeline.kit.inputs import Kit, listed, words_of_source
 from pipeline.kit.tables import counted, rounding
 from pipeline.kit.words import PUBLISHED, corrected, counts, episodes, of_split
 from pipeline.report.names import letter_words
@@ -40,8 +40,9 @@ def methods(kit: Kit) -> list[str]:
     data = (f"We developed and internally evaluated a prediction model in a retrospective cohort "
             f"from {source_words(kit)}. Episodes were {episodes(kit)}; the conditions of the "
             f"cohort, in order, were: {steps or 'not recorded'}.")  # fmt: skip
+    when = words_of_source(kit).get("clock", _hours(definition))
     outcome = (f"The question was: {definition.get('question', kit.task_words)} "
-               f"It was asked {_hours(definition)}.")  # fmt: skip
+               f"It was asked {when}.")  # fmt: skip
     return [data, outcome, _predictors(kit), _split(kit), _model(kit, settings),
             _missing(kit, settings), _evaluation(kit)]  # fmt: skip
 
@@ -88,13 +89,16 @@ def _known(kit: Kit) -> str:
         return "From when a value counts as known is part of the published queries."
     if not rule.get("enforced"):
         return "Values were not restricted to those known by the prediction time."
+    own = words_of_source(kit)
+    if kit.result["source"]["kind"] == "hourly":
+        return f"Only what was known by the prediction time was read. {own['known']}"
     read, by_columns = kinds_read(kit), dict[tuple[str, ...], list[str]]()
     for kind in (kind for kind in rule if kind in read):
         by_columns.setdefault(tuple(rule[kind]), []).append(kind)
     told = "; ".join(f"{listed(kinds)} from {', where that is missing '.join(columns)}"
                      for columns, kinds in by_columns.items())  # fmt: skip
     text = "Only what was known by the prediction time was read"
-    return f"{text}: {told}." if told else f"{text}."
+    return " ".join([f"{text}: {told}." if told else f"{text}.", *filter(None, [own.get("known")])])
 
 
 def _split(kit: Kit) -> str:
@@ -114,8 +118,11 @@ def _split(kit: Kit) -> str:
     if split.get("by") == "era":
         how = (f"by the calendar year of their first episode ({split['late']} or later: test) and, "
                "of the others, by a hash of their number")  # fmt: skip
+    own = words_of_source(kit).get("split")
+    none = "" if own else ", so that none is in two parts"
     sentences = [
-        f"Patients were divided {how}, so that none is in two parts: {listed(parts)}{more}.",
+        f"Patients were divided {how}{none}: {listed(parts)}{more}.",
+        own or "",
         fitted.fitted_words(kit),
         fitted.validation_words(kit),
     ]

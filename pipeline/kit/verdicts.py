@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.evaluation.statistics.significance import SEEDS
-from pipeline.kit.calibration import calibrated_by
+from pipeline.kit.calibration import NOT_FITTED, calibrated_by
 from pipeline.kit.fitted import WAYS, features, is_drawn
 from pipeline.kit.groups import MEASURES
 from pipeline.kit.inputs import Kit
@@ -30,14 +30,22 @@ def within(estimate: Any, bounds: tuple[float, float]) -> bool | None:
     return False if high < bounds[0] or low > bounds[1] else None
 
 
+def _digits(own: Any) -> int:
+    """Decimals of the intervals: a third where an end would round to a bound, as if it were one."""
+    ends = [(own[name][end], bounds) for name, bounds in (("slope", SLOPE), ("in_the_large", LARGE))
+            for end in ("low", "high") if own[name][end] is not None]  # fmt: skip
+    return 3 if any(round(at, 2) in bounds and at not in bounds for at, bounds in ends) else 2
+
+
 def calibration_verdict(kit: Kit, method: str | None = None) -> str:
     """Whether the risks are right, in one sentence."""
     own = calibrated_by(kit, method)
     if own is None or own["reason"]:
         return f"Calibration is not known: {own['reason'] if own else 'it was not measured'}."
     judged = within(own["slope"], SLOPE), within(own["in_the_large"], LARGE)
-    numbers = (f"slope {with_interval(own['slope'], 2)}, in the large "
-               f"{with_interval(own['in_the_large'], 2)}")  # fmt: skip
+    digits = _digits(own)
+    numbers = (f"slope {with_interval(own['slope'], digits)}, in the large "
+               f"{with_interval(own['in_the_large'], digits)}")  # fmt: skip
     bounds = (f"the bounds {SLOPE[0]:g} to {SLOPE[1]:g} for the slope and ±{LARGE[1]:g} in the "
               "large")  # fmt: skip
     if False in judged:
@@ -47,8 +55,10 @@ def calibration_verdict(kit: Kit, method: str | None = None) -> str:
     named = (("slope", "of the slope"), ("in_the_large", "in the large"))
     unknown = [words for name, words in named
                if own[name]["low"] is None or own[name]["high"] is None]  # fmt: skip
+    crosses = " and ".join(words for (_, words), one in zip(named, judged, strict=True)
+                           if one is None)  # fmt: skip
     why = (f"the interval {' and '.join(unknown)} is not known" if unknown
-           else f"an interval crosses {bounds}")  # fmt: skip
+           else f"the interval {crosses} crosses {bounds}")  # fmt: skip
     return f"Whether calibration is good cannot be told: {why} ({numbers})."
 
 
@@ -62,10 +72,12 @@ def alone(kit: Kit) -> str:
 
 def recalibration_verdict(kit: Kit) -> str:
     """What Platt and temperature scaling changed: the Brier score judged by its whole interval."""
-    parts = []
+    parts, left = [], list[str]()
     for method, words in WAYS.items():
         one = calibrated_by(kit, method)
         if one is None or one["reason"]:
+            if one and one["reason"].startswith(NOT_FITTED) and words not in left:
+                left.append(f"{words[:1].upper()}{words[1:]} was {one['reason']}.")
             continue
         brier, ici = one["brier_minus_none"], one["ici_minus_none"]
         if brier["low"] is None:
@@ -77,7 +89,8 @@ def recalibration_verdict(kit: Kit) -> str:
         if ici["value"] is not None:
             text += f", ICI changed by {number(ici['value'], 4, sign=True)}"
         parts.append(text)
-    return f"Fitted on validation{alone(kit)}, {'; '.join(parts)}." if parts else ""
+    made = [f"Fitted on validation{alone(kit)}, {'; '.join(parts)}."] if parts else []
+    return " ".join([*made, *left])
 
 
 def decision_verdict(kit: Kit) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.evaluation.sections.suppression import HIDDEN, rounded_count
 from pipeline.kit.flow import amount
-from pipeline.kit.inputs import Kit, listed
+from pipeline.kit.inputs import Kit, listed, words_of_source
 from pipeline.kit.tables import counted, rounding, without
 from pipeline.kit.verdicts import (
     calibration_verdict,
@@ -103,7 +103,7 @@ def limits(kit: Kit) -> list[str]:
         first = ("It may not be used to decide about patients: it was measured in retrospect on "
                  "records of the source it was trained on, not in another hospital, not "
                  "prospectively, and not for its effect on care.")  # fmt: skip
-    made = [first]
+    made = [first, *filter(None, [words_of_source(kit).get("limits")])]
     if reasons := kit.result["cohort"]["looks_ahead"]:
         made.append(
             f"The cohort asks for what is known only after the prediction time: "

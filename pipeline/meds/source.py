@@ -5,7 +5,7 @@ Imports nothing heavy, reads no table.
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.cohort.definitions import item_ids
@@ -22,6 +22,13 @@ TIMES = (
     "its times are chart times, but where it has a column charttime: what was stored later than it "
     "was charted is taken as known earlier"
 )
+
+WORDS: Mapping[str, str] = {  # what a paper must say of such data
+    "known": "The data are MEDS, which has one time per event: unless they tell when a row was "
+             "charted beside it, what was stored later was taken as known when it was charted.",
+    "limits": "Of MEDS data that tell one time per event, what was stored later counts as known "
+              "earlier, so that figures may be better than they could be at the bedside.",
+}  # fmt: skip
 
 
 def data_files(root: str | Path) -> list[str]:

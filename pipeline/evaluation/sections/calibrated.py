@@ -65,13 +65,22 @@ def calibrated(
     drawn = _drawn(raw, fitted, grids, resampling)
     made = []
     for place, way in enumerate(WAYS):
-        one = _empty(way, fitted.get(way, []), None)
+        one = _empty(way, fitted.get(way, []), _why_not_fitted(fitted.get(way, [])))
+        if one["reason"]:
+            made.append(one)
+            continue
         _measure(one, drawn, place)
         one["groups"] = _groups(tests[way], resampling, smallest)
         one["smooth"] = _smooth(drawn, place, grids[way])
         one["histogram"] = _histogram(tests[way], smallest)
         made.append(one)
     return made
+
+
+def _why_not_fitted(by_run: Fitted) -> str | None:
+    """Why a way left all risks as they are; None where a run was fitted, or nothing is."""
+    reasons = [run["reason"] for run in by_run]
+    return f"not fitted: {reasons[0]}" if reasons and all(reasons) else None
 
 
 def _empty(way: Way, by_run: Fitted, reason: str | None
