@@ -202,6 +202,7 @@ def test_a_target_is_planned_and_others_are_refused(fresh, tmp_path):
         "results/meds/metadata/dataset.json": "MEDS data are not written",
         "results/meds/metadata/subject_splits.parquet": "MEDS data are not written",
         f"results/meds/labels/{TASK}.parquet": "MEDS data are not written",
+        "results/corrected/stay/labels/mortality_12h.parquet": f"labels of {TASK} alone",
     }.items():
         refused = fresh.snakemake("--dry-run", "--quiet", "rules", *config, "--", other)
         assert refused.status and words in refused.text, refused.text

@@ -206,6 +206,29 @@ def test_an_end_without_a_start_shifts_no_infusion(other, tmp_path, caplog):
     assert "have no end" not in caplog.text
 
 
+def test_a_lost_end_gives_no_infusion_that_of_a_later_one(other, tmp_path, caplog):
+    root, codes = other
+    more = [(7, at(20), "nor on", 0.2), (7, at(22), "nor off", 5.0)]
+
+    def change(rows):
+        kept = rows.filter(pl.col("code") != "nor off")
+        return pl.concat([kept, pl.DataFrame(more, rows.schema, orient="row")])
+
+    changed(root, change)
+    source = adapted(root, tmp_path / "source", codes)
+    given = pl.read_parquet(source / "inputevents.parquet").sort("starttime")
+    assert given.select("starttime", "endtime").rows() == [(at(6), None), (at(20), at(22))]
+    assert "infusions and procedures have no end" in caplog.text
+
+
+def test_a_column_of_times_without_a_value_tells_none(other, tmp_path, caplog):
+    root, codes = other
+    empty = pl.lit(None, pl.Datetime("us")).alias("charttime")
+    changed(root, lambda rows: rows.with_columns(empty))
+    adapted(root, tmp_path / "source", codes)
+    assert "its times are chart times" in caplog.text
+
+
 def test_ids_that_stand_on_admissions_alone_leave_readings_to_their_times(other, tmp_path):
     root, codes = other
     began = pl.col("code").str.contains("Admit|Discharge")
@@ -223,6 +246,7 @@ def test_ids_that_stand_on_admissions_alone_leave_readings_to_their_times(other,
     ("column", "value", "words"),
     [
         ("hadm_id", "H-17", "hadm_id holds what are no whole numbers"),
+        ("hadm_id", 500.7, "hadm_id holds what are no whole numbers"),
         ("numeric_value", "high", "numeric_value holds what are no numbers"),
         ("subject_id", "P7", "subject_id holds what are no whole numbers"),
     ],
@@ -241,6 +265,25 @@ def test_a_code_in_another_unit_is_told_on_the_screen(other, tmp_path, caplog):
     adapted(root, tmp_path / "source", codes)
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert any("creatinine: in mg/dL, read as umol/L, unconverted" in line for line in said)
+
+
+@pytest.mark.parametrize("way", ["a column", "no scale", "no unit"])
+def test_another_unit_is_told_wherever_it_stands(other, tmp_path, caplog, way):
+    root, codes = other
+    text = codes.read_text()
+    if way == "a column":
+        changed(root, lambda rows: rows.with_columns(
+            unit=pl.when(code="krea").then(pl.lit("mg/dL"))))  # fmt: skip
+    else:
+        unit = "umol/L" if way == "no scale" else ""
+        code = "krea" if way == "no scale" else "krea//*"
+        changed(root, lambda rows: rows.with_columns(
+            pl.col("code").replace("krea", code.replace("*", "umol/L"))))  # fmt: skip
+        lines = [f"{code},creatinine,{unit},,," if line.startswith("krea") else line
+                 for line in text.splitlines()]  # fmt: skip
+        codes.write_text("\n".join(lines) + "\n")
+    adapted(root, tmp_path / "source", codes)
+    assert "creatinine: in" in caplog.text and "unconverted" in caplog.text
 
 
 def test_what_mimics_csv_does_not_know_is_refused_with_the_remedy(other, tmp_path):

@@ -92,7 +92,12 @@ def refuse_lost(database: duckdb.DuckDBPyConnection, root: str, column: str, kin
     if kind == columns_of(database)[column] or kind == "VARCHAR":
         return
     query = f"SELECT count(*) FROM data WHERE {column} IS NOT NULL AND TRY_CAST({column} AS {kind})"
-    lost = (database.execute(f"{query} IS NULL").fetchone() or [0])[0]
+    if kind == "BIGINT":  # a cast would round 500.7
+        as_number = f"TRY_CAST({column} AS DOUBLE)"
+        query = f"{query} IS NULL OR {as_number} <> floor({as_number})"
+    else:
+        query = f"{query} IS NULL"
+    lost = (database.execute(query).fetchone() or [0])[0]
     if lost:
         wanted = {"BIGINT": "whole numbers", "DOUBLE": "numbers"}.get(kind, "times")
         raise InputError(f"{root}: {column} holds what are no {wanted} in {shown(lost)} row(s)")
@@ -108,10 +113,12 @@ def make_spans(database: duckdb.DuckDBPyConnection) -> None:
     database.execute(sql_beside(__file__, "adapt.sql").format(named=(named or [False])[0]))
 
 
-def named_in(database: duckdb.DuckDBPyConnection, column: str, found: set[str]) -> bool:
-    """Whether some reading has an id: one may stand on admissions or stays alone."""
-    query = f"SELECT 1 FROM charted_events WHERE {column} IS NOT NULL LIMIT 1"
-    return column in found and database.execute(query).fetchone() is not None
+def has_values(
+    database: duckdb.DuckDBPyConnection, column: str, found: set[str], view: str = "events"
+) -> bool:
+    """Whether a column that is there says anything."""
+    query = f"SELECT 1 FROM {view} WHERE {column} IS NOT NULL LIMIT 1"
+    return column in found and bool(database.execute(query).fetchall())
 
 
 def locate(database: duckdb.DuckDBPyConnection, found: set[str]) -> None:
@@ -120,7 +127,8 @@ def locate(database: duckdb.DuckDBPyConnection, found: set[str]) -> None:
     Where no reading names one (ids may stand on admissions alone) it is of the one it falls into.
     """
     hits = "SELECT * FROM charted_events"
-    if not named_in(database, "stay_id", found):
+    # ids may stand on admissions or stays alone
+    if not has_values(database, "stay_id", found, "charted_events"):
         within = "h.charttime <= s.outtime"
         hits = (
             f"SELECT h.* REPLACE (CASE WHEN {within} THEN s.stay_id END AS stay_id,"
@@ -128,7 +136,7 @@ def locate(database: duckdb.DuckDBPyConnection, found: set[str]) -> None:
             f" FROM ({hits}) AS h ASOF LEFT JOIN icustays AS s"
             " ON h.subject_id = s.subject_id AND h.charttime >= s.intime"
         )
-    if not named_in(database, "hadm_id", found):
+    if not has_values(database, "hadm_id", found, "charted_events"):
         hits = (
             "SELECT h.* REPLACE (coalesce(h.hadm_id, CASE WHEN h.charttime <= a.dischtime"
             f" THEN a.hadm_id END) AS hadm_id) FROM ({hits}) AS h ASOF LEFT JOIN admissions AS a"
@@ -181,23 +189,54 @@ def report(found: pl.DataFrame, codes: Mapping[str, int], known: set[str], root:
          shown_part(rows, total), total)  # fmt: skip
     if missing := lacking(found):
         warn(f"signals that the data set lacks: {', '.join(missing)}")
-    for line in other_units(found):
-        warn(f"{line}, unconverted; if it is another unit, give the code a row with its scale")
+    warn_of_units(other_units(found))
 
 
 def other_units(found: pl.DataFrame) -> list[str]:
-    """Codes whose own unit, their last part, is not the one that the csv says, a line per signal.
+    """Codes whose own unit, their last part, is not the one that they are read in.
+
+    That is the csv's, or, where it says none, that of the signal's first item in MIMIC-IV, as
+    which it is read; a line per signal. A unit of the csv that is not that item's, without a scale,
+    is told as well.
 
     >>> found = pl.DataFrame({"signal": ["creatinine"], "unit": ["mg/dL"], "parts": [["umol/L"]],
-    ...                       "source": ["labevents"]})
+    ...                       "source": ["labevents"], "scale": [1.0], "shift": [0.0]})
     >>> other_units(found)
     ['creatinine: in umol/L, read as mg/dL']
     """
-    own, unit = pl.col("parts").list.last(), pl.col("unit")
-    differs = own.str.to_lowercase() != unit.str.to_lowercase()
-    told = found.drop_nulls("source").filter(differs, unit != "")
-    rows = told.select("signal", own.alias("own"), "unit").unique().sort("signal", "own").rows()
-    return [f"{signal}: in {own_unit}, read as {as_unit}" for signal, own_unit, as_unit in rows]
+    first = {one.signal: one.unit for one in reversed(read_codes()) if one.unit}
+    told = found.drop_nulls("source").with_columns(
+        own_unit=pl.col("signal").replace_strict(first, default="", return_dtype=pl.String)
+    )
+    told = told.with_columns(
+        read=pl.when(pl.col("unit") != "").then("unit").otherwise("own_unit"),
+        last=pl.col("parts").list.last(),
+    )
+    unscaled = told.filter(scale=1.0, shift=0.0)
+    return [*_differing(told, "last", "read"), *_differing(unscaled, "unit", "own_unit")]
+
+
+def told_units(database: duckdb.DuckDBPyConnection) -> list[str]:
+    """The same of the units in a column of their own."""
+    told = database.sql(
+        "SELECT DISTINCT signal, told_unit AS told, unit FROM events JOIN meanings USING (code) "
+        "WHERE source IS NOT NULL AND told_unit IS NOT NULL"
+    ).pl()
+    return _differing(told, "told", "unit")
+
+
+def _differing(told: pl.DataFrame, one: str, other: str) -> list[str]:
+    """A line per signal of which two units are told, and differ by more than capitals."""
+    differs = pl.col(one).str.to_lowercase() != pl.col(other).str.to_lowercase()
+    there = (pl.col(one) != "") & (pl.col(other) != "") & (pl.col(one) != "UNK")
+    rows = told.filter(differs & there).select("signal", a=one, b=other).unique()
+    return [f"{signal}: in {a}, read as {b}" for signal, a, b in rows.sort("signal", "a").rows()]
+
+
+def warn_of_units(lines: Sequence[str]) -> None:
+    """Says of which signals the unit is another, or another name of the same."""
+    for line in dict.fromkeys(lines):
+        warn(f"{line}, unconverted; if it is another unit, give the code a row with its scale")
 
 
 def adapt(
@@ -214,8 +253,12 @@ def adapt(
         known = open_data(database, root, sample)
         there = dict(database.execute("SELECT code, count(*) FROM events GROUP BY code").fetchall())
         found = meanings([code for code in there if code], rows)
+        if not has_values(database, "charted", known):
+            known -= {"charted"}
         report(found, there, known, root)
         database.register("meanings", found.to_arrow())
+        if "told_unit" in known:
+            warn_of_units(told_units(database))
         make_spans(database)
         locate(database, known)
         report_turned(database)

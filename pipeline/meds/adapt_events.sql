@@ -39,8 +39,9 @@ SELECT subject_id, hadm_id, stay_id, charttime, storetime, itemid, number AS val
 FROM hits WHERE source = 'outputevents';
 
 -- Starts and ends of an item (and order, where orders are told). An end when nothing runs is of what
--- began before the record: it has no start. ASSUME of several that run what began first ends first,
--- and that of an end without an amount something was given.
+-- began before the record: it has no start. ASSUME of several that run what began first ends first;
+-- where there are not as many ends as starts, that a start ends before the next one or is open; and
+-- that of an end without an amount something was given.
 CREATE OR REPLACE TABLE turned AS
 WITH numbered AS (
     SELECT
@@ -52,7 +53,12 @@ WITH numbered AS (
         count(*) FILTER (WHERE event = 'start') OVER (
             PARTITION BY source, subject_id, itemid, order_id
             ORDER BY charttime RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        ) AS begun
+        ) AS begun,
+        count(*) FILTER (WHERE event = 'start') OVER (
+            PARTITION BY source, subject_id, itemid, order_id
+            ORDER BY charttime
+            RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+        ) AS begun_before
     FROM hits WHERE event IN ('start', 'end')
 ),
 counted AS (
@@ -65,13 +71,36 @@ counted AS (
             ELSE 0
         END AS unbegun
     FROM numbered
+),
+in_order AS (
+    SELECT
+        *,
+        unbegun > coalesce(lag(unbegun) OVER (
+            PARTITION BY source, event, subject_id, itemid, order_id ORDER BY place
+        ), 0) AS no_start
+    FROM counted
+),
+compared AS (
+    SELECT
+        *,
+        count(*) FILTER (WHERE event = 'start') OVER all_of
+        <> count(*) FILTER (WHERE event = 'end' AND NOT no_start) OVER all_of AS uneven
+    FROM in_order
+    WINDOW all_of AS (PARTITION BY source, subject_id, itemid, order_id)
+),
+placed AS (
+    SELECT
+        * EXCLUDE (no_start),
+        CASE WHEN uneven AND event = 'end' THEN begun_before ELSE place - unbegun END AS k,
+        CASE WHEN uneven AND event = 'end' THEN begun_before = 0 ELSE no_start END AS no_start
+    FROM compared
 )
 SELECT
-    *, place - unbegun AS k,
-    unbegun > coalesce(lag(unbegun) OVER (
-        PARTITION BY source, event, subject_id, itemid, order_id ORDER BY place
-    ), 0) AS no_start
-FROM counted;
+    * EXCLUDE (no_start),
+    no_start OR event = 'end' AND row_number() OVER (
+        PARTITION BY source, event, subject_id, itemid, order_id, no_start, k ORDER BY place
+    ) > 1 AS no_start
+FROM placed;
 
 CREATE OR REPLACE VIEW ran AS
 SELECT

@@ -45,13 +45,14 @@ class Checks:
             )
         why = targets.uneven(self.config, modalities, model, protocol, task)
         why = why or targets.ahead(self.config, model, protocol, task)
-        if self.kind == MEDS:
-            why = why or targets.beyond_meds(self.config, model, protocol, task)
-        if self.kind == HOURLY:
-            why = why or targets.beyond_hourly(self.config, model, protocol, task)
-        if why:
+        if why := why or self.beyond(model, protocol, task):
             sys.exit(f"{modalities}_{model}_{task}: {why}")
         self.needs(targets.needs(self.config, modalities, model, protocol, task))
+
+    def beyond(self, model: str, protocol: str, task: str) -> str | None:
+        """Why a MEDS data set or hourly tables do not offer what is asked; None where they do."""
+        asked = {MEDS: targets.beyond_meds, HOURLY: targets.beyond_hourly}.get(self.kind)
+        return asked(self.config, model, protocol, task) if asked else None
 
     def storable(self, wildcards: Any) -> None:
         """Refuses a target whose model cannot be stored, before it is made."""
@@ -102,6 +103,8 @@ class Checks:
         if one.unit != unit:
             folder = f"{experiments.home(self.config)}/{protocol}/{unit}"
             sys.exit(f"{folder}/labels/{task}: a task of the unit {one.unit}")
+        if why := self.beyond("", protocol, task):
+            sys.exit(f"labels/{task}: {why}")
         return one.asked.files
 
     def as_meds(self, task: str = "") -> None:
@@ -115,7 +118,7 @@ class Checks:
         if tasks.find(task).kind != "binary":
             sys.exit(f"{task}: it has many labels of an episode, and MEDS holds one; ask for a "
                      "task with one outcome")  # fmt: skip
-        if self.kind == MEDS and (why := targets.beyond_meds(self.config, "", "corrected", task)):
+        if why := self.beyond("", "corrected", task):
             sys.exit(f"results/meds/labels/{task}.parquet: {why}")
 
     def named(self) -> list[str]:
