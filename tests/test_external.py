@@ -15,13 +15,14 @@ from sklearn.metrics import roc_auc_score
 from pipeline.evaluation.sections.external import DRAWS, ici_and_curve, refits, validated
 from pipeline.evaluation.statistics.bootstrap import Resampling
 from pipeline.evaluation.statistics.sample import Sample
+from pipeline.extract.settings import Source as Section
 from pipeline.plan import configuration
 from pipeline.predict import __main__ as predict
 from pipeline.predict import external
 from pipeline.predict.folder import read_model
 from pipeline.predict.outcomes import followed
 from pipeline.predict.predictor import Predictor
-from pipeline.predict.prepared import prepare, section_of
+from pipeline.predict.prepared import check_offered, prepare, section_of
 from pipeline.predict.source import Prepared
 from pipeline.report import external as drawing
 from pipeline.stage.errors import InputError
@@ -51,11 +52,11 @@ def test_a_refit_mends_a_known_distortion_the_better_the_more_patients_it_has():
     assert refits(part, 0, 0, (200, 1000)) == made != refits(part, 1, 0, (200, 1000))
     small, large = made
     assert [one["draws"] for one in made] == [DRAWS, DRAWS]
-    assert large["before"]["slope"]["mean"] == pytest.approx(0.5, abs=0.08)
-    assert large["after"]["slope"]["mean"] == pytest.approx(1, abs=0.1)
-    assert large["after"]["in_the_large"]["mean"] == pytest.approx(0, abs=0.1)
-    assert large["after"]["ici"]["mean"] < small["after"]["ici"]["mean"]
-    assert small["after"]["ici"]["mean"] < small["before"]["ici"]["mean"]
+    assert large["before"]["slope"]["median"] == pytest.approx(0.5, abs=0.08)
+    assert large["after"]["slope"]["median"] == pytest.approx(1, abs=0.1)
+    assert large["after"]["in_the_large"]["median"] == pytest.approx(0, abs=0.1)
+    assert large["after"]["ici"]["median"] < small["after"]["ici"]["median"]
+    assert small["after"]["ici"]["median"] < small["before"]["ici"]["median"]
     width = [one["after"]["slope"]["high"] - one["after"]["slope"]["low"] for one in made]
     assert width[1] < width[0] / 1.5
 
@@ -203,6 +204,36 @@ def test_the_result_is_of_everybody_there_and_follows_its_schema(result, model, 
     assert result["absent_tables"] == []
 
 
+def test_of_its_own_source_test_patients_alone_are_judged(north, monkeypatch, tmp_path):
+    risks = north / f"results/corrected/admission/predictions/{TARGET}.parquet"
+    own = validate(north, tmp_path, monkeypatch, north / "results/hospital", predictions=risks)
+    known = json.loads((north / f"results/{TARGET}.json").read_text())
+    assert own["there"]["metrics"]["n"] == known["metrics"]["test"]["n"]
+    assert own["there"]["metrics"]["auroc"]["value"] == pytest.approx(
+        known["metrics"]["test"]["auroc"]["value"], abs=1e-6
+    )
+    assert any("left out" in note for note in own["notes"])
+
+
+def test_tasks_that_a_source_cannot_answer_are_refused():
+    hourly = Section(kind="hourly", root=".")
+    with pytest.raises(InputError, match="outcomes of icumortality_24h alone"):
+        check_offered(hourly, "mortality_24h")
+    check_offered(hourly, "icumortality_24h")
+    with pytest.raises(InputError, match="no signals of a MEDS source"):
+        check_offered(Section(kind="meds", root="."), "arf_bipap_4h")
+
+
+def test_few_patients_do_not_draw_the_figure_of_a_refit_away():
+    random = np.random.default_rng(3)
+    logit = random.normal(-1, 0.5, 1500)
+    label = random.random(1500) < 1 / (1 + np.exp(-logit))
+    risk = 1 / (1 + np.exp(-logit))
+    part = Sample(np.arange(1500), np.arange(1500), label, risk[None], seeds=(0,))
+    (made,) = refits(part, 0, 0, (50,))
+    assert made["after"]["slope"]["median"] == pytest.approx(1, abs=0.35)
+
+
 def test_home_has_the_figures_of_its_result(north, result):
     known = json.loads((north / f"results/{TARGET}.json").read_text())
     assert result["home"]["metrics"] == known["metrics"]["test"]
@@ -283,7 +314,8 @@ def test_a_validation_has_the_same_bytes_in_every_run(north, monkeypatch, tmp_pa
     """Without predictions of home there is no home."""
     told = validate(north, tmp_path, monkeypatch, north / "north", resamples=1000, name="north")
     assert told["home"] is None
-    assert {**told, "home": result["home"]} == result
+    assert "without the predictions of home" in told["notes"][-1]
+    assert {**told, "home": result["home"], "notes": result["notes"]} == result
 
 
 def test_a_source_in_meds_gives_the_same_patients(north, source, made, monkeypatch, tmp_path):

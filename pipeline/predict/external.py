@@ -22,9 +22,10 @@ from pipeline.evaluation.sections.external import refits, validated
 from pipeline.evaluation.sections.suppression import shown_attrition, shown_part
 from pipeline.evaluation.statistics.bootstrap import Resampling, described
 from pipeline.evaluation.statistics.figures import rounded
+from pipeline.evaluation.statistics.metrics import CLIP
 from pipeline.predict import folder, reference
 from pipeline.predict.outcomes import followed
-from pipeline.predict.prepared import facts, prepare, section_of
+from pipeline.predict.prepared import check_offered, facts, prepare, section_of
 from pipeline.predict.quality import shift
 from pipeline.stage.command import parser, run
 from pipeline.stage.errors import InputError
@@ -35,6 +36,8 @@ from pipeline.stage.privacy import LEAST, tell, warn
 
 if TYPE_CHECKING:
     from pipeline.predict.predictor import Prediction
+
+SAME = 0.1  # of log odds: the risks of one patient, made twice
 
 
 def _arguments() -> argparse.Namespace:
@@ -59,12 +62,7 @@ def at_home(model: StoredModel, path: str, resampling: Resampling, smallest: int
 
     `path`: the predictions of the model, of the first fold.
     """
-    (table,) = read_task([path], model["task"])
-    if seeds(table) != [one["seed"] for one in model["seeds"]]:
-        raise InputError(f"{path}: seeds {seeds(table)}, but the model has others: give the "
-                         "predictions that it was stored with")  # fmt: skip
-    if reference.of_risks(table, model["seeds"]) != model["reference"]:
-        raise InputError(f"{path}: these are not the predictions that the model was stored with")
+    table = of_home(model, path)
     parts = [
         one.with_columns(probability=pl.Series(reference.recalibrated(
             one["probability"].to_numpy(), told)))
@@ -72,6 +70,38 @@ def at_home(model: StoredModel, path: str, resampling: Resampling, smallest: int
         for one in [table.filter(seed=told["seed"])]
     ]  # fmt: skip
     return measured(model, pl.concat(parts), resampling, smallest)
+
+
+def of_home(model: StoredModel, path: str) -> pl.DataFrame:
+    """The predictions that a model was stored with; `InputError` where these are others."""
+    (table,) = read_task([path], model["task"])
+    if seeds(table) != [one["seed"] for one in model["seeds"]]:
+        raise InputError(f"{path}: seeds {seeds(table)}, but the model has others: give the "
+                         "predictions that it was stored with")  # fmt: skip
+    if reference.of_risks(table, model["seeds"]) != model["reference"]:
+        raise InputError(f"{path}: these are not the predictions that the model was stored with")
+    return table
+
+
+def seen_at_home(home: pl.DataFrame, risks: pl.DataFrame) -> list[int]:
+    """Patients of there who were trained on, or chosen by, at home: nobody but where the episodes
+    of there are those of home: same numbers, and nearly the same risks.
+
+    >>> home = pl.DataFrame({"episode_id": [1, 2], "subject_id": [7, 8], "split": ["val", "test"],
+    ...                      "seed": 0, "probability": [0.3, 0.1]})
+    >>> there = home.drop("split")
+    >>> seen_at_home(home, there), seen_at_home(home, there.with_columns(probability=0.9))
+    ([7], [])
+    """
+    # ASSUME another release, or other versions of libraries, move the log odds by less than .1;
+    # of other people who have the same numbers they differ by more
+    key = ["episode_id", "subject_id", "seed"]
+    one, other = (pl.col(name).clip(CLIP, 1 - CLIP) for name in ("probability", "again"))
+    both = home.join(risks.select(*key, again="probability"), on=key, how="inner")
+    apart = both.select(((one / (1 - one)).log() - (other / (1 - other)).log()).abs().median())
+    if both.is_empty() or apart.item() >= SAME:
+        return []
+    return home.filter(pl.col("split") != "test")["subject_id"].unique().sort().to_list()
 
 
 def measured(model: StoredModel, frame: pl.DataFrame, resampling: Resampling, smallest: int
@@ -93,13 +123,17 @@ def validate(asked: argparse.Namespace, model: StoredModel) -> ExternalValidatio
     from pipeline.predict.predictor import Predictor  # torch
 
     least, section = asked.suppress_below, section_of(asked.source)
+    check_offered(section, model["task"])
+    before = of_home(model, asked.predictions) if asked.predictions else None
     resampling = Resampling(asked.resamples, asked.seed, max(1, least))
     predictor = Predictor(asked.model, asked.device, asked.threads, asked.memory_mb)
     with tempfile.TemporaryDirectory(prefix="external-") as name:
         work = Path(name)
         source = prepare(section, predictor.tables, work / "source", asked.threads, asked.memory_mb)
         made = predictor.predict(source, suppress_below=least)
-        known, steps = followed(model, source, made.risks, work, asked.threads, asked.memory_mb)
+        seen = [] if before is None else seen_at_home(before, made.risks)
+        known, steps = followed(model, source, made.risks, work, asked.threads, asked.memory_mb,
+                                seen)  # fmt: skip
     frame, total = rows_of(made.risks, known), made.risks["episode_id"].n_unique()
     home = at_home(model, asked.predictions, resampling, least) if asked.predictions else None
     selection = shown_attrition([*made.steps, *steps], least)
@@ -130,8 +164,17 @@ def validate(asked: argparse.Namespace, model: StoredModel) -> ExternalValidatio
         "unknown_items": report["unknown_items"],
         "unseen": report["unseen"],
         "units": report["units"],
-        "notes": report.get("notes", []),
+        "notes": [*report.get("notes", []), *notes_of_home(before is None, bool(seen))],
     }  # fmt: skip
+
+
+def notes_of_home(unchecked: bool, shared: bool) -> list[str]:
+    """Whether patients of there may be patients of home."""
+    if unchecked:
+        return ["without the predictions of home nobody can tell whether its patients are there, "
+                "too: figures of patients that were trained on validate nothing"]  # fmt: skip
+    return ["the source holds episodes of home: patients that were trained on, or chosen by, are "
+            "left out"] * shared  # fmt: skip
 
 
 def present(model: StoredModel, made: "Prediction", known: pl.DataFrame, least: int
@@ -177,6 +220,8 @@ def say(made: ExternalValidation) -> None:
         warn(f"{made['model']['target']}, {made['name']}: no figures: {there['reason']}")
     tell(f"{made['model']['target']}, {made['name']}: {there['n']} episodes, AUROC "
          f"{there['auroc']['value']}, {made['unlabelled']} without an outcome")  # fmt: skip
+    for note in made["notes"]:
+        warn(f"{made['name']}: {note}")
     if made["absent_signals"]:
         warn(f"{made['name']}: signals that it lacks: {', '.join(made['absent_signals'])}")
 
@@ -184,6 +229,8 @@ def say(made: ExternalValidation) -> None:
 def main() -> None:
     """Checks what was asked, validates, and writes the result."""
     asked = _arguments()
+    if asked.seed < 0 or asked.resamples < 1:
+        raise InputError("--seed: expected 0 or more; --resamples: 1 or more")
     model = folder.read_model(asked.model)  # refused before anything is read
     made = validate(asked, model)
     write_json(asked.output, rounded(made))

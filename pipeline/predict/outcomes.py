@@ -5,7 +5,7 @@ what became known after the prediction is read here, and only here. Who has a ri
 (still in hospital, no discharge, not at risk by what is known now) is counted, step by step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,12 @@ def running(model: StoredModel, source: Prepared, who: pl.DataFrame) -> pl.Serie
 
 def followed(
     model: StoredModel, source: Prepared, risks: pl.DataFrame, work: Path, threads: int,
-    memory_mb: int,
+    memory_mb: int, seen: Sequence[int] = (),
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:  # fmt: skip
     """Those with a risk whose outcome is known, with `label`; who is left step by step.
 
-    `risks`: of `pipeline.predict`; `work`: a folder of one's own. `InputError` where there is
-    nobody.
+    `risks`: of `pipeline.predict`; `work`: a folder of one's own; `seen`: patients that home knows,
+    who are left out. `InputError` where there is nobody.
     """
     who = risks.select("episode_id", "subject_id").unique().sort("episode_id")
     open_ended = running(model, source, who)
@@ -80,11 +80,14 @@ def followed(
     rows = who.join(outcomes.with_columns(in_cohort=True), on="episode_id", how="left",
                     maintain_order="left")  # fmt: skip
     rows = rows.with_columns(
-        predicted=True, ended=~pl.col("episode_id").is_in(open_ended.implode()),
+        predicted=True,
+        unseen=~pl.col("subject_id").is_in(list(seen)),
+        ended=~pl.col("episode_id").is_in(open_ended.implode()),
         told=pl.col("label").is_not_null(),
     )  # fmt: skip
     asked: Mapping[str, str] = {
         "predicted": "with a risk",
+        **({"unseen": "of no patient that was trained on, or chosen by, at home"} if seen else {}),
         "ended": ENDED[model["unit"]],
         "in_cohort": "of the cohort, by what is known now",
         **{

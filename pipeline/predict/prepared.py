@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline.cohort.task import find
 from pipeline.extract import release
 from pipeline.extract.settings import Source as Section
 from pipeline.extract.settings import expanded
@@ -58,6 +59,16 @@ def facts(section: Section) -> dict[str, Any]:
         adapter.facts(section.folders["root"]) if adapter else release.versions(section.folders)
     )
     return {"kind": section.kind, "releases": releases}
+
+
+def check_offered(section: Section, task: str) -> None:
+    """`InputError` where a source of MEDS or hourly tables does not have what a task asks for."""
+    if section.kind == "hourly" and task != hourly_source.TASK:
+        raise InputError(f"{section.folders['root']}: hourly tables have the outcomes of "
+                         f"{hourly_source.TASK} alone, and the model is of {task}")  # fmt: skip
+    if section.kind == "meds" and (items := meds_source.unknown_items(find(task).asked.files)):
+        raise InputError(f"{section.folders['root']}: the task {task} reads items that are no "
+                         f"signals of a MEDS source: {', '.join(map(str, items))}")  # fmt: skip
 
 
 def prepare(section: Section, names: Iterable[str], folder: Path, threads: int, memory_mb: int

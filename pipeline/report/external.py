@@ -42,9 +42,10 @@ def figure(made: ExternalValidation) -> "Figure":
 
     drawn = Figure(figsize=(4.6, 4.8), layout="constrained")
     panel, lines = drawn.add_subplot(), lines_of(made)
-    if not lines:
+    if not made["there"]["calibration"]["smooth"]:
         reason = made["there"]["metrics"]["reason"] or "no smooth curve can be fitted"
-        panel.text(0.5, 0.5, reason, ha="center", transform=panel.transAxes)
+        panel.text(0.5, 0.5, f"{made['name']}: no curve, {reason}", ha="center", wrap=True,
+                   transform=panel.transAxes)  # fmt: skip
     panel.plot([0, 1], [0, 1], color=ORACLE, lw=0.8, ls=":", label="perfect")
     for words, colour, dashes, curve in lines:
         panel.fill_between(curve["risk"], curve["low"], curve["high"], color=colour, alpha=0.15,

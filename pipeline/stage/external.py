@@ -78,7 +78,8 @@ class CalibrationThere(TypedDict):
     """Intercept with the slope fixed at 1; 0 is right, below 0 risks are too high on average."""
     ici: Estimate
     """Integrated calibration index: mean distance of the risks from a smooth curve of calibration
-    (restricted cubic spline of the logit, four knots)."""
+    (restricted cubic spline of the logit, four knots). A distance is biased upward in resamples: it
+    may lie below its own interval."""
     smooth: Smooth | None
     """That curve, with its band; null without one."""
 
@@ -117,8 +118,8 @@ class Validated(TypedDict):
 class Spread(TypedDict):
     """A figure over the draws; null where there is none."""
 
-    mean: float | None
-    """Mean of the draws."""
+    median: float | None
+    """Median of the draws."""
     low: float | None
     """2.5th percentile of the draws: how much it depends on who was drawn."""
     high: float | None
@@ -161,7 +162,7 @@ class Refit(TypedDict):
     after: Judged | None
     """The risks after the refit, of the same patients."""
     smooth: Smooth | None
-    """Mean smooth curve of the refitted risks; its band holds 95 % of the draws, and is none of
+    """Median smooth curve of the refitted risks; its band holds 95 % of the draws, and is none of
     patients."""
 
 

@@ -143,12 +143,16 @@ def refit(part: Sample, size: int, seed: int, smallest: int) -> Refit:
         drawn = np.isin(part.subject, random.choice(patients, size, replace=False))
         figures[draw], unfitted = _judged(part, drawn, grid)
         made["unfitted"] += unfitted
-    made["draws"] = DRAWS
+    # a draw whose others have no line, before or after, tells nothing of either
+    figures = figures[~np.isnan(figures[:, :, :4]).any(axis=(1, 2))]
+    made["draws"] = len(figures)
+    if not len(figures):
+        return {**made, "reason": "of no draw the others have a calibration line"}
     made["before"], made["after"] = (_spread(figures[:, place]) for place in (0, 1))
     curves = figures[:, 1, 4:]
     if not np.isnan(curves).any():
         low, high = np.percentile(curves, PERCENTILES, axis=0)
-        made["smooth"] = {"risk": grid.tolist(), "observed": curves.mean(axis=0).tolist(),
+        made["smooth"] = {"risk": grid.tolist(), "observed": np.median(curves, axis=0).tolist(),
                           "low": low.tolist(), "high": high.tolist()}  # fmt: skip
     return made
 
@@ -182,14 +186,12 @@ def _figures(label: Flags, score: Floats, grid: Floats) -> Floats:
 
 
 def _spread(figures: Floats) -> Judged:
-    """The mean and the percentiles of draws, (DRAWS, 4 or more)."""
+    """The median and the percentiles of draws, (draws, 4 or more). A mean would follow the few
+    draws whose slope is near 0: after a refit the slope is a ratio."""
 
     def of(values: Floats) -> Spread:
-        there = values[~np.isnan(values)]
-        if not len(there):
-            return {"mean": None, "low": None, "high": None}
-        low, high = np.percentile(there, PERCENTILES)
-        return {"mean": known(there.mean()), "low": known(low), "high": known(high)}
+        low, high = np.percentile(values, PERCENTILES)
+        return {"median": known(np.median(values)), "low": known(low), "high": known(high)}
 
     return {"slope": of(figures[:, 0]), "in_the_large": of(figures[:, 1]),
             "brier": of(figures[:, 2]), "ici": of(figures[:, 3])}  # fmt: skip
