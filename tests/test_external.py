@@ -318,6 +318,7 @@ def test_a_validation_has_the_same_bytes_in_every_run(north, monkeypatch, tmp_pa
     assert {**told, "home": result["home"], "notes": result["notes"]} == result
 
 
+@pytest.mark.slow
 def test_a_source_in_meds_gives_the_same_patients(north, source, made, monkeypatch, tmp_path):
     from meds_at_hand import exported
 

@@ -160,7 +160,10 @@ def test_who_has_not_reached_the_prediction_time_waits(predictor, stored, tables
         ask(predictor, stored, tables, now=times.min() - timedelta(hours=1))
 
 
-@pytest.mark.parametrize(("letter", "gone"), [("n", "mimic-iv-note"), ("c", "mimic-cxr-jpg")])
+@pytest.mark.parametrize(
+    ("letter", "gone"),
+    [pytest.param("n", "mimic-iv-note", marks=pytest.mark.slow), ("c", "mimic-cxr-jpg")],
+)
 def test_a_source_may_lack_a_modality(predictor, stored, tmp_path, letter, gone):
     """Risks are those of the result's scenario in which everybody lacks it."""
     (tmp_path / "new").mkdir()
@@ -241,8 +244,12 @@ def scaled(tables, table, items, scale, shift=0.0):
     [
         # all temperatures in Fahrenheit, charted as Celsius: the other item is converted twice
         ("temperature", "chartevents", [223762], 1.8, 32.0, "degrees Fahrenheit"),
-        ("glucose", "labevents", [50931], 1 / 18.0156, 0.0, "mmol/L"),
-        ("creatinine", "labevents", [50912], 88.42, 0.0, "umol/L"),
+        pytest.param(
+            "glucose", "labevents", [50931], 1 / 18.0156, 0.0, "mmol/L", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "creatinine", "labevents", [50912], 88.42, 0.0, "umol/L", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_unit_that_is_another_one_is_reported(

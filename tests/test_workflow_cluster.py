@@ -63,7 +63,7 @@ def test_a_profile_repeats_the_keys_of_the_default_one(name):
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_a_profile_decides_on_a_gpu_for_every_rule_that_takes_a_device(name):
     of_torch = expanded(rule for rule, text in rules() if "--device {params.device" in text)
-    assert len(of_torch) == 18
+    assert len(of_torch) == 20
     assert sorted(PROFILES[name]["set-resources"]) == of_torch
     gpus = {rule: own["gpu"] for rule, own in PROFILES[name]["set-resources"].items()}
     trainings = expanded(rule for rule, text in rules() if "launch=LAUNCH" in text)

@@ -38,10 +38,10 @@ CREATE OR REPLACE VIEW outputevents AS
 SELECT subject_id, hadm_id, stay_id, charttime, storetime, itemid, number AS value
 FROM hits WHERE source = 'outputevents';
 
--- Starts and ends of an item (and order, where orders are told). An end when nothing runs is of what
--- began before the record: it has no start. ASSUME of several that run what began first ends first;
--- where there are not as many ends as starts, that a start ends before the next one or is open; and
--- that of an end without an amount something was given.
+-- Starts and ends of an item (and order, where orders are told). An end when nothing runs is of
+-- what began before the record: it has no start. ASSUME of several that run what began first ends
+-- first; where there are not as many ends as starts, that a start ends before the next one or is
+-- open; and that of an end without an amount something was given.
 CREATE OR REPLACE TABLE turned AS
 WITH numbered AS (
     SELECT
