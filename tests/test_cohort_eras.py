@@ -12,14 +12,17 @@ import pytest
 import yaml
 from checkout import REPOSITORY
 from episodes_at_hand import cohort_of
+from hospital_files import files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit_at_hand import kit_of
+from meds_at_hand import extracted
 
 from pipeline.cohort import eras
 from pipeline.cohort.episodes import select_episodes
-from pipeline.cohort.settings import Fold
+from pipeline.cohort.settings import ERA_TABLES, Fold
 from pipeline.cohort.split import split_of
+from pipeline.ehr import bins as stage
 from pipeline.kit.methods import methods
 from pipeline.meds import splits
 from pipeline.plan.configuration import check
@@ -232,12 +235,41 @@ def test_every_fit_on_the_source_asks_the_one_function():
     assert users == {f"pipeline/cohort/{name}.py" for name in ("episodes", "eras", "split")}
 
 
+def test_bins_by_era_do_not_change_with_what_is_charted_late(tmp_path, monkeypatch):
+    """Absurd heart rates of late patients, and of early ones in the late era, move no bin."""
+    source = extracted(files(300, films=False) / "mimiciv/3.1", tmp_path / "source")
+    split = json.dumps({"salt": "a", **SHARES, "by": "era", "late": LATE})
+
+    def bins():
+        words = ["bins", "--source", source, "--split", split,
+                 "--output", tmp_path / "bins.parquet", "--eras", *(source / f"{name}.parquet" for name in ERA_TABLES)]  # fmt: skip
+        monkeypatch.setattr(sys, "argv", list(map(str, words)))
+        stage.main()
+        return pl.read_parquet(tmp_path / "bins.parquet")
+
+    before = bins()
+    path = source / "chartevents.parquet"
+    charted = pl.read_parquet(path)
+    years = pl.read_parquet(source / "patients.parquet").select("subject_id", "anchor_year")
+    rates = charted.filter(itemid=220045).join(years, on="subject_id")
+    planted = rates.with_columns(
+        charttime=pl.datetime(pl.col("anchor_year") + 20, 1, 1), valuenum=pl.lit(290.0)
+    ).select(charted.columns)
+    pl.concat([charted, planted]).write_parquet(path)
+    assert bins().equals(before)
+    soon = planted.with_columns(rates["charttime"])  # in time: a fit must see it
+    pl.concat([charted, soon]).write_parquet(path)
+    assert not bins().equals(before)
+
+
 def test_folds_are_refused_and_the_test_share_is_not_asked():
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
     config["split"] |= {"by": "era", "late": LATE}
     check({**config})
     with pytest.raises(InputError, match=r"folds: 4, but split.by is era.*; set folds: 1"):
         check({**config, "folds": 4})
+    with pytest.raises(InputError, match="kind meds tells no calendar years"):
+        check({**config, "source": {"kind": "meds", "root": "."}})
 
 
 def test_only_a_split_by_era_gives_fits_the_tables_of_eras():

@@ -324,6 +324,9 @@ def _header(path: str) -> list[str]:
 def _shares(config: Config) -> Iterator[str]:
     test = config.split.test
     if config.split.by == "era":
+        if config.source.kind in ADAPTERS:
+            yield (f"split.by: era, but a source of kind {config.source.kind} tells no calendar "
+                   "years; set split.by: patient")  # fmt: skip
         if config.folds > 1:
             yield (f"folds: {config.folds}, but split.by is era, which has one test set, the late "
                    "patients; set folds: 1, or split.by: patient")  # fmt: skip
