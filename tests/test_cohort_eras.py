@@ -241,8 +241,10 @@ def test_bins_by_era_do_not_change_with_what_is_charted_late(tmp_path, monkeypat
     split = json.dumps({"salt": "a", **SHARES, "by": "era", "late": LATE})
 
     def bins():
-        words = ["bins", "--source", source, "--split", split,
-                 "--output", tmp_path / "bins.parquet", "--eras", *(source / f"{name}.parquet" for name in ERA_TABLES)]  # fmt: skip
+        tables = [source / f"{name}.parquet" for name in ERA_TABLES]
+        output = tmp_path / "bins.parquet"
+        words = ["bins", "--source", source, "--split", split, "--output", output]
+        words += ["--eras", *tables]
         monkeypatch.setattr(sys, "argv", list(map(str, words)))
         stage.main()
         return pl.read_parquet(tmp_path / "bins.parquet")
