@@ -9,6 +9,7 @@ from pipeline.kit.groups import MEASURES
 from pipeline.kit.inputs import Kit, listed, words_of_source
 from pipeline.kit.tables import counted, rounding
 from pipeline.kit.words import PUBLISHED, corrected, counts, episodes, of_split
+from pipeline.meds.source import UNKNOWN
 from pipeline.report.names import letter_words
 
 # kinds of the availability rule by the modality that reads them, and by the table that they are of
@@ -28,7 +29,8 @@ def source_words(kit: Kit) -> str:
     releases = (kit.part["definition"] or {}).get("releases") or kit.result["source"].get(
         "releases"
     )
-    named = [f"{title} {version}" for title, version in (releases or {}).items()]
+    named = [f"{title} {version}".removesuffix(f" {UNKNOWN}")
+             for title, version in (releases or {}).items()]  # fmt: skip
     return f"{listed(named)}" if named else "MIMIC"
 
 
