@@ -42,7 +42,7 @@ def words(result: Result, path: Path, letters: Letters) -> str:
     head += f", experiment {result['experiment']}" if "experiment" in result else ""
     definition = parts[0].get("definition") if len(parts) == 1 else None
     lines = ({"Question": definition["question"]} if definition else {}) | lines
-    return "\n".join([head, *(f"  {name:<{WIDTH}}{text}" for name, text in lines.items())])
+    return "\n".join([head, *(f"  {name:<{WIDTH - 1}} {text}" for name, text in lines.items())])
 
 
 def headline(result: Result) -> Lines:
